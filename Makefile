@@ -1,0 +1,91 @@
+# `make` lists what there is to do. Running, building and testing need Go alone;
+# generate and verify need npm too, for buf.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+ARGS ?= --http 127.0.0.1:8080 --data data
+FUZZTIME ?= 20s
+# Packages whose goroutines share memory: the ones worth the race detector's price.
+RACE ?= ./internal/... ./gateway/... ./services/...
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+lint := go tool -modfile=tools/lint/go.mod golangci-lint
+
+.PHONY: help
+help: ## List these targets.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Serve everything in one process on http://127.0.0.1:8080 (ARGS=…).
+	go run ./cmd/preceptor serve $(ARGS)
+
+.PHONY: build
+build: ## Build the static binary bin/preceptor.
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/preceptor ./cmd/preceptor
+
+.PHONY: test
+test: ## Run every test once; with CI set, a skipped test is a failure.
+	go -C tools test ./testreport
+	go test -json -timeout 150s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
+
+.PHONY: test-race
+test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler).
+	CGO_ENABLED=1 go test -race -timeout 10m $(RACE)
+
+.PHONY: e2e
+e2e: ## Run the black-box suite alone, never from the cache.
+	go test -count=1 -timeout 10m ./test/e2e/...
+
+.PHONY: bench
+bench: ## Run every benchmark.
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s).
+	tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: ## Run the linters, pinned in tools/lint.
+	$(lint) run ./...
+	cd tools && go tool -modfile=lint/go.mod golangci-lint run --config ../.golangci.yml ./...
+
+.PHONY: format
+format: tools/node_modules ## Rewrite Go and proto files in the house's format.
+	$(lint) fmt
+	tools/buf.sh format --write proto
+
+.PHONY: generate
+generate: protodeps ## Generate gen/ from proto/.
+	tools/buf.sh generate
+
+.PHONY: proto-lint
+proto-lint: protodeps ## Check the style and the format of proto/.
+	tools/buf.sh lint proto
+	tools/buf.sh format --diff --exit-code proto
+
+.PHONY: proto-breaking
+proto-breaking: protodeps ## Check that proto/ breaks no client (BASE=ref; default: where the branch began, or the last tag).
+	tools/breaking.sh $(BASE)
+
+.PHONY: verify
+verify: generate proto-lint proto-breaking ## Check that what is generated, and both go.mod, are up to date.
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+	git diff --exit-code -- gen
+	tools/untracked.sh gen
+
+.PHONY: clean
+clean: ## Remove what these targets leave, except data/.
+	rm -rf bin .proto tools/node_modules
+	go clean -testcache
+
+# Third-party imports of proto/, printed from the Go modules that hold them.
+.PHONY: protodeps
+protodeps: tools/node_modules
+	go -C tools run ./protodeps ../.proto
+
+tools/node_modules: tools/package-lock.json
+	npm --prefix tools ci --ignore-scripts --no-audit --no-fund
+	touch $@

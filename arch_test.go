@@ -1,0 +1,529 @@
+// Package arch_test holds the rules of the house as tests: who may import whom,
+// and what no file may contain. docs/architecture.md draws the same rules. They
+// read source files rather than compiled packages, so a broken room elsewhere
+// does not hide them.
+package arch_test
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module        = "github.com/preceptor-dev/preceptor"
+	longestFunc   = 80
+	uuidPackage   = "github.com/google/uuid"
+	domainImports = "standard library, " + uuidPackage + ", internal/{cache,errs,idem,period}"
+)
+
+// file is a parsed Go file or, with a nil tree, the lines of any other source.
+type file struct {
+	path string // slash-separated, from the repository's root
+	text string
+	fset *token.FileSet
+	tree *ast.File
+}
+
+// rule judges the whole tree, and names each offence with its place.
+type rule struct {
+	name  string
+	check func([]file) []string
+	// bad breaks the rule once, and good is as close as one may come to it: both
+	// prove that the rule can fail and that it fails for nothing else.
+	bad, good map[string]string
+}
+
+func (f file) dir() string     { return path.Dir(f.path) }
+func (f file) name() string    { return path.Base(f.path) }
+func (f file) isTest() bool    { return strings.HasSuffix(f.path, "_test.go") }
+func (f file) generated() bool { return f.under("gen") }
+
+// under reports whether the file lies in a folder of that path, at any depth.
+func (f file) under(dir string) bool { return within(f.path, dir) }
+
+// at names a place in the file.
+func (f file) at(pos token.Pos) string {
+	return fmt.Sprintf("%s:%d", f.path, f.fset.Position(pos).Line)
+}
+
+// service is the name of the service that a path belongs to, or "".
+func service(p string) string {
+	if parts := strings.Split(p, "/"); len(parts) > 1 && parts[0] == "services" {
+		return parts[1]
+	}
+	return ""
+}
+
+// serviceRoot reports whether the file lies directly in a service's folder.
+func (f file) serviceRoot() bool {
+	return path.Dir(f.dir()) == "services" && f.tree != nil
+}
+
+// domain reports whether the file holds pure rules of a service: all of its root
+// but the translation between proto and domain.
+func (f file) domain() bool {
+	return f.serviceRoot() && !f.isTest() && f.name() != "grpc.go" && !strings.HasPrefix(f.name(), "grpc_")
+}
+
+// imported is one import: where it stands, and what it names. Ours go by their
+// folder: "internal/errs".
+type imported struct {
+	file
+	pos  token.Pos
+	path string
+	ours bool
+}
+
+func (i imported) std() bool {
+	first, _, _ := strings.Cut(i.path, "/")
+	return !i.ours && !strings.Contains(first, ".")
+}
+
+func imports(files []file) []imported {
+	var all []imported
+	for _, f := range files {
+		if f.tree == nil {
+			continue
+		}
+		for _, spec := range f.tree.Imports {
+			full := strings.Trim(spec.Path.Value, "`\"")
+			short, ours := strings.CutPrefix(full, module+"/")
+			all = append(all, imported{file: f, pos: spec.Pos(), path: short, ours: ours})
+		}
+	}
+	return all
+}
+
+// importRule forbids the imports that it returns a reason for.
+func importRule(forbid func(imported) string) func([]file) []string {
+	return func(files []file) []string {
+		var found []string
+		for _, i := range imports(files) {
+			if why := forbid(i); why != "" {
+				found = append(found, fmt.Sprintf("%s: imports %s: %s", i.at(i.pos), i.path, why))
+			}
+		}
+		return found
+	}
+}
+
+// within reports whether a path is one of the folders, or below one.
+func within(p string, dirs ...string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		return p == dir || strings.HasPrefix(p, dir+"/")
+	})
+}
+
+// source writes a small Go file that imports the given packages.
+func source(imports ...string) string {
+	var b strings.Builder
+	b.WriteString("// Package x is an example.\npackage x\n")
+	for _, i := range imports {
+		fmt.Fprintf(&b, "import _ %q\n", i)
+	}
+	return b.String()
+}
+
+func one(path, text string) map[string]string { return map[string]string{path: text} }
+
+func rules() []rule {
+	return slices.Concat(doorRules(), roomRules(), textRules())
+}
+
+// doorRules say which room may open which door.
+func doorRules() []rule {
+	return []rule{{
+		name: "gen imports nothing of ours",
+		check: importRule(func(i imported) string {
+			if i.generated() && i.ours && !within(i.path, "gen") {
+				return "generated code stands alone"
+			}
+			return ""
+		}),
+		bad:  one("gen/a/a.go", source(module+"/internal/errs")),
+		good: one("gen/a/a.go", source(module+"/gen/preceptor/access/v1", "google.golang.org/protobuf/proto")),
+	}, {
+		name: "services never import each other",
+		check: importRule(func(i imported) string {
+			if here := service(i.file.path); here != "" && i.ours && service(i.path) != "" && service(i.path) != here {
+				return "call it through its generated client"
+			}
+			return ""
+		}),
+		bad:  one("services/progress/sqlstore/s.go", source(module+"/services/catalog")),
+		good: one("services/progress/sqlstore/s.go", source(module+"/services/progress", module+"/gen/preceptor/catalog/v1")),
+	}, {
+		name: "services and the gateway do not know who runs them",
+		check: importRule(func(i imported) string {
+			if i.under("services") && i.ours && within(i.path, "internal/app", "cmd", "gateway", "test") {
+				return "the app wires services, never the other way round"
+			}
+			if i.under("gateway") && i.ours && within(i.path, "internal/app", "cmd", "services", "test") {
+				return "the gateway speaks to services through generated clients"
+			}
+			return ""
+		}),
+		bad:  one("gateway/g.go", source(module+"/services/progress")),
+		good: one("gateway/g.go", source(module+"/internal/rpc", module+"/gen/preceptor/progress/v1")),
+	}, {
+		name: "internal rooms open no door but app's",
+		check: importRule(func(i imported) string {
+			if i.under("internal") && !i.under("internal/app") && i.ours && within(i.path, "internal/app", "cmd", "gateway", "services", "test") {
+				return "internal rooms serve all services and know none"
+			}
+			return ""
+		}),
+		bad:  one("internal/rpc/r.go", source(module+"/services/profile")),
+		good: one("internal/app/a.go", source(module+"/services/profile", module+"/gateway")),
+	}, {
+		name: "commands hold no logic",
+		check: importRule(func(i imported) string {
+			if i.under("cmd") && !i.std() && i.path != "internal/app" {
+				return "main calls internal/app and nothing else"
+			}
+			return ""
+		}),
+		bad:  one("cmd/preceptor/main.go", source(module+"/internal/rpc")),
+		good: one("cmd/preceptor/main.go", source("os", module+"/internal/app")),
+	}}
+}
+
+// roomRules say what each room may be made of.
+func roomRules() []rule {
+	return []rule{{
+		name: "domain files are pure",
+		check: importRule(func(i imported) string {
+			if !i.domain() || i.std() || i.path == uuidPackage ||
+				i.ours && slices.Contains([]string{"internal/cache", "internal/errs", "internal/idem", "internal/period"}, i.path) {
+				return ""
+			}
+			return "the domain knows only " + domainImports
+		}),
+		bad:  one("services/progress/record.go", source(module+"/gen/preceptor/progress/v1")),
+		good: one("services/progress/record.go", source("time", uuidPackage, module+"/internal/period")),
+	}, {
+		name: "translation may use generated code",
+		check: importRule(func(i imported) string {
+			if i.serviceRoot() && !i.isTest() && within(i.path, "database/sql", "internal/sqldb", "github.com/redis/go-redis", "github.com/jackc/pgx") {
+				return "a service's root reaches storage through its Store"
+			}
+			return ""
+		}),
+		bad:  one("services/progress/grpc.go", source("database/sql")),
+		good: one("services/progress/grpc.go", source(module+"/gen/preceptor/progress/v1", "google.golang.org/grpc")),
+	}, {
+		name: "logs are structured",
+		check: importRule(func(i imported) string {
+			if !i.generated() && i.path == "log" {
+				return "use log/slog"
+			}
+			return ""
+		}),
+		bad:  one("internal/rpc/r.go", source("log")),
+		good: one("internal/rpc/r.go", source("log/slog")),
+	}, {
+		name:  "rooms are named for what they provide",
+		check: vagueNames,
+		bad:   one("internal/util/u.go", source()),
+		good:  one("internal/errs/e.go", source()),
+	}, {
+		name:  "every package says what it is for",
+		check: undocumented,
+		bad:   map[string]string{"internal/a/a.go": "package a", "internal/a/a_test.go": "// Package a is.\npackage a"},
+		good:  map[string]string{"internal/a/a.go": "package a", "internal/a/doc.go": "// Package a is.\npackage a"},
+	}}
+}
+
+// textRules say what no file may contain.
+func textRules() []rule {
+	return []rule{{
+		name:  "functions fit on a page",
+		check: longFuncs,
+		bad:   one("internal/a/a.go", "package a\nfunc f() {\n"+strings.Repeat("\n", longestFunc)+"}\n"),
+		good:  one("internal/a/a.go", "package a\nfunc f() {\n"+strings.Repeat("\n", longestFunc-2)+"}\n"),
+	}, {
+		name:  "only the app reads the environment",
+		check: environment,
+		bad:   one("gateway/g.go", "package g\nimport \"os\"\nvar home = os.Getenv(\"HOME\")\n"),
+		good:  one("internal/app/a.go", "package a\nimport \"os\"\nvar home = os.Getenv(\"HOME\")\n"),
+	}, {
+		name:  "nothing runs before main",
+		check: initFuncs,
+		bad:   one("internal/a/a.go", "package a\nfunc init() {}\n"),
+		good:  one("internal/a/a.go", "package a\ntype t struct{}\nfunc (t) init() {}\n"),
+	}, {
+		name:  "nothing is left for later",
+		check: markers,
+		bad:   one("services/a/sqlstore/migrations/sqlite/1.sql", "-- TO"+"DO: an index\n"),
+		good:  one("internal/a/a.go", "package a\n// Autodoc is a word.\nconst a = \"TO"+"DO\"\n"),
+	}}
+}
+
+// vagueNames finds folders whose names say nothing.
+func vagueNames(files []file) []string {
+	vague := []string{"util", "utils", "common", "helper", "helpers", "pkg", "manager", "base", "misc", "shared"}
+	found := map[string]bool{}
+	for _, f := range files {
+		for part := range strings.SplitSeq(f.dir(), "/") {
+			if slices.Contains(vague, part) {
+				found[f.dir()+": a room named "+part] = true
+			}
+		}
+	}
+	return sorted(found)
+}
+
+// undocumented finds packages without a package comment. One that is only tests
+// may say it in a test file.
+func undocumented(files []file) []string {
+	type room struct{ code, codeDoc, testDoc bool }
+	rooms := map[string]room{}
+	for _, f := range files {
+		if f.tree == nil || f.generated() {
+			continue
+		}
+		r := rooms[f.dir()]
+		doc := f.tree.Doc != nil && strings.TrimSpace(f.tree.Doc.Text()) != ""
+		if f.isTest() {
+			r.testDoc = r.testDoc || doc
+		} else {
+			r.code, r.codeDoc = true, r.codeDoc || doc
+		}
+		rooms[f.dir()] = r
+	}
+	found := map[string]bool{}
+	for dir, r := range rooms {
+		if !r.codeDoc && (r.code || !r.testDoc) {
+			found[dir+": no package comment"] = true
+		}
+	}
+	return sorted(found)
+}
+
+// longFuncs finds functions over the limit, first line and last included.
+func longFuncs(files []file) []string {
+	return eachFunc(files, func(f file, fn *ast.FuncDecl) string {
+		lines := f.fset.Position(fn.End()).Line - f.fset.Position(fn.Pos()).Line + 1
+		if lines <= longestFunc {
+			return ""
+		}
+		return fmt.Sprintf("%s has %d lines, more than %d", fn.Name.Name, lines, longestFunc)
+	})
+}
+
+// initFuncs finds functions that the runtime calls by itself.
+func initFuncs(files []file) []string {
+	return eachFunc(files, func(_ file, fn *ast.FuncDecl) string {
+		if fn.Name.Name == "init" && fn.Recv == nil {
+			return "func init hides an order of events"
+		}
+		return ""
+	})
+}
+
+// eachFunc asks about every function that somebody wrote, tests aside.
+func eachFunc(files []file, fault func(file, *ast.FuncDecl) string) []string {
+	var found []string
+	for _, f := range files {
+		if f.tree == nil || f.generated() || f.isTest() {
+			continue
+		}
+		for _, d := range f.tree.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if why := fault(f, fn); why != "" {
+				found = append(found, f.at(fn.Pos())+": "+why)
+			}
+		}
+	}
+	return found
+}
+
+// environment finds reads of environment variables outside the one struct that
+// holds them.
+func environment(files []file) []string {
+	reads := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"}
+	var found []string
+	for _, f := range files {
+		if f.tree == nil || f.generated() || f.isTest() || f.under("internal/app") {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "os" && slices.Contains(reads, sel.Sel.Name) {
+				found = append(found, f.at(sel.Pos())+": os."+sel.Sel.Name+" outside internal/app")
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// markers finds notes of unfinished work: in the comments of Go files, anywhere
+// in other sources.
+func markers(files []file) []string {
+	marker := regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`)
+	var found []string
+	for _, f := range files {
+		if f.tree == nil {
+			for n, line := range strings.Split(f.text, "\n") {
+				if marker.MatchString(line) {
+					found = append(found, fmt.Sprintf("%s:%d: %s", f.path, n+1, strings.TrimSpace(line)))
+				}
+			}
+			continue
+		}
+		if f.generated() {
+			continue
+		}
+		for _, group := range f.tree.Comments {
+			for _, c := range group.List {
+				if marker.MatchString(c.Text) {
+					found = append(found, f.at(c.Pos())+": "+c.Text)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func sorted(set map[string]bool) []string {
+	var all []string
+	for s := range set {
+		all = append(all, s)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// parse makes a file of a source text.
+func parse(name, text string) (file, error) {
+	f := file{path: name, text: text}
+	if path.Ext(name) != ".go" {
+		return f, nil
+	}
+	f.fset = token.NewFileSet()
+	tree, err := parser.ParseFile(f.fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
+	f.tree = tree
+	return f, err
+}
+
+// tree reads every source file below root that somebody wrote or generated here.
+func tree(root fs.FS) ([]file, error) {
+	kinds := []string{".go", ".proto", ".sql", ".sh", ".ts", ".tsx", ".css"}
+	var files []file
+	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if p != "." && (strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"node_modules", "testdata", "dist", "data", "bin"}, d.Name())) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !slices.Contains(kinds, path.Ext(p)) {
+			return nil
+		}
+		text, err := fs.ReadFile(root, p)
+		if err != nil {
+			return err
+		}
+		f, err := parse(p, string(text))
+		files = append(files, f)
+		return err
+	})
+	return files, err
+}
+
+// TestHouse holds the repository to the rules.
+func TestHouse(t *testing.T) {
+	files, err := tree(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(files, func(f file) bool { return f.generated() }) {
+		t.Fatal("no generated code found: is this the repository's root?")
+	}
+	for _, r := range rules() {
+		t.Run(r.name, func(t *testing.T) {
+			for _, offence := range r.check(files) {
+				t.Error(offence)
+			}
+		})
+	}
+}
+
+// TestRulesBite proves of each rule that it finds an offence, and only that.
+func TestRulesBite(t *testing.T) {
+	parsed := func(t *testing.T, texts map[string]string) []file {
+		t.Helper()
+		var files []file
+		for name, text := range texts {
+			f, err := parse(name, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, f)
+		}
+		slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.path, b.path) })
+		return files
+	}
+	for _, r := range rules() {
+		t.Run(r.name, func(t *testing.T) {
+			if found := r.check(parsed(t, r.bad)); len(found) != 1 {
+				t.Errorf("one offence in %v, found %q", r.bad, found)
+			}
+			if found := r.check(parsed(t, r.good)); len(found) != 0 {
+				t.Errorf("no offence in %v, found %q", r.good, found)
+			}
+		})
+	}
+}
+
+// TestGeneratorsMatchLibraries holds the generators to the versions of the
+// libraries that their output is compiled with.
+func TestGeneratorsMatchLibraries(t *testing.T) {
+	libraries, generators := requirements(t, "go.mod"), requirements(t, "tools/go.mod")
+	for _, name := range []string{
+		"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go",
+		"github.com/grpc-ecosystem/grpc-gateway/v2",
+		"google.golang.org/genproto/googleapis/api",
+		"google.golang.org/genproto/googleapis/rpc",
+		"google.golang.org/grpc",
+		"google.golang.org/protobuf",
+	} {
+		if libraries[name] == "" || libraries[name] != generators[name] {
+			t.Errorf("%s: go.mod has %q, tools/go.mod %q", name, libraries[name], generators[name])
+		}
+	}
+}
+
+// requirements reads the versions that a go.mod requires, by module.
+func requirements(t *testing.T, name string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^(?:require)?\s+(\S+) (v\S+)`).FindAllStringSubmatch(string(text), -1) {
+		versions[m[1]] = m[2]
+	}
+	return versions
+}

@@ -1,0 +1,238 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// The reasons of the errors that come from here.
+const (
+	// ReasonUnique says that a row with the same unique key exists.
+	ReasonUnique = "ALREADY_EXISTS"
+	// ReasonBusy says that locks or a conflict with other writers stood in the way.
+	ReasonBusy = "DATABASE_BUSY"
+	// ReasonFull says that the database has no room left.
+	ReasonFull = "DATABASE_FULL"
+	// ReasonReadOnly says that the database accepts no writes at the moment.
+	ReasonReadOnly = "DATABASE_READ_ONLY"
+	// ReasonUnreachable says that no connection was to be had, or that it broke.
+	ReasonUnreachable = "DATABASE_UNREACHABLE"
+	// ReasonCommitUnknown says that the connection broke during COMMIT.
+	ReasonCommitUnknown = "COMMIT_OUTCOME_UNKNOWN"
+	// ReasonTimeout says that the database ended a statement that took too long.
+	ReasonTimeout = "DATABASE_TIMEOUT"
+	// ReasonCanceled says that the caller went away.
+	ReasonCanceled = "CANCELED"
+	// ReasonDeadline says that the caller's time was up.
+	ReasonDeadline = "DEADLINE_EXCEEDED"
+	// ReasonCannotOpen says that the SQLite file or its folder cannot be written.
+	ReasonCannotOpen = "DATABASE_CANNOT_OPEN"
+	// ReasonNotADatabase says that the file is something else, or damaged.
+	ReasonNotADatabase = "DATABASE_NOT_A_DATABASE"
+	// ReasonSchemaNewer says that a newer program migrated the database.
+	ReasonSchemaNewer = "SCHEMA_NEWER"
+	// ReasonFolderLocked says that another process works in the folder.
+	ReasonFolderLocked = "FOLDER_LOCKED"
+	// ReasonInternal is everything else: a fault of ours.
+	ReasonInternal = "INTERNAL"
+)
+
+// SQLite's primary result codes, and the extended ones that matter (sqlite.org/rescode.html).
+const (
+	codePerm      = 3
+	codeBusy      = 5
+	codeLocked    = 6
+	codeNoMem     = 7
+	codeReadonly  = 8
+	codeInterrupt = 9
+	codeIOErr     = 10
+	codeCorrupt   = 11
+	codeFull      = 13
+	codeCantOpen  = 14
+	codeProtocol  = 15
+	codeNotADB    = 26
+
+	codeConstraintPrimaryKey = 1555
+	codeConstraintUnique     = 2067
+	codeConstraintRowID      = 2579
+)
+
+// Classify turns an error of database/sql or a driver into an *errs.Error, by codes and
+// never by text; the original stays its cause, for the log. An *errs.Error in the chain
+// is returned as it came, and so is nil. A missing row (sql.ErrNoRows) is Internal here:
+// only the caller knows what was missing.
+func Classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*errs.Error](err); ok {
+		return err
+	}
+	if code, ok := sqliteCode(err); ok {
+		return classifySQLite(err, code)
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return classifyPostgres(err, pg.Code)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return canceled(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return errs.Wrap(err, errs.DeadlineExceeded, ReasonDeadline, "the time for the request was up")
+	case brokenConn(err):
+		return unreachable(err)
+	default:
+		return internal(err)
+	}
+}
+
+// IsUnique tells whether err, as the driver gave it or classified, says that a row with
+// the same unique key exists.
+func IsUnique(err error) bool {
+	if code, ok := sqliteCode(err); ok {
+		return code == codeConstraintUnique || code == codeConstraintPrimaryKey || code == codeConstraintRowID
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23505"
+}
+
+func classifySQLite(err error, code int) error {
+	if IsUnique(err) {
+		return exists(err)
+	}
+	switch code & 0xff {
+	case codeBusy, codeLocked, codeProtocol:
+		return busy(err)
+	case codeFull:
+		return full(err)
+	case codeReadonly, codePerm, codeCantOpen:
+		return readOnly(err)
+	case codeIOErr, codeNoMem:
+		return unreachable(err)
+	case codeInterrupt:
+		return canceled(err)
+	default:
+		return internal(err)
+	}
+}
+
+// classifyPostgres reads the codes of postgresql.org/docs/current/errcodes-appendix.html.
+func classifyPostgres(err error, code string) error {
+	switch code {
+	case "23505":
+		return exists(err)
+	case "40001", "40P01", "55P03":
+		return busy(err)
+	case "57014": // By statement_timeout, or because ctx ended.
+		if errors.Is(err, context.Canceled) {
+			return canceled(err)
+		}
+		return errs.Wrap(err, errs.DeadlineExceeded, ReasonTimeout, "the database took too long")
+	case "53100":
+		return full(err)
+	case "25006": // We still speak to a primary that has become a standby.
+		return readOnly(err)
+	}
+	switch {
+	// Connections, credentials, resources, shutdown and start-up, disk faults.
+	case hasAnyPrefix(code, "08", "28", "53", "57P", "58"), code == "25P03":
+		return unreachable(err)
+	default:
+		return internal(err)
+	}
+}
+
+// retryable tells whether the database asks to run the transaction again.
+func retryable(err error) bool {
+	if code, ok := sqliteCode(err); ok {
+		return code&0xff == codeBusy || code&0xff == codeLocked
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// commitUnknown tells whether a failed COMMIT may have counted. SQLite rolls back before
+// it reports a fault; a Postgres server that answered with an error did so as well, unless
+// it was on its way down or says so itself.
+func commitUnknown(err error) bool {
+	if _, ok := sqliteCode(err); ok {
+		return false
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "40003" || hasAnyPrefix(pg.Code, "08", "57P")
+	}
+	return !errors.Is(err, sql.ErrTxDone)
+}
+
+func sqliteCode(err error) (int, bool) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code(), true
+	}
+	return 0, false
+}
+
+func brokenConn(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		return true
+	}
+	for _, target := range []error{driver.ErrBadConn, sql.ErrConnDone, net.ErrClosed, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return pgconn.SafeToRetry(err)
+}
+
+func hasAnyPrefix(s string, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func exists(err error) error {
+	return errs.Wrap(err, errs.AlreadyExists, ReasonUnique, "it exists already")
+}
+
+func busy(err error) error {
+	return errs.Wrap(err, errs.Aborted, ReasonBusy, "other changes stood in the way; try again")
+}
+
+func full(err error) error {
+	return errs.Wrap(err, errs.Unavailable, ReasonFull, "the database is full")
+}
+
+func readOnly(err error) error {
+	return errs.Wrap(err, errs.Unavailable, ReasonReadOnly, "the database accepts no writes at the moment")
+}
+
+func unreachable(err error) error {
+	return errs.Wrap(err, errs.Unavailable, ReasonUnreachable, "the database cannot be reached")
+}
+
+func canceled(err error) error {
+	return errs.Wrap(err, errs.Canceled, ReasonCanceled, "the request was canceled")
+}
+
+func internal(err error) error {
+	return errs.Wrap(err, errs.Internal, ReasonInternal, "an internal fault")
+}

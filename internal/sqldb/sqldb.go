@@ -1,0 +1,137 @@
+// Package sqldb opens SQLite or Postgres and runs one SQL text on both.
+//
+// Statements use $1, $2, … placeholders, times are BIGINT microseconds since 1970
+// (Micros, Time), and what differs between the two is asked of the Dialect. Work
+// happens in Read, one snapshot, and in Write, one transaction that is run again
+// when the database asks for it. Errors that leave Read and Write are *errs.Error;
+// inside them, and from Reader, they are the driver's own, for Classify and IsUnique.
+//
+// Text sorts and compares by bytes on SQLite; a Postgres column that is sorted,
+// compared or paged by needs COLLATE "C" to do the same.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// Dialect is which of the two databases this is.
+type Dialect int
+
+// The dialects.
+const (
+	SQLite Dialect = iota + 1
+	Postgres
+)
+
+// String gives "sqlite" or "postgres", which are also the names of the migration folders.
+func (d Dialect) String() string {
+	switch d {
+	case SQLite:
+		return "sqlite"
+	case Postgres:
+		return "postgres"
+	default:
+		return "unknown"
+	}
+}
+
+// ForUpdate ends a SELECT whose rows must stay as read until the transaction ends:
+// " FOR UPDATE" on Postgres and "" on SQLite, where a write transaction is alone.
+func (d Dialect) ForUpdate() string {
+	if d == Postgres {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// Tx runs statements: within a transaction in Read and Write, each by itself in Reader.
+type Tx interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	// Dialect tells what is underneath, for the few texts that must differ.
+	Dialect() Dialect
+}
+
+// Options are the settings that a caller may want to change; the zero value is usable.
+type Options struct {
+	// MigrationTable holds the applied migrations; "" means "schema_migrations". Services
+	// that share a Postgres schema need different ones.
+	MigrationTable string
+	// Schema is the Postgres schema of everything, made by Migrate when it is missing;
+	// "" leaves the server's search_path. SQLite has none and ignores it.
+	Schema string
+	// MaxConns bounds the Postgres pool; 0 means 16.
+	MaxConns int
+	// StatementTimeout ends a Postgres statement that runs longer; 0 means 30 seconds.
+	StatementTimeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.MigrationTable == "" {
+		o.MigrationTable = "schema_migrations"
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 16
+	}
+	if o.StatementTimeout == 0 {
+		o.StatementTimeout = 30 * time.Second
+	}
+	return o
+}
+
+// DB is an open database, safe for concurrent use.
+type DB struct {
+	dialect Dialect
+	opts    Options
+	// read and write are the same pool on Postgres. On SQLite write is a single
+	// connection, for SQLite has one writer, and a queue in Go is fair where its
+	// own busy handler is a race.
+	read, write *sql.DB
+	// migrateDB opens the pool that migrations run on; the caller closes it by the func.
+	migrateDB func() (*sql.DB, func() error, error)
+	// pause waits before a retry; it is time, injected.
+	pause func(ctx context.Context, d time.Duration) error
+}
+
+// Open opens the database of url, "sqlite:/path/file.db" or "postgres://…", and proves
+// that it answers. A SQLite file is made when missing, its folder is not. It returns
+// Invalid for any other url, and FailedPrecondition or Unavailable, with a message for
+// the operator, when the database cannot be used.
+func Open(ctx context.Context, url string, opts Options) (*DB, error) {
+	opts = opts.withDefaults()
+	switch {
+	case strings.HasPrefix(url, "sqlite:"):
+		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), opts)
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		return openPostgres(ctx, url, opts)
+	default:
+		// The url may hold a password: it is not repeated.
+		return nil, errs.New(errs.Invalid, "DATABASE_URL_INVALID", "a database url begins with sqlite: or postgres://")
+	}
+}
+
+// Dialect tells which database this is.
+func (db *DB) Dialect() Dialect { return db.dialect }
+
+// Close ends all connections, after the statements that are running.
+func (db *DB) Close() error {
+	err := db.read.Close()
+	if db.write != db.read {
+		// The writer last: the last connection to close empties the write-ahead log.
+		if werr := db.write.Close(); err == nil {
+			err = werr
+		}
+	}
+	return err
+}
+
+// Ping returns Unavailable unless the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	return Classify(db.read.PingContext(ctx))
+}

@@ -1,0 +1,185 @@
+package sqldb
+
+import (
+	"container/list"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"strings"
+)
+
+// maxCachedText bounds, in bytes of SQL text, the statements that one connection keeps
+// prepared. A compiled multi-row INSERT holds several times its text.
+const maxCachedText = 512 << 10
+
+// sqliteConn is what modernc.org/sqlite's connections can do.
+type sqliteConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+// cachedConn keeps statements prepared by their text. The driver compiles a statement on
+// each use otherwise, which costs more than a point read does. pgx does the same by
+// itself. database/sql never uses a connection from two goroutines at once.
+type cachedConn struct {
+	sqliteConn
+	// detach hides the context from the driver, which would start a goroutine for each
+	// statement to watch it.
+	detach bool
+	// idle holds the statements that nobody is running, the last used in front.
+	idle   *list.List
+	byText map[string]*list.Element
+	bytes  int
+}
+
+type preparedStmt struct {
+	driver.Stmt
+	text string
+}
+
+func newCachedConn(conn sqliteConn, detach bool) *cachedConn {
+	return &cachedConn{sqliteConn: conn, detach: detach, idle: list.New(), byText: map[string]*list.Element{}}
+}
+
+// BeginTx starts a transaction.
+func (c *cachedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	ctx, err := c.context(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.sqliteConn.BeginTx(ctx, opts)
+}
+
+// ExecContext runs a statement without rows.
+func (c *cachedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	ctx, err := c.context(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !cacheable(query) {
+		return c.sqliteConn.ExecContext(ctx, query, args)
+	}
+	stmt, err := c.take(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	result, err := stmt.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	return result, errors.Join(err, c.giveBack(stmt, err))
+}
+
+// QueryContext runs a statement with rows; closing them gives the statement back.
+func (c *cachedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	ctx, err := c.context(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !cacheable(query) {
+		return c.sqliteConn.QueryContext(ctx, query, args)
+	}
+	stmt, err := c.take(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	if err != nil {
+		return nil, errors.Join(err, c.giveBack(stmt, err))
+	}
+	return &cachedRows{Rows: rows, conn: c, stmt: stmt}, nil
+}
+
+// Close closes the connection with its statements.
+func (c *cachedConn) Close() error {
+	var err error
+	for e := c.idle.Front(); e != nil; e = e.Next() {
+		err = errors.Join(err, e.Value.(*preparedStmt).Close())
+	}
+	c.idle.Init()
+	clear(c.byText)
+	c.bytes = 0
+	return errors.Join(err, c.sqliteConn.Close())
+}
+
+func (c *cachedConn) context(ctx context.Context) (context.Context, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if c.detach {
+		return context.WithoutCancel(ctx), nil
+	}
+	return ctx, nil
+}
+
+// take lends a statement: while it runs it is not in the cache, so that the same text may
+// run inside a loop over its own rows.
+func (c *cachedConn) take(ctx context.Context, query string) (*preparedStmt, error) {
+	if e, ok := c.byText[query]; ok {
+		return c.drop(e), nil
+	}
+	stmt, err := c.sqliteConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return &preparedStmt{Stmt: stmt, text: query}, nil
+}
+
+// giveBack keeps a statement that went well and closes any other: after a fault its
+// inner state is not worth a guess.
+func (c *cachedConn) giveBack(stmt *preparedStmt, fault error) error {
+	if _, twin := c.byText[stmt.text]; twin || fault != nil {
+		// Closing repeats the fault of the last run: it has been reported.
+		err := stmt.Close()
+		if fault != nil {
+			return nil
+		}
+		return err
+	}
+	c.byText[stmt.text] = c.idle.PushFront(stmt)
+	c.bytes += len(stmt.text)
+	var err error
+	for c.bytes > maxCachedText {
+		err = errors.Join(err, c.drop(c.idle.Back()).Close())
+	}
+	return err
+}
+
+func (c *cachedConn) drop(e *list.Element) *preparedStmt {
+	stmt := c.idle.Remove(e).(*preparedStmt)
+	delete(c.byText, stmt.text)
+	c.bytes -= len(stmt.text)
+	return stmt
+}
+
+// cacheable tells whether keeping the statement can pay: it is none of those that run
+// once, such as DDL and PRAGMA, of which some act while they are being compiled.
+func cacheable(query string) bool {
+	query = strings.TrimLeft(query, " \t\r\n")
+	for _, word := range [...]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"} {
+		if len(query) > len(word) && strings.EqualFold(query[:len(word)], word) {
+			return len(query) <= maxCachedText/4
+		}
+	}
+	return false
+}
+
+type cachedRows struct {
+	driver.Rows
+	conn *cachedConn
+	stmt *preparedStmt
+}
+
+// Close ends the reading.
+func (r *cachedRows) Close() error {
+	err := r.Rows.Close()
+	if r.stmt == nil {
+		return err
+	}
+	stmt := r.stmt
+	r.stmt = nil
+	return errors.Join(err, r.conn.giveBack(stmt, err))
+}

@@ -1,0 +1,86 @@
+package sqldb
+
+import (
+	"strconv"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// MaxVars is the most placeholders that a statement may have: SQLite's limit, which is
+// half of that of Postgres.
+const MaxVars = 32766
+
+// Values gives the placeholders of a multi-row VALUES: for 2 rows of 2 columns
+// "($1,$2),($3,$4)". rows × cols must not exceed MaxVars.
+func Values(rows, cols int) string {
+	return string(appendValues(make([]byte, 0, rows*cols*6), rows, cols))
+}
+
+func appendValues(b []byte, rows, cols int) []byte {
+	for r := range rows {
+		if r > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '(')
+		b = appendVars(b, r*cols+1, cols)
+		b = append(b, ')')
+	}
+	return b
+}
+
+// In gives the list of an IN with n placeholders, numbered from from: In(3, 2) is
+// "($2,$3,$4)". With n = 0 it is "(NULL)", which nothing is in, for an empty list is no
+// SQL on Postgres.
+func In(n, from int) string {
+	if n == 0 {
+		return "(NULL)"
+	}
+	b := append(make([]byte, 0, n*6+2), '(')
+	b = appendVars(b, from, n)
+	return string(append(b, ')'))
+}
+
+func appendVars(b []byte, from, n int) []byte {
+	for i := range n {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '$')
+		b = strconv.AppendInt(b, int64(from+i), 10)
+	}
+	return b
+}
+
+// RowsText makes the text of one multi-row statement for any number of rows and keeps
+// what it made. A store holds one for each such statement. It is safe for concurrent use.
+type RowsText struct {
+	head, tail string
+	cols       int
+	texts      sync.Map // int → string; at most MaxRows entries
+}
+
+// NewRowsText is for statements of the form head + VALUES list + tail, as
+// NewRowsText("INSERT INTO t (a, b) VALUES ", 2, " ON CONFLICT DO NOTHING").
+func NewRowsText(head string, cols int, tail string) *RowsText {
+	return &RowsText{head: head, tail: tail, cols: cols}
+}
+
+// MaxRows is the most rows that the statement can take.
+func (t *RowsText) MaxRows() int { return MaxVars / t.cols }
+
+// For gives the text for n rows, 1 ≤ n ≤ MaxRows.
+func (t *RowsText) For(n int) string {
+	if text, ok := t.texts.Load(n); ok {
+		return text.(string)
+	}
+	b := make([]byte, 0, len(t.head)+len(t.tail)+n*t.cols*6)
+	b = append(b, t.head...)
+	b = appendValues(b, n, t.cols)
+	b = append(b, t.tail...)
+	text := string(b)
+	t.texts.Store(n, text)
+	return text
+}
+
+func quoteIdentifier(name string) string { return pgx.Identifier{name}.Sanitize() }

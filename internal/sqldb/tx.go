@@ -1,0 +1,121 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// attempts is how often a transaction is tried in all.
+const attempts = 5
+
+// handle is a Tx: a transaction, or a pool whose every statement stands alone.
+type handle struct {
+	querier
+	dialect Dialect
+}
+
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+var _ Tx = handle{}
+
+func (h handle) Dialect() Dialect { return h.dialect }
+
+// Reader runs single statements that only read, each seeing the newest commit, without
+// the cost of a transaction. Its errors are the driver's: pass them to Classify.
+func (db *DB) Reader() Tx { return handle{querier: db.read, dialect: db.dialect} }
+
+// Read runs f in one read-only snapshot: all its statements see the same commit. Like
+// Write it may run f again. It returns f's error, classified.
+func (db *DB) Read(ctx context.Context, f func(ctx context.Context, tx Tx) error) error {
+	opts := &sql.TxOptions{ReadOnly: true}
+	if db.dialect == Postgres {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	return db.retry(ctx, db.read, opts, f)
+}
+
+// Write runs f in one READ COMMITTED transaction and commits, or rolls back when f
+// returns an error or panics. When the database reports a serialization failure, a
+// deadlock or a lock it could not get, all of f runs again, a few times: f must not
+// touch anything but tx and what it assigns anew on each run. It returns f's error,
+// classified; UNAVAILABLE with ReasonCommitUnknown when the connection broke during
+// COMMIT, so that nobody knows whether it counts; ABORTED when the retries ran out.
+//
+// On SQLite one Write runs at a time: keep network calls out of f, and never call
+// Write within it. A statement there is not cut short by ctx, only the next one is
+// not begun; so that a write is either refused early or done.
+func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx Tx) error) error {
+	opts := &sql.TxOptions{}
+	if db.dialect == Postgres {
+		opts.Isolation = sql.LevelReadCommitted
+	}
+	return db.retry(ctx, db.write, opts, f)
+}
+
+func (db *DB) retry(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := db.once(ctx, pool, opts, f)
+		if err == nil {
+			return nil
+		}
+		if attempt == attempts || !retryable(err) || db.pause(ctx, backoff(attempt)) != nil {
+			return classifyIn(ctx, err)
+		}
+	}
+}
+
+func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) error {
+	tx, err := pool.BeginTx(ctx, opts)
+	if err != nil {
+		return err
+	}
+	// After a commit this does nothing. It also runs when f panics, without which the
+	// only writer of SQLite would be lost for good.
+	defer func() { _ = tx.Rollback() }()
+	if err := f(ctx, handle{querier: tx, dialect: db.dialect}); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err = tx.Commit()
+	if err != nil && !opts.ReadOnly && commitUnknown(err) {
+		return errs.Wrap(err, errs.Unavailable, ReasonCommitUnknown, "the connection to the database was lost; the change may or may not have been made")
+	}
+	return err
+}
+
+// classifyIn is Classify where the context may be the true cause: a transaction that
+// database/sql rolled back because ctx ended says only that it is done.
+func classifyIn(ctx context.Context, err error) error {
+	if ctxErr := ctx.Err(); ctxErr != nil && errors.Is(err, sql.ErrTxDone) {
+		err = ctxErr
+	}
+	return Classify(err)
+}
+
+// backoff is 5 ms doubled each time, less up to half, so that two who collided part.
+func backoff(attempt int) time.Duration {
+	full := 5 * time.Millisecond << (attempt - 1)
+	return full/2 + rand.N(full/2) //nolint:gosec // jitter needs no secrecy
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
