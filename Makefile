@@ -30,13 +30,17 @@ test: ## Run every test once; with CI set, a skipped test is a failure.
 	go -C tools test ./testreport
 	go test -json -timeout 150s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
+.PHONY: test-servers
+test-servers: ## Run them all again with those that start a real Postgres and Redis (Debian's packages).
+	go test -json -timeout 10m -tags realservers ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
+
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler).
 	CGO_ENABLED=1 go test -race -timeout 10m $(RACE)
 
 .PHONY: e2e
-e2e: ## Run the black-box suite alone, never from the cache.
-	go test -count=1 -timeout 10m ./test/e2e/...
+e2e: ## Run the black-box suite alone, on both topologies, never from the cache.
+	go test -count=1 -timeout 10m -tags realservers ./test/e2e/...
 
 .PHONY: bench
 bench: ## Run every benchmark.
@@ -79,7 +83,6 @@ verify: generate proto-lint proto-breaking ## Check that what is generated, and 
 .PHONY: clean
 clean: ## Remove what these targets leave, except data/.
 	rm -rf bin .proto tools/node_modules
-	go clean -testcache
 
 # Third-party imports of proto/, printed from the Go modules that hold them.
 .PHONY: protodeps

@@ -6,12 +6,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 base() {
-	local fork
+	local fork newest=HEAD
 	if fork=$(git merge-base HEAD origin/main 2>/dev/null) && [ "$fork" != "$(git rev-parse HEAD)" ]; then
 		echo "$fork"
-	else
-		git describe --tags --abbrev=0 2>/dev/null || true
+		return
 	fi
+	# A commit that is tagged itself is held to the tag before.
+	if git diff --quiet HEAD -- proto; then
+		newest=HEAD^
+	fi
+	git describe --tags --abbrev=0 "$newest" 2>/dev/null || true
 }
 
 ref=${1:-$(base)}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 
@@ -162,17 +163,14 @@ func retryable(err error) bool {
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
 }
 
-// commitUnknown tells whether a failed COMMIT may have counted. SQLite rolls back before
-// it reports a fault; a Postgres server that answered with an error did so as well, unless
-// it was on its way down or says so itself.
+// commitUnknown tells whether a COMMIT that failed on Postgres may have counted. A server
+// that answered with an error rolled back, unless it was on its way down or says so itself.
+// SQLite always knows.
 func commitUnknown(err error) bool {
-	if _, ok := sqliteCode(err); ok {
-		return false
-	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "40003" || hasAnyPrefix(pg.Code, "08", "57P")
 	}
-	return !errors.Is(err, sql.ErrTxDone)
+	return !errors.Is(err, sql.ErrTxDone) && !errors.Is(err, pgx.ErrTxCommitRollback)
 }
 
 func sqliteCode(err error) (int, bool) {

@@ -10,7 +10,16 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// IdempotencyDDL, for the migrations of a service that creates things:
+// purgeBatch is how many expired keys one save removes at most: more than it adds, so that
+// the table shrinks, and few enough not to be felt.
+const purgeBatch = 16
+
+// FindIdempotent looks, within the create's own transaction and before its work, whether
+// the request was served already, and gives the answer of then. It returns
+// FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key came with another request. A key
+// older than idem.TTL is deleted and not found; the zero Key is never found.
+//
+// The table, for the migrations of a service that creates things:
 //
 //	-- SQLite
 //	CREATE TABLE idempotency_keys (
@@ -35,15 +44,6 @@ import (
 //	    PRIMARY KEY (caller, method, idem_key)
 //	);
 //	CREATE INDEX idempotency_keys_create_time ON idempotency_keys (create_time);
-//
-// purgeBatch is how many expired keys one save removes at most: more than it adds, so that
-// the table shrinks, and few enough not to be felt.
-const purgeBatch = 16
-
-// FindIdempotent looks, within the create's own transaction and before its work, whether
-// the request was served already, and gives the answer of then. It returns
-// FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key came with another request. A key
-// older than idem.TTL is deleted and not found; the zero Key is never found.
 func FindIdempotent(ctx context.Context, tx Tx, key idem.Key, now time.Time) (response []byte, found bool, err error) {
 	if key.IsZero() {
 		return nil, false, nil

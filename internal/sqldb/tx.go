@@ -50,6 +50,9 @@ func (db *DB) Read(ctx context.Context, f func(ctx context.Context, tx Tx) error
 // classified; UNAVAILABLE with ReasonCommitUnknown when the connection broke during
 // COMMIT, so that nobody knows whether it counts; ABORTED when the retries ran out.
 //
+// An error of a statement must end f: on Postgres nothing more can be done in that
+// transaction, though SQLite would go on. Use ON CONFLICT where a conflict is expected.
+//
 // On SQLite one Write runs at a time: keep network calls out of f, and never call
 // Write within it. A statement there is not cut short by ctx, only the next one is
 // not begun; so that a write is either refused early or done.
@@ -88,7 +91,7 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fun
 		return err
 	}
 	err = tx.Commit()
-	if err != nil && !opts.ReadOnly && commitUnknown(err) {
+	if err != nil && !opts.ReadOnly && db.dialect == Postgres && commitUnknown(err) {
 		return errs.Wrap(err, errs.Unavailable, ReasonCommitUnknown, "the connection to the database was lost; the change may or may not have been made")
 	}
 	return err

@@ -34,12 +34,11 @@ func main() {
 
 // event is one line of `go test -json`, as `go doc test2json` describes it.
 type event struct {
-	Action string
-	// Package is set on the events of a test binary, ImportPath on those of a build.
-	Package    string
-	ImportPath string
-	Test       string
-	Output     string
+	Action string `json:"Action"`
+	// Package is set on the events of a test binary, never on those of a build.
+	Package string `json:"Package"`
+	Test    string `json:"Test"`
+	Output  string `json:"Output"`
 }
 
 // suite is what is known so far of one package.

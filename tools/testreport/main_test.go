@@ -28,6 +28,8 @@ const skipping = `{"Action":"output","Package":"c","Test":"TestS","Output":"=== 
 {"Action":"pass","Package":"c"}
 `
 
+const skips = "ok  \tc\t0.01s\nskipped: c TestS: s_test.go:9: no database here\n0 tests passed, 1 skipped\n"
+
 const failing = `{"Action":"output","Package":"d","Test":"TestGood","Output":"good says\n"}
 {"Action":"pass","Package":"d","Test":"TestGood"}
 {"Action":"output","Package":"d","Test":"TestBad","Output":"bad says\n"}
@@ -56,8 +58,8 @@ func TestReport(t *testing.T) {
 	}{
 		"passing":         {input: passing, want: "ok  \ta\t0.01s\n1 tests passed, 0 skipped\n"},
 		"no tests":        {input: untested, noSkips: true, want: "?   \tb\t[no test files]\n0 tests passed, 0 skipped\n"},
-		"skips told":      {input: skipping, want: "ok  \tc\t0.01s\nskipped: c TestS: s_test.go:9: no database here\n0 tests passed, 1 skipped\n"},
-		"skips forbidden": {input: skipping, noSkips: true, want: "ok  \tc\t0.01s\nskipped: c TestS: s_test.go:9: no database here\n0 tests passed, 1 skipped\n", wantErr: "1 tests were skipped"},
+		"skips told":      {input: skipping, want: skips},
+		"skips forbidden": {input: skipping, noSkips: true, want: skips, wantErr: "1 tests were skipped"},
 		"failing":         {input: failing, want: "bad says\nFAIL\td\t0.01s\n1 tests passed, 0 skipped\n", wantErr: "1 packages failed"},
 		"panicking":       {input: panicking, want: "panic: boom\nFAIL\te\t0.01s\n0 tests passed, 0 skipped\n", wantErr: "1 packages failed"},
 		"unbuilt":         {input: unbuilt, want: "f.go:1: undefined: x\nFAIL\tf [build failed]\n0 tests passed, 0 skipped\n", wantErr: "1 packages failed"},

@@ -757,7 +757,7 @@ func (x *ListLearnersResponse) GetTotalSize() int32 {
 // CreateLearnerRequest asks for CreateLearner.
 type CreateLearnerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The learner to make.
+	// The learner to make; the service names every fault of it at once.
 	Learner       *Learner `protobuf:"bytes,1,opt,name=learner,proto3" json:"learner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1016,7 +1016,8 @@ type ResolveSubjectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The identity.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The token's name, for a learner made now.
+	// The token's name, for a learner made now. A hint that is not valid is dropped: nobody is
+	// kept from signing in by what their token calls them. The same holds for those below.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// The token's email, for a learner made now.
 	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
@@ -1217,9 +1218,9 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\"\n" +
 	"\n" +
 	"total_size\x18\x03 \x01(\x05H\x00R\ttotalSize\x88\x01\x01B\r\n" +
-	"\v_total_size\"W\n" +
-	"\x14CreateLearnerRequest\x12?\n" +
-	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerB\x06\xbaH\x03\xc8\x01\x01R\alearner\"P\n" +
+	"\v_total_size\"Z\n" +
+	"\x14CreateLearnerRequest\x12B\n" +
+	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerB\t\xe0A\x02\xbaH\x03\xd8\x01\x03R\alearner\"P\n" +
 	"\x15CreateLearnerResponse\x127\n" +
 	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerR\alearner\"<\n" +
 	"\x1bListRecommendedPathsRequest\x12\x1d\n" +
@@ -1237,13 +1238,13 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\vTARGET_ROLE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"BACKGROUND\x10\x02\x12\v\n" +
-	"\aGENERAL\x10\x03\"\xec\x01\n" +
+	"\aGENERAL\x10\x03\"\xe6\x01\n" +
 	"\x15ResolveSubjectRequest\x12?\n" +
-	"\asubject\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\x12+\n" +
-	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vdisplayName\x12\x1e\n" +
-	"\x05email\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x1f\n" +
-	"\x06locale\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18#R\x06locale\x12$\n" +
-	"\ttime_zone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\btimeZone\"T\n" +
+	"\asubject\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01R\asubject\x12)\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\vdisplayName\x12\x1c\n" +
+	"\x05email\x18\x03 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\x05email\x12\x1e\n" +
+	"\x06locale\x18\x04 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\x06locale\x12#\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\btimeZone\"T\n" +
 	"\x16ResolveSubjectResponse\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12\x1b\n" +

@@ -1807,7 +1807,9 @@ type Cycle struct {
 	// The version that it was completed on; absent: not yet.
 	Version *int32 `protobuf:"varint,4,opt,name=version,proto3,oneof" json:"version,omitempty"`
 	// When its completion expires, by the policy of that version; absent: never.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Percent of the required units by weight, in this cycle; absent: nothing is required.
+	Percent       *int32 `protobuf:"varint,6,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1875,6 +1877,13 @@ func (x *Cycle) GetExpireTime() *timestamppb.Timestamp {
 		return x.ExpireTime
 	}
 	return nil
+}
+
+func (x *Cycle) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
 }
 
 // ModuleProgressDetail is how far a learner is in one module, unit by unit.
@@ -3747,7 +3756,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\battempts\x18\n" +
 	" \x01(\x05R\battemptsB\v\n" +
 	"\t_progressB\b\n" +
-	"\x06_score\"\x83\x02\n" +
+	"\x06_score\"\xae\x02\n" +
 	"\x05Cycle\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x129\n" +
 	"\n" +
@@ -3755,9 +3764,12 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\rcomplete_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12\x1d\n" +
 	"\aversion\x18\x04 \x01(\x05H\x00R\aversion\x88\x01\x01\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTimeB\n" +
+	"expireTime\x12\x1d\n" +
+	"\apercent\x18\x06 \x01(\x05H\x01R\apercent\x88\x01\x01B\n" +
 	"\n" +
-	"\b_version\"\xdd\x04\n" +
+	"\b_versionB\n" +
+	"\n" +
+	"\b_percent\"\xdd\x04\n" +
 	"\x14ModuleProgressDetail\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +

@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// The reasons that violations found at the edge have.
+const (
+	reasonInvalidJSON    = "INVALID_JSON"
+	reasonInvalidUTF8    = "INVALID_UTF8"
+	reasonInvalidType    = "INVALID_TYPE"
+	reasonUnknownField   = "UNKNOWN_FIELD"
+	reasonDuplicateField = "DUPLICATE_FIELD"
+	reasonNotFinite      = "NOT_FINITE"
+	reasonNUL            = "NUL_CHARACTER"
+)
+
+// bodyField is the field of a violation that is about the whole body.
+const bodyField = "body"
+
+// maxViolations bounds the answer to a request that is wrong all over.
+const maxViolations = 100
+
+// NewDecoder reads one message: all that r holds. Nothing at all is io.EOF, which
+// the generated handlers take as no body.
+func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(v any) error {
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		if len(bytes.TrimSpace(data)) == 0 {
+			return io.EOF
+		}
+		return m.Unmarshal(data, v)
+	})
+}
+
+// Unmarshal reads JSON strictly: no unknown fields, nothing after the value, no
+// number that is none, no NUL in a string.
+func (m *marshaler) Unmarshal(data []byte, v any) error {
+	if message, ok := v.(proto.Message); ok {
+		return unmarshalStrict(data, message)
+	}
+	// A request's body may be one of its fields: a pointer to a message's pointer.
+	if field := reflect.ValueOf(v); field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Pointer {
+		value := reflect.New(field.Elem().Type().Elem())
+		if message, ok := value.Interface().(proto.Message); ok {
+			field.Elem().Set(value)
+			return unmarshalStrict(data, message)
+		}
+	}
+	return m.slow.Unmarshal(data, v)
+}
+
+// unmarshalStrict reads one message from data, which it must be all of.
+func unmarshalStrict(data []byte, into proto.Message) error {
+	if err := protojson.Unmarshal(data, into); err != nil {
+		return err
+	}
+	if !sound(into.ProtoReflect()) {
+		return errors.New("a number is not finite, or a string holds a NUL character")
+	}
+	return nil
+}
+
+// sound reports whether all numbers are finite and no string holds a NUL: what
+// protojson lets through and no database takes.
+func sound(m protoreflect.Message) bool {
+	ok := true
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.IsMap():
+			v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+				ok = soundValue(fd.MapKey(), k.Value()) && soundValue(fd.MapValue(), v)
+				return ok
+			})
+		case fd.IsList():
+			for i := 0; ok && i < v.List().Len(); i++ {
+				ok = soundValue(fd, v.List().Get(i))
+			}
+		default:
+			ok = soundValue(fd, v)
+		}
+		return ok
+	})
+	return ok
+}
+
+func soundValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	switch fd.Kind() {
+	case protoreflect.StringKind:
+		return strings.IndexByte(v.String(), 0) < 0
+	case protoreflect.DoubleKind, protoreflect.FloatKind:
+		return !math.IsNaN(v.Float()) && !math.IsInf(v.Float(), 0)
+	case protoreflect.MessageKind:
+		return sound(v.Message())
+	default:
+		return true
+	}
+}
+
+// diagnose names every field of a body that keeps it from being read as md. It
+// runs only once reading has failed, so it may take its time. Nothing found
+// means that the fault is of a kind that it does not know.
+func diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
+	if v := notJSON(data); v != nil {
+		return []errs.Violation{*v}
+	}
+	d := diagnosis{}
+	d.message("", md, data)
+	return d.found
+}
+
+// notJSON is what is wrong with a text that is not JSON at all.
+func notJSON(data []byte) *errs.Violation {
+	if !utf8.Valid(data) {
+		return &errs.Violation{Field: bodyField, Reason: reasonInvalidUTF8, Description: "is not valid UTF-8"}
+	}
+	var any json.RawMessage
+	err := json.Unmarshal(data, &any)
+	if err == nil {
+		return nil
+	}
+	where := ""
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		where = fmt.Sprintf(" at byte %d", syntax.Offset)
+	}
+	return &errs.Violation{Field: bodyField, Reason: reasonInvalidJSON, Description: "is not valid JSON: " + err.Error() + where}
+}
+
+// diagnosis collects violations on a walk through a body beside its descriptor.
+type diagnosis struct {
+	found []errs.Violation
+}
+
+func (d *diagnosis) add(field, reason, description string) {
+	if len(d.found) < maxViolations {
+		if field == "" {
+			field = bodyField
+		}
+		d.found = append(d.found, errs.Violation{Field: field, Reason: reason, Description: description})
+	}
+}
+
+func (d *diagnosis) message(path string, md protoreflect.MessageDescriptor, text []byte) {
+	if (&scanner{data: text}).space() != '{' {
+		d.add(path, reasonInvalidType, "must be an object")
+		return
+	}
+	seen := map[protoreflect.FieldDescriptor]bool{}
+	for name, value := range members(text) {
+		field := joinPath(path, name)
+		fd := fieldNamed(md, name)
+		switch {
+		case fd == nil:
+			d.add(field, reasonUnknownField, "is not a field that this request knows")
+		case seen[fd]:
+			d.add(field, reasonDuplicateField, "is given more than once")
+		default:
+			seen[fd] = true
+			d.field(field, fd, value)
+		}
+	}
+}
+
+func (d *diagnosis) field(path string, fd protoreflect.FieldDescriptor, text []byte) {
+	s := scanner{data: text}
+	switch {
+	case string(text) == "null":
+	case fd.IsList():
+		if s.space() != '[' {
+			d.add(path, reasonInvalidType, "must be a list")
+			return
+		}
+		for i, value := range elements(text) {
+			d.value(fmt.Sprintf("%s[%d]", path, i), fd, "["+string(value)+"]", value)
+		}
+	case fd.IsMap():
+		d.value(path, fd, string(text), nil)
+	default:
+		d.value(path, fd, string(text), text)
+	}
+}
+
+// value judges one value by reading a message that holds nothing else: whole is
+// the field's text, one the value's own.
+func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole string, one []byte) {
+	if md := fd.Message(); md != nil && !isWellKnown(md) && !fd.IsMap() {
+		d.message(path, md, one)
+		return
+	}
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(fd.ContainingMessage().FullName())
+	if err != nil {
+		return
+	}
+	alone := kind.New()
+	if protojson.Unmarshal([]byte(`{"`+fd.JSONName()+`":`+whole+`}`), alone.Interface()) != nil {
+		d.add(path, reasonInvalidType, expected(fd))
+		return
+	}
+	switch {
+	case sound(alone):
+	case fd.Kind() == protoreflect.StringKind:
+		d.add(path, reasonNUL, "must not hold a NUL character")
+	default:
+		d.add(path, reasonNotFinite, "must be a finite number")
+	}
+}
+
+// fieldNamed finds a field by its JSON name or its proto name: protojson takes both.
+func fieldNamed(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if fd := md.Fields().ByJSONName(name); fd != nil {
+		return fd
+	}
+	return md.Fields().ByTextName(name)
+}
+
+func joinPath(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// expected says what a field wants.
+func expected(fd protoreflect.FieldDescriptor) string {
+	switch fd.Kind() {
+	case protoreflect.StringKind:
+		return "must be a string"
+	case protoreflect.BoolKind:
+		return "must be true or false"
+	case protoreflect.BytesKind:
+		return "must be a string of base64"
+	case protoreflect.DoubleKind, protoreflect.FloatKind:
+		return "must be a number"
+	case protoreflect.EnumKind:
+		return "must be one of " + enumNames(fd.Enum())
+	case protoreflect.MessageKind:
+		return expectedMessage(fd)
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		return "must be a whole number of at most 64 bits, as a string or a number"
+	default:
+		return "must be a whole number of at most 32 bits"
+	}
+}
+
+func expectedMessage(fd protoreflect.FieldDescriptor) string {
+	switch fd.Message().FullName() {
+	case "google.protobuf.Timestamp":
+		return "must be an RFC 3339 time, such as 2026-11-20T08:00:00Z"
+	case "google.protobuf.FieldMask":
+		return "must be field names with commas between them"
+	default:
+		return "has a value that cannot be read"
+	}
+}
+
+// enumNames are the values that may be sent; the one that means "not said" is not.
+func enumNames(ed protoreflect.EnumDescriptor) string {
+	names := make([]string, 0, ed.Values().Len())
+	for i := range ed.Values().Len() {
+		if v := ed.Values().Get(i); v.Number() != 0 {
+			names = append(names, string(v.Name()))
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,329 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// Reasons of refused calls.
+const (
+	// ReasonRoleRequired: the caller's roles do not include one that the RPC asks for.
+	ReasonRoleRequired = "ROLE_REQUIRED"
+	// ReasonNotYourData: the request names another learner.
+	ReasonNotYourData = "NOT_YOUR_DATA"
+	// ReasonNoRule: the RPC says nothing about who may call it, so nobody may.
+	ReasonNoRule = "NO_ACCESS_RULE"
+)
+
+// Me is what a request may say instead of the caller's own learner id.
+const Me = "me"
+
+// Hints are a token's words about its bearer, for a profile made at first sight.
+type Hints struct{ Name, Email, Locale, ZoneInfo string }
+
+// Resolver tells which learner a token's subject is.
+type Resolver interface {
+	// ResolveSubject answers the learner's id, making the learner at first sight.
+	// PermissionDenied when that person was erased; Unavailable when it cannot be
+	// told now.
+	ResolveSubject(ctx context.Context, issuer, subject string, hints Hints) (learnerID string, err error)
+}
+
+// GuardOptions say how callers are known.
+type GuardOptions struct {
+	Verifier *Verifier
+	// Resolver is nil in a service that keeps nothing per learner.
+	Resolver Resolver
+	// AlwaysResolve fills Principal.LearnerID on every call of a person, not only
+	// on those that need it to be admitted.
+	AlwaysResolve bool
+	Logger        *slog.Logger
+	Now           func() time.Time
+	// Files hold the RPCs; nil for all that are linked in.
+	Files *protoregistry.Files
+}
+
+// Guard admits calls by the rules written on the RPCs, and refuses all others.
+//
+// A call is admitted when its bearer token holds one of the rule's roles, or
+// when the calling service is one of the rule's services, or, where the rule
+// says self, when the request's learner_id is the caller's own. No role stands
+// for another: an admin is admitted where the roles list ADMIN. A token that is
+// there must be good, whoever brings it.
+type Guard struct {
+	o     GuardOptions
+	rules map[string]Rule
+}
+
+// NewGuard reads the rule of every RPC of ours. Invalid when one says self and
+// its request has no learner_id.
+func NewGuard(o GuardOptions) (*Guard, error) {
+	if o.Verifier == nil || o.Logger == nil || o.Now == nil {
+		return nil, errs.New(errs.Invalid, "BAD_GUARD", "a guard needs a verifier, a logger and a clock")
+	}
+	if o.Files == nil {
+		o.Files = protoregistry.GlobalFiles
+	}
+	g := &Guard{o: o, rules: map[string]Rule{}}
+	for _, rule := range rulesIn(o.Files) {
+		if rule.Access.GetSelf() && !rule.NamesLearner {
+			return nil, errs.New(errs.Invalid, "BAD_ACCESS_RULE", "%s says self, but its request has no learner_id", rule.Method)
+		}
+		g.rules[rule.Method] = rule
+	}
+	return g, nil
+}
+
+// Unary guards unary calls. peer answers which service of ours is calling, ""
+// for none.
+func (g *Guard) Unary(peer func(context.Context) string) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		ctx, c, err := g.open(ctx, info.FullMethod, peer(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			if err := c.check(ctx, req); err != nil {
+				return nil, err
+			}
+		}
+		return handler(ctx, req)
+	}
+}
+
+// Stream guards streams: each request message is checked as it arrives, nothing
+// is sent before the first was, and the stream ends when the token expires.
+func (g *Guard) Stream(peer func(context.Context) string) grpc.StreamServerInterceptor {
+	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		ctx, c, err := g.open(ss.Context(), info.FullMethod, peer(ss.Context()))
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return handler(srv, &guardedStream{ServerStream: ss, ctx: ctx})
+		}
+		if p := *c.slot.principal.Load(); !p.Expires.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, p.Expires.Sub(g.o.Now()), errStreamExpired)
+			defer cancel()
+		}
+		gs := &guardedStream{ServerStream: ss, ctx: ctx, call: c}
+		err = handler(srv, gs)
+		if expiry := gs.expired(); expiry != nil {
+			return expiry
+		}
+		if refused := gs.refused.Load(); refused != nil {
+			return *refused
+		}
+		return err
+	}
+}
+
+// errStreamExpired is why a stream's context ended.
+var errStreamExpired = errors.New("the stream's token expired")
+
+// call is one call on its way through the guard.
+type call struct {
+	guard *Guard
+	rule  Rule
+	slot  *slot
+	// admitted says that a role or a service let the call in; otherwise only its
+	// learner_id can.
+	admitted bool
+}
+
+// open identifies the caller and decides what can be decided without the
+// request. The call is nil for the methods that are open to anybody.
+func (g *Guard) open(ctx context.Context, method, service string) (context.Context, *call, error) {
+	ctx, slot := slotOf(ctx)
+	if isOpen(method) {
+		slot.principal.Store(&Principal{Service: service})
+		return ctx, nil, nil
+	}
+	rule, known := g.rules[method]
+	if !known || rule.Access == nil {
+		g.o.Logger.LogAttrs(ctx, slog.LevelError, "an RPC without an access rule was called", slog.String("method", method))
+		return ctx, nil, errs.New(errs.PermissionDenied, ReasonNoRule, "nobody may call this")
+	}
+	p, err := g.identify(ctx, rule, service)
+	if err != nil {
+		return ctx, nil, err
+	}
+	slot.principal.Store(&p)
+	c := &call{guard: g, rule: rule, slot: slot, admitted: rule.admitsService(service) || rule.admitsRole(p)}
+	if !c.admitted && !(rule.Access.GetSelf() && p.Subject != "") {
+		return ctx, nil, errs.New(errs.PermissionDenied, ReasonRoleRequired, "this call %s", rule.needs())
+	}
+	return ctx, c, nil
+}
+
+// isOpen lists the methods that need no rule: health checks and reflection.
+func isOpen(method string) bool {
+	switch method {
+	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List",
+		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo":
+		return true
+	}
+	return false
+}
+
+// identify verifies the token. Only a service that the rule names needs none.
+func (g *Guard) identify(ctx context.Context, rule Rule, service string) (Principal, error) {
+	token, err := bearer(ctx)
+	if err != nil {
+		return Principal{}, err
+	}
+	if token == "" {
+		if rule.admitsService(service) {
+			return Principal{Service: service}, nil
+		}
+		return Principal{}, errs.New(errs.Unauthenticated, ReasonTokenMissing, "this call needs a bearer token")
+	}
+	p, err := g.o.Verifier.Verify(ctx, token)
+	if err != nil {
+		return Principal{}, err
+	}
+	p.Service = service
+	return p, nil
+}
+
+// bearer is the token that the call carries, "" for none.
+func bearer(ctx context.Context) (string, error) {
+	values := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(values) == 0 {
+		return "", nil
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "bearer") || token == "" {
+		return "", errs.New(errs.Unauthenticated, ReasonTokenInvalid, "authorization must be one bearer token")
+	}
+	return token, nil
+}
+
+// check decides about a request, and puts the learner's id where it says "me".
+func (c *call) check(ctx context.Context, req any) error {
+	if !c.rule.NamesLearner {
+		if c.guard.o.AlwaysResolve {
+			return c.resolve(ctx)
+		}
+		return nil
+	}
+	message, ok := req.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%s: request %T is no message", c.rule.Method, req)
+	}
+	m := message.ProtoReflect()
+	field := m.Descriptor().Fields().ByName(learnerField)
+	id := m.Get(field).String()
+	if id != Me && (id != "" || !c.admitted) { // an empty filter is for those who may see all
+		canonical, ok := canonicalID(id)
+		if !ok {
+			return errs.InvalidFields([]errs.Violation{{
+				Field: field.JSONName(), Reason: "UUID", Description: `must be a learner's id (a UUID) or "me"`,
+			}})
+		}
+		id = canonical
+	}
+	if err := c.resolve(ctx); err != nil {
+		return err
+	}
+	own := c.slot.principal.Load().LearnerID
+	if id == Me {
+		if own == "" {
+			return errs.New(errs.PermissionDenied, ReasonNotYourData, `"me" needs a signed-in person`)
+		}
+		id = own
+	}
+	if !c.admitted && id != own {
+		return errs.New(errs.PermissionDenied, ReasonNotYourData, "this is another learner's data")
+	}
+	if id != "" {
+		m.Set(field, protoreflect.ValueOfString(id))
+	}
+	return nil
+}
+
+// canonicalID spells a UUID in the one way that ids are stored.
+func canonicalID(id string) (string, bool) {
+	if len(id) != 36 { // the parser takes URNs and braces too
+		return "", false
+	}
+	parsed, err := uuid.Parse(id)
+	return parsed.String(), err == nil
+}
+
+// resolve fills the principal's learner id, where there is a person and a
+// resolver and it was not done before.
+func (c *call) resolve(ctx context.Context) error {
+	p := *c.slot.principal.Load()
+	if p.Subject == "" || p.LearnerID != "" || c.guard.o.Resolver == nil {
+		return nil
+	}
+	hints := Hints{Name: p.Name, Email: p.Email, Locale: p.Locale, ZoneInfo: p.ZoneInfo}
+	id, err := c.guard.o.Resolver.ResolveSubject(ctx, p.Issuer, p.Subject, hints)
+	if err != nil {
+		return err
+	}
+	p.LearnerID = id
+	c.slot.principal.Store(&p)
+	return nil
+}
+
+// guardedStream checks what comes in. call is nil on methods open to anybody.
+type guardedStream struct {
+	grpc.ServerStream
+	ctx     context.Context
+	call    *call
+	checked atomic.Bool
+	refused atomic.Pointer[error] // sticks, should the handler pass over it
+}
+
+func (s *guardedStream) Context() context.Context { return s.ctx }
+
+func (s *guardedStream) RecvMsg(m any) error {
+	if err := s.expired(); err != nil {
+		return err
+	}
+	if err := s.ServerStream.RecvMsg(m); err != nil || s.call == nil {
+		return err
+	}
+	if err := s.call.check(s.ctx, m); err != nil {
+		s.refused.CompareAndSwap(nil, &err)
+		return err
+	}
+	s.checked.Store(true)
+	return nil
+}
+
+func (s *guardedStream) SendMsg(m any) error {
+	if err := s.expired(); err != nil {
+		return err
+	}
+	if s.call != nil && !s.call.admitted && !s.checked.Load() {
+		return fmt.Errorf("%s: an answer before the request was checked", s.call.rule.Method)
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+// expired is the error to end the stream with once its token expired.
+func (s *guardedStream) expired() error {
+	if errors.Is(context.Cause(s.ctx), errStreamExpired) {
+		return expiredToken()
+	}
+	return nil
+}

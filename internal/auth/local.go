@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// What tokens of the local issuer say in iss and aud.
+const (
+	// LocalIssuerName is a name, not an address: nothing is fetched from it.
+	LocalIssuerName = "https://preceptor.local"
+	// LocalAudience is who the local issuer's tokens are for.
+	LocalAudience = "preceptor"
+)
+
+// LocalKeyFile is the file, in the data folder, with the private key of the
+// issuer https://preceptor.local. Who can read it can be anybody.
+const LocalKeyFile = "issuer.key"
+
+// LocalIssuer mints and vouches for tokens with a key of its own, so that a
+// first run needs no identity provider.
+type LocalIssuer struct {
+	key    jose.JSONWebKey // public
+	signer jose.Signer
+	now    func() time.Time
+}
+
+// OpenLocalIssuer reads the issuer's key from dir, and makes one when there is
+// none. Every process on the same folder gets the same key.
+func OpenLocalIssuer(dir string, now func() time.Time) (*LocalIssuer, error) {
+	path := filepath.Join(dir, LocalKeyFile)
+	text, err := SecretFile(path, newIssuerKey)
+	if err != nil {
+		return nil, fmt.Errorf("local token issuer: %w", err)
+	}
+	private, err := parseIssuerKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("local token issuer: %s: %w", path, err)
+	}
+	public := jose.JSONWebKey{Key: private.Public(), Algorithm: string(jose.EdDSA), Use: "sig"}
+	print, err := public.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("local token issuer: %w", err)
+	}
+	public.KeyID = base64.RawURLEncoding.EncodeToString(print)
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: public.KeyID}},
+		(&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return nil, fmt.Errorf("local token issuer: %w", err)
+	}
+	return &LocalIssuer{key: public, signer: signer, now: now}, nil
+}
+
+func newIssuerKey() ([]byte, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func parseIssuerKey(text []byte) (ed25519.PrivateKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("holds no PEM block")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("holds no private key") // the parser's words could quote the key
+	}
+	private, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		return nil, errors.New("holds no Ed25519 key")
+	}
+	return private, nil
+}
+
+// Mint makes a token for subject. Invalid when the subject is empty, a role is
+// unknown or ttl is under a second. Without roles the bearer is a learner.
+func (l *LocalIssuer) Mint(subject string, roles []Role, name string, ttl time.Duration) (string, error) {
+	if !isSubject(subject) {
+		return "", errs.New(errs.Invalid, "BAD_SUBJECT", "a subject is 1 to %d bytes of text", maxSubject)
+	}
+	if ttl < time.Second {
+		return "", errs.New(errs.Invalid, "BAD_TTL", "a token lives for a second at least")
+	}
+	for _, role := range roles {
+		if _, err := ParseRole(string(role)); err != nil {
+			return "", err
+		}
+	}
+	if len(roles) == 0 {
+		roles = []Role{RoleLearner}
+	}
+	now := l.now()
+	standard := jwt.Claims{
+		Issuer: LocalIssuerName, Subject: subject, Audience: jwt.Audience{LocalAudience}, ID: uuid.NewString(),
+		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(ttl)),
+	}
+	ours := struct {
+		Roles []Role `json:"roles"`
+		Name  string `json:"name,omitempty"`
+	}{roles, name}
+	token, err := jwt.Signed(l.signer).Claims(standard).Claims(ours).Serialize()
+	if err != nil {
+		return "", fmt.Errorf("local token issuer: %w", err)
+	}
+	return token, nil
+}
+
+// keys is the issuer's one key, whatever is asked for: the signature decides.
+func (l *LocalIssuer) keys(context.Context, string) ([]jose.JSONWebKey, error) {
+	return []jose.JSONWebKey{l.key}, nil
+}

@@ -1,0 +1,215 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+const (
+	// fetchTimeout bounds one look at an issuer: a caller waits for it.
+	fetchTimeout = 5 * time.Second
+	// keysFresh is how old keys may be before they are fetched again beside the
+	// calls that use them, so that a key that the issuer withdrew goes here too.
+	keysFresh = 5 * time.Minute
+	// keysMinAge keeps tokens with made-up key ids from hammering the issuer.
+	keysMinAge = 5 * time.Second
+	// failureRest is how long a failed fetch answers for those that follow.
+	failureRest = time.Second
+	// maxKeySet is more than any issuer publishes.
+	maxKeySet = 1 << 20
+)
+
+// remoteKeys are the keys of an OpenID Connect issuer, discovered and fetched
+// when a token first needs them, and again when a token names one not held.
+type remoteKeys struct {
+	issuerURL string
+	client    *http.Client
+	logger    *slog.Logger
+	now       func() time.Time
+	changed   func() // called after the held keys became others
+
+	flight singleflight.Group // at most one fetch at a time
+
+	mu          sync.Mutex
+	jwksURL     string // "" until discovered
+	held        []jose.JSONWebKey
+	fingerprint [sha256.Size]byte
+	fetchTime   time.Time // of the held keys
+	failTime    time.Time
+	failure     error // of the last fetch; nil when it worked
+}
+
+func newRemoteKeys(url string, client *http.Client, logger *slog.Logger, now func() time.Time, changed func()) *remoteKeys {
+	if client == nil {
+		client = &http.Client{Timeout: fetchTimeout}
+	}
+	return &remoteKeys{issuerURL: url, client: client, logger: logger, now: now, changed: changed}
+}
+
+// keys answers from what is held wherever it can.
+func (r *remoteKeys) keys(ctx context.Context, keyID string) ([]jose.JSONWebKey, error) {
+	candidates, age := r.candidates(keyID)
+	switch {
+	case len(candidates) > 0 && age < keysFresh:
+		return candidates, nil
+	case len(candidates) > 0:
+		r.flight.DoChan("", r.fetch) // nobody waits for it
+		return candidates, nil
+	case age < keysMinAge:
+		return nil, nil // just fetched, and not there
+	}
+	select {
+	case result := <-r.flight.DoChan("", r.fetch):
+		if result.Err != nil {
+			return nil, errs.Wrap(result.Err, errs.Unavailable, ReasonIssuerUnreachable,
+				"the token's issuer cannot be reached to verify it; try again")
+		}
+		candidates, _ = r.candidates(keyID)
+		return candidates, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// candidates are the held keys with that id, all of them for "", and how long
+// ago they were fetched.
+func (r *remoteKeys) candidates(keyID string) ([]jose.JSONWebKey, time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	age := r.now().Sub(r.fetchTime)
+	if keyID == "" {
+		return r.held, age
+	}
+	var found []jose.JSONWebKey
+	for _, key := range r.held {
+		if key.KeyID == keyID {
+			found = append(found, key)
+		}
+	}
+	return found, age
+}
+
+// fetch replaces the held keys by the issuer's. It runs on its own clock, not
+// on a caller's: one who hangs up must not fail those who wait with them.
+func (r *remoteKeys) fetch() (any, error) {
+	r.mu.Lock()
+	url, failure, rest := r.jwksURL, r.failure, r.now().Sub(r.failTime)
+	r.mu.Unlock()
+	if failure != nil && rest < failureRest {
+		return nil, failure
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	url, keys, err := r.download(ctx, url)
+	if err != nil {
+		r.logger.LogAttrs(ctx, slog.LevelWarn, "token issuer cannot be reached",
+			slog.String("issuer", r.issuerURL), slog.Any("err", err))
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.jwksURL, r.failure, r.failTime = "", err, r.now() // discover anew: the address may have moved
+		return nil, err
+	}
+	if r.hold(url, keys) {
+		r.logger.LogAttrs(ctx, slog.LevelInfo, "token issuer's keys changed",
+			slog.String("issuer", r.issuerURL), slog.Int("keys", len(keys)))
+		r.changed()
+	}
+	return nil, nil
+}
+
+// hold keeps fetched keys and says whether they are other ones than before.
+func (r *remoteKeys) hold(url string, keys []jose.JSONWebKey) (changed bool) {
+	print := fingerprint(keys)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed = r.held != nil && print != r.fingerprint
+	r.jwksURL, r.held, r.fingerprint, r.fetchTime, r.failure = url, keys, print, r.now(), nil
+	return changed
+}
+
+// download finds the address of the key set, where it is not known, and reads it.
+func (r *remoteKeys) download(ctx context.Context, url string) (string, []jose.JSONWebKey, error) {
+	if url == "" {
+		provider, err := oidc.NewProvider(oidc.ClientContext(ctx, r.client), r.issuerURL)
+		if err != nil {
+			return "", nil, fmt.Errorf("discovery: %w", err)
+		}
+		var document struct {
+			JWKSURI string `json:"jwks_uri"`
+		}
+		if err := provider.Claims(&document); err != nil {
+			return "", nil, fmt.Errorf("discovery: %w", err)
+		}
+		url = document.JWKSURI
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", nil, fmt.Errorf("key set: %w", err)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return "", nil, fmt.Errorf("key set: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySet))
+	if err != nil {
+		return "", nil, fmt.Errorf("key set: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", nil, fmt.Errorf("key set: %s answered %s", url, resp.Status)
+	}
+	keys, err := parseKeySet(body)
+	return url, keys, err
+}
+
+// parseKeySet keeps the public signing keys that we can use. Sets hold keys of
+// other kinds too, so one that cannot be read is passed over.
+func parseKeySet(body []byte) ([]jose.JSONWebKey, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
+		return nil, fmt.Errorf("key set: %w", err)
+	}
+	var keys []jose.JSONWebKey
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) != nil || !key.Valid() || !key.IsPublic() || key.Use == "enc" {
+			continue
+		}
+		if slices.ContainsFunc(algorithms(), func(a jose.SignatureAlgorithm) bool { return fits(key.Key, string(a)) }) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("key set: holds no key for RS256, ES256 or EdDSA")
+	}
+	return keys, nil
+}
+
+// fingerprint is the same for the same keys under the same ids, in any order.
+func fingerprint(keys []jose.JSONWebKey) [sha256.Size]byte {
+	var lines []string
+	for _, key := range keys {
+		print, _ := key.Thumbprint(crypto.SHA256) // a valid key of these kinds always has one
+		lines = append(lines, fmt.Sprintf("%q %x\n", key.KeyID, print))
+	}
+	slices.Sort(lines)
+	return sha256.Sum256(fmt.Append(nil, lines))
+}

@@ -1,0 +1,296 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// Reasons of refused tokens.
+const (
+	// ReasonTokenMissing: the call needs a bearer token and has none.
+	ReasonTokenMissing = "TOKEN_MISSING"
+	// ReasonTokenExpired: the token was good once; a new one is needed.
+	ReasonTokenExpired = "TOKEN_EXPIRED"
+	// ReasonTokenInvalid: the token is not one that we accept.
+	ReasonTokenInvalid = "TOKEN_INVALID"
+	// ReasonIssuerUnreachable: the issuer's keys cannot be had now; retry.
+	ReasonIssuerUnreachable = "ISSUER_UNREACHABLE"
+)
+
+const (
+	// leeway is how far a token's clock may be from ours.
+	leeway = 60 * time.Second
+	// maxCached is how long a verified token is believed without verifying again.
+	maxCached = 5 * time.Minute
+	// maxToken keeps anybody from making us parse megabytes.
+	maxToken = 16 << 10
+	// maxSubject is what OpenID Connect allows a sub claim.
+	maxSubject = 255
+	// maxHint cuts what a token says about its bearer.
+	maxHint = 200
+	// minRSABits is the least that RFC 7518 allows RS256.
+	minRSABits = 2048
+)
+
+// algorithms are the only ones accepted: asymmetric, so that no public key can
+// be used as a shared secret, and never "none".
+func algorithms() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA}
+}
+
+// OIDCIssuer is an OpenID Connect issuer whose tokens are accepted.
+type OIDCIssuer struct {
+	// URL is the issuer as the iss claim spells it; keys are found by discovery below it.
+	URL string
+	// Audience must be among the token's audiences.
+	Audience string
+	// RolesClaim names the claim with the roles: an array or words separated by
+	// spaces. "roles" when empty; "realm_access.roles" looks inside an object.
+	RolesClaim string
+}
+
+// VerifierOptions say whose tokens are accepted.
+type VerifierOptions struct {
+	// Local is accepted besides the OIDC issuers; nil for none.
+	Local *LocalIssuer
+	OIDC  []OIDCIssuer
+	// HTTPClient fetches discovery documents and keys; nil for the default one.
+	HTTPClient *http.Client
+	Logger     *slog.Logger
+	Now        func() time.Time
+}
+
+// Verifier turns a bearer token into the Principal it speaks for.
+type Verifier struct {
+	issuers map[string]issuer
+	cache   *tokenCache
+	now     func() time.Time
+}
+
+// issuer is who may vouch for people, and how their tokens look.
+type issuer struct {
+	audience   string
+	rolesClaim string
+	source     keySource
+}
+
+// keySource answers the keys that may have signed a token with that key id (""
+// when the token does not say). No keys is no error; Unavailable when it cannot
+// be told now.
+type keySource interface {
+	keys(ctx context.Context, keyID string) ([]jose.JSONWebKey, error)
+}
+
+// NewVerifier needs no issuer to be reachable: discovery happens when the first
+// token asks for it. Invalid when an issuer is named twice or without audience.
+func NewVerifier(o VerifierOptions) (*Verifier, error) {
+	v := &Verifier{issuers: map[string]issuer{}, cache: newTokenCache(maxCachedTokens), now: o.Now}
+	if o.Local != nil {
+		v.issuers[LocalIssuerName] = issuer{LocalAudience, "roles", o.Local}
+	}
+	for _, i := range o.OIDC {
+		if i.URL == "" || i.Audience == "" {
+			return nil, errs.New(errs.Invalid, "BAD_ISSUER", "a token issuer needs a URL and an audience")
+		}
+		if _, twice := v.issuers[i.URL]; twice {
+			return nil, errs.New(errs.Invalid, "BAD_ISSUER", "token issuer %s is named twice", i.URL)
+		}
+		source := newRemoteKeys(i.URL, o.HTTPClient, o.Logger, o.Now, v.cache.purge)
+		v.issuers[i.URL] = issuer{i.Audience, cmp.Or(i.RolesClaim, "roles"), source}
+	}
+	return v, nil
+}
+
+// Verify answers who the token speaks for. Unauthenticated with TOKEN_EXPIRED
+// or TOKEN_INVALID when it is not to be believed, Unavailable when its issuer's
+// keys cannot be had. Service and LearnerID are not filled.
+func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
+	if len(token) > maxToken {
+		return Principal{}, invalidToken(nil)
+	}
+	now, hash := v.now(), tokenHash(sha256.Sum256([]byte(token)))
+	p, found, era := v.cache.get(hash, now)
+	if found {
+		return p, nil
+	}
+	p, err := v.verify(ctx, token, now)
+	if err != nil {
+		return Principal{}, err
+	}
+	until := now.Add(maxCached)
+	if p.Expires.Before(until) {
+		until = p.Expires
+	}
+	v.cache.put(hash, p, until, era)
+	return p, nil
+}
+
+func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Principal, error) {
+	parsed, err := jwt.ParseSigned(token, algorithms())
+	if err != nil {
+		return Principal{}, invalidToken(err)
+	}
+	// Only to find whose keys to try; nothing is believed until one fits.
+	var claimed struct {
+		Issuer string `json:"iss"`
+	}
+	if err := parsed.UnsafeClaimsWithoutVerification(&claimed); err != nil {
+		return Principal{}, invalidToken(err)
+	}
+	from, ok := v.issuers[claimed.Issuer]
+	if !ok {
+		return Principal{}, invalidToken(errors.New("its issuer is not one of ours"))
+	}
+	keys, err := from.source.keys(ctx, parsed.Headers[0].KeyID)
+	if err != nil {
+		return Principal{}, err
+	}
+	standard, all := jwt.Claims{}, map[string]any{}
+	if !signedBy(parsed, keys, &standard, &all) {
+		return Principal{}, invalidToken(errors.New("no key of its issuer made its signature"))
+	}
+	if err := from.check(claimed.Issuer, standard, now); err != nil {
+		return Principal{}, err
+	}
+	return from.principal(standard, all), nil
+}
+
+// signedBy reads the claims into dest with the first key that made the signature.
+func signedBy(parsed *jwt.JSONWebToken, keys []jose.JSONWebKey, dest ...any) bool {
+	header := parsed.Headers[0]
+	for _, key := range keys {
+		if key.Algorithm != "" && key.Algorithm != header.Algorithm || !fits(key.Key, header.Algorithm) {
+			continue
+		}
+		if parsed.Claims(key.Key, dest...) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// fits says whether a public key is of the kind and strength that the algorithm means.
+func fits(key any, algorithm string) bool {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		return algorithm == string(jose.RS256) && k.N.BitLen() >= minRSABits
+	case *ecdsa.PublicKey:
+		return algorithm == string(jose.ES256) && k.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return algorithm == string(jose.EdDSA)
+	}
+	return false
+}
+
+func (i issuer) check(name string, c jwt.Claims, now time.Time) error {
+	if !isSubject(c.Subject) {
+		return invalidToken(errors.New("its subject is missing or too long"))
+	}
+	if c.Expiry == nil {
+		return invalidToken(errors.New("it never expires"))
+	}
+	err := c.ValidateWithLeeway(jwt.Expected{Issuer: name, AnyAudience: jwt.Audience{i.audience}, Time: now}, leeway)
+	switch {
+	case errors.Is(err, jwt.ErrExpired):
+		return expiredToken()
+	case err != nil:
+		return invalidToken(err)
+	}
+	return nil
+}
+
+func (i issuer) principal(c jwt.Claims, all map[string]any) Principal {
+	p := Principal{
+		Issuer: c.Issuer, Subject: c.Subject, Expires: c.Expiry.Time(), Roles: rolesOf(all, i.rolesClaim),
+		Name: hint(all, "name"), Email: hint(all, "email"), Locale: hint(all, "locale"), ZoneInfo: hint(all, "zoneinfo"),
+	}
+	if verified, said := all["email_verified"].(bool); said && !verified {
+		p.Email = ""
+	}
+	return p
+}
+
+// rolesOf reads our roles out of a claim and passes over the rest: issuers put
+// roles of other programs there too. A token without the claim is a learner's;
+// one that has it and names no role of ours has no role.
+func rolesOf(claims map[string]any, name string) []Role {
+	value, said := claimNamed(claims, name)
+	if !said {
+		return []Role{RoleLearner}
+	}
+	var words []string
+	switch value := value.(type) {
+	case string:
+		words = strings.Fields(value)
+	case []any:
+		for _, w := range value {
+			if word, ok := w.(string); ok {
+				words = append(words, word)
+			}
+		}
+	}
+	var roles []Role
+	for _, word := range words {
+		if role, err := ParseRole(word); err == nil && !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+}
+
+// claimNamed finds a claim by its whole name, which may hold dots (some issuers
+// use URLs), else by following the dots into objects.
+func claimNamed(claims map[string]any, name string) (any, bool) {
+	if value, ok := claims[name]; ok {
+		return value, true
+	}
+	first, rest, dotted := strings.Cut(name, ".")
+	if inner, ok := claims[first].(map[string]any); ok && dotted {
+		return claimNamed(inner, rest)
+	}
+	return nil, false
+}
+
+// hint is a claim's text, cut to a length that any profile takes.
+func hint(claims map[string]any, name string) string {
+	text, _ := claims[name].(string)
+	text = strings.ReplaceAll(text, "\x00", "")
+	if runes := []rune(text); len(runes) > maxHint {
+		text = string(runes[:maxHint])
+	}
+	return text
+}
+
+func isSubject(s string) bool {
+	return s != "" && len(s) <= maxSubject && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}
+
+// invalidToken says nothing of why to the caller; the cause is for the log.
+func invalidToken(cause error) error {
+	if cause != nil {
+		cause = fmt.Errorf("token refused: %w", cause)
+	}
+	return errs.Wrap(cause, errs.Unauthenticated, ReasonTokenInvalid, "the bearer token is not valid here")
+}
+
+func expiredToken() error {
+	return errs.New(errs.Unauthenticated, ReasonTokenExpired, "the bearer token has expired; sign in again")
+}

@@ -1,0 +1,199 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// requestIDKey is the metadata that names one request wherever it goes.
+const requestIDKey = "x-request-id"
+
+// maxRequestID bounds what a caller may write into our log as a request's name.
+const maxRequestID = 128
+
+// call is what the outermost interceptor knows about one call.
+type call struct {
+	server  *Server
+	method  string
+	id      string // request id
+	service string // the calling service of ours, "" for anyone else
+	start   time.Time
+}
+
+type callKey struct{}
+
+// RequestID is the id of the request being served, "" outside of one.
+func RequestID(ctx context.Context) string {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.id
+	}
+	return ""
+}
+
+// peerOf is the calling service of the request being served.
+func peerOf(ctx context.Context) string {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.service
+	}
+	return ""
+}
+
+// outerUnary gives a call its request id, its log line and its status. It is
+// one interceptor and not four, so that a panic, too, is logged and answered
+// with the request's id.
+func (s *Server) outerUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	ctx, c := s.begin(ctx, info.FullMethod)
+	defer func() {
+		if r := recover(); r != nil {
+			resp, err = nil, panicError{r, debug.Stack()}
+		}
+		err = c.end(ctx, err)
+	}()
+	return handler(ctx, req)
+}
+
+func (s *Server) outerStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	ctx, c := s.begin(ss.Context(), info.FullMethod)
+	defer func() {
+		if r := recover(); r != nil {
+			err = panicError{r, debug.Stack()}
+		}
+		err = c.end(ctx, err)
+	}()
+	return handler(srv, contextStream{ss, ctx})
+}
+
+// contextStream is a stream with another context.
+type contextStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s contextStream) Context() context.Context { return s.ctx }
+
+func (s *Server) begin(ctx context.Context, method string) (context.Context, *call) {
+	c := &call{server: s, method: method, id: incomingRequestID(ctx), service: peerService(ctx), start: s.now()}
+	if ts := grpc.ServerTransportStreamFromContext(ctx); ts != nil {
+		ctx = grpc.NewContextWithServerTransportStream(ctx, checkedHeaders{ts})
+	}
+	return auth.Prepare(context.WithValue(ctx, callKey{}, c)), c
+}
+
+// incomingRequestID is the caller's id for the request where it is fit to be
+// logged, else a new one.
+func incomingRequestID(ctx context.Context) string {
+	values := metadata.ValueFromIncomingContext(ctx, requestIDKey)
+	if len(values) == 1 && isRequestID(values[0]) {
+		return values[0]
+	}
+	id, err := uuid.NewV7()
+	if err != nil { // no randomness: a name is not worth failing for
+		return "unknown"
+	}
+	return id.String()
+}
+
+func isRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	return strings.IndexFunc(id, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._:-", r))
+	}) < 0
+}
+
+// end turns a handler's error into the status that the caller gets, and logs the call.
+func (c *call) end(ctx context.Context, err error) error {
+	st := statusOf(ctx, err, c.id)
+	c.log(ctx, st, err)
+	return st.Err()
+}
+
+func (c *call) log(ctx context.Context, st *status.Status, err error) {
+	level := slog.LevelInfo
+	switch {
+	case st.Code() == codes.Internal || st.Code() == codes.Unknown || st.Code() == codes.DataLoss:
+		level = slog.LevelError
+	case strings.HasPrefix(c.method, "/grpc.health."):
+		level = slog.LevelDebug
+	}
+	if !c.server.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 9)
+	attrs = append(attrs,
+		slog.String("method", c.method), slog.String("code", codeName(st.Code())),
+		slog.Duration("duration", c.server.now().Sub(c.start)), slog.String("request_id", c.id))
+	if p, ok := auth.FromContext(ctx); ok && p.Subject != "" {
+		attrs = append(attrs, slog.String("caller", p.ActorID()))
+	}
+	if c.service != "" {
+		attrs = append(attrs, slog.String("peer", c.service))
+	}
+	if err != nil {
+		attrs = append(attrs, errorAttrs(err)...)
+	}
+	c.server.logger.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// errorAttrs logs the whole of a fault of ours, and only the reason of a fault
+// of the caller's: its text may quote the request.
+func errorAttrs(err error) []slog.Attr {
+	if panicked, ok := errors.AsType[panicError](err); ok {
+		return []slog.Attr{slog.String("err", panicked.Error()), slog.String("stack", string(panicked.stack))}
+	}
+	switch errs.KindOf(err) {
+	case errs.Internal, errs.Unavailable, errs.DeadlineExceeded, errs.ResourceExhausted,
+		errs.Unauthenticated: // the last says what is wrong with a token, never the token
+		return []slog.Attr{slog.String("reason", errs.ReasonOf(err)), slog.String("err", err.Error())}
+	}
+	return []slog.Attr{slog.String("reason", errs.ReasonOf(err))}
+}
+
+// panicError is a panic on its way to the log.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// chainUnary nests interceptors, the first outermost.
+func chainUnary(chain ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+	if len(chain) == 1 {
+		return chain[0]
+	}
+	rest := chainUnary(chain[1:]...)
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return chain[0](ctx, req, info, func(ctx context.Context, req any) (any, error) {
+			return rest(ctx, req, info, handler)
+		})
+	}
+}
+
+// chainStream nests interceptors, the first outermost.
+func chainStream(chain ...grpc.StreamServerInterceptor) grpc.StreamServerInterceptor {
+	if len(chain) == 1 {
+		return chain[0]
+	}
+	rest := chainStream(chain[1:]...)
+	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		return chain[0](srv, ss, info, func(srv any, ss grpc.ServerStream) error {
+			return rest(srv, ss, info, handler)
+		})
+	}
+}

@@ -1,0 +1,89 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+)
+
+// DefaultDeadline is what a unary call gets that has no deadline.
+const DefaultDeadline = 10 * time.Second
+
+// DialOptions say how a service is reached over the network.
+type DialOptions struct {
+	// TLS is Identity.ClientTLS of the service; nil speaks in the clear.
+	TLS *tls.Config
+}
+
+// Dial makes a connection to addr (host:port). It connects when the first call
+// needs it and again after a failure, so that services may start in any order.
+// Calls go round the addresses that the name has. The user's token and the
+// request's id go on with every call made while serving a request.
+func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
+	creds := insecure.NewCredentials()
+	if o.TLS != nil {
+		creds = credentials.NewTLS(o.TLS)
+	}
+	conn, err := grpc.NewClient(addr,
+		grpc.WithTransportCredentials(creds),
+		grpc.WithUnaryInterceptor(clientUnary), grpc.WithStreamInterceptor(clientStream),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswer)),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * minPing, Timeout: 10 * time.Second}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+			MinConnectTimeout: 5 * time.Second,
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("rpc: connecting to %s: %w", addr, err)
+	}
+	return conn, nil
+}
+
+func clientUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ctx, cancel := withDeadline(forwardUser(ctx))
+	defer cancel()
+	return invoke(ctx, method, req, reply, cc, opts...)
+}
+
+func clientStream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return open(forwardUser(ctx), desc, cc, method, opts...)
+}
+
+// withDeadline keeps a unary call from waiting for ever.
+func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, DefaultDeadline)
+}
+
+// forwardUser sends the user's token and the request's id on with a call that is
+// made while serving another. What the caller put there is left alone. Nothing
+// else travels by itself: an idempotency key, for one, means one create only.
+func forwardUser(ctx context.Context) context.Context {
+	id, token := RequestID(ctx), metadata.ValueFromIncomingContext(ctx, "authorization")
+	if id == "" && len(token) == 0 {
+		return ctx
+	}
+	out, _ := metadata.FromOutgoingContext(ctx) // a copy
+	if out == nil {
+		out = metadata.MD{}
+	}
+	if len(token) > 0 && len(out.Get("authorization")) == 0 {
+		out["authorization"] = token
+	}
+	if id != "" && len(out.Get(requestIDKey)) == 0 {
+		out[requestIDKey] = []string{id}
+	}
+	return metadata.NewOutgoingContext(ctx, out)
+}

@@ -1,0 +1,170 @@
+// Package rpc is the one road between the services, and from the gateway to
+// them: a gRPC server that answers over the network and in process through the
+// same interceptors, the client side of both, errors turned into statuses, the
+// validation of requests, health, and the certificates by which our own
+// services know each other.
+package rpc
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+)
+
+const (
+	// DefaultMaxRecv is the largest request, in bytes, where Options say nothing.
+	DefaultMaxRecv = 4 << 20
+	// MaxAnswer is the largest answer message that our clients take.
+	MaxAnswer = 16 << 20
+
+	// minPing is how often a client may ping; ours do so half as often.
+	minPing = 15 * time.Second
+	// connectionAge makes clients look for new replicas now and then; calls in
+	// flight are let finish.
+	connectionAge = 30 * time.Minute
+	// stopLinger is how long a forced stop waits for handlers whose contexts it ended.
+	stopLinger = time.Second
+)
+
+// Options say how a Server is made.
+type Options struct {
+	Logger *slog.Logger
+	// Guard admits calls; there is no server without one.
+	Guard *auth.Guard
+	// Validator checks requests; nil for a new one.
+	Validator *Validator
+	// MaxRecv is the largest request in bytes; 0 for DefaultMaxRecv.
+	MaxRecv int
+	// TLS is for the network; nil serves in the clear, which only tests and
+	// loopback may.
+	TLS *tls.Config
+	Now func() time.Time
+}
+
+// Server answers gRPC over the network and in process, with one chain of
+// interceptors: request id, log, panics and errors; then the guard; then
+// validation.
+type Server struct {
+	logger    *slog.Logger
+	guard     *auth.Guard
+	validator *Validator
+	maxRecv   int
+	now       func() time.Time
+
+	network *grpc.Server
+	inproc  *inprocgrpc.Channel
+	health  *health.Server
+	gate    gate
+
+	drain    sync.Once
+	draining chan struct{}
+	// stop ends the contexts of in-process calls when time is up.
+	stop    context.Context
+	stopNow context.CancelFunc
+}
+
+var _ grpc.ServiceRegistrar = (*Server)(nil)
+
+// NewServer makes a server; it listens to nothing before Serve.
+func NewServer(o Options) (*Server, error) {
+	if o.Guard == nil || o.Logger == nil || o.Now == nil {
+		return nil, errors.New("rpc: a server needs a guard, a logger and a clock")
+	}
+	s := &Server{
+		logger: o.Logger, guard: o.Guard, validator: o.Validator, now: o.Now,
+		maxRecv: cmp.Or(o.MaxRecv, DefaultMaxRecv), health: health.NewServer(),
+		draining: make(chan struct{}), gate: gate{idle: make(chan struct{})},
+	}
+	if s.validator == nil {
+		s.validator = NewValidator()
+	}
+	s.stop, s.stopNow = context.WithCancel(context.Background())
+	unary := chainUnary(s.outerUnary, s.guard.Unary(peerOf), s.validator.unary)
+	stream := chainStream(s.outerStream, s.guard.Stream(peerOf), s.validator.stream)
+	creds := insecure.NewCredentials()
+	if o.TLS != nil {
+		creds = credentials.NewTLS(o.TLS)
+	}
+	s.network = grpc.NewServer(
+		grpc.Creds(creds), grpc.UnaryInterceptor(unary), grpc.StreamInterceptor(stream),
+		grpc.MaxRecvMsgSize(s.maxRecv), grpc.ConnectionTimeout(10*time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: connectionAge, Time: time.Minute, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+	)
+	s.inproc = (&inprocgrpc.Channel{}).WithCloner(cloner{}).
+		WithServerUnaryInterceptor(chainUnary(s.inprocUnary, unary)).
+		WithServerStreamInterceptor(chainStream(s.inprocStream, stream))
+	healthv1.RegisterHealthServer(s, s.health)
+	return s, nil
+}
+
+// RegisterService registers a service for the network and in process. Before Serve.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	s.network.RegisterService(desc, impl)
+	s.inproc.RegisterService(desc, impl)
+	s.health.SetServingStatus(desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+}
+
+// Serve answers on the listener until Shutdown, and then answers nil.
+func (s *Server) Serve(lis net.Listener) error {
+	if err := s.network.Serve(lis); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("rpc: serving %s: %w", lis.Addr(), err)
+	}
+	return nil
+}
+
+// SetServing tells the health service what to answer, about the server as a
+// whole. It says serving from the start.
+func (s *Server) SetServing(ok bool) {
+	status := healthv1.HealthCheckResponse_NOT_SERVING
+	if ok {
+		status = healthv1.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", status)
+}
+
+// Draining is closed when Shutdown begins: what streams without end should end then.
+func (s *Server) Draining() <-chan struct{} { return s.draining }
+
+// Shutdown stops taking calls, waits for those in flight until ctx is done, and
+// then ends them and answers ctx's error. Calls in process are taken until the
+// last call has ended, since those in flight may need them. It may be called again.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.drain.Do(func() {
+		s.health.Shutdown()
+		close(s.draining)
+		go func() {
+			s.network.GracefulStop()
+			s.gate.drain()
+		}()
+	})
+	select {
+	case <-s.gate.idle:
+		return nil
+	case <-ctx.Done():
+	}
+	s.stopNow()
+	s.network.Stop() // ends the contexts of its calls; GracefulStop returns with the last
+	select {
+	case <-s.gate.idle:
+	case <-time.After(stopLinger):
+		s.gate.close()
+	}
+	return fmt.Errorf("rpc: calls had to be ended: %w", ctx.Err())
+}

@@ -1,0 +1,202 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// ErrorDomain is the domain of the reasons in our errors' google.rpc.ErrorInfo.
+const ErrorDomain = "preceptor.dev"
+
+// Reasons that this package gives by itself.
+const (
+	// ReasonInternal: a fault of ours; the log has all of it.
+	ReasonInternal = "INTERNAL"
+	// ReasonUpstream: a service that the call needs cannot be reached.
+	ReasonUpstream = "UPSTREAM_UNAVAILABLE"
+	// ReasonTooLarge: a message over the limit.
+	ReasonTooLarge = "MESSAGE_TOO_LARGE"
+	// ReasonStopping: the server is going down; another, or a retry, will answer.
+	ReasonStopping = "SHUTTING_DOWN"
+)
+
+// maxViolations bounds the size of a status, which travels in HTTP/2 headers.
+const maxViolations = 1000
+
+// errStopping is why an in-process call's context ended at a forced stop.
+var errStopping = errors.New("the server is stopping")
+
+// statusOf is what the caller is told about err: nil is OK, a classified error
+// says what it is, a status from one of our own services passes on, and what
+// nobody classified is an internal error that says nothing more.
+func statusOf(ctx context.Context, err error, requestID string) *status.Status {
+	if err == nil {
+		return nil
+	}
+	own, classified := errors.AsType[*errs.Error](err)
+	if classified && own.Kind != errs.Internal {
+		return newStatus(own, requestID)
+	}
+	var foreign *status.Status
+	if !classified { // who says Internal of an answer from elsewhere means it
+		foreign = foreignStatus(err)
+	}
+	if foreign != nil && isOurs(foreign) {
+		return renamed(foreign, requestID)
+	}
+	return newStatus(classify(ctx, err, foreign), requestID)
+}
+
+// classify gives a kind to an error that has none, from the call's context and
+// from the code of a status not made by us. Its words are never passed on:
+// they may tell addresses.
+func classify(ctx context.Context, err error, foreign *status.Status) *errs.Error {
+	code := foreign.Code() // OK for nil
+	_, panicked := errors.AsType[panicError](err)
+	switch {
+	case panicked:
+		return errs.New(errs.Internal, ReasonInternal, "internal error")
+	case errors.Is(context.Cause(ctx), errStopping):
+		return errs.New(errs.Unavailable, ReasonStopping, "the server is stopping; try again")
+	case errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded, errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return errs.New(errs.DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took longer than its deadline")
+	case errors.Is(err, context.Canceled), code == codes.Canceled, ctx.Err() != nil:
+		return errs.New(errs.Canceled, "CANCELED", "the caller gave up")
+	case code == codes.Unavailable:
+		return errs.New(errs.Unavailable, ReasonUpstream, "a service that this call needs cannot be reached; try again")
+	case code == codes.ResourceExhausted:
+		return errs.New(errs.ResourceExhausted, ReasonTooLarge, "a message is larger than allowed")
+	case code == codes.Unimplemented:
+		return errs.New(errs.Unimplemented, "UNIMPLEMENTED", "this server does not have that method")
+	}
+	return errs.New(errs.Internal, ReasonInternal, "internal error")
+}
+
+// foreignStatus is the status in err's chain as it was sent; status.FromError
+// would put the words around it into its message.
+func foreignStatus(err error) *status.Status {
+	var carrier interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &carrier) {
+		return carrier.GRPCStatus()
+	}
+	return nil
+}
+
+// isOurs says whether one of our servers made the status.
+func isOurs(st *status.Status) bool {
+	return slices.ContainsFunc(st.Details(), func(d any) bool {
+		info, ok := d.(*errdetails.ErrorInfo)
+		return ok && info.GetDomain() == ErrorDomain
+	})
+}
+
+// renamed is a status of another of our services, under this request's id.
+func renamed(st *status.Status, requestID string) *status.Status {
+	details := []protoadapt.MessageV1{&errdetails.RequestInfo{RequestId: requestID}}
+	for _, d := range st.Details() {
+		if _, old := d.(*errdetails.RequestInfo); old {
+			continue
+		}
+		if message, ok := d.(protoadapt.MessageV1); ok {
+			details = append(details, message)
+		}
+	}
+	return withDetails(status.New(st.Code(), st.Message()), details)
+}
+
+func newStatus(e *errs.Error, requestID string) *status.Status {
+	code := codeOf(e.Kind)
+	reason := e.Reason
+	if reason == "" {
+		reason = codeName(code)
+	}
+	message := e.Message
+	details := []protoadapt.MessageV1{
+		&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain},
+		&errdetails.RequestInfo{RequestId: requestID},
+	}
+	if n := len(e.Violations); n > 0 {
+		if n > maxViolations {
+			message = fmt.Sprintf("%s (the first %d of %d are named)", message, maxViolations, n)
+		}
+		details = append(details, badRequest(e.Violations[:min(n, maxViolations)]))
+	}
+	if e.RetryAfter > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
+	}
+	return withDetails(status.New(code, valid(message)), details)
+}
+
+func badRequest(violations []errs.Violation) *errdetails.BadRequest {
+	out := &errdetails.BadRequest{FieldViolations: make([]*errdetails.BadRequest_FieldViolation, 0, len(violations))}
+	for _, v := range violations {
+		out.FieldViolations = append(out.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: valid(v.Field), Description: valid(v.Description), Reason: v.Reason,
+		})
+	}
+	return out
+}
+
+// withDetails keeps the status without details rather than lose it with them.
+func withDetails(st *status.Status, details []protoadapt.MessageV1) *status.Status {
+	if full, err := st.WithDetails(details...); err == nil {
+		return full
+	}
+	return st
+}
+
+// valid makes text fit for a proto string: it may quote a caller's bytes.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
+func codeOf(kind errs.Kind) codes.Code {
+	switch kind {
+	case errs.Invalid:
+		return codes.InvalidArgument
+	case errs.NotFound:
+		return codes.NotFound
+	case errs.AlreadyExists:
+		return codes.AlreadyExists
+	case errs.FailedPrecondition:
+		return codes.FailedPrecondition
+	case errs.Aborted:
+		return codes.Aborted
+	case errs.PermissionDenied:
+		return codes.PermissionDenied
+	case errs.Unauthenticated:
+		return codes.Unauthenticated
+	case errs.ResourceExhausted:
+		return codes.ResourceExhausted
+	case errs.Unavailable:
+		return codes.Unavailable
+	case errs.DeadlineExceeded:
+		return codes.DeadlineExceeded
+	case errs.Canceled:
+		return codes.Canceled
+	case errs.Unimplemented:
+		return codes.Unimplemented
+	}
+	return codes.Internal
+}
+
+// codeName spells a code as the gRPC documentation does: NOT_FOUND.
+func codeName(code codes.Code) string {
+	var b strings.Builder
+	for i, r := range code.String() {
+		if i > 0 && 'A' <= r && r <= 'Z' && code != codes.OK {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToUpper(b.String())
+}

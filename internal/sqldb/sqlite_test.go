@@ -1,0 +1,201 @@
+package sqldb_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+)
+
+func TestSQLite(t *testing.T) {
+	suite(t, func(t *testing.T) opener {
+		url := "sqlite:" + filepath.Join(t.TempDir(), "test.db")
+		return func(t *testing.T, opts sqldb.Options) *sqldb.DB { return open(t, url, opts) }
+	})
+}
+
+func open(t testing.TB, url string, opts sqldb.Options) *sqldb.DB {
+	t.Helper()
+	db, err := sqldb.Open(context.Background(), url, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func openFile(t testing.TB) (db *sqldb.DB, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "test.db")
+	return open(t, "sqlite:"+path, sqldb.Options{}), path
+}
+
+func TestOpenRefusesOtherURLs(t *testing.T) {
+	for _, url := range []string{"", "test.db", "mysql://secret@host/db", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a\x00b", "postgres://secret:pw@host:port/x"} {
+		_, err := sqldb.Open(t.Context(), url, sqldb.Options{})
+		wantKind(t, err, errs.Invalid, "DATABASE_URL_INVALID")
+		if err != nil && (strings.Contains(err.Error(), "secret@") || strings.Contains(err.Error(), ":pw@")) {
+			t.Errorf("the error shows the url: %v", err)
+		}
+	}
+}
+
+func TestSQLiteOpenFaults(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.db")
+	write(t, text, bytes.Repeat([]byte("no database at all\n"), 1000))
+	if err := os.Mkdir(filepath.Join(dir, "folder.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ path, reason string }{
+		{filepath.Join(dir, "missing", "x.db"), sqldb.ReasonCannotOpen},
+		{filepath.Join(text, "x.db"), sqldb.ReasonCannotOpen},
+		{filepath.Join(dir, "folder.db"), sqldb.ReasonCannotOpen},
+		{text, sqldb.ReasonNotADatabase},
+	} {
+		_, err := sqldb.Open(t.Context(), "sqlite:"+c.path, sqldb.Options{})
+		wantKind(t, err, errs.FailedPrecondition, c.reason)
+		if err != nil && !strings.Contains(err.Error(), c.path) {
+			t.Errorf("the error does not name %s: %v", c.path, err)
+		}
+	}
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSQLiteOddPaths(t *testing.T) {
+	for _, name := range []string{"a b.db", "a?b.db", "a%41#b&c=d.db", "ä.db"} {
+		dir := t.TempDir()
+		db := open(t, "sqlite:"+filepath.Join(dir, name), sqldb.Options{})
+		exec(t, db, "CREATE TABLE t (a BIGINT)")
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSQLiteSettings(t *testing.T) {
+	db, _ := openFile(t)
+	for _, c := range []struct{ pragma, reader, writer string }{
+		{"journal_mode", "wal", "wal"},
+		{"synchronous", "2", "2"},
+		{"foreign_keys", "1", "1"},
+		{"cache_size", "-4096", "-16384"},
+		{"query_only", "1", "0"},
+		{"busy_timeout", "5000", "5000"},
+	} {
+		var reader, writer string
+		if err := db.Reader().QueryRowContext(t.Context(), "PRAGMA "+c.pragma).Scan(&reader); err != nil {
+			t.Fatal(err)
+		}
+		err := db.Write(t.Context(), func(ctx context.Context, tx sqldb.Tx) error {
+			return tx.QueryRowContext(ctx, "PRAGMA "+c.pragma).Scan(&writer)
+		})
+		if err != nil || reader != c.reader || writer != c.writer {
+			t.Errorf("%s is %s for readers, %s for the writer, %v; want %s and %s", c.pragma, reader, writer, err, c.reader, c.writer)
+		}
+	}
+}
+
+func TestSQLiteFull(t *testing.T) {
+	db, _ := openFile(t)
+	exec(t, db, "CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)")
+	exec(t, db, "INSERT INTO t (a, b) VALUES (1, 'kept')")
+	// The connection's own limit makes the same error as a disk without room.
+	exec(t, db, "PRAGMA max_page_count = 20")
+	err := db.Write(t.Context(), func(ctx context.Context, tx sqldb.Tx) error {
+		for i := range 100 {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO t (a, b) VALUES ($1, $2)", 10+i, strings.Repeat("x", 4000)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	wantKind(t, err, errs.Unavailable, sqldb.ReasonFull)
+	if n := count(t, db.Reader()); n != 1 {
+		t.Errorf("half of it was written: %d rows", n)
+	}
+	exec(t, db, "PRAGMA max_page_count = 1000000")
+	exec(t, db, "INSERT INTO t (a, b) VALUES (2, 'again')")
+}
+
+func TestSQLiteTwoProcesses(t *testing.T) {
+	one, path := openFile(t)
+	two := open(t, "sqlite:"+path, sqldb.Options{})
+	migrate(t, one, "CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)", "INSERT INTO t (a, b) VALUES (0, '0')")
+	var wg sync.WaitGroup
+	for _, db := range []*sqldb.DB{one, two} {
+		wg.Go(func() {
+			for range 50 {
+				if err := increment(t.Context(), db); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var b string
+	if err := two.Reader().QueryRowContext(t.Context(), "SELECT b FROM t").Scan(&b); err != nil || b != "100" {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
+func TestSQLiteReadersAndWriterTogether(t *testing.T) {
+	db, _ := openFile(t)
+	exec(t, db, "CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)")
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for last := 0; ; {
+				n := count(t, db.Reader())
+				if n < last || n%2 != 0 {
+					t.Errorf("%d rows after %d", n, last)
+				}
+				last = n
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		exec(t, db, "INSERT INTO t (a, b) VALUES ($1, 'x'), ($2, 'y')", 2*i, 2*i+1)
+	}
+	close(done)
+	wg.Wait()
+}
+
+func TestSQLiteSurvivesReopening(t *testing.T) {
+	db, path := openFile(t)
+	exec(t, db, "CREATE TABLE t (a BIGINT PRIMARY KEY)")
+	exec(t, db, "INSERT INTO t (a) VALUES (1)")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); !os.IsNotExist(err) {
+		t.Errorf("closing left the write-ahead log: %v", err)
+	}
+	wantKind(t, db.Ping(t.Context()), errs.Internal, sqldb.ReasonInternal)
+	again := open(t, "sqlite:"+path, sqldb.Options{})
+	if n := count(t, again.Reader()); n != 1 {
+		t.Errorf("%d rows", n)
+	}
+}

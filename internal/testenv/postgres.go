@@ -1,0 +1,164 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Postgres starts a server that lives as long as t, has migrate prepare one database in
+// it, and gives a function by which each subtest gets a copy of that database, under a url
+// of its own, until the subtest ends. A copy takes about 30 ms. migrate may be nil.
+func Postgres(t testing.TB, migrate func(url string) error) func(t testing.TB) string {
+	t.Helper()
+	base := PostgresServer(t)
+	server, err := url.Parse(base)
+	must(t, err)
+	admin, err := pgx.Connect(context.Background(), base)
+	must(t, err)
+	t.Cleanup(func() { _ = admin.Close(context.Background()) })
+
+	p := &templated{server: server, admin: admin}
+	p.exec(t, "CREATE DATABASE template_ready")
+	if migrate != nil {
+		must(t, migrate(p.url("template_ready")))
+	}
+	return p.database
+}
+
+// templated makes databases, one at a time: none may be connected to the template meanwhile.
+type templated struct {
+	server *url.URL
+
+	mu    sync.Mutex
+	admin *pgx.Conn
+	made  int
+}
+
+func (p *templated) database(t testing.TB) string {
+	t.Helper()
+	p.mu.Lock()
+	p.made++
+	name := "test_" + strconv.Itoa(p.made)
+	p.mu.Unlock()
+	p.exec(t, "CREATE DATABASE "+name+" TEMPLATE template_ready")
+	t.Cleanup(func() { p.exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return p.url(name)
+}
+
+func (p *templated) exec(t testing.TB, statement string) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := p.admin.Exec(context.Background(), statement)
+	must(t, err)
+}
+
+func (p *templated) url(database string) string {
+	u := *p.server
+	u.Path = "/" + database
+	return u.String()
+}
+
+// PostgresServer starts a server that lives as long as t and gives the url of its database
+// "postgres", as superuser. It does not survive a crash: nothing is synced to the disk.
+func PostgresServer(t testing.TB) string {
+	t.Helper()
+	bin := postgresBin(t)
+	dir := postgresDir(t)
+	data := filepath.Join(dir, "data")
+	out, err := postgresCommand(t, dir, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust",
+		"--no-sync", "-E", "UTF8", "--locale=C", "--no-instructions").CombinedOutput()
+	if err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	port := strconv.Itoa(FreePorts(t, 1)[0])
+	args := []string{"-D", data, "-p", port, "-k", dir}
+	for _, setting := range []string{
+		"listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "synchronous_commit=off",
+		"max_connections=200", "autovacuum=off", "shared_buffers=64MB",
+	} {
+		args = append(args, "-c", setting)
+	}
+	server := start(t, postgresCommand(t, dir, filepath.Join(bin, "postgres"), args...), syscall.SIGQUIT)
+	base := fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable", port)
+	server.wait(t, func() error {
+		conn, err := pgx.Connect(context.Background(), base)
+		if err != nil {
+			return err
+		}
+		return conn.Close(context.Background())
+	})
+	return base
+}
+
+// postgresDir is not in t.TempDir, whose parents are closed to the user postgres.
+func postgresDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "preceptor-postgres-") //nolint:usetesting // see above
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if cred := postgresUser(t); cred != nil {
+		must(t, os.Chown(dir, int(cred.Uid), int(cred.Gid)))
+	}
+	return dir
+}
+
+func postgresCommand(t testing.TB, dir, path string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(path, args...) //nolint:gosec // our own arguments
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: postgresUser(t)}
+	return cmd
+}
+
+// postgresBin is the folder of initdb, which Debian keeps out of the PATH; the newest.
+func postgresBin(t testing.TB) string {
+	t.Helper()
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path)
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	must(t, err)
+	if len(found) == 0 {
+		t.Fatal("install postgresql, or leave out the build tag realservers: no initdb was found")
+	}
+	newest := slices.MaxFunc(found, func(a, b string) int { return major(a) - major(b) })
+	return filepath.Dir(newest)
+}
+
+func major(initdb string) int {
+	version := filepath.Base(filepath.Dir(filepath.Dir(initdb)))
+	n, err := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// postgresUser is whom the server runs as when we are root, whom it refuses; else nil.
+func postgresUser(t testing.TB) *syscall.Credential {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("postgres")
+	must(t, err)
+	uid, uerr := strconv.ParseUint(u.Uid, 10, 32)
+	gid, gerr := strconv.ParseUint(u.Gid, 10, 32)
+	must(t, errors.Join(uerr, gerr))
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}

@@ -1,0 +1,130 @@
+// Package testenv starts real servers for tests: on free loopback ports, with their data
+// in folders of their own, gone when the test that asked for them ends. A server that is
+// not installed fails the test: what needs one is built with the tag realservers.
+package testenv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a server may take to answer for the first time.
+const patience = 30 * time.Second
+
+// FreePorts gives n different loopback ports on which nobody listens.
+func FreePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer func() { _ = l.Close() }() // Held until all are found, so that they differ.
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
+// server is a process that runs until its test ends.
+type server struct {
+	name string
+	out  output
+	done chan struct{}
+}
+
+// start runs cmd until the test ends, when it sends sig; the process dies with this one too.
+func start(t testing.TB, cmd *exec.Cmd, sig syscall.Signal) *server {
+	t.Helper()
+	s := &server{name: filepath.Base(cmd.Path), done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &s.out, &s.out
+	dieWithParent(cmd, sig)
+	started := make(chan error, 1)
+	go func() {
+		// On Linux the parent whose death is meant is the thread that forks: keep it.
+		runtime.LockOSThread()
+		defer close(s.done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	must(t, <-started)
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(sig)
+		<-s.done
+		if t.Failed() {
+			t.Logf("%s said:\n%s", s.name, s.out.String())
+		}
+	})
+	return s
+}
+
+// wait asks until ready says yes, the server has died, or patience ends.
+func (s *server) wait(t testing.TB, ready func() error) {
+	t.Helper()
+	eventually(t, s.name, func() error {
+		select {
+		case <-s.done:
+			t.Fatalf("%s ended:\n%s", s.name, s.out.String())
+		default:
+		}
+		return ready()
+	})
+}
+
+func eventually(t testing.TB, what string, ready func() error) {
+	t.Helper()
+	err := errors.New("never asked")
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if err = ready(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s is not ready: %v", what, err)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lookPath is exec.LookPath with advice.
+func lookPath(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(fmt.Errorf("install %s, or leave out the build tag realservers: %w", name, err))
+	}
+	return path
+}
+
+// output collects what a process prints while others may read it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write adds to the output.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+// String gives the output so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}

@@ -1,0 +1,57 @@
+package profile
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// catalogPageSize is the most that the catalog gives at once.
+const catalogPageSize = 200
+
+type catalogClient struct {
+	client catalogv1.CatalogServiceClient
+}
+
+// NewCatalog makes a Catalog that asks the catalog service, in the name of whoever calls.
+func NewCatalog(client catalogv1.CatalogServiceClient) Catalog { return catalogClient{client: client} }
+
+// ActivePaths is Catalog's.
+func (c catalogClient) ActivePaths(ctx context.Context) ([]Path, error) {
+	var paths []Path
+	req := &catalogv1.ListPathsRequest{State: catalogv1.Module_ACTIVE, PageSize: catalogPageSize}
+	for {
+		page, err := c.client.ListPaths(ctx, req)
+		if err != nil {
+			return nil, catalogFault(ctx, err)
+		}
+		for _, p := range page.GetPaths() {
+			paths = append(paths, pathOf(p))
+		}
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
+			return paths, nil
+		}
+	}
+}
+
+// catalogFault passes on what is the caller's own affair: that they left, took too long,
+// or that their token is not good any more. All else is the catalog not answering.
+func catalogFault(ctx context.Context, err error) error {
+	if code := status.Code(err); ctx.Err() != nil || code == codes.Unauthenticated || code == codes.PermissionDenied {
+		return err
+	}
+	return errs.Wrap(err, errs.Unavailable, ReasonCatalogUnavailable, "the catalog does not answer at the moment")
+}
+
+func pathOf(p *catalogv1.Path) Path {
+	v := p.GetVersion()
+	backgrounds := make([]Background, len(v.GetBackgrounds()))
+	for i, b := range v.GetBackgrounds() {
+		backgrounds[i] = Background(b)
+	}
+	return Path{ID: p.GetId(), Title: v.GetTitle(), Roles: v.GetRoles(), Backgrounds: backgrounds}
+}

@@ -1,0 +1,227 @@
+package profile
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// Server is the service as gRPC offers it.
+type Server struct {
+	profilev1.UnsafeProfileServiceServer
+
+	service *Service
+}
+
+var _ profilev1.ProfileServiceServer = (*Server)(nil)
+
+// NewServer makes a Server.
+func NewServer(service *Service) *Server { return &Server{service: service} }
+
+// GetLearner answers a learner, and its etag as a header.
+func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerRequest) (*profilev1.GetLearnerResponse, error) {
+	learner, err := s.service.Learner(ctx, req.GetLearnerId())
+	if err != nil {
+		return nil, err
+	}
+	return &profilev1.GetLearnerResponse{Learner: learnerProto(learner)},
+		grpc.SetHeader(ctx, metadata.Pairs("etag", quoted(learner.Etag())))
+}
+
+// UpdateLearner changes the fields that the mask names, or, without one, those that are set.
+func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearnerRequest) (*profilev1.UpdateLearnerResponse, error) {
+	caller, _ := auth.FromContext(ctx)
+	update := Update{
+		LearnerID:     req.GetLearnerId(),
+		Changes:       learnerOf(req.GetLearner()),
+		Paths:         req.GetUpdateMask().GetPaths(),
+		Preconditions: metadata.ValueFromIncomingContext(ctx, "if-match"),
+		Admin:         caller.HasRole(auth.RoleAdmin),
+	}
+	if len(update.Paths) == 0 {
+		update.Paths = populated(req.GetLearner())
+	}
+	if req.GetEtag() != "" {
+		update.Preconditions = append(update.Preconditions, req.GetEtag())
+	}
+	learner, err := s.service.Update(ctx, update)
+	if err != nil {
+		return nil, err
+	}
+	return &profilev1.UpdateLearnerResponse{Learner: learnerProto(learner)},
+		grpc.SetHeader(ctx, metadata.Pairs("etag", quoted(learner.Etag())))
+}
+
+// ListLearners answers one page of learners.
+func (s *Server) ListLearners(ctx context.Context, req *profilev1.ListLearnersRequest) (*profilev1.ListLearnersResponse, error) {
+	page, err := s.service.List(ctx, ListQuery{
+		Q:            req.GetQ(),
+		PageSize:     int(req.GetPageSize()),
+		PageToken:    req.GetPageToken(),
+		IncludeTotal: req.GetIncludeTotal(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := &profilev1.ListLearnersResponse{NextPageToken: page.NextPageToken}
+	for _, l := range page.Learners {
+		resp.Learners = append(resp.Learners, learnerProto(l))
+	}
+	if req.GetIncludeTotal() {
+		resp.TotalSize = proto.Int32(int32(page.Total)) //nolint:gosec // people are fewer than 2³¹ here
+	}
+	return resp, nil
+}
+
+// CreateLearner makes a learner, and says where it is to be found.
+func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearnerRequest) (*profilev1.CreateLearnerResponse, error) {
+	key, err := idempotencyKey(ctx, profilev1.ProfileService_CreateLearner_FullMethodName, req)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := s.service.Create(ctx, learnerOf(req.GetLearner()), key, func(l Learner) ([]byte, error) {
+		return proto.Marshal(&profilev1.CreateLearnerResponse{Learner: learnerProto(l)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := &profilev1.CreateLearnerResponse{}
+	if err := proto.Unmarshal(encoded, resp); err != nil {
+		return nil, err
+	}
+	return resp, grpc.SetHeader(ctx, metadata.Pairs(
+		"http-status", "201",
+		"location", "/v1/learners/"+resp.GetLearner().GetId(),
+		"etag", quoted(resp.GetLearner().GetEtag()),
+	))
+}
+
+// ListRecommendedPaths answers paths that fit the learner, the best first.
+func (s *Server) ListRecommendedPaths(ctx context.Context, req *profilev1.ListRecommendedPathsRequest) (*profilev1.ListRecommendedPathsResponse, error) {
+	recommendations, err := s.service.Recommend(ctx, req.GetLearnerId())
+	if err != nil {
+		return nil, err
+	}
+	resp := &profilev1.ListRecommendedPathsResponse{}
+	for _, r := range recommendations {
+		resp.RecommendedPaths = append(resp.RecommendedPaths, &profilev1.RecommendedPath{
+			PathId:      r.Path.ID,
+			Title:       r.Path.Title,
+			Reason:      whyProto(r.Why),
+			Description: r.Description,
+		})
+	}
+	return resp, nil
+}
+
+// ResolveSubject answers the learner that an identity belongs to.
+func (s *Server) ResolveSubject(ctx context.Context, req *profilev1.ResolveSubjectRequest) (*profilev1.ResolveSubjectResponse, error) {
+	found, err := s.service.Resolve(ctx, subjectOf(req.GetSubject()), Hints{
+		DisplayName: req.GetDisplayName(),
+		Email:       req.GetEmail(),
+		Locale:      req.GetLocale(),
+		TimeZone:    req.GetTimeZone(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &profilev1.ResolveSubjectResponse{LearnerId: found.LearnerID, TimeZone: found.TimeZone}, nil
+}
+
+// idempotencyKey is the caller's key with the request that it came with.
+func idempotencyKey(ctx context.Context, method string, req proto.Message) (idem.Key, error) {
+	texts := metadata.ValueFromIncomingContext(ctx, "idempotency-key")
+	if len(texts) == 0 {
+		return idem.Key{}, nil
+	}
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
+	if err != nil {
+		return idem.Key{}, err
+	}
+	caller, _ := auth.FromContext(ctx)
+	return idem.New(caller.ActorID(), method, texts[0], encoded)
+}
+
+// populated are the names of the fields that are set: what AIP-134 says of an absent mask.
+func populated(l *profilev1.Learner) []string {
+	var names []string
+	l.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		names = append(names, string(field.Name()))
+		return true
+	})
+	return names
+}
+
+func quoted(etag string) string { return `"` + etag + `"` }
+
+// learnerOf reads what a client may set.
+func learnerOf(l *profilev1.Learner) Learner {
+	learner := Learner{
+		DisplayName: l.GetDisplayName(),
+		Email:       l.GetEmail(),
+		Locale:      l.GetLocale(),
+		TimeZone:    l.GetTimeZone(),
+		Background:  backgroundOf(l.GetBackground()),
+		TargetRole:  l.GetTargetRole(),
+		WeeklyGoal:  WeeklyGoal{Minutes: l.GetWeeklyGoal().GetMinutes(), Units: l.GetWeeklyGoal().GetUnits()},
+	}
+	for _, s := range l.GetSubjects() {
+		learner.Subjects = append(learner.Subjects, subjectOf(s))
+	}
+	return learner
+}
+
+func learnerProto(l Learner) *profilev1.Learner {
+	learner := &profilev1.Learner{
+		Id:          l.ID,
+		DisplayName: l.DisplayName,
+		Email:       l.Email,
+		Locale:      l.Locale,
+		TimeZone:    l.TimeZone,
+		Background:  profilev1.Learner_Background(profilev1.Learner_Background_value[string(l.Background)]),
+		TargetRole:  l.TargetRole,
+		Etag:        l.Etag(),
+		CreateTime:  timestamppb.New(l.CreateTime),
+		UpdateTime:  timestamppb.New(l.UpdateTime),
+	}
+	if l.WeeklyGoal != (WeeklyGoal{}) {
+		learner.WeeklyGoal = &profilev1.WeeklyGoal{Minutes: l.WeeklyGoal.Minutes, Units: l.WeeklyGoal.Units}
+	}
+	for _, s := range l.Subjects {
+		learner.Subjects = append(learner.Subjects, &profilev1.Subject{Issuer: s.Issuer, Subject: s.Subject})
+	}
+	return learner
+}
+
+func subjectOf(s *profilev1.Subject) Subject {
+	return Subject{Issuer: s.GetIssuer(), Subject: s.GetSubject()}
+}
+
+// backgroundOf keeps a number that has no name as its digits, for validation to refuse.
+func backgroundOf(b profilev1.Learner_Background) Background {
+	if b == profilev1.Learner_BACKGROUND_UNSPECIFIED {
+		return ""
+	}
+	return Background(b.String())
+}
+
+func whyProto(w Why) profilev1.RecommendedPath_Reason {
+	switch w {
+	case WhyTargetRole:
+		return profilev1.RecommendedPath_TARGET_ROLE
+	case WhyBackground:
+		return profilev1.RecommendedPath_BACKGROUND
+	case WhyGeneral:
+		return profilev1.RecommendedPath_GENERAL
+	default:
+		return profilev1.RecommendedPath_REASON_UNSPECIFIED
+	}
+}

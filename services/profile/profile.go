@@ -1,0 +1,225 @@
+// Package profile knows the learners: who they are, what they bring, and where
+// they are going. Personal data lives here and nowhere else; other services know
+// learners by their ids.
+package profile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// The reasons of the errors that only this service gives.
+const (
+	// ReasonLearnerNotFound says that no learner has the id.
+	ReasonLearnerNotFound = "LEARNER_NOT_FOUND"
+	// ReasonSubjectUnknown says that an identity belongs to no learner.
+	ReasonSubjectUnknown = "SUBJECT_UNKNOWN"
+	// ReasonSubjectTaken says that an identity belongs to another learner already.
+	ReasonSubjectTaken = "SUBJECT_TAKEN"
+	// ReasonEtagMismatch says that the learner changed since the caller read it.
+	ReasonEtagMismatch = "ETAG_MISMATCH"
+	// ReasonRoleRequired says that only an admin may do this.
+	ReasonRoleRequired = "ROLE_REQUIRED"
+	// ReasonBadPageToken says that a page token is none of ours, or came with other filters.
+	ReasonBadPageToken = "BAD_PAGE_TOKEN"
+	// ReasonCatalogUnavailable says that the catalog did not answer.
+	ReasonCatalogUnavailable = "CATALOG_UNAVAILABLE"
+)
+
+// Background is what a learner brings; "" is not said.
+type Background string
+
+// The backgrounds.
+const (
+	BackgroundAI       Background = "AI"
+	BackgroundClinical Background = "CLINICAL"
+	BackgroundResearch Background = "RESEARCH"
+	BackgroundProduct  Background = "PRODUCT"
+	BackgroundOther    Background = "OTHER"
+)
+
+// Subject is one identity: who issued it, and its name there. Both are compared
+// byte by byte.
+type Subject struct {
+	Issuer, Subject string
+}
+
+// WeeklyGoal is how much a learner means to learn each week; zeros are no goal.
+type WeeklyGoal struct {
+	Minutes, Units int32
+}
+
+// Learner is a person who learns. Empty fields were never said.
+type Learner struct {
+	// ID is a UUIDv7, so that ids sort in the order learners were made.
+	ID string
+	// Subjects are the identities that sign in as this learner, in the order given.
+	Subjects    []Subject
+	DisplayName string
+	Email       string
+	// Locale is a BCP 47 tag.
+	Locale string
+	// TimeZone is an IANA name.
+	TimeZone   string
+	Background Background
+	// TargetRole is a slug: "clinical-ai-engineer".
+	TargetRole string
+	WeeklyGoal WeeklyGoal
+	// Version is 1 when made and rises by one with each change.
+	Version int64
+	// CreateTime and UpdateTime are UTC, in microseconds.
+	CreateTime, UpdateTime time.Time
+}
+
+// Etag names this state of the learner. The update time is part of it, so that a
+// version number used anew after a restore from a backup is another etag.
+func (l Learner) Etag() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d", l.ID, l.Version, l.UpdateTime.UnixMicro()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Resolved is what an identity is answered with.
+type Resolved struct {
+	LearnerID string
+	// TimeZone is an IANA name; "" stands for UTC.
+	TimeZone string
+}
+
+// Store keeps learners. Times are kept to the microsecond; texts as given.
+type Store interface {
+	// BySubject answers the learner whom the identity belongs to, by one indexed read.
+	// Returns NotFound SUBJECT_UNKNOWN when it belongs to nobody.
+	BySubject(ctx context.Context, subject Subject) (Resolved, error)
+
+	// Learner answers the learner with its subjects, as one commit left them.
+	// Returns NotFound LEARNER_NOT_FOUND when no learner has the id.
+	Learner(ctx context.Context, id string) (Learner, error)
+
+	// Create stores a learner with its subjects and, when key is not zero, the response
+	// under the key: all of it or nothing. A key that was used for the same request within
+	// idem.TTL before now stores nothing and answers the response of then; else the answer
+	// is response itself. Returns AlreadyExists SUBJECT_TAKEN, with a violation for each
+	// subject that belongs to another learner; and what sqldb says of reused keys and twins.
+	Create(ctx context.Context, learner Learner, key idem.Key, response []byte, now time.Time) ([]byte, error)
+
+	// Update lets edit change the learner as it stands, and stores it with its subjects
+	// when edit says that it changed; no other update comes between. It answers the learner
+	// as edit left it, and edit's error as it came, storing nothing. Edit may run more than
+	// once. Returns NotFound LEARNER_NOT_FOUND when no learner has the id, and AlreadyExists
+	// SUBJECT_TAKEN as Create does.
+	Update(ctx context.Context, id string, edit func(*Learner) (changed bool, err error)) (Learner, error)
+
+	// List answers at most limit learners, by id in byte order, whose ids come after the
+	// given one and whose display name or email hold each of the words, which are folded.
+	List(ctx context.Context, words []string, after string, limit int) ([]Learner, error)
+
+	// Count answers how many learners List would find without limit.
+	Count(ctx context.Context, words []string) (int, error)
+}
+
+// Path is what profile needs to know of a learning path.
+type Path struct {
+	ID, Title string
+	// Roles are the target roles that it leads to, as slugs.
+	Roles []string
+	// Backgrounds are those that it is the way in for; mostly none.
+	Backgrounds []Background
+}
+
+// Catalog knows the learning paths.
+type Catalog interface {
+	// ActivePaths answers the paths that are open to newcomers, in the catalog's order.
+	// Returns Unavailable when the catalog does not answer.
+	ActivePaths(ctx context.Context) ([]Path, error)
+}
+
+// Options are what New can do without.
+type Options struct {
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+	// Logger gets what an operator may want to know, never personal data; slog.Default when nil.
+	Logger *slog.Logger
+}
+
+// Service does what the profile service offers. It is safe for concurrent use.
+type Service struct {
+	store   Store
+	catalog Catalog
+	now     func() time.Time
+	logger  *slog.Logger
+	creates idem.Guard
+}
+
+// New makes a Service on a store and a catalog.
+func New(store Store, catalog Catalog, opts Options) *Service {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	return &Service{store: store, catalog: catalog, now: opts.Now, logger: opts.Logger}
+}
+
+// Learner answers a learner.
+// Returns NotFound LEARNER_NOT_FOUND when no learner has the id.
+func (s *Service) Learner(ctx context.Context, id string) (Learner, error) {
+	if !isID(id) {
+		return Learner{}, NotFound(id)
+	}
+	return s.store.Learner(ctx, id)
+}
+
+// NotFound is the error for an id that no learner has.
+func NotFound(id string) error {
+	return errs.New(errs.NotFound, ReasonLearnerNotFound, "there is no learner %q", id)
+}
+
+// SubjectUnknown is the error for an identity that belongs to nobody.
+func SubjectUnknown() error {
+	return errs.New(errs.NotFound, ReasonSubjectUnknown, "the subject belongs to no learner")
+}
+
+// SubjectsTaken is the error for a learner's subjects, by their positions, that belong
+// to another learner.
+func SubjectsTaken(positions []int) error {
+	err := errs.New(errs.AlreadyExists, ReasonSubjectTaken, "a subject belongs to another learner already")
+	for _, i := range positions {
+		err.Violations = append(err.Violations, errs.Violation{
+			Field:       fmt.Sprintf("subjects[%d]", i),
+			Description: "belongs to another learner already",
+			Reason:      ReasonSubjectTaken,
+		})
+	}
+	return err
+}
+
+// isID keeps texts that no id can be away from the store.
+func isID(id string) bool {
+	parsed, err := uuid.Parse(id)
+	return err == nil && parsed.String() == id
+}
+
+// made fills what the service itself gives a new learner.
+func (s *Service) made(l Learner) (Learner, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Learner{}, errs.Wrap(err, errs.Internal, "RANDOM", "no id could be made")
+	}
+	l.ID, l.Version = id.String(), 1
+	l.CreateTime = s.micros()
+	l.UpdateTime = l.CreateTime
+	return l, nil
+}
+
+// micros is now as a store keeps it.
+func (s *Service) micros() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,76 @@
+package profile
+
+import (
+	"context"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// resolveAttempts is more than one race can use up: a subject that is taken when a learner
+// is made for it is found at the next look, unless an admin unlinks it between the two.
+const resolveAttempts = 3
+
+// Hints are what a token says of its bearer. They fill a learner at first sight, and
+// are never looked at again: the learner's own edits count from then on.
+type Hints struct {
+	DisplayName, Email, Locale, TimeZone string
+}
+
+// Resolve answers the learner that an identity belongs to, and makes one at first sight.
+// Callers that see the same new identity at once, in however many replicas, get the same
+// learner. Hints that are not valid are dropped: nobody is kept from signing in by what
+// their token calls them. Returns Invalid when the identity itself is no identity.
+func (s *Service) Resolve(ctx context.Context, subject Subject, hints Hints) (Resolved, error) {
+	var v violations
+	v.subject("subject.", subject)
+	if err := v.err(); err != nil {
+		return Resolved{}, err
+	}
+	for range resolveAttempts {
+		found, err := s.store.BySubject(ctx, subject)
+		if errs.ReasonOf(err) != ReasonSubjectUnknown {
+			return found, err
+		}
+		found, err = s.welcome(ctx, subject, hints)
+		if errs.ReasonOf(err) != ReasonSubjectTaken {
+			return found, err
+		}
+		// Another caller was quicker, and has committed: look again.
+	}
+	return Resolved{}, errs.New(errs.Aborted, ReasonSubjectTaken, "the subject changes hands at this moment; try again")
+}
+
+// welcome makes the learner of a new identity.
+func (s *Service) welcome(ctx context.Context, subject Subject, hints Hints) (Resolved, error) {
+	learner := fromHints(hints)
+	learner.Subjects = []Subject{subject}
+	learner, err := s.made(learner)
+	if err != nil {
+		return Resolved{}, err
+	}
+	if _, err := s.store.Create(ctx, learner, idem.Key{}, nil, learner.CreateTime); err != nil {
+		return Resolved{}, err
+	}
+	s.logger.InfoContext(ctx, "learner made at first sign-in", "learner_id", learner.ID)
+	return Resolved{LearnerID: learner.ID, TimeZone: learner.TimeZone}, nil
+}
+
+// fromHints keeps those hints that an edit by the learner could have set.
+func fromHints(h Hints) Learner {
+	l := normalized(Learner{DisplayName: h.DisplayName, Email: h.Email, Locale: h.Locale, TimeZone: h.TimeZone})
+	for _, hint := range []struct {
+		text  *string
+		check func(string) fault
+	}{
+		{&l.DisplayName, checkDisplayName},
+		{&l.Email, checkEmail},
+		{&l.Locale, checkLocale},
+		{&l.TimeZone, checkTimeZone},
+	} {
+		if hint.check(*hint.text) != (fault{}) {
+			*hint.text = ""
+		}
+	}
+	return l
+}

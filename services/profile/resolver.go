@@ -1,0 +1,27 @@
+package profile
+
+import (
+	"context"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+)
+
+// Resolver lets the guard in front of this service resolve callers without an RPC to
+// itself, so that the first GET /v1/learners/me makes the learner.
+type Resolver struct{ service *Service }
+
+var _ auth.Resolver = (*Resolver)(nil)
+
+// NewResolver makes a Resolver.
+func NewResolver(service *Service) *Resolver { return &Resolver{service: service} }
+
+// ResolveSubject answers the caller's learner id, as Service.Resolve does.
+func (r *Resolver) ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (string, error) {
+	found, err := r.service.Resolve(ctx, Subject{Issuer: issuer, Subject: subject}, Hints{
+		DisplayName: hints.Name,
+		Email:       hints.Email,
+		Locale:      hints.Locale,
+		TimeZone:    hints.ZoneInfo,
+	})
+	return found.LearnerID, err
+}

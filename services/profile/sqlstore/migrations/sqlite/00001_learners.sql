@@ -1,0 +1,44 @@
+-- +goose Up
+
+CREATE TABLE learners (
+    -- A UUIDv7: its order is the order in which learners were made.
+    id           TEXT    NOT NULL PRIMARY KEY,
+    display_name TEXT    NOT NULL,
+    email        TEXT    NOT NULL,
+    locale       TEXT    NOT NULL,
+    time_zone    TEXT    NOT NULL,
+    background   TEXT    NOT NULL,
+    target_role  TEXT    NOT NULL,
+    goal_minutes INTEGER NOT NULL,
+    goal_units   INTEGER NOT NULL,
+    -- Display name and email, folded, one a line.
+    search_text  TEXT    NOT NULL,
+    version      BIGINT  NOT NULL,
+    create_time  BIGINT  NOT NULL,
+    update_time  BIGINT  NOT NULL,
+    -- Set once the identity was erased; the row stays, for the id must not come back.
+    erase_time   BIGINT
+);
+
+CREATE TABLE learner_subjects (
+    issuer     TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    learner_id TEXT    NOT NULL REFERENCES learners (id),
+    -- Where it stands in the learner's list.
+    position   INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) WITHOUT ROWID;
+
+CREATE INDEX learner_subjects_learner ON learner_subjects (learner_id, position);
+
+CREATE TABLE idempotency_keys (
+    caller       TEXT   NOT NULL,
+    method       TEXT   NOT NULL,
+    idem_key     TEXT   NOT NULL,
+    request_hash BLOB   NOT NULL,
+    response     BLOB   NOT NULL,
+    create_time  BIGINT NOT NULL,
+    PRIMARY KEY (caller, method, idem_key)
+);
+
+CREATE INDEX idempotency_keys_create_time ON idempotency_keys (create_time);

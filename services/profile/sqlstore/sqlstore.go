@@ -1,0 +1,252 @@
+// Package sqlstore keeps learners in SQLite or Postgres.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/profile"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrations are the schema's steps, in the folders that sqldb.DB.Migrate wants.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // The name is a constant and valid.
+	}
+	return sub
+}
+
+// Store is a profile.Store on a migrated database.
+type Store struct{ db *sqldb.DB }
+
+var _ profile.Store = (*Store)(nil)
+
+// New makes a Store on a database that has the Migrations.
+func New(db *sqldb.DB) *Store { return &Store{db: db} }
+
+// BySubject is profile.Store's.
+func (s *Store) BySubject(ctx context.Context, subject profile.Subject) (profile.Resolved, error) {
+	var found profile.Resolved
+	err := s.db.Reader().QueryRowContext(ctx, `SELECT l.id, l.time_zone
+FROM learner_subjects s JOIN learners l ON l.id = s.learner_id
+WHERE s.issuer = $1 AND s.subject = $2`, subject.Issuer, subject.Subject).Scan(&found.LearnerID, &found.TimeZone)
+	if errors.Is(err, sql.ErrNoRows) {
+		return profile.Resolved{}, profile.SubjectUnknown()
+	}
+	return found, sqldb.Classify(err)
+}
+
+// columns are a learner's, with the name that queries give the table; subjects follow.
+const columns = `l.id, l.display_name, l.email, l.locale, l.time_zone, l.background, l.target_role,
+l.goal_minutes, l.goal_units, l.version, l.create_time, l.update_time`
+
+// Learner is profile.Store's.
+func (s *Store) Learner(ctx context.Context, id string) (profile.Learner, error) {
+	return learner(ctx, s.db.Reader(), id)
+}
+
+// learner reads the row and its subjects in one statement, which sees one commit.
+func learner(ctx context.Context, tx sqldb.Tx, id string) (profile.Learner, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+columns+`, s.issuer, s.subject
+FROM learners l LEFT JOIN learner_subjects s ON s.learner_id = l.id
+WHERE l.id = $1 ORDER BY s.position`, id)
+	if err != nil {
+		return profile.Learner{}, sqldb.Classify(err)
+	}
+	found, err := collect(rows)
+	if err == nil && len(found) == 0 {
+		err = profile.NotFound(id)
+	}
+	if err != nil {
+		return profile.Learner{}, err
+	}
+	return found[0], nil
+}
+
+// collect reads learners of which each has a row per subject, or one row without.
+func collect(rows *sql.Rows) ([]profile.Learner, error) {
+	defer func() { _ = rows.Close() }()
+	var learners []profile.Learner
+	for rows.Next() {
+		var l profile.Learner
+		var created, updated int64
+		var issuer, subject sql.NullString
+		err := rows.Scan(&l.ID, &l.DisplayName, &l.Email, &l.Locale, &l.TimeZone, &l.Background, &l.TargetRole,
+			&l.WeeklyGoal.Minutes, &l.WeeklyGoal.Units, &l.Version, &created, &updated, &issuer, &subject)
+		if err != nil {
+			return nil, sqldb.Classify(err)
+		}
+		if n := len(learners); n == 0 || learners[n-1].ID != l.ID {
+			l.CreateTime, l.UpdateTime = sqldb.Time(created), sqldb.Time(updated)
+			learners = append(learners, l)
+		}
+		if subject.Valid {
+			last := &learners[len(learners)-1]
+			last.Subjects = append(last.Subjects, profile.Subject{Issuer: issuer.String, Subject: subject.String})
+		}
+	}
+	return learners, sqldb.Classify(rows.Err())
+}
+
+// Create is profile.Store's.
+func (s *Store) Create(ctx context.Context, l profile.Learner, key idem.Key, response []byte, now time.Time) ([]byte, error) {
+	var answer []byte
+	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		earlier, found, err := sqldb.FindIdempotent(ctx, tx, key, now)
+		if err != nil || found {
+			answer = earlier
+			return err
+		}
+		answer = response
+		// The key goes first: a twin in another replica must meet at the key, of which it
+		// is told to try again, and not at the subjects, of which it is told to give up.
+		if err := sqldb.SaveIdempotent(ctx, tx, key, response, now); err != nil {
+			return err
+		}
+		if err := insert(ctx, tx, l); err != nil {
+			return err
+		}
+		return insertSubjects(ctx, tx, l)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func insert(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO learners (id, display_name, email, locale, time_zone, background, target_role,
+goal_minutes, goal_units, search_text, version, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, string(l.Background), l.TargetRole,
+		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version,
+		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime))
+	return err
+}
+
+// insertSubjects tries all of them, so that the error can name each that is taken. On
+// Postgres an insert waits for another transaction that inserts the same subject.
+func insertSubjects(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
+	var taken []int
+	for i, subject := range l.Subjects {
+		result, err := tx.ExecContext(ctx, `INSERT INTO learner_subjects (issuer, subject, learner_id, position)
+VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, subject.Issuer, subject.Subject, l.ID, i)
+		if err != nil {
+			return err
+		}
+		inserted, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if inserted == 0 {
+			taken = append(taken, i)
+		}
+	}
+	if len(taken) > 0 {
+		return profile.SubjectsTaken(taken)
+	}
+	return nil
+}
+
+// Update is profile.Store's.
+func (s *Store) Update(ctx context.Context, id string, edit func(*profile.Learner) (bool, error)) (profile.Learner, error) {
+	var after profile.Learner
+	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		if err := lock(ctx, tx, id); err != nil {
+			return err
+		}
+		before, err := learner(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		after = before
+		changed, err := edit(&after)
+		if err != nil || !changed {
+			return err
+		}
+		if err := update(ctx, tx, after); err != nil {
+			return err
+		}
+		if slices.Equal(before.Subjects, after.Subjects) {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM learner_subjects WHERE learner_id = $1`, id); err != nil {
+			return err
+		}
+		return insertSubjects(ctx, tx, after)
+	})
+	if err != nil {
+		return profile.Learner{}, err
+	}
+	return after, nil
+}
+
+// lock keeps other updates out until the transaction ends. It is a statement of its own
+// because Postgres locks no rows on the far side of an outer join.
+func lock(ctx context.Context, tx sqldb.Tx, id string) error {
+	var locked string
+	err := tx.QueryRowContext(ctx, `SELECT id FROM learners WHERE id = $1`+tx.Dialect().ForUpdate(), id).Scan(&locked)
+	if errors.Is(err, sql.ErrNoRows) {
+		return profile.NotFound(id)
+	}
+	return err
+}
+
+func update(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
+	_, err := tx.ExecContext(ctx, `UPDATE learners SET display_name = $2, email = $3, locale = $4, time_zone = $5,
+background = $6, target_role = $7, goal_minutes = $8, goal_units = $9, search_text = $10, version = $11, update_time = $12
+WHERE id = $1`,
+		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, string(l.Background), l.TargetRole,
+		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version, sqldb.Micros(l.UpdateTime))
+	return err
+}
+
+// List is profile.Store's.
+func (s *Store) List(ctx context.Context, words []string, after string, limit int) ([]profile.Learner, error) {
+	where, args := matching(words, []any{after, limit})
+	rows, err := s.db.Reader().QueryContext(ctx, `SELECT `+columns+`, s.issuer, s.subject
+FROM (SELECT `+columns+` FROM learners l WHERE l.id > $1`+where+` ORDER BY l.id LIMIT $2) l
+LEFT JOIN learner_subjects s ON s.learner_id = l.id
+ORDER BY l.id, s.position`, args...)
+	if err != nil {
+		return nil, sqldb.Classify(err)
+	}
+	return collect(rows)
+}
+
+// Count is profile.Store's.
+func (s *Store) Count(ctx context.Context, words []string) (int, error) {
+	where, args := matching(words, nil)
+	var n int
+	err := s.db.Reader().QueryRowContext(ctx, `SELECT count(*) FROM learners WHERE true`+where, args...).Scan(&n)
+	return n, sqldb.Classify(err)
+}
+
+// matching continues a WHERE so that each of the folded words is in the search text.
+func matching(words []string, args []any) (string, []any) {
+	escape := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+	var where strings.Builder
+	for _, word := range words {
+		args = append(args, "%"+escape.Replace(word)+"%")
+		where.WriteString(` AND search_text LIKE $` + strconv.Itoa(len(args)) + ` ESCAPE '\'`)
+	}
+	return where.String(), args
+}
+
+// searchText holds no word that spans the two, since words hold no line feed.
+func searchText(l profile.Learner) string {
+	return profile.Fold(l.DisplayName) + "\n" + profile.Fold(l.Email)
+}

@@ -1,0 +1,242 @@
+package progress
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// Status is what became of one event.
+type Status string
+
+// The statuses.
+const (
+	StatusAccepted  Status = "ACCEPTED"
+	StatusDuplicate Status = "DUPLICATE"
+	StatusRejected  Status = "REJECTED"
+	StatusRetry     Status = "RETRY"
+)
+
+// The reasons of REJECTED (final) and RETRY (keep the event and send it again).
+const (
+	// ReasonMalformed: a field is missing, out of range or of no known value.
+	ReasonMalformed = "MALFORMED"
+	// ReasonForbiddenVerb: WAIVED, VOIDED and events about somebody else need role admin
+	// and a reason, and nobody waives or voids their own.
+	ReasonForbiddenVerb = "FORBIDDEN_VERB"
+	// ReasonUnknownModule, ReasonUnknownVersion and ReasonUnknownUnit: the catalog has none such.
+	ReasonUnknownModule  = "UNKNOWN_MODULE"
+	ReasonUnknownVersion = "UNKNOWN_VERSION"
+	ReasonUnknownUnit    = "UNKNOWN_UNIT"
+	// ReasonBelowMastery: PASSED with a score below the version's mastery score.
+	ReasonBelowMastery = "BELOW_MASTERY_SCORE"
+	// ReasonEventIDReused: the id is another event's.
+	ReasonEventIDReused = "EVENT_ID_REUSED"
+	// ReasonVoidTarget: VOIDED names an event that is not in the log, or that cannot be voided.
+	ReasonVoidTarget = "VOID_TARGET_UNKNOWN"
+	// ReasonNotVoidable: the event to void is itself a void.
+	ReasonNotVoidable = "NOT_VOIDABLE"
+	// ReasonAlreadyVoided: the event to void is voided already; a void is final.
+	ReasonAlreadyVoided = "ALREADY_VOIDED"
+	// ReasonCatalogBehind (RETRY): the event names what the catalog, as far as it can be read now, has not.
+	ReasonCatalogBehind = "CATALOG_BEHIND"
+	// ReasonLearnerBusy (RETRY): too much of this learner's is waiting to be written.
+	ReasonLearnerBusy = "LEARNER_BUSY"
+)
+
+// maxAhead is how far a device's clock may run ahead before our own is taken instead.
+const maxAhead = 5 * time.Minute
+
+// The longest texts of an event, in bytes.
+const (
+	maxIDLen     = 128
+	maxReasonLen = 2000
+)
+
+// Result is the answer to one event.
+type Result struct {
+	EventID     string
+	Status      Status
+	Reason      string
+	Description string
+	// Sequence is the event's place in the log; 0 where it is not stored.
+	Sequence int64
+}
+
+func rejected(e *Event, reason, format string, args ...any) *Result {
+	return &Result{EventID: e.ID, Status: StatusRejected, Reason: reason, Description: fmt.Sprintf(format, args...)}
+}
+
+// isUnknown tells that the verdict may be another one on a newer catalog.
+func (r *Result) isUnknown() bool {
+	return r != nil && (r.Reason == ReasonUnknownModule || r.Reason == ReasonUnknownVersion || r.Reason == ReasonUnknownUnit)
+}
+
+// judge decides on one event by itself, its sender and the catalog: never by other events,
+// locks or enrollments. It answers the record to store, or why there is none.
+func judge(c *Catalog, learnerID string, actor Actor, e *Event, received time.Time) (*Record, *Result) {
+	if bad := malformed(e); bad != nil {
+		return nil, bad
+	}
+	if bad := forbidden(learnerID, actor, e); bad != nil {
+		return nil, bad
+	}
+	r := &Record{LearnerID: learnerID, Type: RecordEvent, Event: *e, PayloadHash: payloadHash(e), ReceivedAt: received,
+		EffectiveAt: e.OccurredAt, ActorID: actor.ID}
+	if e.OccurredAt.After(received.Add(maxAhead)) {
+		r.EffectiveAt = received
+	}
+	if e.Verb != Voided {
+		v, bad := resolve(c, e, r.EffectiveAt)
+		if bad != nil {
+			return nil, bad
+		}
+		r.Event.ModuleVersion = v.Number
+		if !actor.Admin && r.EffectiveAt.Before(v.PublishTime) {
+			r.EffectiveAt = v.PublishTime
+		}
+	}
+	r.Adjusted = !r.EffectiveAt.Equal(e.OccurredAt)
+	return r, nil
+}
+
+// malformed names the first field of the event that cannot be right by itself.
+func malformed(e *Event) *Result {
+	bad := func(format string, args ...any) *Result { return rejected(e, ReasonMalformed, format, args...) }
+	texts := []struct {
+		name, text string
+		most       int
+	}{
+		{"moduleId", e.ModuleID, maxIDLen}, {"unitId", e.UnitID, maxIDLen}, {"deviceId", e.DeviceID, maxIDLen},
+		{"reason", e.Reason, maxReasonLen}, {"voidsEventId", e.VoidsEventID, maxIDLen},
+	}
+	for _, t := range texts {
+		if len(t.text) > t.most {
+			return bad("%s is longer than %d bytes", t.name, t.most)
+		}
+		if !utf8.ValidString(t.text) || hasNUL(t.text) {
+			return bad("%s holds a NUL or is not UTF-8", t.name)
+		}
+	}
+	switch e.Verb {
+	case Initialized, Progressed, Completed, Passed, Failed, Waived, Voided:
+	default:
+		return bad("verb must be one of INITIALIZED, PROGRESSED, COMPLETED, PASSED, FAILED, WAIVED, VOIDED")
+	}
+	if e.OccurredAt.IsZero() {
+		return bad("occurredAt is missing: send the device's clock as an RFC 3339 time")
+	}
+	if y := e.OccurredAt.Year(); y < 1970 || y > 9999 {
+		return bad("occurredAt must be between the years 1970 and 9999")
+	}
+	if e.ModuleVersion < 0 {
+		return bad("moduleVersion must be 1 or more, or absent")
+	}
+	if !isShare(e.Score) {
+		return bad("score must be a number from 0 to 1")
+	}
+	if !isShare(e.Progress) {
+		return bad("progress must be a number from 0 to 1")
+	}
+	return malformedTarget(e)
+}
+
+// malformedTarget checks what an event is about: an event to void, or a module and unit.
+func malformedTarget(e *Event) *Result {
+	if e.Verb == Voided {
+		if _, err := uuid.Parse(e.VoidsEventID); err != nil {
+			return rejected(e, ReasonMalformed, "voidsEventId must be the UUID of the event to void")
+		}
+		return nil
+	}
+	if e.VoidsEventID != "" {
+		return rejected(e, ReasonMalformed, "voidsEventId goes with verb VOIDED only")
+	}
+	if e.ModuleID == "" {
+		return rejected(e, ReasonMalformed, "moduleId is missing")
+	}
+	if e.UnitID == "" && e.Verb != Waived {
+		return rejected(e, ReasonMalformed, "unitId is missing: only WAIVED may be about a whole module")
+	}
+	return nil
+}
+
+func isShare(f *float64) bool {
+	return f == nil || (!math.IsNaN(*f) && *f >= 0 && *f <= 1)
+}
+
+func hasNUL(s string) bool {
+	for i := range len(s) {
+		if s[i] == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// forbidden applies the rule of who may send what.
+func forbidden(learnerID string, actor Actor, e *Event) *Result {
+	own := actor.LearnerID == learnerID
+	if own && e.Verb != Waived && e.Verb != Voided {
+		return nil
+	}
+	switch {
+	case own:
+		return rejected(e, ReasonForbiddenVerb, "nobody may send %s about themselves: ask an admin", e.Verb)
+	case !actor.Admin:
+		return rejected(e, ReasonForbiddenVerb, "only an admin may send events about somebody else")
+	case e.Reason == "":
+		return rejected(e, ReasonForbiddenVerb, "an admin's event needs a reason")
+	}
+	return nil
+}
+
+// resolve finds the version that the event is about, resolving an absent one, and checks unit and score.
+func resolve(c *Catalog, e *Event, at time.Time) (*ModuleVersion, *Result) {
+	m := c.Modules[e.ModuleID]
+	if m == nil {
+		return nil, rejected(e, ReasonUnknownModule, "there is no module %q", e.ModuleID)
+	}
+	v := m.Version(e.ModuleVersion)
+	switch {
+	case e.ModuleVersion == 0:
+		if v = m.versionAt(at, e.UnitID); v == nil {
+			return nil, rejected(e, ReasonUnknownUnit, "module %s has no unit %q in any version", m.ID, e.UnitID)
+		}
+	case v == nil:
+		return nil, rejected(e, ReasonUnknownVersion, "module %s has no version %d; its newest is %d", m.ID, e.ModuleVersion, m.Newest().Number)
+	case e.UnitID != "" && v.Unit(e.UnitID) == nil:
+		return nil, rejected(e, ReasonUnknownUnit, "module %s has no unit %q in version %d", m.ID, e.UnitID, v.Number)
+	}
+	if e.Verb == Passed && e.Score != nil {
+		if u := v.Unit(e.UnitID); u.MasteryScore != nil && *e.Score < *u.MasteryScore {
+			return nil, rejected(e, ReasonBelowMastery, "PASSED with score %v, but unit %s of version %d asks for %v: send FAILED", *e.Score, u.ID, v.Number, *u.MasteryScore)
+		}
+	}
+	return v, nil
+}
+
+// payloadHash is the SHA-256 of the event as it was sent, before anything was resolved.
+func payloadHash(e *Event) [32]byte {
+	b := make([]byte, 0, 256)
+	for _, s := range []string{e.ModuleID, e.UnitID, string(e.Verb), e.DeviceID, e.Reason, e.VoidsEventID} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	b = binary.AppendVarint(b, int64(e.ModuleVersion))
+	b = binary.AppendVarint(b, e.OccurredAt.UnixMicro())
+	b = appendShare(appendShare(b, e.Score), e.Progress)
+	return sha256.Sum256(b)
+}
+
+func appendShare(b []byte, f *float64) []byte {
+	if f == nil {
+		return append(b, 0)
+	}
+	return binary.BigEndian.AppendUint64(append(b, 1), math.Float64bits(*f))
+}

@@ -1,0 +1,172 @@
+package progress
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// Answer is a computed answer in its encoded form, with its ETag.
+type Answer struct {
+	Body []byte
+	ETag string
+}
+
+// answerTTL is how long the cache keeps an answer that nobody asks for.
+const answerTTL = time.Hour
+
+// Read computes an answer from one snapshot of a learner, or takes it from the cache.
+//
+// The learner's version is read from the store each time, and is part of the cache's key with
+// the catalog's revision: a value is never changed and never invalidated, so no lost command
+// of a cache can serve an old answer. What depends on the clock says until when it holds.
+// route names the question; compute's errors are answered and not kept.
+func (s *Service) Read(ctx context.Context, learnerID, route string, minRevision int64, compute func(*View) ([]byte, error)) (Answer, error) {
+	catalog := s.catalog.AtLeast(ctx, minRevision)
+	head, err := s.store.Head(ctx, learnerID)
+	if err != nil {
+		return Answer{}, err
+	}
+	key := s.answerKey(learnerID, route, head.Version, catalog.Revision)
+	if a, ok := s.cached(ctx, key); ok {
+		return a, nil
+	}
+	return s.flights.do(ctx, key, func() (Answer, error) {
+		// The flight is shared: it must not end because the caller who began it went away.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		defer cancel()
+		return s.compute(ctx, learnerID, route, catalog, compute)
+	})
+}
+
+// View is one learner at one moment, to compute answers from.
+type View struct{ view }
+
+func (s *Service) compute(ctx context.Context, learnerID, route string, catalog *Catalog, compute func(*View) ([]byte, error)) (Answer, error) {
+	l, err := s.store.Load(ctx, learnerID)
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := s.freshen(ctx, l, catalog); err != nil {
+		return Answer{}, err
+	}
+	w := &View{view{catalog: catalog, learner: l, now: s.now(), loc: utc}}
+	body, err := compute(w)
+	if err != nil {
+		return Answer{}, err
+	}
+	// The snapshot may be newer than the head that was asked for: file it under its own.
+	key := s.answerKey(learnerID, route, l.Head.Version, catalog.Revision)
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(body)), uint64(unixMicro(w.validUntil))) //nolint:gosec // bits, read back as such
+	value = append(value, body...)
+	s.cache.Set(ctx, key, value, answerTTL)
+	return Answer{Body: body, ETag: etagOf(key, value)}, nil
+}
+
+// freshen folds again what was folded under another catalog. Reads never write, so this is
+// done in memory until the next event of the module stores it.
+func (s *Service) freshen(ctx context.Context, l *Learner, catalog *Catalog) error {
+	for id, f := range l.Facts {
+		m := catalog.Modules[id]
+		if m == nil || f.Key == m.foldKey() {
+			continue
+		}
+		log, err := s.store.ModuleLog(ctx, l.Head.LearnerID, id)
+		if err != nil {
+			return err
+		}
+		// Entries written since the snapshot was taken are not part of it.
+		for len(log) > 0 && log[len(log)-1].Sequence > l.Head.Sequence {
+			log = log[:len(log)-1]
+		}
+		if fresh := foldLog(m, log, utc); fresh != nil {
+			l.Facts[id] = fresh
+		} else {
+			delete(l.Facts, id)
+		}
+	}
+	return nil
+}
+
+func (s *Service) answerKey(learnerID, route string, version, revision int64) string {
+	b := make([]byte, 0, 160)
+	b = append(b, '{')
+	b = append(b, learnerID...)
+	b = append(b, "}:"...)
+	b = append(b, route...)
+	b = append(b, ':')
+	b = append(b, s.incarnation...)
+	b = strconv.AppendInt(append(b, ':'), version, 10)
+	b = strconv.AppendInt(append(b, ':'), revision, 10)
+	return string(b)
+}
+
+// cached answers what the cache has, when it still holds.
+func (s *Service) cached(ctx context.Context, key string) (Answer, bool) {
+	value, ok := s.cache.Get(ctx, key)
+	if !ok || len(value) < 8 {
+		return Answer{}, false
+	}
+	until := int64(binary.BigEndian.Uint64(value)) //nolint:gosec // bits, written as such
+	if until != 0 && s.now().UnixMicro() >= until {
+		return Answer{}, false
+	}
+	return Answer{Body: value[8:], ETag: etagOf(key, value)}, true
+}
+
+// etagOf changes with everything that the answer depends on: the key names incarnation, learner
+// version, catalog revision and route, the value begins with the next boundary of the clock.
+func etagOf(key string, value []byte) string {
+	h := sha256.New()
+	h.Write([]byte(key))
+	h.Write(value[:8])
+	return `"` + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15]) + `"`
+}
+
+// flights lets callers who miss the cache for the same key share one computation.
+type flights struct {
+	mu sync.Mutex
+	by map[string]*flight
+}
+
+type flight struct {
+	done   chan struct{}
+	answer Answer
+	err    error
+}
+
+func (f *flights) do(ctx context.Context, key string, compute func() (Answer, error)) (Answer, error) {
+	f.mu.Lock()
+	fl, joined := f.by[key]
+	if !joined {
+		if f.by == nil {
+			f.by = map[string]*flight{}
+		}
+		fl = &flight{done: make(chan struct{})}
+		f.by[key] = fl
+	}
+	f.mu.Unlock()
+	if !joined {
+		defer func() {
+			f.mu.Lock()
+			delete(f.by, key)
+			f.mu.Unlock()
+			close(fl.done)
+		}()
+		fl.err = errs.New(errs.Internal, "", "computing an answer did not finish")
+		fl.answer, fl.err = compute()
+		return fl.answer, fl.err
+	}
+	select {
+	case <-fl.done:
+		return fl.answer, fl.err
+	case <-ctx.Done():
+		return Answer{}, errs.Wrap(ctx.Err(), errs.DeadlineExceeded, "", "gave up waiting for the answer")
+	}
+}

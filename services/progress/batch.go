@@ -1,0 +1,450 @@
+package progress
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// utc is the calendar that periods are reckoned in.
+//
+//nolint:gochecknoglobals // a constant that Go has no constant form for
+var utc = time.UTC
+
+// batch is one transaction's work in memory: what was read, what changes, what is to be written.
+type batch struct {
+	tx      Tx
+	catalog *Catalog
+	now     time.Time
+
+	known       map[EventKey]KnownEvent
+	facts       map[FactsKey]*Facts
+	changed     map[FactsKey]bool
+	appended    []Record
+	learners    map[string]*Learner
+	enrollments map[string]Enrollment
+	awards      map[string]Award
+	touched     map[string]bool
+}
+
+func newBatch(tx Tx, catalog *Catalog, now time.Time) *batch {
+	return &batch{
+		tx: tx, catalog: catalog, now: now,
+		known: map[EventKey]KnownEvent{}, facts: map[FactsKey]*Facts{}, changed: map[FactsKey]bool{},
+		learners: map[string]*Learner{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}, touched: map[string]bool{},
+	}
+}
+
+// prefetch reads in two queries what almost every event needs.
+func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
+	var events []EventKey
+	var keys []FactsKey
+	for _, j := range jobs {
+		for _, r := range j.records {
+			events = append(events, EventKey{j.learnerID, r.Event.ID})
+			if key := (FactsKey{j.learnerID, r.Event.ModuleID}); r.Event.Verb != Voided && !b.changed[key] {
+				b.changed[key] = true
+				keys = append(keys, key)
+			}
+		}
+	}
+	clear(b.changed)
+	if len(events) == 0 {
+		return nil
+	}
+	known, err := b.tx.KnownEvents(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, k := range known {
+		b.known[EventKey{k.LearnerID, k.EventID}] = k
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	facts, err := b.tx.Facts(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		b.facts[key] = facts[key]
+	}
+	return nil
+}
+
+// run does one job. An error that concerns only this job goes into it; one that is returned
+// fails the transaction.
+func (b *batch) run(ctx context.Context, j *job) error {
+	head := b.tx.Head(j.learnerID)
+	if j.apply != nil {
+		err := j.apply(ctx, b, j)
+		if err != nil && errs.KindOf(err) != errs.Internal && errs.KindOf(err) != errs.Unavailable {
+			j.err, err = err, nil
+		}
+		j.sequence = head.Sequence
+		return err
+	}
+	from := head.Sequence + 1
+	turned, voided := false, false
+	var before map[string]int
+	for _, r := range j.records {
+		if r.Event.Verb == Voided && !voided {
+			voided = true
+			var err error
+			if before, err = b.percents(ctx, j.learnerID); err != nil {
+				return err
+			}
+		}
+		t, err := b.record(ctx, j, r)
+		if err != nil {
+			return err
+		}
+		turned = turned || t
+	}
+	j.sequence = head.Sequence
+	if turned {
+		if err := b.judgeAwards(ctx, j, from, head.Sequence); err != nil {
+			return err
+		}
+	}
+	if voided {
+		return b.noteFall(ctx, j.learnerID, before, "An event was voided.")
+	}
+	return nil
+}
+
+// record stores one event, unless it is known or cannot be, and folds it. It answers whether
+// some module's completion came, went or moved.
+func (b *batch) record(ctx context.Context, j *job, r *Record) (bool, error) {
+	key := EventKey{j.learnerID, r.Event.ID}
+	if k, ok := b.known[key]; ok {
+		if k.PayloadHash != r.PayloadHash {
+			j.results = append(j.results, *rejected(&r.Event, ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"))
+			return false, nil
+		}
+		j.results = append(j.results, Result{EventID: r.Event.ID, Status: StatusDuplicate, Sequence: k.Sequence})
+		return false, b.awardsOf(ctx, j, k.Sequence)
+	}
+	rec := *r
+	if rec.Event.Verb == Voided {
+		bad, err := b.aimVoid(ctx, j.learnerID, &rec)
+		if err != nil {
+			return false, err
+		}
+		if bad != nil {
+			j.results = append(j.results, *bad)
+			return false, nil
+		}
+	}
+	b.append(&rec)
+	b.known[key] = KnownEvent{LearnerID: j.learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash}
+	j.results = append(j.results, Result{EventID: rec.Event.ID, Status: StatusAccepted, Sequence: rec.Sequence})
+	return b.fold(ctx, &rec)
+}
+
+// append gives the record the learner's next sequence.
+func (b *batch) append(r *Record) {
+	head := b.tx.Head(r.LearnerID)
+	head.Sequence++
+	r.Sequence = head.Sequence
+	b.touched[r.LearnerID] = true
+	b.appended = append(b.appended, *r)
+}
+
+// aimVoid finds the event to void. A void needs its target, is final, and is not voidable.
+func (b *batch) aimVoid(ctx context.Context, learnerID string, r *Record) (*Result, error) {
+	i := slices.IndexFunc(b.appended, func(p Record) bool {
+		return p.LearnerID == learnerID && p.Type == RecordEvent && p.Event.ID == r.Event.VoidsEventID
+	})
+	var target Record
+	if i >= 0 {
+		target = b.appended[i]
+	} else {
+		var err error
+		if target, err = b.tx.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
+			return rejected(&r.Event, ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if target.Event.Verb == Voided {
+		return rejected(&r.Event, ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
+	}
+	log, err := b.moduleLog(ctx, FactsKey{learnerID, target.Event.ModuleID})
+	if err != nil {
+		return nil, err
+	}
+	for i := range log {
+		if e := &log[i].Event; e.Verb == Voided && e.VoidsEventID == r.Event.VoidsEventID {
+			return rejected(&r.Event, ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
+		}
+	}
+	// The void is filed with what it takes back, so that the module's log is whole.
+	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID
+	return nil, nil
+}
+
+// moduleLog is the stored log of a module with what this batch adds to it.
+func (b *batch) moduleLog(ctx context.Context, key FactsKey) ([]Record, error) {
+	log, err := b.tx.ModuleLog(ctx, key.LearnerID, key.ModuleID)
+	if err != nil {
+		return nil, err
+	}
+	for i := range b.appended {
+		if r := &b.appended[i]; r.LearnerID == key.LearnerID && r.Type == RecordEvent && r.Event.ModuleID == key.ModuleID {
+			log = append(log, *r)
+		}
+	}
+	return log, nil
+}
+
+// fold brings the module's facts up to the record: in one step when it is the latest, else by
+// folding the log again. It answers whether the module's first completion changed.
+func (b *batch) fold(ctx context.Context, r *Record) (bool, error) {
+	key := FactsKey{r.LearnerID, r.Event.ModuleID}
+	m := b.catalog.Modules[key.ModuleID]
+	if m == nil {
+		return false, errs.New(errs.Internal, "", "folding an event of unknown module %s", key.ModuleID)
+	}
+	f, read := b.facts[key]
+	if !read {
+		facts, err := b.tx.Facts(ctx, []FactsKey{key})
+		if err != nil {
+			return false, err
+		}
+		f = facts[key]
+	}
+	was := completionOf(f)
+	switch {
+	case f == nil && r.Event.Verb != Voided:
+		f = &Facts{Key: m.foldKey()}
+		f.step(m, r, utc)
+	case f != nil && r.Event.Verb != Voided && f.canStep(m, r):
+		f.step(m, r, utc)
+	default:
+		log, err := b.moduleLog(ctx, key)
+		if err != nil {
+			return false, err
+		}
+		if f = foldLog(m, log, utc); f == nil {
+			f = &Facts{Key: m.foldKey()}
+		}
+	}
+	b.facts[key], b.changed[key] = f, true
+	if l := b.learners[key.LearnerID]; l != nil {
+		l.Facts[key.ModuleID] = f
+	}
+	return completionOf(f) != was, nil
+}
+
+type completion struct {
+	at      int64
+	version int
+	waived  bool
+}
+
+func completionOf(f *Facts) completion {
+	c := f.firstComplete()
+	if c == nil {
+		return completion{}
+	}
+	return completion{c.CompleteAt, c.CompleteVersion, c.WaivedAt != 0}
+}
+
+// learner answers all of a learner as this batch leaves it.
+func (b *batch) learner(ctx context.Context, id string) (*Learner, error) {
+	if l := b.learners[id]; l != nil {
+		l.Head = *b.tx.Head(id)
+		return l, nil
+	}
+	l, err := b.tx.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for key, f := range b.facts {
+		if key.LearnerID == id && f != nil {
+			l.Facts[key.ModuleID] = f
+		}
+	}
+	l.Head = *b.tx.Head(id)
+	for moduleID, f := range l.Facts {
+		if m := b.catalog.Modules[moduleID]; m != nil && f.Key != m.foldKey() {
+			log, err := b.moduleLog(ctx, FactsKey{id, moduleID})
+			if err != nil {
+				return nil, err
+			}
+			if fresh := foldLog(m, log, utc); fresh != nil {
+				l.Facts[moduleID] = fresh
+			}
+		}
+	}
+	b.learners[id] = l
+	return l, nil
+}
+
+func (b *batch) view(l *Learner) *view {
+	return &view{catalog: b.catalog, learner: l, now: b.now, loc: utc}
+}
+
+// judgeAwards latches the milestones whose rule holds and that have no award yet, and brings
+// the awards whose rule still holds up to date. The rest stay as they were last stored.
+func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
+	l, err := b.learner(ctx, j.learnerID)
+	if err != nil {
+		return err
+	}
+	w := b.view(l)
+	for _, e := range l.Enrollments {
+		p := b.catalog.Paths[e.PathID]
+		if e.State == EnrollmentWithdrawn || p == nil || p.Version(e.PathVersion) == nil {
+			continue
+		}
+		v := p.Version(e.PathVersion)
+		modules := w.pathModules(v, e.EnrollTime)
+		for i := range v.Milestones {
+			a := w.earned(e, &v.Milestones[i], modules)
+			if a == nil {
+				continue
+			}
+			k := slices.IndexFunc(l.Awards, func(s Award) bool { return s.ID == a.ID })
+			if k < 0 {
+				a.FromSequence, a.ToSequence = from, to
+				l.Awards = append(l.Awards, *a)
+				j.awards = append(j.awards, *a)
+				b.awards[a.ID] = *a
+				continue
+			}
+			a.FromSequence, a.ToSequence = l.Awards[k].FromSequence, l.Awards[k].ToSequence
+			if !reflect.DeepEqual(*a, l.Awards[k]) {
+				l.Awards[k] = *a
+				b.awards[a.ID] = *a
+			}
+		}
+	}
+	return nil
+}
+
+// awardsOf adds the awards that the delivery of a known event earned.
+func (b *batch) awardsOf(ctx context.Context, j *job, sequence int64) error {
+	var awards []Award
+	if l := b.learners[j.learnerID]; l != nil {
+		awards = l.Awards
+	} else {
+		var err error
+		if awards, err = b.tx.Awards(ctx, j.learnerID); err != nil {
+			return err
+		}
+	}
+	for _, a := range awards {
+		had := slices.ContainsFunc(j.awards, func(o Award) bool { return o.ID == a.ID })
+		if a.FromSequence <= sequence && sequence <= a.ToSequence && !had {
+			j.awards = append(j.awards, a)
+		}
+	}
+	return nil
+}
+
+// percents answers the percent of each of the learner's enrollments, by enrollment id.
+func (b *batch) percents(ctx context.Context, learnerID string) (map[string]int, error) {
+	l, err := b.learner(ctx, learnerID)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int{}
+	w := b.view(l)
+	for _, e := range l.Enrollments {
+		if e.State == EnrollmentWithdrawn {
+			continue
+		}
+		if p := w.path(e); p != nil && p.Percent() != nil {
+			out[e.ID] = *p.Percent()
+		}
+	}
+	return out, nil
+}
+
+// noteFall keeps, with each enrollment whose percent fell, what it was before and why. One
+// that has not been regained since an earlier fall stays.
+func (b *batch) noteFall(ctx context.Context, learnerID string, before map[string]int, why string) error {
+	after, err := b.percents(ctx, learnerID)
+	if err != nil {
+		return err
+	}
+	l, err := b.learner(ctx, learnerID)
+	if err != nil {
+		return err
+	}
+	for i := range l.Enrollments {
+		e := &l.Enrollments[i]
+		was, had := before[e.ID]
+		if is := after[e.ID]; !had || is >= was {
+			continue
+		}
+		if e.PreviousPercent == nil || *e.PreviousPercent < was {
+			e.PreviousPercent = &was
+		}
+		e.PercentChangeReason = why
+		b.putEnrollment(*e)
+	}
+	return nil
+}
+
+func (b *batch) putEnrollment(e Enrollment) {
+	b.enrollments[e.ID] = e
+	b.touched[e.LearnerID] = true
+	if l := b.learners[e.LearnerID]; l != nil {
+		i := slices.IndexFunc(l.Enrollments, func(o Enrollment) bool { return o.ID == e.ID })
+		if i < 0 {
+			l.Enrollments = append(l.Enrollments, e)
+		} else {
+			l.Enrollments[i] = e
+		}
+	}
+}
+
+// flush writes everything, and raises the version of every learner touched.
+func (b *batch) flush(ctx context.Context) error {
+	for id := range b.touched {
+		b.tx.Head(id).Version++
+	}
+	if len(b.appended) > 0 {
+		if err := b.tx.Append(ctx, b.appended); err != nil {
+			return err
+		}
+	}
+	if len(b.changed) > 0 {
+		facts := make(map[FactsKey]*Facts, len(b.changed))
+		for key := range b.changed {
+			facts[key] = b.facts[key]
+		}
+		if err := b.tx.PutFacts(ctx, facts); err != nil {
+			return err
+		}
+	}
+	if len(b.enrollments) > 0 {
+		if err := b.tx.PutEnrollments(ctx, sortedValues(b.enrollments)); err != nil {
+			return err
+		}
+	}
+	if len(b.awards) > 0 {
+		return b.tx.PutAwards(ctx, sortedValues(b.awards))
+	}
+	return nil
+}
+
+// sortedValues answers the values in order of their keys, so that two transactions write rows in one order.
+func sortedValues[V any](m map[string]V) []V {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	out := make([]V, 0, len(m))
+	for _, k := range keys {
+		out = append(out, m[k])
+	}
+	return out
+}

@@ -1,0 +1,298 @@
+package progress
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/period"
+)
+
+// ModuleState is where a module or path stands in the catalog.
+type ModuleState string
+
+// The catalog's states that progress distinguishes.
+const (
+	ModuleActive   ModuleState = "ACTIVE"
+	ModuleArchived ModuleState = "ARCHIVED"
+)
+
+// MoveOn is cmi5's rule for when a unit is satisfied.
+type MoveOn string
+
+// The moveOn rules.
+const (
+	MoveOnCompleted          MoveOn = "COMPLETED"
+	MoveOnPassed             MoveOn = "PASSED"
+	MoveOnCompletedAndPassed MoveOn = "COMPLETED_AND_PASSED"
+	MoveOnCompletedOrPassed  MoveOn = "COMPLETED_OR_PASSED"
+	MoveOnNotApplicable      MoveOn = "NOT_APPLICABLE"
+)
+
+// Basis is what an expiry is counted from.
+type Basis string
+
+// The bases.
+const (
+	BasisCompletion  Basis = "COMPLETION"
+	BasisPriorExpiry Basis = "PRIOR_EXPIRY"
+	BasisFixedDate   Basis = "FIXED_DATE"
+)
+
+// Unit is one part of a module version.
+type Unit struct {
+	ID           string   `json:"id"`
+	Title        string   `json:"title"`
+	Required     bool     `json:"required"`
+	Weight       float64  `json:"weight"`
+	MoveOn       MoveOn   `json:"moveOn"`
+	MasteryScore *float64 `json:"masteryScore,omitempty"`
+	// Changed tells that the unit is new in this version, or differs from the preceding one.
+	Changed bool `json:"changed,omitempty"`
+}
+
+// CurrencyPolicy is how long a completion stays current.
+type CurrencyPolicy struct {
+	Period period.Period `json:"period"`
+	Window period.Period `json:"window"`
+	Grace  period.Period `json:"grace"`
+	Basis  Basis         `json:"basis"`
+	// FixedMonth and FixedDay are the yearly date of BasisFixedDate.
+	FixedMonth time.Month `json:"fixedMonth,omitempty"`
+	FixedDay   int        `json:"fixedDay,omitempty"`
+}
+
+// ModuleVersion is what progress depends on of a published module version.
+type ModuleVersion struct {
+	Number        int             `json:"number"`
+	Title         string          `json:"title"`
+	Units         []Unit          `json:"units"`
+	Prerequisites []string        `json:"prerequisites,omitempty"`
+	Credits       [][]string      `json:"credits,omitempty"`
+	Currency      *CurrencyPolicy `json:"currency,omitempty"`
+	// Material tells that the version is of change class MATERIAL; RetakeAll that every
+	// unit is to be learned again, not only the changed ones.
+	Material      bool      `json:"material,omitempty"`
+	RetakeAll     bool      `json:"retakeAll,omitempty"`
+	PublishTime   time.Time `json:"publishTime"`
+	EffectiveTime time.Time `json:"effectiveTime"`
+}
+
+// micros is the weight in millionths: whole numbers add up to the same sum in any order.
+func (u *Unit) micros() int64 { return int64(math.Round(u.Weight * 1e6)) }
+
+// Unit finds a unit by id, or answers nil.
+func (v *ModuleVersion) Unit(id string) *Unit {
+	for i := range v.Units {
+		if v.Units[i].ID == id {
+			return &v.Units[i]
+		}
+	}
+	return nil
+}
+
+// invalidates tells whether learning the unit before v does not count from v on.
+func (v *ModuleVersion) invalidates(unitID string) bool {
+	if !v.Material {
+		return false
+	}
+	u := v.Unit(unitID)
+	return v.RetakeAll || (u != nil && u.Changed)
+}
+
+// ArchivePeriod is one stay in the archive; zero times are open ends.
+type ArchivePeriod struct {
+	ArchiveTime time.Time `json:"archiveTime"`
+	SunsetTime  time.Time `json:"sunsetTime"`
+	RestoreTime time.Time `json:"restoreTime"`
+}
+
+func (p ArchivePeriod) contains(t time.Time) bool {
+	return !t.Before(p.ArchiveTime) && (p.RestoreTime.IsZero() || t.Before(p.RestoreTime))
+}
+
+// Module is what progress depends on of a catalog module: every version, and when it was archived.
+type Module struct {
+	ID       string          `json:"id"`
+	State    ModuleState     `json:"state"`
+	Versions []ModuleVersion `json:"versions"`
+	Archives []ArchivePeriod `json:"archives,omitempty"`
+}
+
+// Version finds a version by number, or answers nil. Numbers run from 1 without gaps.
+func (m *Module) Version(number int) *ModuleVersion {
+	if number < 1 || number > len(m.Versions) {
+		return nil
+	}
+	return &m.Versions[number-1]
+}
+
+// Newest is the newest published version; a module known to progress has one.
+func (m *Module) Newest() *ModuleVersion { return &m.Versions[len(m.Versions)-1] }
+
+// versionAt resolves an absent version: the newest published by t that has the unit (any
+// version where unitID is ""), else the oldest that has it, else nil.
+func (m *Module) versionAt(t time.Time, unitID string) *ModuleVersion {
+	var oldest, newest *ModuleVersion
+	for i := range m.Versions {
+		v := &m.Versions[i]
+		if unitID != "" && v.Unit(unitID) == nil {
+			continue
+		}
+		if oldest == nil {
+			oldest = v
+		}
+		if !v.PublishTime.After(t) {
+			newest = v
+		}
+	}
+	if newest != nil {
+		return newest
+	}
+	return oldest
+}
+
+// era counts the MATERIAL versions up to the given one that invalidated the unit. Credit
+// for a unit crosses between two versions if and only if their eras are equal.
+func (m *Module) era(unitID string, version int) int {
+	n := 0
+	for i := 1; i < version && i < len(m.Versions); i++ {
+		if m.Versions[i].invalidates(unitID) {
+			n++
+		}
+	}
+	return n
+}
+
+// floorAt is the newest MATERIAL version in effect at t, or 1: what is not yet completed
+// then can no longer be completed on an older one.
+func (m *Module) floorAt(t time.Time) int {
+	floor := 1
+	for i := range m.Versions {
+		v := &m.Versions[i]
+		if v.Material && !v.EffectiveTime.After(t) {
+			floor = v.Number
+		}
+	}
+	return floor
+}
+
+// foldKey names all of the module that folding old events depends on and that may change
+// after they were folded: its MATERIAL versions, and its stays in the archive.
+func (m *Module) foldKey() string {
+	var b strings.Builder
+	for i := range m.Versions {
+		if v := &m.Versions[i]; v.Material {
+			fmt.Fprintf(&b, "m%d@%d;", v.Number, v.EffectiveTime.UnixMicro())
+		}
+	}
+	for _, p := range m.Archives {
+		fmt.Fprintf(&b, "a%d-%d-%d;", p.ArchiveTime.UnixMicro(), unixMicro(p.SunsetTime), unixMicro(p.RestoreTime))
+	}
+	return b.String()
+}
+
+// Group asks for all of its modules, or for RequiredCount of them where that is not nil.
+type Group struct {
+	ModuleIDs     []string `json:"moduleIds"`
+	RequiredCount *int     `json:"requiredCount,omitempty"`
+}
+
+// Milestone is a stage of a path.
+type Milestone struct {
+	ID     string  `json:"id"`
+	Title  string  `json:"title"`
+	Groups []Group `json:"groups"`
+}
+
+// moduleIDs answers the milestone's modules in order, each once.
+func (m *Milestone) moduleIDs() []string {
+	var ids []string
+	for _, g := range m.Groups {
+		for _, id := range g.ModuleIDs {
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// PathVersion is a published path version.
+type PathVersion struct {
+	Number     int         `json:"number"`
+	Title      string      `json:"title"`
+	Milestones []Milestone `json:"milestones"`
+}
+
+// moduleIDs answers the path's modules in order, each once.
+func (v *PathVersion) moduleIDs() []string {
+	var ids []string
+	for i := range v.Milestones {
+		for _, id := range v.Milestones[i].moduleIDs() {
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// Path is a learning path with every version.
+type Path struct {
+	ID       string        `json:"id"`
+	State    ModuleState   `json:"state"`
+	Versions []PathVersion `json:"versions"`
+}
+
+// Version finds a version by number, or answers nil.
+func (p *Path) Version(number int) *PathVersion {
+	if number < 1 || number > len(p.Versions) {
+		return nil
+	}
+	return &p.Versions[number-1]
+}
+
+// Newest is the newest published version.
+func (p *Path) Newest() *PathVersion { return &p.Versions[len(p.Versions)-1] }
+
+// Catalog is an immutable snapshot of the published catalog.
+type Catalog struct {
+	Revision int64
+	Modules  map[string]*Module
+	Paths    map[string]*Path
+}
+
+// CatalogDelta is what changed between two revisions, each entity whole.
+type CatalogDelta struct {
+	Revision int64
+	Modules  []Module
+	Paths    []Path
+}
+
+// with answers a new snapshot with the delta merged in.
+func (c *Catalog) with(d CatalogDelta) *Catalog {
+	out := &Catalog{Revision: d.Revision, Modules: make(map[string]*Module, len(c.Modules)+len(d.Modules)), Paths: make(map[string]*Path, len(c.Paths)+len(d.Paths))}
+	for id, m := range c.Modules {
+		out.Modules[id] = m
+	}
+	for id, p := range c.Paths {
+		out.Paths[id] = p
+	}
+	for i := range d.Modules {
+		out.Modules[d.Modules[i].ID] = &d.Modules[i]
+	}
+	for i := range d.Paths {
+		out.Paths[d.Paths[i].ID] = &d.Paths[i]
+	}
+	return out
+}
+
+func unixMicro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}

@@ -1,0 +1,220 @@
+package progress
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// The committer's bounds.
+const (
+	// maxBatchEvents is how many events one transaction takes at most.
+	maxBatchEvents = 256
+	// maxJobEvents is how many of them one caller may bring: a long offline batch goes in
+	// pieces, so that nobody waits for it as a whole.
+	maxJobEvents = 64
+	// queueLength is how many jobs may wait in a lane.
+	queueLength = 1024
+	// commitTimeout bounds a transaction. It is the committer's own: a caller who hangs up
+	// harms nobody else in the batch.
+	commitTimeout = 5 * time.Second
+)
+
+// job is one caller's piece of work on one learner's log.
+type job struct {
+	learnerID string
+	// records are judged events to store; apply is any other change. One of them is set.
+	records []*Record
+	apply   func(ctx context.Context, b *batch, j *job) error
+
+	// What came of it; each run starts them anew.
+	results  []Result
+	awards   []Award
+	sequence int64
+	err      error
+
+	done chan struct{}
+}
+
+func (j *job) reset() {
+	j.results, j.awards, j.sequence, j.err = nil, nil, 0, nil
+}
+
+// Committer groups what callers write into few transactions, since what a durable write costs
+// is mostly the commit. There is no timer: a batch is what queued while the last one was
+// written. A learner always goes through the same lane.
+type Committer struct {
+	store   Store
+	catalog func() *Catalog
+	now     func() time.Time
+	log     *slog.Logger
+	// committed is told of each learner whose log grew, after the commit.
+	committed func(learnerID string, sequence int64)
+
+	seed  maphash.Seed
+	lanes []chan *job
+
+	mu     sync.RWMutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// NewCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
+func NewCommitter(store Store, lanes int, catalog func() *Catalog, committed func(string, int64), now func() time.Time, log *slog.Logger) *Committer {
+	c := &Committer{store: store, catalog: catalog, committed: committed, now: now, log: log, seed: maphash.MakeSeed()}
+	for range max(lanes, 1) {
+		lane := make(chan *job, queueLength)
+		c.lanes = append(c.lanes, lane)
+		c.wg.Go(func() { c.run(lane) })
+	}
+	return c
+}
+
+// Close takes no more work, and returns when all that was taken is written.
+func (c *Committer) Close() {
+	c.mu.Lock()
+	if !c.closed {
+		c.closed = true
+		for _, lane := range c.lanes {
+			close(lane)
+		}
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+}
+
+// submit queues a job. ResourceExhausted when the lane is full, Unavailable when closing.
+func (c *Committer) submit(j *job) error {
+	j.done = make(chan struct{})
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return errs.New(errs.Unavailable, "SHUTTING_DOWN", "the service is shutting down; send it again")
+	}
+	select {
+	case c.lanes[maphash.String(c.seed, j.learnerID)%uint64(len(c.lanes))] <- j:
+		return nil
+	default:
+		e := errs.New(errs.ResourceExhausted, "QUEUE_FULL", "too many writes are waiting; send it again a little later")
+		e.RetryAfter = time.Second
+		return e
+	}
+}
+
+// do queues a job and waits for it, or for the caller to give up.
+func (c *Committer) do(ctx context.Context, j *job) error {
+	if err := c.submit(j); err != nil {
+		return err
+	}
+	return j.wait(ctx)
+}
+
+func (j *job) wait(ctx context.Context) error {
+	select {
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+		return errs.Wrap(ctx.Err(), errs.DeadlineExceeded, "OUTCOME_UNKNOWN", "gave up waiting; the write may still happen, so send it again")
+	}
+}
+
+func (c *Committer) run(lane chan *job) {
+	var carry *job
+	for {
+		first := carry
+		carry = nil
+		if first == nil {
+			var open bool
+			if first, open = <-lane; !open {
+				return
+			}
+		}
+		jobs := []*job{first}
+		jobs, carry = drain(lane, jobs, len(first.records))
+		c.commit(jobs)
+		for _, j := range jobs {
+			close(j.done)
+		}
+	}
+}
+
+// drain adds what is queued already, up to a full batch; the job that would overfill it is carried over.
+func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
+	for len(jobs) < maxBatchEvents {
+		select {
+		case j, open := <-lane:
+			if !open {
+				return jobs, nil
+			}
+			if events += len(j.records); events > maxBatchEvents {
+				return jobs, j
+			}
+			jobs = append(jobs, j)
+		default:
+			return jobs, nil
+		}
+	}
+	return jobs, nil
+}
+
+// commit writes the jobs in one transaction; when that fails for a reason of the batch itself,
+// each job alone, so that one bad apple costs nobody else.
+func (c *Committer) commit(jobs []*job) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	err := c.try(ctx, jobs)
+	switch {
+	case err == nil:
+		c.announce(jobs)
+	case len(jobs) > 1 && errs.KindOf(err) != errs.Unavailable:
+		c.log.WarnContext(ctx, "commit failed; running its jobs one by one", "jobs", len(jobs), "error", err)
+		for _, j := range jobs {
+			c.commit([]*job{j})
+		}
+	default:
+		for _, j := range jobs {
+			j.reset()
+			j.err = err
+		}
+	}
+}
+
+func (c *Committer) try(ctx context.Context, jobs []*job) error {
+	seen := make(map[string]bool, len(jobs))
+	ids := make([]string, 0, len(jobs))
+	for _, j := range jobs {
+		if !seen[j.learnerID] {
+			seen[j.learnerID] = true
+			ids = append(ids, j.learnerID)
+		}
+	}
+	return c.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
+		b := newBatch(tx, c.catalog(), c.now())
+		if err := b.prefetch(ctx, jobs); err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			j.reset()
+			if err := b.run(ctx, j); err != nil {
+				return err
+			}
+		}
+		return b.flush(ctx)
+	})
+}
+
+func (c *Committer) announce(jobs []*job) {
+	last := make(map[string]int64, len(jobs))
+	for _, j := range jobs {
+		if j.err == nil {
+			last[j.learnerID] = max(last[j.learnerID], j.sequence)
+		}
+	}
+	for id, sequence := range last {
+		c.committed(id, sequence)
+	}
+}

@@ -1,0 +1,190 @@
+package progress
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// Enroll enrolls a learner in the newest version of a path. encode makes the answer that a
+// repeated Idempotency-Key gets; replay is that answer when this call repeats one.
+// It returns NotFound for an unknown path, FailedPrecondition for an archived one, and
+// AlreadyExists when an enrollment that is not withdrawn exists.
+func (s *Service) Enroll(ctx context.Context, learnerID string, actor Actor, pathID string, minRevision int64, key idem.Key, encode func(Enrollment) ([]byte, error)) (answer []byte, err error) {
+	leave, err := s.creating.Enter(key)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	p, err := s.newestPath(ctx, pathID, minRevision)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now().UTC().Truncate(time.Microsecond)
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Internal, "", "no random numbers")
+	}
+	j := &job{learnerID: learnerID}
+	j.apply = func(ctx context.Context, b *batch, j *job) error {
+		stored, found, err := b.tx.FindIdempotent(ctx, key, now)
+		if err != nil || found {
+			answer = stored
+			return err
+		}
+		if p.State == ModuleArchived {
+			return errs.New(errs.FailedPrecondition, "PATH_ARCHIVED", "path %s is archived and takes no new enrollments", pathID)
+		}
+		l, err := b.learner(ctx, learnerID)
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(l.Enrollments, func(e Enrollment) bool { return e.PathID == pathID && e.State != EnrollmentWithdrawn }); i >= 0 {
+			return errs.New(errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in path %s by enrollment %s", pathID, l.Enrollments[i].ID)
+		}
+		e := Enrollment{ID: id.String(), LearnerID: learnerID, PathID: pathID, PathVersion: p.Newest().Number, State: EnrollmentActive, EnrollTime: now, UpdateTime: now}
+		if answer, err = encode(e); err != nil {
+			return err
+		}
+		if err := b.tx.SaveIdempotent(ctx, key, answer, now); err != nil {
+			return err
+		}
+		return b.changeEnrollment(ctx, j, RecordEnrolled, actor, e)
+	}
+	return answer, s.committer.do(ctx, j)
+}
+
+// newestPath answers a path from a catalog that is fresh enough to pin its newest version.
+func (s *Service) newestPath(ctx context.Context, pathID string, minRevision int64) (*Path, error) {
+	fresh := s.catalog.Refresh(ctx)
+	c := s.catalog.AtLeast(ctx, minRevision)
+	if p := c.Paths[pathID]; p != nil {
+		return p, nil
+	}
+	if fresh != nil {
+		return nil, errs.Wrap(fresh, errs.Unavailable, "CATALOG_UNAVAILABLE", "path %s is not known here, and the catalog cannot be reached to look it up", pathID)
+	}
+	return nil, errs.New(errs.NotFound, "PATH_NOT_FOUND", "there is no path %s", pathID)
+}
+
+// changeEnrollment stores an enrollment with its log entry, and judges the awards that it gives.
+func (b *batch) changeEnrollment(ctx context.Context, j *job, kind RecordType, actor Actor, e Enrollment) error {
+	if _, err := b.learner(ctx, e.LearnerID); err != nil {
+		return err
+	}
+	b.append(&Record{LearnerID: e.LearnerID, Type: kind, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor.ID, Enrollment: &e})
+	b.putEnrollment(e)
+	sequence := b.tx.Head(e.LearnerID).Sequence
+	return b.judgeAwards(ctx, j, sequence, sequence)
+}
+
+// EnrollmentChange is what PATCH may change of an enrollment; nil leaves it.
+type EnrollmentChange struct {
+	State *EnrollmentState
+	// PathVersion accepts an upgrade to a newer version.
+	PathVersion *int
+}
+
+// UpdateEnrollment pauses, resumes, withdraws or upgrades. It returns NotFound, Invalid for
+// states that cannot be set, and FailedPrecondition for a withdrawn enrollment or an older version.
+func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID string, actor Actor, change EnrollmentChange) (Enrollment, error) {
+	if err := change.check(); err != nil {
+		return Enrollment{}, err
+	}
+	if change.PathVersion != nil && s.catalog.Refresh(ctx) != nil {
+		s.log.WarnContext(ctx, "accepting an upgrade on the catalog as last known")
+	}
+	var out Enrollment
+	j := &job{learnerID: learnerID}
+	j.apply = func(ctx context.Context, b *batch, j *job) error {
+		l, err := b.learner(ctx, learnerID)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(l.Enrollments, func(e Enrollment) bool { return e.ID == enrollmentID })
+		if i < 0 {
+			return errs.New(errs.NotFound, "ENROLLMENT_NOT_FOUND", "there is no enrollment %s", enrollmentID)
+		}
+		out = l.Enrollments[i]
+		return b.updateEnrollment(ctx, j, actor, change, &out)
+	}
+	return out, s.committer.do(ctx, j)
+}
+
+func (c EnrollmentChange) check() error {
+	if c.State == nil {
+		return nil
+	}
+	switch *c.State {
+	case EnrollmentActive, EnrollmentPaused, EnrollmentWithdrawn:
+		return nil
+	case EnrollmentCompleted:
+	}
+	return errs.InvalidFields([]errs.Violation{{Field: "state", Reason: "STATE_NOT_SETTABLE",
+		Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress"}})
+}
+
+func (b *batch) updateEnrollment(ctx context.Context, j *job, actor Actor, change EnrollmentChange, e *Enrollment) error {
+	if e.State == EnrollmentWithdrawn && (change.PathVersion != nil || (change.State != nil && *change.State != EnrollmentWithdrawn)) {
+		return errs.New(errs.FailedPrecondition, "WITHDRAWN", "enrollment %s is withdrawn; enroll again", e.ID)
+	}
+	kind, was := RecordEnrollmentChanged, *e
+	if change.PathVersion != nil && *change.PathVersion != e.PathVersion {
+		if err := b.checkUpgrade(e, *change.PathVersion); err != nil {
+			return err
+		}
+		kind, e.PathVersion = RecordUpgraded, *change.PathVersion
+	}
+	if change.State != nil {
+		e.State = *change.State
+	}
+	if e.State == was.State && e.PathVersion == was.PathVersion {
+		return nil
+	}
+	before, err := b.percents(ctx, e.LearnerID)
+	if err != nil {
+		return err
+	}
+	e.UpdateTime = b.now
+	if err := b.changeEnrollment(ctx, j, kind, actor, *e); err != nil {
+		return err
+	}
+	if kind != RecordUpgraded {
+		return nil
+	}
+	if err := b.noteFall(ctx, e.LearnerID, before, fmt.Sprintf("The path was upgraded from version %d to %d.", was.PathVersion, e.PathVersion)); err != nil {
+		return err
+	}
+	if noted, ok := b.enrollments[e.ID]; ok {
+		*e = noted
+	}
+	return nil
+}
+
+// checkUpgrade lets an enrollment move to a newer published version only.
+func (b *batch) checkUpgrade(e *Enrollment, to int) error {
+	p := b.catalog.Paths[e.PathID]
+	switch {
+	case to < e.PathVersion:
+		return errs.New(errs.FailedPrecondition, "UPGRADE_TO_OLDER", "enrollment %s is on version %d already", e.ID, e.PathVersion)
+	case p == nil || p.Version(to) == nil:
+		return errs.InvalidFields([]errs.Violation{{Field: "pathVersion", Reason: "UNKNOWN_VERSION",
+			Description: fmt.Sprintf("path %s has no version %d", e.PathID, to)}})
+	}
+	return nil
+}
+
+// Enrollments answers a learner's enrollments, oldest first, withdrawn ones too.
+func (s *Service) Enrollments(ctx context.Context, learnerID string) ([]Enrollment, error) {
+	l, err := s.store.Load(ctx, learnerID)
+	if err != nil {
+		return nil, err
+	}
+	return l.Enrollments, nil
+}

@@ -1,0 +1,421 @@
+package progress
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Facts is what folding a learner's counted events of one module gives. It is a left fold in
+// the order of (effective_at, event_id), so an event that comes last in that order is folded
+// in one step, and any other one by folding the log again.
+type Facts struct {
+	// Key is the module's foldKey that these facts were folded under; when the module's
+	// differs, the facts are stale and the log is folded again.
+	Key string `json:"key"`
+	// LastAt and LastID are the place in the order of the last event looked at.
+	LastAt int64  `json:"lastAt"`
+	LastID string `json:"lastId"`
+	// FirstAt is the effective time, in microseconds, of the first counted event; 0: none.
+	FirstAt int64 `json:"firstAt,omitempty"`
+	// Cycles are oldest first; the last one is the current one.
+	Cycles []CycleFacts `json:"cycles,omitempty"`
+	Resume *Resume      `json:"resume,omitempty"`
+}
+
+// CycleOpening is why a cycle was opened.
+type CycleOpening string
+
+// The openings.
+const (
+	OpenedFirst    CycleOpening = "FIRST"
+	OpenedRenewal  CycleOpening = "RENEWAL"
+	OpenedMaterial CycleOpening = "MATERIAL"
+)
+
+// CycleFacts is one round of completing a module. Times are microseconds; 0: never.
+type CycleFacts struct {
+	Number  int          `json:"n"`
+	Opening CycleOpening `json:"o"`
+	BeginAt int64        `json:"b"`
+	// CompleteAt and CompleteVersion are fixed by the event that completes the cycle.
+	CompleteAt      int64 `json:"c,omitempty"`
+	CompleteVersion int   `json:"v,omitempty"`
+	// ExpireAt is by the policy of CompleteVersion; WindowAt is when renewal may start.
+	ExpireAt int64 `json:"e,omitempty"`
+	WindowAt int64 `json:"w,omitempty"`
+	// WaivedAt is when an admin excused the whole cycle.
+	WaivedAt int64 `json:"x,omitempty"`
+	// Versions are those with a counted event, ascending.
+	Versions []int       `json:"vs,omitempty"`
+	Units    []UnitFacts `json:"u,omitempty"`
+}
+
+// UnitFacts is what is known of one unit in one era: between two versions that invalidated it.
+type UnitFacts struct {
+	UnitID string `json:"id"`
+	Era    int    `json:"era,omitempty"`
+	// Times in microseconds of the earliest such event; 0: none.
+	CompletedAt int64    `json:"c,omitempty"`
+	PassedAt    int64    `json:"p,omitempty"`
+	WaivedAt    int64    `json:"x,omitempty"`
+	Score       *float64 `json:"s,omitempty"`
+	Progress    *float64 `json:"g,omitempty"`
+	Attempts    int      `json:"a,omitempty"`
+	// Versions are those that events of the unit named, ascending.
+	Versions []int `json:"vs,omitempty"`
+}
+
+// Resume is where a learner left off.
+type Resume struct {
+	UnitID     string   `json:"unitId"`
+	Progress   *float64 `json:"progress,omitempty"`
+	OccurredAt int64    `json:"occurredAt"`
+}
+
+// foldOrder compares two events by the order in which they are folded.
+func foldOrder(a, b *Record) int {
+	if c := a.EffectiveAt.Compare(b.EffectiveAt); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Event.ID, b.Event.ID)
+}
+
+// foldLog folds a learner's events of one module, given in log order, voided ones left out.
+// It answers nil where nothing is left to fold.
+func foldLog(m *Module, log []Record, loc *time.Location) *Facts {
+	voided := map[string]bool{}
+	for i := range log {
+		if log[i].Event.Verb == Voided {
+			voided[log[i].Event.VoidsEventID] = true
+		}
+	}
+	var live []*Record
+	for i := range log {
+		if r := &log[i]; r.Event.Verb != Voided && !voided[r.Event.ID] {
+			live = append(live, r)
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	slices.SortFunc(live, foldOrder)
+	f := &Facts{Key: m.foldKey()}
+	for _, r := range live {
+		f.step(m, r, loc)
+	}
+	return f
+}
+
+// canStep tells whether the event is later than all folded ones, and the facts are not stale.
+func (f *Facts) canStep(m *Module, r *Record) bool {
+	at := r.EffectiveAt.UnixMicro()
+	later := at > f.LastAt || (at == f.LastAt && r.Event.ID > f.LastID)
+	return later && f.Key == m.foldKey()
+}
+
+// step folds one event that is later than all before it.
+func (f *Facts) step(m *Module, r *Record, loc *time.Location) {
+	at := r.EffectiveAt.UnixMicro()
+	f.LastAt, f.LastID = at, r.Event.ID
+	if !f.counts(m, r.EffectiveAt) {
+		return
+	}
+	if f.FirstAt == 0 {
+		f.FirstAt = at
+	}
+	c := f.cycleFor(m, r)
+	c.apply(m, &r.Event, at)
+	if r.Event.UnitID != "" && r.Event.Verb != Waived {
+		f.Resume = &Resume{UnitID: r.Event.UnitID, Progress: r.Event.Progress, OccurredAt: r.Event.OccurredAt.UnixMicro()}
+	}
+	if c.CompleteAt == 0 {
+		f.complete(m, c, r.EffectiveAt, loc)
+	}
+}
+
+// counts tells whether an event at t counts: in the archive, only what was begun before
+// counts, and only until the sunset.
+func (f *Facts) counts(m *Module, t time.Time) bool {
+	for _, p := range m.Archives {
+		if !p.contains(t) {
+			continue
+		}
+		begun := f.FirstAt != 0 && f.FirstAt < p.ArchiveTime.UnixMicro()
+		return begun && (p.SunsetTime.IsZero() || t.Before(p.SunsetTime))
+	}
+	return true
+}
+
+// cycleFor answers the cycle that the event belongs to, opening the next one where it is due.
+func (f *Facts) cycleFor(m *Module, r *Record) *CycleFacts {
+	at := r.EffectiveAt.UnixMicro()
+	if len(f.Cycles) == 0 {
+		f.Cycles = append(f.Cycles, CycleFacts{Number: 1, Opening: OpenedFirst, BeginAt: at})
+		return &f.Cycles[0]
+	}
+	c := &f.Cycles[len(f.Cycles)-1]
+	if c.CompleteAt == 0 {
+		return c
+	}
+	next := CycleFacts{Number: c.Number + 1, BeginAt: at}
+	switch {
+	case c.WindowAt != 0 && at >= c.WindowAt:
+		next.Opening = OpenedRenewal
+	case opensMaterialCycle(m, c, r):
+		next.Opening = OpenedMaterial
+		// All unit facts go along: those that a MATERIAL version invalidated are of another
+		// era than the version now learned, and so give no credit for it.
+		next.Units = cloneUnits(c.Units)
+	default:
+		return c
+	}
+	f.Cycles = append(f.Cycles, next)
+	return &f.Cycles[len(f.Cycles)-1]
+}
+
+// opensMaterialCycle tells whether a MATERIAL version newer than the one that the cycle was
+// completed on is in effect at the event, and the event names it or a later one.
+func opensMaterialCycle(m *Module, c *CycleFacts, r *Record) bool {
+	for n := c.CompleteVersion + 1; n <= r.Event.ModuleVersion && n <= len(m.Versions); n++ {
+		if v := m.Version(n); v.Material && !v.EffectiveTime.After(r.EffectiveAt) {
+			return true
+		}
+	}
+	return false
+}
+
+func cloneUnits(units []UnitFacts) []UnitFacts {
+	out := slices.Clone(units)
+	for i := range out {
+		out[i].Versions = slices.Clone(out[i].Versions)
+	}
+	return out
+}
+
+// apply merges one event into the cycle: earliest times, highest score, furthest progress.
+func (c *CycleFacts) apply(m *Module, e *Event, at int64) {
+	c.Versions = insertVersion(c.Versions, e.ModuleVersion)
+	if e.UnitID == "" {
+		if e.Verb == Waived {
+			c.WaivedAt = earliest(c.WaivedAt, at)
+		}
+		return
+	}
+	u := c.unit(e.UnitID, m.era(e.UnitID, e.ModuleVersion))
+	u.Versions = insertVersion(u.Versions, e.ModuleVersion)
+	u.Score, u.Progress = highest(u.Score, e.Score), highest(u.Progress, e.Progress)
+	switch e.Verb {
+	case Completed:
+		u.CompletedAt = earliest(u.CompletedAt, at)
+	case Passed:
+		u.PassedAt = earliest(u.PassedAt, at)
+		u.Attempts++
+	case Failed:
+		u.Attempts++
+	case Waived:
+		u.WaivedAt = earliest(u.WaivedAt, at)
+	case Initialized, Progressed, Voided:
+	}
+}
+
+// unit answers the facts of a unit in an era, made where there are none yet. They are kept
+// in order of (unit, era), so that the same facts are always stored as the same bytes.
+func (c *CycleFacts) unit(id string, era int) *UnitFacts {
+	i, found := c.find(id, era)
+	if !found {
+		c.Units = slices.Insert(c.Units, i, UnitFacts{UnitID: id, Era: era})
+	}
+	return &c.Units[i]
+}
+
+func (c *CycleFacts) find(id string, era int) (int, bool) {
+	return slices.BinarySearchFunc(c.Units, id, func(u UnitFacts, id string) int {
+		return cmp.Or(cmp.Compare(u.UnitID, id), cmp.Compare(u.Era, era))
+	})
+}
+
+// doneAt answers when the unit was done as far as version v goes, or 0.
+func (c *CycleFacts) doneAt(m *Module, v *ModuleVersion, u *Unit) int64 {
+	if c.WaivedAt != 0 {
+		return c.WaivedAt
+	}
+	i, found := c.find(u.ID, m.era(u.ID, v.Number))
+	if !found {
+		return 0
+	}
+	f := &c.Units[i]
+	done := earliest(f.WaivedAt, f.satisfied(u.MoveOn))
+	for _, n := range f.Versions {
+		if w := m.Version(n); w != nil {
+			if wu := w.Unit(u.ID); wu != nil {
+				done = earliest(done, f.satisfied(wu.MoveOn))
+			}
+		}
+	}
+	return done
+}
+
+// satisfied answers when the moveOn rule was satisfied, or 0: AND takes the later time, OR the earlier.
+func (u *UnitFacts) satisfied(rule MoveOn) int64 {
+	switch rule {
+	case MoveOnPassed:
+		return u.PassedAt
+	case MoveOnCompletedOrPassed:
+		return earliest(u.CompletedAt, u.PassedAt)
+	case MoveOnCompletedAndPassed:
+		if u.CompletedAt == 0 || u.PassedAt == 0 {
+			return 0
+		}
+		return max(u.CompletedAt, u.PassedAt)
+	case MoveOnCompleted, MoveOnNotApplicable:
+	}
+	return u.CompletedAt
+}
+
+// candidates answers the versions that the cycle may be completed on at t: those with a
+// counted event, from the newest MATERIAL version in effect on; where none is left, that one.
+func (c *CycleFacts) candidates(m *Module, t time.Time) []int {
+	floor := m.floorAt(t)
+	i, _ := slices.BinarySearch(c.Versions, floor)
+	if i == len(c.Versions) {
+		return []int{floor}
+	}
+	return c.Versions[i:]
+}
+
+// complete completes the cycle if some candidate version has all that it requires.
+func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Location) {
+	for _, n := range slices.Backward(c.candidates(m, t)) {
+		v := m.Version(n)
+		if v == nil || !slices.Contains(c.Versions, n) {
+			continue
+		}
+		if done, required := c.weights(m, v); required > 0 && done >= required {
+			c.CompleteAt, c.CompleteVersion = t.UnixMicro(), n
+			f.expire(c, v.Currency, loc)
+			return
+		}
+	}
+}
+
+// weights answers how many of the version's required units are done, and how many there are.
+func (c *CycleFacts) weights(m *Module, v *ModuleVersion) (done, required int) {
+	for i := range v.Units {
+		if u := &v.Units[i]; u.Required {
+			required++
+			if c.doneAt(m, v, u) != 0 {
+				done++
+			}
+		}
+	}
+	return done, required
+}
+
+// expire sets when the completed cycle expires and when its renewal may start.
+func (f *Facts) expire(c *CycleFacts, p *CurrencyPolicy, loc *time.Location) {
+	if p == nil {
+		return
+	}
+	var prior *CycleFacts
+	if len(f.Cycles) > 1 {
+		prior = &f.Cycles[len(f.Cycles)-2]
+	}
+	at := p.expiry(time.UnixMicro(c.CompleteAt), prior, loc)
+	c.ExpireAt = at.UnixMicro()
+	c.WindowAt = p.Window.SubFrom(at, loc).UnixMicro()
+}
+
+// percentIn is the module's percent in the cycle at t, with the version that gives it: the
+// highest over the candidates, the newest of equals. required is false where nothing is required.
+func (c *CycleFacts) percentIn(m *Module, t time.Time) (percent int, version *ModuleVersion, required bool) {
+	percent = -1
+	for _, n := range slices.Backward(c.candidates(m, t)) {
+		v := m.Version(n)
+		if v == nil {
+			continue
+		}
+		p, ok := c.percentOn(m, v)
+		if ok && p > percent {
+			percent, version, required = p, v, true
+		}
+		if version == nil {
+			version = v
+		}
+	}
+	return max(percent, 0), version, required
+}
+
+// percentOn is floor(100 × done weight / required weight), 100 only when everything is done.
+func (c *CycleFacts) percentOn(m *Module, v *ModuleVersion) (percent int, required bool) {
+	var total, done int64
+	all := true
+	for i := range v.Units {
+		u := &v.Units[i]
+		if !u.Required {
+			continue
+		}
+		total += u.micros()
+		if c.doneAt(m, v, u) != 0 {
+			done += u.micros()
+		} else {
+			all = false
+		}
+	}
+	switch {
+	case total == 0:
+		return 0, false
+	case all:
+		return 100, true
+	default:
+		return min(int(100*done/total), 99), true
+	}
+}
+
+func insertVersion(versions []int, v int) []int {
+	i, found := slices.BinarySearch(versions, v)
+	if found {
+		return versions
+	}
+	return slices.Insert(versions, i, v)
+}
+
+// earliest is the lesser of two times of which 0 is none.
+func earliest(a, b int64) int64 {
+	if a == 0 || (b != 0 && b < a) {
+		return b
+	}
+	return a
+}
+
+func highest(a, b *float64) *float64 {
+	if a == nil || (b != nil && *b > *a) {
+		return b
+	}
+	return a
+}
+
+// Summary is what previews and reports ask of facts; numbers are 0 where there is none.
+type Summary struct {
+	// Version is the newest with a counted event in the current cycle.
+	Version, Cycle int
+	// Of the last completed cycle; times in microseconds.
+	CompleteAt, ExpireAt int64
+	CompleteVersion      int
+}
+
+// Summary answers the facts in short.
+func (f *Facts) Summary() Summary {
+	var s Summary
+	if len(f.Cycles) > 0 {
+		c := &f.Cycles[len(f.Cycles)-1]
+		s.Cycle = c.Number
+		if len(c.Versions) > 0 {
+			s.Version = c.Versions[len(c.Versions)-1]
+		}
+	}
+	if c := f.lastComplete(); c != nil {
+		s.CompleteAt, s.ExpireAt, s.CompleteVersion = c.CompleteAt, c.ExpireAt, c.CompleteVersion
+	}
+	return s
+}

@@ -1,0 +1,267 @@
+package progress
+
+import (
+	"context"
+	"crypto/sha256"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// Server is the gRPC face of the service.
+type Server struct {
+	progressv1.UnsafeProgressServiceServer
+
+	service  *Service
+	draining <-chan struct{}
+}
+
+var _ progressv1.ProgressServiceServer = (*Server)(nil)
+
+// NewServer makes the gRPC face. Watch streams end when draining closes.
+func NewServer(service *Service, draining <-chan struct{}) *Server {
+	return &Server{service: service, draining: draining}
+}
+
+// CreateEnrollment enrolls a learner.
+func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrollmentRequest) (*progressv1.CreateEnrollmentResponse, error) {
+	key, err := idempotencyKey(ctx, progressv1.ProgressService_CreateEnrollment_FullMethodName, r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actorOf(ctx), r.GetPathId(), minRevision(ctx), key, func(e Enrollment) ([]byte, error) {
+		return proto.Marshal(&progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := new(progressv1.CreateEnrollmentResponse)
+	if err := proto.Unmarshal(body, out); err != nil {
+		return nil, errs.Wrap(err, errs.Internal, "", "a stored answer cannot be read")
+	}
+	return out, grpc.SetHeader(ctx, metadata.Pairs("http-status", "201",
+		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+out.GetEnrollment().GetId()))
+}
+
+// ListEnrollments answers a learner's enrollments.
+func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollmentsRequest) (*progressv1.ListEnrollmentsResponse, error) {
+	out := new(progressv1.ListEnrollmentsResponse)
+	return out, g.answer(ctx, r.GetLearnerId(), "enrollments", out, func(w *View) (proto.Message, error) {
+		m := new(progressv1.ListEnrollmentsResponse)
+		for i := range w.learner.Enrollments {
+			m.Enrollments = append(m.Enrollments, enrollmentProto(&w.learner.Enrollments[i]))
+		}
+		return m, nil
+	})
+}
+
+// UpdateEnrollment pauses, resumes, withdraws or upgrades.
+func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrollmentRequest) (*progressv1.UpdateEnrollmentResponse, error) {
+	var change EnrollmentChange
+	var bad []errs.Violation
+	paths := r.GetUpdateMask().GetPaths()
+	for _, path := range paths {
+		switch path {
+		case "state":
+			s := EnrollmentState(r.GetEnrollment().GetState().String())
+			change.State = &s
+		case "path_version", "pathVersion":
+			v := int(r.GetEnrollment().GetPathVersion())
+			change.PathVersion = &v
+		default:
+			bad = append(bad, errs.Violation{Field: path, Description: "cannot be changed; only state and pathVersion can", Reason: "NOT_SETTABLE"})
+		}
+	}
+	if len(paths) == 0 {
+		bad = append(bad, errs.Violation{Field: "updateMask", Description: "name what changes: state or pathVersion", Reason: "REQUIRED"})
+	}
+	if len(bad) > 0 {
+		return nil, errs.InvalidFields(bad)
+	}
+	e, err := g.service.UpdateEnrollment(ctx, r.GetLearnerId(), strings.ToLower(r.GetEnrollmentId()), actorOf(ctx), change)
+	if err != nil {
+		return nil, err
+	}
+	return &progressv1.UpdateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, nil
+}
+
+// BatchRecordEvents records what a learner did.
+func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecordEventsRequest) (*progressv1.BatchRecordEventsResponse, error) {
+	events := make([]Event, len(r.GetEvents()))
+	for i, e := range r.GetEvents() {
+		events[i] = eventOf(e)
+	}
+	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actorOf(ctx), events)
+	if err != nil {
+		return nil, err
+	}
+	out := &progressv1.BatchRecordEventsResponse{AsOfSequence: recorded.AsOfSequence, Awards: awardProtos(recorded.Awards)}
+	for i := range recorded.Results {
+		// The id is answered as it was sent, in its own case.
+		out.Results = append(out.Results, resultProto(r.GetEvents()[i].GetEventId(), &recorded.Results[i]))
+	}
+	return out, nil
+}
+
+// ListEvents answers a learner's log.
+func (g *Server) ListEvents(ctx context.Context, r *progressv1.ListEventsRequest) (*progressv1.ListEventsResponse, error) {
+	limit := int(r.GetPageSize())
+	if limit == 0 {
+		limit = 100
+	}
+	records, head, err := g.service.History(ctx, r.GetLearnerId(), r.GetAfterSequence(), min(limit, 500))
+	if err != nil {
+		return nil, err
+	}
+	out := &progressv1.ListEventsResponse{AsOfSequence: head.Sequence, NextAfterSequence: r.GetAfterSequence()}
+	for i := range records {
+		out.Events = append(out.Events, entryProto(&records[i]))
+		out.NextAfterSequence = records[i].Sequence
+	}
+	return out, nil
+}
+
+// GetProgress answers all enrollments in summary.
+func (g *Server) GetProgress(ctx context.Context, r *progressv1.GetProgressRequest) (*progressv1.GetProgressResponse, error) {
+	out := new(progressv1.GetProgressResponse)
+	return out, g.answer(ctx, r.GetLearnerId(), "overview", out, func(w *View) (proto.Message, error) {
+		return overviewProto(w.Overview()), nil
+	})
+}
+
+// GetPathProgress answers how far a learner is on a path.
+func (g *Server) GetPathProgress(ctx context.Context, r *progressv1.GetPathProgressRequest) (*progressv1.GetPathProgressResponse, error) {
+	out := new(progressv1.GetPathProgressResponse)
+	return out, g.answer(ctx, r.GetLearnerId(), "path/"+r.GetPathId(), out, func(w *View) (proto.Message, error) {
+		p, err := w.Path(r.GetPathId())
+		if err != nil {
+			return nil, err
+		}
+		return &progressv1.GetPathProgressResponse{Progress: pathProto(p)}, nil
+	})
+}
+
+// GetModuleProgress answers how far a learner is in a module.
+func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleProgressRequest) (*progressv1.GetModuleProgressResponse, error) {
+	out := new(progressv1.GetModuleProgressResponse)
+	return out, g.answer(ctx, r.GetLearnerId(), "module/"+r.GetModuleId(), out, func(w *View) (proto.Message, error) {
+		m, err := w.Module(r.GetModuleId())
+		if err != nil {
+			return nil, err
+		}
+		return &progressv1.GetModuleProgressResponse{Progress: moduleDetailProto(m)}, nil
+	})
+}
+
+// ListMilestones answers the awards that a learner has earned.
+func (g *Server) ListMilestones(ctx context.Context, r *progressv1.ListMilestonesRequest) (*progressv1.ListMilestonesResponse, error) {
+	out := new(progressv1.ListMilestonesResponse)
+	return out, g.answer(ctx, r.GetLearnerId(), "milestones", out, func(w *View) (proto.Message, error) {
+		return &progressv1.ListMilestonesResponse{Awards: awardProtos(w.Awards())}, nil
+	})
+}
+
+// answer computes an answer, or takes it from the cache, and sets its ETag.
+func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.Message, compute func(*View) (proto.Message, error)) error {
+	a, err := g.service.Read(ctx, learnerID, route, minRevision(ctx), func(w *View) ([]byte, error) {
+		m, err := compute(w)
+		if err != nil {
+			return nil, err
+		}
+		return proto.Marshal(m)
+	})
+	if err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(a.Body, out); err != nil {
+		return errs.Wrap(err, errs.Internal, "", "a computed answer cannot be read")
+	}
+	return grpc.SetHeader(ctx, metadata.Pairs("etag", a.ETag))
+}
+
+// WatchProgress streams log entries as they are written.
+func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.ServerStreamingServer[progressv1.WatchProgressResponse]) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-g.draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	after := r.AfterSequence
+	if last := first(ctx, "last-event-id"); last != "" {
+		n, err := strconv.ParseInt(last, 10, 64)
+		if err != nil {
+			n = -1 // not one of ours: a reset says so
+		}
+		after = &n
+	}
+	// The header opens the stream at the gateway, before there is anything to say.
+	if err := stream.SendHeader(metadata.MD{}); err != nil {
+		return err
+	}
+	return g.service.Watch(ctx, r.GetLearnerId(), after, func(n Notice) error {
+		m := &progressv1.WatchProgressResponse{Kind: progressv1.WatchProgressResponse_ENTRY, Sequence: n.Sequence, Awards: awardProtos(n.Awards)}
+		if n.Reset {
+			m.Kind = progressv1.WatchProgressResponse_RESET
+		} else {
+			m.Entry = entryProto(n.Record)
+		}
+		return stream.Send(m)
+	})
+}
+
+// actorOf tells who is calling.
+func actorOf(ctx context.Context) Actor {
+	p, _ := auth.FromContext(ctx)
+	a := Actor{ID: p.LearnerID, LearnerID: p.LearnerID, Admin: p.HasRole(auth.RoleAdmin)}
+	if a.ID == "" {
+		a.ID = p.ActorID()
+	}
+	return a
+}
+
+func idempotencyKey(ctx context.Context, method string, r proto.Message) (idem.Key, error) {
+	p, _ := auth.FromContext(ctx)
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+	if err != nil {
+		return idem.Key{}, errs.Wrap(err, errs.Internal, "", "a request cannot be encoded")
+	}
+	sum := sha256.Sum256(body)
+	return idem.New(p.ActorID(), method, first(ctx, "idempotency-key"), sum[:])
+}
+
+// minRevision is the catalog revision that the caller has seen already.
+func minRevision(ctx context.Context) int64 {
+	n, err := strconv.ParseInt(first(ctx, "preceptor-min-catalog-revision"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func first(ctx context.Context, key string) string {
+	if v := metadata.ValueFromIncomingContext(ctx, key); len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}

@@ -1,0 +1,238 @@
+package progress
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/period"
+)
+
+// CatalogClient is a CatalogSource over the catalog's API.
+type CatalogClient struct {
+	client catalogv1.CatalogServiceClient
+}
+
+var _ CatalogSource = (*CatalogClient)(nil)
+
+// NewCatalogClient makes a source of a client.
+func NewCatalogClient(client catalogv1.CatalogServiceClient) *CatalogClient {
+	return &CatalogClient{client: client}
+}
+
+// Sync answers everything that changed after a revision.
+func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (CatalogDelta, error) {
+	d := CatalogDelta{Revision: afterRevision}
+	stream, err := c.client.SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{AfterRevision: afterRevision})
+	if err != nil {
+		return d, unreachable(err)
+	}
+	reached := false
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return d, unreachable(err)
+		}
+		switch item := m.GetItem().(type) {
+		case *catalogv1.SyncCatalogResponse_Module:
+			mod, err := moduleOf(item.Module)
+			if err != nil {
+				return d, err
+			}
+			d.Modules = append(d.Modules, mod)
+		case *catalogv1.SyncCatalogResponse_Path:
+			d.Paths = append(d.Paths, pathOf(item.Path))
+		case *catalogv1.SyncCatalogResponse_Revision:
+			d.Revision, reached = item.Revision, true
+		}
+	}
+	if !reached {
+		return d, errs.New(errs.Unavailable, "CATALOG_UNAVAILABLE", "the catalog's answer ended early")
+	}
+	return d, nil
+}
+
+func unreachable(err error) error {
+	return errs.Wrap(err, errs.Unavailable, "CATALOG_UNAVAILABLE", "the catalog cannot be reached")
+}
+
+func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
+	out := Module{ID: m.GetId(), State: ModuleState(m.GetState().String())}
+	for _, p := range m.GetArchivePeriods() {
+		out.Archives = append(out.Archives, ArchivePeriod{ArchiveTime: timeOfStamp(p.GetArchiveTime()), SunsetTime: timeOfStamp(p.GetSunsetTime()), RestoreTime: timeOfStamp(p.GetRestoreTime())})
+	}
+	for i, v := range m.GetVersions() {
+		version := ModuleVersion{
+			Number: int(v.GetNumber()), Title: v.GetTitle(), Prerequisites: v.GetPrerequisites(),
+			Material:    v.GetChangeClass() == catalogv1.ModuleVersion_MATERIAL,
+			RetakeAll:   v.GetRetake() == catalogv1.ModuleVersion_ALL_UNITS,
+			PublishTime: timeOfStamp(v.GetPublishTime()), EffectiveTime: timeOfStamp(v.GetEffectiveTime()),
+		}
+		for _, c := range v.GetCredits() {
+			version.Credits = append(version.Credits, c.GetModuleIds())
+		}
+		var before *catalogv1.ModuleVersion
+		if i > 0 {
+			before = m.GetVersions()[i-1]
+		}
+		for _, u := range v.GetUnits() {
+			version.Units = append(version.Units, unitOf(u, before))
+		}
+		var err error
+		if version.Currency, err = policyOf(v.GetCurrencyPolicy()); err != nil {
+			return out, err
+		}
+		out.Versions = append(out.Versions, version)
+	}
+	return out, nil
+}
+
+func unitOf(u *catalogv1.Unit, before *catalogv1.ModuleVersion) Unit {
+	return Unit{ID: u.GetId(), Title: u.GetTitle(), Required: u.GetRequired(), Weight: u.GetWeight(), MoveOn: MoveOn(u.GetMoveOn().String()),
+		MasteryScore: u.MasteryScore, Changed: unitChanged(u, before)}
+}
+
+// unitChanged tells whether the unit is new, or differs from the preceding version's.
+func unitChanged(u *catalogv1.Unit, before *catalogv1.ModuleVersion) bool {
+	for _, was := range before.GetUnits() {
+		if was.GetId() == u.GetId() {
+			return !proto.Equal(was, u)
+		}
+	}
+	return true
+}
+
+func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // no policy is an answer
+	}
+	out := &CurrencyPolicy{Basis: Basis(p.GetBasis().String())}
+	for _, field := range []struct {
+		text string
+		to   *period.Period
+	}{{p.GetPeriod(), &out.Period}, {p.GetWindow(), &out.Window}, {p.GetGrace(), &out.Grace}} {
+		if field.text == "" {
+			continue
+		}
+		parsed, err := period.Parse(field.text)
+		if err != nil {
+			return nil, errs.Wrap(err, errs.Internal, "", "the catalog sent a currency policy that cannot be read")
+		}
+		*field.to = parsed
+	}
+	if out.Basis == BasisFixedDate {
+		date, err := time.Parse("01-02", p.GetFixedDate())
+		if err != nil {
+			return nil, errs.Wrap(err, errs.Internal, "", "the catalog sent a fixed date that cannot be read")
+		}
+		out.FixedMonth, out.FixedDay = date.Month(), date.Day()
+	}
+	return out, nil
+}
+
+func pathOf(p *catalogv1.PathRecord) Path {
+	out := Path{ID: p.GetId(), State: ModuleState(p.GetState().String())}
+	for _, v := range p.GetVersions() {
+		version := PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle()}
+		for _, m := range v.GetMilestones() {
+			ms := Milestone{ID: m.GetId(), Title: m.GetTitle()}
+			for _, g := range m.GetGroups() {
+				group := Group{ModuleIDs: g.GetModuleIds()}
+				if g.RequiredCount != nil {
+					k := int(g.GetRequiredCount())
+					group.RequiredCount = &k
+				}
+				ms.Groups = append(ms.Groups, group)
+			}
+			version.Milestones = append(version.Milestones, ms)
+		}
+		out.Versions = append(out.Versions, version)
+	}
+	return out
+}
+
+func timeOfStamp(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+// Subjects resolves identities to learners: from memory, from our own store, else by asking
+// profile, which makes a learner at first sight. So known learners are served while profile is down.
+type Subjects struct {
+	store   Store
+	profile profilev1.ProfileServiceClient
+	now     func() time.Time
+
+	mu    sync.Mutex
+	known map[subject]knownSubject
+}
+
+type subject struct{ issuer, subject string }
+
+type knownSubject struct {
+	learnerID string
+	until     time.Time
+}
+
+// The bounds of what Subjects keeps in memory.
+const (
+	maxKnownSubjects = 50_000
+	subjectTTL       = time.Minute
+)
+
+var _ auth.Resolver = (*Subjects)(nil)
+
+// NewSubjects makes a resolver.
+func NewSubjects(store Store, profile profilev1.ProfileServiceClient, now func() time.Time) *Subjects {
+	return &Subjects{store: store, profile: profile, now: now, known: map[subject]knownSubject{}}
+}
+
+// ResolveSubject answers the learner id of an identity.
+func (s *Subjects) ResolveSubject(ctx context.Context, issuer, sub string, hints auth.Hints) (string, error) {
+	key := subject{issuer, sub}
+	s.mu.Lock()
+	k, ok := s.known[key]
+	s.mu.Unlock()
+	if ok && s.now().Before(k.until) {
+		return k.learnerID, nil
+	}
+	link, err := s.store.FindLink(ctx, issuer, sub)
+	if errs.KindOf(err) == errs.NotFound {
+		link, err = s.ask(ctx, issuer, sub, hints)
+	}
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= maxKnownSubjects {
+		clear(s.known)
+	}
+	s.known[key] = knownSubject{link.LearnerID, s.now().Add(subjectTTL)}
+	return link.LearnerID, nil
+}
+
+func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints) (Link, error) {
+	r, err := s.profile.ResolveSubject(ctx, &profilev1.ResolveSubjectRequest{
+		Subject: &profilev1.Subject{Issuer: issuer, Subject: sub}, DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
+	})
+	if err != nil {
+		return Link{}, err
+	}
+	link := Link{LearnerID: r.GetLearnerId(), TimeZone: r.GetTimeZone()}
+	return link, s.store.SaveLink(ctx, issuer, sub, link)
+}

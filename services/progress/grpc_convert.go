@@ -1,0 +1,197 @@
+package progress
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+)
+
+func eventOf(e *progressv1.ProgressEvent) Event {
+	out := Event{
+		ID: strings.ToLower(e.GetEventId()), ModuleID: e.GetModuleId(), ModuleVersion: int(e.GetModuleVersion()), UnitID: e.GetUnitId(),
+		Score: e.Score, Progress: e.Progress, DeviceID: e.GetDeviceId(), Reason: e.GetReason(), VoidsEventID: strings.ToLower(e.GetVoidsEventId()),
+	}
+	if e.GetVerb() != progressv1.ProgressEvent_VERB_UNSPECIFIED {
+		out.Verb = Verb(e.GetVerb().String())
+	}
+	if t := e.GetOccurredAt(); t.IsValid() && t != nil {
+		out.OccurredAt = t.AsTime().Truncate(time.Microsecond)
+	}
+	return out
+}
+
+func eventProto(e *Event) *progressv1.ProgressEvent {
+	return &progressv1.ProgressEvent{
+		EventId: e.ID, ModuleId: e.ModuleID, ModuleVersion: int32(e.ModuleVersion), UnitId: e.UnitID, //nolint:gosec // version numbers are small
+		Verb:  progressv1.ProgressEvent_Verb(progressv1.ProgressEvent_Verb_value[string(e.Verb)]),
+		Score: e.Score, Progress: e.Progress, OccurredAt: stamp(e.OccurredAt), DeviceId: e.DeviceID, Reason: e.Reason, VoidsEventId: e.VoidsEventID,
+	}
+}
+
+func resultProto(id string, r *Result) *progressv1.EventResult {
+	out := &progressv1.EventResult{EventId: id, Status: progressv1.EventResult_Status(progressv1.EventResult_Status_value[string(r.Status)])}
+	if r.Reason != "" {
+		out.Reason, out.Description = &r.Reason, &r.Description
+	}
+	if r.Sequence != 0 {
+		out.Sequence = &r.Sequence
+	}
+	return out
+}
+
+func entryProto(r *Record) *progressv1.LogEntry {
+	out := &progressv1.LogEntry{
+		Sequence: r.Sequence, Type: progressv1.LogEntry_Type(progressv1.LogEntry_Type_value[string(r.Type)]),
+		ReceivedAt: stamp(r.ReceivedAt), EffectiveAt: stamp(r.EffectiveAt), EffectiveAtAdjusted: r.Adjusted, Actor: r.ActorID,
+	}
+	if r.Type == RecordEvent {
+		out.Event = eventProto(&r.Event)
+	}
+	if r.Enrollment != nil {
+		out.Enrollment = enrollmentProto(r.Enrollment)
+	}
+	return out
+}
+
+func enrollmentProto(e *Enrollment) *progressv1.Enrollment {
+	return &progressv1.Enrollment{
+		Id: e.ID, PathId: e.PathID, PathVersion: count(e.PathVersion), State: enrollmentState(e.State),
+		EnrollTime: stamp(e.EnrollTime), UpdateTime: stamp(e.UpdateTime),
+	}
+}
+
+func enrollmentState(s EnrollmentState) progressv1.Enrollment_State {
+	return progressv1.Enrollment_State(progressv1.Enrollment_State_value[string(s)])
+}
+
+func awardProtos(awards []Award) []*progressv1.Award {
+	var out []*progressv1.Award
+	for i := range awards {
+		a := &awards[i]
+		p := &progressv1.Award{Id: a.ID, PathId: a.PathID, PathVersion: count(a.PathVersion), MilestoneId: a.MilestoneID, Title: a.Title, AwardTime: stamp(a.AwardTime)}
+		for _, c := range a.Completions {
+			p.Completions = append(p.Completions, &progressv1.Completion{ModuleId: c.ModuleID, Version: count(c.Version), Cycle: count(c.Cycle), CompleteTime: stamp(c.CompleteTime)})
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func currencyProto(c *Currency) *progressv1.Currency {
+	if c == nil {
+		return nil
+	}
+	return &progressv1.Currency{
+		State:      progressv1.Currency_State(progressv1.Currency_State_value[string(c.State)]),
+		ExpireTime: stamp(c.ExpireTime), WindowOpenTime: stamp(c.WindowOpenTime), GraceEndTime: stamp(c.GraceEndTime),
+	}
+}
+
+func moduleState(s ModuleProgressState) progressv1.ModuleProgress_State {
+	return progressv1.ModuleProgress_State(progressv1.ModuleProgress_State_value[string(s)])
+}
+
+func creditKind(k CreditKind) *progressv1.ModuleProgress_CreditKind {
+	if k == "" {
+		return nil
+	}
+	return progressv1.ModuleProgress_CreditKind(progressv1.ModuleProgress_CreditKind_value[string(k)]).Enum()
+}
+
+func moduleProto(m *ModuleProgress) *progressv1.ModuleProgress {
+	return &progressv1.ModuleProgress{
+		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
+		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), CompleteTime: stamp(m.CompleteTime),
+	}
+}
+
+func pathProto(p *PathProgress) *progressv1.PathProgress {
+	out := &progressv1.PathProgress{
+		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State), Percent: countPtr(p.Percent()),
+		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
+		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), Title: p.Title, NotApplicable: p.Required == 0,
+	}
+	if p.PreviousPercent != nil {
+		out.PercentChangeReason = proto.String(p.PercentChangeReason)
+	}
+	if u := p.Upgrade; u != nil {
+		out.Upgrade = &progressv1.Upgrade{Version: count(u.Version), AddedModuleIds: u.AddedModuleIDs, RemovedModuleIds: u.RemovedModuleIDs}
+	}
+	for i := range p.Milestones {
+		m := &p.Milestones[i]
+		mp := &progressv1.MilestoneProgress{Id: m.ID, Title: m.Title, Percent: countPtr(m.Percent()), CompletedCount: count(m.Completed), RequiredCount: count(m.Required)}
+		if m.Award != nil {
+			mp.Award = &progressv1.AwardRef{Id: m.Award.ID, AwardTime: stamp(m.Award.AwardTime)}
+		}
+		for k := range m.Modules {
+			mp.Modules = append(mp.Modules, moduleProto(&m.Modules[k]))
+		}
+		out.Milestones = append(out.Milestones, mp)
+	}
+	return out
+}
+
+func stepProtos(steps []NextStep) []*progressv1.NextStep {
+	var out []*progressv1.NextStep
+	for _, s := range steps {
+		out = append(out, &progressv1.NextStep{ModuleId: s.ModuleID, UnitId: s.UnitID, Title: s.Title,
+			Reason: progressv1.NextStep_Reason(progressv1.NextStep_Reason_value[string(s.Reason)])})
+	}
+	return out
+}
+
+func overviewProto(o *Overview) *progressv1.GetProgressResponse {
+	out := &progressv1.GetProgressResponse{Next: stepProtos(o.Next), AsOfSequence: o.AsOfSequence}
+	for i := range o.Paths {
+		p := &o.Paths[i]
+		out.Enrollments = append(out.Enrollments, &progressv1.EnrollmentSummary{
+			Id: p.Enrollment.ID, PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State),
+			EnrollTime: stamp(p.Enrollment.EnrollTime), Title: p.Title, Percent: countPtr(p.Percent()), CompletedCount: count(p.Completed),
+			RequiredCount: count(p.Required), UpgradeAvailable: p.Upgrade != nil,
+		})
+	}
+	for i := range o.Due {
+		out.Due = append(out.Due, &progressv1.DueModule{ModuleId: o.Due[i].ModuleID, Title: o.Due[i].Title, Currency: currencyProto(&o.Due[i].Currency)})
+	}
+	return out
+}
+
+func moduleDetailProto(m *ModuleDetail) *progressv1.ModuleProgressDetail {
+	out := &progressv1.ModuleProgressDetail{
+		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
+		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), AsOfSequence: m.AsOfSequence,
+	}
+	for i := range m.Units {
+		u := &m.Units[i]
+		out.Units = append(out.Units, &progressv1.UnitProgress{
+			UnitId: u.Unit.ID, Title: u.Unit.Title, Required: u.Unit.Required, Weight: u.Unit.Weight, Done: !u.DoneTime.IsZero(), DoneTime: stamp(u.DoneTime),
+			Waived: u.Waived, Progress: u.Progress, Score: u.Score, Attempts: count(u.Attempts),
+		})
+	}
+	for i := range m.Cycles {
+		c := &m.Cycles[i]
+		p := &progressv1.Cycle{Number: count(c.Number), BeginTime: stamp(c.BeginTime), CompleteTime: stamp(c.CompleteTime), ExpireTime: stamp(c.ExpireTime), Percent: countPtr(c.Percent)}
+		if c.Version != 0 {
+			p.Version = proto.Int32(count(c.Version))
+		}
+		out.Cycles = append(out.Cycles, p)
+	}
+	if r := m.Resume; r != nil {
+		out.Resume = &progressv1.ResumePosition{UnitId: r.UnitID, Progress: r.Progress, OccurredAt: stamp(timeOf(r.OccurredAt))}
+	}
+	return out
+}
+
+// count narrows a small number for the wire.
+func count(n int) int32 { return int32(n) } //nolint:gosec // counts, percents and version numbers are small
+
+func countPtr(n *int) *int32 {
+	if n == nil {
+		return nil
+	}
+	c := count(*n)
+	return &c
+}

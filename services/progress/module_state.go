@@ -1,0 +1,202 @@
+package progress
+
+import (
+	"slices"
+	"time"
+)
+
+// ModuleProgressState is where a learner stands in a module.
+type ModuleProgressState string
+
+// The module progress states.
+const (
+	StateLocked     ModuleProgressState = "LOCKED"
+	StateAvailable  ModuleProgressState = "AVAILABLE"
+	StateInProgress ModuleProgressState = "IN_PROGRESS"
+	StateCompleted  ModuleProgressState = "COMPLETED"
+)
+
+// CreditKind is how a completion came about, when not by the learner's own events.
+type CreditKind string
+
+// The credit kinds; "" is the learner's own events.
+const (
+	CreditWaiver      CreditKind = "WAIVER"
+	CreditEquivalence CreditKind = "EQUIVALENCE"
+	CreditArchived    CreditKind = "ARCHIVED_WAIVER"
+)
+
+// ModuleProgress is how far a learner is in one module.
+type ModuleProgress struct {
+	ModuleID string
+	Title    string
+	// Version is the one that the learner is on; the newest while nothing has counted.
+	Version int
+	State   ModuleProgressState
+	// Percent is nil where nothing is required.
+	Percent  *int
+	Currency *Currency
+	// BlockedBy are the missing prerequisites; only while LOCKED.
+	BlockedBy []string
+	Credit    CreditKind
+	// CompleteTime is when the module was first completed; zero: not yet.
+	CompleteTime time.Time
+	// cycle and cycleVersion say which completion counts; 0 for a derived credit.
+	cycle, cycleVersion int
+}
+
+func (p *ModuleProgress) done() bool { return p.State == StateCompleted }
+
+// view computes what a learner sees from one snapshot of the facts, one of the catalog, and
+// the clock. Everything that it answers holds until validUntil (zero: for ever).
+type view struct {
+	catalog    *Catalog
+	learner    *Learner
+	now        time.Time
+	loc        *time.Location
+	validUntil time.Time
+}
+
+// until notes that something changes at t, when that is still to come.
+func (w *view) until(t time.Time) {
+	if t.After(w.now) {
+		w.validUntil = sooner(w.validUntil, t)
+	}
+}
+
+// credit is how, when and by which completion a module counts as done.
+type credit struct {
+	kind           CreditKind
+	at             time.Time
+	cycle, version int
+}
+
+// own answers the credit of the learner's own events and an admin's waivers, or nil.
+func (w *view) own(id string) *credit {
+	c := w.learner.Facts[id].firstComplete()
+	if c == nil {
+		return nil
+	}
+	out := &credit{at: time.UnixMicro(c.CompleteAt).UTC(), cycle: c.Number, version: c.CompleteVersion}
+	if c.WaivedAt != 0 {
+		out.kind = CreditWaiver
+	}
+	return out
+}
+
+// equivalence answers the credit that older modules give, or nil. It is not transitive, and
+// what any version once granted stays granted: a percent must not fall by an edit.
+func (w *view) equivalence(m *Module) *credit {
+	var best time.Time
+	for i := range m.Versions {
+		for _, group := range m.Versions[i].Credits {
+			at := m.Versions[i].PublishTime
+			for _, id := range group {
+				c := w.own(id)
+				if c == nil {
+					at = time.Time{}
+					break
+				}
+				if c.at.After(at) {
+					at = c.at
+				}
+			}
+			best = sooner(best, at)
+		}
+	}
+	if best.IsZero() {
+		return nil
+	}
+	return &credit{kind: CreditEquivalence, at: best}
+}
+
+// archived answers the system waiver of who cannot finish a module because it was archived, or
+// nil. since is when the learner began to need it. A later restoring takes it from nobody.
+func (w *view) archived(m *Module, since time.Time) *credit {
+	f := w.learner.Facts[m.ID]
+	for _, p := range m.Archives {
+		if p.ArchiveTime.After(w.now) || (!p.RestoreTime.IsZero() && !since.Before(p.RestoreTime)) {
+			continue
+		}
+		from := p.ArchiveTime
+		if f != nil && f.FirstAt != 0 && f.FirstAt < p.ArchiveTime.UnixMicro() {
+			if p.SunsetTime.IsZero() || (!p.RestoreTime.IsZero() && p.RestoreTime.Before(p.SunsetTime)) {
+				continue
+			}
+			if w.now.Before(p.SunsetTime) {
+				w.until(p.SunsetTime)
+				continue
+			}
+			from = p.SunsetTime
+		}
+		if since.After(from) {
+			from = since
+		}
+		return &credit{kind: CreditArchived, at: from.UTC()}
+	}
+	return nil
+}
+
+// creditOf answers how the module counts as done for who needs it since then, or nil.
+func (w *view) creditOf(m *Module, since time.Time) *credit {
+	if c := w.own(m.ID); c != nil {
+		return c
+	}
+	if c := w.equivalence(m); c != nil {
+		return c
+	}
+	return w.archived(m, since)
+}
+
+// missing answers the prerequisites of the module's newest version that are not done.
+func (w *view) missing(m *Module, since time.Time) []string {
+	var ids []string
+	for _, id := range m.Newest().Prerequisites {
+		p := w.catalog.Modules[id]
+		if p != nil && w.creditOf(p, since) == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// module computes a module's progress for a learner who needs it since then.
+func (w *view) module(m *Module, since time.Time) ModuleProgress {
+	f := w.learner.Facts[m.ID]
+	newest := m.Newest()
+	out := ModuleProgress{ModuleID: m.ID, Title: newest.Title, Version: newest.Number}
+	for i := range m.Versions {
+		if v := &m.Versions[i]; v.Material {
+			w.until(v.EffectiveTime)
+		}
+	}
+	required := slices.ContainsFunc(newest.Units, func(u Unit) bool { return u.Required })
+	percent := 0
+	if begun := f != nil && len(f.Cycles) > 0; begun {
+		c := &f.Cycles[len(f.Cycles)-1]
+		p, v, ok := c.percentIn(m, w.now)
+		percent, required = p, ok
+		if v != nil {
+			out.Version, out.Title = v.Number, v.Title
+		}
+		out.State = StateInProgress
+		var next time.Time
+		out.Currency, next = f.currency(m, w.now, w.loc)
+		w.until(next)
+	}
+	switch credit := w.creditOf(m, since); {
+	case credit != nil:
+		out.State, out.Credit, out.CompleteTime = StateCompleted, credit.kind, credit.at
+		out.cycle, out.cycleVersion = credit.cycle, credit.version
+		percent, required = 100, true
+	case out.State == "":
+		out.State = StateAvailable
+		if out.BlockedBy = w.missing(m, since); len(out.BlockedBy) > 0 {
+			out.State = StateLocked
+		}
+	}
+	if required {
+		out.Percent = &percent
+	}
+	return out
+}

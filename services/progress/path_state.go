@@ -1,0 +1,316 @@
+package progress
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// awardSpace is the UUIDv5 namespace of award ids.
+var awardSpace = uuid.MustParse("5b0a6f0e-64c5-5f0c-9a43-6a3c1f1f5e2b")
+
+// AwardID is the id of a learner's award for a milestone of a path.
+func AwardID(learnerID, pathID, milestoneID string) string {
+	return uuid.NewSHA1(awardSpace, []byte(learnerID+"/"+pathID+"/"+milestoneID)).String()
+}
+
+// MilestoneProgress is how far a learner is in one milestone.
+type MilestoneProgress struct {
+	ID, Title string
+	Tally
+	Modules []ModuleProgress
+	// Award is nil until earned.
+	Award *Award
+}
+
+// Upgrade is what moving to the newest path version would change.
+type Upgrade struct {
+	Version          int
+	AddedModuleIDs   []string
+	RemovedModuleIDs []string
+}
+
+// StepReason is why a unit is suggested.
+type StepReason string
+
+// The step reasons.
+const (
+	StepContinue StepReason = "CONTINUE"
+	StepStart    StepReason = "START"
+	StepRenew    StepReason = "RENEW"
+)
+
+// NextStep is a unit to go on with.
+type NextStep struct {
+	ModuleID, UnitID, Title string
+	Reason                  StepReason
+}
+
+// maxNext is how many next steps an answer names at most.
+const maxNext = 5
+
+// PathProgress is how far a learner is on one path.
+type PathProgress struct {
+	Enrollment Enrollment
+	Title      string
+	// State is the enrollment's, or COMPLETED when everything required is done.
+	State EnrollmentState
+	Tally
+	Milestones []MilestoneProgress
+	Next       []NextStep
+	Upgrade    *Upgrade
+	// PreviousPercent is the percent before it fell; nil once it is regained.
+	PreviousPercent     *int
+	PercentChangeReason string
+	AsOfSequence        int64
+}
+
+// Tally counts how much of what is required is done; modules have weight 1.
+type Tally struct{ Completed, Required int }
+
+// Percent is floor(100 × completed / required): 100 only when everything is done, nil where
+// nothing is required, since empty is never complete.
+func (t Tally) Percent() *int {
+	if t.Required == 0 {
+		return nil
+	}
+	p := 100 * t.Completed / t.Required
+	return &p
+}
+
+func (t Tally) done() bool { return t.Required > 0 && t.Completed == t.Required }
+
+// tally applies the percent rule to a set of groups: with F the distinct modules of the "all"
+// groups, required = |F| + Σ over k-of-n groups of max(0, k − |F∩g|), and each of those terms
+// is met by the modules of g outside F that are done.
+func tally(groups []Group, done func(moduleID string) bool) Tally {
+	all := map[string]bool{}
+	var t Tally
+	for _, g := range groups {
+		if g.RequiredCount != nil {
+			continue
+		}
+		for _, id := range g.ModuleIDs {
+			if !all[id] {
+				all[id] = true
+				t.Required++
+				if done(id) {
+					t.Completed++
+				}
+			}
+		}
+	}
+	for _, g := range groups {
+		if g.RequiredCount == nil {
+			continue
+		}
+		term, have := *g.RequiredCount, 0
+		for _, id := range g.ModuleIDs {
+			if all[id] {
+				term--
+			} else if done(id) {
+				have++
+			}
+		}
+		if term > 0 {
+			t.Required += term
+			t.Completed += min(term, have)
+		}
+	}
+	return t
+}
+
+// pathModules computes every module of the path version once, in order.
+func (w *view) pathModules(v *PathVersion, since time.Time) map[string]ModuleProgress {
+	out := make(map[string]ModuleProgress)
+	for _, id := range v.moduleIDs() {
+		if m := w.catalog.Modules[id]; m != nil {
+			out[id] = w.module(m, since)
+		}
+	}
+	return out
+}
+
+// path computes an enrollment's progress. It answers nil where the catalog has no such version.
+func (w *view) path(e Enrollment) *PathProgress {
+	p := w.catalog.Paths[e.PathID]
+	if p == nil || p.Version(e.PathVersion) == nil {
+		return nil
+	}
+	v := p.Version(e.PathVersion)
+	modules := w.pathModules(v, e.EnrollTime)
+	done := func(id string) bool { m, ok := modules[id]; return ok && m.done() }
+	out := &PathProgress{Enrollment: e, Title: v.Title, State: e.State, AsOfSequence: w.learner.Head.Sequence}
+	var groups []Group
+	for i := range v.Milestones {
+		ms := &v.Milestones[i]
+		groups = append(groups, ms.Groups...)
+		mp := MilestoneProgress{ID: ms.ID, Title: ms.Title, Tally: tally(ms.Groups, done), Award: w.award(e, ms, modules)}
+		for _, id := range ms.moduleIDs() {
+			if m, ok := modules[id]; ok {
+				mp.Modules = append(mp.Modules, m)
+			}
+		}
+		out.Milestones = append(out.Milestones, mp)
+	}
+	out.Tally = tally(groups, done)
+	if out.Tally.done() && e.State != EnrollmentWithdrawn {
+		out.State = EnrollmentCompleted
+	}
+	if now := out.Percent(); now != nil && e.PreviousPercent != nil && *now < *e.PreviousPercent {
+		out.PreviousPercent, out.PercentChangeReason = e.PreviousPercent, e.PercentChangeReason
+	}
+	out.Next = w.next(v, modules, done)
+	out.Upgrade = upgradeOf(p, v)
+	return out
+}
+
+// award answers the milestone's award. While its rule holds, its time and completions are
+// derived; otherwise they stay as they were last stored.
+func (w *view) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
+	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
+	i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id })
+	if i < 0 {
+		return nil
+	}
+	stored := w.learner.Awards[i]
+	if now := w.earned(e, ms, modules); now != nil {
+		now.FromSequence, now.ToSequence = stored.FromSequence, stored.ToSequence
+		return now
+	}
+	return &stored
+}
+
+// earned answers the award that the milestone's rule gives now, or nil while it does not hold.
+func (w *view) earned(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
+	done := func(id string) bool { m, ok := modules[id]; return ok && m.done() }
+	if !tally(ms.Groups, done).done() {
+		return nil
+	}
+	a := &Award{ID: AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID), LearnerID: w.learner.Head.LearnerID, PathID: e.PathID,
+		PathVersion: e.PathVersion, MilestoneID: ms.ID, Title: ms.Title, Rule: *ms}
+	for _, id := range contributing(ms.Groups, modules) {
+		m := modules[id]
+		a.Completions = append(a.Completions, Completion{ModuleID: id, Version: m.cycleVersion, Cycle: m.cycle, CompleteTime: m.CompleteTime})
+		if m.CompleteTime.After(a.AwardTime) {
+			a.AwardTime = m.CompleteTime
+		}
+	}
+	return a
+}
+
+// contributing answers the modules that the milestone rests on: all of the "all" groups, and of
+// each k-of-n group the first completed that it still needs beside those.
+func contributing(groups []Group, modules map[string]ModuleProgress) []string {
+	var ids []string
+	for _, g := range groups {
+		if g.RequiredCount == nil {
+			for _, id := range g.ModuleIDs {
+				if !slices.Contains(ids, id) {
+					ids = append(ids, id)
+				}
+			}
+		}
+	}
+	all := slices.Clone(ids)
+	for _, g := range groups {
+		if g.RequiredCount == nil {
+			continue
+		}
+		need := *g.RequiredCount
+		var rest []string
+		for _, id := range g.ModuleIDs {
+			if slices.Contains(all, id) {
+				need--
+			} else if m, ok := modules[id]; ok && m.done() {
+				rest = append(rest, id)
+			}
+		}
+		slices.SortStableFunc(rest, func(a, b string) int {
+			return cmp.Or(modules[a].CompleteTime.Compare(modules[b].CompleteTime), cmp.Compare(a, b))
+		})
+		for _, id := range rest[:max(0, min(need, len(rest)))] {
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// next answers what to go on with: what is begun, then what wants renewing, then what is open
+// and still needed, each in the path's order.
+func (w *view) next(v *PathVersion, modules map[string]ModuleProgress, done func(string) bool) []NextStep {
+	var goOn, renew, start []NextStep
+	seen := map[string]bool{}
+	for i := range v.Milestones {
+		for _, g := range v.Milestones[i].Groups {
+			satisfied := tally([]Group{g}, done).done()
+			for _, id := range g.ModuleIDs {
+				m, ok := modules[id]
+				if !ok || seen[id] {
+					continue
+				}
+				switch {
+				case m.State == StateInProgress && !satisfied:
+					goOn = w.appendStep(goOn, &m, StepContinue)
+				case wantsRenewal(m.Currency):
+					renew = w.appendStep(renew, &m, StepRenew)
+				case m.State == StateAvailable && !satisfied && w.catalog.Modules[id].State == ModuleActive:
+					start = w.appendStep(start, &m, StepStart)
+				default:
+					continue
+				}
+				seen[id] = true
+			}
+		}
+	}
+	steps := slices.Concat(goOn, renew, start)
+	return steps[:min(len(steps), maxNext)]
+}
+
+func wantsRenewal(c *Currency) bool { return c != nil && c.State != CurrencyCurrent }
+
+// appendStep adds the first unit of the module that is required and not done.
+func (w *view) appendStep(steps []NextStep, p *ModuleProgress, reason StepReason) []NextStep {
+	m := w.catalog.Modules[p.ModuleID]
+	v := m.Version(p.Version)
+	var c *CycleFacts
+	if reason == StepRenew {
+		v = m.Newest()
+	}
+	if f := w.learner.Facts[p.ModuleID]; f != nil && len(f.Cycles) > 0 {
+		if last := &f.Cycles[len(f.Cycles)-1]; last.CompleteAt == 0 {
+			c = last
+		}
+	}
+	for i := range v.Units {
+		u := &v.Units[i]
+		if u.Required && (c == nil || c.doneAt(m, v, u) == 0) {
+			return append(steps, NextStep{ModuleID: p.ModuleID, UnitID: u.ID, Title: u.Title, Reason: reason})
+		}
+	}
+	return steps
+}
+
+// upgradeOf answers what the newest version would change, or nil where the pinned one is it.
+func upgradeOf(p *Path, pinned *PathVersion) *Upgrade {
+	newest := p.Newest()
+	if newest.Number <= pinned.Number || p.State != ModuleActive {
+		return nil
+	}
+	was, is := pinned.moduleIDs(), newest.moduleIDs()
+	return &Upgrade{Version: newest.Number, AddedModuleIDs: minus(is, was), RemovedModuleIDs: minus(was, is)}
+}
+
+func minus(a, b []string) []string {
+	var out []string
+	for _, id := range a {
+		if !slices.Contains(b, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}

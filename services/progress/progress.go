@@ -1,0 +1,238 @@
+// Package progress records what each learner does, and says how far they have
+// come. It is the reason why Preceptor exists.
+//
+// Every learner has one append-only log. Events are judged one by one
+// (accept.go), written in groups (committer.go) and folded, module by module, in
+// the order of their effective times (fold.go), so that the order of arrival
+// never matters. What a reader sees is computed from the folded facts, the
+// catalog and the clock (module_state.go, path_state.go); reads never write.
+package progress
+
+import (
+	"context"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// Verb is what a learner did, in the words of xAPI and cmi5.
+type Verb string
+
+// The verbs.
+const (
+	Initialized Verb = "INITIALIZED"
+	Progressed  Verb = "PROGRESSED"
+	Completed   Verb = "COMPLETED"
+	Passed      Verb = "PASSED"
+	Failed      Verb = "FAILED"
+	Waived      Verb = "WAIVED"
+	Voided      Verb = "VOIDED"
+)
+
+// Event is one thing that a learner did, as a client sent it.
+type Event struct {
+	// ID is a UUID in lower case, unique for the learner.
+	ID       string
+	ModuleID string
+	// ModuleVersion is 0 where the client named none; the log keeps the resolved one.
+	ModuleVersion int
+	UnitID        string
+	Verb          Verb
+	// Score and Progress are 0..1, nil where not said.
+	Score    *float64
+	Progress *float64
+	// OccurredAt is by the device's clock, in microseconds.
+	OccurredAt   time.Time
+	DeviceID     string
+	Reason       string
+	VoidsEventID string
+}
+
+// Actor is who sent something.
+type Actor struct {
+	// ID is the learner id of a person, else the subject of an identity.
+	ID string
+	// LearnerID is the actor's own learner id.
+	LearnerID string
+	// Admin tells that the actor holds role admin.
+	Admin bool
+}
+
+// RecordType is what kind of record a log entry is.
+type RecordType string
+
+// The record types.
+const (
+	RecordEvent             RecordType = "EVENT"
+	RecordEnrolled          RecordType = "ENROLLED"
+	RecordEnrollmentChanged RecordType = "ENROLLMENT_CHANGED"
+	RecordUpgraded          RecordType = "UPGRADED"
+)
+
+// Record is one entry of a learner's log.
+type Record struct {
+	LearnerID string
+	// Sequence is 1, 2, 3, … without gaps.
+	Sequence int64
+	Type     RecordType
+	// Event is the event with its version resolved; zero for other types.
+	Event Event
+	// PayloadHash is the SHA-256 of the event as it was sent, by which a repeated one is known.
+	PayloadHash [32]byte
+	// ReceivedAt is our clock, EffectiveAt the time that every rule uses.
+	ReceivedAt  time.Time
+	EffectiveAt time.Time
+	// Adjusted tells that EffectiveAt is not what the device said.
+	Adjusted bool
+	ActorID  string
+	// Enrollment is the enrollment after the record; nil for events.
+	Enrollment *Enrollment
+}
+
+// EnrollmentState is where an enrollment stands.
+type EnrollmentState string
+
+// The enrollment states. EnrollmentCompleted is derived, never stored.
+const (
+	EnrollmentActive    EnrollmentState = "ACTIVE"
+	EnrollmentPaused    EnrollmentState = "PAUSED"
+	EnrollmentWithdrawn EnrollmentState = "WITHDRAWN"
+	EnrollmentCompleted EnrollmentState = "COMPLETED"
+)
+
+// Enrollment is a learner's choice of a path, pinned to one version of it.
+type Enrollment struct {
+	ID          string          `json:"id"`
+	LearnerID   string          `json:"-"`
+	PathID      string          `json:"pathId"`
+	PathVersion int             `json:"pathVersion"`
+	State       EnrollmentState `json:"state"`
+	EnrollTime  time.Time       `json:"enrollTime"`
+	UpdateTime  time.Time       `json:"updateTime"`
+	// PreviousPercent is the path's percent before a void or an upgrade lowered it; nil where none did.
+	PreviousPercent *int `json:"previousPercent,omitempty"`
+	// PercentChangeReason says which of them it was.
+	PercentChangeReason string `json:"percentChangeReason,omitempty"`
+}
+
+// Completion is a completed module that an award rests on.
+type Completion struct {
+	ModuleID string `json:"moduleId"`
+	// Version and Cycle are 0 where the learner's own events did not complete it.
+	Version      int       `json:"version"`
+	Cycle        int       `json:"cycle"`
+	CompleteTime time.Time `json:"completeTime"`
+}
+
+// Award is a milestone reached. Once latched it stays.
+type Award struct {
+	// ID is the UUIDv5 of learner, path and milestone.
+	ID          string
+	LearnerID   string
+	PathID      string
+	PathVersion int
+	MilestoneID string
+	Title       string
+	AwardTime   time.Time
+	Completions []Completion
+	// Rule is the milestone as it was when the award was last judged, for who must prove it.
+	Rule Milestone
+	// FromSequence and ToSequence are the log entries of the delivery that earned it.
+	FromSequence int64
+	ToSequence   int64
+}
+
+// Head is where a learner's log stands.
+type Head struct {
+	LearnerID string
+	// Sequence is the last entry's number.
+	Sequence int64
+	// Version rises with every transaction that changes what the learner can read.
+	Version int64
+}
+
+// Learner is all that is stored of one learner, read in one snapshot.
+type Learner struct {
+	Head        Head
+	Facts       map[string]*Facts
+	Enrollments []Enrollment
+	Awards      []Award
+}
+
+// FactsKey names one learner's facts of one module.
+type FactsKey struct{ LearnerID, ModuleID string }
+
+// KnownEvent is an event that is in the log already.
+type KnownEvent struct {
+	LearnerID   string
+	EventID     string
+	Sequence    int64
+	PayloadHash [32]byte
+}
+
+// EventKey names one event of one learner.
+type EventKey struct{ LearnerID, EventID string }
+
+// Link ties an identity to a learner, so that known learners are served while profile is down.
+type Link struct{ LearnerID, TimeZone string }
+
+// Store keeps the logs and what is folded from them. Errors are *errs.Error:
+// Unavailable when the database cannot be reached.
+type Store interface {
+	// Incarnation is a UUID that changes when the database is restored.
+	Incarnation(ctx context.Context) (string, error)
+	// Head answers a learner's head; the zero Head with the learner's id where there is no log yet.
+	Head(ctx context.Context, learnerID string) (Head, error)
+	// Heads answers the heads of many learners; those without a log are absent.
+	Heads(ctx context.Context, learnerIDs []string) (map[string]Head, error)
+	// Load answers all that is stored of a learner, from one snapshot.
+	Load(ctx context.Context, learnerID string) (*Learner, error)
+	// ModuleLog answers a learner's events of one module, with the voids that name them, by sequence.
+	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
+	// Log answers at most limit entries after a sequence, by sequence, with the head of the same snapshot.
+	Log(ctx context.Context, learnerID string, after int64, limit int) ([]Record, Head, error)
+	// Commit runs fn in one write transaction with the heads of the learners locked, made where
+	// missing, in id order. It may run fn again after a conflict; nothing of a failed run stays.
+	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, Tx) error) error
+
+	// LoadCatalog answers the stored catalog: its revision and every entity.
+	LoadCatalog(ctx context.Context) (CatalogDelta, error)
+	// SaveCatalog merges a delta, in one transaction. A delta older than what is stored changes nothing.
+	SaveCatalog(ctx context.Context, delta CatalogDelta) error
+	// FindLink answers the learner of an identity; NotFound when it is not stored.
+	FindLink(ctx context.Context, issuer, subject string) (Link, error)
+	// SaveLink stores an identity's learner, replacing what was.
+	SaveLink(ctx context.Context, issuer, subject string, link Link) error
+}
+
+// Tx is the write transaction of Store.Commit. Only learners named to Commit may be touched.
+type Tx interface {
+	// Head answers a locked head; changes to it are stored when the transaction commits.
+	Head(learnerID string) *Head
+	// KnownEvents answers which of the events are in the log.
+	KnownEvents(ctx context.Context, keys []EventKey) ([]KnownEvent, error)
+	// EventByID answers one stored event. NotFound when it is not in the log.
+	EventByID(ctx context.Context, learnerID, eventID string) (Record, error)
+	// Facts answers the stored facts of the keys; those without any are absent.
+	Facts(ctx context.Context, keys []FactsKey) (map[FactsKey]*Facts, error)
+	// ModuleLog is Store.ModuleLog inside the transaction, including what it appended.
+	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
+	// Load is Store.Load inside the transaction.
+	Load(ctx context.Context, learnerID string) (*Learner, error)
+	// Awards answers a learner's awards, oldest first.
+	Awards(ctx context.Context, learnerID string) ([]Award, error)
+	// Append writes log entries.
+	Append(ctx context.Context, records []Record) error
+	// PutFacts writes facts; at most one for each key.
+	PutFacts(ctx context.Context, facts map[FactsKey]*Facts) error
+	// PutEnrollments writes enrollments by id. AlreadyExists when the learner has one of
+	// the same path that is not withdrawn.
+	PutEnrollments(ctx context.Context, enrollments []Enrollment) error
+	// PutAwards writes awards by id.
+	PutAwards(ctx context.Context, awards []Award) error
+	// FindIdempotent answers the stored answer of a create; FailedPrecondition
+	// IDEMPOTENCY_KEY_REUSED when the key came with another request.
+	FindIdempotent(ctx context.Context, key idem.Key, now time.Time) (answer []byte, found bool, err error)
+	// SaveIdempotent stores the answer of a create.
+	SaveIdempotent(ctx context.Context, key idem.Key, answer []byte, now time.Time) error
+}

@@ -1,0 +1,274 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// commitTx is a progress.Tx.
+type commitTx struct {
+	tx    sqldb.Tx
+	heads map[string]*progress.Head
+	was   map[string]progress.Head
+}
+
+// Commit runs fn with the learners' heads locked, in one transaction.
+func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error {
+	ids := slices.Sorted(slices.Values(learnerIDs))
+	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		c := &commitTx{tx: tx, heads: make(map[string]*progress.Head, len(ids)), was: make(map[string]progress.Head, len(ids))}
+		if err := c.lock(ctx, ids); err != nil {
+			return err
+		}
+		if err := fn(ctx, c); err != nil {
+			return err
+		}
+		return c.saveHeads(ctx, ids)
+	})
+}
+
+// lock reads the heads in id order, so that two transactions never wait for each other in a
+// circle; missing ones are made first.
+func (c *commitTx) lock(ctx context.Context, ids []string) error {
+	for piece := range slices.Chunk(ids, maxRows) {
+		if err := c.readHeads(ctx, piece); err != nil {
+			return err
+		}
+	}
+	var missing []any
+	for _, id := range ids {
+		if c.heads[id] == nil {
+			missing = append(missing, id, 0, 0)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := c.insert(ctx, `INSERT INTO learner_head (learner_id, sequence, version) VALUES `, 3, missing, ` ON CONFLICT (learner_id) DO NOTHING`); err != nil {
+		return err
+	}
+	// Read again: another transaction may have made and used one meanwhile.
+	for piece := range slices.Chunk(ids, maxRows) {
+		if err := c.readHeads(ctx, piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
+	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN (`+sqldb.In(len(ids), 1)+`) ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	return each(rows, err, func(rows *sql.Rows) error {
+		h := new(progress.Head)
+		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)
+		c.heads[h.LearnerID], c.was[h.LearnerID] = h, *h
+		return err
+	})
+}
+
+func (c *commitTx) saveHeads(ctx context.Context, ids []string) error {
+	var args []any
+	for _, id := range ids {
+		if h := c.heads[id]; *h != c.was[id] {
+			args = append(args, id, h.Sequence, h.Version)
+		}
+	}
+	return c.insert(ctx, `INSERT INTO learner_head (learner_id, sequence, version) VALUES `, 3, args,
+		` ON CONFLICT (learner_id) DO UPDATE SET sequence = excluded.sequence, version = excluded.version`)
+}
+
+// maxRows bounds the rows of one statement: far below what any driver takes, and few enough
+// different texts that their plans stay cached.
+const maxRows = 256
+
+// insert writes rows of the given number of columns, in as few statements as that takes.
+func (c *commitTx) insert(ctx context.Context, head string, columns int, args []any, tail string) error {
+	for piece := range slices.Chunk(args, maxRows*columns) {
+		if _, err := c.tx.ExecContext(ctx, head+sqldb.Values(len(piece)/columns, columns)+tail, piece...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Head answers a locked head.
+func (c *commitTx) Head(learnerID string) *progress.Head { return c.heads[learnerID] }
+
+// KnownEvents answers which of the events are in the log.
+func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([]progress.KnownEvent, error) {
+	var out []progress.KnownEvent
+	for piece := range slices.Chunk(keys, maxRows) {
+		args := make([]any, 0, 2*len(piece))
+		for _, k := range piece {
+			args = append(args, k.LearnerID, k.EventID)
+		}
+		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, e) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
+			SELECT g.learner_id, g.event_id, g.sequence, g.payload_hash FROM wanted w JOIN learner_log g ON g.learner_id = w.l AND g.event_id = w.e`, args...)
+		err = each(rows, err, func(rows *sql.Rows) error {
+			var k progress.KnownEvent
+			var hash []byte
+			err := rows.Scan(&k.LearnerID, &k.EventID, &k.Sequence, &hash)
+			copy(k.PayloadHash[:], hash)
+			out = append(out, k)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// EventByID answers one stored event.
+func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (progress.Record, error) {
+	records, err := queryLog(ctx, c.tx, `SELECT `+logColumns+` FROM learner_log WHERE learner_id = $1 AND event_id = $2`, learnerID, eventID)
+	if err != nil {
+		return progress.Record{}, err
+	}
+	if len(records) == 0 {
+		return progress.Record{}, errs.New(errs.NotFound, "EVENT_NOT_FOUND", "the log has no event %s", eventID)
+	}
+	return records[0], nil
+}
+
+// Facts answers the stored facts of the keys.
+func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[progress.FactsKey]*progress.Facts, error) {
+	out := make(map[progress.FactsKey]*progress.Facts, len(keys))
+	for piece := range slices.Chunk(keys, maxRows) {
+		args := make([]any, 0, 2*len(piece))
+		for _, k := range piece {
+			args = append(args, k.LearnerID, k.ModuleID)
+		}
+		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, m) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
+			SELECT f.learner_id, f.module_id, f.state FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
+		err = each(rows, err, func(rows *sql.Rows) error {
+			var k progress.FactsKey
+			var state string
+			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state); err != nil {
+				return err
+			}
+			f, err := decodeFacts(state)
+			out[k] = f
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// ModuleLog is Store.ModuleLog inside the transaction.
+func (c *commitTx) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
+	return queryLog(ctx, c.tx, selectModuleLog, learnerID, moduleID)
+}
+
+// Load is Store.Load inside the transaction.
+func (c *commitTx) Load(ctx context.Context, learnerID string) (*progress.Learner, error) {
+	return load(ctx, c.tx, learnerID)
+}
+
+// Awards answers a learner's awards.
+func (c *commitTx) Awards(ctx context.Context, learnerID string) ([]progress.Award, error) {
+	return readAwards(ctx, c.tx, learnerID)
+}
+
+// Append writes log entries.
+func (c *commitTx) Append(ctx context.Context, records []progress.Record) error {
+	args := make([]any, 0, 20*len(records))
+	for i := range records {
+		row, err := logRow(&records[i])
+		if err != nil {
+			return err
+		}
+		args = append(args, row...)
+	}
+	return c.insert(ctx, `INSERT INTO learner_log (`+logColumns+`) VALUES `, 20, args, ``)
+}
+
+// PutFacts writes facts, with the columns that previews and reports ask for.
+func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*progress.Facts) error {
+	keys := make([]progress.FactsKey, 0, len(facts))
+	for k := range facts {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b progress.FactsKey) int {
+		return cmp.Or(cmp.Compare(a.LearnerID, b.LearnerID), cmp.Compare(a.ModuleID, b.ModuleID))
+	})
+	args := make([]any, 0, 9*len(keys))
+	for _, k := range keys {
+		f := facts[k]
+		state, err := json.Marshal(f)
+		if err != nil {
+			return errs.Wrap(err, errs.Internal, "", "facts cannot be stored")
+		}
+		s := f.Summary()
+		args = append(args, k.LearnerID, k.ModuleID, micros(f.FirstAt), micros(int64(s.Version)), s.Cycle, micros(s.CompleteAt), micros(int64(s.CompleteVersion)), micros(s.ExpireAt), string(state))
+	}
+	return c.insert(ctx, `INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state) VALUES `, 9, args,
+		` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle, complete_at = excluded.complete_at,
+		complete_version = excluded.complete_version, expire_at = excluded.expire_at, state = excluded.state`)
+}
+
+// micros stores 0 as NULL.
+func micros(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+// PutEnrollments writes enrollments by id.
+func (c *commitTx) PutEnrollments(ctx context.Context, enrollments []progress.Enrollment) error {
+	args := make([]any, 0, 9*len(enrollments))
+	for _, e := range enrollments {
+		var previous any
+		if e.PreviousPercent != nil {
+			previous = *e.PreviousPercent
+		}
+		args = append(args, e.LearnerID, e.ID, e.PathID, e.PathVersion, e.State, e.EnrollTime.UnixMicro(), e.UpdateTime.UnixMicro(), previous, text(e.PercentChangeReason))
+	}
+	err := c.insert(ctx, `INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason) VALUES `, 9, args,
+		` ON CONFLICT (learner_id, enrollment_id) DO UPDATE SET path_version = excluded.path_version, state = excluded.state, update_at = excluded.update_at,
+		previous_percent = excluded.previous_percent, percent_change_reason = excluded.percent_change_reason`)
+	if sqldb.IsUnique(err) {
+		return errs.Wrap(err, errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in this path")
+	}
+	return err
+}
+
+// PutAwards writes awards by id.
+func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error {
+	args := make([]any, 0, 11*len(awards))
+	for _, a := range awards {
+		completions, err1 := json.Marshal(a.Completions)
+		rule, err2 := json.Marshal(a.Rule)
+		if err := errors.Join(err1, err2); err != nil {
+			return errs.Wrap(err, errs.Internal, "", "an award cannot be stored")
+		}
+		args = append(args, a.LearnerID, a.ID, a.PathID, a.PathVersion, a.MilestoneID, a.Title, a.AwardTime.UnixMicro(), a.FromSequence, a.ToSequence, string(completions), string(rule))
+	}
+	return c.insert(ctx, `INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule) VALUES `, 11, args,
+		` ON CONFLICT (learner_id, award_id) DO UPDATE SET path_version = excluded.path_version, title = excluded.title, award_at = excluded.award_at,
+		completions = excluded.completions, rule = excluded.rule`)
+}
+
+// FindIdempotent answers the stored answer of a create.
+func (c *commitTx) FindIdempotent(ctx context.Context, key idem.Key, now time.Time) ([]byte, bool, error) {
+	return sqldb.FindIdempotent(ctx, c.tx, key, now)
+}
+
+// SaveIdempotent stores the answer of a create.
+func (c *commitTx) SaveIdempotent(ctx context.Context, key idem.Key, answer []byte, now time.Time) error {
+	return sqldb.SaveIdempotent(ctx, c.tx, key, answer, now)
+}

@@ -1,0 +1,140 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+const logColumns = `learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb, score, progress,
+	occurred_at, received_at, effective_at, adjusted, device_id, actor_id, reason, voids_event_id, body`
+
+const selectModuleLog = `SELECT ` + logColumns + ` FROM learner_log WHERE learner_id = $1 AND module_id = $2 ORDER BY sequence`
+
+// Heads answers the heads of many learners.
+func (s *Store) Heads(ctx context.Context, learnerIDs []string) (map[string]progress.Head, error) {
+	out := make(map[string]progress.Head, len(learnerIDs))
+	if len(learnerIDs) == 0 {
+		return out, nil
+	}
+	rows, err := s.db.Reader().QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN (`+sqldb.In(len(learnerIDs), 1)+`)`, anys(learnerIDs)...)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		var h progress.Head
+		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)
+		out[h.LearnerID] = h
+		return err
+	})
+	if err != nil {
+		return nil, sqldb.Classify(err)
+	}
+	return out, nil
+}
+
+// ModuleLog answers a learner's events of one module, by sequence.
+func (s *Store) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
+	records, err := queryLog(ctx, s.db.Reader(), selectModuleLog, learnerID, moduleID)
+	if err != nil {
+		return nil, sqldb.Classify(err)
+	}
+	return records, nil
+}
+
+// Log answers at most limit entries after a sequence, with the head of the same snapshot.
+func (s *Store) Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
+	var records []progress.Record
+	var head progress.Head
+	err := s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		var err error
+		if head, err = readHead(ctx, tx, learnerID); err != nil {
+			return err
+		}
+		records, err = queryLog(ctx, tx, `SELECT `+logColumns+` FROM learner_log WHERE learner_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`, learnerID, after, limit)
+		return err
+	})
+	return records, head, err
+}
+
+func queryLog(ctx context.Context, tx sqldb.Tx, query string, args ...any) ([]progress.Record, error) {
+	var out []progress.Record
+	rows, err := tx.QueryContext(ctx, query, args...)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		r, err := scanRecord(rows)
+		out = append(out, r)
+		return err
+	})
+	return out, err
+}
+
+func scanRecord(rows *sql.Rows) (progress.Record, error) {
+	var r progress.Record
+	var eventID, moduleID, unitID, verb, deviceID, reason, voids, body sql.NullString
+	var hash []byte
+	var version, occurred sql.NullInt64
+	var score, share sql.NullFloat64
+	var received, effective int64
+	err := rows.Scan(&r.LearnerID, &r.Sequence, &r.Type, &eventID, &hash, &moduleID, &version, &unitID, &verb, &score, &share,
+		&occurred, &received, &effective, &r.Adjusted, &deviceID, &r.ActorID, &reason, &voids, &body)
+	if err != nil {
+		return r, err
+	}
+	r.ReceivedAt, r.EffectiveAt = sqldb.Time(received), sqldb.Time(effective)
+	copy(r.PayloadHash[:], hash)
+	r.Event = progress.Event{ID: eventID.String, ModuleID: moduleID.String, ModuleVersion: int(version.Int64), UnitID: unitID.String, Verb: progress.Verb(verb.String),
+		Score: share64(score), Progress: share64(share), OccurredAt: sqldb.NullTime(occurred), DeviceID: deviceID.String, Reason: reason.String, VoidsEventID: voids.String}
+	if body.Valid {
+		r.Enrollment = &progress.Enrollment{LearnerID: r.LearnerID}
+		if err := json.Unmarshal([]byte(body.String), r.Enrollment); err != nil {
+			return r, errs.Wrap(err, errs.Internal, "", "a stored log entry cannot be read")
+		}
+	}
+	return r, nil
+}
+
+func share64(f sql.NullFloat64) *float64 {
+	if !f.Valid {
+		return nil
+	}
+	return &f.Float64
+}
+
+// logRow is a record as the columns of logColumns.
+func logRow(r *progress.Record) ([]any, error) {
+	e := &r.Event
+	if r.Type == progress.RecordEvent {
+		return []any{r.LearnerID, r.Sequence, r.Type, e.ID, r.PayloadHash[:], e.ModuleID, e.ModuleVersion, text(e.UnitID), e.Verb, number(e.Score), number(e.Progress),
+			e.OccurredAt.UnixMicro(), r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, text(e.DeviceID), r.ActorID, text(e.Reason), text(e.VoidsEventID), nil}, nil
+	}
+	body, err := json.Marshal(r.Enrollment)
+	if err != nil {
+		return nil, errs.Wrap(err, errs.Internal, "", "a log entry cannot be stored")
+	}
+	return []any{r.LearnerID, r.Sequence, r.Type, nil, nil, nil, nil, nil, nil, nil, nil,
+		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, nil, nil, string(body)}, nil
+}
+
+// text stores "" as NULL, number nil.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func number(f *float64) any {
+	if f == nil {
+		return nil
+	}
+	return *f
+}
+
+func anys[T any](in []T) []any {
+	out := make([]any, len(in))
+	for i := range in {
+		out[i] = in[i]
+	}
+	return out
+}

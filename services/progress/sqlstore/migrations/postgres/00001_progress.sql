@@ -1,0 +1,122 @@
+-- +goose Up
+-- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
+CREATE TABLE instance (
+  id          SMALLINT PRIMARY KEY CHECK (id = 1),
+  incarnation TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE learner_head (
+  learner_id TEXT COLLATE "C" PRIMARY KEY,
+  sequence   BIGINT NOT NULL,
+  version    BIGINT NOT NULL
+);
+
+CREATE TABLE learner_log (
+  learner_id     TEXT COLLATE "C" NOT NULL,
+  sequence       BIGINT NOT NULL,
+  record_type    TEXT COLLATE "C" NOT NULL,
+  event_id       TEXT COLLATE "C",
+  payload_hash   BYTEA,
+  module_id      TEXT COLLATE "C",
+  module_version INTEGER,
+  unit_id        TEXT COLLATE "C",
+  verb           TEXT COLLATE "C",
+  score          DOUBLE PRECISION,
+  progress       DOUBLE PRECISION,
+  occurred_at    BIGINT,
+  received_at    BIGINT NOT NULL,
+  effective_at   BIGINT NOT NULL,
+  adjusted       BOOLEAN NOT NULL,
+  device_id      TEXT COLLATE "C",
+  actor_id       TEXT COLLATE "C" NOT NULL,
+  reason         TEXT COLLATE "C",
+  voids_event_id TEXT COLLATE "C",
+  body           TEXT COLLATE "C",
+  PRIMARY KEY (learner_id, sequence)
+) PARTITION BY HASH (learner_id);
+-- +goose StatementBegin
+DO $$
+BEGIN
+  FOR i IN 0..31 LOOP
+    EXECUTE format('CREATE TABLE learner_log_%s PARTITION OF learner_log FOR VALUES WITH (MODULUS 32, REMAINDER %s)', i, i);
+  END LOOP;
+END $$;
+-- +goose StatementEnd
+CREATE UNIQUE INDEX learner_log_event ON learner_log (learner_id, event_id);
+CREATE INDEX learner_log_module ON learner_log (learner_id, module_id, sequence);
+
+CREATE TABLE module_facts (
+  learner_id       TEXT COLLATE "C" NOT NULL,
+  module_id        TEXT COLLATE "C" NOT NULL,
+  first_at         BIGINT,
+  version          INTEGER,
+  cycle            INTEGER NOT NULL,
+  complete_at      BIGINT,
+  complete_version INTEGER,
+  expire_at        BIGINT,
+  state            TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (learner_id, module_id)
+);
+CREATE INDEX module_facts_module ON module_facts (module_id, learner_id);
+
+CREATE TABLE enrollment (
+  learner_id            TEXT COLLATE "C" NOT NULL,
+  enrollment_id         TEXT COLLATE "C" NOT NULL,
+  path_id               TEXT COLLATE "C" NOT NULL,
+  path_version          INTEGER NOT NULL,
+  state                 TEXT COLLATE "C" NOT NULL,
+  enroll_at             BIGINT NOT NULL,
+  update_at             BIGINT NOT NULL,
+  previous_percent      INTEGER,
+  percent_change_reason TEXT COLLATE "C",
+  PRIMARY KEY (learner_id, enrollment_id)
+);
+CREATE UNIQUE INDEX enrollment_one_per_path ON enrollment (learner_id, path_id) WHERE state <> 'WITHDRAWN';
+CREATE INDEX enrollment_path ON enrollment (path_id, path_version, learner_id);
+
+CREATE TABLE award (
+  learner_id    TEXT COLLATE "C" NOT NULL,
+  award_id      TEXT COLLATE "C" NOT NULL,
+  path_id       TEXT COLLATE "C" NOT NULL,
+  path_version  INTEGER NOT NULL,
+  milestone_id  TEXT COLLATE "C" NOT NULL,
+  title         TEXT COLLATE "C" NOT NULL,
+  award_at      BIGINT NOT NULL,
+  from_sequence BIGINT NOT NULL,
+  to_sequence   BIGINT NOT NULL,
+  completions   TEXT COLLATE "C" NOT NULL,
+  rule          TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (learner_id, award_id)
+);
+
+CREATE TABLE catalog_head (
+  id       SMALLINT PRIMARY KEY CHECK (id = 1),
+  revision BIGINT NOT NULL
+);
+INSERT INTO catalog_head (id, revision) VALUES (1, 0);
+
+CREATE TABLE catalog_entity (
+  kind TEXT COLLATE "C" NOT NULL,
+  id   TEXT COLLATE "C" NOT NULL,
+  body TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (kind, id)
+);
+
+CREATE TABLE subject_link (
+  issuer     TEXT COLLATE "C" NOT NULL,
+  subject    TEXT COLLATE "C" NOT NULL,
+  learner_id TEXT COLLATE "C" NOT NULL,
+  time_zone  TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (issuer, subject)
+);
+
+CREATE TABLE idempotency_keys (
+  caller       TEXT COLLATE "C" NOT NULL,
+  method       TEXT COLLATE "C" NOT NULL,
+  idem_key     TEXT COLLATE "C" NOT NULL,
+  request_hash BYTEA NOT NULL,
+  response     BYTEA NOT NULL,
+  create_time  BIGINT NOT NULL,
+  PRIMARY KEY (caller, method, idem_key)
+);
+CREATE INDEX idempotency_keys_by_time ON idempotency_keys (create_time);

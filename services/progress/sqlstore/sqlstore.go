@@ -1,0 +1,199 @@
+// Package sqlstore keeps learners' logs and facts in SQLite or Postgres, by one SQL text.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"io/fs"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Store is a progress.Store on a database.
+type Store struct {
+	db *sqldb.DB
+}
+
+var _ progress.Store = (*Store)(nil)
+
+// Open brings the database's schema up to date and answers its store.
+func Open(ctx context.Context, db *sqldb.DB) (*Store, error) {
+	folders, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx, folders); err != nil {
+		return nil, err
+	}
+	return &Store{db: db}, nil
+}
+
+// Incarnation answers the database's UUID, made at first sight.
+func (s *Store) Incarnation(ctx context.Context) (string, error) {
+	fresh, err := uuid.NewRandom()
+	if err != nil {
+		return "", errs.Wrap(err, errs.Internal, "", "no random numbers")
+	}
+	var out string
+	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO instance (id, incarnation) VALUES (1, $1) ON CONFLICT (id) DO NOTHING`, fresh.String()); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT incarnation FROM instance WHERE id = 1`).Scan(&out)
+	})
+	return out, err
+}
+
+// Head answers a learner's head; a zero one where there is no log yet.
+func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, error) {
+	head, err := readHead(ctx, s.db.Reader(), learnerID)
+	if err != nil {
+		return head, sqldb.Classify(err)
+	}
+	return head, nil
+}
+
+func readHead(ctx context.Context, tx sqldb.Tx, learnerID string) (progress.Head, error) {
+	head := progress.Head{LearnerID: learnerID}
+	err := tx.QueryRowContext(ctx, `SELECT sequence, version FROM learner_head WHERE learner_id = $1`, learnerID).Scan(&head.Sequence, &head.Version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return head, nil
+	}
+	return head, err
+}
+
+// Load answers all that is stored of a learner, from one snapshot.
+func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, error) {
+	var l *progress.Learner
+	err := s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		var err error
+		l, err = load(ctx, tx, learnerID)
+		return err
+	})
+	return l, err
+}
+
+func load(ctx context.Context, tx sqldb.Tx, learnerID string) (*progress.Learner, error) {
+	head, err := readHead(ctx, tx, learnerID)
+	if err != nil {
+		return nil, err
+	}
+	l := &progress.Learner{Head: head, Facts: map[string]*progress.Facts{}}
+	rows, err := tx.QueryContext(ctx, `SELECT module_id, state FROM module_facts WHERE learner_id = $1`, learnerID)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		var id, state string
+		if err := rows.Scan(&id, &state); err != nil {
+			return err
+		}
+		f, err := decodeFacts(state)
+		l.Facts[id] = f
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if l.Enrollments, err = readEnrollments(ctx, tx, learnerID); err != nil {
+		return nil, err
+	}
+	l.Awards, err = readAwards(ctx, tx, learnerID)
+	return l, err
+}
+
+func decodeFacts(state string) (*progress.Facts, error) {
+	f := new(progress.Facts)
+	if err := json.Unmarshal([]byte(state), f); err != nil {
+		return nil, errs.Wrap(err, errs.Internal, "", "stored facts cannot be read")
+	}
+	return f, nil
+}
+
+// each runs f on every row, and closes them. err is what the query answered.
+func each(rows *sql.Rows, err error, f func(*sql.Rows) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func readEnrollments(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.Enrollment, error) {
+	var out []progress.Enrollment
+	rows, err := tx.QueryContext(ctx, `SELECT enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason
+		FROM enrollment WHERE learner_id = $1 ORDER BY enroll_at, enrollment_id`, learnerID)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		e := progress.Enrollment{LearnerID: learnerID}
+		var enrolled, updated int64
+		var previous sql.NullInt64
+		var why sql.NullString
+		if err := rows.Scan(&e.ID, &e.PathID, &e.PathVersion, &e.State, &enrolled, &updated, &previous, &why); err != nil {
+			return err
+		}
+		e.EnrollTime, e.UpdateTime, e.PercentChangeReason = sqldb.Time(enrolled), sqldb.Time(updated), why.String
+		if previous.Valid {
+			p := int(previous.Int64)
+			e.PreviousPercent = &p
+		}
+		out = append(out, e)
+		return nil
+	})
+	return out, err
+}
+
+func readAwards(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.Award, error) {
+	var out []progress.Award
+	rows, err := tx.QueryContext(ctx, `SELECT award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule
+		FROM award WHERE learner_id = $1 ORDER BY award_at, award_id`, learnerID)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		a := progress.Award{LearnerID: learnerID}
+		var at int64
+		var completions, rule string
+		if err := rows.Scan(&a.ID, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence, &completions, &rule); err != nil {
+			return err
+		}
+		a.AwardTime = sqldb.Time(at)
+		if err := errors.Join(json.Unmarshal([]byte(completions), &a.Completions), json.Unmarshal([]byte(rule), &a.Rule)); err != nil {
+			return errs.Wrap(err, errs.Internal, "", "a stored award cannot be read")
+		}
+		out = append(out, a)
+		return nil
+	})
+	return out, err
+}
+
+// FindLink answers the learner of an identity.
+func (s *Store) FindLink(ctx context.Context, issuer, subject string) (progress.Link, error) {
+	var l progress.Link
+	err := s.db.Reader().QueryRowContext(ctx, `SELECT learner_id, time_zone FROM subject_link WHERE issuer = $1 AND subject = $2`, issuer, subject).Scan(&l.LearnerID, &l.TimeZone)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return l, errs.New(errs.NotFound, "LINK_NOT_FOUND", "the identity is not known here")
+	case err != nil:
+		return l, sqldb.Classify(err)
+	}
+	return l, nil
+}
+
+// SaveLink stores an identity's learner.
+func (s *Store) SaveLink(ctx context.Context, issuer, subject string, link progress.Link) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO subject_link (issuer, subject, learner_id, time_zone) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (issuer, subject) DO UPDATE SET learner_id = excluded.learner_id, time_zone = excluded.time_zone`,
+			issuer, subject, link.LearnerID, link.TimeZone)
+		return err
+	})
+}

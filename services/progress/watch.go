@@ -1,0 +1,135 @@
+package progress
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// History answers at most limit log entries after a sequence, with the learner's head. No entry
+// is ever skipped: sequences are given under the lock that their commit holds.
+func (s *Service) History(ctx context.Context, learnerID string, after int64, limit int) ([]Record, Head, error) {
+	return s.store.Log(ctx, learnerID, after, limit)
+}
+
+// feed tells watchers that a learner's log grew. It only says "look": what happened is read from the log.
+type feed struct {
+	mu       sync.Mutex
+	watchers map[string]map[chan struct{}]struct{}
+}
+
+func newFeed() *feed { return &feed{watchers: map[string]map[chan struct{}]struct{}{}} }
+
+func (f *feed) publish(learnerID string, _ int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for ch := range f.watchers[learnerID] {
+		select {
+		case ch <- struct{}{}:
+		default: // a nudge is waiting already
+		}
+	}
+}
+
+func (f *feed) subscribe(learnerID string) (nudges <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watchers[learnerID] == nil {
+		f.watchers[learnerID] = map[chan struct{}]struct{}{}
+	}
+	f.watchers[learnerID][ch] = struct{}{}
+	return ch, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.watchers[learnerID], ch)
+		if len(f.watchers[learnerID]) == 0 {
+			delete(f.watchers, learnerID)
+		}
+	}
+}
+
+// watchPoll is how often a watcher looks without being told, should a nudge be lost.
+const watchPoll = 2 * time.Second
+
+// watchPage is how many entries a watcher reads at a time.
+const watchPage = 200
+
+// Notice is one thing that a watcher is told.
+type Notice struct {
+	// Reset tells that the stream cannot go on from where the reader was.
+	Reset bool
+	// Sequence is the last one that the reader now knows.
+	Sequence int64
+	// Record is nil for a reset.
+	Record *Record
+	// Awards are those that the entry's delivery earned, told with its last entry.
+	Awards []Award
+}
+
+// Watch tells each log entry after a sequence as it is written, until ctx ends or tell fails.
+// after nil means from now on. A sequence that the log does not reach (it was restored from a
+// backup, or the reader is mistaken) gives a reset, and goes on from now.
+func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, tell func(Notice) error) error {
+	nudges, stop := s.feed.subscribe(learnerID) // first subscribe, then read: nothing falls between
+	defer stop()
+	head, err := s.store.Head(ctx, learnerID)
+	if err != nil {
+		return err
+	}
+	at := head.Sequence
+	if after != nil {
+		if at = *after; at < 0 || at > head.Sequence {
+			at = head.Sequence
+			if err := tell(Notice{Reset: true, Sequence: at}); err != nil {
+				return err
+			}
+		}
+	}
+	tick := time.NewTicker(watchPoll)
+	defer tick.Stop()
+	for {
+		if at, err = s.tellFrom(ctx, learnerID, at, tell); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-nudges:
+		case <-tick.C:
+		}
+	}
+}
+
+// tellFrom tells everything after at, and answers the last sequence told.
+func (s *Service) tellFrom(ctx context.Context, learnerID string, at int64, tell func(Notice) error) (int64, error) {
+	for {
+		head, err := s.store.Head(ctx, learnerID)
+		if err != nil || head.Sequence == at {
+			return at, err
+		}
+		records, _, err := s.store.Log(ctx, learnerID, at, watchPage)
+		if err != nil {
+			return at, err
+		}
+		l, err := s.store.Load(ctx, learnerID)
+		if err != nil {
+			return at, err
+		}
+		for i := range records {
+			n := Notice{Sequence: records[i].Sequence, Record: &records[i]}
+			for _, a := range l.Awards {
+				if a.ToSequence == n.Sequence {
+					n.Awards = append(n.Awards, a)
+				}
+			}
+			if err := tell(n); err != nil {
+				return at, err
+			}
+			at = n.Sequence
+		}
+		if len(records) < watchPage {
+			return at, nil
+		}
+	}
+}
