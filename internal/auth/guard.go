@@ -287,7 +287,8 @@ func (c *call) resolve(ctx context.Context) error {
 // guardedStream checks what comes in. call is nil on methods open to anybody.
 type guardedStream struct {
 	grpc.ServerStream
-	ctx     context.Context
+
+	ctx     context.Context //nolint:containedctx // a stream answers its context
 	call    *call
 	checked atomic.Bool
 	refused atomic.Pointer[error] // sticks, should the handler pass over it

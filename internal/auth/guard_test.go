@@ -56,9 +56,10 @@ type guarded struct {
 	log     *bytes.Buffer
 }
 
-func newGuarded(t testing.TB, change func(*auth.GuardOptions)) *guarded {
+func newGuarded(tb testing.TB, change func(*auth.GuardOptions)) *guarded {
+	tb.Helper()
 	c := newClock()
-	g := &guarded{service: must(rpctest.New()), issuer: must(auth.OpenLocalIssuer(t.TempDir(), c.now)), clock: c, log: &bytes.Buffer{}}
+	g := &guarded{service: must(rpctest.New()), issuer: must(auth.OpenLocalIssuer(tb.TempDir(), c.now)), clock: c, log: &bytes.Buffer{}}
 	o := auth.GuardOptions{
 		Verifier: localVerifier(c, g.issuer), Resolver: resolve(known), Files: g.service.Files(),
 		Logger: slog.New(slog.NewTextHandler(g.log, nil)), Now: c.now,
@@ -218,7 +219,7 @@ func TestGuardResolvesOnlyWhereNeeded(t *testing.T) {
 	if p, _, err := none.call(none.as("ada"), rpctest.Everyone, "", bobID); err != nil || p.LearnerID != "" {
 		t.Errorf("without resolver: %v %+v", err, p)
 	}
-	_, _, err = none.call(none.as("ada"), rpctest.Own, "", adaID)
+	_, _, err := none.call(none.as("ada"), rpctest.Own, "", adaID)
 	wantReason(t, err, errs.PermissionDenied, auth.ReasonNotYourData)
 }
 
@@ -229,9 +230,12 @@ func TestGuardReadsTheToken(t *testing.T) {
 		values []string
 		reason string
 	}{
-		{[]string{"Bearer " + token}, ""}, {[]string{"bearer " + token}, ""},
-		{[]string{token}, auth.ReasonTokenInvalid}, {[]string{"Bearer "}, auth.ReasonTokenInvalid},
-		{[]string{"Basic YTpi"}, auth.ReasonTokenInvalid}, {[]string{"Bearer " + token + "x"}, auth.ReasonTokenInvalid},
+		{[]string{"Bearer " + token}, ""},
+		{[]string{"bearer " + token}, ""},
+		{[]string{token}, auth.ReasonTokenInvalid},
+		{[]string{"Bearer "}, auth.ReasonTokenInvalid},
+		{[]string{"Basic YTpi"}, auth.ReasonTokenInvalid},
+		{[]string{"Bearer " + token + "x"}, auth.ReasonTokenInvalid},
 		{[]string{"Bearer " + token, "Bearer " + token}, auth.ReasonTokenInvalid},
 	} {
 		md := metadata.MD{"authorization": test.values}
@@ -256,7 +260,8 @@ func TestGuardReadsTheToken(t *testing.T) {
 // fakeStream is the server's side of a stream whose requests are at hand.
 type fakeStream struct {
 	grpc.ServerStream
-	ctx      context.Context
+
+	ctx      context.Context //nolint:containedctx // a stream answers its context
 	requests []proto.Message
 	sent     int
 }
@@ -267,7 +272,9 @@ func (s *fakeStream) RecvMsg(m any) error {
 	if len(s.requests) == 0 {
 		return io.EOF
 	}
-	proto.Merge(m.(proto.Message), s.requests[0])
+	if to, ok := m.(proto.Message); ok {
+		proto.Merge(to, s.requests[0])
+	}
 	s.requests = s.requests[1:]
 	return nil
 }
@@ -277,6 +284,7 @@ func (g *guarded) stream(ctx context.Context, method string, handler func(grpc.S
 	for _, id := range learners {
 		ss.requests = append(ss.requests, g.service.With(id, "").Message)
 	}
+	//nolint:contextcheck // the stream carries it
 	err := g.Stream(func(context.Context) string { return "" })(nil, ss, &grpc.StreamServerInfo{FullMethod: method},
 		func(_ any, ss grpc.ServerStream) error { return handler(ss) })
 	return ss, err
@@ -286,16 +294,11 @@ func TestGuardChecksEachMessageOfAStream(t *testing.T) {
 	g := newGuarded(t, nil)
 	var seen []string
 	all := func(ss grpc.ServerStream) error {
-		for {
-			m := g.service.New()
-			if err := ss.RecvMsg(m.Message); err == io.EOF {
-				return nil
-			} else if err != nil {
-				return nil // a handler that passes over errors
-			}
+		for m := g.service.New(); ss.RecvMsg(m.Message) == nil; m = g.service.New() {
 			p, _ := auth.FromContext(ss.Context())
 			seen = append(seen, m.Text("learner_id")+" for "+p.LearnerID)
 		}
+		return nil // passing over the error
 	}
 	if _, err := g.stream(g.as("ada"), rpctest.Upload, all, "me", adaID); err != nil {
 		t.Fatal(err)

@@ -53,11 +53,11 @@ func OpenLocalIssuer(dir string, now func() time.Time) (*LocalIssuer, error) {
 		return nil, fmt.Errorf("local token issuer: %s: %w", path, err)
 	}
 	public := jose.JSONWebKey{Key: private.Public(), Algorithm: string(jose.EdDSA), Use: "sig"}
-	print, err := public.Thumbprint(crypto.SHA256)
+	thumb, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("local token issuer: %w", err)
 	}
-	public.KeyID = base64.RawURLEncoding.EncodeToString(print)
+	public.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: public.KeyID}},
 		(&jose.SignerOptions{}).WithType("JWT"))

@@ -130,16 +130,16 @@ func (r *remoteKeys) fetch() (any, error) {
 			slog.String("issuer", r.issuerURL), slog.Int("keys", len(keys)))
 		r.changed()
 	}
-	return nil, nil
+	return struct{}{}, nil
 }
 
 // hold keeps fetched keys and says whether they are other ones than before.
 func (r *remoteKeys) hold(url string, keys []jose.JSONWebKey) (changed bool) {
-	print := fingerprint(keys)
+	found := fingerprint(keys)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	changed = r.held != nil && print != r.fingerprint
-	r.jwksURL, r.held, r.fingerprint, r.fetchTime, r.failure = url, keys, print, r.now(), nil
+	changed = r.held != nil && found != r.fingerprint
+	r.jwksURL, r.held, r.fingerprint, r.fetchTime, r.failure = url, keys, found, r.now(), nil
 	return changed
 }
 
@@ -151,7 +151,7 @@ func (r *remoteKeys) download(ctx context.Context, url string) (string, []jose.J
 			return "", nil, fmt.Errorf("discovery: %w", err)
 		}
 		var document struct {
-			JWKSURI string `json:"jwks_uri"`
+			JWKSURI string `json:"jwks_uri"` //nolint:tagliatelle // the standard's spelling
 		}
 		if err := provider.Claims(&document); err != nil {
 			return "", nil, fmt.Errorf("discovery: %w", err)
@@ -205,10 +205,10 @@ func parseKeySet(body []byte) ([]jose.JSONWebKey, error) {
 
 // fingerprint is the same for the same keys under the same ids, in any order.
 func fingerprint(keys []jose.JSONWebKey) [sha256.Size]byte {
-	var lines []string
+	lines := make([]string, 0, len(keys))
 	for _, key := range keys {
-		print, _ := key.Thumbprint(crypto.SHA256) // a valid key of these kinds always has one
-		lines = append(lines, fmt.Sprintf("%q %x\n", key.KeyID, print))
+		thumb, _ := key.Thumbprint(crypto.SHA256) // a valid key of these kinds always has one
+		lines = append(lines, fmt.Sprintf("%q %x\n", key.KeyID, thumb))
 	}
 	slices.Sort(lines)
 	return sha256.Sum256(fmt.Append(nil, lines))

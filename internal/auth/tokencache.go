@@ -43,7 +43,7 @@ func (c *tokenCache) get(hash tokenHash, now time.Time) (p Principal, found bool
 	if !ok {
 		return Principal{}, false, c.era
 	}
-	token := e.Value.(*cachedToken)
+	token := tokenOf(e)
 	if !now.Before(token.until) {
 		c.drop(e)
 		return Principal{}, false, c.era
@@ -79,6 +79,10 @@ func (c *tokenCache) purge() {
 }
 
 func (c *tokenCache) drop(e *list.Element) {
-	delete(c.entries, e.Value.(*cachedToken).hash)
+	delete(c.entries, tokenOf(e).hash)
 	c.order.Remove(e)
+}
+
+func tokenOf(e *list.Element) *cachedToken {
+	return e.Value.(*cachedToken) //nolint:forcetypeassert // the list holds nothing else
 }

@@ -1,6 +1,7 @@
 package period_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,6 +138,22 @@ func TestPlus(t *testing.T) {
 	}
 	if _, err := mustParse(t, "P60Y").Plus(mustParse(t, "PT400000H")); errs.KindOf(err) != errs.Invalid || err == nil {
 		t.Errorf("more than a hundred years: %v", err)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	type policy struct{ Period, Window period.Period }
+	var got policy
+	if err := json.Unmarshal([]byte(`{"Period":"P12M","Window":"PT36H"}`), &got); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(got)
+	if err != nil || string(text) != `{"Period":"P1Y","Window":"PT36H"}` {
+		t.Errorf("%s, %v", text, err)
+	}
+	before := got
+	if err := got.Period.UnmarshalText([]byte("soon")); errs.KindOf(err) != errs.Invalid || err == nil || got != before {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

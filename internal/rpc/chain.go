@@ -80,7 +80,8 @@ func (s *Server) outerStream(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 // contextStream is a stream with another context.
 type contextStream struct {
 	grpc.ServerStream
-	ctx context.Context
+
+	ctx context.Context //nolint:containedctx // a stream answers its context
 }
 
 func (s contextStream) Context() context.Context { return s.ctx }
@@ -160,8 +161,9 @@ func errorAttrs(err error) []slog.Attr {
 	case errs.Internal, errs.Unavailable, errs.DeadlineExceeded, errs.ResourceExhausted,
 		errs.Unauthenticated: // the last says what is wrong with a token, never the token
 		return []slog.Attr{slog.String("reason", errs.ReasonOf(err)), slog.String("err", err.Error())}
+	default:
+		return []slog.Attr{slog.String("reason", errs.ReasonOf(err))}
 	}
-	return []slog.Attr{slog.String("reason", errs.ReasonOf(err))}
 }
 
 // panicError is a panic on its way to the log.

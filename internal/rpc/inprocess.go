@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -81,7 +82,9 @@ func (c *inprocConn) outgoing(ctx context.Context) (context.Context, error) {
 		if err != nil {
 			return nil, err
 		}
-		ctx = metadata.NewOutgoingContext(ctx, checked)
+		if len(checked) < len(md) {
+			ctx = metadata.NewOutgoingContext(ctx, checked)
+		}
 	}
 	return context.WithValue(ctx, callerKey{}, c.caller), nil
 }
@@ -123,7 +126,7 @@ func (s inprocClientStream) Header() (metadata.MD, error) {
 func (s inprocClientStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return err
 	case err != nil:
 		return clientError(s.Context(), err)
@@ -133,7 +136,7 @@ func (s inprocClientStream) RecvMsg(m any) error {
 
 func (s inprocClientStream) SendMsg(m any) error {
 	err := s.ClientStream.SendMsg(m)
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return clientError(s.Context(), err)
@@ -180,7 +183,8 @@ func (s *Server) stopping() error {
 // requests have a size limit.
 type inprocServerStream struct {
 	grpc.ServerStream
-	ctx     context.Context
+
+	ctx     context.Context //nolint:containedctx // a stream answers its context
 	maxRecv int
 	began   bool // the header went out
 }

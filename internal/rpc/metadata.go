@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -62,7 +63,7 @@ func sendable(md metadata.MD) (metadata.MD, error) {
 
 func validPair(key string, values []string) error {
 	if key == "" {
-		return fmt.Errorf("there is an empty key in the header")
+		return errors.New("there is an empty key in the header")
 	}
 	if key[0] == ':' {
 		return nil

@@ -75,7 +75,7 @@ type Server struct {
 	drain    sync.Once
 	draining chan struct{}
 	// stop ends the contexts of in-process calls when time is up.
-	stop    context.Context
+	stop    context.Context //nolint:containedctx // it lives as long as the server
 	stopNow context.CancelFunc
 }
 

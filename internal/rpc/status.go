@@ -185,8 +185,9 @@ func codeOf(kind errs.Kind) codes.Code {
 		return codes.Canceled
 	case errs.Unimplemented:
 		return codes.Unimplemented
+	default:
+		return codes.Internal
 	}
-	return codes.Internal
 }
 
 // codeName spells a code as the gRPC documentation does: NOT_FOUND.

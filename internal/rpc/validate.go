@@ -166,8 +166,8 @@ type textField struct {
 
 // planOf makes the plan of a message and of all below it, once.
 func (v *Validator) planOf(d protoreflect.MessageDescriptor) *textPlan {
-	if plan, ok := v.texts.Load(d); ok {
-		return plan.(*textPlan)
+	if known, ok := v.texts.Load(d); ok {
+		return known.(*textPlan) //nolint:forcetypeassert // the map holds nothing else
 	}
 	plan := makePlan(d, map[protoreflect.FullName]*textPlan{})
 	v.texts.Store(d, plan)
@@ -212,10 +212,10 @@ func isIgnored(d protoreflect.FieldDescriptor) bool {
 func (p *textPlan) check(m protoreflect.Message) []errs.Violation {
 	var found []errs.Violation
 	for _, f := range p.fields {
-		if !m.Has(f) {
+		if !m.Has(f.FieldDescriptor) {
 			continue
 		}
-		value := m.Get(f)
+		value := m.Get(f.FieldDescriptor)
 		switch {
 		case f.IsMap():
 			value.Map().Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {

@@ -86,9 +86,12 @@ func Classify(err error) error {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return classifyPostgres(err, pg.Code)
 	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return canceled(err)
+	case connecting: // Though it be a deadline: the one for connecting is our own.
+		return unreachable(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return errs.Wrap(err, errs.DeadlineExceeded, ReasonDeadline, "the time for the request was up")
 	case brokenConn(err):
@@ -181,9 +184,6 @@ func sqliteCode(err error) (int, bool) {
 }
 
 func brokenConn(err error) bool {
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return true
 	}

@@ -271,3 +271,7 @@ request_hash BYTEA NOT NULL, response BYTEA NOT NULL, create_time BIGINT NOT NUL
 		t.Errorf("%d keys, %v", keys(t, db), err)
 	}
 }
+
+func BenchmarkPostgres(b *testing.B) {
+	benchmarks(b, open(b, testenv.PostgresServer(b), sqldb.Options{}))
+}

@@ -3,6 +3,7 @@ package sqldb_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,18 @@ func TestOpenRefusesOtherURLs(t *testing.T) {
 			t.Errorf("the error shows the url: %v", err)
 		}
 	}
+}
+
+// TestOpenSilentServer connects to something that never answers.
+func TestOpenSilentServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	url := "postgres://u@" + l.Addr().String() + "/x?sslmode=disable&connect_timeout=1"
+	_, err = sqldb.Open(t.Context(), url, sqldb.Options{})
+	wantKind(t, err, errs.Unavailable, sqldb.ReasonUnreachable)
 }
 
 func TestSQLiteOpenFaults(t *testing.T) {
@@ -109,6 +122,39 @@ func TestSQLiteSettings(t *testing.T) {
 		if err != nil || reader != c.reader || writer != c.writer {
 			t.Errorf("%s is %s for readers, %s for the writer, %v; want %s and %s", c.pragma, reader, writer, err, c.reader, c.writer)
 		}
+	}
+}
+
+func TestSQLitePlaceholders(t *testing.T) {
+	db, _ := openFile(t)
+	exec(t, db, `CREATE TABLE t (a BIGINT, "b$1" TEXT, [c$2] TEXT, d$1 TEXT)`)
+	exec(t, db, `INSERT INTO t (a, "b$1", [c$2], d$1) VALUES ($4, $3, $2, $1)`, "d", "c", "b", 7)
+	for _, c := range []struct {
+		query string
+		args  []any
+		want  string
+	}{
+		{"SELECT 'it''s $2 ' || $1 -- $3\n", []any{"x"}, "it's $2 x"},
+		{"select /* $9 ' */ $1", []any{"x"}, "x"},
+		{"  \n WITH q AS (SELECT $2 AS v) SELECT v || $1 || $2 FROM q", []any{"x", "y"}, "yxy"},
+		{`SELECT "b$1" || [c$2] || t.d$1 || $1 FROM t`, []any{"x"}, "bcdx"},
+		{"SELECT `b$1`||$1||'$1'FROM t WHERE a=$2", []any{"x", 7}, "bx$1"},
+		{"SELECT $10||$1||$2||$3||$4||$5||$6||$7||$8||$9 ; ", []any{"1", "2", "3", "4", "5", "6", "7", "8", "9", "a"}, "a123456789"},
+		{"SELECT 'é$1' || $1", []any{"x"}, "é$1x"},
+		{"SELECT ?2 || ?1", []any{"x", "y"}, "yx"},
+		{"SELECT 'never closed' || $1 /* $2", []any{"x"}, "never closedx"},
+	} {
+		for range 2 { // Compiled, and then from the cache.
+			var got string
+			if err := db.Reader().QueryRowContext(t.Context(), c.query, c.args...).Scan(&got); err != nil || got != c.want {
+				t.Errorf("%s: %q, %v; want %q", c.query, got, err, c.want)
+			}
+		}
+	}
+	exec(t, db, "INSERT INTO t (a) VALUES ($1); INSERT INTO t (a) VALUES ($2)", 8, 9)
+	var sum int
+	if err := db.Reader().QueryRowContext(t.Context(), "SELECT sum(a) FROM t").Scan(&sum); err != nil || sum != 7+8+9 {
+		t.Errorf("%d, %v", sum, err)
 	}
 }
 

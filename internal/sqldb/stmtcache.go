@@ -40,7 +40,25 @@ type cachedConn struct {
 
 type preparedStmt struct {
 	driver.Stmt
-	text string
+	positional
+	// key is the text as it was given.
+	key string
+}
+
+func (s *preparedStmt) exec(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	args, err := s.arrange(args)
+	if err != nil {
+		return nil, err
+	}
+	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+}
+
+func (s *preparedStmt) query(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	args, err := s.arrange(args)
+	if err != nil {
+		return nil, err
+	}
+	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
 
 func newCachedConn(conn sqliteConn, detach bool) *cachedConn {
@@ -62,14 +80,14 @@ func (c *cachedConn) ExecContext(ctx context.Context, query string, args []drive
 	if err != nil {
 		return nil, err
 	}
-	if !cacheable(query) {
+	if !repeats(query) {
 		return c.sqliteConn.ExecContext(ctx, query, args)
 	}
 	stmt, err := c.take(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	result, err := stmt.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	result, err := stmt.exec(ctx, args)
 	return result, errors.Join(err, c.giveBack(stmt, err))
 }
 
@@ -79,14 +97,14 @@ func (c *cachedConn) QueryContext(ctx context.Context, query string, args []driv
 	if err != nil {
 		return nil, err
 	}
-	if !cacheable(query) {
+	if !repeats(query) {
 		return c.sqliteConn.QueryContext(ctx, query, args)
 	}
 	stmt, err := c.take(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	rows, err := stmt.query(ctx, args)
 	if err != nil {
 		return nil, errors.Join(err, c.giveBack(stmt, err))
 	}
@@ -121,26 +139,26 @@ func (c *cachedConn) take(ctx context.Context, query string) (*preparedStmt, err
 	if e, ok := c.byText[query]; ok {
 		return c.drop(e), nil
 	}
-	stmt, err := c.sqliteConn.PrepareContext(ctx, query)
+	p := toPositional(query)
+	stmt, err := c.sqliteConn.PrepareContext(ctx, p.text)
 	if err != nil {
 		return nil, err
 	}
-	return &preparedStmt{Stmt: stmt, text: query}, nil
+	return &preparedStmt{Stmt: stmt, positional: p, key: query}, nil
 }
 
 // giveBack keeps a statement that went well and closes any other: after a fault its
 // inner state is not worth a guess.
 func (c *cachedConn) giveBack(stmt *preparedStmt, fault error) error {
-	if _, twin := c.byText[stmt.text]; twin || fault != nil {
-		// Closing repeats the fault of the last run: it has been reported.
-		err := stmt.Close()
-		if fault != nil {
-			return nil
-		}
-		return err
+	if fault != nil {
+		_ = stmt.Close() // It repeats the fault of the run, which is reported already.
+		return nil
 	}
-	c.byText[stmt.text] = c.idle.PushFront(stmt)
-	c.bytes += len(stmt.text)
+	if _, twin := c.byText[stmt.key]; twin || len(stmt.key) > maxCachedText/4 {
+		return stmt.Close()
+	}
+	c.byText[stmt.key] = c.idle.PushFront(stmt)
+	c.bytes += len(stmt.key)
 	var err error
 	for c.bytes > maxCachedText {
 		err = errors.Join(err, c.drop(c.idle.Back()).Close())
@@ -150,18 +168,18 @@ func (c *cachedConn) giveBack(stmt *preparedStmt, fault error) error {
 
 func (c *cachedConn) drop(e *list.Element) *preparedStmt {
 	stmt := c.idle.Remove(e).(*preparedStmt)
-	delete(c.byText, stmt.text)
-	c.bytes -= len(stmt.text)
+	delete(c.byText, stmt.key)
+	c.bytes -= len(stmt.key)
 	return stmt
 }
 
-// cacheable tells whether keeping the statement can pay: it is none of those that run
-// once, such as DDL and PRAGMA, of which some act while they are being compiled.
-func cacheable(query string) bool {
+// repeats tells whether the statement is of a kind that runs more than once, with
+// arguments: none of DDL and PRAGMA, of which some act while they are being compiled.
+func repeats(query string) bool {
 	query = strings.TrimLeft(query, " \t\r\n")
 	for _, word := range [...]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"} {
 		if len(query) > len(word) && strings.EqualFold(query[:len(word)], word) {
-			return len(query) <= maxCachedText/4
+			return true
 		}
 	}
 	return false

@@ -27,6 +27,7 @@ func suite(t *testing.T, fresh func(t *testing.T) opener) {
 	}{
 		{"values come back as they went", roundTrip},
 		{"placeholders go by number", placeholders},
+		{"arguments are counted", argumentCount},
 		{"a write commits", writeCommits},
 		{"an error rolls back", errorRollsBack},
 		{"a panic rolls back", panicRollsBack},
@@ -131,6 +132,20 @@ func placeholders(t *testing.T, db *sqldb.DB) {
 	query := "SELECT a FROM t WHERE b = $3 AND a > $1 AND a >= $2 AND a > $1"
 	if err := db.Reader().QueryRowContext(t.Context(), query, 0, 1, "y").Scan(&a); err != nil || a != 2 {
 		t.Errorf("%d, %v", a, err)
+	}
+}
+
+func argumentCount(t *testing.T, db *sqldb.DB) {
+	for _, args := range [][]any{nil, {1}, {1, "x", 3}} {
+		for range 2 {
+			if err := tryExec(t.Context(), db, "INSERT INTO t (a, b) VALUES ($1, $2)", args...); err == nil {
+				t.Errorf("%d arguments for two placeholders", len(args))
+			}
+		}
+	}
+	exec(t, db, "INSERT INTO t (a, b) VALUES ($1, $2)", 1, "x")
+	if err := tryExec(t.Context(), db, "DELETE FROM t", 1); err == nil {
+		t.Error("one argument for none")
 	}
 }
 

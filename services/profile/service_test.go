@@ -50,7 +50,7 @@ type catalogFunc func(ctx context.Context) ([]profile.Path, error)
 
 func (f catalogFunc) ActivePaths(ctx context.Context) ([]profile.Path, error) { return f(ctx) }
 
-func openDB(t *testing.T, path string) *sqlstore.Store {
+func openDB(t testing.TB, path string) *sqlstore.Store {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), "sqlite:"+path, sqldb.Options{})
 	if err != nil {
@@ -534,6 +534,16 @@ func TestCreateTwinInFlight(t *testing.T) {
 	for range 2 {
 		if got, err := s.Create(t.Context(), profile.Learner{}, key, twin); err != nil || string(got) != "answer" {
 			t.Errorf("answered %q, %v", got, err)
+		}
+	}
+}
+
+// BenchmarkResolveKnown is what each call of a known learner pays.
+func BenchmarkResolveKnown(b *testing.B) {
+	s := profile.New(openDB(b, filepath.Join(b.TempDir(), "profile.db")), nil, profile.Options{Logger: slog.New(slog.DiscardHandler)})
+	for b.Loop() {
+		if _, err := s.Resolve(b.Context(), subject("ana"), profile.Hints{}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -56,7 +56,11 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 	if err := s.freshen(ctx, l, catalog); err != nil {
 		return Answer{}, err
 	}
-	w := &View{view{catalog: catalog, learner: l, now: s.now(), loc: utc}}
+	now := s.now()
+	for id, f := range l.Facts {
+		l.Facts[id] = f.settled(catalog.Modules[id], now, utc)
+	}
+	w := &View{view{catalog: catalog, learner: l, now: now, loc: utc}}
 	body, err := compute(w)
 	if err != nil {
 		return Answer{}, err

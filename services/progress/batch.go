@@ -235,7 +235,7 @@ func (b *batch) fold(ctx context.Context, r *Record) (bool, error) {
 	}
 	b.facts[key], b.changed[key] = f, true
 	if l := b.learners[key.LearnerID]; l != nil {
-		l.Facts[key.ModuleID] = f
+		l.Facts[key.ModuleID] = f.settled(m, b.now, utc)
 	}
 	return completionOf(f) != was, nil
 }
@@ -280,6 +280,7 @@ func (b *batch) learner(ctx context.Context, id string) (*Learner, error) {
 				l.Facts[moduleID] = fresh
 			}
 		}
+		l.Facts[moduleID] = l.Facts[moduleID].settled(b.catalog.Modules[moduleID], b.now, utc)
 	}
 	b.learners[id] = l
 	return l, nil

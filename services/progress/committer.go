@@ -24,6 +24,9 @@ const (
 	commitTimeout = 5 * time.Second
 )
 
+// ReasonCommitUnknown is the reason of a Store.Commit error whose transaction may have been written.
+const ReasonCommitUnknown = "COMMIT_OUTCOME_UNKNOWN"
+
 // job is one caller's piece of work on one learner's log.
 type job struct {
 	learnerID string
@@ -126,15 +129,14 @@ func (c *Committer) run(lane chan *job) {
 	var carry *job
 	for {
 		first := carry
-		carry = nil
 		if first == nil {
 			var open bool
 			if first, open = <-lane; !open {
 				return
 			}
 		}
-		jobs := []*job{first}
-		jobs, carry = drain(lane, jobs, len(first.records))
+		var jobs []*job
+		jobs, carry = drain(lane, []*job{first}, len(first.records))
 		c.commit(jobs)
 		for _, j := range jobs {
 			close(j.done)
@@ -167,6 +169,10 @@ func (c *Committer) commit(jobs []*job) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	err := c.try(ctx, jobs)
+	if errs.ReasonOf(err) == ReasonCommitUnknown {
+		// Written or not: running it again finds out, since every job finds its own traces.
+		err = c.try(ctx, jobs)
+	}
 	switch {
 	case err == nil:
 		c.announce(jobs)

@@ -46,6 +46,10 @@ func (s *Service) Enroll(ctx context.Context, learnerID string, actor Actor, pat
 			return err
 		}
 		if i := slices.IndexFunc(l.Enrollments, func(e Enrollment) bool { return e.PathID == pathID && e.State != EnrollmentWithdrawn }); i >= 0 {
+			if l.Enrollments[i].ID == id.String() { // our own, from a commit whose outcome was unknown
+				answer, err = encode(l.Enrollments[i])
+				return err
+			}
 			return errs.New(errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in path %s by enrollment %s", pathID, l.Enrollments[i].ID)
 		}
 		e := Enrollment{ID: id.String(), LearnerID: learnerID, PathID: pathID, PathVersion: p.Newest().Number, State: EnrollmentActive, EnrollTime: now, UpdateTime: now}

@@ -117,6 +117,7 @@ func (f *Facts) canStep(m *Module, r *Record) bool {
 // step folds one event that is later than all before it.
 func (f *Facts) step(m *Module, r *Record, loc *time.Location) {
 	at := r.EffectiveAt.UnixMicro()
+	f.settle(m, r.EffectiveAt, loc)
 	f.LastAt, f.LastID = at, r.Event.ID
 	if !f.counts(m, r.EffectiveAt) {
 		return
@@ -273,30 +274,71 @@ func (u *UnitFacts) satisfied(rule MoveOn) int64 {
 	return u.CompletedAt
 }
 
-// candidates answers the versions that the cycle may be completed on at t: those with a
-// counted event, from the newest MATERIAL version in effect on; where none is left, that one.
+// candidates answers the versions that the cycle may be completed on at t, ascending: the newest
+// MATERIAL version in effect, and the newer ones with a counted event; where no MATERIAL one is
+// in effect, all with a counted event.
 func (c *CycleFacts) candidates(m *Module, t time.Time) []int {
 	floor := m.floorAt(t)
-	i, _ := slices.BinarySearch(c.Versions, floor)
-	if i == len(c.Versions) {
-		return []int{floor}
+	if floor == 1 {
+		return c.Versions
 	}
-	return c.Versions[i:]
+	out := []int{floor}
+	for _, n := range c.Versions {
+		if n > floor {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
-// complete completes the cycle if some candidate version has all that it requires.
+// complete completes the cycle at t if some candidate version has all that it requires, on the
+// newest such.
 func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Location) {
 	for _, n := range slices.Backward(c.candidates(m, t)) {
 		v := m.Version(n)
-		if v == nil || !slices.Contains(c.Versions, n) {
-			continue
-		}
 		if done, required := c.weights(m, v); required > 0 && done >= required {
 			c.CompleteAt, c.CompleteVersion = t.UnixMicro(), n
 			f.expire(c, v.Currency, loc)
 			return
 		}
 	}
+}
+
+// settle lets the MATERIAL versions that came into effect after the last event, up to t, complete
+// the current cycle: one may ask for no more than what is done already.
+func (f *Facts) settle(m *Module, t time.Time, loc *time.Location) {
+	for f.unsettled(m, t) {
+		c := &f.Cycles[len(f.Cycles)-1]
+		var next time.Time
+		for i := range m.Versions {
+			if v := &m.Versions[i]; v.Material && v.EffectiveTime.UnixMicro() > f.LastAt {
+				next = sooner(next, v.EffectiveTime)
+			}
+		}
+		f.LastAt, f.LastID = next.UnixMicro(), ""
+		f.complete(m, c, next, loc)
+	}
+}
+
+// unsettled tells whether settle has anything to look at.
+func (f *Facts) unsettled(m *Module, t time.Time) bool {
+	if len(f.Cycles) == 0 || f.Cycles[len(f.Cycles)-1].CompleteAt != 0 {
+		return false
+	}
+	return slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool {
+		return v.Material && v.EffectiveTime.UnixMicro() > f.LastAt && !v.EffectiveTime.After(t)
+	})
+}
+
+// settled answers the facts as they stand at now: the same, or a copy that time has moved on.
+func (f *Facts) settled(m *Module, now time.Time, loc *time.Location) *Facts {
+	if f == nil || m == nil || !f.unsettled(m, now) {
+		return f
+	}
+	out := *f
+	out.Cycles = slices.Clone(f.Cycles) // settle changes the last cycle's times only
+	out.settle(m, now, loc)
+	return &out
 }
 
 // weights answers how many of the version's required units are done, and how many there are.
@@ -329,21 +371,14 @@ func (f *Facts) expire(c *CycleFacts, p *CurrencyPolicy, loc *time.Location) {
 // percentIn is the module's percent in the cycle at t, with the version that gives it: the
 // highest over the candidates, the newest of equals. required is false where nothing is required.
 func (c *CycleFacts) percentIn(m *Module, t time.Time) (percent int, version *ModuleVersion, required bool) {
-	percent = -1
 	for _, n := range slices.Backward(c.candidates(m, t)) {
 		v := m.Version(n)
-		if v == nil {
-			continue
-		}
 		p, ok := c.percentOn(m, v)
-		if ok && p > percent {
-			percent, version, required = p, v, true
-		}
-		if version == nil {
-			version = v
+		if version == nil || (ok && (!required || p > percent)) {
+			percent, version, required = p, v, ok
 		}
 	}
-	return max(percent, 0), version, required
+	return percent, version, required
 }
 
 // percentOn is floor(100 × done weight / required weight), 100 only when everything is done.

@@ -193,6 +193,7 @@ type Store interface {
 	Log(ctx context.Context, learnerID string, after int64, limit int) ([]Record, Head, error)
 	// Commit runs fn in one write transaction with the heads of the learners locked, made where
 	// missing, in id order. It may run fn again after a conflict; nothing of a failed run stays.
+	// Unavailable with ReasonCommitUnknown when the transaction may or may not have been written.
 	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, Tx) error) error
 
 	// LoadCatalog answers the stored catalog: its revision and every entity.

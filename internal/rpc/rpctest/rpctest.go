@@ -159,7 +159,11 @@ func (s *Service) handler(method string) grpc.MethodHandler {
 			return nil, err
 		}
 		serve := func(ctx context.Context, req any) (any, error) {
-			resp, err := s.Unary(ctx, &Echo{req.(*dynamicpb.Message)})
+			message, ok := req.(*dynamicpb.Message)
+			if !ok {
+				return nil, fmt.Errorf("rpctest: request %T", req)
+			}
+			resp, err := s.Unary(ctx, &Echo{message})
 			if err != nil {
 				return nil, err
 			}
@@ -191,8 +195,8 @@ func shortName(method string) string { return method[len("/preceptor.test.v1.Ech
 
 func fileProto() *descriptorpb.FileDescriptorProto {
 	labels := &descriptorpb.DescriptorProto{
-		Name:    proto.String("LabelsEntry"),
-		Options: &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)},
+		Name:    new("LabelsEntry"),
+		Options: &descriptorpb.MessageOptions{MapEntry: new(true)},
 		Field: []*descriptorpb.FieldDescriptorProto{
 			field("key", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, nil),
 			field("value", 2, descriptorpb.FieldDescriptorProto_TYPE_STRING, nil),
@@ -200,11 +204,11 @@ func fileProto() *descriptorpb.FileDescriptorProto {
 	}
 	const text, message = descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
 	echo := &descriptorpb.DescriptorProto{
-		Name:       proto.String("Echo"),
+		Name:       new("Echo"),
 		NestedType: []*descriptorpb.DescriptorProto{labels},
 		Field: []*descriptorpb.FieldDescriptorProto{
 			field("learner_id", 1, text, nil),
-			field("text", 2, text, &validate.FieldRules{Type: &validate.FieldRules_String_{String_: &validate.StringRules{MaxLen: proto.Uint64(100_000)}}}),
+			field("text", 2, text, &validate.FieldRules{Type: &validate.FieldRules_String_{String_: &validate.StringRules{MaxLen: new(uint64(100_000))}}}),
 			repeated(of("Echo", field("items", 3, message, nil))),
 			repeated(of("Echo.LabelsEntry", field("labels", 4, message, nil))),
 			of("Echo", field("patch", 5, message, &validate.FieldRules{Ignore: validate.Ignore_IGNORE_ALWAYS.Enum()})),
@@ -212,13 +216,13 @@ func fileProto() *descriptorpb.FileDescriptorProto {
 				Repeated: &validate.RepeatedRules{Items: &validate.FieldRules{Ignore: validate.Ignore_IGNORE_ALWAYS.Enum()}},
 			}}))),
 			field("blob", 7, descriptorpb.FieldDescriptorProto_TYPE_BYTES, nil),
-			field("module_id", 8, text, &validate.FieldRules{Type: &validate.FieldRules_String_{String_: &validate.StringRules{Pattern: proto.String("^[a-z-]*$")}}}),
+			field("module_id", 8, text, &validate.FieldRules{Type: &validate.FieldRules_String_{String_: &validate.StringRules{Pattern: new("^[a-z-]*$")}}}),
 		},
 	}
 	return &descriptorpb.FileDescriptorProto{
-		Name: proto.String("preceptor/test/v1/test.proto"), Package: proto.String("preceptor.test.v1"), Syntax: proto.String("proto3"),
+		Name: new("preceptor/test/v1/test.proto"), Package: new("preceptor.test.v1"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{echo},
-		Service:     []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("EchoService"), Method: methods()}},
+		Service:     []*descriptorpb.ServiceDescriptorProto{{Name: new("EchoService"), Method: methods()}},
 	}
 }
 
@@ -235,12 +239,12 @@ func methods() []*descriptorpb.MethodDescriptorProto {
 	var out []*descriptorpb.MethodDescriptorProto
 	for method, rule := range rules {
 		m := &descriptorpb.MethodDescriptorProto{
-			Name: proto.String(shortName(method)), Options: &descriptorpb.MethodOptions{},
-			InputType: proto.String(".preceptor.test.v1.Echo"), OutputType: proto.String(".preceptor.test.v1.Echo"),
-			ServerStreaming: proto.Bool(Streams()[method].ServerStreams), ClientStreaming: proto.Bool(Streams()[method].ClientStreams),
+			Name: new(shortName(method)), Options: &descriptorpb.MethodOptions{},
+			InputType: new(".preceptor.test.v1.Echo"), OutputType: new(".preceptor.test.v1.Echo"),
+			ServerStreaming: new(Streams()[method].ServerStreams), ClientStreaming: new(Streams()[method].ClientStreams),
 		}
 		if rule != nil {
-			proto.SetExtension(m.Options, accessv1.E_Access, rule)
+			proto.SetExtension(m.GetOptions(), accessv1.E_Access, rule)
 		}
 		out = append(out, m)
 	}
@@ -249,18 +253,18 @@ func methods() []*descriptorpb.MethodDescriptorProto {
 
 func field(name string, number int32, kind descriptorpb.FieldDescriptorProto_Type, rules *validate.FieldRules) *descriptorpb.FieldDescriptorProto {
 	f := &descriptorpb.FieldDescriptorProto{
-		Name: proto.String(name), Number: proto.Int32(number), Type: kind.Enum(),
+		Name: new(name), Number: new(number), Type: kind.Enum(),
 		Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 	}
 	if rules != nil {
 		f.Options = &descriptorpb.FieldOptions{}
-		proto.SetExtension(f.Options, validate.E_Field, rules)
+		proto.SetExtension(f.GetOptions(), validate.E_Field, rules)
 	}
 	return f
 }
 
 func of(message string, f *descriptorpb.FieldDescriptorProto) *descriptorpb.FieldDescriptorProto {
-	f.TypeName = proto.String(".preceptor.test.v1." + message)
+	f.TypeName = new(".preceptor.test.v1." + message)
 	return f
 }
 

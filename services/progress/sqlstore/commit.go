@@ -67,7 +67,7 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN (`+sqldb.In(len(ids), 1)+`) ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
 	return each(rows, err, func(rows *sql.Rows) error {
 		h := new(progress.Head)
 		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)

@@ -21,7 +21,7 @@ func (s *Store) Heads(ctx context.Context, learnerIDs []string) (map[string]prog
 	if len(learnerIDs) == 0 {
 		return out, nil
 	}
-	rows, err := s.db.Reader().QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN (`+sqldb.In(len(learnerIDs), 1)+`)`, anys(learnerIDs)...)
+	rows, err := s.db.Reader().QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(learnerIDs), 1)+``, anys(learnerIDs)...)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var h progress.Head
 		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)

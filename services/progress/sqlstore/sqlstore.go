@@ -26,16 +26,16 @@ type Store struct {
 
 var _ progress.Store = (*Store)(nil)
 
-// Open brings the database's schema up to date and answers its store.
-func Open(ctx context.Context, db *sqldb.DB) (*Store, error) {
-	folders, err := fs.Sub(migrations, "migrations")
+// New is a store on a database whose schema Migrations has made.
+func New(db *sqldb.DB) *Store { return &Store{db: db} }
+
+// Migrations are the schema's steps, in folders by dialect, for sqldb.DB.Migrate.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return nil, err
+		panic(err) // the name is a constant and valid
 	}
-	if err := db.Migrate(ctx, folders); err != nil {
-		return nil, err
-	}
-	return &Store{db: db}, nil
+	return sub
 }
 
 // Incarnation answers the database's UUID, made at first sight.

@@ -1,0 +1,118 @@
+// Package app is the room that knows everything: the commands of the program,
+// its one struct of settings, and how services and gateway are wired, started
+// and stopped, in one process or in four.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+)
+
+// The exit codes, beside 0.
+const (
+	exitFailed  = 1
+	exitUsage   = 2
+	exitDiffers = 3
+)
+
+// Process is how the program was started.
+type Process struct {
+	// Args are as os.Args: the program's name comes first.
+	Args           []string
+	Stdout, Stderr io.Writer
+	Version        string
+	// Started is when, for saying how long the start took.
+	Started time.Time
+}
+
+// Run does what the arguments ask, until it is done or ctx ends, and answers the
+// exit code: 0, 1 when it failed, 2 when the arguments make no sense, and 3 when
+// `catalog diff` found differences. A failure is one line on Stderr.
+func Run(ctx context.Context, p Process) int {
+	err := p.commands().Run(ctx, p.Args)
+	if err == nil {
+		return 0
+	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
+	}
+	fmt.Fprintln(p.Stderr, "preceptor: "+explain(err))
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// commands are all that the program can do.
+func (p Process) commands() *cli.Command {
+	root := &cli.Command{
+		Name:      "preceptor",
+		Usage:     "learning paths, progress and milestones for people moving into healthcare AI",
+		Version:   p.Version,
+		Writer:    p.Stdout,
+		ErrWriter: p.Stderr,
+		Description: "Start with: preceptor serve\n" +
+			"Every flag can also be set by a variable: --log-level by PRECEPTOR_LOG_LEVEL, and so on.",
+		Commands: []*cli.Command{
+			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.healthcheckCommand(), p.versionCommand(),
+		},
+	}
+	prepare(root)
+	return root
+}
+
+// prepare gives every command the same manners: what is wrong with the arguments
+// is an error that Run prints, and help goes where it was asked from.
+func prepare(c *cli.Command) {
+	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
+		return usageError{fmt.Sprintf("%s (see: %s --help)", lowerFirst(err.Error()), c.FullName())}
+	}
+	c.ExitErrHandler = func(context.Context, *cli.Command, error) {}
+	c.DisableSliceFlagSeparator = true
+	if c.Action == nil {
+		c.Action = func(_ context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usagef("there is no command %q (see: %s --help)", c.Args().First(), c.FullName())
+			}
+			return cli.ShowSubcommandHelp(c)
+		}
+	}
+	for _, sub := range c.Commands {
+		prepare(sub)
+	}
+}
+
+func (p Process) versionCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "version",
+		Usage: "say which version this is",
+		Action: func(_ context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(p.Stdout, p.Version)
+			return err
+		},
+	}
+}
+
+// noArguments refuses arguments where a command takes none.
+func noArguments(c *cli.Command) error {
+	if c.Args().Present() {
+		return usagef("%s takes no argument %q", c.FullName(), c.Args().First())
+	}
+	return nil
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}

@@ -1,0 +1,202 @@
+package app
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+)
+
+// The names of our services, as certificates and commands spell them.
+const (
+	profileName  = "profile"
+	catalogName  = "catalog"
+	progressName = "progress"
+	gatewayName  = "gateway"
+)
+
+// defaultHTTP is where the REST API is, unless told otherwise: on this machine only.
+const defaultHTTP = "127.0.0.1:8080"
+
+// Config holds every setting of `preceptor serve`. Each has a flag and a variable.
+type Config struct {
+	// Only is the one service to run; "" for all of them in this process.
+	Only string
+
+	Data      string
+	LogLevel  string
+	LogFormat string
+
+	HTTP        string
+	CORSOrigins []string
+	GRPC        string
+	DrainDelay  time.Duration
+
+	Listen       string
+	HealthAddr   string
+	ProfileAddr  string
+	CatalogAddr  string
+	ProgressAddr string
+	TLSCert      string
+	TLSKey       string
+	TLSCA        string
+
+	Starter        bool
+	LocalIssuer    bool
+	OIDCIssuer     string
+	OIDCAudience   string
+	OIDCRolesClaim string
+}
+
+// The groups of flags, as help shows them.
+const (
+	groupAlways  = "Always"
+	groupEdge    = "For everything in one process, and for the gateway"
+	groupOne     = "For everything in one process"
+	groupService = "For one service by itself"
+	groupSplit   = "For one service by itself, and for the gateway"
+	groupKeeper  = "For everything in one process, and for one service by itself"
+)
+
+// groupsOf are the groups that mean something for what is being run.
+func groupsOf(only string) []string {
+	switch only {
+	case "":
+		return []string{groupAlways, groupEdge, groupOne, groupKeeper}
+	case gatewayName:
+		return []string{groupAlways, groupEdge, groupSplit}
+	}
+	return []string{groupAlways, groupService, groupSplit, groupKeeper}
+}
+
+// variable is the name by which the environment sets a flag.
+func variable(flag string) cli.ValueSourceChain {
+	return cli.EnvVars("PRECEPTOR_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")))
+}
+
+func text(group, name, usage, value string, to *string) cli.Flag {
+	return &cli.StringFlag{Name: name, Category: group, Usage: usage, Value: value, Destination: to, Sources: variable(name)}
+}
+
+func (c *Config) dataFlag() cli.Flag {
+	return text(groupAlways, "data", "the folder that holds the data, the keys and the certificates", "./data", &c.Data)
+}
+
+func (c *Config) flags() []cli.Flag {
+	return slices.Concat([]cli.Flag{
+		c.dataFlag(),
+		text(groupAlways, "log-level", "debug, info, warn or error", "info", &c.LogLevel),
+		text(groupAlways, "log-format", "text for people, json for machines", "text", &c.LogFormat),
+
+		text(groupEdge, "http", "where the REST API listens", defaultHTTP, &c.HTTP),
+		&cli.StringSliceFlag{
+			Name: "cors-origin", Category: groupEdge, Destination: &c.CORSOrigins, Sources: variable("cors-origin"),
+			Usage: "a web origin whose pages may use the API, as https://learn.example.org; may be repeated",
+		},
+		&cli.DurationFlag{
+			Name: "drain-delay", Category: groupEdge, Destination: &c.DrainDelay, Sources: variable("drain-delay"),
+			Usage: "how long to answer /readyz with 503 before closing the door, so that a load balancer notices",
+		},
+		text(groupOne, "grpc", "where the gRPC API listens, without TLS; not offered when not given", "", &c.GRPC),
+	}, c.identityFlags(), c.networkFlags())
+}
+
+func (c *Config) identityFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{
+			Name: "starter", Category: groupKeeper, Value: true, Destination: &c.Starter, Sources: variable("starter"),
+			Usage: "fill an empty catalog with the starter catalog",
+		},
+		&cli.BoolFlag{
+			Name: "local-issuer", Category: groupKeeper, Destination: &c.LocalIssuer, Sources: variable("local-issuer"),
+			Usage: "accept the tokens of `preceptor token`, made with the key in the data folder", DefaultText: "true, unless there is an --oidc-issuer",
+		},
+		text(groupKeeper, "oidc-issuer", "the URL of an OpenID Connect issuer whose tokens are accepted", "", &c.OIDCIssuer),
+		text(groupKeeper, "oidc-audience", "the audience that its tokens must name", "", &c.OIDCAudience),
+		text(groupKeeper, "oidc-roles-claim", "the claim that lists the roles, as roles or realm_access.roles", "roles", &c.OIDCRolesClaim),
+	}
+}
+
+func (c *Config) networkFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "listen", Category: groupService, Destination: &c.Listen, Sources: variable("listen"),
+			Usage: "where the service listens", DefaultText: "profile 127.0.0.1:7001, catalog 127.0.0.1:7002, progress 127.0.0.1:7003",
+		},
+		text(groupService, "health-addr", "where GET /healthz and /readyz are answered over HTTP; not when not given", "", &c.HealthAddr),
+		text(groupSplit, "profile-addr", "where the profile service is", "127.0.0.1:7001", &c.ProfileAddr),
+		text(groupSplit, "catalog-addr", "where the catalog service is", "127.0.0.1:7002", &c.CatalogAddr),
+		text(groupSplit, "progress-addr", "where the progress service is", "127.0.0.1:7003", &c.ProgressAddr),
+		text(groupSplit, "tls-cert", "the certificate, with a DNS name as preceptor-progress; made in the data folder when not given", "", &c.TLSCert),
+		text(groupSplit, "tls-key", "its key", "", &c.TLSKey),
+		text(groupSplit, "tls-ca", "the authority that all services trust", "", &c.TLSCA),
+	}
+}
+
+// complete checks what the arguments say, and fills what follows from them.
+func (c *Config) complete(cmd *cli.Command, args []string) error {
+	if cmd.Args().Len() > 1 {
+		return usagef("serve takes one service at most, not %q", strings.Join(cmd.Args().Slice(), " "))
+	}
+	c.Only = cmd.Args().First()
+	defaults := map[string]string{"": "", gatewayName: "", profileName: "127.0.0.1:7001", catalogName: "127.0.0.1:7002", progressName: "127.0.0.1:7003"}
+	addr, known := defaults[c.Only]
+	if !known {
+		return usagef("there is no service %q: there are profile, catalog, progress and gateway", c.Only)
+	}
+	if c.Listen == "" {
+		c.Listen = addr
+	}
+	if err := c.refuseMeaningless(cmd, args); err != nil {
+		return err
+	}
+	if !cmd.IsSet("local-issuer") {
+		c.LocalIssuer = c.OIDCIssuer == ""
+	}
+	switch {
+	case c.OIDCIssuer != "" && c.OIDCAudience == "":
+		return usagef("--oidc-issuer needs --oidc-audience: else tokens made for other programs would be accepted")
+	case (c.TLSCert == "") != (c.TLSKey == "") || (c.TLSCert == "") != (c.TLSCA == ""):
+		return usagef("--tls-cert, --tls-key and --tls-ca go together")
+	case c.Data == "":
+		return usagef("--data must name a folder")
+	case c.DrainDelay < 0:
+		return usagef("--drain-delay must not be negative")
+	}
+	return nil
+}
+
+// refuseMeaningless refuses a flag that was typed and would do nothing. A variable
+// may be set for all four processes, so it is not refused.
+func (c *Config) refuseMeaningless(cmd *cli.Command, args []string) error {
+	meant := groupsOf(c.Only)
+	for _, f := range cmd.Flags {
+		grouped, ok := f.(cli.CategorizableFlag)
+		if !ok || grouped.GetCategory() == "" || slices.Contains(meant, grouped.GetCategory()) {
+			continue
+		}
+		typed := slices.ContainsFunc(args, func(arg string) bool {
+			name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+			return strings.HasPrefix(arg, "-") && slices.Contains(f.Names(), name)
+		})
+		if typed {
+			what := "serve"
+			if c.Only != "" {
+				what += " " + c.Only
+			}
+			return usagef("--%s means nothing to `preceptor %s` (see: preceptor serve --help)", f.Names()[0], what)
+		}
+	}
+	return nil
+}
+
+// oidc are the issuers whose tokens are accepted besides the local one's.
+func (c *Config) oidc() []auth.OIDCIssuer {
+	if c.OIDCIssuer == "" {
+		return nil
+	}
+	return []auth.OIDCIssuer{{URL: c.OIDCIssuer, Audience: c.OIDCAudience, RolesClaim: c.OIDCRolesClaim}}
+}

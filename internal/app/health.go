@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+const (
+	// healthEvery is how often a service's own state is told to who asks by gRPC.
+	healthEvery = time.Second
+	// peerTimeout is how long a peer may take to say that it is well.
+	peerTimeout = time.Second
+)
+
+// offerHealth tells the service's state: by gRPC always, and by HTTP when asked to.
+func (h *house) offerHealth(ctx context.Context, s *service) error {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.onStop(func(context.Context) error {
+		stop()
+		return nil
+	})
+	ready, _ := s.state(ctx)
+	s.server.SetServing(ready)
+	h.run(func() error {
+		tick := time.NewTicker(healthEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-run.Done():
+				return nil
+			case <-tick.C:
+				ready, _ := s.state(run)
+				s.server.SetServing(ready)
+			}
+		}
+	})
+	if h.cfg.HealthAddr == "" {
+		return nil
+	}
+	lis, err := h.listen(ctx, h.cfg.HealthAddr, "--health-addr")
+	if err != nil {
+		return err
+	}
+	server := newHTTPServer(h.healthPages(s), h.log)
+	h.onStop(func(context.Context) error { return server.Close() })
+	h.run(func() error {
+		if err := server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving health on %s: %w", lis.Addr(), err)
+		}
+		return nil
+	})
+	return nil
+}
+
+// healthPages are what an orchestrator asks a service that speaks gRPC alone.
+func (h *house) healthPages(s *service) http.Handler {
+	pages := http.NewServeMux()
+	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive", "version": h.version})
+	})
+	pages.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ready, degraded := s.state(r.Context())
+		page := map[string]any{"status": "ready", "degraded": append([]string{}, degraded...)}
+		status := http.StatusOK
+		switch {
+		case h.draining.Load():
+			page["status"], page["reason"], status = "unready", "draining", http.StatusServiceUnavailable
+		case !ready:
+			page["status"], page["reason"], status = "unready", "the catalog was never seen", http.StatusServiceUnavailable
+		case len(degraded) > 0:
+			page["status"] = "degraded"
+		}
+		writeJSON(w, status, page)
+	})
+	return pages
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // a client that has gone away is not told
+}
+
+// peers ask the services across the network how they are.
+type peers struct{ named []peer }
+
+type peer struct {
+	name   string
+	client healthv1.HealthClient
+}
+
+func newPeers(w ways) *peers {
+	p := &peers{}
+	for _, each := range []struct {
+		name string
+		conn grpc.ClientConnInterface
+	}{{profileName, w.profile}, {catalogName, w.catalog}, {progressName, w.progress}} {
+		p.named = append(p.named, peer{each.name, healthv1.NewHealthClient(each.conn)})
+	}
+	return p
+}
+
+// state names the peers that cannot be reached, or are not ready. A gateway can serve
+// without some of them, so it is ready in any case.
+func (p *peers) state(ctx context.Context) (ready bool, degraded []string) {
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	found := make([]string, len(p.named))
+	var all sync.WaitGroup
+	for i, peer := range p.named {
+		all.Go(func() {
+			answer, err := peer.client.Check(ctx, &healthv1.HealthCheckRequest{})
+			switch {
+			case err != nil:
+				found[i] = peer.name + " cannot be reached"
+			case answer.GetStatus() != healthv1.HealthCheckResponse_SERVING:
+				found[i] = peer.name + " is not ready"
+			}
+		})
+	}
+	all.Wait()
+	for _, text := range found {
+		if text != "" {
+			degraded = append(degraded, text)
+		}
+	}
+	return true, degraded
+}

@@ -1,0 +1,225 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+)
+
+// house is what is open while the program serves.
+type house struct {
+	cfg      *Config
+	log      *slog.Logger
+	now      func() time.Time
+	version  string
+	verifier *auth.Verifier
+	// identity is nil while everything runs in this process.
+	identity rpc.Identity
+
+	// closers undo the start, the last one first.
+	closers []func(context.Context) error
+	// failed gets the first error of what runs by itself.
+	failed chan error
+	// draining is set before anything closes.
+	draining atomic.Bool
+	// front and face are where HTTP and gRPC are served; nil where they are not.
+	front, face net.Addr
+}
+
+// ways are the connections to the services.
+type ways struct{ profile, catalog, progress grpc.ClientConnInterface }
+
+// makeFolder makes the data folder, for its owner alone.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return folderFault(dir, err)
+	}
+	return nil
+}
+
+func (h *house) onStop(f func(context.Context) error) { h.closers = append(h.closers, f) }
+
+// stop closes everything in good order, within bounds.
+func (h *house) stop() error {
+	h.draining.Store(true)
+	if h.front != nil && h.cfg.DrainDelay > 0 {
+		time.Sleep(h.cfg.DrainDelay)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		var all []error
+		for i := len(h.closers) - 1; i >= 0; i-- {
+			all = append(all, h.closers[i](ctx))
+		}
+		done <- errors.Join(all...)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(stopTimeout + 2*time.Second):
+		return errors.New("the stop took too long and was cut short; what was acknowledged is stored")
+	}
+}
+
+// run runs what serves until it is told to stop; its error stops the program.
+func (h *house) run(serve func() error) {
+	go func() {
+		if err := serve(); err != nil {
+			select {
+			case h.failed <- err:
+			default: // another one was first
+			}
+		}
+	}()
+}
+
+// lock claims one service's part of the data folder.
+func (h *house) lock(name string) error {
+	release, err := sqldb.LockFolder(h.cfg.Data, name)
+	switch {
+	case errs.ReasonOf(err) == sqldb.ReasonFolderLocked:
+		return fmt.Errorf("%w: stop that process, or choose another folder with --data", err)
+	case err != nil:
+		return folderFault(h.cfg.Data, err)
+	}
+	h.onStop(func(context.Context) error { return release() })
+	return nil
+}
+
+// listen opens an address, so that a port in use is known before anything else is done.
+func (h *house) listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+	lis, err := listen(ctx, addr, flag)
+	if err != nil {
+		return nil, err
+	}
+	h.onStop(func(context.Context) error {
+		_ = lis.Close() // mostly the second time: whoever serves on it closes it too
+		return nil
+	})
+	return lis, nil
+}
+
+// openVerifier says whose tokens are accepted.
+func (h *house) openVerifier() error {
+	o := auth.VerifierOptions{OIDC: h.cfg.oidc(), Logger: h.log, Now: h.now}
+	if h.cfg.LocalIssuer {
+		local, err := auth.OpenLocalIssuer(h.cfg.Data, h.now)
+		if err != nil {
+			return folderFault(h.cfg.Data, err)
+		}
+		o.Local = local
+	}
+	var err error
+	h.verifier, err = auth.NewVerifier(o)
+	return err
+}
+
+// openDB opens the database of one service.
+func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
+	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(h.cfg.Data, name+".db"), sqldb.Options{})
+	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
+		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.onStop(func(context.Context) error { return db.Close() })
+	return db, nil
+}
+
+// serveRPC answers a service's calls from the network.
+func (h *house) serveRPC(lis net.Listener, server *rpc.Server) {
+	h.face = lis.Addr()
+	h.run(func() error { return server.Serve(lis) })
+}
+
+// serveHTTP answers HTTP. Its stop ends streams first, since they never end by themselves.
+func (h *house) serveHTTP(lis net.Listener, gateway interface {
+	http.Handler
+	io.Closer
+},
+) {
+	server := newHTTPServer(gateway, h.log)
+	h.front = lis.Addr()
+	h.onStop(func(ctx context.Context) error {
+		_ = gateway.Close() // has nothing to report
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close()
+			return fmt.Errorf("requests had to be cut off: %w", err)
+		}
+		return nil
+	})
+	h.run(func() error {
+		if err := server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving HTTP on %s: %w", lis.Addr(), err)
+		}
+		return nil
+	})
+}
+
+// newHTTPServer bounds everything but the time of an answer, which a stream has none of.
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// dial makes the connections to the other services; each connects when it is first used,
+// and again after a failure.
+func (h *house) dial() (ways, error) {
+	var w ways
+	for _, peer := range []struct {
+		name, addr string
+		to         *grpc.ClientConnInterface
+	}{
+		{profileName, h.cfg.ProfileAddr, &w.profile}, {catalogName, h.cfg.CatalogAddr, &w.catalog}, {progressName, h.cfg.ProgressAddr, &w.progress},
+	} {
+		conn, err := rpc.Dial(peer.addr, rpc.DialOptions{TLS: h.identity.ClientTLS(peer.name)})
+		if err != nil {
+			return w, usagef("--%s-addr %s is no address: give host:port", peer.name, peer.addr)
+		}
+		h.onStop(func(context.Context) error { return conn.Close() })
+		*peer.to = conn
+	}
+	return w, nil
+}
+
+// newServer makes a service's server. It stops before what it serves does.
+func (h *house) newServer(resolver auth.Resolver, maxRecv int) (*rpc.Server, error) {
+	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: h.verifier, Resolver: resolver, Logger: h.log, Now: h.now})
+	if err != nil {
+		return nil, err
+	}
+	o := rpc.Options{Logger: h.log, Guard: guard, MaxRecv: maxRecv, Now: h.now}
+	if h.identity != nil {
+		o.TLS = h.identity.ServerTLS()
+	}
+	server, err := rpc.NewServer(o)
+	if err != nil {
+		return nil, err
+	}
+	h.onStop(server.Shutdown)
+	return server, nil
+}

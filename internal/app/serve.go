@@ -1,0 +1,189 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/preceptor-dev/preceptor/internal/rpc"
+)
+
+// stopTimeout bounds the whole of an orderly stop, after the drain delay.
+const stopTimeout = 15 * time.Second
+
+func (p Process) serveCommand() *cli.Command {
+	var cfg Config
+	return &cli.Command{
+		Name:      "serve",
+		Usage:     "run everything in this process, or one service of it",
+		ArgsUsage: "[profile|catalog|progress|gateway]",
+		Description: "Without an argument all runs in this process, with its data in one folder.\n" +
+			"With one, that service runs alone and speaks gRPC over mutual TLS with the others;\n" +
+			"they may be started in any order. On one machine, in one folder:\n\n" +
+			"   preceptor serve --http 127.0.0.1:8080 --data ./data\n\n" +
+			"   preceptor serve profile & preceptor serve catalog & preceptor serve progress & preceptor serve gateway",
+		Flags: cfg.flags(),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := cfg.complete(c, p.Args); err != nil {
+				return err
+			}
+			logger, err := newLogger(p.Stderr, cfg.LogLevel, cfg.LogFormat)
+			if err != nil {
+				return err
+			}
+			return p.serve(ctx, &cfg, logger)
+		},
+	}
+}
+
+// serve starts what cfg asks for, and stops it when ctx ends or a part of it fails.
+func (p Process) serve(ctx context.Context, cfg *Config, logger *slog.Logger) (err error) {
+	h := &house{cfg: cfg, log: logger, now: time.Now, version: p.Version, failed: make(chan error, 1)}
+	defer func() {
+		stopped := h.stop()
+		if err == nil {
+			err = stopped
+		}
+	}()
+	if err := h.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // a start that was called off is no failure
+		}
+		return err
+	}
+	p.welcome(h)
+	select {
+	case <-ctx.Done():
+		logger.Info("stopping")
+		return nil
+	case err := <-h.failed:
+		return err
+	}
+}
+
+// start opens the rooms in the order in which they need each other.
+func (h *house) start(ctx context.Context) error {
+	if err := makeFolder(h.cfg.Data); err != nil {
+		return err
+	}
+	if h.cfg.Only == "" {
+		return h.startAll(ctx)
+	}
+	return h.startOne(ctx)
+}
+
+// startAll runs everything in this process. The services reach each other by the
+// same clients as over a network, and pass the same interceptors.
+func (h *house) startAll(ctx context.Context) error {
+	for _, name := range []string{profileName, catalogName, progressName} {
+		if err := h.lock(name); err != nil {
+			return err
+		}
+	}
+	front, err := h.listen(ctx, h.cfg.HTTP, "--http")
+	if err != nil {
+		return err
+	}
+	if err := h.openVerifier(); err != nil {
+		return err
+	}
+	catalog, err := h.openCatalog(ctx)
+	if err != nil {
+		return err
+	}
+	profile, err := h.openProfile(ctx, catalog.server.InProcess(profileName))
+	if err != nil {
+		return err
+	}
+	progress, err := h.openProgress(ctx, catalog.server.InProcess(progressName), profile.server.InProcess(progressName))
+	if err != nil {
+		return err
+	}
+	gateway, err := h.openGateway(ways{
+		profile: profile.server.InProcess(gatewayName), catalog: catalog.server.InProcess(gatewayName), progress: progress.server.InProcess(gatewayName),
+	}, progress.state)
+	if err != nil {
+		return err
+	}
+	if h.cfg.GRPC != "" {
+		if err := h.offerGRPC(ctx, profile, catalog, progress); err != nil {
+			return err
+		}
+	}
+	if err := progress.await(ctx); err != nil {
+		return err
+	}
+	h.serveHTTP(front, gateway)
+	return nil
+}
+
+// startOne runs one service, or the gateway, with the others across the network.
+func (h *house) startOne(ctx context.Context) error {
+	if err := h.openIdentity(); err != nil {
+		return err
+	}
+	if h.cfg.Only == gatewayName {
+		return h.startGateway(ctx)
+	}
+	if err := h.lock(h.cfg.Only); err != nil {
+		return err
+	}
+	lis, err := h.listen(ctx, h.cfg.Listen, "--listen")
+	if err != nil {
+		return err
+	}
+	if err := h.openVerifier(); err != nil {
+		return err
+	}
+	var s *service
+	switch h.cfg.Only {
+	case catalogName:
+		s, err = h.openCatalog(ctx)
+	case profileName:
+		s, err = h.dialled(func(w ways) (*service, error) { return h.openProfile(ctx, w.catalog) })
+	default:
+		s, err = h.dialled(func(w ways) (*service, error) { return h.openProgress(ctx, w.catalog, w.profile) })
+	}
+	if err != nil {
+		return err
+	}
+	if err := h.offerHealth(ctx, s); err != nil {
+		return err
+	}
+	h.serveRPC(lis, s.server)
+	return nil
+}
+
+func (h *house) startGateway(ctx context.Context) error {
+	front, err := h.listen(ctx, h.cfg.HTTP, "--http")
+	if err != nil {
+		return err
+	}
+	w, err := h.dial()
+	if err != nil {
+		return err
+	}
+	gateway, err := h.openGateway(w, newPeers(w).state)
+	if err != nil {
+		return err
+	}
+	h.serveHTTP(front, gateway)
+	return nil
+}
+
+// openIdentity takes the mounted certificates, or makes one in the data folder.
+func (h *house) openIdentity() error {
+	var err error
+	if h.cfg.TLSCert != "" {
+		h.identity, err = rpc.FileIdentity(h.cfg.TLSCert, h.cfg.TLSKey, h.cfg.TLSCA, h.now)
+	} else {
+		h.identity, err = rpc.LocalPKI(h.cfg.Data, h.cfg.Only, h.now)
+	}
+	if err != nil {
+		return fmt.Errorf("no certificate to show to the other services: %w", err)
+	}
+	return nil
+}

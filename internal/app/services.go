@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/services/profile"
+	profilestore "github.com/preceptor-dev/preceptor/services/profile/sqlstore"
+	"github.com/preceptor-dev/preceptor/services/progress"
+	progressstore "github.com/preceptor-dev/preceptor/services/progress/sqlstore"
+)
+
+// cacheBytes is how much of computed answers is kept in memory.
+const cacheBytes = 32 << 20
+
+// service is one of the three, open.
+type service struct {
+	name   string
+	server *rpc.Server
+	// resolver tells learners by their tokens; nil where there are none.
+	resolver auth.Resolver
+	// register offers the service on a server, whose streams end when draining closes.
+	register func(to grpc.ServiceRegistrar, draining <-chan struct{})
+	// state tells whether the service can do its work, and what it does with less than it should.
+	state func(context.Context) (ready bool, degraded []string)
+}
+
+// open gives the service its server.
+func (h *house) open(s *service, maxRecv int) (*service, error) {
+	server, err := h.newServer(s.resolver, maxRecv)
+	if err != nil {
+		return nil, err
+	}
+	s.server = server
+	s.register(server, server.Draining())
+	if s.state == nil {
+		s.state = func(context.Context) (bool, []string) { return true, nil }
+	}
+	return s, nil
+}
+
+// dialled opens a service with the others across the network.
+func (h *house) dialled(open func(ways) (*service, error)) (*service, error) {
+	w, err := h.dial()
+	if err != nil {
+		return nil, err
+	}
+	return open(w)
+}
+
+func (h *house) openProfile(ctx context.Context, catalog grpc.ClientConnInterface) (*service, error) {
+	db, err := h.openDB(ctx, profileName)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx, profilestore.Migrations()); err != nil {
+		return nil, err
+	}
+	svc := profile.New(profilestore.New(db), profile.NewCatalog(catalogv1.NewCatalogServiceClient(catalog)), profile.Options{Now: h.now, Logger: h.log})
+	return h.open(&service{
+		name:     profileName,
+		resolver: profile.NewResolver(svc),
+		register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) {
+			profilev1.RegisterProfileServiceServer(to, profile.NewServer(svc))
+		},
+	}, 0)
+}
+
+func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientConnInterface) (*service, error) {
+	db, err := h.openDB(ctx, progressName)
+	if err != nil {
+		return nil, err
+	}
+	store, err := progressstore.Open(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	svc, err := progress.New(ctx, store, progress.Options{
+		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
+		Cache:       cache.NewMemory(cacheBytes),
+		CommitLanes: 1, // SQLite has one writer
+		Now:         h.now,
+		Logger:      h.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.onStop(func(context.Context) error {
+		svc.Close()
+		return nil
+	})
+	return h.open(&service{
+		name:     progressName,
+		resolver: progress.NewSubjects(store, profilev1.NewProfileServiceClient(profile), h.now),
+		register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
+			progressv1.RegisterProgressServiceServer(to, progress.NewServer(svc, draining))
+		},
+		state: func(context.Context) (bool, []string) { return progressState(svc.Ready()) },
+	}, 0)
+}
+
+// staleAfter is how old the catalog snapshot of progress may be before it is worth a word:
+// it is refreshed every two seconds.
+const staleAfter = 15 * time.Second
+
+func progressState(ready bool, age time.Duration, confirmed bool) (bool, []string) {
+	switch {
+	case !ready:
+		return false, []string{"progress has never seen the catalog"}
+	case !confirmed:
+		return true, []string{"progress has not reached the catalog since it started"}
+	case age > staleAfter:
+		return true, []string{"progress last reached the catalog " + age.Round(time.Second).String() + " ago"}
+	}
+	return true, nil
+}
+
+// await returns when the service can do its work.
+func (s *service) await(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(stopTimeout)
+	for {
+		ready, why := s.state(ctx)
+		if ready {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit:
+			return fmt.Errorf("the start takes too long: %s", strings.Join(why, "; "))
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+)
+
+func (p Process) tokenCommand() *cli.Command {
+	var (
+		cfg           Config
+		subject, name string
+		roles         []string
+		ttl           time.Duration
+	)
+	return &cli.Command{
+		Name:  "token",
+		Usage: "print a token of the local issuer",
+		Description: "The token is signed with the key in the data folder, which is made when there is none.\n" +
+			"Servers on that folder accept it. Example:\n\n" +
+			"   preceptor token --data ./data --subject ada --role learner",
+		Flags: []cli.Flag{
+			text("", "data", "the folder that holds the issuer's key", "./data", &cfg.Data),
+			&cli.StringFlag{Name: "subject", Usage: "who the token is for; the same subject is the same person", Required: true, Destination: &subject, Sources: variable("subject")},
+			&cli.StringSliceFlag{Name: "role", Usage: "learner, manager, author or admin; may be repeated", Value: []string{string(auth.RoleLearner)}, Destination: &roles, Sources: variable("role")},
+			text("", "name", "the person's name, for a profile made at first sign-in", "", &name),
+			&cli.DurationFlag{Name: "ttl", Usage: "how long it is good for", Value: 24 * time.Hour, Destination: &ttl, Sources: variable("ttl")},
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			token, err := mint(cfg.Data, subject, roles, name, ttl)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(p.Stdout, token)
+			return err
+		},
+	}
+}
+
+// mint makes a token with the key of a data folder.
+func mint(dir, subject string, roles []string, name string, ttl time.Duration) (string, error) {
+	parsed := make([]auth.Role, len(roles))
+	for i, text := range roles {
+		role, err := auth.ParseRole(text)
+		if err != nil {
+			return "", usagef("%s", explain(err))
+		}
+		parsed[i] = role
+	}
+	if err := makeFolder(dir); err != nil {
+		return "", err
+	}
+	issuer, err := auth.OpenLocalIssuer(dir, time.Now)
+	if err != nil {
+		return "", folderFault(dir, err)
+	}
+	token, err := issuer.Mint(subject, parsed, name, ttl)
+	if err != nil {
+		return "", usagef("%s", explain(err))
+	}
+	return token, nil
+}

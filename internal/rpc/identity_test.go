@@ -1,0 +1,159 @@
+package rpc_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+)
+
+// callWith makes a call on a new connection with that TLS, and answers which
+// service the server took us for.
+func callWith(tb testing.TB, h *house, config *tls.Config) (string, error) {
+	tb.Helper()
+	service := "nobody"
+	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
+		p, _ := auth.FromContext(ctx)
+		service = p.Service
+		return req, nil
+	}
+	conn := must(rpc.Dial(h.address, rpc.DialOptions{TLS: config}))
+	defer func() { _ = conn.Close() }()
+	_, err := h.Call(h.as(tb), conn, rpctest.Everyone, h.New())
+	return service, err
+}
+
+func TestServicesAreKnownByTheirCertificates(t *testing.T) {
+	h := newHouse(t)
+	stranger := t.TempDir()
+	progress := must(rpc.LocalPKI(h.dir, "progress", time.Now)).ClientTLS("catalog")
+	person := progress.Clone()
+	person.GetClientCertificate = nil
+	forged := progress.Clone()
+	forged.GetClientCertificate = must(rpc.LocalPKI(stranger, "progress", time.Now)).ClientTLS("catalog").GetClientCertificate
+	for name, test := range map[string]struct {
+		config  *tls.Config
+		service string
+		code    codes.Code
+	}{
+		"a service":                         {progress, "progress", codes.OK},
+		"a person without certificate":      {person, "", codes.OK},
+		"a certificate of another house":    {forged, "nobody", codes.Unavailable},
+		"a server of another house":         {must(rpc.LocalPKI(stranger, "progress", time.Now)).ClientTLS("catalog"), "nobody", codes.Unavailable},
+		"a server that is another service":  {must(rpc.LocalPKI(h.dir, "progress", time.Now)).ClientTLS("profile"), "nobody", codes.Unavailable},
+		"a name that only looks like one's": {must(rpc.LocalPKI(h.dir, "progress.else", time.Now)).ClientTLS("catalog"), "", codes.OK},
+	} {
+		service, err := callWith(t, h, test.config)
+		if service != test.service || status.Code(err) != test.code {
+			t.Errorf("%s: taken for %q, %v", name, service, err)
+		}
+	}
+}
+
+func TestLocalPKIIsOneForAllAndPrivate(t *testing.T) {
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() { must(rpc.LocalPKI(dir, "catalog", time.Now)) })
+	}
+	wg.Wait()
+	path := filepath.Join(dir, "pki", "ca.pem")
+	info := must(os.Stat(path))
+	folder := must(os.Stat(filepath.Dir(path)))
+	if info.Mode().Perm() != 0o600 || folder.Mode().Perm() != 0o700 || len(must(os.ReadDir(filepath.Dir(path)))) != 1 {
+		t.Errorf("%s %s", info.Mode(), folder.Mode())
+	}
+	if err := os.WriteFile(path, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rpc.LocalPKI(dir, "catalog", time.Now); err == nil {
+		t.Error("a damaged authority was taken")
+	}
+}
+
+func TestLocalCertificatesAreRenewed(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	id := must(rpc.LocalPKI(dir, "catalog", func() time.Time { return now }))
+	shown := func() *x509.Certificate { return must(id.ClientTLS("profile").GetClientCertificate(nil)).Leaf }
+	first := shown()
+	now = now.Add(11 * time.Hour)
+	if !shown().Equal(first) {
+		t.Error("renewed early")
+	}
+	now = now.Add(2 * time.Hour)
+	if second := shown(); second.Equal(first) || !second.NotAfter.After(now.Add(23*time.Hour)) {
+		t.Error("not renewed")
+	}
+	now = now.Add(11 * 365 * 24 * time.Hour)
+	if _, err := rpc.LocalPKI(dir, "catalog", func() time.Time { return now }); err == nil {
+		t.Error("an expired authority was taken")
+	}
+}
+
+// writeIdentity writes a local identity as the files of a certificate manager.
+func writeIdentity(tb testing.TB, dir, service string, to string) (cert, key, ca string) {
+	tb.Helper()
+	certificate := must(must(rpc.LocalPKI(dir, service, time.Now)).ClientTLS("x").GetClientCertificate(nil))
+	cert, key, ca = filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt")
+	private := must(x509.MarshalPKCS8PrivateKey(certificate.PrivateKey))
+	authority, _ := pem.Decode(must(os.ReadFile(filepath.Join(dir, "pki", "ca.pem"))))
+	for path, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: private}, ca: authority,
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return cert, key, ca
+}
+
+func TestFileIdentityFollowsItsFiles(t *testing.T) {
+	h, files := newHouse(t), t.TempDir()
+	if _, err := rpc.FileIdentity("absent", "absent", "absent", time.Now); err == nil {
+		t.Error("absent files were taken")
+	}
+	cert, key, ca := writeIdentity(t, h.dir, "progress", files)
+	id := must(rpc.FileIdentity(cert, key, ca, time.Now))
+	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "progress" {
+		t.Errorf("taken for %q, %v", service, err)
+	}
+	writeIdentity(t, h.dir, "profile", files)
+	later := time.Now().Add(time.Minute) // a clock too coarse to tell the two writes apart must not hide the second
+	if err := os.Chtimes(cert, later, later); err != nil {
+		t.Fatal(err)
+	}
+	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "profile" {
+		t.Errorf("after the change taken for %q, %v", service, err)
+	}
+	if err := os.WriteFile(cert, []byte("half writ"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "profile" {
+			t.Errorf("in the middle of a change taken for %q, %v", service, err)
+		}
+		_ = os.Remove(cert)
+	}
+	if err := os.WriteFile(ca, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writeIdentity(t, h.dir, "profile", files)
+	if err := os.WriteFile(ca, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rpc.FileIdentity(cert, key, ca, time.Now); err == nil {
+		t.Error("an empty authority was taken")
+	}
+}

@@ -1,0 +1,106 @@
+package rpc_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+)
+
+func fieldsOf(err error) []string {
+	var e *errs.Error
+	if !errors.As(err, &e) || e.Kind != errs.Invalid {
+		return nil
+	}
+	var out []string
+	for _, v := range e.Violations {
+		out = append(out, v.Field+" "+v.Reason)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestValidatorNamesEveryFault(t *testing.T) {
+	s, v := must(rpctest.New()), rpc.NewValidator()
+	bad := func() *rpctest.Echo {
+		m := s.With("\x00", strings.Repeat("é", 100_001))
+		m.SetText("module_id", "\xff")
+		return m
+	}
+	m := bad()
+	m.Append("items", s.New())
+	m.Append("items", bad())
+	m.SetLabel("bad\x00key", "\xff")
+	m.SetLabel("good", "text with\nlines and \t tabs")
+	want := []string{
+		`items[1].learnerId STRING_NUL`, `items[1].moduleId STRING_PATTERN`, `items[1].moduleId STRING_UTF8`, `items[1].text STRING_MAX_LEN`,
+		`labels STRING_NUL`, `labels["bad\x00key"] STRING_UTF8`,
+		`learnerId STRING_NUL`, `moduleId STRING_PATTERN`, `moduleId STRING_UTF8`, `text STRING_MAX_LEN`,
+	}
+	if got := fieldsOf(v.Check(m.Message, "")); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	got := fieldsOf(v.Check(bad().Message, "events[3]"))
+	if !slices.Contains(got, "events[3].learnerId STRING_NUL") || !slices.Contains(got, "events[3].text STRING_MAX_LEN") {
+		t.Errorf("with a prefix: %q", got)
+	}
+	if err := v.Check(s.With("ada", "plain").Message, ""); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidatorLeavesIgnoredFieldsToTheService(t *testing.T) {
+	s, v := must(rpctest.New()), rpc.NewValidator()
+	bad := s.New()
+	bad.SetText("module_id", "NOT A SLUG\x00")
+	m := s.New()
+	m.SetPatch(bad)
+	m.Append("events", bad)
+	if err := v.Check(m.Message, ""); err != nil {
+		t.Errorf("looked into ignored fields: %v", err)
+	}
+	if got := fieldsOf(v.Check(bad.Message, "patch")); !slices.Equal(got, []string{"patch.moduleId STRING_NUL", "patch.moduleId STRING_PATTERN"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestValidatorTakesGeneratedMessages(t *testing.T) {
+	v := rpc.NewValidator()
+	req := &progressv1.BatchRecordEventsRequest{LearnerId: "x\x00", Events: []*progressv1.ProgressEvent{{}, {DeviceId: "phone\x00"}}}
+	got := fieldsOf(v.Check(req, ""))
+	if !slices.Contains(got, "learnerId STRING_NUL") || !slices.Contains(got, "events[1].deviceId STRING_NUL") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestValidatorIsForManyAtOnce(t *testing.T) {
+	s, v := must(rpctest.New()), rpc.NewValidator()
+	done := make(chan error)
+	for range 8 {
+		go func() { done <- v.Check(s.With("ada", "x").Message, "") }()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func BenchmarkValidator(b *testing.B) {
+	s, v := must(rpctest.New()), rpc.NewValidator()
+	m := s.With("ada", "hello")
+	for range 100 {
+		m.Append("items", s.With("ada", "hello"))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := v.Check(m.Message, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

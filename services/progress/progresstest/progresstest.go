@@ -1,0 +1,422 @@
+// Package progresstest is the contract of progress.Store as a test suite: every backend, and
+// every decorator of one, runs it.
+package progresstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// at has microseconds: stores must keep them, in UTC.
+var at = time.Date(2026, 11, 20, 8, 30, 15, 123456000, time.UTC) //nolint:gochecknoglobals // a constant
+
+// Run runs the contract; newStore answers an empty store each time.
+func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, progress.Store){
+		"heads begin at zero and only a commit moves them": heads,
+		"log entries come back as they went in":            logEntries,
+		"ids keep their case and order by bytes":           idOrder,
+		"event ids are unique for a learner":               uniqueEvents,
+		"a failed commit leaves nothing":                   rollback,
+		"racing commits number without gaps":               racing,
+		"facts, enrollments and awards come back":          learnerState,
+		"one enrollment per path that is not withdrawn":    onePerPath,
+		"many rows go in one commit":                       manyRows,
+		"the catalog only moves forward":                   catalog,
+		"links are replaced":                               links,
+		"idempotency keys answer once":                     idempotency,
+		"the incarnation stays":                            incarnation,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func number(f float64) *float64 { return &f }
+
+// entry is an event record with every field set.
+func entry(learner string, sequence int64, eventID string) progress.Record {
+	return progress.Record{
+		LearnerID: learner, Sequence: sequence, Type: progress.RecordEvent,
+		Event: progress.Event{ID: eventID, ModuleID: "m", ModuleVersion: 2, UnitID: "u", Verb: progress.Passed, Score: number(0.1), Progress: number(1),
+			OccurredAt: at, DeviceID: "phone — 1", Reason: "it's 100 %", VoidsEventID: ""},
+		PayloadHash: [32]byte{1, 2, 255}, ReceivedAt: at.Add(time.Microsecond), EffectiveAt: at.Add(2 * time.Microsecond), Adjusted: true, ActorID: "actor",
+	}
+}
+
+// add commits entries for one learner, with the head set to the last of them.
+func add(ctx context.Context, s progress.Store, learner string, records ...progress.Record) error {
+	return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		h := tx.Head(learner)
+		h.Sequence = records[len(records)-1].Sequence
+		h.Version++
+		return tx.Append(ctx, records)
+	})
+}
+
+func heads(t *testing.T, s progress.Store) {
+	ctx, one, two := t.Context(), newID(), newID()
+	h, err := s.Head(ctx, one)
+	must(t, err)
+	if h != (progress.Head{LearnerID: one}) {
+		t.Errorf("before anything: %+v", h)
+	}
+	must(t, add(ctx, s, one, entry(one, 1, newID())))
+	h, err = s.Head(ctx, one)
+	must(t, err)
+	if h != (progress.Head{LearnerID: one, Sequence: 1, Version: 1}) {
+		t.Errorf("after a commit: %+v", h)
+	}
+	many, err := s.Heads(ctx, []string{one, two})
+	must(t, err)
+	if !reflect.DeepEqual(many, map[string]progress.Head{one: h}) {
+		t.Errorf("heads: %+v", many)
+	}
+	none, err := s.Heads(ctx, nil)
+	must(t, err)
+	if len(none) != 0 {
+		t.Errorf("heads of nobody: %+v", none)
+	}
+}
+
+func logEntries(t *testing.T, s progress.Store) {
+	ctx, learner := t.Context(), newID()
+	full := entry(learner, 1, newID())
+	bare := progress.Record{LearnerID: learner, Sequence: 2, Type: progress.RecordEvent, Event: progress.Event{ID: newID(), ModuleID: "other", ModuleVersion: 1, Verb: progress.Waived, OccurredAt: at},
+		ReceivedAt: at, EffectiveAt: at, ActorID: "a"}
+	enrolled := progress.Record{LearnerID: learner, Sequence: 3, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, ActorID: "a",
+		Enrollment: &progress.Enrollment{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at}}
+	must(t, add(ctx, s, learner, full, bare, enrolled))
+	got, head, err := s.Log(ctx, learner, 0, 10)
+	must(t, err)
+	if want := []progress.Record{full, bare, enrolled}; !reflect.DeepEqual(got, want) {
+		t.Errorf("log:\n%+v\nwant\n%+v", got, want)
+	}
+	if head.Sequence != 3 {
+		t.Errorf("head %+v", head)
+	}
+	got, _, err = s.Log(ctx, learner, 1, 1)
+	must(t, err)
+	if len(got) != 1 || got[0].Sequence != 2 {
+		t.Errorf("a page: %+v", got)
+	}
+	got, err = s.ModuleLog(ctx, learner, "m")
+	must(t, err)
+	if !reflect.DeepEqual(got, []progress.Record{full}) {
+		t.Errorf("module log: %+v", got)
+	}
+	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		one, err := tx.EventByID(ctx, learner, full.Event.ID)
+		if err != nil || !reflect.DeepEqual(one, full) {
+			return fmt.Errorf("event by id: %+v, %w", one, err)
+		}
+		if _, err := tx.EventByID(ctx, learner, newID()); errs.KindOf(err) != errs.NotFound {
+			return fmt.Errorf("an unknown event: %w", err)
+		}
+		known, err := tx.KnownEvents(ctx, []progress.EventKey{{LearnerID: learner, EventID: newID()}, {LearnerID: learner, EventID: full.Event.ID}})
+		want := []progress.KnownEvent{{LearnerID: learner, EventID: full.Event.ID, Sequence: 1, PayloadHash: full.PayloadHash}}
+		if err != nil || !reflect.DeepEqual(known, want) {
+			return fmt.Errorf("known events: %+v, %w", known, err)
+		}
+		return nil
+	}))
+}
+
+func idOrder(t *testing.T, s progress.Store) {
+	ctx, learner := t.Context(), newID()
+	modules := []string{"B", "a", "b", "Z-1", "z", "é"}
+	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		facts := map[progress.FactsKey]*progress.Facts{}
+		for i, id := range modules {
+			facts[progress.FactsKey{LearnerID: learner, ModuleID: id}] = &progress.Facts{LastAt: int64(i + 1)}
+		}
+		tx.Head(learner).Version++
+		return tx.PutFacts(ctx, facts)
+	}))
+	l, err := s.Load(ctx, learner)
+	must(t, err)
+	for i, id := range modules {
+		if f := l.Facts[id]; f == nil || f.LastAt != int64(i+1) {
+			t.Errorf("facts of %q: %+v", id, f)
+		}
+	}
+	upper := entry(learner, 1, newID())
+	upper.Event.ModuleID, upper.Event.UnitID = "M", "U"
+	must(t, add(ctx, s, learner, upper))
+	got, err := s.ModuleLog(ctx, learner, "m")
+	must(t, err)
+	if len(got) != 0 {
+		t.Error("ids are compared without case")
+	}
+}
+
+func uniqueEvents(t *testing.T, s progress.Store) {
+	ctx, one, two, id := t.Context(), newID(), newID(), newID()
+	must(t, add(ctx, s, one, entry(one, 1, id)))
+	must(t, add(ctx, s, two, entry(two, 1, id)))
+	if err := add(ctx, s, one, entry(one, 2, id)); errs.KindOf(err) != errs.AlreadyExists {
+		t.Errorf("the same id twice: %v", err)
+	}
+	if err := add(ctx, s, one, entry(one, 1, newID())); errs.KindOf(err) != errs.AlreadyExists {
+		t.Errorf("the same sequence twice: %v", err)
+	}
+}
+
+func rollback(t *testing.T, s progress.Store) {
+	ctx, learner := t.Context(), newID()
+	boom := errors.New("boom")
+	err := s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		tx.Head(learner).Sequence = 1
+		if err := tx.Append(ctx, []progress.Record{entry(learner, 1, newID())}); err != nil {
+			return err
+		}
+		if err := tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{{LearnerID: learner, ModuleID: "m"}: {}}); err != nil {
+			return err
+		}
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Errorf("the error: %v", err)
+	}
+	l, err := s.Load(ctx, learner)
+	must(t, err)
+	records, _, err := s.Log(ctx, learner, 0, 10)
+	must(t, err)
+	if l.Head.Sequence != 0 || len(l.Facts) != 0 || len(records) != 0 {
+		t.Errorf("left behind: %+v %+v", l, records)
+	}
+}
+
+func racing(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	learners := []string{newID(), newID(), newID()}
+	const writers, each = 6, 15
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for range each {
+				// Learners in another order for each writer: locking must not deadlock.
+				ids := slices.Concat(learners[w%3:], learners[:w%3])
+				err := s.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
+					var records []progress.Record
+					for _, id := range ids {
+						h := tx.Head(id)
+						h.Sequence++
+						h.Version++
+						records = append(records, entry(id, h.Sequence, newID()))
+					}
+					return tx.Append(ctx, records)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range learners {
+		records, head, err := s.Log(ctx, id, 0, 1000)
+		must(t, err)
+		if head.Sequence != writers*each || len(records) != writers*each {
+			t.Errorf("head %+v, %d entries", head, len(records))
+		}
+		for i := range records {
+			if records[i].Sequence != int64(i+1) {
+				t.Fatalf("entry %d has sequence %d", i, records[i].Sequence)
+			}
+		}
+	}
+}
+
+func learnerState(t *testing.T, s progress.Store) {
+	ctx, learner := t.Context(), newID()
+	facts := &progress.Facts{Key: "k", LastAt: 5, LastID: "e", FirstAt: 3, Resume: &progress.Resume{UnitID: "u", Progress: number(0.25), OccurredAt: 4},
+		Cycles: []progress.CycleFacts{{Number: 1, Opening: progress.OpenedFirst, BeginAt: 3, CompleteAt: 5, CompleteVersion: 2, ExpireAt: 9, WindowAt: 8, Versions: []int{1, 2},
+			Units: []progress.UnitFacts{{UnitID: "u", Era: 1, CompletedAt: 5, Score: number(0.3), Attempts: 2, Versions: []int{2}}}}}}
+	previous := 50
+	e := progress.Enrollment{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 2, State: progress.EnrollmentPaused, EnrollTime: at, UpdateTime: at.Add(time.Second), PreviousPercent: &previous, PercentChangeReason: "why"}
+	two := 2
+	a := progress.Award{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 2, MilestoneID: "ms", Title: "T", AwardTime: at, FromSequence: 3, ToSequence: 7,
+		Completions: []progress.Completion{{ModuleID: "m", Version: 2, Cycle: 1, CompleteTime: at}},
+		Rule:        progress.Milestone{ID: "ms", Title: "T", Groups: []progress.Group{{ModuleIDs: []string{"m", "n", "o"}, RequiredCount: &two}}}}
+	key := progress.FactsKey{LearnerID: learner, ModuleID: "m"}
+	put := func() error {
+		return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+			tx.Head(learner).Version++
+			return errors.Join(tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{key: facts}), tx.PutEnrollments(ctx, []progress.Enrollment{e}), tx.PutAwards(ctx, []progress.Award{a}))
+		})
+	}
+	check := func() {
+		t.Helper()
+		l, err := s.Load(ctx, learner)
+		must(t, err)
+		want := &progress.Learner{Head: l.Head, Facts: map[string]*progress.Facts{"m": facts}, Enrollments: []progress.Enrollment{e}, Awards: []progress.Award{a}}
+		if !reflect.DeepEqual(l, want) {
+			t.Errorf("got  %+v\nwant %+v", l, want)
+		}
+	}
+	must(t, put())
+	check()
+	facts.LastAt, facts.Cycles[0].ExpireAt = 6, 0
+	e.State, e.PreviousPercent, e.PercentChangeReason = progress.EnrollmentActive, nil, ""
+	a.AwardTime, a.Completions = at.Add(-time.Hour), nil
+	must(t, put())
+	check()
+	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		got, err := tx.Facts(ctx, []progress.FactsKey{key, {LearnerID: learner, ModuleID: "none"}})
+		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[key], facts) {
+			return fmt.Errorf("facts inside: %+v, %w", got, err)
+		}
+		awards, err := tx.Awards(ctx, learner)
+		if err != nil || len(awards) != 1 {
+			return fmt.Errorf("awards inside: %+v, %w", awards, err)
+		}
+		return nil
+	}))
+}
+
+func onePerPath(t *testing.T, s progress.Store) {
+	ctx, learner := t.Context(), newID()
+	put := func(e progress.Enrollment) error {
+		return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+			return tx.PutEnrollments(ctx, []progress.Enrollment{e})
+		})
+	}
+	one := progress.Enrollment{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at}
+	two := one
+	two.ID = newID()
+	must(t, put(one))
+	if err := put(two); errs.KindOf(err) != errs.AlreadyExists {
+		t.Errorf("a second one: %v", err)
+	}
+	one.State = progress.EnrollmentWithdrawn
+	must(t, put(one))
+	must(t, put(two))
+}
+
+func manyRows(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	var ids []string
+	for range 300 {
+		ids = append(ids, newID())
+	}
+	must(t, s.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
+		var records []progress.Record
+		facts := map[progress.FactsKey]*progress.Facts{}
+		for _, id := range ids {
+			h := tx.Head(id)
+			for range 3 {
+				h.Sequence++
+				records = append(records, entry(id, h.Sequence, newID()))
+			}
+			facts[progress.FactsKey{LearnerID: id, ModuleID: "m"}] = &progress.Facts{LastAt: 1}
+		}
+		return errors.Join(tx.Append(ctx, records), tx.PutFacts(ctx, facts))
+	}))
+	got, err := s.Heads(ctx, ids)
+	must(t, err)
+	for _, id := range ids {
+		if got[id].Sequence != 3 {
+			t.Fatalf("%s at %d", id, got[id].Sequence)
+		}
+	}
+}
+
+func catalog(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	d, err := s.LoadCatalog(ctx)
+	must(t, err)
+	if d.Revision != 0 || d.Modules != nil || d.Paths != nil {
+		t.Errorf("empty: %+v", d)
+	}
+	mastery := 0.8
+	m := progress.Module{ID: "m", State: progress.ModuleActive, Versions: []progress.ModuleVersion{{Number: 1, Title: "T", PublishTime: at, EffectiveTime: at, Credits: [][]string{{"x"}},
+		Units: []progress.Unit{{ID: "u", Required: true, Weight: 2, MoveOn: progress.MoveOnPassed, MasteryScore: &mastery}}}}}
+	p := progress.Path{ID: "p", State: progress.ModuleActive, Versions: []progress.PathVersion{{Number: 1, Title: "P", Milestones: []progress.Milestone{{ID: "ms", Groups: []progress.Group{{ModuleIDs: []string{"m"}}}}}}}}
+	must(t, s.SaveCatalog(ctx, progress.CatalogDelta{Revision: 5, Modules: []progress.Module{m}, Paths: []progress.Path{p}}))
+	old := m
+	old.State = progress.ModuleArchived
+	must(t, s.SaveCatalog(ctx, progress.CatalogDelta{Revision: 4, Modules: []progress.Module{old}}))
+	d, err = s.LoadCatalog(ctx)
+	must(t, err)
+	want := progress.CatalogDelta{Revision: 5, Modules: []progress.Module{m}, Paths: []progress.Path{p}}
+	if !reflect.DeepEqual(d, want) {
+		t.Errorf("got  %+v\nwant %+v", d, want)
+	}
+}
+
+func links(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	if _, err := s.FindLink(ctx, "i", "s"); errs.KindOf(err) != errs.NotFound {
+		t.Errorf("unknown: %v", err)
+	}
+	for _, want := range []progress.Link{{LearnerID: newID()}, {LearnerID: newID(), TimeZone: "Europe/Berlin"}} {
+		must(t, s.SaveLink(ctx, "i", "s", want))
+		got, err := s.FindLink(ctx, "i", "s")
+		must(t, err)
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	if _, err := s.FindLink(ctx, "I", "s"); errs.KindOf(err) != errs.NotFound {
+		t.Errorf("another issuer: %v", err)
+	}
+}
+
+func idempotency(t *testing.T, s progress.Store) {
+	ctx, learner := t.Context(), newID()
+	key := idem.Key{Caller: learner, Method: "/m", Key: "k", Hash: [32]byte{1}}
+	find := func(k idem.Key) (answer []byte, found bool, err error) {
+		err = s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+			var err error
+			answer, found, err = tx.FindIdempotent(ctx, k, at)
+			return err
+		})
+		return answer, found, err
+	}
+	if _, found, err := find(key); found || err != nil {
+		t.Errorf("before: %v %v", found, err)
+	}
+	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		return tx.SaveIdempotent(ctx, key, []byte("answer"), at)
+	}))
+	if answer, found, err := find(key); string(answer) != "answer" || !found || err != nil {
+		t.Errorf("after: %q %v %v", answer, found, err)
+	}
+	key.Hash = [32]byte{2}
+	if _, _, err := find(key); errs.ReasonOf(err) != idem.ReasonReused {
+		t.Errorf("another request: %v", err)
+	}
+}
+
+func incarnation(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	one, err := s.Incarnation(ctx)
+	must(t, err)
+	two, err := s.Incarnation(ctx)
+	must(t, err)
+	if _, err := uuid.Parse(one); err != nil || one != two {
+		t.Errorf("%q, then %q", one, two)
+	}
+}

@@ -1,0 +1,671 @@
+package progress_test
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+func percentOf(t *testing.T, p *int) int {
+	t.Helper()
+	if p == nil {
+		t.Fatal("no percent")
+	}
+	return *p
+}
+
+// Percent rules 1, 2 and 3: k-of-n beside "all" groups, each module once, 100 only when all is done.
+func TestPercentRule1CountsDistinctModulesAndKOfN(t *testing.T) {
+	t.Parallel()
+	modules := []progress.Module{module1("a", unit("u")), module1("b", unit("u")), module1("c", unit("u")), module1("d", unit("u")), module1("e", unit("u"))}
+	r := newRig(t, modules, []progress.Path{path1("p",
+		milestone("m1", all("a", "b")),
+		milestone("m2", kOf(2, "b", "c", "d"), all("a")),
+		milestone("m3", kOf(1, "e", "d")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	// F = {a, b}; the group {b, c, d} asks for 2, of which b is in F: 1 more; {e, d} asks for 1.
+	steps := []struct {
+		module                       string
+		completed, required, percent int
+	}{{"", 0, 4, 0}, {"a", 1, 4, 25}, {"c", 2, 4, 50}, {"b", 3, 4, 75}, {"e", 4, 4, 100}, {"d", 4, 4, 100}}
+	for i, s := range steps {
+		if s.module != "" {
+			r.accept(learner, self(learner), event(s.module, "u", progress.Completed, day0.Add(time.Duration(i)*time.Minute)))
+		}
+		p := r.path(learner, "p")
+		if p.Completed != s.completed || p.Required != s.required || percentOf(t, p.Percent()) != s.percent {
+			t.Errorf("after %q: %d of %d, %d %%; want %+v", s.module, p.Completed, p.Required, *p.Percent(), s)
+		}
+	}
+	p := r.path(learner, "p")
+	if p.State != progress.EnrollmentCompleted {
+		t.Errorf("state %s, want COMPLETED", p.State)
+	}
+	for _, m := range p.Milestones {
+		if m.Award == nil {
+			t.Errorf("milestone %s has no award", m.ID)
+		}
+	}
+}
+
+// Percent rule 1: a module's percent is by the weight of its required units.
+func TestPercentRule1ModuleIsByUnitWeight(t *testing.T) {
+	t.Parallel()
+	heavy, light, optional := unit("heavy"), unit("light"), unit("optional")
+	heavy.Weight, light.Weight, optional.Required = 0.57, 0.43, false
+	r := newRig(t, []progress.Module{module1("a", heavy, light, optional)}, nil)
+	learner := newLearner()
+	r.accept(learner, self(learner), event("a", "optional", progress.Completed, day0))
+	if got := percentOf(t, r.module(learner, "a").Percent); got != 0 {
+		t.Errorf("an optional unit counted: %d %%", got)
+	}
+	r.accept(learner, self(learner), event("a", "heavy", progress.Completed, day0.Add(time.Second)))
+	if got := percentOf(t, r.module(learner, "a").Percent); got != 57 {
+		t.Errorf("%d %%, want 57", got)
+	}
+}
+
+// Percent rule 3: everything but a sliver is 99, not 100.
+func TestPercentRule3IsHundredOnlyWhenAllIsDone(t *testing.T) {
+	t.Parallel()
+	big, sliver := unit("big"), unit("sliver")
+	big.Weight, sliver.Weight = 1000, 0.001
+	r := newRig(t, []progress.Module{module1("a", big, sliver)}, nil)
+	learner := newLearner()
+	r.accept(learner, self(learner), event("a", "big", progress.Completed, day0))
+	if m := r.module(learner, "a"); percentOf(t, m.Percent) != 99 || m.State != progress.StateInProgress {
+		t.Errorf("%d %% %s", *m.Percent, m.State)
+	}
+}
+
+// Percent rule 4: nothing required is no percent, and never complete.
+func TestPercentRule4EmptyIsNeverComplete(t *testing.T) {
+	t.Parallel()
+	optional := unit("u")
+	optional.Required = false
+	r := newRig(t, []progress.Module{module1("a", optional)}, []progress.Path{path1("p", milestone("m"))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	p := r.path(learner, "p")
+	if p.Percent() != nil || p.State != progress.EnrollmentActive || p.Milestones[0].Award != nil {
+		t.Errorf("empty path: percent %v, state %s, award %v", p.Percent(), p.State, p.Milestones[0].Award)
+	}
+	if m := r.module(learner, "a"); m.Percent != nil || m.State == progress.StateCompleted {
+		t.Errorf("empty module: percent %v, state %s", m.Percent, m.State)
+	}
+}
+
+// Percent rule 5, and LOCKED with what blocks it.
+func TestPercentRule5LockedModulesStayInTheDenominator(t *testing.T) {
+	t.Parallel()
+	later := module1("later", unit("u"))
+	later.Versions[0].Prerequisites = []string{"first", "second"}
+	r := newRig(t, []progress.Module{module1("first", unit("u")), module1("second", unit("u")), later}, []progress.Path{path1("p", milestone("m", all("first", "later")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	r.accept(learner, self(learner), event("second", "u", progress.Completed, day0))
+	p := r.path(learner, "p")
+	locked := p.Milestones[0].Modules[1]
+	if locked.State != progress.StateLocked || !reflect.DeepEqual(locked.BlockedBy, []string{"first"}) || p.Required != 2 {
+		t.Errorf("%+v, required %d", locked, p.Required)
+	}
+	// Events for a locked module count all the same: it is then begun, not locked.
+	r.accept(learner, self(learner), event("later", "u", progress.Initialized, day0))
+	if got := r.path(learner, "p").Milestones[0].Modules[1]; got.State != progress.StateInProgress || len(got.BlockedBy) != 0 {
+		t.Errorf("begun but %+v", got)
+	}
+}
+
+// Percent rule 6: a fall after a void carries what it was and why, until it is regained.
+func TestPercentRule6FallAfterAVoidIsExplained(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	done := event("a", "u", progress.Completed, day0)
+	r.accept(learner, self(learner), done)
+	void := progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: done.ID, Reason: "recorded for the wrong person", OccurredAt: day(1)}
+	r.accept(learner, admin(), void)
+	p := r.path(learner, "p")
+	if percentOf(t, p.Percent()) != 0 || p.PreviousPercent == nil || *p.PreviousPercent != 50 || p.PercentChangeReason == "" {
+		t.Fatalf("after the void: %d %%, previous %v, %q", *p.Percent(), p.PreviousPercent, p.PercentChangeReason)
+	}
+	r.accept(learner, self(learner), event("b", "u", progress.Completed, day0))
+	if p := r.path(learner, "p"); p.PreviousPercent != nil {
+		t.Errorf("regained, yet previous percent %d", *p.PreviousPercent)
+	}
+}
+
+// Percent rule 7, cycles and currency: expiry lowers nothing, a renewal opens a cycle of its own.
+func TestPercentRule7ExpiryNeverLowersPercent(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	a.Versions[0].Currency = &progress.CurrencyPolicy{Period: mustPeriod("P1Y"), Window: mustPeriod("P30D"), Grace: mustPeriod("P14D"), Basis: progress.BasisPriorExpiry}
+	r := newRig(t, []progress.Module{a}, []progress.Path{path1("p", milestone("m", all("a")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
+	expire := day0.AddDate(1, 0, 0)
+	for _, s := range []struct {
+		at   time.Time
+		want progress.CurrencyState
+	}{{day(2), progress.CurrencyCurrent}, {expire.AddDate(0, 0, -30), progress.CurrencyDueSoon}, {expire, progress.CurrencyGrace}, {expire.AddDate(0, 0, 14), progress.CurrencyExpired}} {
+		r.clock.set(s.at)
+		p := r.path(learner, "p")
+		m := p.Milestones[0].Modules[0]
+		if m.Currency == nil || m.Currency.State != s.want || percentOf(t, p.Percent()) != 100 || m.State != progress.StateCompleted || p.Milestones[0].Award == nil {
+			t.Errorf("at %s: %+v, %d %%", s.at, m.Currency, *p.Percent())
+		}
+	}
+	// Renewing ten days early loses no days.
+	r.clock.set(expire.AddDate(0, 0, -9))
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, expire.AddDate(0, 0, -10)))
+	m := r.module(learner, "a")
+	if len(m.Cycles) != 2 || percentOf(t, m.Cycles[1].Percent) != 50 || percentOf(t, m.Percent) != 100 {
+		t.Fatalf("in renewal: %+v", m.Cycles)
+	}
+	r.accept(learner, self(learner), event("a", "v", progress.Completed, expire.AddDate(0, 0, -9)))
+	if got := r.module(learner, "a").Cycles[1].ExpireTime; !got.Equal(day0.AddDate(2, 0, 0)) {
+		t.Errorf("renewed until %s", got)
+	}
+}
+
+// Percent rule 8: waivers and equivalences count in full, and say so.
+func TestPercentRule8WaiversAndEquivalencesAreLabelled(t *testing.T) {
+	t.Parallel()
+	whole := module1("whole", unit("u"), unit("v"))
+	whole.Versions[0].Credits = [][]string{{"half1", "half2"}}
+	r := newRig(t, []progress.Module{module1("waived", unit("u"), unit("v")), whole, module1("half1", unit("u")), module1("half2", unit("u"))},
+		[]progress.Path{path1("p", milestone("m", all("waived", "whole")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	waive := event("waived", "", progress.Waived, day0)
+	if got := r.record(learner, self(learner), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
+		t.Errorf("waiving one's own: %+v", got)
+	}
+	if got := r.record(learner, admin(), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
+		t.Errorf("waiving without a reason: %+v", got)
+	}
+	waive.Reason = "holds a board certification"
+	r.accept(learner, admin(), waive)
+	r.accept(learner, self(learner), event("half1", "u", progress.Completed, day0), event("half2", "u", progress.Completed, day(1)))
+	modules := r.path(learner, "p").Milestones[0].Modules
+	if modules[0].Credit != progress.CreditWaiver || modules[0].State != progress.StateCompleted {
+		t.Errorf("waived: %+v", modules[0])
+	}
+	if modules[1].Credit != progress.CreditEquivalence || !modules[1].CompleteTime.Equal(day(1)) {
+		t.Errorf("equivalent: %+v", modules[1])
+	}
+}
+
+// Percent rule 9: as_of_sequence and path_version come from one snapshot, and the ETag changes with every write.
+func TestPercentRule9AnswersCarryTheirSequence(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("a")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	ask := func() (*progress.PathProgress, string) {
+		return read(r, learner, "path/p", func(w *progress.View) (*progress.PathProgress, error) { return w.Path("p") })
+	}
+	p1, e1 := ask()
+	_, again := ask()
+	r.accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
+	p2, e2 := ask()
+	if p1.AsOfSequence != 1 || p2.AsOfSequence != 2 || e1 != again || e1 == e2 || p2.Enrollment.PathVersion != 1 {
+		t.Errorf("sequences %d, %d; etags %s %s %s", p1.AsOfSequence, p2.AsOfSequence, e1, again, e2)
+	}
+}
+
+func TestMoveOnRules(t *testing.T) {
+	t.Parallel()
+	rules := map[progress.MoveOn][]struct {
+		verbs []progress.Verb
+		done  bool
+	}{
+		progress.MoveOnCompleted:          {{[]progress.Verb{progress.Passed}, false}, {[]progress.Verb{progress.Completed}, true}},
+		progress.MoveOnPassed:             {{[]progress.Verb{progress.Completed}, false}, {[]progress.Verb{progress.Failed}, false}, {[]progress.Verb{progress.Failed, progress.Passed, progress.Failed}, true}},
+		progress.MoveOnCompletedAndPassed: {{[]progress.Verb{progress.Completed}, false}, {[]progress.Verb{progress.Completed, progress.Passed}, true}},
+		progress.MoveOnCompletedOrPassed:  {{[]progress.Verb{progress.Failed}, false}, {[]progress.Verb{progress.Passed}, true}, {[]progress.Verb{progress.Completed}, true}},
+	}
+	for rule, cases := range rules {
+		for _, c := range cases {
+			u := unit("u")
+			u.MoveOn = rule
+			r := newRig(t, []progress.Module{module1("a", u)}, nil)
+			learner := newLearner()
+			for i, v := range c.verbs {
+				e := event("a", "u", v, day0.Add(time.Duration(i)*time.Minute))
+				e.Progress = share(1) // PROGRESSED to the end completes nothing
+				r.accept(learner, self(learner), e)
+			}
+			if got := r.module(learner, "a").State == progress.StateCompleted; got != c.done {
+				t.Errorf("%s after %v: done %v", rule, c.verbs, got)
+			}
+		}
+	}
+}
+
+func TestProgressedToTheEndDoesNotComplete(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	learner := newLearner()
+	e := event("a", "u", progress.Progressed, day0)
+	e.Progress = share(1)
+	r.accept(learner, self(learner), e)
+	if m := r.module(learner, "a"); m.State != progress.StateInProgress || *m.Units[0].Progress != 1 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// MINOR and MATERIAL versions in flight.
+func TestCreditCrossesVersionsUnlessAMaterialOneInvalidatedIt(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	same := unit("u")
+	same.Changed = false
+	minor := version(2, day(10), same, unit("v"), unit("w"))
+	material := version(3, day(20), same, unit("v"), unit("w"))
+	material.Material = true
+	material.Units[2].Changed = false
+	a.Versions = append(a.Versions, minor, material)
+	r := newRig(t, []progress.Module{a}, nil)
+	learner := newLearner()
+	r.clock.set(day(15))
+	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
+	r.accept(learner, self(learner), onVersion(event("a", "w", progress.Completed, day(11)), 2))
+	// On version 2: u by its id from version 1, and w: 2 of 3. On version 1: u of 2.
+	if m := r.module(learner, "a"); m.Version != 2 || percentOf(t, m.Percent) != 66 {
+		t.Errorf("version %d, %d %%", m.Version, *m.Percent)
+	}
+	// The MATERIAL version takes effect: v is new again, u and w keep their credit.
+	r.clock.set(day(21))
+	r.accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(12)), 1))
+	if m := r.module(learner, "a"); m.State != progress.StateCompleted || m.Cycles[0].Version != 2 && m.Cycles[0].Version != 1 {
+		t.Errorf("completed before the MATERIAL version took effect: %+v", m)
+	}
+	if m := r.module(learner, "a"); m.Currency == nil || m.Currency.State != progress.CurrencySuperseded {
+		t.Errorf("currency %+v, want SUPERSEDED", m.Currency)
+	}
+	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Initialized, day(21)), 3))
+	m := r.module(learner, "a")
+	if len(m.Cycles) != 2 || percentOf(t, m.Cycles[1].Percent) != 66 || percentOf(t, m.Percent) != 100 {
+		t.Fatalf("MATERIAL cycle: %+v", m.Cycles)
+	}
+	r.accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(21)), 3))
+	if m := r.module(learner, "a"); m.Cycles[1].CompleteTime.IsZero() || m.Currency.State != progress.CurrencyCurrent {
+		t.Errorf("relearned: %+v, %+v", m.Cycles, m.Currency)
+	}
+}
+
+func TestMaterialVersionTakesOverWhatIsNotDone(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	material := version(2, day(10), unit("u"), unit("v"))
+	material.Material, material.RetakeAll = true, true
+	a.Versions = append(a.Versions, material)
+	r := newRig(t, []progress.Module{a}, nil)
+	learner := newLearner()
+	r.clock.set(day(5))
+	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
+	if got := percentOf(t, r.module(learner, "a").Percent); got != 50 {
+		t.Errorf("before: %d %%", got)
+	}
+	r.clock.set(day(11))
+	m := r.module(learner, "a")
+	if percentOf(t, m.Percent) != 0 || m.Version != 2 {
+		t.Errorf("after: %d %% on version %d", *m.Percent, m.Version)
+	}
+	r.accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(11)), 1))
+	if m := r.module(learner, "a"); m.State != progress.StateInProgress {
+		t.Errorf("finished on an outdated version: %s", m.State)
+	}
+}
+
+func TestAcceptanceReasons(t *testing.T) {
+	t.Parallel()
+	quiz := unit("q")
+	quiz.MoveOn, quiz.MasteryScore = progress.MoveOnPassed, share(0.8)
+	r := newRig(t, []progress.Module{module1("a", unit("u"), quiz)}, nil)
+	learner := newLearner()
+	stored := event("a", "u", progress.Completed, day0)
+	r.accept(learner, self(learner), stored)
+	void := progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0}
+	r.accept(learner, admin(), void)
+	change := func(f func(*progress.Event)) progress.Event {
+		e := event("a", "u", progress.Completed, day0)
+		f(&e)
+		return e
+	}
+	nan := 0.0
+	nan /= nan
+	reused := stored
+	reused.UnitID = "q"
+	cases := []struct {
+		name  string
+		e     progress.Event
+		actor progress.Actor
+		want  string
+	}{
+		{"unknown module", change(func(e *progress.Event) { e.ModuleID = "zz" }), self(learner), progress.ReasonUnknownModule},
+		{"unknown version", change(func(e *progress.Event) { e.ModuleVersion = 9 }), self(learner), progress.ReasonUnknownVersion},
+		{"unknown unit", change(func(e *progress.Event) { e.ModuleVersion, e.UnitID = 1, "zz" }), self(learner), progress.ReasonUnknownUnit},
+		{"unknown unit in any version", change(func(e *progress.Event) { e.UnitID = "zz" }), self(learner), progress.ReasonUnknownUnit},
+		{"unit ids are case sensitive", change(func(e *progress.Event) { e.UnitID = "U" }), self(learner), progress.ReasonUnknownUnit},
+		{"no verb", change(func(e *progress.Event) { e.Verb = "" }), self(learner), progress.ReasonMalformed},
+		{"no time", change(func(e *progress.Event) { e.OccurredAt = time.Time{} }), self(learner), progress.ReasonMalformed},
+		{"score over 1", change(func(e *progress.Event) { e.Score = share(1.01) }), self(learner), progress.ReasonMalformed},
+		{"score NaN", change(func(e *progress.Event) { e.Score = &nan }), self(learner), progress.ReasonMalformed},
+		{"NUL", change(func(e *progress.Event) { e.DeviceID = "a\x00" }), self(learner), progress.ReasonMalformed},
+		{"no unit", change(func(e *progress.Event) { e.UnitID = "" }), self(learner), progress.ReasonMalformed},
+		{"below mastery", change(func(e *progress.Event) { e.UnitID, e.Verb, e.Score = "q", progress.Passed, share(0.79) }), self(learner), progress.ReasonBelowMastery},
+		{"somebody else's", change(func(*progress.Event) {}), self(newLearner()), progress.ReasonForbiddenVerb},
+		{"own void", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0}, self(learner), progress.ReasonForbiddenVerb},
+		{"reused id", reused, self(learner), progress.ReasonEventIDReused},
+		{"void of nothing", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: newLearner(), Reason: "r", OccurredAt: day0}, admin(), progress.ReasonVoidTarget},
+		{"void of a void", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: void.ID, Reason: "r", OccurredAt: day0}, admin(), progress.ReasonNotVoidable},
+		{"voided twice", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0}, admin(), progress.ReasonAlreadyVoided},
+	}
+	var events []progress.Event
+	for _, c := range cases {
+		got := r.record(learner, c.actor, c.e).Results[0]
+		if got.Status != progress.StatusRejected || got.Reason != c.want || got.Description == "" {
+			t.Errorf("%s: %+v, want %s", c.name, got, c.want)
+		}
+		events = append(events, c.e)
+	}
+	// One bad event never sinks the others.
+	good := event("a", "u", progress.Completed, day0)
+	out := r.record(learner, self(learner), append(events[:5:5], good)...)
+	if last := out.Results[len(out.Results)-1]; last.Status != progress.StatusAccepted || last.EventID != good.ID {
+		t.Errorf("the good one among bad ones: %+v", last)
+	}
+}
+
+func TestUnknownIsRetryWhileTheCatalogCannotBeReached(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	learner := newLearner()
+	r.refresh()
+	r.catalog.publish([]progress.Module{module1("new", unit("u"))}, nil)
+	r.catalog.fail(errs.New(errs.Unavailable, "", "down"))
+	known, unknown := event("a", "u", progress.Completed, day0), event("new", "u", progress.Completed, day0)
+	out := r.record(learner, self(learner), unknown, known)
+	if out.Results[0].Status != progress.StatusRetry || out.Results[0].Reason != progress.ReasonCatalogBehind || out.Results[1].Status != progress.StatusAccepted {
+		t.Fatalf("%+v", out.Results)
+	}
+	r.catalog.fail(nil)
+	r.accept(learner, self(learner), unknown)
+}
+
+func TestEffectiveTime(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"))
+	a.Versions = append(a.Versions, version(2, day(5), unit("u"), unit("extra")))
+	r := newRig(t, []progress.Module{a}, nil)
+	received := day(7)
+	r.clock.set(received)
+	cases := []struct {
+		name          string
+		at, effective time.Time
+		actor         func(string) progress.Actor
+		unit          string
+		version, want int
+	}{
+		{"as the device says", day(6), day(6), self, "u", 0, 2},
+		{"four minutes ahead", received.Add(4 * time.Minute), received.Add(4 * time.Minute), self, "u", 0, 2},
+		{"six minutes ahead", received.Add(6 * time.Minute), received, self, "u", 0, 2},
+		{"the version of then", day(3), day(3), self, "u", 0, 1},
+		{"not before its version was published", day(3), day(5), self, "u", 2, 2},
+		{"the oldest that has the unit", day(3), day(5), self, "extra", 0, 2},
+		{"years before the module", day(-4000), day0, self, "u", 0, 1},
+		{"an admin may say so", day(-10), day(-10), func(string) progress.Actor { return admin() }, "u", 1, 1},
+	}
+	for _, c := range cases {
+		learner := newLearner()
+		e := event("a", c.unit, progress.Completed, c.at)
+		e.ModuleVersion, e.Reason = c.version, "r"
+		r.accept(learner, c.actor(learner), e)
+		records, _, err := r.service.History(r.ctx, learner, 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := records[0]
+		if !got.EffectiveAt.Equal(c.effective) || got.Event.ModuleVersion != c.want || got.Adjusted != !c.effective.Equal(c.at) || !got.Event.OccurredAt.Equal(c.at) {
+			t.Errorf("%s: effective %s (adjusted %v) version %d", c.name, got.EffectiveAt, got.Adjusted, got.Event.ModuleVersion)
+		}
+	}
+}
+
+func TestAwardsLatch(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	ea, eb := event("a", "u", progress.Completed, day0), event("b", "u", progress.Completed, day0.Add(time.Hour))
+	r.accept(learner, self(learner), ea)
+	out := r.accept(learner, self(learner), eb)
+	if len(out.Awards) != 1 || out.Awards[0].ID != progress.AwardID(learner, "p", "m") || !out.Awards[0].AwardTime.Equal(eb.OccurredAt) || len(out.Awards[0].Completions) != 2 {
+		t.Fatalf("awards %+v", out.Awards)
+	}
+	// A repeated delivery answers what the first one earned; another event's does not.
+	if dup := r.record(learner, self(learner), eb); dup.Results[0].Status != progress.StatusDuplicate || len(dup.Awards) != 1 {
+		t.Errorf("duplicate: %+v", dup)
+	}
+	if dup := r.record(learner, self(learner), ea); len(dup.Awards) != 0 {
+		t.Errorf("the first event earned nothing, yet %+v", dup.Awards)
+	}
+	// An earlier completion that arrives late moves the award's time while its rule holds.
+	early := event("b", "u", progress.Completed, day0.Add(time.Minute))
+	r.accept(learner, self(learner), early)
+	if a := r.path(learner, "p").Milestones[0].Award; !a.AwardTime.Equal(early.OccurredAt) {
+		t.Errorf("award time %s", a.AwardTime)
+	}
+	// A void ends the rule; the award stays as it was.
+	for _, id := range []string{eb.ID, early.ID} {
+		r.accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: id, Reason: "r", OccurredAt: day(1)})
+	}
+	p := r.path(learner, "p")
+	if a := p.Milestones[0].Award; a == nil || percentOf(t, p.Percent()) != 50 {
+		t.Errorf("award %v at %d %%", a, *p.Percent())
+	}
+}
+
+func TestEnrollingAfterTheFactsEarnsTheAwards(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a"))), path1("q", milestone("m", all("a")))})
+	learner := newLearner()
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	r.enroll(learner, "p")
+	r.enroll(learner, "q")
+	for _, id := range []string{"p", "q"} {
+		if p := r.path(learner, id); p.Milestones[0].Award == nil || percentOf(t, p.Percent()) != 100 {
+			t.Errorf("path %s: %+v", id, p)
+		}
+	}
+}
+
+func TestEnrollmentsPinAndUpgrade(t *testing.T) {
+	t.Parallel()
+	p := path1("p", milestone("m", all("a")))
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{p})
+	learner := newLearner()
+	e := r.enroll(learner, "p")
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	if _, err := r.tryEnroll(learner, "p", idem.Key{}); errs.KindOf(err) != errs.AlreadyExists {
+		t.Errorf("enrolled twice: %v", err)
+	}
+	p.Versions = append(p.Versions, progress.PathVersion{Number: 2, Title: "Two", Milestones: []progress.Milestone{milestone("m", all("a", "b"))}})
+	r.catalog.publish(nil, []progress.Path{p})
+	r.refresh()
+	got := r.path(learner, "p")
+	if percentOf(t, got.Percent()) != 100 || got.Upgrade == nil || !reflect.DeepEqual(got.Upgrade.AddedModuleIDs, []string{"b"}) {
+		t.Fatalf("pinned: %d %%, upgrade %+v", *got.Percent(), got.Upgrade)
+	}
+	two, one := 2, 1
+	up, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &two})
+	if err != nil || up.PathVersion != 2 {
+		t.Fatal(up, err)
+	}
+	got = r.path(learner, "p")
+	if percentOf(t, got.Percent()) != 50 || got.PreviousPercent == nil || *got.PreviousPercent != 100 || got.Milestones[0].Award == nil {
+		t.Errorf("upgraded: %d %%, previous %v, award %v", *got.Percent(), got.PreviousPercent, got.Milestones[0].Award)
+	}
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &one}); reasonOf(err) != "UPGRADE_TO_OLDER" {
+		t.Errorf("back to version 1: %v", err)
+	}
+	gone := progress.EnrollmentWithdrawn
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.service.Read(r.ctx, learner, "path/p", 0, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(err) != errs.NotFound {
+		t.Errorf("withdrawn, yet %v", err)
+	}
+	if again := r.enroll(learner, "p"); again.PathVersion != 2 || again.ID == e.ID {
+		t.Errorf("enrolled again: %+v", again)
+	}
+}
+
+func TestIdempotencyKeyOfEnrolling(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a")))})
+	learner := newLearner()
+	key := idem.Key{Caller: learner, Method: "m", Key: "k", Hash: [32]byte{1}}
+	one, err := r.tryEnroll(learner, "p", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.tryEnroll(learner, "p", key)
+	if err != nil || again.ID != one.ID {
+		t.Errorf("repeated: %+v %v", again, err)
+	}
+	key.Hash = [32]byte{2}
+	if _, err := r.tryEnroll(learner, "p", key); reasonOf(err) != idem.ReasonReused {
+		t.Errorf("reused: %v", err)
+	}
+}
+
+func TestArchiving(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	r := newRig(t, []progress.Module{a}, []progress.Path{path1("p", milestone("m", all("a")))})
+	begun, late, done := newLearner(), newLearner(), newLearner()
+	for _, l := range []string{begun, late, done} {
+		r.enroll(l, "p")
+	}
+	r.accept(begun, self(begun), event("a", "u", progress.Completed, day0))
+	r.accept(done, self(done), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
+	a.State, a.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(10), SunsetTime: day(20)}}
+	r.catalog.publish([]progress.Module{a}, nil)
+	r.refresh()
+	r.clock.set(day(12))
+	states := func(learner string) (progress.ModuleProgressState, progress.CreditKind) {
+		m := r.path(learner, "p").Milestones[0].Modules[0]
+		return m.State, m.Credit
+	}
+	if s, c := states(begun); s != progress.StateInProgress || c != "" {
+		t.Errorf("in progress: %s %s", s, c)
+	}
+	if s, c := states(late); s != progress.StateCompleted || c != progress.CreditArchived {
+		t.Errorf("not begun: %s %s", s, c)
+	}
+	if s, c := states(done); s != progress.StateCompleted || c != "" {
+		t.Errorf("done: %s %s", s, c)
+	}
+	// What is begun after the archiving is stored, and does not count.
+	r.accept(late, self(late), event("a", "u", progress.Completed, day(11)))
+	if m := r.module(late, "a"); len(m.Cycles) != 0 {
+		t.Errorf("a start after the archiving counted: %+v", m.Cycles)
+	}
+	r.clock.set(day(21))
+	if s, c := states(begun); s != progress.StateCompleted || c != progress.CreditArchived {
+		t.Errorf("after the sunset: %s %s", s, c)
+	}
+	a.State, a.Archives[0].RestoreTime = progress.ModuleActive, day(30)
+	r.catalog.publish([]progress.Module{a}, nil)
+	r.refresh()
+	r.clock.set(day(31))
+	if s, c := states(late); s != progress.StateCompleted || c != progress.CreditArchived {
+		t.Errorf("restoring took it back: %s %s", s, c)
+	}
+}
+
+func TestNextIsWhatIsBegunThenWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	locked := module1("locked", unit("u"))
+	locked.Versions[0].Prerequisites = []string{"open"}
+	r := newRig(t, []progress.Module{locked, module1("open", unit("u")), module1("begun", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("locked", "open", "begun")))})
+	learner := newLearner()
+	r.enroll(learner, "p")
+	r.accept(learner, self(learner), event("begun", "u", progress.Completed, day0))
+	want := []progress.NextStep{{ModuleID: "begun", UnitID: "v", Title: "Unit v", Reason: progress.StepContinue}, {ModuleID: "open", UnitID: "u", Title: "Unit u", Reason: progress.StepStart}}
+	if got := r.path(learner, "p").Next; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	learner := newLearner()
+	r.accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
+	stop := errors.New("enough")
+	after := int64(0)
+	seen := make(chan int64, 10)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- r.service.Watch(r.ctx, learner, &after, func(n progress.Notice) error {
+			seen <- n.Sequence
+			if n.Sequence == 3 {
+				return stop
+			}
+			return nil
+		})
+	}()
+	if got := <-seen; got != 1 {
+		t.Fatalf("first %d", got)
+	}
+	r.accept(learner, self(learner), event("a", "u", progress.Progressed, day0), event("a", "u", progress.Completed, day0))
+	for want := int64(2); want <= 3; want++ {
+		if got := <-seen; got != want {
+			t.Fatalf("got %d, want %d", got, want)
+		}
+	}
+	if err := <-ended; !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	beyond := int64(99)
+	err := r.service.Watch(r.ctx, learner, &beyond, func(n progress.Notice) error {
+		if !n.Reset || n.Sequence != 3 {
+			t.Errorf("%+v", n)
+		}
+		return stop
+	})
+	if !errors.Is(err, stop) {
+		t.Error(err)
+	}
+}
+
+func TestEventIDsAreUniquePerLearnerOnly(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	e := event("a", "u", progress.Completed, day0)
+	for _, learner := range []string{newLearner(), newLearner()} {
+		r.accept(learner, self(learner), e)
+	}
+	both := uuid.Must(uuid.NewV7()).String()
+	learner := newLearner()
+	e.ID = both
+	out := r.record(learner, self(learner), e, e)
+	if out.Results[0].Status != progress.StatusAccepted || out.Results[1].Status != progress.StatusDuplicate || out.Results[0].Sequence != out.Results[1].Sequence {
+		t.Errorf("%+v", out.Results)
+	}
+}

@@ -1,0 +1,263 @@
+package progress_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/period"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
+)
+
+// day0 is when every test's catalog was published.
+var day0 = time.Date(2026, 1, 10, 9, 0, 0, 0, time.UTC)
+
+func day(n int) time.Time { return day0.AddDate(0, 0, n) }
+
+// source is a catalog that a test writes.
+type source struct {
+	mu    sync.Mutex
+	delta progress.CatalogDelta
+	err   error
+}
+
+func (s *source) Sync(context.Context, int64) (progress.CatalogDelta, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.delta, s.err
+}
+
+func (s *source) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// publish puts modules and paths into the catalog, whole, under the next revision.
+func (s *source) publish(modules []progress.Module, paths []progress.Path) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := progress.CatalogDelta{Revision: s.delta.Revision + 1, Modules: append([]progress.Module(nil), s.delta.Modules...), Paths: append([]progress.Path(nil), s.delta.Paths...)}
+	for _, m := range modules {
+		d.Modules = replace(d.Modules, m, func(o progress.Module) bool { return o.ID == m.ID })
+	}
+	for _, p := range paths {
+		d.Paths = replace(d.Paths, p, func(o progress.Path) bool { return o.ID == p.ID })
+	}
+	s.delta = d
+}
+
+func replace[T any](in []T, v T, same func(T) bool) []T {
+	out := append([]T(nil), in...)
+	for i := range out {
+		if same(out[i]) {
+			out[i] = v
+			return out
+		}
+	}
+	return append(out, v)
+}
+
+// rig is a service on a real SQLite database, with a catalog and a clock of the test's.
+type rig struct {
+	t       testing.TB
+	ctx     context.Context
+	service *progress.Service
+	store   progress.Store
+	catalog *source
+	clock   *clock
+}
+
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = t
+}
+
+func newRig(t testing.TB, modules []progress.Module, paths []progress.Path) *rig {
+	t.Helper()
+	ctx := context.Background()
+	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "progress.db"), sqldb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Migrate(ctx, sqlstore.Migrations()); err != nil {
+		t.Fatal(err)
+	}
+	store := sqlstore.New(db)
+	src := new(source)
+	src.publish(modules, paths)
+	r := &rig{t: t, ctx: ctx, store: store, catalog: src, clock: &clock{at: day(1)}}
+	r.service, err = progress.New(ctx, store, progress.Options{Catalog: src, Cache: cache.NewMemory(1 << 20), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.service.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func newLearner() string { return uuid.Must(uuid.NewV7()).String() }
+
+func self(learner string) progress.Actor { return progress.Actor{ID: learner, LearnerID: learner} }
+
+func admin() progress.Actor {
+	return progress.Actor{ID: "admin", LearnerID: "00000000-0000-7000-8000-00000000000a", Admin: true}
+}
+
+// record sends events and answers for them.
+func (r *rig) record(learner string, actor progress.Actor, events ...progress.Event) *progress.Recorded {
+	r.t.Helper()
+	out, err := r.service.Record(r.ctx, learner, actor, events)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return out
+}
+
+// accept is record where every event must be accepted.
+func (r *rig) accept(learner string, actor progress.Actor, events ...progress.Event) *progress.Recorded {
+	r.t.Helper()
+	out := r.record(learner, actor, events...)
+	for _, res := range out.Results {
+		if res.Status != progress.StatusAccepted {
+			r.t.Fatalf("event %s: %+v", res.EventID, res)
+		}
+	}
+	return out
+}
+
+func (r *rig) enroll(learner, path string) progress.Enrollment {
+	r.t.Helper()
+	e, err := r.tryEnroll(learner, path, idem.Key{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return e
+}
+
+func (r *rig) tryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
+	var e progress.Enrollment
+	body, err := r.service.Enroll(r.ctx, learner, self(learner), path, 0, key, func(e progress.Enrollment) ([]byte, error) { return json.Marshal(e) })
+	if err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal(body, &e)
+}
+
+// read runs a question on a learner through the service's own door.
+func read[T any](r *rig, learner, route string, ask func(*progress.View) (T, error)) (T, string) {
+	r.t.Helper()
+	var out T
+	a, err := r.service.Read(r.ctx, learner, route, 0, func(w *progress.View) ([]byte, error) {
+		v, err := ask(w)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := json.Unmarshal(a.Body, &out); err != nil {
+		r.t.Fatal(err)
+	}
+	return out, a.ETag
+}
+
+func (r *rig) path(learner, id string) *progress.PathProgress {
+	r.t.Helper()
+	p, _ := read(r, learner, "path/"+id, func(w *progress.View) (*progress.PathProgress, error) { return w.Path(id) })
+	return p
+}
+
+func (r *rig) module(learner, id string) *progress.ModuleDetail {
+	r.t.Helper()
+	m, _ := read(r, learner, "module/"+id, func(w *progress.View) (*progress.ModuleDetail, error) { return w.Module(id) })
+	return m
+}
+
+// refresh makes the service see what was published.
+func (r *rig) refresh() {
+	r.t.Helper()
+	if _, err := r.service.Read(r.ctx, newLearner(), "refresh", r.catalog.delta.Revision, func(*progress.View) ([]byte, error) { return []byte("{}"), nil }); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// event makes an event with a new id.
+func event(module, unit string, verb progress.Verb, at time.Time) progress.Event {
+	return progress.Event{ID: uuid.Must(uuid.NewV7()).String(), ModuleID: module, UnitID: unit, Verb: verb, OccurredAt: at}
+}
+
+func onVersion(e progress.Event, v int) progress.Event {
+	e.ModuleVersion = v
+	return e
+}
+
+func share(f float64) *float64 { return &f }
+
+// unit is a required unit of weight 1 that COMPLETED satisfies.
+func unit(id string) progress.Unit {
+	return progress.Unit{ID: id, Title: "Unit " + id, Required: true, Weight: 1, MoveOn: progress.MoveOnCompleted, Changed: true}
+}
+
+// module1 is an active module with one version.
+func module1(id string, units ...progress.Unit) progress.Module {
+	return progress.Module{ID: id, State: progress.ModuleActive, Versions: []progress.ModuleVersion{version(1, day0, units...)}}
+}
+
+func version(n int, at time.Time, units ...progress.Unit) progress.ModuleVersion {
+	return progress.ModuleVersion{Number: n, Title: "Version", Units: units, PublishTime: at, EffectiveTime: at}
+}
+
+func all(ids ...string) progress.Group { return progress.Group{ModuleIDs: ids} }
+
+func kOf(k int, ids ...string) progress.Group {
+	return progress.Group{ModuleIDs: ids, RequiredCount: &k}
+}
+
+func milestone(id string, groups ...progress.Group) progress.Milestone {
+	return progress.Milestone{ID: id, Title: "Milestone " + id, Groups: groups}
+}
+
+func path1(id string, milestones ...progress.Milestone) progress.Path {
+	return progress.Path{ID: id, State: progress.ModuleActive, Versions: []progress.PathVersion{{Number: 1, Title: "Path " + id, Milestones: milestones}}}
+}
+
+func mustPeriod(s string) period.Period {
+	p, err := period.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// reasonOf is the reason of an error, for comparing.
+func reasonOf(err error) string { return errs.ReasonOf(err) }
