@@ -3,10 +3,12 @@ package progress
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -98,8 +100,15 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 // BatchRecordEvents records what a learner did.
 func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecordEventsRequest) (*progressv1.BatchRecordEventsResponse, error) {
 	events := make([]Event, len(r.GetEvents()))
+	var bad []errs.Violation
 	for i, e := range r.GetEvents() {
 		events[i] = eventOf(e)
+		if uuid.Validate(e.GetEventId()) != nil {
+			bad = append(bad, errs.Violation{Field: fmt.Sprintf("events[%d].eventId", i), Description: "must be a UUID, or the event cannot be answered for", Reason: "NOT_A_UUID"})
+		}
+	}
+	if len(bad) > 0 {
+		return nil, errs.InvalidFields(bad)
 	}
 	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actorOf(ctx), events)
 	if err != nil {

@@ -2776,7 +2776,7 @@ type BatchRecordEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
 	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
-	// What happened, in any order; at most 500.
+	// What happened, in any order; at most 500. Each is judged by itself.
 	Events        []*ProgressEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3853,11 +3853,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x18UpdateEnrollmentResponse\x12A\n" +
 	"\n" +
 	"enrollment\x18\x01 \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
-	"enrollment\"\x82\x01\n" +
+	"enrollment\"\x87\x01\n" +
 	"\x18BatchRecordEventsRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12G\n" +
-	"\x06events\x18\x02 \x03(\v2$.preceptor.progress.v1.ProgressEventB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03R\x06events\"\xb5\x01\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12L\n" +
+	"\x06events\x18\x02 \x03(\v2$.preceptor.progress.v1.ProgressEventB\x0e\xbaH\v\x92\x01\b\x10\xf4\x03\"\x03\xd8\x01\x03R\x06events\"\xb5\x01\n" +
 	"\x19BatchRecordEventsResponse\x12<\n" +
 	"\aresults\x18\x01 \x03(\v2\".preceptor.progress.v1.EventResultR\aresults\x124\n" +
 	"\x06awards\x18\x02 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\x12$\n" +

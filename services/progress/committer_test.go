@@ -1,0 +1,252 @@
+package progress_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// faulty is a store whose commits a test can make fail or wait.
+type faulty struct {
+	progress.Store
+	before func(learners []string) error
+	after  func(learners []string) error
+}
+
+func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.Context, progress.Tx) error) error {
+	if f.before != nil {
+		if err := f.before(learners); err != nil {
+			return err
+		}
+	}
+	if err := f.Store.Commit(ctx, learners, fn); err != nil {
+		return err
+	}
+	if f.after != nil {
+		return f.after(learners)
+	}
+	return nil
+}
+
+// overFaulty puts a faulty store under a second service on the rig's database.
+func (r *rig) overFaulty(f *faulty) *progress.Service {
+	r.t.Helper()
+	f.Store = r.store
+	s, err := progress.New(r.ctx, f, progress.Options{Catalog: r.catalog, Cache: cache.NewMemory(1 << 20), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(s.Close)
+	return s
+}
+
+func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, nil)
+	learners := []string{newLearner(), newLearner(), newLearner()}
+	var sent atomic.Int64
+	var wg sync.WaitGroup
+	for w := range 12 {
+		wg.Go(func() {
+			for i := range 20 {
+				learner := learners[(w+i)%3]
+				e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Minute))
+				for range 2 { // each one twice
+					if _, err := r.service.Record(r.ctx, learner, self(learner), []progress.Event{e}); err != nil {
+						t.Error(err)
+					}
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	var stored int64
+	for _, learner := range learners {
+		records, head, err := r.service.History(r.ctx, learner, 0, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range records {
+			if records[i].Sequence != int64(i+1) {
+				t.Fatalf("entry %d has sequence %d", i, records[i].Sequence)
+			}
+		}
+		stored += head.Sequence
+	}
+	if stored != sent.Load() {
+		t.Errorf("%d stored of %d", stored, sent.Load())
+	}
+}
+
+func TestALongBatchGoesInPiecesAndIsAnsweredInOrder(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	learner := newLearner()
+	var events []progress.Event
+	for i := range 500 {
+		e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Second))
+		if i%10 == 3 {
+			e.UnitID = "none"
+		}
+		events = append(events, e)
+	}
+	out := r.record(learner, self(learner), events...)
+	for i, res := range out.Results {
+		want := progress.StatusAccepted
+		if i%10 == 3 {
+			want = progress.StatusRejected
+		}
+		if res.EventID != events[i].ID || res.Status != want {
+			t.Fatalf("result %d: %+v", i, res)
+		}
+	}
+	if out.AsOfSequence != 450 {
+		t.Errorf("as of %d", out.AsOfSequence)
+	}
+}
+
+func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	bad, good := newLearner(), newLearner()
+	gate, entered := make(chan struct{}), make(chan struct{}, 100)
+	f := &faulty{before: func(learners []string) error {
+		entered <- struct{}{}
+		<-gate
+		for _, l := range learners {
+			if l == bad {
+				return errs.New(errs.Internal, "", "a bad one")
+			}
+		}
+		return nil
+	}}
+	s := r.overFaulty(f)
+	send := func(learner string) error {
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)})
+		return err
+	}
+	results := make(chan error, 3)
+	go func() { results <- send(newLearner()) }()
+	<-entered // the lane is busy: the next two share a batch
+	badResult, goodResult := make(chan error, 1), make(chan error, 1)
+	go func() { badResult <- send(bad) }()
+	go func() { goodResult <- send(good) }()
+	time.Sleep(20 * time.Millisecond)
+	close(gate)
+	if err := <-results; err != nil {
+		t.Error(err)
+	}
+	if err := <-badResult; errs.KindOf(err) != errs.Internal {
+		t.Errorf("the bad one: %v", err)
+	}
+	if err := <-goodResult; err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+}
+
+func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	gate := make(chan struct{})
+	s := r.overFaulty(&faulty{before: func([]string) error { <-gate; return nil }})
+	learner := newLearner()
+	impatient, leave := context.WithCancel(r.ctx)
+	left := make(chan error, 1)
+	first := event("a", "u", progress.Completed, day0)
+	go func() {
+		_, err := s.Record(impatient, learner, self(learner), []progress.Event{first})
+		left <- err
+	}()
+	var wg sync.WaitGroup
+	var full atomic.Int64
+	for range 1500 {
+		wg.Go(func() {
+			other := newLearner()
+			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Completed, day0)})
+			if errs.KindOf(err) == errs.ResourceExhausted {
+				full.Add(1)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	leave()
+	if err := <-left; errs.KindOf(err) != errs.DeadlineExceeded {
+		t.Errorf("who left: %v", err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); full.Load() == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	close(gate)
+	wg.Wait()
+	if full.Load() == 0 {
+		t.Error("nobody was told that the queue is full")
+	}
+	if out := r.record(learner, self(learner), first); out.Results[0].Status != progress.StatusDuplicate {
+		t.Errorf("the event of who left: %+v", out.Results[0])
+	}
+}
+
+func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a")))})
+	once := true
+	s := r.overFaulty(&faulty{after: func([]string) error {
+		if once = !once; once {
+			return nil
+		}
+		return errs.New(errs.Unavailable, progress.ReasonCommitUnknown, "the connection broke")
+	}})
+	learner := newLearner()
+	body, err := s.Enroll(r.ctx, learner, self(learner), "p", 0, idem.Key{}, func(e progress.Enrollment) ([]byte, error) { return []byte(e.ID), nil })
+	if err != nil || len(body) == 0 {
+		t.Fatalf("enrolling: %q %v", body, err)
+	}
+	out, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)})
+	if err != nil || len(out.Awards) != 1 {
+		t.Fatalf("%+v %v", out, err)
+	}
+	if _, head, err := s.History(r.ctx, learner, 0, 10); err != nil || head.Sequence != 2 {
+		t.Errorf("head %+v %v", head, err)
+	}
+}
+
+func TestReadsAreNeverOlderThanAnAcknowledgedWrite(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a")))})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			learner := newLearner()
+			r.enroll(learner, "p")
+			for i := range 25 {
+				out := r.record(learner, self(learner), event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Second)))
+				if p := r.path(learner, "p"); p.AsOfSequence < out.AsOfSequence {
+					t.Errorf("read %d after writing %d", p.AsOfSequence, out.AsOfSequence)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestTheStoreDownIsUnavailable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	down := errs.New(errs.Unavailable, "DATABASE_UNREACHABLE", "down")
+	s := r.overFaulty(&faulty{before: func([]string) error { return down }})
+	learner := newLearner()
+	if _, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}); !errors.Is(err, down) {
+		t.Errorf("%v", err)
+	}
+}
