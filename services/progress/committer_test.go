@@ -157,8 +157,12 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
-	gate := make(chan struct{})
-	s := r.overFaulty(&faulty{before: func([]string) error { <-gate; return nil }})
+	gate, entered := make(chan struct{}), make(chan struct{}, 100)
+	s := r.overFaulty(&faulty{before: func([]string) error {
+		entered <- struct{}{}
+		<-gate
+		return nil
+	}})
 	learner := newLearner()
 	impatient, leave := context.WithCancel(r.ctx)
 	left := make(chan error, 1)
@@ -167,6 +171,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 		_, err := s.Record(impatient, learner, self(learner), []progress.Event{first})
 		left <- err
 	}()
+	<-entered
 	var wg sync.WaitGroup
 	var full atomic.Int64
 	for range 1500 {

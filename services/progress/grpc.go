@@ -103,7 +103,7 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	var bad []errs.Violation
 	for i, e := range r.GetEvents() {
 		events[i] = eventOf(e)
-		if uuid.Validate(e.GetEventId()) != nil {
+		if len(e.GetEventId()) != 36 || uuid.Validate(e.GetEventId()) != nil {
 			bad = append(bad, errs.Violation{Field: fmt.Sprintf("events[%d].eventId", i), Description: "must be a UUID, or the event cannot be answered for", Reason: "NOT_A_UUID"})
 		}
 	}
