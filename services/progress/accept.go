@@ -86,8 +86,10 @@ func judge(c *Catalog, learnerID string, actor Actor, e *Event, received time.Ti
 	if bad := forbidden(learnerID, actor, e); bad != nil {
 		return nil, bad
 	}
-	r := &Record{LearnerID: learnerID, Type: RecordEvent, Event: *e, PayloadHash: payloadHash(e), ReceivedAt: received,
-		EffectiveAt: e.OccurredAt, ActorID: actor.ID}
+	r := &Record{
+		LearnerID: learnerID, Type: RecordEvent, Event: *e, PayloadHash: payloadHash(e), ReceivedAt: received,
+		EffectiveAt: e.OccurredAt, ActorID: actor.ID,
+	}
 	if e.OccurredAt.After(received.Add(maxAhead)) {
 		r.EffectiveAt = received
 	}
@@ -112,8 +114,11 @@ func malformed(e *Event) *Result {
 		name, text string
 		most       int
 	}{
-		{"moduleId", e.ModuleID, maxIDLen}, {"unitId", e.UnitID, maxIDLen}, {"deviceId", e.DeviceID, maxIDLen},
-		{"reason", e.Reason, maxReasonLen}, {"voidsEventId", e.VoidsEventID, maxIDLen},
+		{"moduleId", e.ModuleID, maxIDLen},
+		{"unitId", e.UnitID, maxIDLen},
+		{"deviceId", e.DeviceID, maxIDLen},
+		{"reason", e.Reason, maxReasonLen},
+		{"voidsEventId", e.VoidsEventID, maxIDLen},
 	}
 	for _, t := range texts {
 		if len(t.text) > t.most {
@@ -215,7 +220,15 @@ func resolve(c *Catalog, e *Event, at time.Time) (*ModuleVersion, *Result) {
 	}
 	if e.Verb == Passed && e.Score != nil {
 		if u := v.Unit(e.UnitID); u.MasteryScore != nil && *e.Score < *u.MasteryScore {
-			return nil, rejected(e, ReasonBelowMastery, "PASSED with score %v, but unit %s of version %d asks for %v: send FAILED", *e.Score, u.ID, v.Number, *u.MasteryScore)
+			return nil, rejected(
+				e,
+				ReasonBelowMastery,
+				"PASSED with score %v, but unit %s of version %d asks for %v: send FAILED",
+				*e.Score,
+				u.ID,
+				v.Number,
+				*u.MasteryScore,
+			)
 		}
 	}
 	return v, nil

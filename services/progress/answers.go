@@ -67,7 +67,7 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 	}
 	// The snapshot may be newer than the head that was asked for: file it under its own.
 	key := s.answerKey(learnerID, route, l.Head.Version, catalog.Revision)
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(body)), uint64(unixMicro(w.validUntil))) //nolint:gosec // bits, read back as such
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(body)), uint64(unixMicro(w.validUntil)))
 	value = append(value, body...)
 	s.cache.Set(ctx, key, value, answerTTL)
 	return Answer{Body: body, ETag: etagOf(key, value)}, nil
@@ -117,7 +117,7 @@ func (s *Service) cached(ctx context.Context, key string) (Answer, bool) {
 	if !ok || len(value) < 8 {
 		return Answer{}, false
 	}
-	until := int64(binary.BigEndian.Uint64(value)) //nolint:gosec // bits, written as such
+	until := int64(binary.BigEndian.Uint64(value))
 	if until != 0 && s.now().UnixMicro() >= until {
 		return Answer{}, false
 	}

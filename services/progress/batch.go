@@ -122,7 +122,10 @@ func (b *batch) record(ctx context.Context, j *job, r *Record) (bool, error) {
 	key := EventKey{j.learnerID, r.Event.ID}
 	if k, ok := b.known[key]; ok {
 		if k.PayloadHash != r.PayloadHash {
-			j.results = append(j.results, *rejected(&r.Event, ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"))
+			j.results = append(
+				j.results,
+				*rejected(&r.Event, ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
+			)
 			return false, nil
 		}
 		j.results = append(j.results, Result{EventID: r.Event.ID, Status: StatusDuplicate, Sequence: k.Sequence})
@@ -184,7 +187,7 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *Record) (*Resu
 	}
 	// The void is filed with what it takes back, so that the module's log is whole.
 	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID
-	return nil, nil
+	return nil, nil //nolint:nilnil // no verdict against it, and no fault
 }
 
 // moduleLog is the stored log of a module with what this batch adds to it.

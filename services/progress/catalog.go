@@ -2,6 +2,7 @@ package progress
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -274,13 +275,13 @@ type CatalogDelta struct {
 
 // with answers a new snapshot with the delta merged in.
 func (c *Catalog) with(d CatalogDelta) *Catalog {
-	out := &Catalog{Revision: d.Revision, Modules: make(map[string]*Module, len(c.Modules)+len(d.Modules)), Paths: make(map[string]*Path, len(c.Paths)+len(d.Paths))}
-	for id, m := range c.Modules {
-		out.Modules[id] = m
+	out := &Catalog{
+		Revision: d.Revision,
+		Modules:  make(map[string]*Module, len(c.Modules)+len(d.Modules)),
+		Paths:    make(map[string]*Path, len(c.Paths)+len(d.Paths)),
 	}
-	for id, p := range c.Paths {
-		out.Paths[id] = p
-	}
+	maps.Copy(out.Modules, c.Modules)
+	maps.Copy(out.Paths, c.Paths)
 	for i := range d.Modules {
 		out.Modules[d.Modules[i].ID] = &d.Modules[i]
 	}

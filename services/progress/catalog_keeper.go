@@ -80,7 +80,17 @@ func (k *CatalogKeeper) Run(ctx context.Context) {
 		}
 		if ok := err == nil; ok != reached {
 			reached = ok
-			k.log.Log(ctx, map[bool]slog.Level{true: slog.LevelInfo, false: slog.LevelWarn}[ok], "catalog", "reachable", ok, "revision", k.Current().Revision, "error", err)
+			k.log.Log(
+				ctx,
+				map[bool]slog.Level{true: slog.LevelInfo, false: slog.LevelWarn}[ok],
+				"catalog",
+				"reachable",
+				ok,
+				"revision",
+				k.Current().Revision,
+				"error",
+				err,
+			)
 		}
 		select {
 		case <-ctx.Done():

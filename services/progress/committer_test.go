@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,7 +42,17 @@ func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.
 func (r *rig) overFaulty(f *faulty) *progress.Service {
 	r.t.Helper()
 	f.Store = r.store
-	s, err := progress.New(r.ctx, f, progress.Options{Catalog: r.catalog, Cache: cache.NewMemory(1 << 20), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)})
+	s, err := progress.New(
+		r.ctx,
+		f,
+		progress.Options{
+			Catalog:     r.catalog,
+			Cache:       cache.NewMemory(1 << 20),
+			CommitLanes: 1,
+			Now:         r.clock.now,
+			Logger:      slog.New(slog.DiscardHandler),
+		},
+	)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -123,10 +134,8 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	f := &faulty{before: func(learners []string) error {
 		entered <- struct{}{}
 		<-gate
-		for _, l := range learners {
-			if l == bad {
-				return errs.New(errs.Internal, "", "a bad one")
-			}
+		if slices.Contains(learners, bad) {
+			return errs.New(errs.Internal, "", "a bad one")
 		}
 		return nil
 	}}

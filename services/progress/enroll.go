@@ -16,7 +16,15 @@ import (
 // repeated Idempotency-Key gets; replay is that answer when this call repeats one.
 // It returns NotFound for an unknown path, FailedPrecondition for an archived one, and
 // AlreadyExists when an enrollment that is not withdrawn exists.
-func (s *Service) Enroll(ctx context.Context, learnerID string, actor Actor, pathID string, minRevision int64, key idem.Key, encode func(Enrollment) ([]byte, error)) (answer []byte, err error) {
+func (s *Service) Enroll(
+	ctx context.Context,
+	learnerID string,
+	actor Actor,
+	pathID string,
+	minRevision int64,
+	key idem.Key,
+	encode func(Enrollment) ([]byte, error),
+) (answer []byte, err error) {
 	leave, err := s.creating.Enter(key)
 	if err != nil {
 		return nil, err
@@ -52,7 +60,15 @@ func (s *Service) Enroll(ctx context.Context, learnerID string, actor Actor, pat
 			}
 			return errs.New(errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in path %s by enrollment %s", pathID, l.Enrollments[i].ID)
 		}
-		e := Enrollment{ID: id.String(), LearnerID: learnerID, PathID: pathID, PathVersion: p.Newest().Number, State: EnrollmentActive, EnrollTime: now, UpdateTime: now}
+		e := Enrollment{
+			ID:          id.String(),
+			LearnerID:   learnerID,
+			PathID:      pathID,
+			PathVersion: p.Newest().Number,
+			State:       EnrollmentActive,
+			EnrollTime:  now,
+			UpdateTime:  now,
+		}
 		if answer, err = encode(e); err != nil {
 			return err
 		}
@@ -72,7 +88,13 @@ func (s *Service) newestPath(ctx context.Context, pathID string, minRevision int
 		return p, nil
 	}
 	if fresh != nil {
-		return nil, errs.Wrap(fresh, errs.Unavailable, "CATALOG_UNAVAILABLE", "path %s is not known here, and the catalog cannot be reached to look it up", pathID)
+		return nil, errs.Wrap(
+			fresh,
+			errs.Unavailable,
+			"CATALOG_UNAVAILABLE",
+			"path %s is not known here, and the catalog cannot be reached to look it up",
+			pathID,
+		)
 	}
 	return nil, errs.New(errs.NotFound, "PATH_NOT_FOUND", "there is no path %s", pathID)
 }
@@ -130,8 +152,10 @@ func (c EnrollmentChange) check() error {
 		return nil
 	case EnrollmentCompleted:
 	}
-	return errs.InvalidFields([]errs.Violation{{Field: "state", Reason: "STATE_NOT_SETTABLE",
-		Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress"}})
+	return errs.InvalidFields([]errs.Violation{{
+		Field: "state", Reason: "STATE_NOT_SETTABLE",
+		Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress",
+	}})
 }
 
 func (b *batch) updateEnrollment(ctx context.Context, j *job, actor Actor, change EnrollmentChange, e *Enrollment) error {
@@ -178,8 +202,10 @@ func (b *batch) checkUpgrade(e *Enrollment, to int) error {
 	case to < e.PathVersion:
 		return errs.New(errs.FailedPrecondition, "UPGRADE_TO_OLDER", "enrollment %s is on version %d already", e.ID, e.PathVersion)
 	case p == nil || p.Version(to) == nil:
-		return errs.InvalidFields([]errs.Violation{{Field: "pathVersion", Reason: "UNKNOWN_VERSION",
-			Description: fmt.Sprintf("path %s has no version %d", e.PathID, to)}})
+		return errs.InvalidFields([]errs.Violation{{
+			Field: "pathVersion", Reason: "UNKNOWN_VERSION",
+			Description: fmt.Sprintf("path %s has no version %d", e.PathID, to),
+		}})
 	}
 	return nil
 }

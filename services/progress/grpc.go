@@ -104,7 +104,14 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	for i, e := range r.GetEvents() {
 		events[i] = eventOf(e)
 		if len(e.GetEventId()) != 36 || uuid.Validate(e.GetEventId()) != nil {
-			bad = append(bad, errs.Violation{Field: fmt.Sprintf("events[%d].eventId", i), Description: "must be a UUID, or the event cannot be answered for", Reason: "NOT_A_UUID"})
+			bad = append(
+				bad,
+				errs.Violation{
+					Field:       fmt.Sprintf("events[%d].eventId", i),
+					Description: "must be a UUID, or the event cannot be answered for",
+					Reason:      "NOT_A_UUID",
+				},
+			)
 		}
 	}
 	if len(bad) > 0 {

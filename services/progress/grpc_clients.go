@@ -71,7 +71,14 @@ func unreachable(err error) error {
 func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
 	out := Module{ID: m.GetId(), State: ModuleState(m.GetState().String())}
 	for _, p := range m.GetArchivePeriods() {
-		out.Archives = append(out.Archives, ArchivePeriod{ArchiveTime: timeOfStamp(p.GetArchiveTime()), SunsetTime: timeOfStamp(p.GetSunsetTime()), RestoreTime: timeOfStamp(p.GetRestoreTime())})
+		out.Archives = append(
+			out.Archives,
+			ArchivePeriod{
+				ArchiveTime: timeOfStamp(p.GetArchiveTime()),
+				SunsetTime:  timeOfStamp(p.GetSunsetTime()),
+				RestoreTime: timeOfStamp(p.GetRestoreTime()),
+			},
+		)
 	}
 	for i, v := range m.GetVersions() {
 		version := ModuleVersion{
@@ -100,8 +107,10 @@ func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
 }
 
 func unitOf(u *catalogv1.Unit, before *catalogv1.ModuleVersion) Unit {
-	return Unit{ID: u.GetId(), Title: u.GetTitle(), Required: u.GetRequired(), Weight: u.GetWeight(), MoveOn: MoveOn(u.GetMoveOn().String()),
-		MasteryScore: u.MasteryScore, Changed: unitChanged(u, before)}
+	return Unit{
+		ID: u.GetId(), Title: u.GetTitle(), Required: u.GetRequired(), Weight: u.GetWeight(), MoveOn: MoveOn(u.GetMoveOn().String()),
+		MasteryScore: u.MasteryScore, Changed: unitChanged(u, before),
+	}
 }
 
 // unitChanged tells whether the unit is new, or differs from the preceding version's.
@@ -228,7 +237,10 @@ func (s *Subjects) ResolveSubject(ctx context.Context, issuer, sub string, hints
 
 func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints) (Link, error) {
 	r, err := s.profile.ResolveSubject(ctx, &profilev1.ResolveSubjectRequest{
-		Subject: &profilev1.Subject{Issuer: issuer, Subject: sub}, DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
+		Subject: &profilev1.Subject{
+			Issuer:  issuer,
+			Subject: sub,
+		}, DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
 	})
 	if err != nil {
 		return Link{}, err

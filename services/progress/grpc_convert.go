@@ -4,8 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 )
 
@@ -25,7 +23,7 @@ func eventOf(e *progressv1.ProgressEvent) Event {
 
 func eventProto(e *Event) *progressv1.ProgressEvent {
 	return &progressv1.ProgressEvent{
-		EventId: e.ID, ModuleId: e.ModuleID, ModuleVersion: int32(e.ModuleVersion), UnitId: e.UnitID, //nolint:gosec // version numbers are small
+		EventId: e.ID, ModuleId: e.ModuleID, ModuleVersion: int32(e.ModuleVersion), UnitId: e.UnitID,
 		Verb:  progressv1.ProgressEvent_Verb(progressv1.ProgressEvent_Verb_value[string(e.Verb)]),
 		Score: e.Score, Progress: e.Progress, OccurredAt: stamp(e.OccurredAt), DeviceId: e.DeviceID, Reason: e.Reason, VoidsEventId: e.VoidsEventID,
 	}
@@ -68,12 +66,22 @@ func enrollmentState(s EnrollmentState) progressv1.Enrollment_State {
 }
 
 func awardProtos(awards []Award) []*progressv1.Award {
-	var out []*progressv1.Award
+	out := make([]*progressv1.Award, 0, len(awards))
 	for i := range awards {
 		a := &awards[i]
-		p := &progressv1.Award{Id: a.ID, PathId: a.PathID, PathVersion: count(a.PathVersion), MilestoneId: a.MilestoneID, Title: a.Title, AwardTime: stamp(a.AwardTime)}
+		p := &progressv1.Award{
+			Id:          a.ID,
+			PathId:      a.PathID,
+			PathVersion: count(a.PathVersion),
+			MilestoneId: a.MilestoneID,
+			Title:       a.Title,
+			AwardTime:   stamp(a.AwardTime),
+		}
 		for _, c := range a.Completions {
-			p.Completions = append(p.Completions, &progressv1.Completion{ModuleId: c.ModuleID, Version: count(c.Version), Cycle: count(c.Cycle), CompleteTime: stamp(c.CompleteTime)})
+			p.Completions = append(
+				p.Completions,
+				&progressv1.Completion{ModuleId: c.ModuleID, Version: count(c.Version), Cycle: count(c.Cycle), CompleteTime: stamp(c.CompleteTime)},
+			)
 		}
 		out = append(out, p)
 	}
@@ -111,18 +119,26 @@ func moduleProto(m *ModuleProgress) *progressv1.ModuleProgress {
 func pathProto(p *PathProgress) *progressv1.PathProgress {
 	out := &progressv1.PathProgress{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State), Percent: countPtr(p.Percent()),
-		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
+		CompletedCount: count(
+			p.Completed,
+		), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
 		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), Title: p.Title, NotApplicable: p.Required == 0,
 	}
 	if p.PreviousPercent != nil {
-		out.PercentChangeReason = proto.String(p.PercentChangeReason)
+		out.PercentChangeReason = new(p.PercentChangeReason)
 	}
 	if u := p.Upgrade; u != nil {
 		out.Upgrade = &progressv1.Upgrade{Version: count(u.Version), AddedModuleIds: u.AddedModuleIDs, RemovedModuleIds: u.RemovedModuleIDs}
 	}
 	for i := range p.Milestones {
 		m := &p.Milestones[i]
-		mp := &progressv1.MilestoneProgress{Id: m.ID, Title: m.Title, Percent: countPtr(m.Percent()), CompletedCount: count(m.Completed), RequiredCount: count(m.Required)}
+		mp := &progressv1.MilestoneProgress{
+			Id:             m.ID,
+			Title:          m.Title,
+			Percent:        countPtr(m.Percent()),
+			CompletedCount: count(m.Completed),
+			RequiredCount:  count(m.Required),
+		}
 		if m.Award != nil {
 			mp.Award = &progressv1.AwardRef{Id: m.Award.ID, AwardTime: stamp(m.Award.AwardTime)}
 		}
@@ -135,10 +151,12 @@ func pathProto(p *PathProgress) *progressv1.PathProgress {
 }
 
 func stepProtos(steps []NextStep) []*progressv1.NextStep {
-	var out []*progressv1.NextStep
+	out := make([]*progressv1.NextStep, 0, len(steps))
 	for _, s := range steps {
-		out = append(out, &progressv1.NextStep{ModuleId: s.ModuleID, UnitId: s.UnitID, Title: s.Title,
-			Reason: progressv1.NextStep_Reason(progressv1.NextStep_Reason_value[string(s.Reason)])})
+		out = append(out, &progressv1.NextStep{
+			ModuleId: s.ModuleID, UnitId: s.UnitID, Title: s.Title,
+			Reason: progressv1.NextStep_Reason(progressv1.NextStep_Reason_value[string(s.Reason)]),
+		})
 	}
 	return out
 }
@@ -154,7 +172,10 @@ func overviewProto(o *Overview) *progressv1.GetProgressResponse {
 		})
 	}
 	for i := range o.Due {
-		out.Due = append(out.Due, &progressv1.DueModule{ModuleId: o.Due[i].ModuleID, Title: o.Due[i].Title, Currency: currencyProto(&o.Due[i].Currency)})
+		out.Due = append(
+			out.Due,
+			&progressv1.DueModule{ModuleId: o.Due[i].ModuleID, Title: o.Due[i].Title, Currency: currencyProto(&o.Due[i].Currency)},
+		)
 	}
 	return out
 }
@@ -173,9 +194,15 @@ func moduleDetailProto(m *ModuleDetail) *progressv1.ModuleProgressDetail {
 	}
 	for i := range m.Cycles {
 		c := &m.Cycles[i]
-		p := &progressv1.Cycle{Number: count(c.Number), BeginTime: stamp(c.BeginTime), CompleteTime: stamp(c.CompleteTime), ExpireTime: stamp(c.ExpireTime), Percent: countPtr(c.Percent)}
+		p := &progressv1.Cycle{
+			Number:       count(c.Number),
+			BeginTime:    stamp(c.BeginTime),
+			CompleteTime: stamp(c.CompleteTime),
+			ExpireTime:   stamp(c.ExpireTime),
+			Percent:      countPtr(c.Percent),
+		}
 		if c.Version != 0 {
-			p.Version = proto.Int32(count(c.Version))
+			p.Version = new(count(c.Version))
 		}
 		out.Cycles = append(out.Cycles, p)
 	}
@@ -186,7 +213,7 @@ func moduleDetailProto(m *ModuleDetail) *progressv1.ModuleProgressDetail {
 }
 
 // count narrows a small number for the wire.
-func count(n int) int32 { return int32(n) } //nolint:gosec // counts, percents and version numbers are small
+func count(n int) int32 { return int32(n) }
 
 func countPtr(n *int) *int32 {
 	if n == nil {

@@ -27,7 +27,9 @@ func drawModule(t *rapid.T, id string, earlier []string) progress.Module {
 		v := version(n, day(20*(n-1)))
 		for i := range rapid.IntRange(1, 3).Draw(t, "units") {
 			u := unit(fmt.Sprintf("u%d", i))
-			u.MoveOn = rapid.SampledFrom([]progress.MoveOn{progress.MoveOnCompleted, progress.MoveOnPassed, progress.MoveOnCompletedAndPassed, progress.MoveOnCompletedOrPassed}).Draw(t, "moveOn")
+			u.MoveOn = rapid.SampledFrom([]progress.MoveOn{
+				progress.MoveOnCompleted, progress.MoveOnPassed, progress.MoveOnCompletedAndPassed, progress.MoveOnCompletedOrPassed,
+			}).Draw(t, "moveOn")
 			u.Weight = float64(rapid.IntRange(1, 3).Draw(t, "weight"))
 			u.Required = i == 0 || rapid.Bool().Draw(t, "required")
 			u.Changed = n == 1 || rapid.Bool().Draw(t, "changed")
@@ -38,8 +40,12 @@ func drawModule(t *rapid.T, id string, earlier []string) progress.Module {
 			v.EffectiveTime = v.PublishTime.AddDate(0, 0, rapid.IntRange(0, 10).Draw(t, "effective"))
 		}
 		if rapid.Bool().Draw(t, "currency") {
-			v.Currency = &progress.CurrencyPolicy{Period: mustPeriod("P1M"), Window: mustPeriod("P10D"), Grace: mustPeriod("P5D"),
-				Basis: rapid.SampledFrom([]progress.Basis{progress.BasisCompletion, progress.BasisPriorExpiry, progress.BasisFixedDate}).Draw(t, "basis"), FixedMonth: 2, FixedDay: 14}
+			v.Currency = &progress.CurrencyPolicy{
+				Period: mustPeriod("P1M"), Window: mustPeriod("P10D"), Grace: mustPeriod("P5D"),
+				Basis: rapid.SampledFrom([]progress.Basis{progress.BasisCompletion, progress.BasisPriorExpiry, progress.BasisFixedDate}).
+					Draw(t, "basis"),
+				FixedMonth: 2, FixedDay: 14,
+			}
 		}
 		if len(earlier) > 0 && rapid.Bool().Draw(t, "credits") {
 			v.Credits = [][]string{{rapid.SampledFrom(earlier).Draw(t, "credit")}}
@@ -77,14 +83,21 @@ func drawWorld(t *rapid.T, learner string) world {
 		v := m.Versions[rapid.IntRange(0, len(m.Versions)-1).Draw(t, "version")]
 		e := progress.Event{
 			// Ids in no order of time: ties in effective time fall to them.
-			ID: uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d-%d", i, rapid.IntRange(0, 1000).Draw(t, "id"))).String(),
+			ID:       uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d-%d", i, rapid.IntRange(0, 1000).Draw(t, "id"))).String(),
 			ModuleID: m.ID, ModuleVersion: v.Number, UnitID: v.Units[rapid.IntRange(0, len(v.Units)-1).Draw(t, "unit")].ID,
-			Verb:       rapid.SampledFrom([]progress.Verb{progress.Initialized, progress.Progressed, progress.Completed, progress.Completed, progress.Passed, progress.Passed, progress.Failed, progress.Waived}).Draw(t, "verb"),
+			Verb: rapid.SampledFrom([]progress.Verb{
+				progress.Initialized, progress.Progressed, progress.Completed, progress.Completed,
+				progress.Passed, progress.Passed, progress.Failed, progress.Waived,
+			}).Draw(t, "verb"),
 			OccurredAt: day0.Add(time.Duration(rapid.IntRange(-24, 24*75).Draw(t, "hour")) * time.Hour),
 			Reason:     "r",
 		}
 		if rapid.Bool().Draw(t, "scored") {
-			e.Score, e.Progress = share(float64(rapid.IntRange(0, 10).Draw(t, "score"))/10), share(float64(rapid.IntRange(0, 10).Draw(t, "progress"))/10)
+			e.Score, e.Progress = new(
+				float64(rapid.IntRange(0, 10).Draw(t, "score"))/10,
+			), new(
+				float64(rapid.IntRange(0, 10).Draw(t, "progress"))/10,
+			)
 		}
 		actor := self(learner)
 		if e.Verb == progress.Waived {
@@ -250,7 +263,11 @@ func TestFoldingAgainGivesWhatIsStored(t *testing.T) {
 			r.record(learner, w.actors[i], w.events[i])
 			if rapid.IntRange(0, 3).Draw(rt, "void") == 0 {
 				target := w.events[rapid.IntRange(0, len(w.events)-1).Draw(rt, "target")].ID
-				r.record(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: target, Reason: "r", OccurredAt: day(1)})
+				r.record(
+					learner,
+					admin(),
+					progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: target, Reason: "r", OccurredAt: day(1)},
+				)
 			}
 		}
 		drift, err := r.service.Verify(r.ctx, learner)

@@ -20,6 +20,8 @@ const (
 type CreditKind string
 
 // The credit kinds; "" is the learner's own events.
+//
+//nolint:gosec // learning credits, not credentials
 const (
 	CreditWaiver      CreditKind = "WAIVER"
 	CreditEquivalence CreditKind = "EQUIVALENCE"

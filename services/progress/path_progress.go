@@ -179,7 +179,13 @@ func (w *view) neededSince(moduleID string) time.Time {
 }
 
 func (w *view) cycle(m *Module, c *CycleFacts) CycleProgress {
-	out := CycleProgress{Number: c.Number, BeginTime: time.UnixMicro(c.BeginAt).UTC(), CompleteTime: timeOf(c.CompleteAt), ExpireTime: timeOf(c.ExpireAt), Version: c.CompleteVersion}
+	out := CycleProgress{
+		Number:       c.Number,
+		BeginTime:    time.UnixMicro(c.BeginAt).UTC(),
+		CompleteTime: timeOf(c.CompleteAt),
+		ExpireTime:   timeOf(c.ExpireAt),
+		Version:      c.CompleteVersion,
+	}
 	percent, _, required := c.percentIn(m, w.now)
 	if c.CompleteAt != 0 {
 		percent, required = 100, true

@@ -9,6 +9,8 @@ import (
 )
 
 // awardSpace is the UUIDv5 namespace of award ids.
+//
+//nolint:gochecknoglobals // a constant that Go has no constant form for
 var awardSpace = uuid.MustParse("5b0a6f0e-64c5-5f0c-9a43-6a3c1f1f5e2b")
 
 // AwardID is the id of a learner's award for a milestone of a path.
@@ -189,8 +191,10 @@ func (w *view) earned(e Enrollment, ms *Milestone, modules map[string]ModuleProg
 	if !tally(ms.Groups, done).done() {
 		return nil
 	}
-	a := &Award{ID: AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID), LearnerID: w.learner.Head.LearnerID, PathID: e.PathID,
-		PathVersion: e.PathVersion, MilestoneID: ms.ID, Title: ms.Title, Rule: *ms}
+	a := &Award{
+		ID: AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID), LearnerID: w.learner.Head.LearnerID, PathID: e.PathID,
+		PathVersion: e.PathVersion, MilestoneID: ms.ID, Title: ms.Title, Rule: *ms,
+	}
 	for _, id := range contributing(ms.Groups, modules) {
 		m := modules[id]
 		a.Completions = append(a.Completions, Completion{ModuleID: id, Version: m.cycleVersion, Cycle: m.cycle, CompleteTime: m.CompleteTime})

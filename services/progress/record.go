@@ -48,7 +48,12 @@ func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, eve
 			continue
 		}
 		for _, place := range places[i] {
-			out.Results[place] = Result{EventID: events[place].ID, Status: StatusRetry, Reason: ReasonLearnerBusy, Description: "too much is waiting to be written; send it again"}
+			out.Results[place] = Result{
+				EventID:     events[place].ID,
+				Status:      StatusRetry,
+				Reason:      ReasonLearnerBusy,
+				Description: "too much is waiting to be written; send it again",
+			}
 		}
 	}
 	if out.AsOfSequence == 0 {
@@ -88,8 +93,10 @@ func (s *Service) judgeAll(ctx context.Context, learnerID string, actor Actor, e
 			r, bad = judge(catalog, learnerID, actor, &events[i], received)
 		}
 		if bad.isUnknown() && fetchErr != nil {
-			bad = &Result{EventID: events[i].ID, Status: StatusRetry, Reason: ReasonCatalogBehind,
-				Description: "the catalog cannot be reached to look this up; keep the event and send it again"}
+			bad = &Result{
+				EventID: events[i].ID, Status: StatusRetry, Reason: ReasonCatalogBehind,
+				Description: "the catalog cannot be reached to look this up; keep the event and send it again",
+			}
 		}
 		if bad != nil {
 			results[i] = *bad

@@ -24,7 +24,13 @@ func percentOf(t *testing.T, p *int) int {
 // Percent rules 1, 2 and 3: k-of-n beside "all" groups, each module once, 100 only when all is done.
 func TestPercentRule1CountsDistinctModulesAndKOfN(t *testing.T) {
 	t.Parallel()
-	modules := []progress.Module{module1("a", unit("u")), module1("b", unit("u")), module1("c", unit("u")), module1("d", unit("u")), module1("e", unit("u"))}
+	modules := []progress.Module{
+		module1("a", unit("u")),
+		module1("b", unit("u")),
+		module1("c", unit("u")),
+		module1("d", unit("u")),
+		module1("e", unit("u")),
+	}
 	r := newRig(t, modules, []progress.Path{path1("p",
 		milestone("m1", all("a", "b")),
 		milestone("m2", kOf(2, "b", "c", "d"), all("a")),
@@ -109,7 +115,11 @@ func TestPercentRule5LockedModulesStayInTheDenominator(t *testing.T) {
 	t.Parallel()
 	later := module1("later", unit("u"))
 	later.Versions[0].Prerequisites = []string{"first", "second"}
-	r := newRig(t, []progress.Module{module1("first", unit("u")), module1("second", unit("u")), later}, []progress.Path{path1("p", milestone("m", all("first", "later")))})
+	r := newRig(
+		t,
+		[]progress.Module{module1("first", unit("u")), module1("second", unit("u")), later},
+		[]progress.Path{path1("p", milestone("m", all("first", "later")))},
+	)
 	learner := newLearner()
 	r.enroll(learner, "p")
 	r.accept(learner, self(learner), event("second", "u", progress.Completed, day0))
@@ -133,7 +143,13 @@ func TestPercentRule6FallAfterAVoidIsExplained(t *testing.T) {
 	r.enroll(learner, "p")
 	done := event("a", "u", progress.Completed, day0)
 	r.accept(learner, self(learner), done)
-	void := progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: done.ID, Reason: "recorded for the wrong person", OccurredAt: day(1)}
+	void := progress.Event{
+		ID:           newLearner(),
+		Verb:         progress.Voided,
+		VoidsEventID: done.ID,
+		Reason:       "recorded for the wrong person",
+		OccurredAt:   day(1),
+	}
 	r.accept(learner, admin(), void)
 	p := r.path(learner, "p")
 	if percentOf(t, p.Percent()) != 0 || p.PreviousPercent == nil || *p.PreviousPercent != 50 || p.PercentChangeReason == "" {
@@ -149,7 +165,12 @@ func TestPercentRule6FallAfterAVoidIsExplained(t *testing.T) {
 func TestPercentRule7ExpiryNeverLowersPercent(t *testing.T) {
 	t.Parallel()
 	a := module1("a", unit("u"), unit("v"))
-	a.Versions[0].Currency = &progress.CurrencyPolicy{Period: mustPeriod("P1Y"), Window: mustPeriod("P30D"), Grace: mustPeriod("P14D"), Basis: progress.BasisPriorExpiry}
+	a.Versions[0].Currency = &progress.CurrencyPolicy{
+		Period: mustPeriod("P1Y"),
+		Window: mustPeriod("P30D"),
+		Grace:  mustPeriod("P14D"),
+		Basis:  progress.BasisPriorExpiry,
+	}
 	r := newRig(t, []progress.Module{a}, []progress.Path{path1("p", milestone("m", all("a")))})
 	learner := newLearner()
 	r.enroll(learner, "p")
@@ -158,11 +179,17 @@ func TestPercentRule7ExpiryNeverLowersPercent(t *testing.T) {
 	for _, s := range []struct {
 		at   time.Time
 		want progress.CurrencyState
-	}{{day(2), progress.CurrencyCurrent}, {expire.AddDate(0, 0, -30), progress.CurrencyDueSoon}, {expire, progress.CurrencyGrace}, {expire.AddDate(0, 0, 14), progress.CurrencyExpired}} {
+	}{
+		{day(2), progress.CurrencyCurrent},
+		{expire.AddDate(0, 0, -30), progress.CurrencyDueSoon},
+		{expire, progress.CurrencyGrace},
+		{expire.AddDate(0, 0, 14), progress.CurrencyExpired},
+	} {
 		r.clock.set(s.at)
 		p := r.path(learner, "p")
 		m := p.Milestones[0].Modules[0]
-		if m.Currency == nil || m.Currency.State != s.want || percentOf(t, p.Percent()) != 100 || m.State != progress.StateCompleted || p.Milestones[0].Award == nil {
+		if m.Currency == nil || m.Currency.State != s.want || percentOf(t, p.Percent()) != 100 || m.State != progress.StateCompleted ||
+			p.Milestones[0].Award == nil {
 			t.Errorf("at %s: %+v, %d %%", s.at, m.Currency, *p.Percent())
 		}
 	}
@@ -231,10 +258,21 @@ func TestMoveOnRules(t *testing.T) {
 		verbs []progress.Verb
 		done  bool
 	}{
-		progress.MoveOnCompleted:          {{[]progress.Verb{progress.Passed}, false}, {[]progress.Verb{progress.Completed}, true}},
-		progress.MoveOnPassed:             {{[]progress.Verb{progress.Completed}, false}, {[]progress.Verb{progress.Failed}, false}, {[]progress.Verb{progress.Failed, progress.Passed, progress.Failed}, true}},
-		progress.MoveOnCompletedAndPassed: {{[]progress.Verb{progress.Completed}, false}, {[]progress.Verb{progress.Completed, progress.Passed}, true}},
-		progress.MoveOnCompletedOrPassed:  {{[]progress.Verb{progress.Failed}, false}, {[]progress.Verb{progress.Passed}, true}, {[]progress.Verb{progress.Completed}, true}},
+		progress.MoveOnCompleted: {{[]progress.Verb{progress.Passed}, false}, {[]progress.Verb{progress.Completed}, true}},
+		progress.MoveOnPassed: {
+			{[]progress.Verb{progress.Completed}, false},
+			{[]progress.Verb{progress.Failed}, false},
+			{[]progress.Verb{progress.Failed, progress.Passed, progress.Failed}, true},
+		},
+		progress.MoveOnCompletedAndPassed: {
+			{[]progress.Verb{progress.Completed}, false},
+			{[]progress.Verb{progress.Completed, progress.Passed}, true},
+		},
+		progress.MoveOnCompletedOrPassed: {
+			{[]progress.Verb{progress.Failed}, false},
+			{[]progress.Verb{progress.Passed}, true},
+			{[]progress.Verb{progress.Completed}, true},
+		},
 	}
 	for rule, cases := range rules {
 		for _, c := range cases {
@@ -244,7 +282,7 @@ func TestMoveOnRules(t *testing.T) {
 			learner := newLearner()
 			for i, v := range c.verbs {
 				e := event("a", "u", v, day0.Add(time.Duration(i)*time.Minute))
-				e.Progress = share(1) // PROGRESSED to the end completes nothing
+				e.Progress = new(1.0) // PROGRESSED to the end completes nothing
 				r.accept(learner, self(learner), e)
 			}
 			if got := r.module(learner, "a").State == progress.StateCompleted; got != c.done {
@@ -259,7 +297,7 @@ func TestProgressedToTheEndDoesNotComplete(t *testing.T) {
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	learner := newLearner()
 	e := event("a", "u", progress.Progressed, day0)
-	e.Progress = share(1)
+	e.Progress = new(1.0)
 	r.accept(learner, self(learner), e)
 	if m := r.module(learner, "a"); m.State != progress.StateInProgress || *m.Units[0].Progress != 1 {
 		t.Errorf("%+v", m)
@@ -333,7 +371,7 @@ func TestMaterialVersionTakesOverWhatIsNotDone(t *testing.T) {
 func TestAcceptanceReasons(t *testing.T) {
 	t.Parallel()
 	quiz := unit("q")
-	quiz.MoveOn, quiz.MasteryScore = progress.MoveOnPassed, share(0.8)
+	quiz.MoveOn, quiz.MasteryScore = progress.MoveOnPassed, new(0.8)
 	r := newRig(t, []progress.Module{module1("a", unit("u"), quiz)}, nil)
 	learner := newLearner()
 	stored := event("a", "u", progress.Completed, day0)
@@ -362,17 +400,42 @@ func TestAcceptanceReasons(t *testing.T) {
 		{"unit ids are case sensitive", change(func(e *progress.Event) { e.UnitID = "U" }), self(learner), progress.ReasonUnknownUnit},
 		{"no verb", change(func(e *progress.Event) { e.Verb = "" }), self(learner), progress.ReasonMalformed},
 		{"no time", change(func(e *progress.Event) { e.OccurredAt = time.Time{} }), self(learner), progress.ReasonMalformed},
-		{"score over 1", change(func(e *progress.Event) { e.Score = share(1.01) }), self(learner), progress.ReasonMalformed},
+		{"score over 1", change(func(e *progress.Event) { e.Score = new(1.01) }), self(learner), progress.ReasonMalformed},
 		{"score NaN", change(func(e *progress.Event) { e.Score = &nan }), self(learner), progress.ReasonMalformed},
 		{"NUL", change(func(e *progress.Event) { e.DeviceID = "a\x00" }), self(learner), progress.ReasonMalformed},
 		{"no unit", change(func(e *progress.Event) { e.UnitID = "" }), self(learner), progress.ReasonMalformed},
-		{"below mastery", change(func(e *progress.Event) { e.UnitID, e.Verb, e.Score = "q", progress.Passed, share(0.79) }), self(learner), progress.ReasonBelowMastery},
+		{
+			"below mastery",
+			change(func(e *progress.Event) { e.UnitID, e.Verb, e.Score = "q", progress.Passed, new(0.79) }),
+			self(learner),
+			progress.ReasonBelowMastery,
+		},
 		{"somebody else's", change(func(*progress.Event) {}), self(newLearner()), progress.ReasonForbiddenVerb},
-		{"own void", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0}, self(learner), progress.ReasonForbiddenVerb},
+		{
+			"own void",
+			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0},
+			self(learner),
+			progress.ReasonForbiddenVerb,
+		},
 		{"reused id", reused, self(learner), progress.ReasonEventIDReused},
-		{"void of nothing", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: newLearner(), Reason: "r", OccurredAt: day0}, admin(), progress.ReasonVoidTarget},
-		{"void of a void", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: void.ID, Reason: "r", OccurredAt: day0}, admin(), progress.ReasonNotVoidable},
-		{"voided twice", progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0}, admin(), progress.ReasonAlreadyVoided},
+		{
+			"void of nothing",
+			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: newLearner(), Reason: "r", OccurredAt: day0},
+			admin(),
+			progress.ReasonVoidTarget,
+		},
+		{
+			"void of a void",
+			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: void.ID, Reason: "r", OccurredAt: day0},
+			admin(),
+			progress.ReasonNotVoidable,
+		},
+		{
+			"voided twice",
+			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0},
+			admin(),
+			progress.ReasonAlreadyVoided,
+		},
 	}
 	var events []progress.Event
 	for _, c := range cases {
@@ -399,7 +462,8 @@ func TestUnknownIsRetryWhileTheCatalogCannotBeReached(t *testing.T) {
 	r.catalog.fail(errs.New(errs.Unavailable, "", "down"))
 	known, unknown := event("a", "u", progress.Completed, day0), event("new", "u", progress.Completed, day0)
 	out := r.record(learner, self(learner), unknown, known)
-	if out.Results[0].Status != progress.StatusRetry || out.Results[0].Reason != progress.ReasonCatalogBehind || out.Results[1].Status != progress.StatusAccepted {
+	if out.Results[0].Status != progress.StatusRetry || out.Results[0].Reason != progress.ReasonCatalogBehind ||
+		out.Results[1].Status != progress.StatusAccepted {
 		t.Fatalf("%+v", out.Results)
 	}
 	r.catalog.fail(nil)
@@ -439,7 +503,8 @@ func TestEffectiveTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := records[0]
-		if !got.EffectiveAt.Equal(c.effective) || got.Event.ModuleVersion != c.want || got.Adjusted != !c.effective.Equal(c.at) || !got.Event.OccurredAt.Equal(c.at) {
+		if !got.EffectiveAt.Equal(c.effective) || got.Event.ModuleVersion != c.want || got.Adjusted != !c.effective.Equal(c.at) ||
+			!got.Event.OccurredAt.Equal(c.at) {
 			t.Errorf("%s: effective %s (adjusted %v) version %d", c.name, got.EffectiveAt, got.Adjusted, got.Event.ModuleVersion)
 		}
 	}
@@ -453,7 +518,8 @@ func TestAwardsLatch(t *testing.T) {
 	ea, eb := event("a", "u", progress.Completed, day0), event("b", "u", progress.Completed, day0.Add(time.Hour))
 	r.accept(learner, self(learner), ea)
 	out := r.accept(learner, self(learner), eb)
-	if len(out.Awards) != 1 || out.Awards[0].ID != progress.AwardID(learner, "p", "m") || !out.Awards[0].AwardTime.Equal(eb.OccurredAt) || len(out.Awards[0].Completions) != 2 {
+	if len(out.Awards) != 1 || out.Awards[0].ID != progress.AwardID(learner, "p", "m") || !out.Awards[0].AwardTime.Equal(eb.OccurredAt) ||
+		len(out.Awards[0].Completions) != 2 {
 		t.Fatalf("awards %+v", out.Awards)
 	}
 	// A repeated delivery answers what the first one earned; another event's does not.
@@ -481,7 +547,11 @@ func TestAwardsLatch(t *testing.T) {
 
 func TestEnrollingAfterTheFactsEarnsTheAwards(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a"))), path1("q", milestone("m", all("a")))})
+	r := newRig(
+		t,
+		[]progress.Module{module1("a", unit("u"))},
+		[]progress.Path{path1("p", milestone("m", all("a"))), path1("q", milestone("m", all("a")))},
+	)
 	learner := newLearner()
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
 	r.enroll(learner, "p")
@@ -519,14 +589,18 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 	if percentOf(t, got.Percent()) != 50 || got.PreviousPercent == nil || *got.PreviousPercent != 100 || got.Milestones[0].Award == nil {
 		t.Errorf("upgraded: %d %%, previous %v, award %v", *got.Percent(), got.PreviousPercent, got.Milestones[0].Award)
 	}
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &one}); reasonOf(err) != "UPGRADE_TO_OLDER" {
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &one}); reasonOf(
+		err,
+	) != "UPGRADE_TO_OLDER" {
 		t.Errorf("back to version 1: %v", err)
 	}
 	gone := progress.EnrollmentWithdrawn
 	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.service.Read(r.ctx, learner, "path/p", 0, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(err) != errs.NotFound {
+	if _, err := r.service.Read(r.ctx, learner, "path/p", 0, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(
+		err,
+	) != errs.NotFound {
 		t.Errorf("withdrawn, yet %v", err)
 	}
 	if again := r.enroll(learner, "p"); again.PathVersion != 2 || again.ID == e.ID {
@@ -602,11 +676,18 @@ func TestNextIsWhatIsBegunThenWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	locked := module1("locked", unit("u"))
 	locked.Versions[0].Prerequisites = []string{"open"}
-	r := newRig(t, []progress.Module{locked, module1("open", unit("u")), module1("begun", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("locked", "open", "begun")))})
+	r := newRig(
+		t,
+		[]progress.Module{locked, module1("open", unit("u")), module1("begun", unit("u"), unit("v"))},
+		[]progress.Path{path1("p", milestone("m", all("locked", "open", "begun")))},
+	)
 	learner := newLearner()
 	r.enroll(learner, "p")
 	r.accept(learner, self(learner), event("begun", "u", progress.Completed, day0))
-	want := []progress.NextStep{{ModuleID: "begun", UnitID: "v", Title: "Unit v", Reason: progress.StepContinue}, {ModuleID: "open", UnitID: "u", Title: "Unit u", Reason: progress.StepStart}}
+	want := []progress.NextStep{
+		{ModuleID: "begun", UnitID: "v", Title: "Unit v", Reason: progress.StepContinue},
+		{ModuleID: "open", UnitID: "u", Title: "Unit u", Reason: progress.StepStart},
+	}
 	if got := r.path(learner, "p").Next; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
@@ -665,7 +746,8 @@ func TestEventIDsAreUniquePerLearnerOnly(t *testing.T) {
 	learner := newLearner()
 	e.ID = both
 	out := r.record(learner, self(learner), e, e)
-	if out.Results[0].Status != progress.StatusAccepted || out.Results[1].Status != progress.StatusDuplicate || out.Results[0].Sequence != out.Results[1].Sequence {
+	if out.Results[0].Status != progress.StatusAccepted || out.Results[1].Status != progress.StatusDuplicate ||
+		out.Results[0].Sequence != out.Results[1].Sequence {
 		t.Errorf("%+v", out.Results)
 	}
 }

@@ -47,7 +47,16 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{store: store, catalog: keeper, cache: opts.Cache, feed: newFeed(), incarnation: incarnation, now: opts.Now, log: opts.Logger, stopped: make(chan struct{})}
+	s := &Service{
+		store:       store,
+		catalog:     keeper,
+		cache:       opts.Cache,
+		feed:        newFeed(),
+		incarnation: incarnation,
+		now:         opts.Now,
+		log:         opts.Logger,
+		stopped:     make(chan struct{}),
+	}
 	s.committer = NewCommitter(store, opts.CommitLanes, keeper.Current, s.feed.publish, opts.Now, opts.Logger)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop

@@ -48,7 +48,11 @@ func (s *source) fail(err error) {
 func (s *source) publish(modules []progress.Module, paths []progress.Path) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := progress.CatalogDelta{Revision: s.delta.Revision + 1, Modules: append([]progress.Module(nil), s.delta.Modules...), Paths: append([]progress.Path(nil), s.delta.Paths...)}
+	d := progress.CatalogDelta{
+		Revision: s.delta.Revision + 1,
+		Modules:  append([]progress.Module(nil), s.delta.Modules...),
+		Paths:    append([]progress.Path(nil), s.delta.Paths...),
+	}
 	for _, m := range modules {
 		d.Modules = replace(d.Modules, m, func(o progress.Module) bool { return o.ID == m.ID })
 	}
@@ -72,7 +76,7 @@ func replace[T any](in []T, v T, same func(T) bool) []T {
 // rig is a service on a real SQLite database, with a catalog and a clock of the test's.
 type rig struct {
 	t       testing.TB
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // a rig is one test, and so is its context
 	service *progress.Service
 	store   progress.Store
 	catalog *source
@@ -96,28 +100,32 @@ func (c *clock) set(t time.Time) {
 	c.at = t
 }
 
-func newRig(t testing.TB, modules []progress.Module, paths []progress.Path) *rig {
-	t.Helper()
+func newRig(tb testing.TB, modules []progress.Module, paths []progress.Path) *rig {
+	tb.Helper()
 	ctx := context.Background()
-	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "progress.db"), sqldb.Options{})
+	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(tb.TempDir(), "progress.db"), sqldb.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := db.Migrate(ctx, sqlstore.Migrations()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	store := sqlstore.New(db)
 	src := new(source)
 	src.publish(modules, paths)
-	r := &rig{t: t, ctx: ctx, store: store, catalog: src, clock: &clock{at: day(1)}}
-	r.service, err = progress.New(ctx, store, progress.Options{Catalog: src, Cache: cache.NewMemory(1 << 20), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)})
+	r := &rig{t: tb, ctx: ctx, store: store, catalog: src, clock: &clock{at: day(1)}}
+	r.service, err = progress.New(
+		ctx,
+		store,
+		progress.Options{Catalog: src, Cache: cache.NewMemory(1 << 20), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		r.service.Close()
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return r
@@ -206,7 +214,8 @@ func (r *rig) module(learner, id string) *progress.ModuleDetail {
 // refresh makes the service see what was published.
 func (r *rig) refresh() {
 	r.t.Helper()
-	if _, err := r.service.Read(r.ctx, newLearner(), "refresh", r.catalog.delta.Revision, func(*progress.View) ([]byte, error) { return []byte("{}"), nil }); err != nil {
+	_, err := r.service.Read(r.ctx, newLearner(), "refresh", r.catalog.delta.Revision, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
+	if err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -220,8 +229,6 @@ func onVersion(e progress.Event, v int) progress.Event {
 	e.ModuleVersion = v
 	return e
 }
-
-func share(f float64) *float64 { return &f }
 
 // unit is a required unit of weight 1 that COMPLETED satisfies.
 func unit(id string) progress.Unit {
@@ -248,7 +255,11 @@ func milestone(id string, groups ...progress.Group) progress.Milestone {
 }
 
 func path1(id string, milestones ...progress.Milestone) progress.Path {
-	return progress.Path{ID: id, State: progress.ModuleActive, Versions: []progress.PathVersion{{Number: 1, Title: "Path " + id, Milestones: milestones}}}
+	return progress.Path{
+		ID:       id,
+		State:    progress.ModuleActive,
+		Versions: []progress.PathVersion{{Number: 1, Title: "Path " + id, Milestones: milestones}},
+	}
 }
 
 func mustPeriod(s string) period.Period {

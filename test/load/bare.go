@@ -28,7 +28,7 @@ type bareModule struct {
 }
 
 // serveBare serves the bare handler until it is killed.
-func serveBare(address, file string) error {
+func serveBare(ctx context.Context, address, file string) error {
 	const pragmas = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate"
 	write, err := sql.Open("sqlite", file+pragmas+"&_pragma=cache_size(-16384)")
 	if err != nil {
@@ -42,20 +42,24 @@ func serveBare(address, file string) error {
 	read.SetMaxOpenConns(4)
 	read.SetMaxIdleConns(4)
 	const schema = `CREATE TABLE event (learner TEXT, id TEXT, module TEXT, unit TEXT, verb TEXT, at INTEGER, PRIMARY KEY (learner, id)) WITHOUT ROWID`
-	if _, err := write.ExecContext(context.Background(), schema); err != nil {
+	if _, err := write.ExecContext(ctx, schema); err != nil {
 		return err
 	}
-	insert, err := write.PrepareContext(context.Background(), `INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)`)
+	insert, err := write.PrepareContext(ctx, `INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return err
 	}
-	query, err := read.PrepareContext(context.Background(), `SELECT module, unit, at FROM event WHERE learner = ? AND verb = 'COMPLETED'`)
+	defer insert.Close()
+	query, err := read.PrepareContext(ctx, `SELECT module, unit, at FROM event WHERE learner = ? AND verb = 'COMPLETED'`)
 	if err != nil {
 		return err
 	}
+	defer query.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{learner}/events", func(w http.ResponseWriter, r *http.Request) {
-		var body struct{ Events []bareEvent }
+		var body struct {
+			Events []bareEvent `json:"events"`
+		}
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

@@ -25,8 +25,8 @@ type server struct {
 	startup time.Duration
 }
 
-func freeAddress() (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +35,7 @@ func freeAddress() (string, error) {
 }
 
 func startOurs(ctx context.Context, bin, data string) (*server, error) {
-	address, err := freeAddress()
+	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func startOurs(ctx context.Context, bin, data string) (*server, error) {
 }
 
 func startBare(ctx context.Context, self, file string) (*server, error) {
-	address, err := freeAddress()
+	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func drive(ctx context.Context, address string, next func() request) ([]time.Dur
 			return took, err
 		}
 		body, err := io.ReadAll(res.Body)
-		if err != nil {
+		if err = errors.Join(err, res.Body.Close()); err != nil {
 			return took, err
 		}
 		took = append(took, time.Since(t0))

@@ -14,7 +14,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,12 +30,8 @@ type options struct {
 }
 
 func main() {
-	log.SetFlags(0)
 	if len(os.Args) > 2 && os.Args[1] == "bare" {
-		if err := serveBare(os.Args[2], os.Args[3]); err != nil {
-			log.Fatal("load: ", err)
-		}
-		return
+		exit(serveBare(context.Background(), os.Args[2], os.Args[3]))
 	}
 	var o options
 	flag.IntVar(&o.connections, "connections", 32, "connections, each with one request at a time")
@@ -44,10 +39,19 @@ func main() {
 	flag.DurationVar(&o.length, "for", 5*time.Second, "length of one measurement")
 	flag.IntVar(&o.completions, "completions", 50, "completed units of the learner who is asked about")
 	flag.Parse()
-	if err := run(context.Background(), o); err != nil {
-		log.Fatal("load: ", err)
-	}
+	exit(run(context.Background(), o))
 }
+
+func exit(err error) {
+	if err != nil {
+		say("load: " + err.Error())
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// say tells how far the run is, beside the table.
+func say(text string) { fmt.Fprintln(os.Stderr, text) }
 
 // job is one thing to measure: the requests of each connection, for ours and for the bare handler.
 type job struct {
@@ -61,7 +65,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	log.Println("building …")
+	say("building …")
 	bin := filepath.Join(dir, "preceptor")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/preceptor").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
@@ -102,7 +106,7 @@ func run(ctx context.Context, o options) error {
 func measureJob(ctx context.Context, j job, ours, bare *server, o options) error {
 	var a, b []figures
 	for round := range o.rounds {
-		log.Printf("%s, round %d of %d …", j.name, round+1, o.rounds)
+		say(fmt.Sprintf("%s, round %d of %d …", j.name, round+1, o.rounds))
 		for _, side := range []struct {
 			s    *server
 			next func(int) request

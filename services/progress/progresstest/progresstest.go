@@ -20,7 +20,7 @@ import (
 )
 
 // at has microseconds: stores must keep them, in UTC.
-var at = time.Date(2026, 11, 20, 8, 30, 15, 123456000, time.UTC) //nolint:gochecknoglobals // a constant
+var at = time.Date(2026, 11, 20, 8, 30, 15, 123456000, time.UTC)
 
 // Run runs the contract; newStore answers an empty store each time.
 func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
@@ -53,15 +53,28 @@ func must(t *testing.T, err error) {
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-func number(f float64) *float64 { return &f }
-
 // entry is an event record with every field set.
 func entry(learner string, sequence int64, eventID string) progress.Record {
 	return progress.Record{
 		LearnerID: learner, Sequence: sequence, Type: progress.RecordEvent,
-		Event: progress.Event{ID: eventID, ModuleID: "m", ModuleVersion: 2, UnitID: "u", Verb: progress.Passed, Score: number(0.1), Progress: number(1),
-			OccurredAt: at, DeviceID: "phone — 1", Reason: "it's 100 %", VoidsEventID: ""},
-		PayloadHash: [32]byte{1, 2, 255}, ReceivedAt: at.Add(time.Microsecond), EffectiveAt: at.Add(2 * time.Microsecond), Adjusted: true, ActorID: "actor",
+		Event: progress.Event{
+			ID:            eventID,
+			ModuleID:      "m",
+			ModuleVersion: 2,
+			UnitID:        "u",
+			Verb:          progress.Passed,
+			Score:         new(0.1),
+			Progress:      new(1.0),
+			OccurredAt:    at,
+			DeviceID:      "phone — 1",
+			Reason:        "it's 100 %",
+			VoidsEventID:  "",
+		},
+		PayloadHash: [32]byte{
+			1,
+			2,
+			255,
+		}, ReceivedAt: at.Add(time.Microsecond), EffectiveAt: at.Add(2 * time.Microsecond), Adjusted: true, ActorID: "actor",
 	}
 }
 
@@ -103,10 +116,27 @@ func heads(t *testing.T, s progress.Store) {
 func logEntries(t *testing.T, s progress.Store) {
 	ctx, learner := t.Context(), newID()
 	full := entry(learner, 1, newID())
-	bare := progress.Record{LearnerID: learner, Sequence: 2, Type: progress.RecordEvent, Event: progress.Event{ID: newID(), ModuleID: "other", ModuleVersion: 1, Verb: progress.Waived, OccurredAt: at},
-		ReceivedAt: at, EffectiveAt: at, ActorID: "a"}
-	enrolled := progress.Record{LearnerID: learner, Sequence: 3, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, ActorID: "a",
-		Enrollment: &progress.Enrollment{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at}}
+	bare := progress.Record{
+		LearnerID:   learner,
+		Sequence:    2,
+		Type:        progress.RecordEvent,
+		Event:       progress.Event{ID: newID(), ModuleID: "other", ModuleVersion: 1, Verb: progress.Waived, OccurredAt: at},
+		ReceivedAt:  at,
+		EffectiveAt: at,
+		ActorID:     "a",
+	}
+	enrolled := progress.Record{
+		LearnerID: learner, Sequence: 3, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, ActorID: "a",
+		Enrollment: &progress.Enrollment{
+			ID:          newID(),
+			LearnerID:   learner,
+			PathID:      "p",
+			PathVersion: 1,
+			State:       progress.EnrollmentActive,
+			EnrollTime:  at,
+			UpdateTime:  at,
+		},
+	}
 	must(t, add(ctx, s, learner, full, bare, enrolled))
 	got, head, err := s.Log(ctx, learner, 0, 10)
 	must(t, err)
@@ -251,27 +281,66 @@ func racing(t *testing.T, s progress.Store) {
 
 func learnerState(t *testing.T, s progress.Store) {
 	ctx, learner := t.Context(), newID()
-	facts := &progress.Facts{Key: "k", LastAt: 5, LastID: "e", FirstAt: 3, Resume: &progress.Resume{UnitID: "u", Progress: number(0.25), OccurredAt: 4},
-		Cycles: []progress.CycleFacts{{Number: 1, Opening: progress.OpenedFirst, BeginAt: 3, CompleteAt: 5, CompleteVersion: 2, ExpireAt: 9, WindowAt: 8, Versions: []int{1, 2},
-			Units: []progress.UnitFacts{{UnitID: "u", Era: 1, CompletedAt: 5, Score: number(0.3), Attempts: 2, Versions: []int{2}}}}}}
+	facts := &progress.Facts{
+		Key:     "k",
+		LastAt:  5,
+		LastID:  "e",
+		FirstAt: 3,
+		Resume:  &progress.Resume{UnitID: "u", Progress: new(0.25), OccurredAt: 4},
+		Cycles: []progress.CycleFacts{
+			{
+				Number: 1, Opening: progress.OpenedFirst, BeginAt: 3, CompleteAt: 5, CompleteVersion: 2, ExpireAt: 9, WindowAt: 8, Versions: []int{1, 2},
+				Units: []progress.UnitFacts{{UnitID: "u", Era: 1, CompletedAt: 5, Score: new(0.3), Attempts: 2, Versions: []int{2}}},
+			},
+		},
+	}
 	previous := 50
-	e := progress.Enrollment{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 2, State: progress.EnrollmentPaused, EnrollTime: at, UpdateTime: at.Add(time.Second), PreviousPercent: &previous, PercentChangeReason: "why"}
+	e := progress.Enrollment{
+		ID:                  newID(),
+		LearnerID:           learner,
+		PathID:              "p",
+		PathVersion:         2,
+		State:               progress.EnrollmentPaused,
+		EnrollTime:          at,
+		UpdateTime:          at.Add(time.Second),
+		PreviousPercent:     &previous,
+		PercentChangeReason: "why",
+	}
 	two := 2
-	a := progress.Award{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 2, MilestoneID: "ms", Title: "T", AwardTime: at, FromSequence: 3, ToSequence: 7,
-		Completions: []progress.Completion{{ModuleID: "m", Version: 2, Cycle: 1, CompleteTime: at}},
-		Rule:        progress.Milestone{ID: "ms", Title: "T", Groups: []progress.Group{{ModuleIDs: []string{"m", "n", "o"}, RequiredCount: &two}}}}
+	a := progress.Award{
+		ID:           newID(),
+		LearnerID:    learner,
+		PathID:       "p",
+		PathVersion:  2,
+		MilestoneID:  "ms",
+		Title:        "T",
+		AwardTime:    at,
+		FromSequence: 3,
+		ToSequence:   7,
+		Completions:  []progress.Completion{{ModuleID: "m", Version: 2, Cycle: 1, CompleteTime: at}},
+		Rule:         progress.Milestone{ID: "ms", Title: "T", Groups: []progress.Group{{ModuleIDs: []string{"m", "n", "o"}, RequiredCount: &two}}},
+	}
 	key := progress.FactsKey{LearnerID: learner, ModuleID: "m"}
 	put := func() error {
 		return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 			tx.Head(learner).Version++
-			return errors.Join(tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{key: facts}), tx.PutEnrollments(ctx, []progress.Enrollment{e}), tx.PutAwards(ctx, []progress.Award{a}))
+			return errors.Join(
+				tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{key: facts}),
+				tx.PutEnrollments(ctx, []progress.Enrollment{e}),
+				tx.PutAwards(ctx, []progress.Award{a}),
+			)
 		})
 	}
 	check := func() {
 		t.Helper()
 		l, err := s.Load(ctx, learner)
 		must(t, err)
-		want := &progress.Learner{Head: l.Head, Facts: map[string]*progress.Facts{"m": facts}, Enrollments: []progress.Enrollment{e}, Awards: []progress.Award{a}}
+		want := &progress.Learner{
+			Head:        l.Head,
+			Facts:       map[string]*progress.Facts{"m": facts},
+			Enrollments: []progress.Enrollment{e},
+			Awards:      []progress.Award{a},
+		}
 		if !reflect.DeepEqual(l, want) {
 			t.Errorf("got  %+v\nwant %+v", l, want)
 		}
@@ -283,7 +352,14 @@ func learnerState(t *testing.T, s progress.Store) {
 	a.AwardTime, a.Completions = at.Add(-time.Hour), nil
 	must(t, put())
 	check()
-	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	factsInside(t, s, key, facts)
+}
+
+// factsInside checks what a transaction reads.
+func factsInside(t *testing.T, s progress.Store, key progress.FactsKey, facts *progress.Facts) {
+	t.Helper()
+	learner := key.LearnerID
+	must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		got, err := tx.Facts(ctx, []progress.FactsKey{key, {LearnerID: learner, ModuleID: "none"}})
 		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[key], facts) {
 			return fmt.Errorf("facts inside: %+v, %w", got, err)
@@ -303,7 +379,15 @@ func onePerPath(t *testing.T, s progress.Store) {
 			return tx.PutEnrollments(ctx, []progress.Enrollment{e})
 		})
 	}
-	one := progress.Enrollment{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at}
+	one := progress.Enrollment{
+		ID:          newID(),
+		LearnerID:   learner,
+		PathID:      "p",
+		PathVersion: 1,
+		State:       progress.EnrollmentActive,
+		EnrollTime:  at,
+		UpdateTime:  at,
+	}
 	two := one
 	two.ID = newID()
 	must(t, put(one))
@@ -351,9 +435,21 @@ func catalog(t *testing.T, s progress.Store) {
 		t.Errorf("empty: %+v", d)
 	}
 	mastery := 0.8
-	m := progress.Module{ID: "m", State: progress.ModuleActive, Versions: []progress.ModuleVersion{{Number: 1, Title: "T", PublishTime: at, EffectiveTime: at, Credits: [][]string{{"x"}},
-		Units: []progress.Unit{{ID: "u", Required: true, Weight: 2, MoveOn: progress.MoveOnPassed, MasteryScore: &mastery}}}}}
-	p := progress.Path{ID: "p", State: progress.ModuleActive, Versions: []progress.PathVersion{{Number: 1, Title: "P", Milestones: []progress.Milestone{{ID: "ms", Groups: []progress.Group{{ModuleIDs: []string{"m"}}}}}}}}
+	m := progress.Module{
+		ID:    "m",
+		State: progress.ModuleActive,
+		Versions: []progress.ModuleVersion{{
+			Number: 1, Title: "T", PublishTime: at, EffectiveTime: at, Credits: [][]string{{"x"}},
+			Units: []progress.Unit{{ID: "u", Required: true, Weight: 2, MoveOn: progress.MoveOnPassed, MasteryScore: &mastery}},
+		}},
+	}
+	p := progress.Path{
+		ID:    "p",
+		State: progress.ModuleActive,
+		Versions: []progress.PathVersion{
+			{Number: 1, Title: "P", Milestones: []progress.Milestone{{ID: "ms", Groups: []progress.Group{{ModuleIDs: []string{"m"}}}}}},
+		},
+	}
 	must(t, s.SaveCatalog(ctx, progress.CatalogDelta{Revision: 5, Modules: []progress.Module{m}, Paths: []progress.Path{p}}))
 	old := m
 	old.State = progress.ModuleArchived

@@ -82,6 +82,12 @@ func putEntity(ctx context.Context, tx sqldb.Tx, kind, id string, entity any) er
 	if err != nil {
 		return errs.Wrap(err, errs.Internal, "", "a catalog entity cannot be stored")
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO catalog_entity (kind, id, body) VALUES ($1, $2, $3) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body`, kind, id, string(body))
+	_, err = tx.ExecContext(
+		ctx,
+		`INSERT INTO catalog_entity (kind, id, body) VALUES ($1, $2, $3) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body`,
+		kind,
+		id,
+		string(body),
+	)
 	return err
 }

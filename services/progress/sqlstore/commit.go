@@ -67,7 +67,14 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	rows, err := c.tx.QueryContext(
+		ctx,
+		`SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(
+			len(ids),
+			1,
+		)+` ORDER BY learner_id`+c.tx.Dialect().
+			ForUpdate(),
+		anys(ids)...)
 	return each(rows, err, func(rows *sql.Rows) error {
 		h := new(progress.Head)
 		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)
@@ -213,11 +220,27 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 			return errs.Wrap(err, errs.Internal, "", "facts cannot be stored")
 		}
 		s := f.Summary()
-		args = append(args, k.LearnerID, k.ModuleID, micros(f.FirstAt), micros(int64(s.Version)), s.Cycle, micros(s.CompleteAt), micros(int64(s.CompleteVersion)), micros(s.ExpireAt), string(state))
+		args = append(
+			args,
+			k.LearnerID,
+			k.ModuleID,
+			micros(f.FirstAt),
+			micros(int64(s.Version)),
+			s.Cycle,
+			micros(s.CompleteAt),
+			micros(int64(s.CompleteVersion)),
+			micros(s.ExpireAt),
+			string(state),
+		)
 	}
-	return c.insert(ctx, `INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state) VALUES `, 9, args,
-		` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle, complete_at = excluded.complete_at,
-		complete_version = excluded.complete_version, expire_at = excluded.expire_at, state = excluded.state`)
+	return c.insert(
+		ctx,
+		`INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state) VALUES `,
+		9,
+		args,
+		` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle,
+		complete_at = excluded.complete_at, complete_version = excluded.complete_version, expire_at = excluded.expire_at, state = excluded.state`,
+	)
 }
 
 // micros stores 0 as NULL.
@@ -236,11 +259,27 @@ func (c *commitTx) PutEnrollments(ctx context.Context, enrollments []progress.En
 		if e.PreviousPercent != nil {
 			previous = *e.PreviousPercent
 		}
-		args = append(args, e.LearnerID, e.ID, e.PathID, e.PathVersion, e.State, e.EnrollTime.UnixMicro(), e.UpdateTime.UnixMicro(), previous, text(e.PercentChangeReason))
+		args = append(
+			args,
+			e.LearnerID,
+			e.ID,
+			e.PathID,
+			e.PathVersion,
+			e.State,
+			e.EnrollTime.UnixMicro(),
+			e.UpdateTime.UnixMicro(),
+			previous,
+			text(e.PercentChangeReason),
+		)
 	}
-	err := c.insert(ctx, `INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason) VALUES `, 9, args,
+	err := c.insert(
+		ctx,
+		`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason) VALUES `,
+		9,
+		args,
 		` ON CONFLICT (learner_id, enrollment_id) DO UPDATE SET path_version = excluded.path_version, state = excluded.state, update_at = excluded.update_at,
-		previous_percent = excluded.previous_percent, percent_change_reason = excluded.percent_change_reason`)
+		previous_percent = excluded.previous_percent, percent_change_reason = excluded.percent_change_reason`,
+	)
 	if sqldb.IsUnique(err) {
 		return errs.Wrap(err, errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in this path")
 	}
@@ -256,11 +295,29 @@ func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error
 		if err := errors.Join(err1, err2); err != nil {
 			return errs.Wrap(err, errs.Internal, "", "an award cannot be stored")
 		}
-		args = append(args, a.LearnerID, a.ID, a.PathID, a.PathVersion, a.MilestoneID, a.Title, a.AwardTime.UnixMicro(), a.FromSequence, a.ToSequence, string(completions), string(rule))
+		args = append(
+			args,
+			a.LearnerID,
+			a.ID,
+			a.PathID,
+			a.PathVersion,
+			a.MilestoneID,
+			a.Title,
+			a.AwardTime.UnixMicro(),
+			a.FromSequence,
+			a.ToSequence,
+			string(completions),
+			string(rule),
+		)
 	}
-	return c.insert(ctx, `INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule) VALUES `, 11, args,
+	return c.insert(
+		ctx,
+		`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule) VALUES `,
+		11,
+		args,
 		` ON CONFLICT (learner_id, award_id) DO UPDATE SET path_version = excluded.path_version, title = excluded.title, award_at = excluded.award_at,
-		completions = excluded.completions, rule = excluded.rule`)
+		completions = excluded.completions, rule = excluded.rule`,
+	)
 }
 
 // FindIdempotent answers the stored answer of a create.

@@ -21,7 +21,8 @@ func (s *Store) Heads(ctx context.Context, learnerIDs []string) (map[string]prog
 	if len(learnerIDs) == 0 {
 		return out, nil
 	}
-	rows, err := s.db.Reader().QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(learnerIDs), 1)+``, anys(learnerIDs)...)
+	rows, err := s.db.Reader().
+		QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(learnerIDs), 1)+``, anys(learnerIDs)...)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var h progress.Head
 		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)
@@ -52,7 +53,14 @@ func (s *Store) Log(ctx context.Context, learnerID string, after int64, limit in
 		if head, err = readHead(ctx, tx, learnerID); err != nil {
 			return err
 		}
-		records, err = queryLog(ctx, tx, `SELECT `+logColumns+` FROM learner_log WHERE learner_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`, learnerID, after, limit)
+		records, err = queryLog(
+			ctx,
+			tx,
+			`SELECT `+logColumns+` FROM learner_log WHERE learner_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
+			learnerID,
+			after,
+			limit,
+		)
 		return err
 	})
 	return records, head, err
@@ -83,8 +91,21 @@ func scanRecord(rows *sql.Rows) (progress.Record, error) {
 	}
 	r.ReceivedAt, r.EffectiveAt = sqldb.Time(received), sqldb.Time(effective)
 	copy(r.PayloadHash[:], hash)
-	r.Event = progress.Event{ID: eventID.String, ModuleID: moduleID.String, ModuleVersion: int(version.Int64), UnitID: unitID.String, Verb: progress.Verb(verb.String),
-		Score: share64(score), Progress: share64(share), OccurredAt: sqldb.NullTime(occurred), DeviceID: deviceID.String, Reason: reason.String, VoidsEventID: voids.String}
+	r.Event = progress.Event{
+		ID:            eventID.String,
+		ModuleID:      moduleID.String,
+		ModuleVersion: int(version.Int64),
+		UnitID:        unitID.String,
+		Verb:          progress.Verb(verb.String),
+		Score: share64(
+			score,
+		),
+		Progress:     share64(share),
+		OccurredAt:   sqldb.NullTime(occurred),
+		DeviceID:     deviceID.String,
+		Reason:       reason.String,
+		VoidsEventID: voids.String,
+	}
 	if body.Valid {
 		r.Enrollment = &progress.Enrollment{LearnerID: r.LearnerID}
 		if err := json.Unmarshal([]byte(body.String), r.Enrollment); err != nil {
@@ -105,15 +126,37 @@ func share64(f sql.NullFloat64) *float64 {
 func logRow(r *progress.Record) ([]any, error) {
 	e := &r.Event
 	if r.Type == progress.RecordEvent {
-		return []any{r.LearnerID, r.Sequence, r.Type, e.ID, r.PayloadHash[:], e.ModuleID, e.ModuleVersion, text(e.UnitID), e.Verb, number(e.Score), number(e.Progress),
-			e.OccurredAt.UnixMicro(), r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, text(e.DeviceID), r.ActorID, text(e.Reason), text(e.VoidsEventID), nil}, nil
+		return []any{
+			r.LearnerID,
+			r.Sequence,
+			r.Type,
+			e.ID,
+			r.PayloadHash[:],
+			e.ModuleID,
+			e.ModuleVersion,
+			text(e.UnitID),
+			e.Verb,
+			number(e.Score),
+			number(e.Progress),
+			e.OccurredAt.UnixMicro(),
+			r.ReceivedAt.UnixMicro(),
+			r.EffectiveAt.UnixMicro(),
+			r.Adjusted,
+			text(e.DeviceID),
+			r.ActorID,
+			text(e.Reason),
+			text(e.VoidsEventID),
+			nil,
+		}, nil
 	}
 	body, err := json.Marshal(r.Enrollment)
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "", "a log entry cannot be stored")
 	}
-	return []any{r.LearnerID, r.Sequence, r.Type, nil, nil, nil, nil, nil, nil, nil, nil,
-		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, nil, nil, string(body)}, nil
+	return []any{
+		r.LearnerID, r.Sequence, r.Type, nil, nil, nil, nil, nil, nil, nil, nil,
+		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, nil, nil, string(body),
+	}, nil
 }
 
 // text stores "" as NULL, number nil.

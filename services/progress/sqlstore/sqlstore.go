@@ -133,8 +133,12 @@ func each(rows *sql.Rows, err error, f func(*sql.Rows) error) error {
 
 func readEnrollments(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.Enrollment, error) {
 	var out []progress.Enrollment
-	rows, err := tx.QueryContext(ctx, `SELECT enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason
-		FROM enrollment WHERE learner_id = $1 ORDER BY enroll_at, enrollment_id`, learnerID)
+	rows, err := tx.QueryContext(
+		ctx,
+		`SELECT enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason
+		FROM enrollment WHERE learner_id = $1 ORDER BY enroll_at, enrollment_id`,
+		learnerID,
+	)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		e := progress.Enrollment{LearnerID: learnerID}
 		var enrolled, updated int64
@@ -156,8 +160,12 @@ func readEnrollments(ctx context.Context, tx sqldb.Tx, learnerID string) ([]prog
 
 func readAwards(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.Award, error) {
 	var out []progress.Award
-	rows, err := tx.QueryContext(ctx, `SELECT award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule
-		FROM award WHERE learner_id = $1 ORDER BY award_at, award_id`, learnerID)
+	rows, err := tx.QueryContext(
+		ctx,
+		`SELECT award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule
+		FROM award WHERE learner_id = $1 ORDER BY award_at, award_id`,
+		learnerID,
+	)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		a := progress.Award{LearnerID: learnerID}
 		var at int64
@@ -178,7 +186,9 @@ func readAwards(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.
 // FindLink answers the learner of an identity.
 func (s *Store) FindLink(ctx context.Context, issuer, subject string) (progress.Link, error) {
 	var l progress.Link
-	err := s.db.Reader().QueryRowContext(ctx, `SELECT learner_id, time_zone FROM subject_link WHERE issuer = $1 AND subject = $2`, issuer, subject).Scan(&l.LearnerID, &l.TimeZone)
+	err := s.db.Reader().
+		QueryRowContext(ctx, `SELECT learner_id, time_zone FROM subject_link WHERE issuer = $1 AND subject = $2`, issuer, subject).
+		Scan(&l.LearnerID, &l.TimeZone)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return l, errs.New(errs.NotFound, "LINK_NOT_FOUND", "the identity is not known here")
