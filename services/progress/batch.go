@@ -20,9 +20,13 @@ type batch struct {
 	catalog *Catalog
 	now     time.Time
 
-	known       map[EventKey]KnownEvent
-	facts       map[FactsKey]*Facts
-	changed     map[FactsKey]bool
+	known   map[EventKey]KnownEvent
+	facts   map[FactsKey]*Facts
+	changed map[FactsKey]bool
+	// was is the completion of each module before the current job touched it; stale are the
+	// facts whose log is to be folded again.
+	was         map[FactsKey]completion
+	stale       map[FactsKey]bool
 	appended    []Record
 	learners    map[string]*Learner
 	enrollments map[string]Enrollment
@@ -33,7 +37,7 @@ type batch struct {
 func newBatch(tx Tx, catalog *Catalog, now time.Time) *batch {
 	return &batch{
 		tx: tx, catalog: catalog, now: now,
-		known: map[EventKey]KnownEvent{}, facts: map[FactsKey]*Facts{}, changed: map[FactsKey]bool{},
+		known: map[EventKey]KnownEvent{}, facts: map[FactsKey]*Facts{}, changed: map[FactsKey]bool{}, was: map[FactsKey]completion{}, stale: map[FactsKey]bool{},
 		learners: map[string]*Learner{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}, touched: map[string]bool{},
 	}
 }
@@ -88,8 +92,9 @@ func (b *batch) run(ctx context.Context, j *job) error {
 		return err
 	}
 	from := head.Sequence + 1
-	turned, voided := false, false
+	voided := false
 	var before map[string]int
+	clear(b.was)
 	for _, r := range j.records {
 		if r.Event.Verb == Voided && !voided {
 			voided = true
@@ -98,13 +103,15 @@ func (b *batch) run(ctx context.Context, j *job) error {
 				return err
 			}
 		}
-		t, err := b.record(ctx, j, r)
-		if err != nil {
+		if err := b.record(ctx, j, r); err != nil {
 			return err
 		}
-		turned = turned || t
 	}
 	j.sequence = head.Sequence
+	turned, err := b.settleFacts(ctx)
+	if err != nil {
+		return err
+	}
 	if turned {
 		if err := b.judgeAwards(ctx, j, from, head.Sequence); err != nil {
 			return err
@@ -116,9 +123,8 @@ func (b *batch) run(ctx context.Context, j *job) error {
 	return nil
 }
 
-// record stores one event, unless it is known or cannot be, and folds it. It answers whether
-// some module's completion came, went or moved.
-func (b *batch) record(ctx context.Context, j *job, r *Record) (bool, error) {
+// record stores one event, unless it is known or cannot be, and folds it.
+func (b *batch) record(ctx context.Context, j *job, r *Record) error {
 	key := EventKey{j.learnerID, r.Event.ID}
 	if k, ok := b.known[key]; ok {
 		if k.PayloadHash != r.PayloadHash {
@@ -126,20 +132,20 @@ func (b *batch) record(ctx context.Context, j *job, r *Record) (bool, error) {
 				j.results,
 				*rejected(&r.Event, ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
 			)
-			return false, nil
+			return nil
 		}
 		j.results = append(j.results, Result{EventID: r.Event.ID, Status: StatusDuplicate, Sequence: k.Sequence})
-		return false, b.awardsOf(ctx, j, k.Sequence)
+		return b.awardsOf(ctx, j, k.Sequence)
 	}
 	rec := *r
 	if rec.Event.Verb == Voided {
 		bad, err := b.aimVoid(ctx, j.learnerID, &rec)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if bad != nil {
 			j.results = append(j.results, *bad)
-			return false, nil
+			return nil
 		}
 	}
 	b.append(&rec)
@@ -204,43 +210,59 @@ func (b *batch) moduleLog(ctx context.Context, key FactsKey) ([]Record, error) {
 	return log, nil
 }
 
-// fold brings the module's facts up to the record: in one step when it is the latest, else by
-// folding the log again. It answers whether the module's first completion changed.
-func (b *batch) fold(ctx context.Context, r *Record) (bool, error) {
+// fold brings the module's facts up to the record, in one step where the order of folding lets
+// it; else it notes that the log must be folded again, which is done once for all of a job.
+func (b *batch) fold(ctx context.Context, r *Record) error {
 	key := FactsKey{r.LearnerID, r.Event.ModuleID}
 	m := b.catalog.Modules[key.ModuleID]
 	if m == nil {
-		return false, errs.New(errs.Internal, "", "folding an event of unknown module %s", key.ModuleID)
+		return errs.New(errs.Internal, "", "folding an event of unknown module %s", key.ModuleID)
 	}
 	f, read := b.facts[key]
 	if !read {
 		facts, err := b.tx.Facts(ctx, []FactsKey{key})
 		if err != nil {
-			return false, err
+			return err
 		}
 		f = facts[key]
 	}
-	was := completionOf(f)
-	switch {
-	case f == nil && r.Event.Verb != Voided:
+	if _, noted := b.was[key]; !noted {
+		b.was[key] = completionOf(f)
+	}
+	if f == nil && r.Event.Verb != Voided {
 		f = &Facts{Key: m.foldKey()}
-		f.step(m, r, utc)
-	case f != nil && r.Event.Verb != Voided && f.canStep(m, r):
-		f.step(m, r, utc)
-	default:
-		log, err := b.moduleLog(ctx, key)
-		if err != nil {
-			return false, err
-		}
-		if f = foldLog(m, log, utc); f == nil {
-			f = &Facts{Key: m.foldKey()}
-		}
+	}
+	if f == nil || b.stale[key] || r.Event.Verb == Voided || !f.add(m, r, utc) {
+		b.stale[key] = true
 	}
 	b.facts[key], b.changed[key] = f, true
-	if l := b.learners[key.LearnerID]; l != nil {
-		l.Facts[key.ModuleID] = f.settled(m, b.now, utc)
+	return nil
+}
+
+// settleFacts folds the logs again that fold noted, and answers whether the first completion of
+// some module came, went or moved in this job.
+func (b *batch) settleFacts(ctx context.Context) (bool, error) {
+	turned := false
+	for key, was := range b.was {
+		m := b.catalog.Modules[key.ModuleID]
+		if b.stale[key] {
+			log, err := b.moduleLog(ctx, key)
+			if err != nil {
+				return false, err
+			}
+			f := foldLog(m, log, utc)
+			if f == nil { // everything is voided
+				f = &Facts{Key: m.foldKey()}
+			}
+			b.facts[key] = f
+			delete(b.stale, key)
+		}
+		if l := b.learners[key.LearnerID]; l != nil {
+			l.Facts[key.ModuleID] = b.facts[key].settled(m, b.now, utc)
+		}
+		turned = turned || completionOf(b.facts[key]) != was
 	}
-	return completionOf(f) != was, nil
+	return turned, nil
 }
 
 type completion struct {
@@ -353,6 +375,9 @@ func (b *batch) awardsOf(ctx context.Context, j *job, sequence int64) error {
 
 // percents answers the percent of each of the learner's enrollments, by enrollment id.
 func (b *batch) percents(ctx context.Context, learnerID string) (map[string]int, error) {
+	if _, err := b.settleFacts(ctx); err != nil {
+		return nil, err
+	}
 	l, err := b.learner(ctx, learnerID)
 	if err != nil {
 		return nil, err

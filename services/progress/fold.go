@@ -71,6 +71,20 @@ type Resume struct {
 	UnitID     string   `json:"unitId"`
 	Progress   *float64 `json:"progress,omitempty"`
 	OccurredAt int64    `json:"occurredAt"`
+	// At and EventID are the event's place in the order of folding.
+	At      int64  `json:"at"`
+	EventID string `json:"eventId"`
+}
+
+// resumeAt makes the event where the learner left off, unless a later one is.
+func (f *Facts) resumeAt(e *Event, at int64) {
+	if e.UnitID == "" || e.Verb == Waived {
+		return
+	}
+	if r := f.Resume; r != nil && (at < r.At || (at == r.At && e.ID < r.EventID)) {
+		return
+	}
+	f.Resume = &Resume{UnitID: e.UnitID, Progress: e.Progress, OccurredAt: e.OccurredAt.UnixMicro(), At: at, EventID: e.ID}
 }
 
 // foldOrder compares two events by the order in which they are folded.
@@ -107,11 +121,41 @@ func foldLog(m *Module, log []Record, loc *time.Location) *Facts {
 	return f
 }
 
-// canStep tells whether the event is later than all folded ones, and the facts are not stale.
-func (f *Facts) canStep(m *Module, r *Record) bool {
+// add folds one event where that takes no look at the log, and answers whether it did.
+func (f *Facts) add(m *Module, r *Record, loc *time.Location) bool {
+	if f.Key != m.foldKey() {
+		return false
+	}
 	at := r.EffectiveAt.UnixMicro()
-	later := at > f.LastAt || (at == f.LastAt && r.Event.ID > f.LastID)
-	return later && f.Key == m.foldKey()
+	if at > f.LastAt || (at == f.LastAt && r.Event.ID > f.LastID) {
+		f.step(m, r, loc)
+		return true
+	}
+	return f.merge(m, r)
+}
+
+// merge folds an event that is not the latest, when all that it can change is earliest times,
+// highest scores and furthest progress: what begins and ends a cycle stays where it is.
+func (f *Facts) merge(m *Module, r *Record) bool {
+	if f.Key != "" || len(f.Cycles) != 1 {
+		return false // archives, MATERIAL versions and renewals depend on the order
+	}
+	c, at := &f.Cycles[0], r.EffectiveAt.UnixMicro()
+	if len(c.Versions) != 1 || c.Versions[0] != r.Event.ModuleVersion {
+		return false // from when a version was begun decides on what the cycle is completed
+	}
+	switch done := r.Event.Verb == Completed || r.Event.Verb == Passed || r.Event.Verb == Waived; {
+	case c.CompleteAt == 0 && done:
+		return false // it may complete the cycle, at a time that only the order tells
+	case c.CompleteAt != 0 && done && at <= c.CompleteAt:
+		return false // it may complete the cycle earlier
+	case c.WindowAt != 0 && at >= c.WindowAt:
+		return false // it may open the next one
+	}
+	f.FirstAt, c.BeginAt = earliest(f.FirstAt, at), earliest(c.BeginAt, at)
+	c.apply(m, &r.Event, at)
+	f.resumeAt(&r.Event, at)
+	return true
 }
 
 // step folds one event that is later than all before it.
@@ -127,9 +171,7 @@ func (f *Facts) step(m *Module, r *Record, loc *time.Location) {
 	}
 	c := f.cycleFor(m, r)
 	c.apply(m, &r.Event, at)
-	if r.Event.UnitID != "" && r.Event.Verb != Waived {
-		f.Resume = &Resume{UnitID: r.Event.UnitID, Progress: r.Event.Progress, OccurredAt: r.Event.OccurredAt.UnixMicro()}
-	}
+	f.resumeAt(&r.Event, at)
 	if c.CompleteAt == 0 {
 		f.complete(m, c, r.EffectiveAt, loc)
 	}
