@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -249,7 +250,7 @@ func (t transportOf) SetTrailer(md metadata.MD) error {
 	return err
 }
 
-// cloner copies messages between the two sides, which must not share them.
+// cloner passes messages from one side to the other.
 type cloner struct{}
 
 func (cloner) Copy(out, in any) error {
@@ -260,7 +261,7 @@ func (cloner) Copy(out, in any) error {
 	}
 	proto.Reset(to)
 	if to.ProtoReflect().Descriptor() == from.ProtoReflect().Descriptor() {
-		proto.Merge(to, from)
+		handOver(to.ProtoReflect(), from.ProtoReflect())
 		return nil
 	}
 	wire, err := proto.Marshal(from) // a message made from a descriptor of its own
@@ -268,6 +269,17 @@ func (cloner) Copy(out, in any) error {
 		return err
 	}
 	return proto.Unmarshal(wire, to)
+}
+
+// handOver fills a message with the fields of another, whose parts they then share: a unary
+// message belongs to its receiver once it is sent, as bytes on a wire would. Its sender must
+// not change it afterwards; the receiver may set fields of the message itself, not of its parts.
+func handOver(to, from protoreflect.Message) {
+	from.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		to.Set(field, value)
+		return true
+	})
+	to.SetUnknown(from.GetUnknown())
 }
 
 func (cloner) Clone(in any) (any, error) {

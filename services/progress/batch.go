@@ -227,7 +227,7 @@ func (b *batch) fold(ctx context.Context, r *Record) error {
 		f = facts[key]
 	}
 	if _, noted := b.was[key]; !noted {
-		b.was[key] = completionOf(f)
+		b.was[key] = completionOf(f.settled(m, b.now, utc))
 	}
 	if f == nil && r.Event.Verb != Voided {
 		f = &Facts{Key: m.foldKey()}
@@ -257,10 +257,11 @@ func (b *batch) settleFacts(ctx context.Context) (bool, error) {
 			b.facts[key] = f
 			delete(b.stale, key)
 		}
+		settled := b.facts[key].settled(m, b.now, utc)
 		if l := b.learners[key.LearnerID]; l != nil {
-			l.Facts[key.ModuleID] = b.facts[key].settled(m, b.now, utc)
+			l.Facts[key.ModuleID] = settled
 		}
-		turned = turned || completionOf(b.facts[key]) != was
+		turned = turned || completionOf(settled) != was
 	}
 	return turned, nil
 }

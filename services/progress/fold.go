@@ -131,12 +131,13 @@ func (f *Facts) add(m *Module, r *Record, loc *time.Location) bool {
 		f.step(m, r, loc)
 		return true
 	}
-	return f.merge(m, r)
+	return f.merge(m, r, loc)
 }
 
-// merge folds an event that is not the latest, when all that it can change is earliest times,
-// highest scores and furthest progress: what begins and ends a cycle stays where it is.
-func (f *Facts) merge(m *Module, r *Record) bool {
+// merge folds an event that is not the latest without a look at the log, where one version and
+// one cycle are all there is: then what counts are earliest times, highest scores and furthest
+// progress, in any order. Where it answers false, f is spoilt and the log must be folded again.
+func (f *Facts) merge(m *Module, r *Record, loc *time.Location) bool {
 	if f.Key != "" || len(f.Cycles) != 1 {
 		return false // archives, MATERIAL versions and renewals depend on the order
 	}
@@ -144,18 +145,30 @@ func (f *Facts) merge(m *Module, r *Record) bool {
 	if len(c.Versions) != 1 || c.Versions[0] != r.Event.ModuleVersion {
 		return false // from when a version was begun decides on what the cycle is completed
 	}
-	switch done := r.Event.Verb == Completed || r.Event.Verb == Passed || r.Event.Verb == Waived; {
-	case c.CompleteAt == 0 && done:
-		return false // it may complete the cycle, at a time that only the order tells
-	case c.CompleteAt != 0 && done && at <= c.CompleteAt:
-		return false // it may complete the cycle earlier
-	case c.WindowAt != 0 && at >= c.WindowAt:
-		return false // it may open the next one
-	}
 	f.FirstAt, c.BeginAt = earliest(f.FirstAt, at), earliest(c.BeginAt, at)
 	c.apply(m, &r.Event, at)
 	f.resumeAt(&r.Event, at)
-	return true
+	v := m.Version(r.Event.ModuleVersion)
+	if done := c.finishedAt(m, v); done != c.CompleteAt {
+		c.CompleteAt, c.CompleteVersion = done, v.Number
+		f.expire(c, v.Currency, loc)
+	}
+	return c.WindowAt == 0 || f.LastAt < c.WindowAt // else some event opens the next cycle
+}
+
+// finishedAt answers when the last of what the version requires was done, or 0.
+func (c *CycleFacts) finishedAt(m *Module, v *ModuleVersion) int64 {
+	var last int64
+	for i := range v.Units {
+		if u := &v.Units[i]; u.Required {
+			at := c.doneAt(m, v, u)
+			if at == 0 {
+				return 0
+			}
+			last = max(last, at)
+		}
+	}
+	return last
 }
 
 // step folds one event that is later than all before it.
@@ -280,15 +293,12 @@ func (c *CycleFacts) find(id string, era int) (int, bool) {
 
 // doneAt answers when the unit was done as far as version v goes, or 0.
 func (c *CycleFacts) doneAt(m *Module, v *ModuleVersion, u *Unit) int64 {
-	if c.WaivedAt != 0 {
-		return c.WaivedAt
-	}
 	i, found := c.find(u.ID, m.era(u.ID, v.Number))
 	if !found {
-		return 0
+		return c.WaivedAt
 	}
 	f := &c.Units[i]
-	done := earliest(f.WaivedAt, f.satisfied(u.MoveOn))
+	done := earliest(earliest(c.WaivedAt, f.WaivedAt), f.satisfied(u.MoveOn))
 	for _, n := range f.Versions {
 		if w := m.Version(n); w != nil {
 			if wu := w.Unit(u.ID); wu != nil {
@@ -338,7 +348,7 @@ func (c *CycleFacts) candidates(m *Module, t time.Time) []int {
 func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Location) {
 	for _, n := range slices.Backward(c.candidates(m, t)) {
 		v := m.Version(n)
-		if done, required := c.weights(m, v); required > 0 && done >= required {
+		if c.finishedAt(m, v) != 0 {
 			c.CompleteAt, c.CompleteVersion = t.UnixMicro(), n
 			f.expire(c, v.Currency, loc)
 			return
@@ -381,19 +391,6 @@ func (f *Facts) settled(m *Module, now time.Time, loc *time.Location) *Facts {
 	out.Cycles = slices.Clone(f.Cycles) // settle changes the last cycle's times only
 	out.settle(m, now, loc)
 	return &out
-}
-
-// weights answers how many of the version's required units are done, and how many there are.
-func (c *CycleFacts) weights(m *Module, v *ModuleVersion) (done, required int) {
-	for i := range v.Units {
-		if u := &v.Units[i]; u.Required {
-			required++
-			if c.doneAt(m, v, u) != 0 {
-				done++
-			}
-		}
-	}
-	return done, required
 }
 
 // expire sets when the completed cycle expires and when its renewal may start.
