@@ -23,7 +23,8 @@ const (
 	module        = "github.com/preceptor-dev/preceptor"
 	longestFunc   = 80
 	uuidPackage   = "github.com/google/uuid"
-	domainImports = "standard library, " + uuidPackage + ", internal/{cache,errs,idem,period}"
+	textPackages  = "golang.org/x/text/" // Unicode folding and language tags: pure, and the Go team's
+	domainImports = "standard library, " + uuidPackage + ", " + textPackages + ", internal/{cache,errs,idem,period}"
 )
 
 // file is a parsed Go file or, with a nil tree, the lines of any other source.
@@ -204,7 +205,7 @@ func roomRules() []rule {
 	return []rule{{
 		name: "domain files are pure",
 		check: importRule(func(i imported) string {
-			if !i.domain() || i.std() || i.path == uuidPackage ||
+			if !i.domain() || i.std() || i.path == uuidPackage || strings.HasPrefix(i.path, textPackages) ||
 				i.ours && slices.Contains([]string{"internal/cache", "internal/errs", "internal/idem", "internal/period"}, i.path) {
 				return ""
 			}

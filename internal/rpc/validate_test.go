@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
@@ -71,9 +71,9 @@ func TestValidatorLeavesIgnoredFieldsToTheService(t *testing.T) {
 
 func TestValidatorTakesGeneratedMessages(t *testing.T) {
 	v := rpc.NewValidator()
-	req := &progressv1.BatchRecordEventsRequest{LearnerId: "x\x00", Events: []*progressv1.ProgressEvent{{}, {DeviceId: "phone\x00"}}}
+	req := &catalogv1.CreateModuleRequest{ModuleId: "x\x00", Content: &catalogv1.ModuleVersion{Units: []*catalogv1.Unit{{Id: "a"}, {Id: "b", Title: "t\x00"}}}}
 	got := fieldsOf(v.Check(req, ""))
-	if !slices.Contains(got, "learnerId STRING_NUL") || !slices.Contains(got, "events[1].deviceId STRING_NUL") {
+	if !slices.Contains(got, "moduleId STRING_NUL") || !slices.Contains(got, "content.units[1].title STRING_NUL") {
 		t.Errorf("got %q", got)
 	}
 }

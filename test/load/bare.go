@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
+	"os"
 	"time"
 
 	_ "modernc.org/sqlite" // the same driver as ours
@@ -21,14 +21,55 @@ type bareEvent struct {
 	OccurredAt time.Time `json:"occurredAt"`
 }
 
-// bareModule is a line of the bare handler's answer to a question about progress.
+// outline is the path that progress is asked about, as the bare handler is given it.
+type outline struct {
+	Milestones []outlineMilestone `json:"milestones"`
+}
+
+type outlineMilestone struct {
+	ID      string          `json:"id"`
+	Title   string          `json:"title"`
+	Modules []outlineModule `json:"modules"`
+}
+
+type outlineModule struct {
+	ID    string   `json:"id"`
+	Title string   `json:"title"`
+	Units []string `json:"units"`
+}
+
+// bareAnswer is what it answers: the same document as ours, as far as adding up rows goes.
+type bareAnswer struct {
+	Percent    int             `json:"percent"`
+	Milestones []bareMilestone `json:"milestones"`
+}
+
+type bareMilestone struct {
+	ID      string       `json:"id"`
+	Title   string       `json:"title"`
+	Percent int          `json:"percent"`
+	Modules []bareModule `json:"modules"`
+}
+
 type bareModule struct {
-	ModuleID string `json:"moduleId"`
-	Done     int    `json:"done"`
+	ModuleID  string   `json:"moduleId"`
+	Title     string   `json:"title"`
+	Version   int      `json:"version"`
+	State     string   `json:"state"`
+	Percent   int      `json:"percent"`
+	BlockedBy []string `json:"blockedBy"`
 }
 
 // serveBare serves the bare handler until it is killed.
-func serveBare(ctx context.Context, address, file string) error {
+func serveBare(ctx context.Context, address, file, pathFile string) error {
+	text, err := os.ReadFile(pathFile)
+	if err != nil {
+		return err
+	}
+	path := new(outline)
+	if err := json.Unmarshal(text, path); err != nil {
+		return err
+	}
 	const pragmas = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate"
 	write, err := sql.Open("sqlite", file+pragmas+"&_pragma=cache_size(-16384)")
 	if err != nil {
@@ -74,7 +115,7 @@ func serveBare(ctx context.Context, address, file string) error {
 		_ = json.NewEncoder(w).Encode(map[string]any{"results": []map[string]string{{"eventId": body.Events[0].EventID, "status": "ACCEPTED"}}})
 	})
 	mux.HandleFunc("GET /{learner}/progress", func(w http.ResponseWriter, r *http.Request) {
-		answer, err := bareProgress(r.Context(), query, r.PathValue("learner"))
+		answer, err := bareProgress(r.Context(), query, path, r.PathValue("learner"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -89,30 +130,44 @@ func serveBare(ctx context.Context, address, file string) error {
 	return nil
 }
 
-// bareProgress adds up a learner's completed units by module.
-func bareProgress(ctx context.Context, query *sql.Stmt, learner string) (map[string]any, error) {
+// bareProgress adds up a learner's completed units by module and milestone.
+func bareProgress(ctx context.Context, query *sql.Stmt, path *outline, learner string) (*bareAnswer, error) {
 	rows, err := query.QueryContext(ctx, learner)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var modules []bareModule
-	at := map[string]int{}
-	total := 0
+	done := map[target]bool{}
 	for rows.Next() {
-		var module, unit string
-		var when int64
-		if err := rows.Scan(&module, &unit, &when); err != nil {
+		var t target
+		var at int64
+		if err := rows.Scan(&t.module, &t.unit, &at); err != nil {
 			return nil, err
 		}
-		i, ok := at[module]
-		if !ok {
-			i = len(modules)
-			at[module] = i
-			modules = append(modules, bareModule{ModuleID: strings.Clone(module)})
-		}
-		modules[i].Done++
-		total++
+		done[t] = true
 	}
-	return map[string]any{"percent": total, "modules": modules}, rows.Err()
+	answer := new(bareAnswer)
+	modules, complete := 0, 0
+	for _, m := range path.Milestones {
+		line := bareMilestone{ID: m.ID, Title: m.Title}
+		for _, mod := range m.Modules {
+			b := bareModule{ModuleID: mod.ID, Title: mod.Title, Version: 1, State: "AVAILABLE", BlockedBy: []string{}}
+			for _, u := range mod.Units {
+				if done[target{mod.ID, u}] {
+					b.Percent += 100
+				}
+			}
+			if b.Percent /= max(len(mod.Units), 1); b.Percent == 100 {
+				b.State = "COMPLETED"
+				complete++
+				line.Percent += 100
+			}
+			modules++
+			line.Modules = append(line.Modules, b)
+		}
+		line.Percent /= max(len(m.Modules), 1)
+		answer.Milestones = append(answer.Milestones, line)
+	}
+	answer.Percent = 100 * complete / max(modules, 1)
+	return answer, rows.Err()
 }

@@ -48,12 +48,12 @@ func startOurs(ctx context.Context, bin, data string) (*server, error) {
 	return start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn"), "/readyz")
 }
 
-func startBare(ctx context.Context, self, file string) (*server, error) {
+func startBare(ctx context.Context, self, file, pathFile string) (*server, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, address, exec.CommandContext(ctx, self, "bare", address, file), "/nobody/progress")
+	return start(ctx, address, exec.CommandContext(ctx, self, "bare", address, file, pathFile), "/nobody/progress")
 }
 
 // start runs the command until it answers 200 on the path.

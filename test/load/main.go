@@ -2,8 +2,8 @@
 // for the same job, in the same run on the same machine, and prints a table in Markdown.
 //
 // The bare handler is net/http and SQLite alone: no token, no validation, no log, no milestones;
-// a row inserted and committed for each event, a learner's rows read and added up for each
-// question. It says what the machine can do, and the ratio says what Preceptor costs on top.
+// a row inserted and committed for each event, a learner's rows read and added up into the same
+// document for each question. It says what the machine can do, and the ratio says what Preceptor costs on top.
 //
 //	go run ./test/load                 # both jobs, three rounds of five seconds
 //	go run ./test/load -rounds 1 -for 2s
@@ -30,8 +30,8 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == "bare" {
-		exit(serveBare(context.Background(), os.Args[2], os.Args[3]))
+	if len(os.Args) > 4 && os.Args[1] == "bare" {
+		exit(serveBare(context.Background(), os.Args[2], os.Args[3], os.Args[4]))
 	}
 	var o options
 	flag.IntVar(&o.connections, "connections", 32, "connections, each with one request at a time")
@@ -79,7 +79,11 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	bare, err := startBare(ctx, self, filepath.Join(dir, "bare.db"))
+	pathFile, err := writeOutline(ctx, bin, ours, dir)
+	if err != nil {
+		return err
+	}
+	bare, err := startBare(ctx, self, filepath.Join(dir, "bare.db"), pathFile)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,22 +21,49 @@ const pathID = "clinical-ai-engineer"
 // target is a unit that an event can be about.
 type target struct{ module, unit string }
 
+// mintToken makes a learner's token.
+func mintToken(ctx context.Context, bin, subject string) (string, error) {
+	data := filepath.Join(filepath.Dir(bin), "data")
+	out, err := exec.CommandContext(ctx, bin, "token", "--data", data, "--subject", subject, "--role", "learner").Output()
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// writeOutline writes the measured path into a file for the bare handler.
+func writeOutline(ctx context.Context, bin string, ours *server, dir string) (string, error) {
+	token, err := mintToken(ctx, bin, "load-0")
+	if err != nil {
+		return "", err
+	}
+	path, err := readOutline(ctx, ours, token)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(path)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "path.json")
+	return file, os.WriteFile(file, text, 0o600)
+}
+
 // prepare makes the learners, enrolls one and completes units of theirs, on both sides, and
 // answers what to measure.
 func prepare(ctx context.Context, bin string, ours, bare *server, o options) ([]job, error) {
-	data := filepath.Join(filepath.Dir(bin), "data")
 	tokens := make([]string, o.connections)
 	for i := range tokens {
-		out, err := exec.CommandContext(ctx, bin, "token", "--data", data, "--subject", fmt.Sprintf("load-%d", i), "--role", "learner").Output()
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
+		var err error
+		if tokens[i], err = mintToken(ctx, bin, fmt.Sprintf("load-%d", i)); err != nil {
+			return nil, err
 		}
-		tokens[i] = strings.TrimSpace(string(out))
 	}
-	targets, err := pathUnits(ctx, ours, tokens[0], o.completions)
+	path, err := readOutline(ctx, ours, tokens[0])
 	if err != nil {
 		return nil, err
 	}
+	targets := path.units(o.completions)
 	if _, err := call(ctx, ours, http.MethodPost, "/v1/learners/me/enrollments", tokens[0], `{"pathId":"`+pathID+`"}`); err != nil {
 		return nil, err
 	}
@@ -72,45 +100,78 @@ func eventBody(t target) string {
 		uuid.NewString(), t.module, t.unit, time.Now().UTC().Format(time.RFC3339Nano))
 }
 
-// pathUnits answers the first units of the path's modules, in order.
-func pathUnits(ctx context.Context, s *server, token string, most int) ([]target, error) {
-	body, err := call(ctx, s, http.MethodGet, "/v1/paths/"+pathID, token, "")
-	if err != nil {
-		return nil, err
-	}
-	var path struct {
-		Version struct {
-			Milestones []struct {
-				Groups []struct{ ModuleIDs []string }
+// units answers the first units of the path's modules, in order.
+func (o *outline) units(most int) []target {
+	var out []target
+	for _, m := range o.Milestones {
+		for _, module := range m.Modules {
+			for _, unit := range module.Units {
+				if len(out) < most {
+					out = append(out, target{module.ID, unit})
+				}
 			}
 		}
 	}
-	if err := json.Unmarshal(body, &path); err != nil {
+	return out
+}
+
+// catalogPath and catalogModule are what the load needs of the API's answers.
+type catalogPath struct {
+	Version struct {
+		Milestones []struct {
+			ID     string `json:"id"`
+			Title  string `json:"title"`
+			Groups []struct {
+				ModuleIDs []string `json:"moduleIds"`
+			} `json:"groups"`
+		} `json:"milestones"`
+	} `json:"version"`
+}
+
+type catalogModule struct {
+	ID      string `json:"id"`
+	Version struct {
+		Title string `json:"title"`
+		Units []struct {
+			ID string `json:"id"`
+		} `json:"units"`
+	} `json:"version"`
+}
+
+// readOutline reads the measured path and its modules.
+func readOutline(ctx context.Context, s *server, token string) (*outline, error) {
+	var path catalogPath
+	if err := get(ctx, s, "/v1/paths/"+pathID, token, &path); err != nil {
 		return nil, err
 	}
-	var out []target
+	out := new(outline)
 	for _, m := range path.Version.Milestones {
+		line := outlineMilestone{ID: m.ID, Title: m.Title}
 		for _, g := range m.Groups {
 			for _, id := range g.ModuleIDs {
-				body, err := call(ctx, s, http.MethodGet, "/v1/modules/"+id, token, "")
-				if err != nil {
+				var module catalogModule
+				if err := get(ctx, s, "/v1/modules/"+id, token, &module); err != nil {
 					return nil, err
 				}
-				var module struct {
-					Version struct{ Units []struct{ ID string } }
-				}
-				if err := json.Unmarshal(body, &module); err != nil {
-					return nil, err
-				}
+				mod := outlineModule{ID: id, Title: module.Version.Title}
 				for _, u := range module.Version.Units {
-					if out = append(out, target{id, u.ID}); len(out) == most {
-						return out, nil
-					}
+					mod.Units = append(mod.Units, u.ID)
 				}
+				line.Modules = append(line.Modules, mod)
 			}
 		}
+		out.Milestones = append(out.Milestones, line)
 	}
 	return out, nil
+}
+
+// get reads one resource.
+func get(ctx context.Context, s *server, path, token string, to any) error {
+	body, err := call(ctx, s, http.MethodGet, path, token, "")
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, to)
 }
 
 // call makes one request and answers the body of a success.
