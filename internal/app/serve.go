@@ -41,9 +41,10 @@ func (p Process) serveCommand() *cli.Command {
 
 // serve starts what cfg asks for, and stops it when ctx ends or a part of it fails.
 func (p Process) serve(ctx context.Context, cfg *Config, logger *slog.Logger) (err error) {
+	relaxCollector()
 	h := &house{cfg: cfg, log: logger, now: time.Now, version: p.Version, failed: make(chan error, 1)}
 	defer func() {
-		stopped := h.stop()
+		stopped := h.stop(ctx)
 		if err == nil {
 			err = stopped
 		}
@@ -64,15 +65,30 @@ func (p Process) serve(ctx context.Context, cfg *Config, logger *slog.Logger) (e
 	}
 }
 
-// start opens the rooms in the order in which they need each other.
+// start opens all that cfg asks for.
 func (h *house) start(ctx context.Context) error {
-	if err := makeFolder(h.cfg.Data); err != nil {
-		return err
+	// A gateway with certificates from elsewhere keeps nothing.
+	if h.cfg.Only != gatewayName || h.cfg.TLSCert == "" {
+		if err := makeFolder(h.cfg.Data); err != nil {
+			return err
+		}
 	}
 	if h.cfg.Only == "" {
 		return h.startAll(ctx)
 	}
 	return h.startOne(ctx)
+}
+
+// rooms are the three services, open in this process.
+type rooms struct{ profile, catalog, progress *service }
+
+// ways are the connections to them for one caller, without a network.
+func (r rooms) ways(caller string) ways {
+	return ways{
+		profile:  r.profile.server.InProcess(caller),
+		catalog:  r.catalog.server.InProcess(caller),
+		progress: r.progress.server.InProcess(caller),
+	}
 }
 
 // startAll runs everything in this process. The services reach each other by the
@@ -87,37 +103,39 @@ func (h *house) startAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.openVerifier(); err != nil {
-		return err
-	}
-	catalog, err := h.openCatalog(ctx)
+	r, err := h.openAll(ctx)
 	if err != nil {
 		return err
 	}
-	profile, err := h.openProfile(ctx, catalog.server.InProcess(profileName))
-	if err != nil {
-		return err
-	}
-	progress, err := h.openProgress(ctx, catalog.server.InProcess(progressName), profile.server.InProcess(progressName))
-	if err != nil {
-		return err
-	}
-	gateway, err := h.openGateway(ways{
-		profile: profile.server.InProcess(gatewayName), catalog: catalog.server.InProcess(gatewayName), progress: progress.server.InProcess(gatewayName),
-	}, progress.state)
+	gateway, err := h.openGateway(ctx, r.ways(gatewayName), r.progress.state)
 	if err != nil {
 		return err
 	}
 	if h.cfg.GRPC != "" {
-		if err := h.offerGRPC(ctx, profile, catalog, progress); err != nil {
+		if err := h.offerGRPC(ctx, r); err != nil {
 			return err
 		}
 	}
-	if err := progress.await(ctx); err != nil {
+	if err := r.progress.await(ctx); err != nil {
 		return err
 	}
 	h.serveHTTP(front, gateway)
 	return nil
+}
+
+// openAll opens the services in the order in which they need each other.
+func (h *house) openAll(ctx context.Context) (r rooms, err error) {
+	if err := h.openVerifier(); err != nil {
+		return r, err
+	}
+	if r.catalog, err = h.openCatalog(ctx); err != nil {
+		return r, err
+	}
+	if r.profile, err = h.openProfile(ctx, r.catalog.server.InProcess(profileName)); err != nil {
+		return r, err
+	}
+	r.progress, err = h.openProgress(ctx, r.catalog.server.InProcess(progressName), r.profile.server.InProcess(progressName))
+	return r, err
 }
 
 // startOne runs one service, or the gateway, with the others across the network.
@@ -166,7 +184,7 @@ func (h *house) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gateway, err := h.openGateway(w, newPeers(w).state)
+	gateway, err := h.openGateway(ctx, w, newPeers(w).state)
 	if err != nil {
 		return err
 	}
