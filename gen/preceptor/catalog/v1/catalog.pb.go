@@ -2187,7 +2187,7 @@ type CreateModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new module's id, a slug.
 	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
-	// The draft's content.
+	// The draft's content; the service names all of its faults at once.
 	Content       *ModuleVersion `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3359,7 +3359,7 @@ type CreatePathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new path's id, a slug.
 	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
-	// The draft's content.
+	// The draft's content; the service names all of its faults at once.
 	Content       *PathVersion `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5098,10 +5098,10 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\x1f\n" +
 	"\x06number\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\x06number\"Y\n" +
 	"\x18GetModuleVersionResponse\x12=\n" +
-	"\aversion\x18\x01 \x01(\v2#.preceptor.catalog.v1.ModuleVersionR\aversion\"\xa6\x01\n" +
-	"\x13CreateModuleRequest\x12H\n" +
-	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12E\n" +
-	"\acontent\x18\x02 \x01(\v2#.preceptor.catalog.v1.ModuleVersionB\x06\xbaH\x03\xc8\x01\x01R\acontent\"L\n" +
+	"\aversion\x18\x01 \x01(\v2#.preceptor.catalog.v1.ModuleVersionR\aversion\"\x81\x01\n" +
+	"\x13CreateModuleRequest\x12#\n" +
+	"\tmodule_id\x18\x01 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\bmoduleId\x12E\n" +
+	"\acontent\x18\x02 \x01(\v2#.preceptor.catalog.v1.ModuleVersionB\x06\xbaH\x03\xd8\x01\x03R\acontent\"L\n" +
 	"\x14CreateModuleResponse\x124\n" +
 	"\x06module\x18\x01 \x01(\v2\x1c.preceptor.catalog.v1.ModuleR\x06module\"\x81\x02\n" +
 	"\x13UpdateModuleRequest\x12H\n" +
@@ -5174,10 +5174,10 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1f\n" +
 	"\x06number\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\x06number\"U\n" +
 	"\x16GetPathVersionResponse\x12;\n" +
-	"\aversion\x18\x01 \x01(\v2!.preceptor.catalog.v1.PathVersionR\aversion\"\x9e\x01\n" +
-	"\x11CreatePathRequest\x12D\n" +
-	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12C\n" +
-	"\acontent\x18\x02 \x01(\v2!.preceptor.catalog.v1.PathVersionB\x06\xbaH\x03\xc8\x01\x01R\acontent\"D\n" +
+	"\aversion\x18\x01 \x01(\v2!.preceptor.catalog.v1.PathVersionR\aversion\"y\n" +
+	"\x11CreatePathRequest\x12\x1f\n" +
+	"\apath_id\x18\x01 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\x06pathId\x12C\n" +
+	"\acontent\x18\x02 \x01(\v2!.preceptor.catalog.v1.PathVersionB\x06\xbaH\x03\xd8\x01\x03R\acontent\"D\n" +
 	"\x12CreatePathResponse\x12.\n" +
 	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"\xf9\x01\n" +
 	"\x11UpdatePathRequest\x12D\n" +

@@ -1,0 +1,81 @@
+package catalog
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// Archive ends new starts. Whoever is in progress may finish until the sunset, or
+// without end when it is zero.
+//
+// Returns NotFound; FailedPrecondition ETAG_MISMATCH, or NOT_ACTIVE; Invalid
+// SUNSET_IN_PAST.
+func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time, preconditions []string, actor string) (Item[C], error) {
+	now := c.service.micros()
+	if !sunset.IsZero() && sunset.Before(now) {
+		return Item[C]{}, errs.InvalidFields([]errs.Violation{{
+			Field: "sunsetTime", Description: "must not lie in the past", Reason: reasonSunsetInPast,
+		}})
+	}
+	return c.move(ctx, id, preconditions, actor, func(item *Item[C]) (Action, error) {
+		if item.State != StateActive {
+			return "", errs.New(errs.FailedPrecondition, ReasonNotActive, "%q is %s, and only what is ACTIVE can be archived", id, item.State)
+		}
+		item.State = StateArchived
+		stay := ArchivePeriod{ArchiveTime: now}
+		if !sunset.IsZero() {
+			stay.SunsetTime = sunset.UTC().Truncate(time.Microsecond)
+		}
+		item.Archives = append(slices.Clone(item.Archives), stay)
+		return ActionArchived, nil
+	})
+}
+
+// Restore makes what is archived active again. The stay in the archive remains on record.
+//
+// Returns NotFound; FailedPrecondition ETAG_MISMATCH, or NOT_ARCHIVED.
+func (c *Collection[C]) Restore(ctx context.Context, id string, preconditions []string, actor string) (Item[C], error) {
+	now := c.service.micros()
+	return c.move(ctx, id, preconditions, actor, func(item *Item[C]) (Action, error) {
+		stay, archived := item.Archive()
+		if !archived {
+			return "", errs.New(errs.FailedPrecondition, ReasonNotArchived, "%q is %s, and only what is ARCHIVED can be restored", id, item.State)
+		}
+		item.State = StateActive
+		stay.RestoreTime = now
+		if now.Before(stay.ArchiveTime) { // another replica's clock
+			stay.RestoreTime = stay.ArchiveTime
+		}
+		item.Archives = append(slices.Clone(item.Archives[:len(item.Archives)-1]), stay)
+		return ActionRestored, nil
+	})
+}
+
+// move changes an item's state and announces it.
+func (c *Collection[C]) move(ctx context.Context, id string, preconditions []string, actor string, to func(*Item[C]) (Action, error)) (Item[C], error) {
+	now := c.service.micros()
+	var after Item[C]
+	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+		item, err := c.get(ctx, tx, id, preconditions)
+		if err != nil {
+			return err
+		}
+		action, err := to(&item)
+		if err != nil {
+			return err
+		}
+		item = item.touched(now)
+		item.Revision, err = tx.Announce(ctx, Change{
+			Kind: c.kind, ID: id, Action: action, Version: item.Latest(), Time: now, Actor: actor,
+		})
+		if err != nil {
+			return err
+		}
+		after = item
+		return c.in(tx).Put(ctx, item)
+	})
+	return after, err
+}

@@ -1,0 +1,253 @@
+// Package catalog holds what there is to learn: modules and learning paths, from
+// an author's draft to immutable published versions. Every change that readers
+// can see takes the next number of one gapless line of revisions, by which other
+// services follow the catalog.
+package catalog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// The reasons of the errors of this service; validate.go lists those of its violations.
+const (
+	// ReasonModuleNotFound says that no module has the id, or none that the caller may see.
+	ReasonModuleNotFound = "MODULE_NOT_FOUND"
+	// ReasonPathNotFound says the same of a path.
+	ReasonPathNotFound = "PATH_NOT_FOUND"
+	// ReasonVersionNotFound says that there is the module or path, but not that version.
+	ReasonVersionNotFound = "VERSION_NOT_FOUND"
+	// ReasonModuleExists says that a new module's id is taken.
+	ReasonModuleExists = "MODULE_EXISTS"
+	// ReasonPathExists says that a new path's id is taken.
+	ReasonPathExists = "PATH_EXISTS"
+	// ReasonEtagMismatch says that the thing changed since the caller read it.
+	ReasonEtagMismatch = "ETAG_MISMATCH"
+	// ReasonNotActive says that what is not ACTIVE cannot be archived.
+	ReasonNotActive = "NOT_ACTIVE"
+	// ReasonNotArchived says that what is not ARCHIVED cannot be restored.
+	ReasonNotArchived = "NOT_ARCHIVED"
+	// ReasonArchived says that what is ARCHIVED must be restored before it is published.
+	ReasonArchived = "ARCHIVED"
+	// ReasonRoleRequired says that only authors and admins may see this.
+	ReasonRoleRequired = "ROLE_REQUIRED"
+	// ReasonTooLarge says that an import exceeds MaxImport.
+	ReasonTooLarge = "BODY_TOO_LARGE"
+)
+
+// Kind tells modules from paths.
+type Kind string
+
+// The kinds.
+const (
+	KindModule Kind = "MODULE"
+	KindPath   Kind = "PATH"
+)
+
+// State is where a module or path stands.
+type State string
+
+// The states, in the order in which they are reached.
+const (
+	StateDraft    State = "DRAFT"
+	StateActive   State = "ACTIVE"
+	StateArchived State = "ARCHIVED"
+)
+
+// ChangeClass is what publishing a version means for people who have begun or finished.
+type ChangeClass string
+
+// The change classes; "" is a first version, or a path's.
+const (
+	ClassEditorial ChangeClass = "EDITORIAL"
+	ClassMinor     ChangeClass = "MINOR"
+	ClassMaterial  ChangeClass = "MATERIAL"
+)
+
+// Retake is what a MATERIAL version asks to be learned again.
+type Retake string
+
+// The retakes; "" is any version that is not MATERIAL.
+const (
+	RetakeChangedUnits Retake = "CHANGED_UNITS"
+	RetakeAllUnits     Retake = "ALL_UNITS"
+)
+
+// ArchivePeriod is one stay in the archive; zero times are open ends.
+type ArchivePeriod struct {
+	ArchiveTime time.Time `json:"archiveTime"`
+	SunsetTime  time.Time `json:"sunsetTime,omitzero"`
+	RestoreTime time.Time `json:"restoreTime,omitzero"`
+}
+
+// Version is published content; it never changes.
+type Version[C Content[C]] struct {
+	// Number is 1, 2, 3, … without gaps.
+	Number int
+	// Content has its defaults spelled out.
+	Content C
+	// ContentHash is the SHA-256, in hex, of the content as RFC 8785 JSON.
+	ContentHash string
+	ChangeClass ChangeClass
+	Retake      Retake
+	// PublishTime never falls from one version to the next.
+	PublishTime, EffectiveTime time.Time
+}
+
+// Item is a module or a path, by the type of its content.
+type Item[C Content[C]] struct {
+	ID    string
+	State State
+	// Version is the newest one; nil before the first publication.
+	Version *Version[C]
+	// Draft is the content being edited, as it was written; nil for none.
+	Draft *C
+	// Archives are all stays in the archive, oldest first.
+	Archives []ArchivePeriod
+	// Edits is 1 when made and rises by one with each change of any kind.
+	Edits      int64
+	UpdateTime time.Time
+	// Revision is the catalog's, of the last change that readers could see.
+	Revision int64
+}
+
+// Module is a thing to learn.
+type Module = Item[ModuleContent]
+
+// Path is a way through modules to a role.
+type Path = Item[PathContent]
+
+// Latest is the newest version's number; 0 before the first publication.
+func (i Item[C]) Latest() int {
+	if i.Version == nil {
+		return 0
+	}
+	return i.Version.Number
+}
+
+// Etag names this state of the item. The update time is part of it, so that an
+// edit counted anew after a restore from a backup is another etag.
+func (i Item[C]) Etag() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d", i.ID, i.Edits, i.UpdateTime.UnixMicro()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Archive is the present stay in the archive; ok is false when it is not there.
+func (i Item[C]) Archive() (stay ArchivePeriod, ok bool) {
+	if i.State != StateArchived || len(i.Archives) == 0 {
+		return ArchivePeriod{}, false
+	}
+	return i.Archives[len(i.Archives)-1], true
+}
+
+// touched is the item as one more edit leaves it. The time only moves forward,
+// though the clocks of replicas differ.
+func (i Item[C]) touched(now time.Time) Item[C] {
+	i.Edits++
+	if now.After(i.UpdateTime) {
+		i.UpdateTime = now
+	}
+	return i
+}
+
+// Topic is a topic with the number of its active modules.
+type Topic struct {
+	ID      string
+	Modules int
+}
+
+// Action is what was done to a module or path.
+type Action string
+
+// The actions that readers can see.
+const (
+	ActionPublished Action = "PUBLISHED"
+	ActionArchived  Action = "ARCHIVED"
+	ActionRestored  Action = "RESTORED"
+)
+
+// Change is one thing that readers of the catalog can see happen.
+type Change struct {
+	Revision int64
+	Kind     Kind
+	ID       string
+	Action   Action
+	// Version is the newest one's number then.
+	Version int
+	Time    time.Time
+	// Actor is the subject of whoever did it.
+	Actor string
+}
+
+// Options are what New can do without.
+type Options struct {
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+	// Logger gets what an operator may want to know; slog.Default when nil.
+	Logger *slog.Logger
+}
+
+// Service does what the catalog offers. It is safe for concurrent use.
+type Service struct {
+	// Modules and Paths hold what the two have in common.
+	Modules *Collection[ModuleContent]
+	Paths   *Collection[PathContent]
+
+	store     Store
+	documents Documents
+	now       func() time.Time
+	logger    *slog.Logger
+}
+
+// Collection does what is done alike to modules and to paths.
+type Collection[C Content[C]] struct {
+	service *Service
+	kind    Kind
+	store   Items[C]
+	in      func(Tx) ItemsTx[C]
+	creates idem.Guard
+}
+
+// New makes a Service on a store; documents reads and writes the catalog as code.
+func New(store Store, documents Documents, opts Options) *Service {
+	if opts.Now == nil {
+		opts.Now = time.Now //nolint:forbidigo // the injected clock's default
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	s := &Service{store: store, documents: documents, now: opts.Now, logger: opts.Logger}
+	s.Modules = &Collection[ModuleContent]{service: s, kind: KindModule, store: store.Modules(), in: Tx.Modules}
+	s.Paths = &Collection[PathContent]{service: s, kind: KindPath, store: store.Paths(), in: Tx.Paths}
+	return s
+}
+
+// micros is now as a store keeps it.
+func (s *Service) micros() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// NotFound is the error for an id that no module or path has.
+func NotFound(kind Kind, id string) error {
+	if kind == KindPath {
+		return errs.New(errs.NotFound, ReasonPathNotFound, "there is no path %q", id)
+	}
+	return errs.New(errs.NotFound, ReasonModuleNotFound, "there is no module %q", id)
+}
+
+// VersionNotFound is the error for a version that was never published.
+func VersionNotFound(id string, number int) error {
+	return errs.New(errs.NotFound, ReasonVersionNotFound, "%q has no version %d", id, number)
+}
+
+// Exists is the error for a new id that is taken.
+func Exists(kind Kind, id string) error {
+	if kind == KindPath {
+		return errs.New(errs.AlreadyExists, ReasonPathExists, "there is a path %q already", id)
+	}
+	return errs.New(errs.AlreadyExists, ReasonModuleExists, "there is a module %q already", id)
+}

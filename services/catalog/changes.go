@@ -1,0 +1,26 @@
+package catalog
+
+import "context"
+
+// How many changes a page holds: when not said, and at most.
+const (
+	defaultChanges = 100
+	maxChanges     = 500
+)
+
+// Changes answers changes after the revision, oldest first, and the newest revision.
+func (s *Service) Changes(ctx context.Context, after int64, size int) ([]Change, int64, error) {
+	if size <= 0 {
+		size = defaultChanges
+	}
+	return s.store.Changes(ctx, after, min(size, maxChanges))
+}
+
+// Sync answers each module and path changed after the revision, whole, and the newest
+// revision. A reader that is ahead of it gets nothing but the revision.
+func (s *Service) Sync(ctx context.Context, after int64) (Snapshot, error) {
+	return s.store.Snapshot(ctx, after)
+}
+
+// Revision answers the newest revision; 0 when nothing was ever published.
+func (s *Service) Revision(ctx context.Context) (int64, error) { return s.store.Revision(ctx) }

@@ -1,0 +1,140 @@
+package catalog
+
+import (
+	"context"
+	"strings"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// Create makes an item in state DRAFT from the content and answers what encode makes
+// of it. With a key that served the same request before, it makes nothing and answers
+// the bytes of then.
+//
+// Returns Invalid with every violation of the content's shape; AlreadyExists
+// MODULE_EXISTS or PATH_EXISTS; FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key
+// came with another request; Aborted IDEMPOTENCY_KEY_IN_FLIGHT while its twin is served.
+func (c *Collection[C]) Create(ctx context.Context, id string, content C, key idem.Key, encode func(Item[C]) ([]byte, error)) ([]byte, error) {
+	leave, err := c.creates.Enter(key)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	f := faults(content.shape())
+	f.slug(c.kind.idField(), id)
+	if len(f) > 0 {
+		return nil, errs.InvalidFields(f)
+	}
+	now := c.service.micros()
+	item := Item[C]{ID: id, State: StateDraft, Draft: &content}.touched(now)
+	response, err := encode(item)
+	if err != nil {
+		return nil, err
+	}
+	var answer []byte
+	err = c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+		earlier, found, err := tx.Answered(ctx, key, now)
+		if err != nil || found {
+			answer = earlier
+			return err
+		}
+		answer = response
+		if _, err := c.in(tx).Get(ctx, id); err == nil {
+			return Exists(c.kind, id)
+		} else if errs.KindOf(err) != errs.NotFound {
+			return err
+		}
+		if err := c.in(tx).Put(ctx, item); err != nil {
+			return err
+		}
+		return tx.KeepAnswer(ctx, key, response, now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// idField is the request's field that holds a new id.
+func (k Kind) idField() string {
+	if k == KindPath {
+		return "pathId"
+	}
+	return "moduleId"
+}
+
+// Update lets edit change the draft, or, where there is none, the newest version's
+// content without its defaults; and keeps it as the draft. Only its shape is checked.
+// An edit that changes nothing of a draft leaves the etag as it is. Each of the
+// preconditions, etags as an If-Match header holds them, must name the item as it
+// stands. Edit may run more than once.
+//
+// Returns edit's error as it came; Invalid with every violation of the shape;
+// NotFound; FailedPrecondition ETAG_MISMATCH.
+func (c *Collection[C]) Update(ctx context.Context, id string, preconditions []string, edit func(C) (C, error)) (Item[C], error) {
+	now := c.service.micros()
+	var after Item[C]
+	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+		before, err := c.get(ctx, tx, id, preconditions)
+		if err != nil {
+			return err
+		}
+		merged, err := edit(before.editable())
+		if err != nil {
+			return err
+		}
+		if violations := merged.shape(); len(violations) > 0 {
+			return errs.InvalidFields(violations)
+		}
+		after = before
+		if before.Draft != nil {
+			if unchanged, err := same(*before.Draft, merged); err != nil || unchanged {
+				return err
+			}
+		}
+		after.Draft = &merged
+		after = after.touched(now)
+		return c.in(tx).Put(ctx, after)
+	})
+	return after, err
+}
+
+// get reads an item for an edit whose preconditions must hold.
+func (c *Collection[C]) get(ctx context.Context, tx Tx, id string, preconditions []string) (Item[C], error) {
+	item, err := c.in(tx).Get(ctx, id)
+	if err != nil {
+		return Item[C]{}, err
+	}
+	for _, p := range preconditions {
+		if !etagMatches(p, item.Etag()) {
+			return Item[C]{}, errs.New(errs.FailedPrecondition, ReasonEtagMismatch,
+				"%q has changed since it was read; read it again, then edit that", id)
+		}
+	}
+	return item, nil
+}
+
+// editable is what an edit begins with.
+func (i Item[C]) editable() C {
+	var content C
+	switch {
+	case i.Draft != nil:
+		content = *i.Draft
+	case i.Version != nil:
+		content = i.Version.Content.Plain()
+	}
+	return content
+}
+
+// etagMatches reads a list as in If-Match, and a bare etag. A W/ counts for nothing:
+// proxies that compress add it, and our etags name what was read, not its bytes.
+func etagMatches(list, etag string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
+		if item == "*" || strings.Trim(item, `"`) == etag {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,224 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// exportChunk is how much of an export one message carries.
+const exportChunk = 64 << 10
+
+// Server is the service as gRPC offers it.
+type Server struct {
+	catalogv1.UnsafeCatalogServiceServer
+
+	service *Service
+}
+
+var _ catalogv1.CatalogServiceServer = (*Server)(nil)
+
+// NewServer makes a Server.
+func NewServer(service *Service) *Server { return &Server{service: service} }
+
+// ListTopics answers topics with their numbers of active modules.
+func (s *Server) ListTopics(ctx context.Context, _ *catalogv1.ListTopicsRequest) (*catalogv1.ListTopicsResponse, error) {
+	topics, err := s.service.Topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.ListTopicsResponse{}
+	for _, t := range topics {
+		resp.Topics = append(resp.Topics, &catalogv1.Topic{Id: t.ID, ModuleCount: int32(t.Modules)})
+	}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// ListCatalogChanges answers the line of revisions.
+func (s *Server) ListCatalogChanges(ctx context.Context, req *catalogv1.ListCatalogChangesRequest) (*catalogv1.ListCatalogChangesResponse, error) {
+	changes, revision, err := s.service.Changes(ctx, req.GetAfterRevision(), int(req.GetPageSize()))
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.ListCatalogChangesResponse{Revision: revision}
+	for _, c := range changes {
+		resp.Changes = append(resp.Changes, &catalogv1.CatalogChange{
+			Revision:   c.Revision,
+			Kind:       catalogv1.CatalogChange_Kind(catalogv1.CatalogChange_Kind_value[string(c.Kind)]),
+			Id:         c.ID,
+			Action:     catalogv1.CatalogChange_Action(catalogv1.CatalogChange_Action_value[string(c.Action)]),
+			Version:    int32(c.Version),
+			ChangeTime: timestamppb.New(c.Time),
+			Actor:      c.Actor,
+		})
+	}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// SyncCatalog streams what changed, whole, and last the revision reached.
+func (s *Server) SyncCatalog(req *catalogv1.SyncCatalogRequest, stream grpc.ServerStreamingServer[catalogv1.SyncCatalogResponse]) error {
+	changed, err := s.service.Sync(stream.Context(), req.GetAfterRevision())
+	if err != nil {
+		return err
+	}
+	for _, m := range changed.Modules {
+		item := &catalogv1.SyncCatalogResponse_Module{Module: moduleRecordProto(m)}
+		if err := stream.Send(&catalogv1.SyncCatalogResponse{Item: item}); err != nil {
+			return err
+		}
+	}
+	for _, p := range changed.Paths {
+		item := &catalogv1.SyncCatalogResponse_Path{Path: pathRecordProto(p)}
+		if err := stream.Send(&catalogv1.SyncCatalogResponse{Item: item}); err != nil {
+			return err
+		}
+	}
+	return stream.Send(&catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Revision{Revision: changed.Revision}})
+}
+
+// ImportCatalog publishes what changed in files.
+func (s *Server) ImportCatalog(ctx context.Context, req *catalogv1.ImportCatalogRequest) (*catalogv1.ImportCatalogResponse, error) {
+	files := make([]File, 0, len(req.GetFiles()))
+	for _, f := range req.GetFiles() {
+		files = append(files, File{Name: f.GetName(), Content: f.GetContent()})
+	}
+	done, err := s.service.Import(ctx, files, ImportOptions{DryRun: req.GetDryRun(), Actor: actor(ctx)})
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.ImportCatalogResponse{Revision: done.Revision, UnchangedCount: int32(done.Unchanged)}
+	for _, c := range done.Changes {
+		change := &catalogv1.ImportChange{
+			Kind:        catalogv1.ImportChange_Kind(catalogv1.ImportChange_Kind_value[string(c.Kind)]),
+			Id:          c.ID,
+			Version:     int32(c.Version),
+			Differences: c.Differences,
+		}
+		if c.ChangeClass != "" {
+			change.ChangeClass = classProto(c.ChangeClass).Enum()
+		}
+		resp.Changes = append(resp.Changes, change)
+	}
+	if req.GetDryRun() {
+		return resp, nil
+	}
+	return resp, setRevision(ctx, done.Revision)
+}
+
+// ExportCatalog streams the published catalog as one document.
+func (s *Server) ExportCatalog(req *catalogv1.ExportCatalogRequest, stream grpc.ServerStreamingServer[catalogv1.ExportCatalogResponse]) error {
+	format := FormatYAML
+	if req.GetFormat() == catalogv1.ExportCatalogRequest_JSON {
+		format = FormatJSON
+	}
+	text, err := s.service.Export(stream.Context(), format)
+	if err != nil {
+		return err
+	}
+	for len(text) > 0 {
+		n := min(len(text), exportChunk)
+		if err := stream.Send(&catalogv1.ExportCatalogResponse{Chunk: text[:n]}); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return nil
+}
+
+// isEditor tells whether the caller may see drafts.
+func isEditor(ctx context.Context) bool {
+	caller, _ := auth.FromContext(ctx)
+	return caller.HasRole(auth.RoleAuthor) || caller.HasRole(auth.RoleAdmin)
+}
+
+// actor is the caller's subject, or the calling service.
+func actor(ctx context.Context) string {
+	caller, _ := auth.FromContext(ctx)
+	if caller.Subject == "" {
+		return caller.ActorID()
+	}
+	return caller.Subject
+}
+
+// preconditions are the etags that the caller gave, in the request and as If-Match.
+func preconditions(ctx context.Context, etag string) []string {
+	all := metadata.ValueFromIncomingContext(ctx, "if-match")
+	if etag != "" {
+		all = append(slices.Clip(all), etag)
+	}
+	return all
+}
+
+// idempotencyKey is the caller's key with the request that it came with.
+func idempotencyKey(ctx context.Context, method string, req proto.Message) (idem.Key, error) {
+	texts := metadata.ValueFromIncomingContext(ctx, "idempotency-key")
+	if len(texts) == 0 {
+		return idem.Key{}, nil
+	}
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
+	if err != nil {
+		return idem.Key{}, err
+	}
+	caller, _ := auth.FromContext(ctx)
+	return idem.New(caller.ActorID(), method, texts[0], encoded)
+}
+
+func setCreated(ctx context.Context, location, etag string) error {
+	return grpc.SetHeader(ctx, metadata.Pairs("http-status", "201", "location", location, "etag", strconv.Quote(etag)))
+}
+
+// setEtag sets the etag of an item that can be edited. Editors see more of it, so that
+// theirs is another; it is the one that edits take as their precondition.
+func setEtag(ctx context.Context, etag string) error {
+	if !isEditor(ctx) {
+		etag += "-published"
+	}
+	return grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(etag)))
+}
+
+// setEtagOf sets the etag of an answer that is nothing but what it holds.
+func setEtagOf(ctx context.Context, answer proto.Message) error {
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(encoded)
+	return grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(hex.EncodeToString(sum[:8]))))
+}
+
+func setRevision(ctx context.Context, revision int64) error {
+	return grpc.SetHeader(ctx, metadata.Pairs("preceptor-catalog-revision", strconv.FormatInt(revision, 10)))
+}
+
+func setChanged(ctx context.Context, etag string, revision int64) error {
+	if err := setRevision(ctx, revision); err != nil {
+		return err
+	}
+	return setEtag(ctx, etag)
+}
+
+// timeOf is an optional time of a request; zero when absent.
+func timeOf(field string, t *timestamppb.Timestamp) (time.Time, error) {
+	if t == nil {
+		return time.Time{}, nil
+	}
+	if err := t.CheckValid(); err != nil {
+		return time.Time{}, errs.InvalidFields([]errs.Violation{{
+			Field: field, Description: "must be a time between the years 1 and 9999", Reason: "TIMESTAMP",
+		}})
+	}
+	return t.AsTime(), nil
+}

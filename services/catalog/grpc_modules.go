@@ -1,0 +1,152 @@
+package catalog
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+)
+
+// ListModules answers one page of modules.
+func (s *Server) ListModules(ctx context.Context, req *catalogv1.ListModulesRequest) (*catalogv1.ListModulesResponse, error) {
+	page, err := s.service.Modules.List(ctx, Query{
+		State: stateOf(req.GetState()), Topic: req.GetTopic(), Level: req.GetLevel(), Role: req.GetRole(), Q: req.GetQ(),
+		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
+		Editor: isEditor(ctx),
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.ListModulesResponse{NextPageToken: page.Next}
+	for _, m := range page.Items {
+		resp.Modules = append(resp.Modules, moduleProto(m))
+	}
+	if req.GetIncludeTotal() {
+		resp.TotalSize = new(int32(page.Total))
+	}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// GetModule answers a module.
+func (s *Server) GetModule(ctx context.Context, req *catalogv1.GetModuleRequest) (*catalogv1.GetModuleResponse, error) {
+	module, err := s.service.Modules.Get(ctx, req.GetModuleId(), isEditor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.GetModuleResponse{Module: moduleProto(module)}, setEtag(ctx, module.Etag())
+}
+
+// ListModuleVersions answers one page of a module's versions.
+func (s *Server) ListModuleVersions(ctx context.Context, req *catalogv1.ListModuleVersionsRequest) (*catalogv1.ListModuleVersionsResponse, error) {
+	page, err := s.service.Modules.Versions(ctx, req.GetModuleId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.ListModuleVersionsResponse{NextPageToken: page.Next}
+	for _, v := range page.Items {
+		resp.Versions = append(resp.Versions, moduleVersionProto(v))
+	}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// GetModuleVersion answers one version.
+func (s *Server) GetModuleVersion(ctx context.Context, req *catalogv1.GetModuleVersionRequest) (*catalogv1.GetModuleVersionResponse, error) {
+	version, err := s.service.Modules.Version(ctx, req.GetModuleId(), int(req.GetNumber()))
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.GetModuleVersionResponse{Version: moduleVersionProto(version)}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// CreateModule makes a draft, and says where it is to be found.
+func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRequest) (*catalogv1.CreateModuleResponse, error) {
+	key, err := idempotencyKey(ctx, catalogv1.CatalogService_CreateModule_FullMethodName, req)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := s.service.Modules.Create(ctx, req.GetModuleId(), moduleContentOf(req.GetContent()), key, func(m Module) ([]byte, error) {
+		return proto.Marshal(&catalogv1.CreateModuleResponse{Module: moduleProto(m)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.CreateModuleResponse{}
+	if err := proto.Unmarshal(encoded, resp); err != nil {
+		return nil, err
+	}
+	return resp, setCreated(ctx, "/v1/modules/"+resp.GetModule().GetId(), resp.GetModule().GetEtag())
+}
+
+// UpdateModule edits a draft.
+func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRequest) (*catalogv1.UpdateModuleResponse, error) {
+	paths := maskPaths(req.GetUpdateMask(), req.GetContent())
+	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), preconditions(ctx, req.GetEtag()), func(c ModuleContent) (ModuleContent, error) {
+		merged := moduleContentProto(c)
+		err := mergeMasked(merged, req.GetContent(), paths)
+		return moduleContentOf(merged), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.UpdateModuleResponse{Module: moduleProto(module)}, setEtag(ctx, module.Etag())
+}
+
+// PreviewModule says what PublishModule would do.
+func (s *Server) PreviewModule(ctx context.Context, req *catalogv1.PreviewModuleRequest) (*catalogv1.PreviewModuleResponse, error) {
+	effective, err := timeOf("effectiveTime", req.GetEffectiveTime())
+	if err != nil {
+		return nil, err
+	}
+	preview, err := s.service.PreviewModule(ctx, req.GetModuleId(), Publication{
+		ChangeClass: classOf(req.GetChangeClass()), Retake: retakeOf(req.GetRetake()), EffectiveTime: effective,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.PreviewModuleResponse{
+		Violations:     violationsProto(preview.Violations),
+		ChangedUnitIds: preview.ChangedUnits,
+		RemovedUnitIds: preview.RemovedUnits,
+		PathIds:        preview.Paths,
+	}, nil
+}
+
+// PublishModule makes the draft a version.
+func (s *Server) PublishModule(ctx context.Context, req *catalogv1.PublishModuleRequest) (*catalogv1.PublishModuleResponse, error) {
+	effective, err := timeOf("effectiveTime", req.GetEffectiveTime())
+	if err != nil {
+		return nil, err
+	}
+	publication := Publication{
+		ChangeClass: classOf(req.GetChangeClass()), Retake: retakeOf(req.GetRetake()), EffectiveTime: effective,
+	}
+	module, err := s.service.Modules.Publish(ctx, req.GetModuleId(), publication, preconditions(ctx, req.GetEtag()), actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.PublishModuleResponse{Module: moduleProto(module)}, setChanged(ctx, module.Etag(), module.Revision)
+}
+
+// ArchiveModule ends new starts.
+func (s *Server) ArchiveModule(ctx context.Context, req *catalogv1.ArchiveModuleRequest) (*catalogv1.ArchiveModuleResponse, error) {
+	sunset, err := timeOf("sunsetTime", req.GetSunsetTime())
+	if err != nil {
+		return nil, err
+	}
+	module, err := s.service.Modules.Archive(ctx, req.GetModuleId(), sunset, preconditions(ctx, req.GetEtag()), actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.ArchiveModuleResponse{Module: moduleProto(module)}, setChanged(ctx, module.Etag(), module.Revision)
+}
+
+// RestoreModule makes a module active again.
+func (s *Server) RestoreModule(ctx context.Context, req *catalogv1.RestoreModuleRequest) (*catalogv1.RestoreModuleResponse, error) {
+	module, err := s.service.Modules.Restore(ctx, req.GetModuleId(), preconditions(ctx, req.GetEtag()), actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.RestoreModuleResponse{Module: moduleProto(module)}, setChanged(ctx, module.Etag(), module.Revision)
+}

@@ -1,0 +1,135 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+)
+
+// ListPaths answers one page of paths.
+func (s *Server) ListPaths(ctx context.Context, req *catalogv1.ListPathsRequest) (*catalogv1.ListPathsResponse, error) {
+	page, err := s.service.Paths.List(ctx, Query{
+		State: stateOf(req.GetState()), Role: req.GetRole(), Q: req.GetQ(),
+		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
+		Editor: isEditor(ctx),
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.ListPathsResponse{NextPageToken: page.Next}
+	for _, p := range page.Items {
+		resp.Paths = append(resp.Paths, pathProto(p))
+	}
+	if req.GetIncludeTotal() {
+		resp.TotalSize = new(int32(page.Total))
+	}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// GetPath answers a path.
+func (s *Server) GetPath(ctx context.Context, req *catalogv1.GetPathRequest) (*catalogv1.GetPathResponse, error) {
+	path, err := s.service.Paths.Get(ctx, req.GetPathId(), isEditor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.GetPathResponse{Path: pathProto(path)}, setEtag(ctx, path.Etag())
+}
+
+// ListPathVersions answers one page of a path's versions.
+func (s *Server) ListPathVersions(ctx context.Context, req *catalogv1.ListPathVersionsRequest) (*catalogv1.ListPathVersionsResponse, error) {
+	page, err := s.service.Paths.Versions(ctx, req.GetPathId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.ListPathVersionsResponse{NextPageToken: page.Next}
+	for _, v := range page.Items {
+		resp.Versions = append(resp.Versions, pathVersionProto(v))
+	}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// GetPathVersion answers one version.
+func (s *Server) GetPathVersion(ctx context.Context, req *catalogv1.GetPathVersionRequest) (*catalogv1.GetPathVersionResponse, error) {
+	version, err := s.service.Paths.Version(ctx, req.GetPathId(), int(req.GetNumber()))
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.GetPathVersionResponse{Version: pathVersionProto(version)}
+	return resp, setEtagOf(ctx, resp)
+}
+
+// CreatePath makes a draft, and says where it is to be found.
+func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathRequest) (*catalogv1.CreatePathResponse, error) {
+	key, err := idempotencyKey(ctx, catalogv1.CatalogService_CreatePath_FullMethodName, req)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := s.service.Paths.Create(ctx, req.GetPathId(), pathContentOf(req.GetContent()), key, func(p Path) ([]byte, error) {
+		return proto.Marshal(&catalogv1.CreatePathResponse{Path: pathProto(p)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := &catalogv1.CreatePathResponse{}
+	if err := proto.Unmarshal(encoded, resp); err != nil {
+		return nil, err
+	}
+	return resp, setCreated(ctx, "/v1/paths/"+resp.GetPath().GetId(), resp.GetPath().GetEtag())
+}
+
+// UpdatePath edits a draft.
+func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathRequest) (*catalogv1.UpdatePathResponse, error) {
+	paths := maskPaths(req.GetUpdateMask(), req.GetContent())
+	path, err := s.service.Paths.Update(ctx, req.GetPathId(), preconditions(ctx, req.GetEtag()), func(c PathContent) (PathContent, error) {
+		merged := pathContentProto(c)
+		err := mergeMasked(merged, req.GetContent(), paths)
+		return pathContentOf(merged), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.UpdatePathResponse{Path: pathProto(path)}, setEtag(ctx, path.Etag())
+}
+
+// PreviewPath says what PublishPath would do.
+func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequest) (*catalogv1.PreviewPathResponse, error) {
+	preview, err := s.service.PreviewPath(ctx, req.GetPathId())
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.PreviewPathResponse{
+		Violations:       violationsProto(preview.Violations),
+		AddedModuleIds:   preview.AddedModules,
+		RemovedModuleIds: preview.RemovedModules,
+	}, nil
+}
+
+// PublishPath makes the draft a version.
+func (s *Server) PublishPath(ctx context.Context, req *catalogv1.PublishPathRequest) (*catalogv1.PublishPathResponse, error) {
+	path, err := s.service.Paths.Publish(ctx, req.GetPathId(), Publication{}, preconditions(ctx, req.GetEtag()), actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.PublishPathResponse{Path: pathProto(path)}, setChanged(ctx, path.Etag(), path.Revision)
+}
+
+// ArchivePath ends new enrollments.
+func (s *Server) ArchivePath(ctx context.Context, req *catalogv1.ArchivePathRequest) (*catalogv1.ArchivePathResponse, error) {
+	path, err := s.service.Paths.Archive(ctx, req.GetPathId(), time.Time{}, preconditions(ctx, req.GetEtag()), actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.ArchivePathResponse{Path: pathProto(path)}, setChanged(ctx, path.Etag(), path.Revision)
+}
+
+// RestorePath makes a path active again.
+func (s *Server) RestorePath(ctx context.Context, req *catalogv1.RestorePathRequest) (*catalogv1.RestorePathResponse, error) {
+	path, err := s.service.Paths.Restore(ctx, req.GetPathId(), preconditions(ctx, req.GetEtag()), actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.RestorePathResponse{Path: pathProto(path)}, setChanged(ctx, path.Etag(), path.Revision)
+}

@@ -1,0 +1,229 @@
+package catalog
+
+import (
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// enum is a generated enum type.
+type enum interface {
+	~int32
+	String() string
+}
+
+// nameOf is an enum's name; "" for the zero value. A number that has no name stays one,
+// for validation to refuse.
+func nameOf[N ~string, E enum](e E) N {
+	if e == 0 {
+		return ""
+	}
+	return N(e.String())
+}
+
+// valueOf is the enum of a name that nameOf gave.
+func valueOf[E ~int32, N ~string](values map[string]int32, name N) E {
+	if value, ok := values[string(name)]; ok {
+		return E(value)
+	}
+	number, err := strconv.ParseInt(string(name), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return E(number)
+}
+
+func stateOf(s catalogv1.Module_State) State                    { return nameOf[State](s) }
+func classOf(c catalogv1.ModuleVersion_ChangeClass) ChangeClass { return nameOf[ChangeClass](c) }
+func retakeOf(r catalogv1.ModuleVersion_Retake) Retake          { return nameOf[Retake](r) }
+func stateProto(s State) catalogv1.Module_State {
+	return valueOf[catalogv1.Module_State](catalogv1.Module_State_value, s)
+}
+
+func classProto(c ChangeClass) catalogv1.ModuleVersion_ChangeClass {
+	return valueOf[catalogv1.ModuleVersion_ChangeClass](catalogv1.ModuleVersion_ChangeClass_value, c)
+}
+
+// moduleContentOf reads what a client may set.
+func moduleContentOf(v *catalogv1.ModuleVersion) ModuleContent {
+	content := ModuleContent{
+		Topic: v.GetTopic(), Title: v.GetTitle(), Summary: v.GetSummary(), Level: v.GetLevel(),
+		Roles: v.GetRoles(), Objectives: v.GetObjectives(), Prerequisites: v.GetPrerequisites(), Duration: v.GetDuration(),
+	}
+	for _, c := range v.GetCredits() {
+		content.Credits = append(content.Credits, Credit{ModuleIDs: c.GetModuleIds()})
+	}
+	if p := v.GetCurrencyPolicy(); p != nil {
+		content.CurrencyPolicy = &CurrencyPolicy{
+			Period: p.GetPeriod(), Window: p.GetWindow(), Grace: p.GetGrace(),
+			Basis: nameOf[Basis](p.GetBasis()), FixedDate: p.GetFixedDate(),
+		}
+	}
+	for _, u := range v.GetUnits() {
+		if u == nil {
+			u = &catalogv1.Unit{}
+		}
+		content.Units = append(content.Units, Unit{
+			ID: u.GetId(), Title: u.GetTitle(), Kind: nameOf[UnitKind](u.GetKind()), Required: u.Required, Weight: u.Weight,
+			Duration: u.GetDuration(), ContentURI: u.GetContentUri(), MoveOn: nameOf[MoveOn](u.GetMoveOn()), MasteryScore: u.MasteryScore,
+		})
+	}
+	return content
+}
+
+func moduleContentProto(c ModuleContent) *catalogv1.ModuleVersion {
+	v := &catalogv1.ModuleVersion{
+		Topic: c.Topic, Title: c.Title, Summary: c.Summary, Level: c.Level,
+		Roles: c.Roles, Objectives: c.Objectives, Prerequisites: c.Prerequisites, Duration: c.Duration,
+	}
+	for _, credit := range c.Credits {
+		v.Credits = append(v.Credits, &catalogv1.Credit{ModuleIds: credit.ModuleIDs})
+	}
+	if p := c.CurrencyPolicy; p != nil {
+		v.CurrencyPolicy = &catalogv1.CurrencyPolicy{
+			Period: p.Period, Window: p.Window, Grace: p.Grace, FixedDate: p.FixedDate,
+			Basis: valueOf[catalogv1.CurrencyPolicy_Basis](catalogv1.CurrencyPolicy_Basis_value, p.Basis),
+		}
+	}
+	for _, u := range c.Units {
+		unit := &catalogv1.Unit{
+			Id: u.ID, Title: u.Title, Required: u.Required, Weight: u.Weight,
+			Kind:     valueOf[catalogv1.Unit_Kind](catalogv1.Unit_Kind_value, u.Kind),
+			Duration: u.Duration, ContentUri: u.ContentURI, MasteryScore: u.MasteryScore,
+		}
+		if u.MoveOn != "" {
+			unit.MoveOn = valueOf[catalogv1.Unit_MoveOn](catalogv1.Unit_MoveOn_value, u.MoveOn).Enum()
+		}
+		v.Units = append(v.Units, unit)
+	}
+	return v
+}
+
+// pathContentOf reads what a client may set.
+func pathContentOf(v *catalogv1.PathVersion) PathContent {
+	content := PathContent{Title: v.GetTitle(), Summary: v.GetSummary(), Roles: v.GetRoles(), Backgrounds: v.GetBackgrounds()}
+	for _, m := range v.GetMilestones() {
+		milestone := Milestone{ID: m.GetId(), Title: m.GetTitle(), Summary: m.GetSummary()}
+		for _, g := range m.GetGroups() {
+			group := Group{ModuleIDs: g.GetModuleIds()}
+			if g != nil && g.RequiredCount != nil {
+				group.RequiredCount = new(int(g.GetRequiredCount()))
+			}
+			milestone.Groups = append(milestone.Groups, group)
+		}
+		content.Milestones = append(content.Milestones, milestone)
+	}
+	return content
+}
+
+func pathContentProto(c PathContent) *catalogv1.PathVersion {
+	v := &catalogv1.PathVersion{Title: c.Title, Summary: c.Summary, Roles: c.Roles, Backgrounds: c.Backgrounds}
+	for _, m := range c.Milestones {
+		milestone := &catalogv1.Milestone{Id: m.ID, Title: m.Title, Summary: m.Summary}
+		for _, g := range m.Groups {
+			group := &catalogv1.ModuleGroup{ModuleIds: g.ModuleIDs}
+			if g.RequiredCount != nil {
+				group.RequiredCount = new(int32(*g.RequiredCount))
+			}
+			milestone.Groups = append(milestone.Groups, group)
+		}
+		v.Milestones = append(v.Milestones, milestone)
+	}
+	return v
+}
+
+func moduleVersionProto(version Version[ModuleContent]) *catalogv1.ModuleVersion {
+	v := moduleContentProto(version.Content)
+	v.Number = new(int32(version.Number))
+	v.ContentHash = new(version.ContentHash)
+	v.PublishTime = timestamppb.New(version.PublishTime)
+	v.EffectiveTime = timestamppb.New(version.EffectiveTime)
+	if version.ChangeClass != "" {
+		v.ChangeClass = classProto(version.ChangeClass).Enum()
+	}
+	if version.Retake != "" {
+		v.Retake = valueOf[catalogv1.ModuleVersion_Retake](catalogv1.ModuleVersion_Retake_value, version.Retake).Enum()
+	}
+	return v
+}
+
+func pathVersionProto(version Version[PathContent]) *catalogv1.PathVersion {
+	v := pathContentProto(version.Content)
+	v.Number = new(int32(version.Number))
+	v.ContentHash = new(version.ContentHash)
+	v.PublishTime = timestamppb.New(version.PublishTime)
+	return v
+}
+
+func moduleProto(m Module) *catalogv1.Module {
+	out := &catalogv1.Module{Id: m.ID, State: stateProto(m.State), LatestVersion: int32(m.Latest()), Etag: m.Etag()}
+	if m.Version != nil {
+		out.Version = moduleVersionProto(*m.Version)
+		out.Topic = m.Version.Content.Facets().Topic
+	}
+	if m.Draft != nil {
+		out.Draft = moduleContentProto(*m.Draft)
+		if m.Version == nil {
+			out.Topic = m.Draft.Facets().Topic
+		}
+	}
+	if stay, archived := m.Archive(); archived {
+		out.ArchiveTime, out.SunsetTime = timestamp(stay.ArchiveTime), timestamp(stay.SunsetTime)
+	}
+	return out
+}
+
+func pathProto(p Path) *catalogv1.Path {
+	out := &catalogv1.Path{Id: p.ID, State: stateProto(p.State), LatestVersion: int32(p.Latest()), Etag: p.Etag()}
+	if p.Version != nil {
+		out.Version = pathVersionProto(*p.Version)
+	}
+	if p.Draft != nil {
+		out.Draft = pathContentProto(*p.Draft)
+	}
+	if stay, archived := p.Archive(); archived {
+		out.ArchiveTime = timestamp(stay.ArchiveTime)
+	}
+	return out
+}
+
+func moduleRecordProto(r Record[ModuleContent]) *catalogv1.ModuleRecord {
+	out := &catalogv1.ModuleRecord{Id: r.ID, State: stateProto(r.State), Revision: r.Revision}
+	for _, v := range r.Versions {
+		out.Versions = append(out.Versions, moduleVersionProto(v))
+	}
+	for _, stay := range r.Archives {
+		out.ArchivePeriods = append(out.ArchivePeriods, &catalogv1.ArchivePeriod{
+			ArchiveTime: timestamp(stay.ArchiveTime), SunsetTime: timestamp(stay.SunsetTime), RestoreTime: timestamp(stay.RestoreTime),
+		})
+	}
+	return out
+}
+
+func pathRecordProto(r Record[PathContent]) *catalogv1.PathRecord {
+	out := &catalogv1.PathRecord{Id: r.ID, State: stateProto(r.State), Revision: r.Revision}
+	for _, v := range r.Versions {
+		out.Versions = append(out.Versions, pathVersionProto(v))
+	}
+	return out
+}
+
+func violationsProto(violations []errs.Violation) []*catalogv1.Violation {
+	out := make([]*catalogv1.Violation, 0, len(violations))
+	for _, v := range violations {
+		out = append(out, &catalogv1.Violation{Field: v.Field, Description: v.Description, Reason: v.Reason})
+	}
+	return out
+}
+
+// timestamp is absent for the zero time.
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}

@@ -1,0 +1,213 @@
+package catalog
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// The limits of catalog.proto, whose rules the shape of contents repeats: an import
+// and a merged edit pass no interceptor. A test holds the two together.
+const (
+	maxSlug       = 63
+	maxTitle      = 200
+	maxSummary    = 4000
+	maxObjective  = 500
+	maxPeriodText = 32
+	maxURI        = 2048
+	maxList       = 50
+	maxUnits      = 200
+	maxMilestones = 100
+	maxGroup      = 200
+	maxBackground = 10
+	maxWeight     = 1000
+)
+
+// The reasons of shape, as the rules of the proto spell them.
+const (
+	reasonUTF8     = "STRING_UTF8"
+	reasonNUL      = "STRING_NUL"
+	reasonControl  = "CONTROL_CHARACTER"
+	reasonTooLong  = "STRING_MAX_LEN"
+	reasonEmpty    = "STRING_MIN_LEN"
+	reasonPattern  = "STRING_PATTERN"
+	reasonTooMany  = "REPEATED_MAX_ITEMS"
+	reasonTooFew   = "REPEATED_MIN_ITEMS"
+	reasonEnum     = "ENUM_DEFINED_ONLY"
+	reasonFinite   = "DOUBLE_FINITE"
+	reasonWeight   = "DOUBLE_GT_LTE"
+	reasonScore    = "DOUBLE_GTE_LTE"
+	reasonRequired = "INT32_GTE_LTE"
+)
+
+var (
+	slugPattern   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	partIDPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+)
+
+// faults collects violations.
+type faults []errs.Violation
+
+func (f *faults) addf(field, reason, format string, args ...any) {
+	*f = append(*f, errs.Violation{Field: field, Reason: reason, Description: fmt.Sprintf(format, args...)})
+}
+
+// text checks one text; the limit is in characters.
+func (f *faults) text(field, text string, limit int) {
+	switch {
+	case !utf8.ValidString(text):
+		f.addf(field, reasonUTF8, "must be UTF-8 text")
+		return
+	case slices.Contains([]byte(text), 0):
+		f.addf(field, reasonNUL, "must not hold the character NUL")
+	}
+	if n := utf8.RuneCountInString(text); n > limit {
+		f.addf(field, reasonTooLong, "must be at most %d characters, and has %d", limit, n)
+	}
+	for _, r := range text {
+		if isControl(r) {
+			f.addf(field, reasonControl, "must not hold the control character %U", r)
+			return
+		}
+	}
+}
+
+// isControl finds what no YAML text can hold as it is, tabs and line ends aside; NUL
+// has a reason of its own.
+func isControl(r rune) bool {
+	switch r {
+	case 0, '\t', '\n', '\r':
+		return false
+	case '\uFEFF', '\uFFFE', '\uFFFF':
+		return true
+	}
+	return unicode.Is(unicode.Cc, r)
+}
+
+func (f *faults) texts(field string, texts []string, maxItems, limit int) {
+	f.count(field, len(texts), maxItems)
+	for i, text := range texts {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		if text == "" {
+			f.addf(at, reasonEmpty, "must not be empty")
+		}
+		f.text(at, text, limit)
+	}
+}
+
+func (f *faults) count(field string, n, limit int) {
+	if n > limit {
+		f.addf(field, reasonTooMany, "must be at most %d, and are %d", limit, n)
+	}
+}
+
+func (f *faults) slug(field, id string) {
+	if !slugPattern.MatchString(id) {
+		f.addf(field, reasonPattern, "must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations")
+	}
+}
+
+func (f *faults) partID(field, id string) {
+	if !partIDPattern.MatchString(id) {
+		f.addf(field, reasonPattern, "must be 1 to 63 letters, digits and inner dots, underscores or hyphens")
+	}
+}
+
+func (f *faults) finite(field string, value float64) {
+	if math.IsInf(value, 0) || math.IsNaN(value) {
+		f.addf(field, reasonFinite, "must be a number")
+	}
+}
+
+// oneOf checks an enum by its name; "" is not said.
+func oneOf[E ~string](f *faults, field string, value E, allowed ...E) {
+	if value != "" && !slices.Contains(allowed, value) {
+		f.addf(field, reasonEnum, "must be one of %v", allowed)
+	}
+}
+
+func (c ModuleContent) shape() []errs.Violation {
+	var f faults
+	f.text("topic", c.Topic, maxSlug)
+	if c.Topic != "" {
+		f.slug("topic", c.Topic)
+	}
+	f.text("title", c.Title, maxTitle)
+	f.text("summary", c.Summary, maxSummary)
+	f.text("level", c.Level, maxSlug)
+	f.texts("roles", c.Roles, maxList, maxSlug)
+	f.texts("objectives", c.Objectives, maxList, maxObjective)
+	f.text("duration", c.Duration, maxPeriodText)
+	f.count("units", len(c.Units), maxUnits)
+	for i, u := range c.Units {
+		u.shape(&f, fmt.Sprintf("units[%d].", i))
+	}
+	f.texts("prerequisites", c.Prerequisites, maxList, maxSlug)
+	f.count("credits", len(c.Credits), maxList)
+	for i, credit := range c.Credits {
+		at := fmt.Sprintf("credits[%d].moduleIds", i)
+		if len(credit.ModuleIDs) == 0 {
+			f.addf(at, reasonTooFew, "must name at least one module")
+		}
+		f.texts(at, credit.ModuleIDs, maxList, maxSlug)
+	}
+	if p := c.CurrencyPolicy; p != nil {
+		f.text("currencyPolicy.period", p.Period, maxPeriodText)
+		f.text("currencyPolicy.window", p.Window, maxPeriodText)
+		f.text("currencyPolicy.grace", p.Grace, maxPeriodText)
+		oneOf(&f, "currencyPolicy.basis", p.Basis, BasisCompletion, BasisPrior, BasisFixedDate)
+		f.text("currencyPolicy.fixedDate", p.FixedDate, len("MM-DD"))
+	}
+	return f
+}
+
+func (u Unit) shape(f *faults, at string) {
+	f.partID(at+"id", u.ID)
+	f.text(at+"title", u.Title, maxTitle)
+	oneOf(f, at+"kind", u.Kind, UnitReading, UnitVideo, UnitQuiz, UnitLab, UnitProject, UnitAttestation)
+	if w := u.Weight; w != nil {
+		f.finite(at+"weight", *w)
+		if !(*w > 0 && *w <= maxWeight) {
+			f.addf(at+"weight", reasonWeight, "must be above 0 and at most %d", maxWeight)
+		}
+	}
+	f.text(at+"duration", u.Duration, maxPeriodText)
+	f.text(at+"contentUri", u.ContentURI, maxURI)
+	oneOf(f, at+"moveOn", u.MoveOn,
+		MoveOnCompleted, MoveOnPassed, MoveOnCompletedAndPassed, MoveOnCompletedOrPassed, MoveOnNotApplicable)
+	if s := u.MasteryScore; s != nil {
+		f.finite(at+"masteryScore", *s)
+		if !(*s >= 0 && *s <= 1) {
+			f.addf(at+"masteryScore", reasonScore, "must be between 0 and 1")
+		}
+	}
+}
+
+func (c PathContent) shape() []errs.Violation {
+	var f faults
+	f.text("title", c.Title, maxTitle)
+	f.text("summary", c.Summary, maxSummary)
+	f.texts("roles", c.Roles, maxList, maxSlug)
+	f.texts("backgrounds", c.Backgrounds, maxBackground, maxSlug)
+	f.count("milestones", len(c.Milestones), maxMilestones)
+	for i, m := range c.Milestones {
+		at := fmt.Sprintf("milestones[%d].", i)
+		f.partID(at+"id", m.ID)
+		f.text(at+"title", m.Title, maxTitle)
+		f.text(at+"summary", m.Summary, maxSummary)
+		f.count(at+"groups", len(m.Groups), maxList)
+		for j, g := range m.Groups {
+			in := fmt.Sprintf("%sgroups[%d].", at, j)
+			f.texts(in+"moduleIds", g.ModuleIDs, maxGroup, maxSlug)
+			if k := g.RequiredCount; k != nil && (*k < 0 || *k > maxGroup) {
+				f.addf(in+"requiredCount", reasonRequired, "must be between 0 and %d", maxGroup)
+			}
+		}
+	}
+	return f
+}

@@ -1,0 +1,124 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// Store keeps the catalog. Times are kept to the microsecond; texts as given.
+type Store interface {
+	// Modules and Paths read modules and paths.
+	Modules() Items[ModuleContent]
+	Paths() Items[PathContent]
+
+	// Topics answers the topics of active modules, by id, each with how many there are.
+	Topics(ctx context.Context) ([]Topic, error)
+
+	// PathsNaming answers the ids of the active paths whose newest version names the module.
+	PathsNaming(ctx context.Context, moduleID string) ([]string, error)
+
+	// Nodes answers every module, by id.
+	Nodes(ctx context.Context) (map[string]Node, error)
+
+	// Revision answers the newest revision; 0 before the first.
+	Revision(ctx context.Context) (int64, error)
+
+	// Changes answers at most limit changes after the revision, oldest first, and the
+	// newest revision, both as one commit left them.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, int64, error)
+
+	// Snapshot answers everything published whose revision comes after the given one, and
+	// the newest revision, as one commit left them.
+	Snapshot(ctx context.Context, after int64) (Snapshot, error)
+
+	// Edit runs f in one transaction beside which there is no other, and keeps what it
+	// did when f returns nil; else nothing, and answers f's error. f may run more than once.
+	Edit(ctx context.Context, f func(ctx context.Context, tx Tx) error) error
+}
+
+// Items reads modules or paths.
+type Items[C Content[C]] interface {
+	// Get answers the item. Returns NotFound when no item has the id.
+	Get(ctx context.Context, id string) (Item[C], error)
+
+	// Version answers one published version. Returns NotFound VERSION_NOT_FOUND when
+	// there is none, the item included.
+	Version(ctx context.Context, id string, number int) (Version[C], error)
+
+	// Versions answers at most limit versions with numbers below the given one, newest
+	// first; none for an unknown item. A bound of 0 is none.
+	Versions(ctx context.Context, id string, below, limit int) ([]Version[C], error)
+
+	// List answers at most limit items that match, by id in byte order, whose ids come
+	// after the given one.
+	List(ctx context.Context, filter Filter, after string, limit int) ([]Item[C], error)
+
+	// Count answers how many items List would find without limit.
+	Count(ctx context.Context, filter Filter) (int, error)
+}
+
+// Filter says which items; what is empty matches all.
+type Filter struct {
+	// State ACTIVE and ARCHIVED look at newest versions; DRAFT finds whatever has a
+	// draft, in any state, and looks at the draft.
+	State              State
+	Topic, Level, Role string
+	// Words must each be in the item's text, in any case.
+	Words []string
+}
+
+// Tx is the catalog inside of Edit: what it writes it also reads.
+type Tx interface {
+	Modules() ItemsTx[ModuleContent]
+	Paths() ItemsTx[PathContent]
+
+	// Nodes answers every module, by id.
+	Nodes(ctx context.Context) (map[string]Node, error)
+
+	// Revision answers the newest revision.
+	Revision(ctx context.Context) (int64, error)
+
+	// Announce gives the change the next revision and answers it.
+	Announce(ctx context.Context, change Change) (int64, error)
+
+	// Answered and KeepAnswer are sqldb's FindIdempotent and SaveIdempotent.
+	Answered(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error)
+	KeepAnswer(ctx context.Context, key idem.Key, response []byte, now time.Time) error
+}
+
+// ItemsTx reads and writes modules or paths inside of Edit.
+type ItemsTx[C Content[C]] interface {
+	// Get answers the item. Returns NotFound when no item has the id.
+	Get(ctx context.Context, id string) (Item[C], error)
+
+	// Put stores the item, new or not, apart from its Version.
+	Put(ctx context.Context, item Item[C]) error
+
+	// Publish is Put and stores the item's Version, which must be new.
+	Publish(ctx context.Context, item Item[C]) error
+}
+
+// Node is a module in the graph of prerequisites.
+type Node struct {
+	State State
+	// Prerequisites are the newest version's.
+	Prerequisites []string
+}
+
+// Record is a module or path with every version, oldest first.
+type Record[C Content[C]] struct {
+	ID       string
+	State    State
+	Versions []Version[C]
+	Archives []ArchivePeriod
+	Revision int64
+}
+
+// Snapshot is all that was published, or what changed since a revision; by id.
+type Snapshot struct {
+	Revision int64
+	Modules  []Record[ModuleContent]
+	Paths    []Record[PathContent]
+}
