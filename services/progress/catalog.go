@@ -116,8 +116,10 @@ func (p ArchivePeriod) contains(t time.Time) bool {
 
 // Module is what progress depends on of a catalog module: every version, and when it was archived.
 type Module struct {
-	ID       string          `json:"id"`
-	State    ModuleState     `json:"state"`
+	ID    string      `json:"id"`
+	State ModuleState `json:"state"`
+	// Revision is the catalog's revision that last changed the module.
+	Revision int64           `json:"revision"`
 	Versions []ModuleVersion `json:"versions"`
 	Archives []ArchivePeriod `json:"archives,omitempty"`
 }
@@ -243,8 +245,10 @@ func (v *PathVersion) moduleIDs() []string {
 
 // Path is a learning path with every version.
 type Path struct {
-	ID       string        `json:"id"`
-	State    ModuleState   `json:"state"`
+	ID    string      `json:"id"`
+	State ModuleState `json:"state"`
+	// Revision is the catalog's revision that last changed the path.
+	Revision int64         `json:"revision"`
 	Versions []PathVersion `json:"versions"`
 }
 
@@ -283,10 +287,14 @@ func (c *Catalog) with(d CatalogDelta) *Catalog {
 	maps.Copy(out.Modules, c.Modules)
 	maps.Copy(out.Paths, c.Paths)
 	for i := range d.Modules {
-		out.Modules[d.Modules[i].ID] = &d.Modules[i]
+		if len(d.Modules[i].Versions) > 0 { // what was never published is nobody's business here
+			out.Modules[d.Modules[i].ID] = &d.Modules[i]
+		}
 	}
 	for i := range d.Paths {
-		out.Paths[d.Paths[i].ID] = &d.Paths[i]
+		if len(d.Paths[i].Versions) > 0 {
+			out.Paths[d.Paths[i].ID] = &d.Paths[i]
+		}
 	}
 	return out
 }

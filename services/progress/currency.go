@@ -57,10 +57,12 @@ func (f *Facts) currency(m *Module, now time.Time, loc *time.Location) (*Currenc
 	cur := &Currency{State: CurrencyCurrent}
 	var next time.Time
 	if c.ExpireAt != 0 {
-		policy := m.Version(c.CompleteVersion).Currency
 		cur.ExpireTime = time.UnixMicro(c.ExpireAt).UTC()
 		cur.WindowOpenTime = time.UnixMicro(c.WindowAt).UTC()
-		cur.GraceEndTime = policy.Grace.AddTo(cur.ExpireTime, loc).UTC()
+		cur.GraceEndTime = cur.ExpireTime
+		if v := m.Version(c.CompleteVersion); v != nil && v.Currency != nil {
+			cur.GraceEndTime = v.Currency.Grace.AddTo(cur.ExpireTime, loc).UTC()
+		}
 		cur.State, next = cur.at(now)
 	}
 	if at, ok := supersededAt(m, c, loc); ok {

@@ -149,6 +149,9 @@ func (f *Facts) merge(m *Module, r *Record, loc *time.Location) bool {
 	c.apply(m, &r.Event, at)
 	f.resumeAt(&r.Event, at)
 	v := m.Version(r.Event.ModuleVersion)
+	if v == nil {
+		return false
+	}
 	if done := c.finishedAt(m, v); done != c.CompleteAt {
 		c.CompleteAt, c.CompleteVersion = done, v.Number
 		f.expire(c, v.Currency, loc)
@@ -331,12 +334,13 @@ func (u *UnitFacts) satisfied(rule MoveOn) int64 {
 // in effect, all with a counted event.
 func (c *CycleFacts) candidates(m *Module, t time.Time) []int {
 	floor := m.floorAt(t)
-	if floor == 1 {
-		return c.Versions
+	var out []int
+	if floor > 1 {
+		out = append(out, floor)
 	}
-	out := []int{floor}
 	for _, n := range c.Versions {
-		if n > floor {
+		// A catalog restored from an older backup may lack a version that the log names.
+		if (n > floor || floor == 1) && n <= len(m.Versions) {
 			out = append(out, n)
 		}
 	}

@@ -69,7 +69,7 @@ func unreachable(err error) error {
 }
 
 func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
-	out := Module{ID: m.GetId(), State: ModuleState(m.GetState().String())}
+	out := Module{ID: m.GetId(), State: ModuleState(m.GetState().String()), Revision: m.GetRevision()}
 	for _, p := range m.GetArchivePeriods() {
 		out.Archives = append(
 			out.Archives,
@@ -152,7 +152,7 @@ func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
 }
 
 func pathOf(p *catalogv1.PathRecord) Path {
-	out := Path{ID: p.GetId(), State: ModuleState(p.GetState().String())}
+	out := Path{ID: p.GetId(), State: ModuleState(p.GetState().String()), Revision: p.GetRevision()}
 	for _, v := range p.GetVersions() {
 		version := PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle()}
 		for _, m := range v.GetMilestones() {

@@ -67,6 +67,8 @@ const (
 	RecordEnrolled          RecordType = "ENROLLED"
 	RecordEnrollmentChanged RecordType = "ENROLLMENT_CHANGED"
 	RecordUpgraded          RecordType = "UPGRADED"
+	// RecordAwarded is a milestone that the catalog, not an event, let the learner reach.
+	RecordAwarded RecordType = "AWARDED"
 )
 
 // Record is one entry of a learner's log.
@@ -176,6 +178,21 @@ type EventKey struct{ LearnerID, EventID string }
 // Link ties an identity to a learner, so that known learners are served while profile is down.
 type Link struct{ LearnerID, TimeZone string }
 
+// Sweep is how far the learners that the catalog touches have been looked at; see sweep.go.
+type Sweep struct {
+	// Revision and At are what the last finished sweep looked at.
+	Revision int64
+	At       time.Time
+	// ToRevision and ToAt are what the running one looks at; zero: none is running.
+	ToRevision int64
+	ToAt       time.Time
+	// Cursor is the last learner that the running one has done.
+	Cursor string
+	// Owner holds the sweep until LeaseUntil.
+	Owner      string
+	LeaseUntil time.Time
+}
+
 // Store keeps the logs and what is folded from them. Errors are *errs.Error:
 // Unavailable when the database cannot be reached.
 type Store interface {
@@ -200,6 +217,14 @@ type Store interface {
 	LoadCatalog(ctx context.Context) (CatalogDelta, error)
 	// SaveCatalog merges a delta, in one transaction. A delta older than what is stored changes nothing.
 	SaveCatalog(ctx context.Context, delta CatalogDelta) error
+	// LeaseSweep answers the sweep, leased to owner until a time, or nil while another's lease holds at now.
+	LeaseSweep(ctx context.Context, owner string, now, until time.Time) (*Sweep, error)
+	// SaveSweep stores the sweep. Aborted when its owner holds the lease no more.
+	SaveSweep(ctx context.Context, sweep Sweep) error
+	// Enrolled answers at most limit learners after one, in order, with an enrollment in one of
+	// the paths that is not withdrawn.
+	Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error)
+
 	// FindLink answers the learner of an identity; NotFound when it is not stored.
 	FindLink(ctx context.Context, issuer, subject string) (Link, error)
 	// SaveLink stores an identity's learner, replacing what was.

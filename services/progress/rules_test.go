@@ -751,3 +751,36 @@ func TestEventIDsAreUniquePerLearnerOnly(t *testing.T) {
 		t.Errorf("%+v", out.Results)
 	}
 }
+
+// The catalog, not an event, satisfies a rule: the award is latched all the same, and told of.
+func TestSweepLatchesWhatNoEventDoes(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"))
+	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
+	var learners []string
+	for range 3 {
+		learner := newLearner()
+		learners = append(learners, learner)
+		r.enroll(learner, "p")
+		r.accept(learner, self(learner), event("b", "u", progress.Completed, day0))
+	}
+	a.State, a.Revision, a.Archives = progress.ModuleArchived, 2, []progress.ArchivePeriod{{ArchiveTime: day(1)}}
+	r.catalog.publish([]progress.Module{a}, nil)
+	r.refresh()
+	for _, learner := range learners {
+		var award *progress.Award
+		for deadline := time.Now().Add(20 * time.Second); award == nil && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			award = r.path(learner, "p").Milestones[0].Award
+		}
+		if award == nil {
+			t.Fatal("no award after the archiving")
+		}
+		records, _, err := r.service.History(r.ctx, learner, 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := records[len(records)-1]; last.Type != progress.RecordAwarded || last.Sequence != award.ToSequence || last.ActorID != "system" {
+			t.Errorf("the log ends with %+v", last)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package progress
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
@@ -37,7 +38,7 @@ type Service struct {
 	stopped     chan struct{}
 }
 
-// New starts the service: its catalog keeper and its committer run until Close.
+// New starts the service: its catalog keeper, committer and sweeper run until Close.
 func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	incarnation, err := store.Incarnation(ctx)
 	if err != nil {
@@ -57,21 +58,25 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		log:         opts.Logger,
 		stopped:     make(chan struct{}),
 	}
+	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
 	s.committer = NewCommitter(store, opts.CommitLanes, keeper.Current, s.feed.publish, opts.Now, opts.Logger)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
+	var background sync.WaitGroup
+	background.Go(func() { keeper.Run(run) })
+	background.Go(func() { newSweeper(s).run(run) })
 	go func() {
 		defer close(s.stopped)
-		keeper.Run(run)
+		background.Wait()
 	}()
 	return s, nil
 }
 
 // Close writes what was taken, and stops.
 func (s *Service) Close() {
-	s.committer.Close()
 	s.stop()
 	<-s.stopped
+	s.committer.Close()
 }
 
 // Ready tells whether there ever was a catalog snapshot, and how old the newest confirmation

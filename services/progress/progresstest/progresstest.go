@@ -39,6 +39,8 @@ func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
 		"links are replaced":                               links,
 		"idempotency keys answer once":                     idempotency,
 		"the incarnation stays":                            incarnation,
+		"one replica at a time holds the sweep":            sweep,
+		"enrolled learners come in pages":                  enrolled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
 	}
@@ -514,5 +516,56 @@ func incarnation(t *testing.T, s progress.Store) {
 	must(t, err)
 	if _, err := uuid.Parse(one); err != nil || one != two {
 		t.Errorf("%q, then %q", one, two)
+	}
+}
+
+func sweep(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	w, err := s.LeaseSweep(ctx, "one", at, at.Add(time.Minute))
+	must(t, err)
+	if w == nil || *w != (progress.Sweep{Owner: "one", LeaseUntil: at.Add(time.Minute)}) {
+		t.Fatalf("the first lease: %+v", w)
+	}
+	w.Revision, w.At, w.ToRevision, w.ToAt, w.Cursor = 3, at, 4, at.Add(time.Second), "c"
+	must(t, s.SaveSweep(ctx, *w))
+	if other, err := s.LeaseSweep(ctx, "two", at.Add(time.Second), at.Add(time.Hour)); other != nil || err != nil {
+		t.Errorf("while one holds it: %+v %v", other, err)
+	}
+	other, err := s.LeaseSweep(ctx, "two", at.Add(2*time.Minute), at.Add(time.Hour))
+	must(t, err)
+	want := *w
+	want.Owner, want.LeaseUntil = "two", at.Add(time.Hour)
+	if other == nil || *other != want {
+		t.Errorf("after the lease ran out: %+v, want %+v", other, want)
+	}
+	if err := s.SaveSweep(ctx, *w); errs.KindOf(err) != errs.Aborted {
+		t.Errorf("one saves what two holds: %v", err)
+	}
+}
+
+func enrolled(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	var ids []string
+	for i := range 5 {
+		id := newID()
+		e := progress.Enrollment{ID: newID(), LearnerID: id, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at}
+		switch i {
+		case 1:
+			e.PathID = "other"
+		case 2:
+			e.State = progress.EnrollmentWithdrawn
+		default:
+			ids = append(ids, id)
+		}
+		must(t, s.Commit(ctx, []string{id}, func(ctx context.Context, tx progress.Tx) error {
+			return tx.PutEnrollments(ctx, []progress.Enrollment{e})
+		}))
+	}
+	one, err := s.Enrolled(ctx, []string{"p", "q"}, "", 2)
+	must(t, err)
+	two, err := s.Enrolled(ctx, []string{"p", "q"}, one[len(one)-1], 2)
+	must(t, err)
+	if got := slices.Concat(one, two); !slices.Equal(got, ids) || len(one) != 2 {
+		t.Errorf("got %v, want %v", got, ids)
 	}
 }

@@ -149,13 +149,17 @@ func logRow(r *progress.Record) ([]any, error) {
 			nil,
 		}, nil
 	}
-	body, err := json.Marshal(r.Enrollment)
-	if err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "", "a log entry cannot be stored")
+	var body any
+	if r.Enrollment != nil {
+		text, err := json.Marshal(r.Enrollment)
+		if err != nil {
+			return nil, errs.Wrap(err, errs.Internal, "", "a log entry cannot be stored")
+		}
+		body = string(text)
 	}
 	return []any{
 		r.LearnerID, r.Sequence, r.Type, nil, nil, nil, nil, nil, nil, nil, nil,
-		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, nil, nil, string(body),
+		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, nil, nil, body,
 	}, nil
 }
 

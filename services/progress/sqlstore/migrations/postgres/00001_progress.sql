@@ -102,6 +102,18 @@ CREATE TABLE catalog_entity (
   PRIMARY KEY (kind, id)
 );
 
+CREATE TABLE sweep (
+  id          SMALLINT PRIMARY KEY CHECK (id = 1),
+  revision    BIGINT NOT NULL,
+  at          BIGINT NOT NULL,
+  to_revision BIGINT NOT NULL,
+  to_at       BIGINT NOT NULL,
+  cursor_id   TEXT COLLATE "C" NOT NULL,
+  owner       TEXT COLLATE "C" NOT NULL,
+  lease_until BIGINT NOT NULL
+);
+INSERT INTO sweep (id, revision, at, to_revision, to_at, cursor_id, owner, lease_until) VALUES (1, 0, 0, 0, 0, '', '', 0);
+
 CREATE TABLE subject_link (
   issuer     TEXT COLLATE "C" NOT NULL,
   subject    TEXT COLLATE "C" NOT NULL,

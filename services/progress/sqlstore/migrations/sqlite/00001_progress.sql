@@ -94,6 +94,18 @@ CREATE TABLE catalog_entity (
   PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 
+CREATE TABLE sweep (
+  id          INTEGER PRIMARY KEY CHECK (id = 1),
+  revision    BIGINT NOT NULL,
+  at          BIGINT NOT NULL,
+  to_revision BIGINT NOT NULL,
+  to_at       BIGINT NOT NULL,
+  cursor_id   TEXT NOT NULL,
+  owner       TEXT NOT NULL,
+  lease_until BIGINT NOT NULL
+);
+INSERT INTO sweep (id, revision, at, to_revision, to_at, cursor_id, owner, lease_until) VALUES (1, 0, 0, 0, 0, '', '', 0);
+
 CREATE TABLE subject_link (
   issuer     TEXT NOT NULL,
   subject    TEXT NOT NULL,
