@@ -61,8 +61,9 @@ format: tools/node_modules ## Rewrite Go and proto files in the house's format.
 	tools/buf.sh format --write proto
 
 .PHONY: generate
-generate: protodeps ## Generate gen/ from proto/.
+generate: protodeps ## Generate gen/ and the OpenAPI document from proto/.
 	tools/buf.sh generate
+	go run ./gateway/openapigen
 
 .PHONY: proto-lint
 proto-lint: protodeps ## Check the style and the format of proto/.
@@ -77,7 +78,7 @@ proto-breaking: protodeps ## Check that proto/ breaks no client (BASE=ref; defau
 verify: generate proto-lint proto-breaking ## Check that what is generated, and both go.mod, are up to date.
 	go mod tidy -diff
 	go -C tools mod tidy -diff
-	git diff --exit-code -- gen
+	git diff --exit-code -- gen gateway/openapi.json
 	tools/untracked.sh gen
 
 .PHONY: clean

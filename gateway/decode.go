@@ -37,6 +37,9 @@ const bodyField = "body"
 // maxViolations bounds the answer to a request that is wrong all over.
 const maxViolations = 100
 
+// maxName bounds how much of a field's name is repeated.
+const maxName = 100
+
 // NewDecoder reads one message: all that r holds. Nothing at all is io.EOF, which
 // the generated handlers take as no body.
 func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
@@ -61,7 +64,7 @@ func (m *marshaler) Unmarshal(data []byte, v any) error {
 	// A request's body may be one of its fields: a pointer to a message's pointer.
 	if field := reflect.ValueOf(v); field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Pointer {
 		value := reflect.New(field.Elem().Type().Elem())
-		if message, ok := value.Interface().(proto.Message); ok {
+		if message, ok := reflect.TypeAssert[proto.Message](value); ok {
 			field.Elem().Set(value)
 			return unmarshalStrict(data, message)
 		}
@@ -133,8 +136,8 @@ func notJSON(data []byte) *errs.Violation {
 	if !utf8.Valid(data) {
 		return &errs.Violation{Field: bodyField, Reason: reasonInvalidUTF8, Description: "is not valid UTF-8"}
 	}
-	var any json.RawMessage
-	err := json.Unmarshal(data, &any)
+	var value json.RawMessage
+	err := json.Unmarshal(data, &value)
 	if err == nil {
 		return nil
 	}
@@ -233,6 +236,9 @@ func fieldNamed(md protoreflect.MessageDescriptor, name string) protoreflect.Fie
 }
 
 func joinPath(path, name string) string {
+	if len(name) > maxName { // no answer repeats a body
+		name = strings.ToValidUTF8(name[:maxName], "") + "…"
+	}
 	if path == "" {
 		return name
 	}

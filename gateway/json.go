@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -327,7 +328,7 @@ func appendString(b []byte, s string) ([]byte, error) {
 		}
 	}
 	if !ascii && !utf8.ValidString(s) {
-		return b, fmt.Errorf("gateway: a string to answer is not valid UTF-8")
+		return b, errors.New("gateway: a string to answer is not valid UTF-8")
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"'), nil

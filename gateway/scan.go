@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	"encoding/json"
 	"iter"
+	"strings"
 )
 
 // scanner walks over JSON text. It finds where values end and leaves the judging
@@ -24,6 +24,12 @@ func (s *scanner) space() byte {
 		}
 	}
 	return 0
+}
+
+// done goes past white space and tells whether nothing follows. A NUL is something.
+func (s *scanner) done() bool {
+	s.space()
+	return s.pos == len(s.data)
 }
 
 // take goes past c, when c is next.
@@ -47,7 +53,7 @@ func (s *scanner) skip() []byte {
 		return s.skipNested()
 	}
 	start := s.pos
-	for s.pos < len(s.data) && !bytes.ContainsRune([]byte(",:]}[{\" \t\r\n"), rune(s.data[s.pos])) {
+	for s.pos < len(s.data) && strings.IndexByte(",:]}[{\" \t\r\n", s.data[s.pos]) < 0 {
 		s.pos++
 	}
 	return s.data[start:s.pos]

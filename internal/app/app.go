@@ -39,7 +39,7 @@ func Run(ctx context.Context, p Process) int {
 	if err == nil {
 		return 0
 	}
-	if code, ok := errors.AsType[exitCode](err); ok {
+	if code, ok := errors.AsType[exitError](err); ok {
 		return int(code)
 	}
 	fmt.Fprintln(p.Stderr, "preceptor: "+explain(err))
@@ -74,7 +74,6 @@ func prepare(c *cli.Command) {
 		return usageError{fmt.Sprintf("%s (see: %s --help)", lowerFirst(err.Error()), c.FullName())}
 	}
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {}
-	c.DisableSliceFlagSeparator = true
 	if c.Action == nil {
 		c.Action = func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {

@@ -64,7 +64,7 @@ func (p Process) catalogCommand() *cli.Command {
 				Action: func(ctx context.Context, c *cli.Command) error {
 					changes, err := t.importFiles(ctx, c.Args().Slice(), true)
 					if err == nil && changes > 0 {
-						return exitCode(exitDiffers)
+						return exitError(exitDiffers)
 					}
 					return err
 				},
@@ -241,7 +241,8 @@ func (t *catalogTool) bearer() (string, error) {
 		return strings.TrimSpace(string(content)), nil
 	}
 	if _, err := os.Stat(filepath.Join(t.data, auth.LocalKeyFile)); err != nil {
-		return "", fmt.Errorf("there is no token and no key to make one: give --token, --token-file, or the server's folder with --data (%s has no %s)", t.data, auth.LocalKeyFile)
+		return "", fmt.Errorf("there is no token, and %s has no %s to make one with: give --token, --token-file, or the server's folder with --data",
+			t.data, auth.LocalKeyFile)
 	}
 	return mint(t.data, toolSubject, []string{string(auth.RoleAuthor)}, "", 10*time.Minute)
 }

@@ -59,15 +59,18 @@ const (
 	groupService = "For one service by itself"
 	groupSplit   = "For one service by itself, and for the gateway"
 	groupKeeper  = "For everything in one process, and for one service by itself"
+	groupCatalog = "For everything in one process, and for the catalog"
 )
 
 // groupsOf are the groups that mean something for what is being run.
 func groupsOf(only string) []string {
 	switch only {
 	case "":
-		return []string{groupAlways, groupEdge, groupOne, groupKeeper}
+		return []string{groupAlways, groupEdge, groupOne, groupKeeper, groupCatalog}
 	case gatewayName:
 		return []string{groupAlways, groupEdge, groupSplit}
+	case catalogName:
+		return []string{groupAlways, groupService, groupSplit, groupKeeper, groupCatalog}
 	}
 	return []string{groupAlways, groupService, groupSplit, groupKeeper}
 }
@@ -94,7 +97,7 @@ func (c *Config) flags() []cli.Flag {
 		text(groupEdge, "http", "where the REST API listens", defaultHTTP, &c.HTTP),
 		&cli.StringSliceFlag{
 			Name: "cors-origin", Category: groupEdge, Destination: &c.CORSOrigins, Sources: variable("cors-origin"),
-			Usage: "a web origin whose pages may use the API, as https://learn.example.org; may be repeated",
+			Usage: "a web origin whose pages may use the API, as https://learn.example.org; may be repeated, or hold several with commas between",
 		},
 		&cli.DurationFlag{
 			Name: "drain-delay", Category: groupEdge, Destination: &c.DrainDelay, Sources: variable("drain-delay"),
@@ -107,7 +110,7 @@ func (c *Config) flags() []cli.Flag {
 func (c *Config) identityFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{
-			Name: "starter", Category: groupKeeper, Value: true, Destination: &c.Starter, Sources: variable("starter"),
+			Name: "starter", Category: groupCatalog, Value: true, Destination: &c.Starter, Sources: variable("starter"),
 			Usage: "fill an empty catalog with the starter catalog",
 		},
 		&cli.BoolFlag{

@@ -12,10 +12,10 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// exitCode ends the program with a code and without a word.
-type exitCode int
+// exitError ends the program with a code and without a word.
+type exitError int
 
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // usageError says what is wrong with the arguments.
 type usageError struct{ text string }
@@ -26,11 +26,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(fo
 
 // explain is an error as one line for the person at the terminal.
 func explain(err error) string {
-	text := err.Error()
-	if e, ok := errors.AsType[*errs.Error](err); ok {
-		text = e.Error()
-	}
-	return strings.Join(strings.Fields(text), " ")
+	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
 // listen opens an address. flag is how the operator chooses another.

@@ -3,15 +3,12 @@ package app
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	"github.com/preceptor-dev/preceptor/gateway"
-	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // openGateway makes the REST face. state tells what it does without at the moment.
-func (h *house) openGateway(w ways, state func(context.Context) (ready bool, degraded []string)) (*gateway.Gateway, error) {
-	return gateway.New(gateway.Config{
+func (h *house) openGateway(_ context.Context, w ways, state func(context.Context) (ready bool, degraded []string)) (*gateway.Gateway, error) {
+	return gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
 		Profile:        w.profile,
 		Catalog:        w.catalog,
 		Progress:       w.progress,
@@ -34,22 +31,18 @@ func (h *house) openGateway(w ways, state func(context.Context) (ready bool, deg
 
 // offerGRPC answers the API by gRPC on one address: the services with a server in front
 // of them that knows learners as profile does. Whoever calls is a person with a token.
-func (h *house) offerGRPC(ctx context.Context, profile *service, others ...*service) error {
+func (h *house) offerGRPC(ctx context.Context, r rooms) error {
 	lis, err := h.listen(ctx, h.cfg.GRPC, "--grpc")
 	if err != nil {
 		return err
 	}
-	face, err := h.newServer(profile.resolver, 0)
+	face, err := h.newServer(ctx, r.profile.resolver, catalogMaxRecv)
 	if err != nil {
 		return err
 	}
-	offer(face, append(others, profile))
+	for _, s := range []*service{r.profile, r.catalog, r.progress} {
+		s.register(face, face.Draining())
+	}
 	h.serveRPC(lis, face)
 	return nil
-}
-
-func offer(face *rpc.Server, services []*service) {
-	for _, s := range services {
-		s.register(grpc.ServiceRegistrar(face), face.Draining())
-	}
 }

@@ -60,33 +60,43 @@ func (h *house) offerHealth(ctx context.Context, s *service) error {
 	return nil
 }
 
+// page is what they are answered; the gateway's pages say the same.
+type page struct {
+	Status   string   `json:"status"`
+	Reason   string   `json:"reason,omitempty"`
+	Degraded []string `json:"degraded,omitempty"`
+	Version  string   `json:"version,omitempty"`
+}
+
 // healthPages are what an orchestrator asks a service that speaks gRPC alone.
 func (h *house) healthPages(s *service) http.Handler {
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "alive", "version": h.version})
+		writeJSON(w, http.StatusOK, page{Status: "alive", Version: h.version})
 	})
 	pages.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ready, degraded := s.state(r.Context())
-		page := map[string]any{"status": "ready", "degraded": append([]string{}, degraded...)}
+		p := page{Status: "ready", Degraded: degraded}
 		status := http.StatusOK
 		switch {
 		case h.draining.Load():
-			page["status"], page["reason"], status = "unready", "draining", http.StatusServiceUnavailable
+			p.Status, p.Reason, status = "unready", "draining", http.StatusServiceUnavailable
 		case !ready:
-			page["status"], page["reason"], status = "unready", "the catalog was never seen", http.StatusServiceUnavailable
+			p.Status, p.Reason, status = "unready", "the catalog was never seen", http.StatusServiceUnavailable
 		case len(degraded) > 0:
-			page["status"] = "degraded"
+			p.Status = "degraded"
 		}
-		writeJSON(w, status, page)
+		writeJSON(w, status, p)
 	})
 	return pages
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v page) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // a client that has gone away is not told
+	if text, err := json.Marshal(v); err == nil {
+		_, _ = w.Write(text) // a client that has gone away is not told
+	}
 }
 
 // peers ask the services across the network how they are.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -55,18 +57,18 @@ func makeFolder(dir string) error {
 func (h *house) onStop(f func(context.Context) error) { h.closers = append(h.closers, f) }
 
 // stop closes everything in good order, within bounds.
-func (h *house) stop() error {
+func (h *house) stop(ctx context.Context) error {
 	h.draining.Store(true)
 	if h.front != nil && h.cfg.DrainDelay > 0 {
 		time.Sleep(h.cfg.DrainDelay)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
 		var all []error
-		for i := len(h.closers) - 1; i >= 0; i-- {
-			all = append(all, h.closers[i](ctx))
+		for _, undo := range slices.Backward(h.closers) {
+			all = append(all, undo(ctx))
 		}
 		done <- errors.Join(all...)
 	}()
@@ -131,8 +133,8 @@ func (h *house) openVerifier() error {
 	return err
 }
 
-// openDB opens the database of one service.
-func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
+// openDB opens the database of one service, with its schema up to date.
+func (h *house) openDB(ctx context.Context, name string, migrations fs.FS) (*sqldb.DB, error) {
 	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(h.cfg.Data, name+".db"), sqldb.Options{})
 	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
 		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
@@ -141,6 +143,9 @@ func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
 		return nil, err
 	}
 	h.onStop(func(context.Context) error { return db.Close() })
+	if err := db.Migrate(ctx, migrations); err != nil {
+		return nil, err
+	}
 	return db, nil
 }
 
@@ -207,16 +212,18 @@ func (h *house) dial() (ways, error) {
 }
 
 // newServer makes a service's server. It stops before what it serves does.
-func (h *house) newServer(resolver auth.Resolver, maxRecv int) (*rpc.Server, error) {
+func (h *house) newServer(_ context.Context, resolver auth.Resolver, maxRecv int) (*rpc.Server, error) {
 	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: h.verifier, Resolver: resolver, Logger: h.log, Now: h.now})
 	if err != nil {
 		return nil, err
 	}
 	o := rpc.Options{Logger: h.log, Guard: guard, MaxRecv: maxRecv, Now: h.now}
-	if h.identity != nil {
+	if h.identity == nil {
+		o.Logger = quieter(h.log)
+	} else {
 		o.TLS = h.identity.ServerTLS()
 	}
-	server, err := rpc.NewServer(o)
+	server, err := rpc.NewServer(o) //nolint:contextcheck // it lives until the stop, not as long as the start
 	if err != nil {
 		return nil, err
 	}

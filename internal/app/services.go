@@ -14,6 +14,10 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/services/catalog"
+	"github.com/preceptor-dev/preceptor/services/catalog/document"
+	catalogstore "github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
+	"github.com/preceptor-dev/preceptor/services/catalog/starter"
 	"github.com/preceptor-dev/preceptor/services/profile"
 	profilestore "github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -36,8 +40,8 @@ type service struct {
 }
 
 // open gives the service its server.
-func (h *house) open(s *service, maxRecv int) (*service, error) {
-	server, err := h.newServer(s.resolver, maxRecv)
+func (h *house) open(ctx context.Context, s *service, maxRecv int) (*service, error) {
+	server, err := h.newServer(ctx, s.resolver, maxRecv)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +51,28 @@ func (h *house) open(s *service, maxRecv int) (*service, error) {
 		s.state = func(context.Context) (bool, []string) { return true, nil }
 	}
 	return s, nil
+}
+
+// catalogMaxRecv has room for the largest import, as a message.
+const catalogMaxRecv = catalog.MaxImport + rpc.DefaultMaxRecv
+
+func (h *house) openCatalog(ctx context.Context) (*service, error) {
+	db, err := h.openDB(ctx, catalogName, catalogstore.Migrations())
+	if err != nil {
+		return nil, err
+	}
+	svc := catalog.New(catalogstore.New(db), document.Codec{}, catalog.Options{Now: h.now, Logger: h.log})
+	if h.cfg.Starter {
+		if _, err := starter.Load(ctx, svc); err != nil {
+			return nil, fmt.Errorf("the starter catalog cannot be loaded: %w", err)
+		}
+	}
+	return h.open(ctx, &service{
+		name: catalogName,
+		register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) {
+			catalogv1.RegisterCatalogServiceServer(to, catalog.NewServer(svc))
+		},
+	}, catalogMaxRecv)
 }
 
 // dialled opens a service with the others across the network.
@@ -59,15 +85,12 @@ func (h *house) dialled(open func(ways) (*service, error)) (*service, error) {
 }
 
 func (h *house) openProfile(ctx context.Context, catalog grpc.ClientConnInterface) (*service, error) {
-	db, err := h.openDB(ctx, profileName)
+	db, err := h.openDB(ctx, profileName, profilestore.Migrations())
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Migrate(ctx, profilestore.Migrations()); err != nil {
-		return nil, err
-	}
 	svc := profile.New(profilestore.New(db), profile.NewCatalog(catalogv1.NewCatalogServiceClient(catalog)), profile.Options{Now: h.now, Logger: h.log})
-	return h.open(&service{
+	return h.open(ctx, &service{
 		name:     profileName,
 		resolver: profile.NewResolver(svc),
 		register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) {
@@ -77,17 +100,14 @@ func (h *house) openProfile(ctx context.Context, catalog grpc.ClientConnInterfac
 }
 
 func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientConnInterface) (*service, error) {
-	db, err := h.openDB(ctx, progressName)
+	db, err := h.openDB(ctx, progressName, progressstore.Migrations())
 	if err != nil {
 		return nil, err
 	}
-	store, err := progressstore.Open(ctx, db)
-	if err != nil {
-		return nil, err
-	}
+	store := progressstore.New(db)
 	svc, err := progress.New(ctx, store, progress.Options{
 		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
-		Cache:       cache.NewMemory(cacheBytes),
+		Cache:       cache.NewMemory(cacheBytes, h.now),
 		CommitLanes: 1, // SQLite has one writer
 		Now:         h.now,
 		Logger:      h.log,
@@ -99,7 +119,7 @@ func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientCo
 		svc.Close()
 		return nil
 	})
-	return h.open(&service{
+	return h.open(ctx, &service{
 		name:     progressName,
 		resolver: progress.NewSubjects(store, profilev1.NewProfileServiceClient(profile), h.now),
 		register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {

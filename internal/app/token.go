@@ -25,8 +25,14 @@ func (p Process) tokenCommand() *cli.Command {
 			"   preceptor token --data ./data --subject ada --role learner",
 		Flags: []cli.Flag{
 			text("", "data", "the folder that holds the issuer's key", "./data", &cfg.Data),
-			&cli.StringFlag{Name: "subject", Usage: "who the token is for; the same subject is the same person", Required: true, Destination: &subject, Sources: variable("subject")},
-			&cli.StringSliceFlag{Name: "role", Usage: "learner, manager, author or admin; may be repeated", Value: []string{string(auth.RoleLearner)}, Destination: &roles, Sources: variable("role")},
+			&cli.StringFlag{
+				Name: "subject", Required: true, Destination: &subject, Sources: variable("subject"),
+				Usage: "who the token is for; the same subject is the same person",
+			},
+			&cli.StringSliceFlag{
+				Name: "role", Value: []string{string(auth.RoleLearner)}, Destination: &roles, Sources: variable("role"),
+				Usage: "learner, manager, author or admin; may be repeated",
+			},
 			text("", "name", "the person's name, for a profile made at first sign-in", "", &name),
 			&cli.DurationFlag{Name: "ttl", Usage: "how long it is good for", Value: 24 * time.Hour, Destination: &ttl, Sources: variable("ttl")},
 		},

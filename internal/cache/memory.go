@@ -30,10 +30,7 @@ var _ Cache = (*Memory)(nil)
 
 // NewMemory makes a cache of at most maxBytes, in which keys and an entry's overhead
 // count. It is split into up to 16 parts; a value larger than its part is not kept.
-func NewMemory(maxBytes int64) *Memory { return NewMemoryClock(maxBytes, time.Now) }
-
-// NewMemoryClock is NewMemory with a clock of one's own.
-func NewMemoryClock(maxBytes int64, now func() time.Time) *Memory {
+func NewMemory(maxBytes int64, now func() time.Time) *Memory {
 	n := 1
 	for n < maxShards && maxBytes/int64(2*n) >= minShardBytes {
 		n *= 2

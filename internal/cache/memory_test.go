@@ -15,14 +15,14 @@ import (
 func TestMemory(t *testing.T) {
 	for _, size := range []int64{1 << 20, 64 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			cachetest.Run(t, func(*testing.T) cache.Cache { return cache.NewMemory(size) })
+			cachetest.Run(t, func(*testing.T) cache.Cache { return cache.NewMemory(size, time.Now) })
 		})
 	}
 }
 
 func TestMemoryExpiresByItsClock(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	c := cache.NewMemoryClock(1<<20, func() time.Time { return now })
+	c := cache.NewMemory(1<<20, func() time.Time { return now })
 	c.Set(t.Context(), "k", []byte("v"), time.Minute)
 	now = now.Add(time.Minute - 1)
 	if _, ok := c.Get(t.Context(), "k"); !ok {
@@ -38,7 +38,7 @@ func TestMemoryExpiresByItsClock(t *testing.T) {
 }
 
 func TestMemoryForgetsTheLeastRecentlyUsed(t *testing.T) {
-	c := cache.NewMemory(10 << 10)
+	c := cache.NewMemory(10<<10, time.Now)
 	value := make([]byte, 1<<10)
 	for i := range 8 {
 		c.Set(t.Context(), fmt.Sprint(i), value, time.Hour)
@@ -59,7 +59,7 @@ func TestMemoryForgetsTheLeastRecentlyUsed(t *testing.T) {
 }
 
 func TestMemoryRefusesWhatCannotFit(t *testing.T) {
-	c := cache.NewMemory(10 << 10)
+	c := cache.NewMemory(10<<10, time.Now)
 	c.Set(t.Context(), "small", []byte("v"), time.Hour)
 	c.Set(t.Context(), "k", []byte("old"), time.Hour)
 	c.Set(t.Context(), "k", make([]byte, 11<<10), time.Hour)
@@ -69,7 +69,7 @@ func TestMemoryRefusesWhatCannotFit(t *testing.T) {
 	if _, ok := c.Get(t.Context(), "small"); !ok {
 		t.Error("it emptied the cache")
 	}
-	if cache.NewMemory(0).Set(t.Context(), "k", nil, time.Hour); cache.NewMemory(-1).Stats().Bytes != 0 {
+	if cache.NewMemory(0, time.Now).Set(t.Context(), "k", nil, time.Hour); cache.NewMemory(-1, time.Now).Stats().Bytes != 0 {
 		t.Error("a cache without room holds something")
 	}
 }
@@ -78,7 +78,7 @@ func TestMemoryRefusesWhatCannotFit(t *testing.T) {
 func TestMemoryAgainstModel(t *testing.T) {
 	const room = 20 << 10
 	rapid.Check(t, func(r *rapid.T) {
-		c := cache.NewMemory(room)
+		c := cache.NewMemory(room, time.Now)
 		values := map[string]string{}
 		var order []string // the last used at the end
 		touch := func(key string) {
@@ -128,7 +128,7 @@ func TestMemoryAgainstModel(t *testing.T) {
 }
 
 func BenchmarkMemoryGet(b *testing.B) {
-	c := cache.NewMemory(64 << 20)
+	c := cache.NewMemory(64<<20, time.Now)
 	keys := make([]string, 1000)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("{%d}:path:incarnation:%d", i, i)

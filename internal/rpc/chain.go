@@ -129,8 +129,8 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	switch {
 	case st.Code() == codes.Internal || st.Code() == codes.Unknown || st.Code() == codes.DataLoss:
 		level = slog.LevelError
-	case strings.HasPrefix(c.method, "/grpc.health."):
-		level = slog.LevelDebug
+	case strings.HasPrefix(c.method, "/grpc.health."), st.Code() == codes.OK && c.service != "" && !hasCaller(ctx):
+		level = slog.LevelDebug // what the house asks of itself, every other second
 	}
 	if !c.server.logger.Enabled(ctx, level) {
 		return
@@ -149,6 +149,12 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 		attrs = append(attrs, errorAttrs(err)...)
 	}
 	c.server.logger.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// hasCaller tells whether a person is behind the call.
+func hasCaller(ctx context.Context) bool {
+	p, ok := auth.FromContext(ctx)
+	return ok && p.Subject != ""
 }
 
 // errorAttrs logs the whole of a fault of ours, and only the reason of a fault

@@ -260,7 +260,7 @@ func (cloner) Copy(out, in any) error {
 		return fmt.Errorf("rpc: cannot copy %T to %T", in, out)
 	}
 	proto.Reset(to)
-	if to.ProtoReflect().Descriptor() == from.ProtoReflect().Descriptor() {
+	if to.ProtoReflect().Type() == from.ProtoReflect().Type() {
 		handOver(to.ProtoReflect(), from.ProtoReflect())
 		return nil
 	}

@@ -71,9 +71,8 @@ func TestValidatorLeavesIgnoredFieldsToTheService(t *testing.T) {
 
 func TestValidatorTakesGeneratedMessages(t *testing.T) {
 	v := rpc.NewValidator()
-	req := &catalogv1.CreateModuleRequest{ModuleId: "x\x00", Content: &catalogv1.ModuleVersion{Units: []*catalogv1.Unit{{Id: "a"}, {Id: "b", Title: "t\x00"}}}}
-	got := fieldsOf(v.Check(req, ""))
-	if !slices.Contains(got, "moduleId STRING_NUL") || !slices.Contains(got, "content.units[1].title STRING_NUL") {
+	req := &catalogv1.ImportCatalogRequest{Files: []*catalogv1.ImportCatalogRequest_File{{Name: "a"}, {Name: "b\x00"}}}
+	if got := fieldsOf(v.Check(req, "")); !slices.Contains(got, "files[1].name STRING_NUL") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -21,7 +21,9 @@ func benchmarks(b *testing.B, db *sqldb.DB) {
 h BIGINT, i BIGINT, j BIGINT, k BIGINT, l TEXT, PRIMARY KEY (a, b))`)); err != nil {
 		b.Fatal(err)
 	}
-	text := sqldb.NewRowsText("INSERT INTO e (a, b, c, d, e, f, g, h, i, j, k, l) VALUES ", benchCols, " ON CONFLICT DO NOTHING")
+	text := func(rows int) string {
+		return "INSERT INTO e (a, b, c, d, e, f, g, h, i, j, k, l) VALUES " + sqldb.Values(rows, benchCols) + " ON CONFLICT DO NOTHING"
+	}
 	next := 0
 	row := func(args []any) []any {
 		next++
@@ -35,7 +37,7 @@ h BIGINT, i BIGINT, j BIGINT, k BIGINT, l TEXT, PRIMARY KEY (a, b))`)); err != n
 				for range n {
 					args = row(args)
 				}
-				_, err := tx.ExecContext(ctx, text.For(n), args...)
+				_, err := tx.ExecContext(ctx, text(n), args...)
 				return err
 			})
 		})
@@ -43,7 +45,7 @@ h BIGINT, i BIGINT, j BIGINT, k BIGINT, l TEXT, PRIMARY KEY (a, b))`)); err != n
 	b.Run("write/256-texts-of-1-row", func(b *testing.B) {
 		perRow(b, 256, db, func(ctx context.Context, tx sqldb.Tx) error {
 			for range 256 {
-				if _, err := tx.ExecContext(ctx, text.For(1), row(nil)...); err != nil {
+				if _, err := tx.ExecContext(ctx, text(1), row(nil)...); err != nil {
 					return err
 				}
 			}

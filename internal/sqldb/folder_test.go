@@ -62,7 +62,7 @@ func TestLockFolderEndsWithItsProcess(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	child := osexec.Command(os.Args[0], "-test.run=^TestLockFolderEndsWithItsProcess$") //nolint:gosec // this very binary
+	child := osexec.Command(os.Args[0], "-test.run=^TestLockFolderEndsWithItsProcess$")
 	child.Env = append(os.Environ(), "SQLDB_LOCK_CHILD="+dir)
 	out, err := child.StdoutPipe()
 	if err != nil {

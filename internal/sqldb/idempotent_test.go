@@ -116,8 +116,10 @@ func idemReused(t *testing.T, db *sqldb.DB) {
 
 func idemDistinct(t *testing.T, db *sqldb.DB) {
 	for i, key := range []idem.Key{
-		{Caller: "a", Method: "m", Key: "k"}, {Caller: "b", Method: "m", Key: "k"},
-		{Caller: "a", Method: "n", Key: "k"}, {Caller: "a", Method: "m", Key: "K"},
+		{Caller: "a", Method: "m", Key: "k"},
+		{Caller: "b", Method: "m", Key: "k"},
+		{Caller: "a", Method: "n", Key: "k"},
+		{Caller: "a", Method: "m", Key: "K"},
 	} {
 		mustCreate(t, db, key, fmt.Sprint(i), fmt.Sprint(i), noon)
 	}

@@ -77,7 +77,7 @@ func (db *DB) provider(pool *sql.DB, folder fs.FS) (*goose.Provider, error) {
 func (db *DB) lockID() int64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte("preceptor migrations " + db.opts.Schema + "." + db.opts.MigrationTable))
-	return int64(h.Sum64() >> 1) //nolint:gosec // one bit fewer always fits
+	return int64(h.Sum64() >> 1)
 }
 
 // ensureSchema asks first, since CREATE SCHEMA IF NOT EXISTS needs a right on the whole

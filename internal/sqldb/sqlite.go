@@ -119,7 +119,13 @@ func explainOpen(err error, path string) error {
 	case codeNotADB, codeCorrupt:
 		return errs.Wrap(err, errs.FailedPrecondition, ReasonNotADatabase, "%s is not a SQLite database, or it is damaged", path)
 	case codeCantOpen, codePerm, codeReadonly:
-		return errs.Wrap(err, errs.FailedPrecondition, ReasonCannotOpen, "the database %s cannot be opened for writing: see who owns the file and its folder", path)
+		return errs.Wrap(
+			err,
+			errs.FailedPrecondition,
+			ReasonCannotOpen,
+			"the database %s cannot be opened for writing: see who owns the file and its folder",
+			path,
+		)
 	case codeFull:
 		return errs.Wrap(err, errs.Unavailable, ReasonFull, "the disk of %s is full", path)
 	default:

@@ -50,7 +50,7 @@ func (s *preparedStmt) exec(ctx context.Context, args []driver.NamedValue) (driv
 	if err != nil {
 		return nil, err
 	}
-	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args) //nolint:forcetypeassert // the driver is modernc.org/sqlite
 }
 
 func (s *preparedStmt) query(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
@@ -58,7 +58,7 @@ func (s *preparedStmt) query(ctx context.Context, args []driver.NamedValue) (dri
 	if err != nil {
 		return nil, err
 	}
-	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args) //nolint:forcetypeassert // the driver is modernc.org/sqlite
 }
 
 func newCachedConn(conn sqliteConn, detach bool) *cachedConn {
@@ -115,7 +115,7 @@ func (c *cachedConn) QueryContext(ctx context.Context, query string, args []driv
 func (c *cachedConn) Close() error {
 	var err error
 	for e := c.idle.Front(); e != nil; e = e.Next() {
-		err = errors.Join(err, e.Value.(*preparedStmt).Close())
+		err = errors.Join(err, e.Value.(*preparedStmt).Close()) //nolint:forcetypeassert // the list holds nothing else
 	}
 	c.idle.Init()
 	clear(c.byText)
@@ -151,8 +151,8 @@ func (c *cachedConn) take(ctx context.Context, query string) (*preparedStmt, err
 // inner state is not worth a guess.
 func (c *cachedConn) giveBack(stmt *preparedStmt, fault error) error {
 	if fault != nil {
-		_ = stmt.Close() // It repeats the fault of the run, which is reported already.
-		return nil
+		_ = stmt.Close()
+		return nil //nolint:nilerr // the fault of the run is reported already, and Close repeats it
 	}
 	if _, twin := c.byText[stmt.key]; twin || len(stmt.key) > maxCachedText/4 {
 		return stmt.Close()
@@ -167,7 +167,7 @@ func (c *cachedConn) giveBack(stmt *preparedStmt, fault error) error {
 }
 
 func (c *cachedConn) drop(e *list.Element) *preparedStmt {
-	stmt := c.idle.Remove(e).(*preparedStmt)
+	stmt := c.idle.Remove(e).(*preparedStmt) //nolint:forcetypeassert // the list holds nothing else
 	delete(c.byText, stmt.key)
 	c.bytes -= len(stmt.key)
 	return stmt

@@ -2,7 +2,6 @@ package sqldb
 
 import (
 	"strconv"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -50,37 +49,6 @@ func appendVars(b []byte, from, n int) []byte {
 		b = strconv.AppendInt(b, int64(from+i), 10)
 	}
 	return b
-}
-
-// RowsText makes the text of one multi-row statement for any number of rows and keeps
-// what it made. A store holds one for each such statement. It is safe for concurrent use.
-type RowsText struct {
-	head, tail string
-	cols       int
-	texts      sync.Map // int → string; at most MaxRows entries
-}
-
-// NewRowsText is for statements of the form head + VALUES list + tail, as
-// NewRowsText("INSERT INTO t (a, b) VALUES ", 2, " ON CONFLICT DO NOTHING").
-func NewRowsText(head string, cols int, tail string) *RowsText {
-	return &RowsText{head: head, tail: tail, cols: cols}
-}
-
-// MaxRows is the most rows that the statement can take.
-func (t *RowsText) MaxRows() int { return MaxVars / t.cols }
-
-// For gives the text for n rows, 1 ≤ n ≤ MaxRows.
-func (t *RowsText) For(n int) string {
-	if text, ok := t.texts.Load(n); ok {
-		return text.(string)
-	}
-	b := make([]byte, 0, len(t.head)+len(t.tail)+n*t.cols*6)
-	b = append(b, t.head...)
-	b = appendValues(b, n, t.cols)
-	b = append(b, t.tail...)
-	text := string(b)
-	t.texts.Store(n, text)
-	return text
 }
 
 func quoteIdentifier(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -92,7 +92,12 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fun
 	}
 	err = tx.Commit()
 	if err != nil && !opts.ReadOnly && db.dialect == Postgres && commitUnknown(err) {
-		return errs.Wrap(err, errs.Unavailable, ReasonCommitUnknown, "the connection to the database was lost; the change may or may not have been made")
+		return errs.Wrap(
+			err,
+			errs.Unavailable,
+			ReasonCommitUnknown,
+			"the connection to the database was lost; the change may or may not have been made",
+		)
 	}
 	return err
 }

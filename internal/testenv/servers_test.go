@@ -81,7 +81,7 @@ func TestServersDieWithTheTest(t *testing.T) {
 		_, _ = os.Stdout.WriteString("addr=" + testenv.Redis(t) + "\n")
 		select {}
 	}
-	child := exec.Command(os.Args[0], "-test.run=^TestServersDieWithTheTest$") //nolint:gosec // this very binary
+	child := exec.Command(os.Args[0], "-test.run=^TestServersDieWithTheTest$")
 	child.Env = append(os.Environ(), "TESTENV_CHILD=1")
 	out, err := child.StdoutPipe()
 	if err != nil {

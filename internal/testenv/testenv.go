@@ -27,8 +27,8 @@ func FreePorts(t testing.TB, n int) []int {
 	for i := range ports {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
-		defer func() { _ = l.Close() }() // Held until all are found, so that they differ.
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		defer func() { _ = l.Close() }()        // Held until all are found, so that they differ.
+		ports[i] = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on tcp
 	}
 	return ports
 }

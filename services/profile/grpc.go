@@ -76,7 +76,7 @@ func (s *Server) ListLearners(ctx context.Context, req *profilev1.ListLearnersRe
 		resp.Learners = append(resp.Learners, learnerProto(l))
 	}
 	if req.GetIncludeTotal() {
-		resp.TotalSize = proto.Int32(int32(page.Total)) //nolint:gosec // people are fewer than 2³¹ here
+		resp.TotalSize = new(int32(page.Total))
 	}
 	return resp, nil
 }
@@ -105,7 +105,10 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 }
 
 // ListRecommendedPaths answers paths that fit the learner, the best first.
-func (s *Server) ListRecommendedPaths(ctx context.Context, req *profilev1.ListRecommendedPathsRequest) (*profilev1.ListRecommendedPathsResponse, error) {
+func (s *Server) ListRecommendedPaths(
+	ctx context.Context,
+	req *profilev1.ListRecommendedPathsRequest,
+) (*profilev1.ListRecommendedPathsResponse, error) {
 	recommendations, err := s.service.Recommend(ctx, req.GetLearnerId())
 	if err != nil {
 		return nil, err

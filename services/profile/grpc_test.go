@@ -100,7 +100,7 @@ func (h *house) as(t *testing.T, subject string, roles ...auth.Role) context.Con
 	return metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token)
 }
 
-func (h *house) me(t *testing.T, ctx context.Context) *profilev1.Learner {
+func (h *house) me(ctx context.Context, t *testing.T) *profilev1.Learner {
 	t.Helper()
 	resp, err := h.client().GetLearner(ctx, &profilev1.GetLearnerRequest{LearnerId: "me"})
 	if err != nil {
@@ -162,11 +162,11 @@ func TestMeIsMadeAtFirstSight(t *testing.T) {
 	if !proto.Equal(l, learners[1]) {
 		t.Errorf("the second look found %v, the first %v", learners[1], l)
 	}
-	if l.GetDisplayName() != "Ms ana" || len(l.GetSubjects()) != 1 || l.GetSubjects()[0].GetSubject() != "ana" || l.WeeklyGoal != nil ||
+	if l.GetDisplayName() != "Ms ana" || len(l.GetSubjects()) != 1 || l.GetSubjects()[0].GetSubject() != "ana" || l.GetWeeklyGoal() != nil ||
 		l.GetCreateTime().AsTime().Nanosecond()%1000 != 0 || !proto.Equal(l.GetCreateTime(), l.GetUpdateTime()) {
 		t.Errorf("made %v", l)
 	}
-	if bob := h.me(t, h.as(t, "bob")); bob.GetId() == l.GetId() {
+	if bob := h.me(h.as(t, "bob"), t); bob.GetId() == l.GetId() {
 		t.Error("two subjects are one learner")
 	}
 }
@@ -175,7 +175,7 @@ func TestWhoMaySeeWhom(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	client, ana, bob, admin := h.client(), h.as(t, "ana"), h.as(t, "bob"), h.as(t, "root", auth.RoleAdmin)
-	id := h.me(t, ana).GetId()
+	id := h.me(ana, t).GetId()
 	for _, own := range []string{id, strings.ToUpper(id)} {
 		for _, ctx := range []context.Context{ana, admin} {
 			if resp, err := client.GetLearner(ctx, &profilev1.GetLearnerRequest{LearnerId: own}); err != nil || resp.GetLearner().GetId() != id {
@@ -203,7 +203,7 @@ func TestUpdateLearner(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	client, ana := h.client(), h.as(t, "ana")
-	before := h.me(t, ana)
+	before := h.me(ana, t)
 	update := func(ctx context.Context, change *profilev1.Learner, etag string, paths ...string) (*profilev1.Learner, error) {
 		var header metadata.MD
 		resp, err := client.UpdateLearner(ctx, &profilev1.UpdateLearnerRequest{
@@ -221,15 +221,16 @@ func TestUpdateLearner(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after.GetWeeklyGoal().GetMinutes() != 90 || after.GetBackground() != profilev1.Learner_CLINICAL || after.GetDisplayName() != "" ||
-		after.GetEtag() == before.GetEtag() || !proto.Equal(after, h.me(t, ana)) {
+		after.GetEtag() == before.GetEtag() || !proto.Equal(after, h.me(ana, t)) {
 		t.Errorf("updated to %v", after)
 	}
 	// Without a mask the fields that are set change, and what only the service sets is passed over.
 	sent := &profilev1.Learner{Id: "x", Etag: "x", Locale: "de", CreateTime: before.GetCreateTime()}
-	if after, err = update(ana, sent, ""); err != nil || after.GetLocale() != "de" || after.GetWeeklyGoal().GetMinutes() != 90 || after.GetId() != before.GetId() {
+	if after, err = update(ana, sent, ""); err != nil || after.GetLocale() != "de" || after.GetWeeklyGoal().GetMinutes() != 90 ||
+		after.GetId() != before.GetId() {
 		t.Errorf("updated to %v, %v", after, err)
 	}
-	if after, err = update(ana, nil, "", "weekly_goal"); err != nil || after.WeeklyGoal != nil {
+	if after, err = update(ana, nil, "", "weekly_goal"); err != nil || after.GetWeeklyGoal() != nil {
 		t.Errorf("cleared to %v, %v", after, err)
 	}
 
@@ -256,7 +257,7 @@ func TestAdminMovesASubject(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	client, admin := h.client(), h.as(t, "root", auth.RoleAdmin)
-	ana, bob := h.me(t, h.as(t, "ana")), h.me(t, h.as(t, "bob"))
+	ana, bob := h.me(h.as(t, "ana"), t), h.me(h.as(t, "bob"), t)
 	set := func(l *profilev1.Learner, subjects ...*profilev1.Subject) error {
 		_, err := client.UpdateLearner(admin, &profilev1.UpdateLearnerRequest{
 			LearnerId: l.GetId(), Learner: &profilev1.Learner{Subjects: subjects},
@@ -272,7 +273,7 @@ func TestAdminMovesASubject(t *testing.T) {
 	if err := set(bob, both...); err != nil {
 		t.Fatal(err)
 	}
-	if l := h.me(t, h.as(t, "ana")); l.GetId() != bob.GetId() {
+	if l := h.me(h.as(t, "ana"), t); l.GetId() != bob.GetId() {
 		t.Errorf("ana signs in as %v", l)
 	}
 }
@@ -304,7 +305,7 @@ func TestCreateLearner(t *testing.T) {
 			t.Errorf("header %s is %q, want %q", key, got, want)
 		}
 	}
-	if eve := h.me(t, h.as(t, "eve")); !proto.Equal(eve, made) {
+	if eve := h.me(h.as(t, "eve"), t); !proto.Equal(eve, made) {
 		t.Errorf("eve signs in as %v, want %v", eve, made)
 	}
 
@@ -330,7 +331,7 @@ func TestListLearners(t *testing.T) {
 	client, admin := h.client(), h.as(t, "root", auth.RoleAdmin)
 	var want []string
 	for _, name := range []string{"ana", "bob", "cem"} {
-		want = append(want, h.me(t, h.as(t, name)).GetId())
+		want = append(want, h.me(h.as(t, name), t).GetId())
 	}
 	req := &profilev1.ListLearnersRequest{Q: "ms", PageSize: 2, IncludeTotal: true}
 	var got []string
@@ -352,7 +353,8 @@ func TestListLearners(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("listed %v, want %v", got, want)
 	}
-	if resp, err := client.ListLearners(admin, &profilev1.ListLearnersRequest{Q: "CEM"}); err != nil || len(resp.GetLearners()) != 1 || resp.TotalSize != nil {
+	if resp, err := client.ListLearners(admin, &profilev1.ListLearnersRequest{Q: "CEM"}); err != nil || len(resp.GetLearners()) != 1 ||
+		resp.TotalSize != nil {
 		t.Errorf("found %v, %v", resp, err)
 	}
 	_, err := client.ListLearners(admin, &profilev1.ListLearnersRequest{PageToken: "x"})
@@ -370,7 +372,10 @@ func TestListRecommendedPaths(t *testing.T) {
 			{Id: "clinical-ai-engineer", Version: &catalogv1.PathVersion{Title: "Clinical AI Engineer", Roles: []string{"clinical-ai-engineer"}}},
 		}},
 		"2": {Paths: []*catalogv1.Path{
-			{Id: "clinical-to-ai", Version: &catalogv1.PathVersion{Title: "From care", Roles: []string{"clinical-ai-engineer"}, Backgrounds: []string{"CLINICAL"}}},
+			{
+				Id:      "clinical-to-ai",
+				Version: &catalogv1.PathVersion{Title: "From care", Roles: []string{"clinical-ai-engineer"}, Backgrounds: []string{"CLINICAL"}},
+			},
 		}},
 	}
 	h.catalog.listPaths = func(ctx context.Context, req *catalogv1.ListPathsRequest) (*catalogv1.ListPathsResponse, error) {
@@ -390,10 +395,14 @@ func TestListRecommendedPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &profilev1.ListRecommendedPathsResponse{RecommendedPaths: []*profilev1.RecommendedPath{
-		{PathId: "clinical-to-ai", Title: "From care", Reason: profilev1.RecommendedPath_BACKGROUND,
-			Description: "It starts from your background in clinical work and leads towards your target role: clinical AI engineer."},
-		{PathId: "clinical-ai-engineer", Title: "Clinical AI Engineer", Reason: profilev1.RecommendedPath_TARGET_ROLE,
-			Description: "It leads to your target role: clinical AI engineer."},
+		{
+			PathId: "clinical-to-ai", Title: "From care", Reason: profilev1.RecommendedPath_BACKGROUND,
+			Description: "It starts from your background in clinical work and leads towards your target role: clinical AI engineer.",
+		},
+		{
+			PathId: "clinical-ai-engineer", Title: "Clinical AI Engineer", Reason: profilev1.RecommendedPath_TARGET_ROLE,
+			Description: "It leads to your target role: clinical AI engineer.",
+		},
 	}}
 	if !proto.Equal(resp, want) {
 		t.Errorf("recommended %v, want %v", resp, want)
@@ -421,7 +430,7 @@ func TestResolveSubject(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ana := h.me(t, h.as(t, "ana"))
+		ana := h.me(h.as(t, "ana"), t)
 		if resp.GetLearnerId() != ana.GetId() || resp.GetTimeZone() != "Europe/Berlin" || ana.GetDisplayName() != "" || ana.GetLocale() != "de" {
 			t.Errorf("resolved %v; the learner is %v", resp, ana)
 		}

@@ -161,9 +161,6 @@ type Service struct {
 
 // New makes a Service on a store and a catalog.
 func New(store Store, catalog Catalog, opts Options) *Service {
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}

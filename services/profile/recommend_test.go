@@ -16,12 +16,22 @@ func shelf(context.Context) ([]profile.Path, error) {
 	return []profile.Path{
 		{ID: "ai-to-healthcare", Title: "From AI", Roles: []string{clinical, nlp, pm}, Backgrounds: []profile.Background{profile.BackgroundAI}},
 		{ID: clinical, Title: "Clinical AI Engineer", Roles: []string{clinical}},
-		{ID: "clinical-to-ai", Title: "From care", Roles: []string{clinical, pm, research}, Backgrounds: []profile.Background{profile.BackgroundClinical}},
+		{
+			ID:          "clinical-to-ai",
+			Title:       "From care",
+			Roles:       []string{clinical, pm, research},
+			Backgrounds: []profile.Background{profile.BackgroundClinical},
+		},
 		{ID: pm, Title: "Product Manager", Roles: []string{pm}},
 		{ID: nlp, Title: "NLP Engineer", Roles: []string{nlp}},
 		{ID: research, Title: "Researcher", Roles: []string{research}},
 		{ID: "refresher", Title: "A yearly refresher"},
-		{ID: "research-to-healthcare-ai", Title: "From research", Roles: []string{research}, Backgrounds: []profile.Background{profile.BackgroundResearch}},
+		{
+			ID:          "research-to-healthcare-ai",
+			Title:       "From research",
+			Roles:       []string{research},
+			Backgrounds: []profile.Background{profile.BackgroundResearch},
+		},
 	}, nil
 }
 

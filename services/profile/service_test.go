@@ -249,7 +249,18 @@ func TestUpdateChangesWhatThePathsName(t *testing.T) {
 	}
 	got, err := s.Update(t.Context(), profile.Update{
 		LearnerID: before.ID, Changes: changes,
-		Paths: []string{"display_name", "email", "locale", "background", "target_role", "weekly_goal.minutes", "id", "etag", "create_time", "update_time"},
+		Paths: []string{
+			"display_name",
+			"email",
+			"locale",
+			"background",
+			"target_role",
+			"weekly_goal.minutes",
+			"id",
+			"etag",
+			"create_time",
+			"update_time",
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +281,10 @@ func TestUpdateChangesWhatThePathsName(t *testing.T) {
 
 	// The same again changes nothing.
 	c.Advance(time.Hour)
-	again, err := s.Update(t.Context(), profile.Update{LearnerID: before.ID, Changes: changes, Paths: []string{"display_name", "weekly_goal.minutes"}})
+	again, err := s.Update(
+		t.Context(),
+		profile.Update{LearnerID: before.ID, Changes: changes, Paths: []string{"display_name", "weekly_goal.minutes"}},
+	)
 	if err != nil || again.Etag() != got.Etag() {
 		t.Errorf("the same edit again answered %+v, %v", again, err)
 	}
@@ -308,7 +322,10 @@ func TestUpdateNamesEveryViolation(t *testing.T) {
 	for i := range 21 {
 		many = append(many, subject(fmt.Sprint(i)))
 	}
-	_, err = s.Update(t.Context(), profile.Update{LearnerID: l.ID, Admin: true, Paths: []string{"subjects"}, Changes: profile.Learner{Subjects: many}})
+	_, err = s.Update(
+		t.Context(),
+		profile.Update{LearnerID: l.ID, Admin: true, Paths: []string{"subjects"}, Changes: profile.Learner{Subjects: many}},
+	)
 	wantFields(t, err, "subjects")
 	if stored, err := s.Learner(t.Context(), l.ID); err != nil || !reflect.DeepEqual(stored, l) {
 		t.Errorf("a refused edit left %+v, %v", stored, err)
@@ -325,21 +342,31 @@ func TestValuesThatPeopleHave(t *testing.T) {
 		good []string
 		bad  []string
 	}{
-		{"email", func(l *profile.Learner, v string) { l.Email = v },
+		{
+			"email", func(l *profile.Learner, v string) { l.Email = v },
 			[]string{"", "a@b", "o'neil+x@mail.example.co.uk", "用户@例子.公司"},
-			[]string{"a", "@b", "a b@c", "a@b, c@d", "<a@b>", "a@b\r\nBcc: c@d"}},
-		{"locale", func(l *profile.Learner, v string) { l.Locale = v },
+			[]string{"a", "@b", "a b@c", "a@b, c@d", "<a@b>", "a@b\r\nBcc: c@d"},
+		},
+		{
+			"locale", func(l *profile.Learner, v string) { l.Locale = v },
 			[]string{"", "de", "de-AT", "zh-Hant-TW", "es-419", "sr-Latn"},
-			[]string{"e", "xx-", "deutsch", "zz-ZZ-zz"}},
-		{"time_zone", func(l *profile.Learner, v string) { l.TimeZone = v },
+			[]string{"e", "xx-", "deutsch", "zz-ZZ-zz"},
+		},
+		{
+			"time_zone", func(l *profile.Learner, v string) { l.TimeZone = v },
 			[]string{"", "UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"},
-			[]string{"Local", "CEST", "+01:00", "/Europe/Berlin", "Europe/../Europe/Berlin"}},
-		{"target_role", func(l *profile.Learner, v string) { l.TargetRole = v },
+			[]string{"Local", "CEST", "+01:00", "/Europe/Berlin", "Europe/../Europe/Berlin"},
+		},
+		{
+			"target_role", func(l *profile.Learner, v string) { l.TargetRole = v },
 			[]string{"", "a", "ai-2", strings.Repeat("a", 63)},
-			[]string{"-a", "a-", "A", "ä", "a b", strings.Repeat("a", 64)}},
-		{"display_name", func(l *profile.Learner, v string) { l.DisplayName = v },
+			[]string{"-a", "a-", "A", "ä", "a b", strings.Repeat("a", 64)},
+		},
+		{
+			"display_name", func(l *profile.Learner, v string) { l.DisplayName = v },
 			[]string{"", "李", "Zoë O'Neil-Smith", "👩‍⚕️ Ana"},
-			[]string{"a\nb", "a\x00", "\x1b[31m", "\xff"}},
+			[]string{"a\nb", "a\x00", "\x1b[31m", "\xff"},
+		},
 	} {
 		try := func(value string) error {
 			u := profile.Update{LearnerID: l.ID, Paths: []string{c.path}}
@@ -482,7 +509,8 @@ func TestListPageSizesAndTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The same words in other case are the same filter; another page size is no filter.
-	if page, err := s.List(t.Context(), profile.ListQuery{Q: " ana", PageSize: 6, PageToken: first.NextPageToken}); err != nil || len(page.Learners) != 6 {
+	if page, err := s.List(t.Context(), profile.ListQuery{Q: " ana", PageSize: 6, PageToken: first.NextPageToken}); err != nil ||
+		len(page.Learners) != 6 {
 		t.Errorf("%d learners, %v", len(page.Learners), err)
 	}
 	for _, q := range []profile.ListQuery{

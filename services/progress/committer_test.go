@@ -47,7 +47,7 @@ func (r *rig) overFaulty(f *faulty) *progress.Service {
 		f,
 		progress.Options{
 			Catalog:     r.catalog,
-			Cache:       cache.NewMemory(1 << 20),
+			Cache:       cache.NewMemory(1<<20, r.clock.now),
 			CommitLanes: 1,
 			Now:         r.clock.now,
 			Logger:      slog.New(slog.DiscardHandler),

@@ -30,9 +30,10 @@ func (s *Service) Enroll(
 		return nil, err
 	}
 	defer leave()
-	p, err := s.newestPath(ctx, pathID, minRevision)
-	if err != nil {
-		return nil, err
+	// What was answered before is answered again, whatever became of the path: so the key comes first.
+	p, pathErr := s.newestPath(ctx, pathID, minRevision)
+	if pathErr != nil && key.IsZero() {
+		return nil, pathErr
 	}
 	now := s.now().UTC().Truncate(time.Microsecond)
 	id, err := uuid.NewV7()
@@ -45,6 +46,9 @@ func (s *Service) Enroll(
 		if err != nil || found {
 			answer = stored
 			return err
+		}
+		if pathErr != nil {
+			return pathErr
 		}
 		if p.State == ModuleArchived {
 			return errs.New(errs.FailedPrecondition, "PATH_ARCHIVED", "path %s is archived and takes no new enrollments", pathID)
@@ -208,13 +212,4 @@ func (b *batch) checkUpgrade(e *Enrollment, to int) error {
 		}})
 	}
 	return nil
-}
-
-// Enrollments answers a learner's enrollments, oldest first, withdrawn ones too.
-func (s *Service) Enrollments(ctx context.Context, learnerID string) ([]Enrollment, error) {
-	l, err := s.store.Load(ctx, learnerID)
-	if err != nil {
-		return nil, err
-	}
-	return l.Enrollments, nil
 }

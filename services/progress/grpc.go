@@ -60,8 +60,8 @@ func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollme
 	out := new(progressv1.ListEnrollmentsResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "enrollments", out, func(w *View) (proto.Message, error) {
 		m := new(progressv1.ListEnrollmentsResponse)
-		for i := range w.learner.Enrollments {
-			m.Enrollments = append(m.Enrollments, enrollmentProto(&w.learner.Enrollments[i]))
+		for _, e := range w.Enrollments() {
+			m.Enrollments = append(m.Enrollments, enrollmentProto(&e))
 		}
 		return m, nil
 	})
@@ -80,6 +80,8 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 		case "path_version", "pathVersion":
 			v := int(r.GetEnrollment().GetPathVersion())
 			change.PathVersion = &v
+		case "id", "enroll_time", "enrollTime", "update_time", "updateTime":
+			// Ours to set: a client may send back what it read.
 		default:
 			bad = append(bad, errs.Violation{Field: path, Description: "cannot be changed; only state and pathVersion can", Reason: "NOT_SETTABLE"})
 		}

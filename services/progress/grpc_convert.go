@@ -119,11 +119,10 @@ func moduleProto(m *ModuleProgress) *progressv1.ModuleProgress {
 func pathProto(p *PathProgress) *progressv1.PathProgress {
 	out := &progressv1.PathProgress{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State), Percent: countPtr(p.Percent()),
-		CompletedCount: count(
-			p.Completed,
-		), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
+		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
 		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), Title: p.Title, NotApplicable: p.Required == 0,
 	}
+	out.Enrollment.State = out.State
 	if p.PreviousPercent != nil {
 		out.PercentChangeReason = new(p.PercentChangeReason)
 	}

@@ -30,6 +30,18 @@ func (w *view) enrollment(pathID string) *Enrollment {
 	return &w.learner.Enrollments[i]
 }
 
+// Enrollments answers the learner's enrollments, oldest first, withdrawn ones too, each in the
+// state that its progress gives.
+func (w *View) Enrollments() []Enrollment {
+	out := slices.Clone(w.learner.Enrollments)
+	for i := range out {
+		if p := w.path(out[i]); p != nil {
+			out[i].State = p.State
+		}
+	}
+	return out
+}
+
 // DueModule is a completion that wants renewing.
 type DueModule struct {
 	ModuleID, Title string

@@ -622,7 +622,7 @@ func TestIdempotencyKeyOfEnrolling(t *testing.T) {
 		t.Errorf("repeated: %+v %v", again, err)
 	}
 	key.Hash = [32]byte{2}
-	if _, err := r.tryEnroll(learner, "p", key); reasonOf(err) != idem.ReasonReused {
+	if _, err := r.tryEnroll(learner, "unknown", key); reasonOf(err) != idem.ReasonReused {
 		t.Errorf("reused: %v", err)
 	}
 }

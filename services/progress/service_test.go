@@ -117,7 +117,7 @@ func newRig(tb testing.TB, modules []progress.Module, paths []progress.Path) *ri
 	r.service, err = progress.New(
 		ctx,
 		store,
-		progress.Options{Catalog: src, Cache: cache.NewMemory(1 << 20), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)},
+		progress.Options{Catalog: src, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)},
 	)
 	if err != nil {
 		tb.Fatal(err)

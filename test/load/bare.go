@@ -86,16 +86,15 @@ func serveBare(ctx context.Context, address, file, pathFile string) error {
 	if _, err := write.ExecContext(ctx, schema); err != nil {
 		return err
 	}
+	//nolint:sqlclosecheck // closed by the process, which is killed
 	insert, err := write.PrepareContext(ctx, `INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return err
 	}
-	defer insert.Close()
 	query, err := read.PrepareContext(ctx, `SELECT module, unit, at FROM event WHERE learner = ? AND verb = 'COMPLETED'`)
 	if err != nil {
 		return err
 	}
-	defer query.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{learner}/events", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {

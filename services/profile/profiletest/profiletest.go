@@ -258,7 +258,7 @@ func testKeyFailed(t *testing.T, store profile.Store) {
 func testKeyRace(t *testing.T, store profile.Store) {
 	k := key(t, "admin", "k", "body")
 	l := newLearner(t, "ana")
-	results := atOnce(8, func(i int) error {
+	results := atOnce(8, func(int) error {
 		mine := l
 		mine.ID = uuid.Must(uuid.NewV7()).String()
 		_, err := store.Create(t.Context(), mine, k, []byte("answer"), start)

@@ -46,7 +46,7 @@ func (s *Store) SaveSweep(ctx context.Context, w progress.Sweep) error {
 		if n, err := res.RowsAffected(); err != nil {
 			return err
 		} else if n == 0 {
-			return errs.New(errs.Aborted, "LEASE_LOST", "another replica took the sweep over")
+			return errs.New(errs.Aborted, "", "another replica took the sweep over")
 		}
 		return nil
 	})

@@ -1,0 +1,31 @@
+// Command preceptor runs Preceptor: a learning service that records what each
+// learner does and says how far they have come. `preceptor help` lists what it can do.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+	_ "time/tzdata" // learners name time zones, and the machine may have none
+
+	"github.com/preceptor-dev/preceptor/internal/app"
+)
+
+// version is set by the linker; see the Makefile.
+var version = "dev"
+
+func main() {
+	started := time.Now()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks for an orderly stop; the second one is not caught any more.
+	context.AfterFunc(ctx, stop)
+	os.Exit(app.Run(ctx, app.Process{
+		Args:    os.Args,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Version: version,
+		Started: started,
+	}))
+}

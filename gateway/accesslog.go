@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// recorder counts what is answered, for the log.
+type recorder struct {
+	http.ResponseWriter
+
+	head     bool // a body is not sent, only what it would be
+	status   int
+	bytes    int64
+	wrote    bool
+	complete bool // an answer that was written in spite of a panic
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// WriteHeader keeps the status.
+func (r *recorder) WriteHeader(status int) {
+	if status >= http.StatusOK && !r.wrote {
+		r.status, r.wrote = status, true
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (r *recorder) Write(b []byte) (int, error) {
+	if !r.wrote {
+		r.status, r.wrote = http.StatusOK, true
+	}
+	if r.head {
+		return len(b), nil
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// maxLoggedPath bounds a log line; the query, which may hold secrets, is not logged.
+const maxLoggedPath = 256
+
+// logAccess writes the line of one request.
+func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start time.Time) {
+	x := exchangeOf(r)
+	level := slog.LevelInfo
+	switch {
+	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz":
+		level = slog.LevelDebug
+	case rec.status >= http.StatusInternalServerError:
+		level = slog.LevelWarn
+	}
+	if !g.logger.Enabled(r.Context(), level) {
+		return
+	}
+	path := r.URL.Path
+	attrs := make([]slog.Attr, 0, 7)
+	attrs = append(attrs, slog.String("method", method), slog.String("path", path[:min(len(path), maxLoggedPath)]))
+	if x.route != nil {
+		attrs = append(attrs, slog.String("route", x.route.template))
+	}
+	attrs = append(attrs,
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes),
+		slog.Duration("duration", g.config.Now().Sub(start)), slog.String("request_id", x.id))
+	g.logger.LogAttrs(r.Context(), level, "request", attrs...)
+}

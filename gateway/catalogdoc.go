@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/grpc"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+const contentYAML = "application/yaml"
+
+// importCatalog serves catalog:import, whose body is a list of files, or one
+// document as export gives it.
+func (g *Gateway) importCatalog(w http.ResponseWriter, r *http.Request) {
+	req, err := readImport(r)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	ctx, err := g.outgoing(r.Context(), r)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	var md runtime.ServerMetadata
+	resp, err := g.catalog.ImportCatalog(ctx, req, grpc.Header(&md.HeaderMD))
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	g.answer(w, r, md.HeaderMD, resp)
+}
+
+func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
+	x := exchangeOf(r)
+	req := &catalogv1.ImportCatalogRequest{}
+	// dryRun may stand in the query of either kind of body.
+	if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray([][]string{{"files"}})); err != nil {
+		return nil, errs.InvalidFields(badParameters(x, r))
+	}
+	text := bytes.TrimSpace(x.body)
+	switch {
+	case len(text) == 0:
+		return req, nil // the service says that files are missing
+	case !utf8.Valid(text):
+		return nil, errs.InvalidFields([]errs.Violation{*notJSON(text)})
+	case bytes.IndexByte(text, 0) >= 0:
+		return nil, errs.InvalidFields([]errs.Violation{{Field: bodyField, Reason: reasonNUL, Description: "must not hold a NUL character"}})
+	case isYAML(r.Header.Get("Content-Type")) || text[0] != '{':
+		req.Files = oneFile("body.yaml", x.body)
+		return req, nil
+	}
+	if v := notJSON(text); v != nil {
+		return nil, errs.InvalidFields([]errs.Violation{*v})
+	}
+	for name := range members(text) {
+		if name != "files" {
+			continue
+		}
+		listed := &catalogv1.ImportCatalogRequest{}
+		if err := unmarshalStrict(text, listed); err != nil {
+			return nil, errs.InvalidFields(diagnose(text, x.route.input))
+		}
+		listed.DryRun = listed.GetDryRun() || req.GetDryRun()
+		return listed, nil
+	}
+	req.Files = oneFile("body.json", x.body)
+	return req, nil
+}
+
+func oneFile(name string, content []byte) []*catalogv1.ImportCatalogRequest_File {
+	return []*catalogv1.ImportCatalogRequest_File{{Name: name, Content: string(content)}}
+}
+
+func isYAML(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	return media == contentYAML || media == "text/yaml" || media == "application/x-yaml" || media == "text/x-yaml"
+}
+
+// exportCatalog serves catalog:export: the document itself, in pieces as they come.
+func (g *Gateway) exportCatalog(w http.ResponseWriter, r *http.Request) {
+	req := &catalogv1.ExportCatalogRequest{}
+	if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
+		g.fail(w, r, errs.InvalidFields(badParameters(exchangeOf(r), r)))
+		return
+	}
+	if req.GetFormat() == catalogv1.ExportCatalogRequest_FORMAT_UNSPECIFIED {
+		req.Format = catalogv1.ExportCatalogRequest_YAML
+		if prefersJSON(r.Header.Values("Accept")) {
+			req.Format = catalogv1.ExportCatalogRequest_JSON
+		}
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	ctx, err := g.outgoing(ctx, r)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	stream, err := g.catalog.ExportCatalog(ctx, req)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	md, err := stream.Header()
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	g.noteRevision(md)
+	first, err := stream.Recv()
+	if err != nil && !errors.Is(err, io.EOF) {
+		g.fail(w, r, err)
+		return
+	}
+	forwardHeaders(w, md)
+	name := "preceptor-catalog.yaml"
+	w.Header().Set("Content-Type", contentYAML)
+	if req.GetFormat() == catalogv1.ExportCatalogRequest_JSON {
+		name = "preceptor-catalog.json"
+		w.Header().Set("Content-Type", contentJSON)
+	}
+	w.Header().Add("Vary", "Accept")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	pipe(w, first.GetChunk(), stream, err)
+}
+
+// pipe writes the chunks as they come, or, without an ETag of the service's, all
+// at once, so that one can be made. A failure on the way breaks the connection:
+// nothing else tells the reader that the document is not whole.
+func pipe(w http.ResponseWriter, chunk []byte, stream grpc.ServerStreamingClient[catalogv1.ExportCatalogResponse], err error) {
+	var whole bytes.Buffer
+	var to io.Writer = w
+	if w.Header().Get("ETag") == "" {
+		to = &whole
+	}
+	for err == nil {
+		if _, werr := to.Write(chunk); werr != nil {
+			return // the reader has gone
+		}
+		var next *catalogv1.ExportCatalogResponse
+		next, err = stream.Recv()
+		chunk = next.GetChunk()
+	}
+	if !errors.Is(err, io.EOF) {
+		panic(http.ErrAbortHandler)
+	}
+	if to == &whole {
+		w.Header().Set("Content-Length", strconv.Itoa(whole.Len()))
+		_, _ = w.Write(whole.Bytes())
+	}
+}
+
+func isYAMLRange(media string) bool { return isYAML(media) || media == "*/*" || media == "text/*" }
+
+// prefersJSON tells whether JSON is at least as welcome as YAML, and is named.
+func prefersJSON(accept []string) bool {
+	json := quality(accept, func(media string) bool { return media == contentJSON })
+	return json > 0 && json >= quality(accept, isYAMLRange)
+}
+
+// quality is the highest that Accept headers give to a media range that is wanted.
+func quality(accept []string, wanted func(media string) bool) float64 {
+	best := 0.0
+	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		media, params, err := mime.ParseMediaType(item)
+		if err != nil || !wanted(media) {
+			continue
+		}
+		q := 1.0
+		if given, ok := params["q"]; ok {
+			if q, err = strconv.ParseFloat(given, 64); err != nil {
+				continue
+			}
+		}
+		best = max(best, q)
+	}
+	return best
+}

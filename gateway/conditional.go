@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// encodedSuffix tells the ETag of a compressed answer from the plain one's. The
+// compressor writes "-zstd" instead where it used that.
+const encodedSuffix = "-gzip"
+
+// conditional gives every GET an ETag, and answers 304 to one whose reader has
+// that answer already.
+func conditional(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &conditionalWriter{ResponseWriter: w, get: r.Method == http.MethodGet, known: r.Header.Values("If-None-Match")}
+		next.ServeHTTP(c, r)
+		if !c.wrote {
+			c.begin(nil)
+		}
+	})
+}
+
+// conditionalWriter holds the header back until the first byte of the body. Its
+// handlers write a whole body at once, or give an ETag themselves.
+type conditionalWriter struct {
+	http.ResponseWriter
+
+	get    bool
+	known  []string // If-None-Match
+	status int
+	wrote  bool
+	drop   bool // the status has no body
+}
+
+// WriteHeader takes the first status that is final.
+func (c *conditionalWriter) WriteHeader(status int) {
+	if c.status == 0 && status >= http.StatusOK {
+		c.status = status
+	}
+}
+
+// Write sends the header when it has not gone yet, then b where a body may be.
+func (c *conditionalWriter) Write(b []byte) (int, error) {
+	if !c.wrote {
+		c.begin(b)
+	}
+	if c.drop {
+		return len(b), nil
+	}
+	return c.ResponseWriter.Write(b)
+}
+
+func (c *conditionalWriter) begin(body []byte) {
+	c.wrote = true
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	if c.get && c.status == http.StatusOK {
+		c.tag(body)
+	}
+	if c.status == http.StatusNoContent || c.status == http.StatusNotModified {
+		c.drop = true
+		for _, name := range []string{"Content-Type", "Content-Length", "Content-Disposition"} {
+			c.Header().Del(name)
+		}
+	}
+	c.ResponseWriter.WriteHeader(c.status)
+}
+
+// tag sets the ETag, and the status 304 where the reader knows it.
+func (c *conditionalWriter) tag(body []byte) {
+	h := c.Header()
+	etag := h.Get("ETag")
+	if etag == "" && h.Get("Content-Length") == strconv.Itoa(len(body)) {
+		sum := sha256.Sum256(body)
+		etag = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+		h.Set("ETag", etag)
+	}
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "private, no-cache") // answers depend on who asks
+	}
+	if known, ok := matching(c.known, etag); ok {
+		h.Set("ETag", known)
+		c.status = http.StatusNotModified
+	}
+}
+
+// matching finds etag among the tags of If-None-Match. It compares weakly, as the
+// header asks for, and takes the tag of a compressed answer for the plain one's.
+func matching(known []string, etag string) (string, bool) {
+	if etag == "" {
+		return "", false
+	}
+	for _, list := range known {
+		for item := range strings.SplitSeq(list, ",") {
+			switch item = strings.TrimSpace(item); {
+			case item == "*":
+				return etag, true
+			case bareEtag(item) == bareEtag(etag) && item != "":
+				return item, true
+			}
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,100 @@
+// Shows schemas as trees that open a level at a time, and makes bodies of them.
+import { el, inline } from "./dom.js";
+
+// deref follows a reference; words beside it win over those of its target.
+export function deref(api, schema) {
+  if (!schema?.$ref) return { schema: schema || {}, name: "" };
+  const name = schema.$ref.split("/").pop();
+  const { $ref, ...beside } = schema;
+  return { schema: { ...api.components.schemas[name], ...beside }, name };
+}
+
+// typeOf names a type for people.
+function typeOf(api, given) {
+  const { schema, name } = deref(api, given);
+  if (schema.type === "array") return `list of ${typeOf(api, schema.items)}`;
+  if (schema.enum) return "enum";
+  if (schema.anyOf) return "one of several";
+  if (name) return name;
+  const formats = { "date-time": "time", uuid: "UUID", int64: "int64 as string" };
+  return formats[schema.format] || schema.type || "anything";
+}
+
+// limits are what a value must keep to, beyond its type.
+function limits(schema) {
+  const all = [];
+  const between = (low, high, unit) => {
+    if (low !== undefined && high !== undefined) all.push(`${low} to ${high}${unit}`);
+    else if (high !== undefined) all.push(`at most ${high}${unit}`);
+    else if (low !== undefined) all.push(`at least ${low}${unit}`);
+  };
+  between(schema.minLength, schema.maxLength, " characters");
+  between(schema.minItems, schema.maxItems, " items");
+  between(schema.minimum, schema.maximum, "");
+  if (schema.exclusiveMinimum !== undefined) all.unshift(`more than ${schema.exclusiveMinimum}`);
+  return all;
+}
+
+// row is one value: its name, type, limits, words, and what it holds. One that is
+// answered is not required but always there.
+export function row(api, name, given, required, description, answered) {
+  const { schema } = deref(api, given);
+  const notes = limits(schema);
+  const values = schema.enum || (schema.type === "array" && deref(api, schema.items).schema.enum);
+  return el("div", { class: "row" },
+    el("div", { class: "head" },
+      el("code", { class: "name" }, name),
+      el("span", { class: "type" }, typeOf(api, given)),
+      required && (answered ? el("span", { class: "limit" }, "always there") : el("span", { class: "required" }, "required")),
+      schema.readOnly && el("span", { class: "readonly" }, "read only"),
+      notes.map((n) => el("span", { class: "limit" }, n))),
+    (description || schema.description) && el("p", { class: "about" }, inline(description || schema.description)),
+    schema.pattern && schema.format !== "int64" && el("p", { class: "pattern" }, "matches ", el("code", {}, schema.pattern)),
+    values && el("p", { class: "values" }, values.map((v) => el("code", {}, v))),
+    inner(api, schema, answered));
+}
+
+// inner opens what an object or a list of objects holds, when asked to.
+function inner(api, schema, answered) {
+  const holder = schema.type === "array" ? deref(api, schema.items).schema : schema;
+  if (!holder.properties) return null;
+  const details = el("details", { class: "inner" }, el("summary", {}, `${Object.keys(holder.properties).length} members`));
+  details.addEventListener("toggle", () => {
+    if (details.open && details.childElementCount === 1) details.append(tree(api, holder, answered));
+  });
+  return details;
+}
+
+// tree shows the members of an object: of a body, or of what is answered.
+export function tree(api, given, answered) {
+  const { schema } = deref(api, given);
+  if (schema.anyOf) return el("div", { class: "tree" }, schema.anyOf.map((s, i) => row(api, i ? "or" : "either", s, false, "", answered)));
+  if (!schema.properties) return el("div", { class: "tree" }, row(api, "", schema, false, "", answered));
+  const required = schema.required || [];
+  return el("div", { class: "tree" },
+    Object.entries(schema.properties).map(([name, s]) => row(api, name, s, required.includes(name), "", answered)));
+}
+
+// sample makes a value that a body may begin as.
+export function sample(api, given, depth = 0) {
+  const { schema } = deref(api, given);
+  if (schema.anyOf) return sample(api, schema.anyOf[0], depth);
+  if (schema.enum) return schema.enum[1] || schema.enum[0];
+  switch (schema.type) {
+    case "object": {
+      const members = Object.entries(schema.properties || {}).filter(([, s]) => !deref(api, s).schema.readOnly);
+      return depth > 3 ? {} : Object.fromEntries(members.map(([name, s]) => [name, sample(api, s, depth + 1)]));
+    }
+    case "array":
+      return depth > 3 ? [] : [sample(api, schema.items, depth + 1)];
+    case "integer":
+    case "number":
+      return schema.minimum || (schema.exclusiveMinimum !== undefined ? 1 : 0);
+    case "boolean":
+      return false;
+    default:
+      if (schema.format === "date-time") return new Date().toISOString().replace(/\.\d+/, "");
+      if (schema.format === "uuid") return crypto.randomUUID?.() || "00000000-0000-4000-8000-000000000000";
+      return schema.format === "int64" ? "0" : "";
+  }
+}

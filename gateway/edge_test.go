@@ -1,0 +1,396 @@
+package gateway_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/preceptor-dev/preceptor/gateway"
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+)
+
+func TestConditionalGet(t *testing.T) {
+	h := open(t)
+	module := &catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa", Etag: "e1"}}
+	const path = "/v1/modules/hipaa"
+	for _, given := range []string{`"e1"`, ""} {
+		if given == "" {
+			h.answers(getModule, module)
+		} else {
+			h.answers(getModule, module, "etag", given)
+		}
+		a := h.get(t, path)
+		tag := a.header.Get("ETag")
+		if len(tag) < 4 || tag[0] != '"' || given != "" && tag != given || a.header.Get("Cache-Control") != "private, no-cache" {
+			t.Fatalf("%v", a.header)
+		}
+		for _, known := range []string{tag, "W/" + tag, `"x", ` + tag, `"x",W/` + tag + ` , "y"`, "*"} {
+			again := h.get(t, path, "If-None-Match", known)
+			if again.status != 304 || again.body != "" || again.header.Get("ETag") == "" ||
+				again.header.Get("Content-Type") != "" || again.header.Get("Content-Length") != "" {
+				t.Errorf("%s: %+v", known, again)
+			}
+		}
+		for _, known := range []string{`"x"`, "", `""`, "garbage", strings.Trim(tag, `"`) + "x", `,,`} {
+			if again := h.get(t, path, "If-None-Match", known); again.status != 200 || again.header.Get("ETag") != tag {
+				t.Errorf("%s: %+v", known, again)
+			}
+		}
+	}
+	// Another body has another ETag; an error and a POST have none.
+	before := h.get(t, path).header.Get("ETag")
+	module.Module.Topic = "privacy"
+	if after := h.get(t, path).header.Get("ETag"); after == before {
+		t.Error("the ETag stayed")
+	}
+	h.fails(getModule, fault(codes.NotFound, "NO_SUCH_MODULE", "none"))
+	if a := h.get(t, path, "If-None-Match", "*"); a.status != 404 || a.header.Get("ETag") != "" {
+		t.Errorf("%+v", a)
+	}
+	if a := h.do(t, "POST", path+":archive", "{}", "If-None-Match", "*"); a.status != 200 || a.header.Get("ETag") != "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestCompression(t *testing.T) {
+	h := open(t)
+	module := &catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa", Topic: strings.Repeat("privacy ", 500)}}
+	h.answers(getModule, module, "etag", `"e1"`)
+	const path = "/v1/modules/hipaa"
+	plain := h.get(t, path)
+	a := h.get(t, path, "Accept-Encoding", "gzip")
+	if a.header.Get("Content-Encoding") != "gzip" || a.header.Get("ETag") != `"e1-gzip"` || !slices.Contains(a.header.Values("Vary"), "Accept-Encoding") {
+		t.Fatalf("%v", a.header)
+	}
+	unzip, err := gzip.NewReader(strings.NewReader(a.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(unzip)
+	if err != nil || string(text) != plain.body {
+		t.Errorf("%s, %v", text, err)
+	}
+	if !slices.Contains(plain.header.Values("Vary"), "Accept-Encoding") || plain.header.Get("ETag") != `"e1"` {
+		t.Errorf("%v", plain.header)
+	}
+	again := h.get(t, path, "Accept-Encoding", "gzip", "If-None-Match", a.header.Get("ETag"))
+	if again.status != 304 || again.header.Get("ETag") != `"e1-gzip"` || again.body != "" {
+		t.Errorf("%+v", again)
+	}
+	head := h.do(t, http.MethodHead, path, "", "Accept-Encoding", "gzip")
+	if head.header.Get("ETag") != `"e1-gzip"` || head.header.Get("Content-Encoding") != "gzip" || head.body != "" {
+		t.Errorf("%+v", head)
+	}
+	module.Module.Topic = "short"
+	if a := h.get(t, path, "Accept-Encoding", "gzip"); a.header.Get("Content-Encoding") != "" || a.header.Get("ETag") != `"e1"` {
+		t.Errorf("%v", a.header)
+	}
+}
+
+func TestBodyLimits(t *testing.T) {
+	h := open(t)
+	body := func(size int) string { return `{"title":"` + strings.Repeat("x", size-12) + `"}` }
+	const path = "/v1/modules?moduleId=a"
+	if a := h.do(t, "POST", path, body(1<<20)); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	h.do(t, "POST", path, body(1<<20+1)).wantProblem(t, 413, "BODY_TOO_LARGE")
+	h.do(t, "PATCH", "/v1/modules/a", body(1<<20+1)).wantProblem(t, 413, "BODY_TOO_LARGE")
+	h.do(t, "POST", eventsPath, strings.Repeat(" ", 1<<20+1)).wantProblem(t, 413, "BODY_TOO_LARGE")
+	if a := h.do(t, "POST", importPath, strings.Repeat("#", 16<<20), "Content-Type", "application/yaml"); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	h.do(t, "POST", importPath, strings.Repeat("#", 16<<20+1), "Content-Type", "application/yaml").wantProblem(t, 413, "BODY_TOO_LARGE")
+	if h.count() != 2 {
+		t.Errorf("%d calls", h.count())
+	}
+}
+
+// raw sends bytes as they are and reads the answer.
+func (h *house) raw(t *testing.T, text string, half bool) answer {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && half {
+		_ = tcp.CloseWrite()
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := readAll(res)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, body}
+}
+
+func TestBodiesWithoutALength(t *testing.T) {
+	h := open(t)
+	const head = "POST /v1/modules?moduleId=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<16, strings.Repeat(" ", 1<<16))
+	h.raw(t, head+strings.Repeat(chunk, 17)+"0\r\n\r\n", false).wantProblem(t, 413, "BODY_TOO_LARGE")
+	h.raw(t, head+"5\r\n{\"tit", true).wantProblem(t, 400, "BODY_INCOMPLETE")
+	if a := h.raw(t, head+"d\r\n{\"title\":\"x\"}\r\n0\r\n\r\n", false); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	// A GET's body is nobody's business.
+	if a := h.do(t, "GET", "/v1/topics", strings.Repeat("x", 100<<10)); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestCreatedStatusAndHeaders(t *testing.T) {
+	h := open(t)
+	h.answers(catalogv1.CatalogService_CreateModule_FullMethodName,
+		&catalogv1.CreateModuleResponse{Module: &catalogv1.Module{Id: "a", State: catalogv1.Module_DRAFT}},
+		"http-status", "201", "location", "/v1/modules/a", "etag", `"e1"`, "secret", "inside", "preceptor-catalog-revision", "12")
+	a := h.do(t, "POST", "/v1/modules?moduleId=a", `{"title":"x"}`, "Idempotency-Key", "k-1", "Grpc-Metadata-Admin", "yes", "TE", "trailers")
+	a.wantJSON(t, 201, `{"id":"a","topic":"","state":"DRAFT","latestVersion":0,"etag":""}`)
+	for name, want := range map[string]string{
+		"Location": "/v1/modules/a", "Etag": `"e1"`, "Secret": "", "Grpc-Metadata-Secret": "",
+		"Http-Status": "", "Preceptor-Catalog-Revision": "12", "X-Content-Type-Options": "nosniff",
+	} {
+		if got := a.header.Get(name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := h.last(t).md; !slices.Equal(got.Get("idempotency-key"), []string{"k-1"}) || got.Get("admin") != nil {
+		t.Errorf("%v", got)
+	}
+	for _, odd := range []string{"500", "199", "x", "99999"} {
+		h.answers(getModule, &catalogv1.GetModuleResponse{}, "http-status", odd)
+		if a := h.get(t, "/v1/modules/a"); a.status != 200 {
+			t.Errorf("%s: %d", odd, a.status)
+		}
+	}
+	h.answers(getModule, &catalogv1.GetModuleResponse{}, "http-status", "204")
+	if a := h.get(t, "/v1/modules/a"); a.status != 204 || a.body != "" || a.header.Get("Content-Type") != "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestProgressHearsOfTheNewestCatalog(t *testing.T) {
+	h := open(t)
+	const key = "preceptor-min-catalog-revision"
+	revision := func(r string) {
+		h.answers(catalogv1.CatalogService_PublishModule_FullMethodName, &catalogv1.PublishModuleResponse{}, "preceptor-catalog-revision", r)
+		h.do(t, "POST", "/v1/modules/a:publish", "{}")
+	}
+	h.get(t, "/v1/learners/me/progress")
+	if got := h.last(t).md.Get(key); got != nil {
+		t.Errorf("%v", got)
+	}
+	for _, r := range []string{"7", "5", "x", "-1"} {
+		revision(r)
+	}
+	h.get(t, "/v1/learners/me/progress")
+	if got := h.last(t).md.Get(key); !slices.Equal(got, []string{"7"}) {
+		t.Errorf("%v", got)
+	}
+	h.get(t, "/v1/topics")
+	if got := h.last(t).md.Get(key); got != nil {
+		t.Errorf("catalog was told %v", got)
+	}
+	h.answers(importRPC, &catalogv1.ImportCatalogResponse{}, "preceptor-catalog-revision", "8")
+	h.do(t, "POST", importPath, "a: 1")
+	h.records()
+	h.do(t, "POST", eventsPath, "{}")
+	if got := h.last(t).md.Get(key); !slices.Equal(got, []string{"8"}) {
+		t.Errorf("%v", got)
+	}
+	h.get(t, watchPath, "Accept", "application/json")
+	if got := h.last(t).md.Get(key); !slices.Equal(got, []string{"9"}) { // records answers 9
+		t.Errorf("%v", got)
+	}
+}
+
+func TestIfMatchIsThePrecondition(t *testing.T) {
+	h := open(t)
+	etag := func() string {
+		m := h.last(t).req.ProtoReflect()
+		return m.Get(m.Descriptor().Fields().ByName("etag")).String()
+	}
+	for header, want := range map[string]string{`"e1"`: "e1", `W/"e1"`: "e1", `"e1-gzip"`: "e1", "e1": "e1", "*": "", `"e1", "e2"`: `"e1", "e2"`} {
+		h.do(t, "PATCH", "/v1/modules/a", `{"title":"x"}`, "If-Match", header)
+		if got := etag(); got != want {
+			t.Errorf("PATCH with %s: %q", header, got)
+		}
+		h.do(t, "POST", "/v1/modules/a:publish", `{}`, "If-Match", header)
+		if got := etag(); got != want {
+			t.Errorf(":publish with %s: %q", header, got)
+		}
+		if got := h.last(t).md.Get("if-match"); !slices.Equal(got, []string{header}) {
+			t.Errorf("%v", got)
+		}
+	}
+	h.do(t, "PATCH", "/v1/learners/me?etag=e9", `{"displayName":"x"}`)
+	if got := etag(); got != "e9" {
+		t.Errorf("%q", got)
+	}
+	h.do(t, "POST", "/v1/modules/a:publish", `{"etag":"e1"}`, "If-Match", `"e1"`)
+	if got := etag(); got != "e1" {
+		t.Errorf("%q", got)
+	}
+	p := h.do(t, "POST", "/v1/modules/a:publish", `{"etag":"e1"}`, "If-Match", `"e2"`).wantProblem(t, 400, "INVALID_ARGUMENT")
+	if f := p.fields(); len(f) != 1 || f[0] != "If-Match" {
+		t.Errorf("%v", f)
+	}
+	if a := h.do(t, "POST", eventsPath, `{"events":[]}`, "If-Match", `"e2"`); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	h := open(t)
+	for id, kept := range map[string]bool{
+		"abc-123": true, "a/b+c=": true, strings.Repeat("x", 128): true, strings.Repeat("x", 129): false, "a b": false, "": false, "a\tb": false,
+	} {
+		a := h.get(t, "/v1/topics", "X-Request-Id", id)
+		got := a.header.Get("X-Request-ID")
+		if (got == id) != kept || got == "" {
+			t.Errorf("%q: %q", id, got)
+		}
+		if !kept && len(got) != 36 {
+			t.Errorf("%q is no UUID", got)
+		}
+		if sent := h.last(t).md.Get("x-request-id"); !slices.Equal(sent, []string{got}) {
+			t.Errorf("%q went on", sent)
+		}
+	}
+	if a := h.get(t, "/healthz"); a.header.Get("X-Request-ID") == "" {
+		t.Error("no id")
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	h := open(t)
+	h.fails(getModule, fault(codes.NotFound, "NO_SUCH_MODULE", "none"))
+	h.get(t, "/v1/modules/hipaa?access_token=secret-query", "X-Request-Id", "r-1")
+	h.get(t, "/healthz")
+	h.get(t, "/nowhere/"+strings.Repeat("x", 1000))
+	type line struct {
+		Level     string `json:"level"`
+		Msg       string `json:"msg"`
+		Method    string `json:"method"`
+		Path      string `json:"path"`
+		Route     string `json:"route"`
+		Status    int    `json:"status"`
+		Bytes     int    `json:"bytes"`
+		Duration  *int64 `json:"duration"`
+		RequestID string `json:"request_id"` //nolint:tagliatelle // as the log spells it
+	}
+	var lines []line
+	for text := range strings.Lines(h.log.String()) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.Msg == "request" {
+			lines = append(lines, l)
+		}
+	}
+	if len(lines) != 3 {
+		t.Fatalf("%+v", lines)
+	}
+	if l := lines[0]; l.Level != "INFO" || l.Method != http.MethodGet || l.Route != "/v1/modules/{module_id}" || l.Path != "/v1/modules/hipaa" ||
+		l.Status != 404 || l.Bytes < 50 || l.Duration == nil || l.RequestID != "r-1" {
+		t.Errorf("%+v", l)
+	}
+	if lines[1].Level != "DEBUG" || len(lines[2].Path) > 300 {
+		t.Errorf("%+v", lines[1:])
+	}
+	if strings.Contains(h.log.String(), "secret") {
+		t.Error("the log holds a secret")
+	}
+}
+
+func TestCORS(t *testing.T) {
+	ask := []string{"Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers", "authorization"}
+	closed := open(t)
+	a := closed.do(t, "OPTIONS", "/v1/modules/a", "", append(ask, "Origin", "https://a.example")...)
+	a.wantProblem(t, 405, "METHOD_NOT_ALLOWED")
+	if a.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("open without being told")
+	}
+	listed := open(t, func(c *gateway.Config) { c.AllowedOrigins = []string{"https://a.example/", "https://b.example"} })
+	a = listed.do(t, "OPTIONS", "/v1/modules/a", "", append(ask, "Origin", "https://a.example")...)
+	if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != "https://a.example" || a.header.Get("Vary") != "Origin" ||
+		!strings.Contains(a.header.Get("Access-Control-Allow-Methods"), "PATCH") || !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "Authorization") {
+		t.Errorf("%+v", a)
+	}
+	a = listed.get(t, "/v1/topics", "Origin", "https://b.example")
+	if a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != "https://b.example" ||
+		!strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "ETag") {
+		t.Errorf("%+v", a)
+	}
+	for _, origin := range []string{"https://a.example.evil.org", "http://a.example", "null", ""} {
+		a := listed.get(t, "/v1/topics", "Origin", origin)
+		if a.header.Get("Access-Control-Allow-Origin") != "" || !slices.Contains(a.header.Values("Vary"), "Origin") {
+			t.Errorf("%q: %v", origin, a.header)
+		}
+	}
+	all := open(t, func(c *gateway.Config) { c.AllowedOrigins = []string{"*"} })
+	a = all.get(t, "/v1/topics", "Origin", "https://x.example")
+	if a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("%v", a.header)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	ready := gateway.Readiness{Ready: true}
+	h := open(t, func(c *gateway.Config) { c.Ready = func(context.Context) gateway.Readiness { return ready } })
+	h.get(t, "/healthz").wantJSON(t, 200, `{"status":"alive","version":"1.2.3"}`)
+	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"ready","degraded":[]}`)
+	ready.Degraded = []string{"redis", "profile"}
+	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"degraded","degraded":["redis","profile"]}`)
+	ready = gateway.Readiness{Reason: "no catalog yet"}
+	a := h.get(t, "/readyz")
+	a.wantJSON(t, 503, `{"status":"unready","reason":"no catalog yet","degraded":[]}`)
+	if a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", a.header)
+	}
+	open(t).get(t, "/readyz").wantJSON(t, 200, `{"status":"ready","degraded":[]}`)
+	if a := h.do(t, "HEAD", "/readyz", ""); a.status != 503 || a.body != "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestNewNeedsItsServices(t *testing.T) {
+	if _, err := gateway.New(gateway.Config{}); err == nil {
+		t.Error("made of nothing")
+	}
+}
+
+func TestDefaultsAreEmitted(t *testing.T) {
+	h := open(t)
+	const path = "/v1/learners/me/paths/p/progress"
+	answers := func(p *progressv1.PathProgress) {
+		h.answers(progressv1.ProgressService_GetPathProgress_FullMethodName, &progressv1.GetPathProgressResponse{Progress: p})
+	}
+	answers(&progressv1.PathProgress{})
+	h.get(t, path).wantJSON(t, 200, `{"pathId":"","pathVersion":0,"state":"STATE_UNSPECIFIED","completedCount":0,"requiredCount":0,`+
+		`"asOfSequence":"0","milestones":[],"next":[],"title":"","notApplicable":false}`)
+	answers(&progressv1.PathProgress{Percent: proto.Int32(0)})
+	if a := h.get(t, path); !strings.Contains(a.body, `"percent":0,`) {
+		t.Error(a.body)
+	}
+}

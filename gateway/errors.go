@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// muxError is how the mux reports an error.
+func (g *Gateway) muxError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	if routing, ok := errors.AsType[*runtime.HTTPStatusError](err); ok { // an escape in the path that is none
+		err = errs.Wrap(routing.Err, errs.Invalid, "INVALID_ARGUMENT", "the path is not properly escaped")
+	}
+	g.fail(w, r, err)
+}
+
+// muxRoutingError cannot happen while the table of routes and the mux agree,
+// which a test holds them to.
+func (g *Gateway) muxRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
+	g.fail(w, r, noRoute(r, nil))
+}
+
+// fail answers with the error as a problem.
+func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if not, ok := errors.AsType[methodError](err); ok {
+		w.Header().Set("Allow", strings.Join(not.allow, ", "))
+		err = errs.New(errs.Unimplemented, reasonMethodNotAllowed, "%s", not.Error())
+	}
+	f := g.fault(r, err)
+	f.problem(r.URL.Path, exchangeOf(r).id).write(w)
+}
+
+// fault reads an error. What the generated handlers could not read of the request
+// comes as a status without a reason: it is looked at again, to name the fields.
+func (g *Gateway) fault(r *http.Request, err error) fault {
+	f := faultOf(err)
+	if f.code == codes.InvalidArgument && f.reason == "" {
+		violations := unreadable(r)
+		if len(violations) > 0 {
+			return faultOfOwn(errs.InvalidFields(violations))
+		}
+		f.reason = "INVALID_ARGUMENT"
+		f.detail = "the request cannot be read: " + plainText(f.detail)
+	}
+	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" {
+		// The service did not log it, or was never reached.
+		g.logger.LogAttrs(r.Context(), slog.LevelError, "call failed", slog.Any("err", err), slog.String("request_id", exchangeOf(r).id))
+	}
+	return f
+}
+
+// plainText is a message of protojson without its mark and its odd spaces.
+func plainText(message string) string {
+	message = strings.ReplaceAll(message, "\u00a0", " ")
+	return strings.TrimSpace(strings.TrimPrefix(message, "proto:"))
+}
+
+// unreadable names what of path, query and body cannot be read.
+func unreadable(r *http.Request) []errs.Violation {
+	x := exchangeOf(r)
+	if x.route == nil {
+		return nil
+	}
+	found := badParameters(x, r)
+	if md := x.route.bodyType(); md != nil && len(x.body) > 0 {
+		found = append(found, diagnose(x.body, md)...)
+	}
+	return found
+}
+
+// badParameters reads each parameter alone, so that the one at fault is named.
+func badParameters(x *exchange, r *http.Request) []errs.Violation {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(x.route.input.FullName())
+	if err != nil {
+		return nil
+	}
+	var found []errs.Violation
+	for name, value := range x.params {
+		if runtime.PopulateFieldFromPath(kind.New().Interface(), name, value) != nil {
+			fd := fieldNamed(x.route.input, name)
+			found = append(found, errs.Violation{Field: fd.JSONName(), Reason: reasonInvalidType, Description: expected(fd)})
+		}
+	}
+	seen := map[string]bool{}
+	for name, values := range r.URL.Query() {
+		fd := fieldNamed(x.route.input, name)
+		if fd == nil {
+			continue // no field of ours: somebody else's parameter
+		}
+		v := errs.Violation{Field: fd.JSONName(), Reason: reasonInvalidType, Description: expected(fd)}
+		switch {
+		case seen[v.Field] || len(values) > 1 && !fd.IsList():
+			v.Reason, v.Description = reasonDuplicateField, "is given more than once"
+		case runtime.PopulateQueryParameters(kind.New().Interface(), map[string][]string{name: values}, utilities.NewDoubleArray(nil)) == nil:
+			seen[v.Field] = true
+			continue
+		}
+		seen[v.Field] = true
+		found = append(found, v)
+	}
+	return found
+}

@@ -1,0 +1,294 @@
+// Package gateway is the REST face: it serves the API of proto/ as JSON over
+// HTTP, speaking to the services through their generated gRPC clients. Most
+// routes go through grpc-gateway's mux; the batch of events, the catalog as a
+// document and the stream of progress have handlers of their own, since their
+// bodies are not the RPC's. Around all of them stand the same request ids, logs,
+// problem documents, limits, ETags and compression.
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/klauspost/compress/gzhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// What Config's zero values stand for.
+const (
+	DefaultHeartbeat  = 15 * time.Second
+	DefaultSlowReader = 10 * time.Second
+)
+
+// Config is what a gateway is made of.
+type Config struct {
+	// Profile, Catalog and Progress are the ways to the services: over a network or in process.
+	Profile, Catalog, Progress grpc.ClientConnInterface
+	// Logger gets a line for each request; nil discards them.
+	Logger *slog.Logger
+	// AllowedOrigins are the web origins that browsers may call from, besides the
+	// gateway's own: "https://app.example.org". "*" is any. Empty: none.
+	AllowedOrigins []string
+	// Version is the program's, shown in the API description.
+	Version string
+	// Ready tells whether requests can be served; nil: always.
+	Ready func(context.Context) Readiness
+	// Now tells the time, for the log.
+	Now func() time.Time
+	// Heartbeat is how often silent streams are kept alive; 0: DefaultHeartbeat.
+	Heartbeat time.Duration
+	// SlowReader is how long a stream's reader may take over one message before it is
+	// given up; 0: DefaultSlowReader.
+	SlowReader time.Duration
+}
+
+// Gateway is the REST face as a handler. Close it before the HTTP server that it
+// serves is shut down: streams never end by themselves.
+type Gateway struct {
+	config   Config
+	logger   *slog.Logger
+	routes   routeTable
+	own      map[string]http.HandlerFunc // by RPC: routes that the mux does not serve
+	mux      *runtime.ServeMux
+	json     *marshaler
+	site     map[string]page
+	plain    http.Handler // all but streams
+	catalog  catalogv1.CatalogServiceClient
+	progress progressv1.ProgressServiceClient
+	origins  origins
+	heart    *heart
+	closing  chan struct{}
+	close    sync.Once
+	revision atomic.Int64 // the highest catalog revision seen
+}
+
+var _ http.Handler = (*Gateway)(nil)
+
+// New makes a gateway. Nothing is called before the first request.
+func New(config Config) (*Gateway, error) {
+	if config.Profile == nil || config.Catalog == nil || config.Progress == nil || config.Now == nil {
+		return nil, errors.New("gateway: Config needs Profile, Catalog, Progress and Now")
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	config.Heartbeat = cmp.Or(config.Heartbeat, DefaultHeartbeat)
+	config.SlowReader = cmp.Or(config.SlowReader, DefaultSlowReader)
+	routes, err := newRoutes()
+	if err != nil {
+		return nil, err
+	}
+	site, err := newSite(config.Version)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		config:   config,
+		logger:   config.Logger,
+		routes:   routes,
+		json:     newMarshaler(answers()),
+		site:     site,
+		catalog:  catalogv1.NewCatalogServiceClient(preconditions{config.Catalog}),
+		progress: progressv1.NewProgressServiceClient(preconditions{config.Progress}),
+		origins:  newOrigins(config.AllowedOrigins),
+		heart:    newHeart(config.Heartbeat),
+		closing:  make(chan struct{}),
+	}
+	g.own = map[string]http.HandlerFunc{
+		progressv1.ProgressService_BatchRecordEvents_FullMethodName: g.recordEvents,
+		progressv1.ProgressService_WatchProgress_FullMethodName:     g.watch,
+		catalogv1.CatalogService_ImportCatalog_FullMethodName:       g.importCatalog,
+		catalogv1.CatalogService_ExportCatalog_FullMethodName:       g.exportCatalog,
+	}
+	if g.mux, err = g.newMux(); err != nil {
+		return nil, err
+	}
+	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.SuffixETag(encodedSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("gateway: compression: %w", err)
+	}
+	g.plain = compress(conditional(http.HandlerFunc(g.serve)))
+	go g.heart.run(g.closing)
+	return g, nil
+}
+
+// answers are the messages that services answer with.
+func answers() []protoreflect.MessageDescriptor {
+	all := make([]protoreflect.MessageDescriptor, 0, len(methods()))
+	for _, m := range methods() {
+		all = append(all, m.Output())
+	}
+	return all
+}
+
+func (g *Gateway) newMux() (*runtime.ServeMux, error) {
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, g.json),
+		runtime.WithErrorHandler(g.muxError),
+		runtime.WithRoutingErrorHandler(g.muxRoutingError),
+		runtime.WithIncomingHeaderMatcher(incomingHeader),
+		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
+		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithMetadata(g.metadata),
+		runtime.WithForwardResponseOption(g.muxAnswer),
+		runtime.WithDisableChunkedEncoding(),
+		runtime.WithWriteContentLength(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithDisablePathLengthFallback(),
+	)
+	// Registering only keeps the clients: the context is not used.
+	ctx := context.Background()
+	if err := profilev1.RegisterProfileServiceHandlerClient(ctx, mux, profilev1.NewProfileServiceClient(preconditions{g.config.Profile})); err != nil {
+		return nil, fmt.Errorf("gateway: profile: %w", err)
+	}
+	if err := catalogv1.RegisterCatalogServiceHandlerClient(ctx, mux, g.catalog); err != nil {
+		return nil, fmt.Errorf("gateway: catalog: %w", err)
+	}
+	if err := progressv1.RegisterProgressServiceHandlerClient(ctx, mux, g.progress); err != nil {
+		return nil, fmt.Errorf("gateway: progress: %w", err)
+	}
+	return mux, nil
+}
+
+// Close ends the open streams, telling their readers to come back, and lets no
+// new one open. It may be called more than once.
+func (g *Gateway) Close() error {
+	g.close.Do(func() { close(g.closing) })
+	return nil
+}
+
+// exchange is what is known of one request on its way.
+type exchange struct {
+	id     string
+	head   bool // asked by HEAD
+	route  *route
+	params map[string]string // of the route's path
+	allow  []string          // the path's methods, when the route is missing
+	body   []byte            // as sent; only for routes that take one
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+		return x
+	}
+	return &exchange{}
+}
+
+// ServeHTTP gives the request its id, its log line, and an answer in any case.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := g.config.Now()
+	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead}
+	method := r.Method
+	rec := &recorder{ResponseWriter: w, head: x.head}
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)) // a copy, to be changed
+	if x.head {
+		r.Method = http.MethodGet
+	}
+	sanitize(r.Header)
+	h := w.Header()
+	h.Set("X-Request-ID", x.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	aborted := true
+	defer func() {
+		if aborted {
+			g.recovered(rec, r, recover())
+		}
+		g.logAccess(rec, r, method, start)
+		if aborted && !rec.complete {
+			panic(http.ErrAbortHandler) // half an answer must not look whole
+		}
+	}()
+	if !g.preflight(rec, r, method) {
+		g.dispatch(rec, r)
+	}
+	aborted = false
+}
+
+// errPanic is what a client is told of a panic: an internal error.
+var errPanic = errs.New(errs.Internal, "INTERNAL", "panic")
+
+// recovered answers a request whose handler panicked.
+func (g *Gateway) recovered(rec *recorder, r *http.Request, cause any) {
+	if cause == http.ErrAbortHandler { //nolint:errorlint // the value that net/http knows by identity
+		return
+	}
+	g.logger.LogAttrs(r.Context(), slog.LevelError, "panic", slog.Any("err", cause),
+		slog.String("stack", string(debug.Stack())), slog.String("request_id", exchangeOf(r).id))
+	if !rec.wrote {
+		faultOf(errPanic).problem(r.URL.Path, exchangeOf(r).id).write(rec)
+		rec.complete = true
+	}
+}
+
+// dispatch finds who answers.
+func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
+	x := exchangeOf(r)
+	if _, ok := g.site[r.URL.Path]; ok {
+		g.plain.ServeHTTP(w, r)
+		return
+	}
+	switch r.URL.Path {
+	case "/healthz":
+		g.healthz(w, r)
+		return
+	case "/readyz":
+		g.readyz(w, r)
+		return
+	}
+	x.route, x.params, x.allow = g.routes.find(r.Method, r.URL.Path)
+	if x.route != nil && x.route.rpc == progressv1.ProgressService_WatchProgress_FullMethodName {
+		g.serve(w, r)
+		return
+	}
+	g.plain.ServeHTTP(w, r)
+}
+
+// serve answers one request of the API, or of the site.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	x := exchangeOf(r)
+	if p, ok := g.site[r.URL.Path]; ok {
+		g.servePage(w, r, p)
+		return
+	}
+	if x.route == nil {
+		g.fail(w, r, noRoute(r, x.allow))
+		return
+	}
+	if err := admit(r); err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	if own, ok := g.own[x.route.rpc]; ok {
+		own(w, r)
+		return
+	}
+	g.mux.ServeHTTP(w, r)
+}
+
+// sanitize drops what would make grpc-gateway answer otherwise or write to stderr.
+func sanitize(h http.Header) {
+	h.Del("TE") // asks for trailers, which no answer has
+	if ct := h.Get("Content-Type"); ct != "" && ct != contentJSON {
+		if _, _, err := mime.ParseMediaType(ct); err != nil {
+			h.Del("Content-Type")
+		}
+	}
+}

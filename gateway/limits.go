@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+const (
+	maxBody       = 1 << 20
+	maxImportBody = 16 << 20
+)
+
+// admit lets in a request whose path, query and body are text of a bearable size,
+// and reads the body: the generated handlers would read it without a limit.
+func admit(r *http.Request) error {
+	x := exchangeOf(r)
+	if violations := badText(x, r.URL); len(violations) > 0 {
+		return errs.InvalidFields(violations)
+	}
+	if x.route.body == "" {
+		r.Body = http.NoBody
+		return nil
+	}
+	limit := int64(maxBody)
+	if x.route.rpc == catalogv1.CatalogService_ImportCatalog_FullMethodName {
+		limit = maxImportBody
+	}
+	body, err := readBody(r, limit)
+	if err != nil {
+		return err
+	}
+	x.body = body
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+// readBody reads all of the body, also one that comes in chunks of unsaid length.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	tooLarge := errs.New(errs.Invalid, reasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
+	if r.ContentLength > limit {
+		if r.Header.Get("Expect") == "" {
+			// Read on for a while: a client that is still sending when the connection
+			// closes does not get to see the answer.
+			_, _ = io.CopyN(io.Discard, r.Body, limit)
+		}
+		return nil, tooLarge
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(http.MaxBytesReader(nil, r.Body, limit)); err != nil {
+		if _, over := errors.AsType[*http.MaxBytesError](err); over {
+			return nil, tooLarge
+		}
+		return nil, errs.Wrap(err, errs.Invalid, "BODY_INCOMPLETE", "the body ended before it was complete")
+	}
+	return buf.Bytes(), nil
+}
+
+// badText names what in the path and the query no proto string can hold.
+func badText(x *exchange, u *url.URL) []errs.Violation {
+	var found []errs.Violation
+	check := func(field, text string) {
+		switch {
+		case !utf8.ValidString(text):
+			found = append(found, errs.Violation{Field: field, Reason: reasonInvalidUTF8, Description: "is not valid UTF-8"})
+		case strings.IndexByte(text, 0) >= 0:
+			found = append(found, errs.Violation{Field: field, Reason: reasonNUL, Description: "must not hold a NUL character"})
+		}
+	}
+	if strings.Contains(u.EscapedPath(), "%") {
+		for name, value := range x.params {
+			check(jsonName(x.route, name), value)
+		}
+	}
+	if strings.ContainsFunc(u.RawQuery, func(c rune) bool { return c == '%' || c >= utf8.RuneSelf }) {
+		for name, values := range u.Query() {
+			check("query", name)
+			for _, value := range values {
+				check(jsonName(x.route, strings.ToValidUTF8(name, "")), value)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b errs.Violation) int { return strings.Compare(a.Field, b.Field) })
+	return found
+}
+
+// jsonName is the name that a client knows a parameter by.
+func jsonName(r *route, name string) string {
+	if fd := fieldNamed(r.input, name); fd != nil {
+		return fd.JSONName()
+	}
+	return joinPath("", name)
+}
+
+// noRoute is the answer to a path, or a method, that does not exist.
+func noRoute(r *http.Request, allow []string) error {
+	if len(allow) > 0 {
+		return methodError{allow}
+	}
+	return errs.New(errs.NotFound, reasonNoRoute, "nothing is served at %s", joinPath("", r.URL.Path))
+}
+
+// methodError is an error that says which methods there are.
+type methodError struct{ allow []string }
+
+func (e methodError) Error() string {
+	return fmt.Sprintf("this path answers %s only", strings.Join(e.allow, ", "))
+}

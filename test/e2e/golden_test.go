@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// shapes of what differs from run to run.
+var (
+	uuidShape = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	timeShape = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+	etagShape = regexp.MustCompile(`"[0-9a-f]{16}"`)
+)
+
+// normalized replaces ids by their order of appearance, times and etags by their names.
+func normalized(text []byte) []byte {
+	names := map[string]string{}
+	text = uuidShape.ReplaceAllFunc(text, func(id []byte) []byte {
+		name, known := names[string(id)]
+		if !known {
+			name = fmt.Sprintf("<id %d>", len(names)+1)
+			names[string(id)] = name
+		}
+		return []byte(name)
+	})
+	text = timeShape.ReplaceAll(text, []byte("<time>"))
+	return etagShape.ReplaceAll(text, []byte(`"<etag>"`))
+}
+
+// golden compares the answer's JSON, in the order in which it is sent, with a file.
+func (a *answer) golden(name string) *answer {
+	a.t.Helper()
+	return goldenText(a.t, a, name)
+}
+
+func goldenText(t *testing.T, a *answer, name string) *answer {
+	t.Helper()
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, normalized(a.body), "", "  "); err != nil {
+		t.Fatalf("%s: %v: %s", a.what, err, a.body)
+	}
+	pretty.WriteByte('\n')
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(path, pretty.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, pretty.Bytes()) {
+		t.Errorf("%s: the answer is not as in %s (go test ./test/e2e -update writes it anew):\n%s", a.what, path, pretty.Bytes())
+	}
+	return a
+}

@@ -1,0 +1,250 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+)
+
+// TestGRPC speaks to one process by gRPC.
+func TestGRPC(t *testing.T) {
+	t.Parallel()
+	addr := freeAddrs(t, 1)[0]
+	w := oneProcess(t, "--grpc", addr)
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	me := metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+w.token(t, "grpc-learner"))
+
+	learner, err := profilev1.NewProfileServiceClient(conn).GetLearner(me, &profilev1.GetLearnerRequest{LearnerId: "me"})
+	if err != nil || learner.GetLearner().GetId() != w.as(t, "grpc-learner").id() {
+		t.Errorf("by gRPC the learner is %v, %v", learner, err)
+	}
+	if _, err := catalogv1.NewCatalogServiceClient(conn).ListTopics(me, &catalogv1.ListTopicsRequest{}); err != nil {
+		t.Error(err)
+	}
+	progress := progressv1.NewProgressServiceClient(conn)
+	_, err = progress.CreateEnrollment(me, &progressv1.CreateEnrollmentRequest{LearnerId: "me", PathId: "No Path"})
+	var reason, field string
+	for _, detail := range status.Convert(err).Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			reason = d.GetReason()
+		case *errdetails.BadRequest:
+			field = d.GetFieldViolations()[0].GetField()
+		}
+	}
+	if status.Code(err) != codes.InvalidArgument || reason != "INVALID_ARGUMENT" || field != "pathId" {
+		t.Errorf("%v, reason %s, field %s", err, reason, field)
+	}
+	// Nobody out there is a service of ours.
+	_, err = catalogv1.NewCatalogServiceClient(conn).SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{})
+	if err == nil {
+		var stream grpc.ServerStreamingClient[catalogv1.SyncCatalogResponse]
+		if stream, err = catalogv1.NewCatalogServiceClient(conn).SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{}); err == nil {
+			_, err = stream.Recv()
+		}
+	}
+	if status.Code(err) != codes.Unauthenticated {
+		t.Errorf("SyncCatalog answers anybody: %v", err)
+	}
+}
+
+// authority writes certificates as a certificate manager would.
+type authority struct {
+	t           *testing.T
+	dir         string
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, dir: t.TempDir()}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	a.key = a.newKey()
+	a.certificate = a.write("ca", template, template, &a.key.PublicKey)
+	return a
+}
+
+func (a *authority) newKey() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return key
+}
+
+func (a *authority) write(name string, template, parent *x509.Certificate, key *ecdsa.PublicKey) *x509.Certificate {
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.file(name+".crt", "CERTIFICATE", der)
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return certificate
+}
+
+func (a *authority) file(name, kind string, der []byte) {
+	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	if err := os.WriteFile(filepath.Join(a.dir, name), text, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// flags issues a service's certificate, and answers the flags that name it.
+func (a *authority) flags(service string) []string {
+	key := a.newKey()
+	a.write(service, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"preceptor-" + service}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, a.certificate, &key.PublicKey)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.file(service+".key", "PRIVATE KEY", der)
+	path := func(name string) string { return filepath.Join(a.dir, name) }
+	return []string{"--tls-cert", path(service + ".crt"), "--tls-key", path(service + ".key"), "--tls-ca", path("ca.crt")}
+}
+
+// TestCertificatesFromFiles runs four processes that share no folder.
+func TestCertificatesFromFiles(t *testing.T) {
+	t.Parallel()
+	ca, provider := newAuthority(t), newProvider(t)
+	addrs := freeAddrs(t, 4)
+	run := func(service string, more ...string) *process {
+		args := append([]string{"serve", service, "--profile-addr", addrs[0], "--catalog-addr", addrs[1], "--progress-addr", addrs[2]}, ca.flags(service)...)
+		return start(t, append(args, more...)...)
+	}
+	tokens := []string{"--oidc-issuer", provider.url, "--oidc-audience", "preceptor-test", "--oidc-roles-claim", "realm.roles"}
+	for i, service := range []string{"profile", "catalog", "progress"} {
+		run(service, append(tokens, "--data", t.TempDir(), "--listen", addrs[i], "--health-addr", map[bool]string{true: addrs[3]}[service == "progress"])...)
+	}
+	gateway := run("gateway", "--http", "127.0.0.1:0", "--data", "/proc/none")
+	w := &world{base: "http://" + gateway.addr, front: gateway}
+	w.awaitReady(t)
+
+	health := &client{t: t, base: "http://" + addrs[3]}
+	health.get("/healthz").want(http.StatusOK).has("status", "alive")
+	eventually(t, "progress is ready", func() bool { return health.get("/readyz").status == http.StatusOK })
+
+	me := &client{t: t, base: w.base, token: provider.token("oidc-learner", "learner")}
+	me.get("/v1/learners/me").want(http.StatusOK).has("subjects.0.issuer", provider.url, "displayName", "Ada from elsewhere")
+	me.post("/v1/learners/me/enrollments", map[string]any{"pathId": "clinical-ai-engineer"}).want(http.StatusCreated)
+	me.get("/v1/catalog:export").problem(http.StatusForbidden, "ROLE_REQUIRED")
+	author := &client{t: t, base: w.base, token: provider.token("oidc-author", "author")}
+	author.get("/v1/catalog:export").want(http.StatusOK)
+	local := oneProcess(t).as(t, "local")
+	local.base = w.base
+	local.get("/v1/learners/me").problem(http.StatusUnauthorized, "TOKEN_INVALID")
+}
+
+// provider is an OpenID Connect provider, as far as servers look at one.
+type provider struct {
+	t      *testing.T
+	url    string
+	signer jose.Signer
+}
+
+func newProvider(t *testing.T) *provider {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &provider{t: t}
+	pages := http.NewServeMux()
+	answer := func(path string, v any) {
+		pages.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if err := json.NewEncoder(w).Encode(v); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	server := httptest.NewServer(pages)
+	t.Cleanup(server.Close)
+	p.url = server.URL
+	answer("/.well-known/openid-configuration", map[string]any{
+		"issuer": p.url, "jwks_uri": p.url + "/keys", "authorization_endpoint": p.url + "/auth", "token_endpoint": p.url + "/token",
+		"id_token_signing_alg_values_supported": []string{"ES256"},
+	})
+	answer("/keys", jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
+	p.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *provider) token(subject, role string) string {
+	p.t.Helper()
+	now := time.Now()
+	token, err := jwt.Signed(p.signer).Claims(jwt.Claims{
+		Issuer: p.url, Subject: subject, Audience: jwt.Audience{"preceptor-test"}, IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(time.Hour)),
+	}).Claims(map[string]any{"name": "Ada from elsewhere", "realm": map[string]any{"roles": []string{role}}}).Serialize()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return token
+}
+
+// TestVariables sets flags by the environment, also some that mean nothing to this process.
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	env := []string{
+		"PRECEPTOR_HTTP=127.0.0.1:0", "PRECEPTOR_DATA=" + data, "PRECEPTOR_STARTER=false", "PRECEPTOR_LOG_FORMAT=json",
+		"PRECEPTOR_CATALOG_ADDR=127.0.0.1:1", "PRECEPTOR_CORS_ORIGIN=https://a.example.org,https://b.example.org",
+	}
+	p, ready := launchWith(t, env, "serve")
+	select {
+	case line := <-ready:
+		p.addr = line.HTTP
+	case <-time.After(patience):
+		t.Fatalf("not ready\n%s", p.said())
+	}
+	w := &world{base: "http://" + p.addr, data: data, front: p, tokens: map[string]string{}}
+	me := w.as(t, "variables")
+	me.get("/v1/modules").want(http.StatusOK).has("modules", "[]")
+	if got := me.get("/v1/modules", "Origin", "https://b.example.org").header.Get("Access-Control-Allow-Origin"); got != "https://b.example.org" {
+		t.Errorf("the second origin is told %q", got)
+	}
+}

@@ -1,0 +1,51 @@
+package e2e
+
+import "testing"
+
+// suite is what must hold however Preceptor is run.
+func suite(t *testing.T, w *world) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, *world){
+		"author":       testAuthor,
+		"paths":        testPaths,
+		"catalog":      testCatalog,
+		"violations":   testViolations,
+		"sign in":      testSignIn,
+		"profile":      testProfile,
+		"learners":     testLearners,
+		"recommended":  testRecommended,
+		"enroll":       testEnroll,
+		"learn":        testLearn,
+		"events":       testEvents,
+		"batch faults": testBatchFaults,
+		"admin":        testAdminEvents,
+		"clocks":       testClocks,
+		"history":      testHistory,
+		"watch":        testWatch,
+		"conditional":  testConditional,
+		"problems":     testProblems,
+		"bodies":       testBodies,
+		"roles":        testRoles,
+		"pages":        testPages,
+		"site":         testSite,
+		"wire":         testWire,
+		"cors":         testCORS,
+		"fresh":        testReadYourPublish,
+		"versions":     testVersions,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, w)
+		})
+	}
+}
+
+func TestOneProcess(t *testing.T) {
+	t.Parallel()
+	suite(t, oneProcess(t, "--cors-origin", "https://learn.example.org"))
+}
+
+func TestFourProcesses(t *testing.T) {
+	t.Parallel()
+	suite(t, fourProcesses(t, "--cors-origin", "https://learn.example.org"))
+}

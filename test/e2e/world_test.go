@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"strings"
+	"sync"
+	"testing"
+)
+
+// world is a running Preceptor.
+type world struct {
+	// base is the REST API's URL.
+	base string
+	data string
+	// front is the process that answers HTTP; all are all of them.
+	front *process
+	all   []*process
+
+	mu     sync.Mutex
+	tokens map[string]string
+}
+
+// oneProcess runs everything in one process.
+func oneProcess(t *testing.T, args ...string) *world {
+	t.Helper()
+	return oneProcessOn(t, t.TempDir(), args...)
+}
+
+func oneProcessOn(t *testing.T, data string, args ...string) *world {
+	t.Helper()
+	p := start(t, append([]string{"serve", "--http", "127.0.0.1:0", "--data", data}, args...)...)
+	return &world{base: "http://" + p.addr, data: data, front: p, all: []*process{p}, tokens: map[string]string{}}
+}
+
+// fourProcesses runs each service by itself, and the gateway before them.
+func fourProcesses(t *testing.T, args ...string) *world {
+	t.Helper()
+	data := t.TempDir()
+	serve := func(name string, more ...string) *process {
+		return start(t, append([]string{"serve", name, "--data", data}, more...)...)
+	}
+	catalog := serve("catalog", "--listen", "127.0.0.1:0")
+	profile := serve("profile", "--listen", "127.0.0.1:0", "--catalog-addr", catalog.addr)
+	progress := serve("progress", "--listen", "127.0.0.1:0", "--catalog-addr", catalog.addr, "--profile-addr", profile.addr)
+	gateway := serve("gateway", append([]string{
+		"--http", "127.0.0.1:0",
+		"--profile-addr", profile.addr, "--catalog-addr", catalog.addr, "--progress-addr", progress.addr,
+	}, args...)...)
+	w := &world{base: "http://" + gateway.addr, data: data, front: gateway, all: []*process{gateway, progress, profile, catalog}, tokens: map[string]string{}}
+	w.awaitReady(t)
+	return w
+}
+
+// awaitReady waits until nothing is degraded.
+func (w *world) awaitReady(t *testing.T) {
+	t.Helper()
+	anyone := &client{t: t, base: w.base}
+	eventually(t, "everything is ready", func() bool {
+		a := anyone.get("/readyz")
+		return a.status == 200 && a.get("status") == "ready"
+	})
+}
+
+// as is a client for a subject with roles; none stands for learner.
+func (w *world) as(t *testing.T, subject string, roles ...string) *client {
+	t.Helper()
+	return &client{t: t, base: w.base, token: w.token(t, subject, roles...)}
+}
+
+// token asks the program for a token, once.
+func (w *world) token(t *testing.T, subject string, roles ...string) string {
+	t.Helper()
+	key := subject + " " + strings.Join(roles, " ")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if token, ok := w.tokens[key]; ok {
+		return token
+	}
+	args := []string{"token", "--data", w.data, "--subject", subject}
+	for _, role := range roles {
+		args = append(args, "--role", role)
+	}
+	stdout, stderr, code := command(t, args...)
+	if code != 0 {
+		t.Fatalf("token: exit code %d: %s", code, stderr)
+	}
+	w.tokens[key] = strings.TrimSpace(stdout)
+	return w.tokens[key]
+}
