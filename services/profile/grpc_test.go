@@ -55,7 +55,7 @@ func newHouse(t *testing.T) *house {
 	service := profile.New(
 		openDB(t, filepath.Join(t.TempDir(), "profile.db")),
 		profile.NewCatalog(catalogv1.NewCatalogServiceClient(shelf.InProcess("profile"))),
-		profile.Options{Logger: logger(t)},
+		profile.Options{Now: time.Now, Logger: logger(t)},
 	)
 	h.server = h.newServer(t, profile.NewResolver(service))
 	profilev1.RegisterProfileServiceServer(h.server, profile.NewServer(service))

@@ -142,9 +142,9 @@ type Catalog interface {
 	ActivePaths(ctx context.Context) ([]Path, error)
 }
 
-// Options are what New can do without.
+// Options are what a Service needs beside its store and catalog.
 type Options struct {
-	// Now is the clock; time.Now when nil.
+	// Now is the clock.
 	Now func() time.Time
 	// Logger gets what an operator may want to know, never personal data; slog.Default when nil.
 	Logger *slog.Logger

@@ -194,8 +194,8 @@ func TestResolveAtOnceMakesOneLearner(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "profile.db")
 	replicas := []*profile.Service{
-		profile.New(openDB(t, path), nil, profile.Options{Logger: logger(t)}),
-		profile.New(openDB(t, path), nil, profile.Options{Logger: logger(t)}),
+		profile.New(openDB(t, path), nil, profile.Options{Now: time.Now, Logger: logger(t)}),
+		profile.New(openDB(t, path), nil, profile.Options{Now: time.Now, Logger: logger(t)}),
 	}
 	for round := range 5 {
 		const callers = 16
@@ -568,7 +568,7 @@ func TestCreateTwinInFlight(t *testing.T) {
 
 // BenchmarkResolveKnown is what each call of a known learner pays.
 func BenchmarkResolveKnown(b *testing.B) {
-	s := profile.New(openDB(b, filepath.Join(b.TempDir(), "profile.db")), nil, profile.Options{Logger: slog.New(slog.DiscardHandler)})
+	s := profile.New(openDB(b, filepath.Join(b.TempDir(), "profile.db")), nil, profile.Options{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 	for b.Loop() {
 		if _, err := s.Resolve(b.Context(), subject("ana"), profile.Hints{}); err != nil {
 			b.Fatal(err)
