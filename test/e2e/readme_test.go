@@ -38,7 +38,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	steps := stepsOf(string(text))
-	if len(steps) < 9 || !strings.Contains(steps[0].script, "preceptor serve") {
+	if len(steps) < 9 || strings.TrimSpace(steps[0].script) != "make run" {
 		t.Fatalf("the README has %d steps, and begins with %v", len(steps), steps)
 	}
 	dir := t.TempDir()
