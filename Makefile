@@ -43,7 +43,11 @@ e2e: ## Run the black-box suite alone, on both topologies, never from the cache.
 	go test -count=1 -timeout 10m -tags realservers ./test/e2e/...
 
 .PHONY: bench
-bench: ## Run every benchmark.
+bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.
+	go run ./test/load
+
+.PHONY: bench-go
+bench-go: ## Run every Go benchmark.
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz

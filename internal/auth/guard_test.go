@@ -284,7 +284,6 @@ func (g *guarded) stream(ctx context.Context, method string, handler func(grpc.S
 	for _, id := range learners {
 		ss.requests = append(ss.requests, g.service.With(id, "").Message)
 	}
-	//nolint:contextcheck // the stream carries it
 	err := g.Stream(func(context.Context) string { return "" })(nil, ss, &grpc.StreamServerInfo{FullMethod: method},
 		func(_ any, ss grpc.ServerStream) error { return handler(ss) })
 	return ss, err

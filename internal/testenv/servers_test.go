@@ -51,6 +51,7 @@ func TestRedisCluster(t *testing.T) {
 }
 
 func TestPostgresDatabases(t *testing.T) {
+	t.Parallel()
 	database := testenv.Postgres(t, func(url string) error {
 		return run(t.Context(), url, "CREATE TABLE t (a INT PRIMARY KEY)")
 	})

@@ -69,7 +69,7 @@ func BenchmarkPathProgress(b *testing.B) {
 					if err != nil {
 						return nil, err
 					}
-					return json.Marshal(p) //nolint:musttag // bytes to keep, not a wire format
+					return json.Marshal(p)
 				})
 				if err != nil {
 					b.Fatal(err)

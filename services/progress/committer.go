@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -189,7 +190,15 @@ func (c *Committer) commit(jobs []*job) {
 	}
 }
 
-func (c *Committer) try(ctx context.Context, jobs []*job) error {
+// try runs the jobs in one transaction. A panic is an error of theirs: the lane must live on,
+// or one learner's log could stop everybody's.
+func (c *Committer) try(ctx context.Context, jobs []*job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.ErrorContext(ctx, "panic in a commit", "panic", p, "stack", string(debug.Stack()))
+			err = errs.New(errs.Internal, "", "panic in a commit: %v", p)
+		}
+	}()
 	seen := make(map[string]bool, len(jobs))
 	ids := make([]string, 0, len(jobs))
 	for _, j := range jobs {

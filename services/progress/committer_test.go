@@ -163,6 +163,24 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	}
 }
 
+func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	bad, good := newLearner(), newLearner()
+	s := r.overFaulty(&faulty{before: func(learners []string) error {
+		if slices.Contains(learners, bad) {
+			panic("a bug")
+		}
+		return nil
+	}})
+	for learner, want := range map[string]errs.Kind{bad: errs.Internal, good: 0} {
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)})
+		if (err != nil) != (learner == bad) || errs.KindOf(err) != want {
+			t.Errorf("%v, want kind %v", err, want)
+		}
+	}
+}
+
 func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)

@@ -122,7 +122,7 @@ func pathProto(p *PathProgress) *progressv1.PathProgress {
 		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
 		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), Title: p.Title, NotApplicable: p.Required == 0,
 	}
-	out.Enrollment.State = out.State
+	out.Enrollment.State = enrollmentState(p.State)
 	if p.PreviousPercent != nil {
 		out.PercentChangeReason = new(p.PercentChangeReason)
 	}

@@ -104,7 +104,14 @@ func (s *sweeper) look(ctx context.Context, learnerID string) error {
 		err := s.committer.do(ctx, &job{learnerID: learnerID, apply: func(ctx context.Context, b *batch, j *job) error {
 			return b.awardBySystem(ctx, j)
 		}})
-		if errs.KindOf(err) != errs.ResourceExhausted {
+		switch errs.KindOf(err) {
+		case errs.ResourceExhausted:
+		case errs.Internal:
+			if err != nil { // one learner's fault must not keep the others from theirs
+				s.log.ErrorContext(ctx, "a sweep passed a learner over", "learner", learnerID, "error", err)
+			}
+			return nil
+		default:
 			return err
 		}
 		// Learners come first: wait until there is room.
