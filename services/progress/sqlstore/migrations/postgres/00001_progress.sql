@@ -43,7 +43,6 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 CREATE UNIQUE INDEX learner_log_event ON learner_log (learner_id, event_id);
-CREATE INDEX learner_log_module ON learner_log (learner_id, module_id, sequence);
 
 CREATE TABLE module_facts (
   learner_id       TEXT COLLATE "C" NOT NULL,

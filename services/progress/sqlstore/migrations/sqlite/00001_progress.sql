@@ -35,7 +35,6 @@ CREATE TABLE learner_log (
   PRIMARY KEY (learner_id, sequence)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX learner_log_event ON learner_log (learner_id, event_id);
-CREATE INDEX learner_log_module ON learner_log (learner_id, module_id, sequence);
 
 CREATE TABLE module_facts (
   learner_id       TEXT NOT NULL,
