@@ -54,6 +54,11 @@ func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 	if revision := g.revision.Load(); revision > 0 && strings.HasPrefix(rpc, "/preceptor.progress.") {
 		md.Set(mdMinRevision, strconv.FormatInt(revision, 10))
 	}
+	// The mux reads query parameters only where a body leaves room for them; this one counts on
+	// every write. Beside an If-Match header both must name the resource as it stands.
+	if etag := r.URL.Query().Get("etag"); etag != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		md.Append(mdIfMatch, etag)
+	}
 	return md
 }
 
@@ -147,8 +152,10 @@ type preconditions struct{ grpc.ClientConnInterface }
 // Invoke returns Invalid when the header and the field say different things.
 func (c preconditions) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
 	if md, ok := metadata.FromOutgoingContext(ctx); ok && len(md.Get(mdIfMatch)) > 0 {
-		if err := fillEtag(req, strings.Join(md.Get(mdIfMatch), ", ")); err != nil {
-			return err
+		for _, header := range md.Get(mdIfMatch) {
+			if err := fillEtag(req, header); err != nil {
+				return err
+			}
 		}
 	}
 	return c.ClientConnInterface.Invoke(ctx, method, req, reply, opts...)

@@ -27,6 +27,7 @@ const (
 	reasonKeyReused        = "IDEMPOTENCY_KEY_REUSED"
 	reasonBodyTooLarge     = "BODY_TOO_LARGE"
 	reasonMessageTooLarge  = "MESSAGE_TOO_LARGE"
+	reasonUpstream         = "UPSTREAM_UNAVAILABLE"
 	reasonRateLimited      = "RATE_LIMITED"
 	reasonMethodNotAllowed = "METHOD_NOT_ALLOWED"
 	reasonNoRoute          = "ROUTE_NOT_FOUND"
@@ -109,8 +110,11 @@ func faultOfStatus(st *status.Status) fault {
 	if general, ours := generalDetail(f); ours {
 		f.detail = general
 	}
-	if f.reason == "" && f.code == codes.ResourceExhausted {
-		f.reason = reasonMessageTooLarge // gRPC's own: it knows no other resource
+	switch { // gRPC's own faults have no reason
+	case f.reason == "" && f.code == codes.ResourceExhausted:
+		f.reason = reasonMessageTooLarge // it knows no other resource
+	case f.reason == "" && f.code == codes.Unavailable:
+		f.reason = reasonUpstream
 	}
 	return f
 }

@@ -115,7 +115,7 @@ func (c *Config) identityFlags() []cli.Flag {
 		},
 		&cli.BoolFlag{
 			Name: "local-issuer", Category: groupKeeper, Destination: &c.LocalIssuer, Sources: variable("local-issuer"),
-			Usage: "accept the tokens of `preceptor token`, made with the key in the data folder", DefaultText: "true, unless there is an --oidc-issuer",
+			Usage: "accept the tokens of preceptor token, made with the key in the data folder", DefaultText: "true, unless there is an --oidc-issuer",
 		},
 		text(groupKeeper, "oidc-issuer", "the URL of an OpenID Connect issuer whose tokens are accepted", "", &c.OIDCIssuer),
 		text(groupKeeper, "oidc-audience", "the audience that its tokens must name", "", &c.OIDCAudience),

@@ -249,6 +249,10 @@ func TestUpdateLearner(t *testing.T) {
 	_, err = update(ana, bad, "", "nickname")
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "updateMask.paths[0]")
 	mine := &profilev1.Learner{Subjects: before.GetSubjects()}
+	if _, err = update(ana, mine, "", "subjects"); err != nil { // what was read may come back
+		t.Error(err)
+	}
+	mine.Subjects = append(mine.GetSubjects(), &profilev1.Subject{Issuer: "https://elsewhere.example", Subject: "ana"})
 	_, err = update(ana, mine, "", "subjects")
 	wantStatus(t, err, codes.PermissionDenied, profile.ReasonRoleRequired)
 }

@@ -3,6 +3,7 @@ package profile
 import (
 	"context"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,7 @@ type Update struct {
 //
 // Returns NotFound LEARNER_NOT_FOUND; Invalid with every violation of the learner as it
 // would be, or of the paths; FailedPrecondition ETAG_MISMATCH; PermissionDenied
-// ROLE_REQUIRED when the paths name the subjects and the caller is no admin; and
+// ROLE_REQUIRED when the subjects would change and the caller is no admin; and
 // AlreadyExists SUBJECT_TAKEN.
 func (s *Service) Update(ctx context.Context, u Update) (Learner, error) {
 	if !isID(u.LearnerID) {
@@ -43,6 +44,10 @@ func (s *Service) Update(ctx context.Context, u Update) (Learner, error) {
 			return false, err
 		}
 		merged := *l
+		// Who sends back what they read changes no subject.
+		if slices.Contains(u.Paths, "subjects") && !u.Admin && !slices.Equal(u.Changes.Subjects, l.Subjects) {
+			return false, errs.New(errs.PermissionDenied, ReasonRoleRequired, "subjects: only an admin may change them")
+		}
 		for _, path := range u.Paths {
 			setField(&merged, u.Changes, path)
 		}
@@ -67,9 +72,6 @@ func (u Update) checkPaths() error {
 	for i, path := range u.Paths {
 		if !setField(&Learner{}, Learner{}, path) && !outputOnly(path) {
 			v.check("updateMask.paths["+strconv.Itoa(i)+"]", fault{reasonUnknown, strconv.Quote(path) + " is no field that can change"})
-		}
-		if path == "subjects" && !u.Admin {
-			return errs.New(errs.PermissionDenied, ReasonRoleRequired, "subjects: only an admin may set them")
 		}
 	}
 	return v.err()

@@ -208,7 +208,7 @@ func (c *Committer) try(ctx context.Context, jobs []*job) (err error) {
 		}
 	}
 	return c.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
-		b := newBatch(tx, c.catalog(), c.now())
+		b := newBatch(tx, c.catalog(), c.now().UTC().Truncate(time.Microsecond))
 		if err := b.prefetch(ctx, jobs); err != nil {
 			return err
 		}

@@ -116,13 +116,16 @@ func (b *batch) changeEnrollment(ctx context.Context, j *job, kind RecordType, a
 
 // EnrollmentChange is what PATCH may change of an enrollment; nil leaves it.
 type EnrollmentChange struct {
+	// IfMatch is the etag that the change is based on; "" is unconditional.
+	IfMatch string
 	State *EnrollmentState
 	// PathVersion accepts an upgrade to a newer version.
 	PathVersion *int
 }
 
 // UpdateEnrollment pauses, resumes, withdraws or upgrades. It returns NotFound, Invalid for
-// states that cannot be set, and FailedPrecondition for a withdrawn enrollment or an older version.
+// states that cannot be set, and FailedPrecondition for a withdrawn enrollment, an older version
+// or an etag that is not the enrollment's.
 func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID string, actor Actor, change EnrollmentChange) (Enrollment, error) {
 	if err := change.check(); err != nil {
 		return Enrollment{}, err
@@ -139,9 +142,12 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 		}
 		i := slices.IndexFunc(l.Enrollments, func(e Enrollment) bool { return e.ID == enrollmentID })
 		if i < 0 {
-			return errs.New(errs.NotFound, "ENROLLMENT_NOT_FOUND", "there is no enrollment %s", enrollmentID)
+			return noEnrollment(enrollmentID)
 		}
 		out = l.Enrollments[i]
+		if change.IfMatch != "" && change.IfMatch != out.ETag() {
+			return errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
+		}
 		return b.updateEnrollment(ctx, j, actor, change, &out)
 	}
 	return out, s.committer.do(ctx, j)

@@ -61,15 +61,28 @@ func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollme
 	return out, g.answer(ctx, r.GetLearnerId(), "enrollments", out, func(w *View) (proto.Message, error) {
 		m := new(progressv1.ListEnrollmentsResponse)
 		for _, e := range w.Enrollments() {
-			m.Enrollments = append(m.Enrollments, enrollmentProto(&e))
+			m.Enrollments = append(m.Enrollments, standingProto(w, e))
 		}
 		return m, nil
 	})
 }
 
+// GetEnrollment answers one enrollment.
+func (g *Server) GetEnrollment(ctx context.Context, r *progressv1.GetEnrollmentRequest) (*progressv1.GetEnrollmentResponse, error) {
+	id := strings.ToLower(r.GetEnrollmentId())
+	out := new(progressv1.GetEnrollmentResponse)
+	return out, g.answer(ctx, r.GetLearnerId(), "enrollment/"+id, out, func(w *View) (proto.Message, error) {
+		e, err := w.Enrollment(id)
+		if err != nil {
+			return nil, err
+		}
+		return &progressv1.GetEnrollmentResponse{Enrollment: standingProto(w, e)}, nil
+	})
+}
+
 // UpdateEnrollment pauses, resumes, withdraws or upgrades.
 func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrollmentRequest) (*progressv1.UpdateEnrollmentResponse, error) {
-	var change EnrollmentChange
+	change := EnrollmentChange{IfMatch: r.GetEtag()}
 	var bad []errs.Violation
 	paths := r.GetUpdateMask().GetPaths()
 	for _, path := range paths {

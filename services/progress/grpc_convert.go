@@ -57,8 +57,14 @@ func entryProto(r *Record) *progressv1.LogEntry {
 func enrollmentProto(e *Enrollment) *progressv1.Enrollment {
 	return &progressv1.Enrollment{
 		Id: e.ID, PathId: e.PathID, PathVersion: count(e.PathVersion), State: enrollmentState(e.State),
-		EnrollTime: stamp(e.EnrollTime), UpdateTime: stamp(e.UpdateTime),
+		EnrollTime: stamp(e.EnrollTime), UpdateTime: stamp(e.UpdateTime), Etag: e.ETag(),
 	}
+}
+
+func standingProto(w *View, e Enrollment) *progressv1.Enrollment {
+	p := enrollmentProto(&e)
+	p.State = enrollmentState(w.Standing(e))
+	return p
 }
 
 func enrollmentState(s EnrollmentState) progressv1.Enrollment_State {

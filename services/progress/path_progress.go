@@ -30,16 +30,28 @@ func (w *view) enrollment(pathID string) *Enrollment {
 	return &w.learner.Enrollments[i]
 }
 
-// Enrollments answers the learner's enrollments, oldest first, withdrawn ones too, each in the
-// state that its progress gives.
-func (w *View) Enrollments() []Enrollment {
-	out := slices.Clone(w.learner.Enrollments)
-	for i := range out {
-		if p := w.path(out[i]); p != nil {
-			out[i].State = p.State
-		}
+// Enrollments answers the learner's enrollments as they are stored, oldest first, withdrawn ones too.
+func (w *View) Enrollments() []Enrollment { return w.learner.Enrollments }
+
+// Enrollment answers one of the learner's enrollments. NotFound when there is no such one.
+func (w *View) Enrollment(id string) (Enrollment, error) {
+	i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool { return e.ID == id })
+	if i < 0 {
+		return Enrollment{}, noEnrollment(id)
 	}
-	return out
+	return w.learner.Enrollments[i], nil
+}
+
+// Standing is the state of an enrollment with what progress makes of it: COMPLETED is derived.
+func (w *View) Standing(e Enrollment) EnrollmentState {
+	if p := w.path(e); p != nil {
+		return p.State
+	}
+	return e.State
+}
+
+func noEnrollment(id string) error {
+	return errs.New(errs.NotFound, "ENROLLMENT_NOT_FOUND", "there is no enrollment %s", id)
 }
 
 // DueModule is a completion that wants renewing.

@@ -10,6 +10,9 @@ package progress
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/idem"
@@ -115,6 +118,12 @@ type Enrollment struct {
 	PreviousPercent *int `json:"previousPercent,omitempty"`
 	// PercentChangeReason says which of them it was.
 	PercentChangeReason string `json:"percentChangeReason,omitempty"`
+}
+
+// ETag is opaque, and changes with every change of the enrollment.
+func (e *Enrollment) ETag() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s/%d", e.ID, e.PathVersion, e.State, e.UpdateTime.UnixMicro()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Completion is a completed module that an award rests on.

@@ -594,6 +594,10 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 	) != "UPGRADE_TO_OLDER" {
 		t.Errorf("back to version 1: %v", err)
 	}
+	stale := progress.EnrollmentChange{IfMatch: e.ETag(), PathVersion: &two}
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), stale); reasonOf(err) != "ETAG_MISMATCH" {
+		t.Errorf("an old etag: %v", err)
+	}
 	gone := progress.EnrollmentWithdrawn
 	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)

@@ -583,7 +583,7 @@ func (x WatchProgressResponse_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchProgressResponse_Kind.Descriptor instead.
 func (WatchProgressResponse_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40, 0}
 }
 
 // ProgressEvent is one thing that a learner did, as a client sends it.
@@ -927,7 +927,9 @@ type Enrollment struct {
 	// When it was made.
 	EnrollTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=enroll_time,json=enrollTime,proto3" json:"enroll_time,omitempty"`
 	// When it was last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The precondition of the next change.
+	Etag          string `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1002,6 +1004,13 @@ func (x *Enrollment) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Enrollment) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
 }
 
 // Currency is whether a completion still counts as up to date.
@@ -2652,6 +2661,107 @@ func (x *ListEnrollmentsResponse) GetEnrollments() []*Enrollment {
 	return nil
 }
 
+// GetEnrollmentRequest asks for GetEnrollment.
+type GetEnrollmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id, or "me".
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Which enrollment.
+	EnrollmentId  string `protobuf:"bytes,2,opt,name=enrollment_id,json=enrollmentId,proto3" json:"enrollment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEnrollmentRequest) Reset() {
+	*x = GetEnrollmentRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEnrollmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEnrollmentRequest) ProtoMessage() {}
+
+func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEnrollmentRequest.ProtoReflect.Descriptor instead.
+func (*GetEnrollmentRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetEnrollmentRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *GetEnrollmentRequest) GetEnrollmentId() string {
+	if x != nil {
+		return x.EnrollmentId
+	}
+	return ""
+}
+
+// GetEnrollmentResponse answers GetEnrollment.
+type GetEnrollmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The enrollment.
+	Enrollment    *Enrollment `protobuf:"bytes,1,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEnrollmentResponse) Reset() {
+	*x = GetEnrollmentResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEnrollmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEnrollmentResponse) ProtoMessage() {}
+
+func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEnrollmentResponse.ProtoReflect.Descriptor instead.
+func (*GetEnrollmentResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetEnrollmentResponse) GetEnrollment() *Enrollment {
+	if x != nil {
+		return x.Enrollment
+	}
+	return nil
+}
+
 // UpdateEnrollmentRequest asks for UpdateEnrollment.
 type UpdateEnrollmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2662,14 +2772,16 @@ type UpdateEnrollmentRequest struct {
 	// The fields that change: state (ACTIVE, PAUSED, WITHDRAWN), or path_version (a newer one).
 	Enrollment *Enrollment `protobuf:"bytes,3,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
 	// Which fields change; over REST, those that the body names.
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// The etag that was looked at; absent: unconditional.
+	Etag          string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateEnrollmentRequest) Reset() {
 	*x = UpdateEnrollmentRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2681,7 +2793,7 @@ func (x *UpdateEnrollmentRequest) String() string {
 func (*UpdateEnrollmentRequest) ProtoMessage() {}
 
 func (x *UpdateEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2694,7 +2806,7 @@ func (x *UpdateEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*UpdateEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{23}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateEnrollmentRequest) GetLearnerId() string {
@@ -2725,6 +2837,13 @@ func (x *UpdateEnrollmentRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 	return nil
 }
 
+func (x *UpdateEnrollmentRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // UpdateEnrollmentResponse answers UpdateEnrollment.
 type UpdateEnrollmentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2736,7 +2855,7 @@ type UpdateEnrollmentResponse struct {
 
 func (x *UpdateEnrollmentResponse) Reset() {
 	*x = UpdateEnrollmentResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2867,7 @@ func (x *UpdateEnrollmentResponse) String() string {
 func (*UpdateEnrollmentResponse) ProtoMessage() {}
 
 func (x *UpdateEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +2880,7 @@ func (x *UpdateEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*UpdateEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{24}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpdateEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -2784,7 +2903,7 @@ type BatchRecordEventsRequest struct {
 
 func (x *BatchRecordEventsRequest) Reset() {
 	*x = BatchRecordEventsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +2915,7 @@ func (x *BatchRecordEventsRequest) String() string {
 func (*BatchRecordEventsRequest) ProtoMessage() {}
 
 func (x *BatchRecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +2928,7 @@ func (x *BatchRecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*BatchRecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{25}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BatchRecordEventsRequest) GetLearnerId() string {
@@ -2841,7 +2960,7 @@ type BatchRecordEventsResponse struct {
 
 func (x *BatchRecordEventsResponse) Reset() {
 	*x = BatchRecordEventsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +2972,7 @@ func (x *BatchRecordEventsResponse) String() string {
 func (*BatchRecordEventsResponse) ProtoMessage() {}
 
 func (x *BatchRecordEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +2985,7 @@ func (x *BatchRecordEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecordEventsResponse.ProtoReflect.Descriptor instead.
 func (*BatchRecordEventsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{26}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BatchRecordEventsResponse) GetResults() []*EventResult {
@@ -2905,7 +3024,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2917,7 +3036,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2930,7 +3049,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{27}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListEventsRequest) GetLearnerId() string {
@@ -2969,7 +3088,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3100,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3113,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{28}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListEventsResponse) GetEvents() []*LogEntry {
@@ -3029,7 +3148,7 @@ type GetProgressRequest struct {
 
 func (x *GetProgressRequest) Reset() {
 	*x = GetProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3041,7 +3160,7 @@ func (x *GetProgressRequest) String() string {
 func (*GetProgressRequest) ProtoMessage() {}
 
 func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3054,7 +3173,7 @@ func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{29}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetProgressRequest) GetLearnerId() string {
@@ -3081,7 +3200,7 @@ type GetProgressResponse struct {
 
 func (x *GetProgressResponse) Reset() {
 	*x = GetProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +3212,7 @@ func (x *GetProgressResponse) String() string {
 func (*GetProgressResponse) ProtoMessage() {}
 
 func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3106,7 +3225,7 @@ func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{30}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetProgressResponse) GetEnrollments() []*EnrollmentSummary {
@@ -3150,7 +3269,7 @@ type GetPathProgressRequest struct {
 
 func (x *GetPathProgressRequest) Reset() {
 	*x = GetPathProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3162,7 +3281,7 @@ func (x *GetPathProgressRequest) String() string {
 func (*GetPathProgressRequest) ProtoMessage() {}
 
 func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3175,7 +3294,7 @@ func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetPathProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{31}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetPathProgressRequest) GetLearnerId() string {
@@ -3203,7 +3322,7 @@ type GetPathProgressResponse struct {
 
 func (x *GetPathProgressResponse) Reset() {
 	*x = GetPathProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3215,7 +3334,7 @@ func (x *GetPathProgressResponse) String() string {
 func (*GetPathProgressResponse) ProtoMessage() {}
 
 func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3228,7 +3347,7 @@ func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetPathProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{32}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetPathProgressResponse) GetProgress() *PathProgress {
@@ -3251,7 +3370,7 @@ type GetModuleProgressRequest struct {
 
 func (x *GetModuleProgressRequest) Reset() {
 	*x = GetModuleProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3263,7 +3382,7 @@ func (x *GetModuleProgressRequest) String() string {
 func (*GetModuleProgressRequest) ProtoMessage() {}
 
 func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3276,7 +3395,7 @@ func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{33}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetModuleProgressRequest) GetLearnerId() string {
@@ -3304,7 +3423,7 @@ type GetModuleProgressResponse struct {
 
 func (x *GetModuleProgressResponse) Reset() {
 	*x = GetModuleProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3316,7 +3435,7 @@ func (x *GetModuleProgressResponse) String() string {
 func (*GetModuleProgressResponse) ProtoMessage() {}
 
 func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3329,7 +3448,7 @@ func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{34}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetModuleProgressResponse) GetProgress() *ModuleProgressDetail {
@@ -3350,7 +3469,7 @@ type ListMilestonesRequest struct {
 
 func (x *ListMilestonesRequest) Reset() {
 	*x = ListMilestonesRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3481,7 @@ func (x *ListMilestonesRequest) String() string {
 func (*ListMilestonesRequest) ProtoMessage() {}
 
 func (x *ListMilestonesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3494,7 @@ func (x *ListMilestonesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMilestonesRequest.ProtoReflect.Descriptor instead.
 func (*ListMilestonesRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{35}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListMilestonesRequest) GetLearnerId() string {
@@ -3396,7 +3515,7 @@ type ListMilestonesResponse struct {
 
 func (x *ListMilestonesResponse) Reset() {
 	*x = ListMilestonesResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3408,7 +3527,7 @@ func (x *ListMilestonesResponse) String() string {
 func (*ListMilestonesResponse) ProtoMessage() {}
 
 func (x *ListMilestonesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3421,7 +3540,7 @@ func (x *ListMilestonesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMilestonesResponse.ProtoReflect.Descriptor instead.
 func (*ListMilestonesResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListMilestonesResponse) GetAwards() []*Award {
@@ -3444,7 +3563,7 @@ type WatchProgressRequest struct {
 
 func (x *WatchProgressRequest) Reset() {
 	*x = WatchProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3456,7 +3575,7 @@ func (x *WatchProgressRequest) String() string {
 func (*WatchProgressRequest) ProtoMessage() {}
 
 func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3588,7 @@ func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressRequest.ProtoReflect.Descriptor instead.
 func (*WatchProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WatchProgressRequest) GetLearnerId() string {
@@ -3503,7 +3622,7 @@ type WatchProgressResponse struct {
 
 func (x *WatchProgressResponse) Reset() {
 	*x = WatchProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3634,7 @@ func (x *WatchProgressResponse) String() string {
 func (*WatchProgressResponse) ProtoMessage() {}
 
 func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3647,7 @@ func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressResponse.ProtoReflect.Descriptor instead.
 func (*WatchProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WatchProgressResponse) GetKind() WatchProgressResponse_Kind {
@@ -3628,7 +3747,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x12ENROLLMENT_CHANGED\x10\x03\x12\f\n" +
 	"\bUPGRADED\x10\x04\x12\v\n" +
 	"\aAWARDED\x10\x05\x12\v\n" +
-	"\aREVOKED\x10\x06\"\xf6\x02\n" +
+	"\aREVOKED\x10\x06\"\x8f\x03\n" +
 	"\n" +
 	"Enrollment\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12\x17\n" +
@@ -3638,7 +3757,8 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\venroll_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"enrollTime\x12@\n" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"updateTime\"T\n" +
+	"updateTime\x12\x17\n" +
+	"\x04etag\x18\a \x01(\tB\x03\xe0A\x03R\x04etag\"T\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -3840,7 +3960,15 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\"^\n" +
 	"\x17ListEnrollmentsResponse\x12C\n" +
-	"\venrollments\x18\x01 \x03(\v2!.preceptor.progress.v1.EnrollmentR\venrollments\"\xef\x01\n" +
+	"\venrollments\x18\x01 \x03(\v2!.preceptor.progress.v1.EnrollmentR\venrollments\"d\n" +
+	"\x14GetEnrollmentRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12-\n" +
+	"\renrollment_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fenrollmentId\"Z\n" +
+	"\x15GetEnrollmentResponse\x12A\n" +
+	"\n" +
+	"enrollment\x18\x01 \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
+	"enrollment\"\x8d\x02\n" +
 	"\x17UpdateEnrollmentRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12-\n" +
@@ -3849,7 +3977,8 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"enrollment\x18\x03 \x01(\v2!.preceptor.progress.v1.EnrollmentB\x06\xbaH\x03\xd8\x01\x03R\n" +
 	"enrollment\x12;\n" +
 	"\vupdate_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
-	"updateMask\"]\n" +
+	"updateMask\x12\x1c\n" +
+	"\x04etag\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"]\n" +
 	"\x18UpdateEnrollmentResponse\x12A\n" +
 	"\n" +
 	"enrollment\x18\x01 \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
@@ -3909,13 +4038,16 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ENTRY\x10\x01\x12\t\n" +
-	"\x05RESET\x10\x022\x98\x0e\n" +
+	"\x05RESET\x10\x022\xd9\x0f\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
 	"enrollment\"%/v1/learners/{learner_id}/enrollments\x12\xa8\x01\n" +
 	"\x0fListEnrollments\x12-.preceptor.progress.v1.ListEnrollmentsRequest\x1a..preceptor.progress.v1.ListEnrollmentsResponse\"6\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02'\x12%/v1/learners/{learner_id}/enrollments\x12\xd3\x01\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02'\x12%/v1/learners/{learner_id}/enrollments\x12\xbe\x01\n" +
+	"\rGetEnrollment\x12+.preceptor.progress.v1.GetEnrollmentRequest\x1a,.preceptor.progress.v1.GetEnrollmentResponse\"R\xaa\xd4\x18\x05\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Cb\n" +
+	"enrollment\x125/v1/learners/{learner_id}/enrollments/{enrollment_id}\x12\xd3\x01\n" +
 	"\x10UpdateEnrollment\x12..preceptor.progress.v1.UpdateEnrollmentRequest\x1a/.preceptor.progress.v1.UpdateEnrollmentResponse\"^\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02O:\n" +
 	"enrollmentb\n" +
@@ -3949,7 +4081,7 @@ func file_preceptor_progress_v1_progress_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_preceptor_progress_v1_progress_proto_goTypes = []any{
 	(ProgressEvent_Verb)(0),           // 0: preceptor.progress.v1.ProgressEvent.Verb
 	(EventResult_Status)(0),           // 1: preceptor.progress.v1.EventResult.Status
@@ -3983,114 +4115,119 @@ var file_preceptor_progress_v1_progress_proto_goTypes = []any{
 	(*CreateEnrollmentResponse)(nil),  // 29: preceptor.progress.v1.CreateEnrollmentResponse
 	(*ListEnrollmentsRequest)(nil),    // 30: preceptor.progress.v1.ListEnrollmentsRequest
 	(*ListEnrollmentsResponse)(nil),   // 31: preceptor.progress.v1.ListEnrollmentsResponse
-	(*UpdateEnrollmentRequest)(nil),   // 32: preceptor.progress.v1.UpdateEnrollmentRequest
-	(*UpdateEnrollmentResponse)(nil),  // 33: preceptor.progress.v1.UpdateEnrollmentResponse
-	(*BatchRecordEventsRequest)(nil),  // 34: preceptor.progress.v1.BatchRecordEventsRequest
-	(*BatchRecordEventsResponse)(nil), // 35: preceptor.progress.v1.BatchRecordEventsResponse
-	(*ListEventsRequest)(nil),         // 36: preceptor.progress.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),        // 37: preceptor.progress.v1.ListEventsResponse
-	(*GetProgressRequest)(nil),        // 38: preceptor.progress.v1.GetProgressRequest
-	(*GetProgressResponse)(nil),       // 39: preceptor.progress.v1.GetProgressResponse
-	(*GetPathProgressRequest)(nil),    // 40: preceptor.progress.v1.GetPathProgressRequest
-	(*GetPathProgressResponse)(nil),   // 41: preceptor.progress.v1.GetPathProgressResponse
-	(*GetModuleProgressRequest)(nil),  // 42: preceptor.progress.v1.GetModuleProgressRequest
-	(*GetModuleProgressResponse)(nil), // 43: preceptor.progress.v1.GetModuleProgressResponse
-	(*ListMilestonesRequest)(nil),     // 44: preceptor.progress.v1.ListMilestonesRequest
-	(*ListMilestonesResponse)(nil),    // 45: preceptor.progress.v1.ListMilestonesResponse
-	(*WatchProgressRequest)(nil),      // 46: preceptor.progress.v1.WatchProgressRequest
-	(*WatchProgressResponse)(nil),     // 47: preceptor.progress.v1.WatchProgressResponse
-	(*timestamppb.Timestamp)(nil),     // 48: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),     // 49: google.protobuf.FieldMask
+	(*GetEnrollmentRequest)(nil),      // 32: preceptor.progress.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),     // 33: preceptor.progress.v1.GetEnrollmentResponse
+	(*UpdateEnrollmentRequest)(nil),   // 34: preceptor.progress.v1.UpdateEnrollmentRequest
+	(*UpdateEnrollmentResponse)(nil),  // 35: preceptor.progress.v1.UpdateEnrollmentResponse
+	(*BatchRecordEventsRequest)(nil),  // 36: preceptor.progress.v1.BatchRecordEventsRequest
+	(*BatchRecordEventsResponse)(nil), // 37: preceptor.progress.v1.BatchRecordEventsResponse
+	(*ListEventsRequest)(nil),         // 38: preceptor.progress.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),        // 39: preceptor.progress.v1.ListEventsResponse
+	(*GetProgressRequest)(nil),        // 40: preceptor.progress.v1.GetProgressRequest
+	(*GetProgressResponse)(nil),       // 41: preceptor.progress.v1.GetProgressResponse
+	(*GetPathProgressRequest)(nil),    // 42: preceptor.progress.v1.GetPathProgressRequest
+	(*GetPathProgressResponse)(nil),   // 43: preceptor.progress.v1.GetPathProgressResponse
+	(*GetModuleProgressRequest)(nil),  // 44: preceptor.progress.v1.GetModuleProgressRequest
+	(*GetModuleProgressResponse)(nil), // 45: preceptor.progress.v1.GetModuleProgressResponse
+	(*ListMilestonesRequest)(nil),     // 46: preceptor.progress.v1.ListMilestonesRequest
+	(*ListMilestonesResponse)(nil),    // 47: preceptor.progress.v1.ListMilestonesResponse
+	(*WatchProgressRequest)(nil),      // 48: preceptor.progress.v1.WatchProgressRequest
+	(*WatchProgressResponse)(nil),     // 49: preceptor.progress.v1.WatchProgressResponse
+	(*timestamppb.Timestamp)(nil),     // 50: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),     // 51: google.protobuf.FieldMask
 }
 var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	0,  // 0: preceptor.progress.v1.ProgressEvent.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	48, // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	50, // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
 	2,  // 3: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
 	9,  // 4: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
-	48, // 5: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
-	48, // 6: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
+	50, // 5: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
+	50, // 6: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
 	12, // 7: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	3,  // 8: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
-	48, // 9: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
-	48, // 10: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
+	50, // 9: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
+	50, // 10: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
 	4,  // 11: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
-	48, // 12: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
-	48, // 13: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
-	48, // 14: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
+	50, // 12: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
+	50, // 13: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
+	50, // 14: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
 	5,  // 15: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	13, // 16: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
 	6,  // 17: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	48, // 18: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
+	50, // 18: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
 	16, // 19: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
 	14, // 20: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
-	48, // 21: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
+	50, // 21: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
 	7,  // 22: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
 	3,  // 23: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
 	12, // 24: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	17, // 25: preceptor.progress.v1.PathProgress.upgrade:type_name -> preceptor.progress.v1.Upgrade
 	15, // 26: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
 	18, // 27: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
-	48, // 28: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
-	48, // 29: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
-	48, // 30: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
-	48, // 31: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
+	50, // 28: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
+	50, // 29: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
+	50, // 30: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
+	50, // 31: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
 	5,  // 32: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	13, // 33: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
 	6,  // 34: preceptor.progress.v1.ModuleProgressDetail.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
 	20, // 35: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
 	21, // 36: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
 	23, // 37: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
-	48, // 38: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
-	48, // 39: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
+	50, // 38: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
+	50, // 39: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
 	25, // 40: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
-	48, // 41: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
+	50, // 41: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
 	3,  // 42: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
-	48, // 43: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
+	50, // 43: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
 	13, // 44: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
 	12, // 45: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	12, // 46: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
-	12, // 47: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	49, // 48: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	12, // 49: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	9,  // 50: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
-	10, // 51: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
-	24, // 52: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
-	11, // 53: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
-	26, // 54: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
-	27, // 55: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
-	18, // 56: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
-	19, // 57: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
-	22, // 58: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
-	24, // 59: preceptor.progress.v1.ListMilestonesResponse.awards:type_name -> preceptor.progress.v1.Award
-	8,  // 60: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
-	11, // 61: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
-	24, // 62: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
-	28, // 63: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
-	30, // 64: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
-	32, // 65: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
-	34, // 66: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
-	36, // 67: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
-	38, // 68: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
-	40, // 69: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
-	42, // 70: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
-	44, // 71: preceptor.progress.v1.ProgressService.ListMilestones:input_type -> preceptor.progress.v1.ListMilestonesRequest
-	46, // 72: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
-	29, // 73: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
-	31, // 74: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
-	33, // 75: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
-	35, // 76: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
-	37, // 77: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
-	39, // 78: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
-	41, // 79: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
-	43, // 80: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
-	45, // 81: preceptor.progress.v1.ProgressService.ListMilestones:output_type -> preceptor.progress.v1.ListMilestonesResponse
-	47, // 82: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
-	73, // [73:83] is the sub-list for method output_type
-	63, // [63:73] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	12, // 47: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	12, // 48: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	51, // 49: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	12, // 50: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	9,  // 51: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
+	10, // 52: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
+	24, // 53: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
+	11, // 54: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
+	26, // 55: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
+	27, // 56: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
+	18, // 57: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
+	19, // 58: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
+	22, // 59: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
+	24, // 60: preceptor.progress.v1.ListMilestonesResponse.awards:type_name -> preceptor.progress.v1.Award
+	8,  // 61: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
+	11, // 62: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
+	24, // 63: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
+	28, // 64: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
+	30, // 65: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
+	32, // 66: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
+	34, // 67: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
+	36, // 68: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
+	38, // 69: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
+	40, // 70: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
+	42, // 71: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
+	44, // 72: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
+	46, // 73: preceptor.progress.v1.ProgressService.ListMilestones:input_type -> preceptor.progress.v1.ListMilestonesRequest
+	48, // 74: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
+	29, // 75: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
+	31, // 76: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
+	33, // 77: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
+	35, // 78: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
+	37, // 79: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
+	39, // 80: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
+	41, // 81: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
+	43, // 82: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
+	45, // 83: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
+	47, // 84: preceptor.progress.v1.ProgressService.ListMilestones:output_type -> preceptor.progress.v1.ListMilestonesResponse
+	49, // 85: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
+	75, // [75:86] is the sub-list for method output_type
+	64, // [64:75] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_progress_v1_progress_proto_init() }
@@ -4108,14 +4245,14 @@ func file_preceptor_progress_v1_progress_proto_init() {
 	file_preceptor_progress_v1_progress_proto_msgTypes[13].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[14].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[17].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[37].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_progress_v1_progress_proto_rawDesc), len(file_preceptor_progress_v1_progress_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   39,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -119,6 +119,61 @@ func local_request_ProgressService_ListEnrollments_0(ctx context.Context, marsha
 	return msg, metadata, err
 }
 
+func request_ProgressService_GetEnrollment_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq GetEnrollmentRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["enrollment_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "enrollment_id")
+	}
+	protoReq.EnrollmentId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "enrollment_id", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.GetEnrollment(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ProgressService_GetEnrollment_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq GetEnrollmentRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["enrollment_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "enrollment_id")
+	}
+	protoReq.EnrollmentId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "enrollment_id", err)
+	}
+	msg, err := server.GetEnrollment(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 var filter_ProgressService_UpdateEnrollment_0 = &utilities.DoubleArray{Encoding: map[string]int{"enrollment": 0, "learner_id": 1, "enrollment_id": 2}, Base: []int{1, 1, 2, 3, 0, 0, 0}, Check: []int{0, 1, 1, 1, 2, 3, 4}}
 
 func request_ProgressService_UpdateEnrollment_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
@@ -585,6 +640,26 @@ func RegisterProgressServiceHandlerServer(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_ListEnrollments_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_ProgressService_GetEnrollment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/GetEnrollment", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/enrollments/{enrollment_id}"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ProgressService_GetEnrollment_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_GetEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_GetEnrollment_0{resp.(*GetEnrollmentResponse)}, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPatch, pattern_ProgressService_UpdateEnrollment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -806,6 +881,23 @@ func RegisterProgressServiceHandlerClient(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_ListEnrollments_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_ProgressService_GetEnrollment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/GetEnrollment", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/enrollments/{enrollment_id}"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ProgressService_GetEnrollment_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_GetEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_GetEnrollment_0{resp.(*GetEnrollmentResponse)}, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPatch, pattern_ProgressService_UpdateEnrollment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -954,6 +1046,15 @@ func (m response_ProgressService_CreateEnrollment_0) XXX_ResponseBody() interfac
 	return response.Enrollment
 }
 
+type response_ProgressService_GetEnrollment_0 struct {
+	*GetEnrollmentResponse
+}
+
+func (m response_ProgressService_GetEnrollment_0) XXX_ResponseBody() interface{} {
+	response := m.GetEnrollmentResponse
+	return response.Enrollment
+}
+
 type response_ProgressService_UpdateEnrollment_0 struct {
 	*UpdateEnrollmentResponse
 }
@@ -984,6 +1085,7 @@ func (m response_ProgressService_GetModuleProgress_0) XXX_ResponseBody() interfa
 var (
 	pattern_ProgressService_CreateEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "enrollments"}, ""))
 	pattern_ProgressService_ListEnrollments_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "enrollments"}, ""))
+	pattern_ProgressService_GetEnrollment_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "enrollments", "enrollment_id"}, ""))
 	pattern_ProgressService_UpdateEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "enrollments", "enrollment_id"}, ""))
 	pattern_ProgressService_BatchRecordEvents_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "events"}, "batch"))
 	pattern_ProgressService_ListEvents_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "events"}, ""))
@@ -997,6 +1099,7 @@ var (
 var (
 	forward_ProgressService_CreateEnrollment_0  = runtime.ForwardResponseMessage
 	forward_ProgressService_ListEnrollments_0   = runtime.ForwardResponseMessage
+	forward_ProgressService_GetEnrollment_0     = runtime.ForwardResponseMessage
 	forward_ProgressService_UpdateEnrollment_0  = runtime.ForwardResponseMessage
 	forward_ProgressService_BatchRecordEvents_0 = runtime.ForwardResponseMessage
 	forward_ProgressService_ListEvents_0        = runtime.ForwardResponseMessage

@@ -24,6 +24,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	ProgressService_CreateEnrollment_FullMethodName  = "/preceptor.progress.v1.ProgressService/CreateEnrollment"
 	ProgressService_ListEnrollments_FullMethodName   = "/preceptor.progress.v1.ProgressService/ListEnrollments"
+	ProgressService_GetEnrollment_FullMethodName     = "/preceptor.progress.v1.ProgressService/GetEnrollment"
 	ProgressService_UpdateEnrollment_FullMethodName  = "/preceptor.progress.v1.ProgressService/UpdateEnrollment"
 	ProgressService_BatchRecordEvents_FullMethodName = "/preceptor.progress.v1.ProgressService/BatchRecordEvents"
 	ProgressService_ListEvents_FullMethodName        = "/preceptor.progress.v1.ProgressService/ListEvents"
@@ -45,6 +46,8 @@ type ProgressServiceClient interface {
 	CreateEnrollment(ctx context.Context, in *CreateEnrollmentRequest, opts ...grpc.CallOption) (*CreateEnrollmentResponse, error)
 	// ListEnrollments answers a learner's enrollments, oldest first, withdrawn ones too.
 	ListEnrollments(ctx context.Context, in *ListEnrollmentsRequest, opts ...grpc.CallOption) (*ListEnrollmentsResponse, error)
+	// GetEnrollment answers one enrollment.
+	GetEnrollment(ctx context.Context, in *GetEnrollmentRequest, opts ...grpc.CallOption) (*GetEnrollmentResponse, error)
 	// UpdateEnrollment pauses, resumes or withdraws (state), or accepts an upgrade (path_version).
 	UpdateEnrollment(ctx context.Context, in *UpdateEnrollmentRequest, opts ...grpc.CallOption) (*UpdateEnrollmentResponse, error)
 	// BatchRecordEvents records what a learner did, and answers for each event, in order.
@@ -86,6 +89,16 @@ func (c *progressServiceClient) ListEnrollments(ctx context.Context, in *ListEnr
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListEnrollmentsResponse)
 	err := c.cc.Invoke(ctx, ProgressService_ListEnrollments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) GetEnrollment(ctx context.Context, in *GetEnrollmentRequest, opts ...grpc.CallOption) (*GetEnrollmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetEnrollmentResponse)
+	err := c.cc.Invoke(ctx, ProgressService_GetEnrollment_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +205,8 @@ type ProgressServiceServer interface {
 	CreateEnrollment(context.Context, *CreateEnrollmentRequest) (*CreateEnrollmentResponse, error)
 	// ListEnrollments answers a learner's enrollments, oldest first, withdrawn ones too.
 	ListEnrollments(context.Context, *ListEnrollmentsRequest) (*ListEnrollmentsResponse, error)
+	// GetEnrollment answers one enrollment.
+	GetEnrollment(context.Context, *GetEnrollmentRequest) (*GetEnrollmentResponse, error)
 	// UpdateEnrollment pauses, resumes or withdraws (state), or accepts an upgrade (path_version).
 	UpdateEnrollment(context.Context, *UpdateEnrollmentRequest) (*UpdateEnrollmentResponse, error)
 	// BatchRecordEvents records what a learner did, and answers for each event, in order.
@@ -224,6 +239,9 @@ func (UnimplementedProgressServiceServer) CreateEnrollment(context.Context, *Cre
 }
 func (UnimplementedProgressServiceServer) ListEnrollments(context.Context, *ListEnrollmentsRequest) (*ListEnrollmentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEnrollments not implemented")
+}
+func (UnimplementedProgressServiceServer) GetEnrollment(context.Context, *GetEnrollmentRequest) (*GetEnrollmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetEnrollment not implemented")
 }
 func (UnimplementedProgressServiceServer) UpdateEnrollment(context.Context, *UpdateEnrollmentRequest) (*UpdateEnrollmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateEnrollment not implemented")
@@ -302,6 +320,24 @@ func _ProgressService_ListEnrollments_Handler(srv interface{}, ctx context.Conte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ProgressServiceServer).ListEnrollments(ctx, req.(*ListEnrollmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_GetEnrollment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetEnrollmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).GetEnrollment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_GetEnrollment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).GetEnrollment(ctx, req.(*GetEnrollmentRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -457,6 +493,10 @@ var ProgressService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListEnrollments",
 			Handler:    _ProgressService_ListEnrollments_Handler,
+		},
+		{
+			MethodName: "GetEnrollment",
+			Handler:    _ProgressService_GetEnrollment_Handler,
 		},
 		{
 			MethodName: "UpdateEnrollment",
