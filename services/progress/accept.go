@@ -136,8 +136,8 @@ func malformed(e *Event) *Result {
 	if e.OccurredAt.IsZero() {
 		return bad("occurredAt is missing: send the device's clock as an RFC 3339 time")
 	}
-	if y := e.OccurredAt.Year(); y < 1970 || y > 9999 {
-		return bad("occurredAt must be between the years 1970 and 9999")
+	if !e.OccurredAt.After(time.Unix(0, 0)) || e.OccurredAt.Year() > 9999 {
+		return bad("occurredAt must be after 1970-01-01T00:00:00Z and before the year 10000")
 	}
 	if e.ModuleVersion < 0 {
 		return bad("moduleVersion must be 1 or more, or absent")

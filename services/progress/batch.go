@@ -46,16 +46,16 @@ func newBatch(tx Tx, catalog *Catalog, now time.Time) *batch {
 func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 	var events []EventKey
 	var keys []FactsKey
+	asked := map[FactsKey]bool{}
 	for _, j := range jobs {
 		for _, r := range j.records {
 			events = append(events, EventKey{j.learnerID, r.Event.ID})
-			if key := (FactsKey{j.learnerID, r.Event.ModuleID}); r.Event.Verb != Voided && !b.changed[key] {
-				b.changed[key] = true
+			if key := (FactsKey{j.learnerID, r.Event.ModuleID}); r.Event.Verb != Voided && r.verdict == nil && !asked[key] {
+				asked[key] = true
 				keys = append(keys, key)
 			}
 		}
 	}
-	clear(b.changed)
 	if len(events) == 0 {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (b *batch) run(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	if turned {
+	if turned || voided { // a void may let an archive's waiver apply
 		if err := b.judgeAwards(ctx, j, from, head.Sequence); err != nil {
 			return err
 		}
@@ -136,6 +136,10 @@ func (b *batch) record(ctx context.Context, j *job, r *Record) error {
 		}
 		j.results = append(j.results, Result{EventID: r.Event.ID, Status: StatusDuplicate, Sequence: k.Sequence})
 		return b.awardsOf(ctx, j, k.Sequence)
+	}
+	if r.verdict != nil {
+		j.results = append(j.results, *r.verdict)
+		return nil
 	}
 	rec := *r
 	if rec.Event.Verb == Voided {
@@ -182,14 +186,12 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *Record) (*Resu
 	if target.Event.Verb == Voided {
 		return rejected(&r.Event, ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
 	}
-	log, err := b.moduleLog(ctx, FactsKey{learnerID, target.Event.ModuleID})
+	voided, err := b.tx.IsVoided(ctx, learnerID, r.Event.VoidsEventID)
 	if err != nil {
 		return nil, err
 	}
-	for i := range log {
-		if e := &log[i].Event; e.Verb == Voided && e.VoidsEventID == r.Event.VoidsEventID {
-			return rejected(&r.Event, ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
-		}
+	if voided || slices.ContainsFunc(b.appended, func(p Record) bool { return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID }) {
+		return rejected(&r.Event, ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
 	}
 	// The void is filed with what it takes back, so that the module's log is whole.
 	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID

@@ -162,6 +162,10 @@ func (k *CatalogKeeper) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if delta.Revision < have.Revision {
+		k.log.WarnContext(ctx, "the catalog is older than what is known here; was it restored? Keeping what is known",
+			"have", have.Revision, "catalog", delta.Revision)
+	}
 	if delta.Revision > have.Revision {
 		// Stored first: what was acted on must be known after a restart without the catalog.
 		if err := k.store.SaveCatalog(ctx, delta); err != nil {

@@ -18,8 +18,9 @@ const (
 	// maxJobEvents is how many of them one caller may bring: a long offline batch goes in
 	// pieces, so that nobody waits for it as a whole.
 	maxJobEvents = 64
-	// queueLength is how many jobs may wait in a lane.
-	queueLength = 1024
+	// queueLength is how many jobs may wait in a lane, maxLearnerJobs how many of one learner's.
+	queueLength    = 1024
+	maxLearnerJobs = 32
 	// commitTimeout bounds a transaction. It is the committer's own: a caller who hangs up
 	// harms nobody else in the batch.
 	commitTimeout = 5 * time.Second
@@ -35,17 +36,19 @@ type job struct {
 	records []*Record
 	apply   func(ctx context.Context, b *batch, j *job) error
 
-	// What came of it; each run starts them anew.
-	results  []Result
-	awards   []Award
-	sequence int64
-	err      error
+	// What came of it; each run starts them anew. Only who has waited to the end may read them.
+	results    []Result
+	awards     []Award
+	sequence   int64
+	answer     []byte
+	enrollment Enrollment
+	err        error
 
 	done chan struct{}
 }
 
 func (j *job) reset() {
-	j.results, j.awards, j.sequence, j.err = nil, nil, 0, nil
+	j.results, j.awards, j.sequence, j.answer, j.enrollment, j.err = nil, nil, 0, nil, Enrollment{}, nil
 }
 
 // Committer groups what callers write into few transactions, since what a durable write costs
@@ -62,14 +65,15 @@ type Committer struct {
 	seed  maphash.Seed
 	lanes []chan *job
 
-	mu     sync.RWMutex
-	closed bool
-	wg     sync.WaitGroup
+	mu      sync.Mutex
+	closed  bool
+	pending map[string]int // jobs by learner
+	wg      sync.WaitGroup
 }
 
 // NewCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
 func NewCommitter(store Store, lanes int, catalog func() *Catalog, committed func(string, int64), now func() time.Time, log *slog.Logger) *Committer {
-	c := &Committer{store: store, catalog: catalog, committed: committed, now: now, log: log, seed: maphash.MakeSeed()}
+	c := &Committer{pending: map[string]int{}, store: store, catalog: catalog, committed: committed, now: now, log: log, seed: maphash.MakeSeed()}
 	for range max(lanes, 1) {
 		lane := make(chan *job, queueLength)
 		c.lanes = append(c.lanes, lane)
@@ -91,16 +95,23 @@ func (c *Committer) Close() {
 	c.wg.Wait()
 }
 
-// submit queues a job. ResourceExhausted when the lane is full, Unavailable when closing.
+// submit queues a job. ResourceExhausted when the lane is full, or has enough of this learner's;
+// Unavailable when closing.
 func (c *Committer) submit(j *job) error {
 	j.done = make(chan struct{})
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed {
 		return errs.New(errs.Unavailable, "SHUTTING_DOWN", "the service is shutting down; send it again")
 	}
+	if c.pending[j.learnerID] >= maxLearnerJobs {
+		e := errs.New(errs.ResourceExhausted, ReasonLearnerBusy, "too many writes of this learner's are waiting; send it again a little later")
+		e.RetryAfter = time.Second
+		return e
+	}
 	select {
 	case c.lanes[maphash.String(c.seed, j.learnerID)%uint64(len(c.lanes))] <- j:
+		c.pending[j.learnerID]++
 		return nil
 	default:
 		e := errs.New(errs.ResourceExhausted, "QUEUE_FULL", "too many writes are waiting; send it again a little later")
@@ -139,13 +150,24 @@ func (c *Committer) run(lane chan *job) {
 		var jobs []*job
 		jobs, carry = drain(lane, []*job{first}, len(first.records))
 		c.commit(jobs)
-		for _, j := range jobs {
-			close(j.done)
-		}
+		c.finish(jobs)
 	}
 }
 
-// drain adds what is queued already, up to a full batch; the job that would overfill it is carried over.
+// finish lets the callers read what came of their jobs.
+func (c *Committer) finish(jobs []*job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, j := range jobs {
+		if c.pending[j.learnerID]--; c.pending[j.learnerID] == 0 {
+			delete(c.pending, j.learnerID)
+		}
+		close(j.done)
+	}
+}
+
+// drain adds what is queued already, up to a full batch of which no learner has more than one
+// full job; the job that would overfill it is carried over.
 func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
 	for len(jobs) < maxBatchEvents {
 		select {
@@ -153,7 +175,13 @@ func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
 			if !open {
 				return jobs, nil
 			}
-			if events += len(j.records); events > maxBatchEvents {
+			own := len(j.records)
+			for _, other := range jobs {
+				if other.learnerID == j.learnerID {
+					own += len(other.records)
+				}
+			}
+			if events += len(j.records); events > maxBatchEvents || own > maxJobEvents {
 				return jobs, j
 			}
 			jobs = append(jobs, j)
@@ -177,7 +205,7 @@ func (c *Committer) commit(jobs []*job) {
 	switch {
 	case err == nil:
 		c.announce(jobs)
-	case len(jobs) > 1 && errs.KindOf(err) != errs.Unavailable:
+	case len(jobs) > 1 && errs.KindOf(err) != errs.Unavailable && errs.KindOf(err) != errs.DeadlineExceeded:
 		c.log.WarnContext(ctx, "commit failed; running its jobs one by one", "jobs", len(jobs), "error", err)
 		for _, j := range jobs {
 			c.commit([]*job{j})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -12,8 +11,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// Enroll enrolls a learner in the newest version of a path. encode makes the answer that a
-// repeated Idempotency-Key gets; replay is that answer when this call repeats one.
+// Enroll enrolls a learner in the newest version of a path. encode makes the answer, which a
+// repeated Idempotency-Key gets again.
 // It returns NotFound for an unknown path, FailedPrecondition for an archived one, and
 // AlreadyExists when an enrollment that is not withdrawn exists.
 func (s *Service) Enroll(
@@ -24,7 +23,7 @@ func (s *Service) Enroll(
 	minRevision int64,
 	key idem.Key,
 	encode func(Enrollment) ([]byte, error),
-) (answer []byte, err error) {
+) ([]byte, error) {
 	leave, err := s.creating.Enter(key)
 	if err != nil {
 		return nil, err
@@ -35,53 +34,66 @@ func (s *Service) Enroll(
 	if pathErr != nil && key.IsZero() {
 		return nil, pathErr
 	}
-	now := s.now().UTC().Truncate(time.Microsecond)
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "", "no random numbers")
 	}
 	j := &job{learnerID: learnerID}
 	j.apply = func(ctx context.Context, b *batch, j *job) error {
-		stored, found, err := b.tx.FindIdempotent(ctx, key, now)
+		stored, found, err := b.tx.FindIdempotent(ctx, key, b.now)
 		if err != nil || found {
-			answer = stored
+			j.answer = stored
 			return err
 		}
 		if pathErr != nil {
-			return pathErr
+			j.err = pathErr
+			return nil //nolint:nilerr // the caller's own fault is the job's, not the transaction's
 		}
-		if p.State == ModuleArchived {
-			return errs.New(errs.FailedPrecondition, "PATH_ARCHIVED", "path %s is archived and takes no new enrollments", pathID)
-		}
-		l, err := b.learner(ctx, learnerID)
+		e, written, err := b.newEnrollment(ctx, learnerID, id.String(), p)
 		if err != nil {
 			return err
 		}
-		if i := slices.IndexFunc(l.Enrollments, func(e Enrollment) bool { return e.PathID == pathID && e.State != EnrollmentWithdrawn }); i >= 0 {
-			if l.Enrollments[i].ID == id.String() { // our own, from a commit whose outcome was unknown
-				answer, err = encode(l.Enrollments[i])
-				return err
-			}
-			return errs.New(errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in path %s by enrollment %s", pathID, l.Enrollments[i].ID)
-		}
-		e := Enrollment{
-			ID:          id.String(),
-			LearnerID:   learnerID,
-			PathID:      pathID,
-			PathVersion: p.Newest().Number,
-			State:       EnrollmentActive,
-			EnrollTime:  now,
-			UpdateTime:  now,
-		}
-		if answer, err = encode(e); err != nil {
+		if j.answer, err = encode(e); err != nil || written {
 			return err
 		}
-		if err := b.tx.SaveIdempotent(ctx, key, answer, now); err != nil {
+		if err := b.tx.SaveIdempotent(ctx, key, j.answer, b.now); err != nil {
 			return err
 		}
 		return b.changeEnrollment(ctx, j, RecordEnrolled, actor, e)
 	}
-	return answer, s.committer.do(ctx, j)
+	if err := s.committer.do(ctx, j); err != nil {
+		return nil, err // a caller who gave up must not read what the committer may still write
+	}
+	return j.answer, nil
+}
+
+// maxEnrollments bounds what every read and write of a learner looks at.
+const maxEnrollments = 1000
+
+// newEnrollment answers the enrollment to make. written tells that this very one was stored
+// already, by a commit whose outcome was unknown.
+func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *Path) (e Enrollment, written bool, err error) {
+	if p.State == ModuleArchived {
+		return e, false, errs.New(errs.FailedPrecondition, "PATH_ARCHIVED", "path %s is archived and takes no new enrollments", p.ID)
+	}
+	l, err := b.learner(ctx, learnerID)
+	if err != nil {
+		return e, false, err
+	}
+	for _, had := range l.Enrollments {
+		if had.ID == id {
+			return had, true, nil
+		}
+		if had.PathID == p.ID && had.State != EnrollmentWithdrawn {
+			return e, false, errs.New(errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in path %s by enrollment %s", p.ID, had.ID)
+		}
+	}
+	if len(l.Enrollments) >= maxEnrollments {
+		return e, false, errs.New(errs.FailedPrecondition, "TOO_MANY_ENROLLMENTS",
+			"a learner can have at most %d enrollments, withdrawn ones too", maxEnrollments)
+	}
+	e = Enrollment{ID: id, LearnerID: learnerID, PathID: p.ID, PathVersion: p.Newest().Number, State: EnrollmentActive, EnrollTime: b.now, UpdateTime: b.now}
+	return e, false, nil
 }
 
 // newestPath answers a path from a catalog that is fresh enough to pin its newest version.
@@ -118,7 +130,7 @@ func (b *batch) changeEnrollment(ctx context.Context, j *job, kind RecordType, a
 type EnrollmentChange struct {
 	// IfMatch is the etag that the change is based on; "" is unconditional.
 	IfMatch string
-	State *EnrollmentState
+	State   *EnrollmentState
 	// PathVersion accepts an upgrade to a newer version.
 	PathVersion *int
 }
@@ -133,7 +145,6 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 	if change.PathVersion != nil && s.catalog.Refresh(ctx) != nil {
 		s.log.WarnContext(ctx, "accepting an upgrade on the catalog as last known")
 	}
-	var out Enrollment
 	j := &job{learnerID: learnerID}
 	j.apply = func(ctx context.Context, b *batch, j *job) error {
 		l, err := b.learner(ctx, learnerID)
@@ -144,13 +155,18 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 		if i < 0 {
 			return noEnrollment(enrollmentID)
 		}
-		out = l.Enrollments[i]
+		out := l.Enrollments[i]
 		if change.IfMatch != "" && change.IfMatch != out.ETag() {
 			return errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
 		}
-		return b.updateEnrollment(ctx, j, actor, change, &out)
+		err = b.updateEnrollment(ctx, j, actor, change, &out)
+		j.enrollment = out
+		return err
 	}
-	return out, s.committer.do(ctx, j)
+	if err := s.committer.do(ctx, j); err != nil {
+		return Enrollment{}, err
+	}
+	return j.enrollment, nil
 }
 
 func (c EnrollmentChange) check() error {

@@ -360,39 +360,53 @@ func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Locati
 	}
 }
 
-// settle lets the MATERIAL versions that came into effect after the last event, up to t, complete
-// the current cycle: one may ask for no more than what is done already.
+// settle lets the MATERIAL versions that came into effect after the last event, up to t, do what
+// they do without an event: complete the current cycle, where they ask for no more than what is
+// done already; or, where it is complete, open and complete the next one, for who learned the
+// new version between its publication and its effect.
 func (f *Facts) settle(m *Module, t time.Time, loc *time.Location) {
-	for f.unsettled(m, t) {
+	for v := f.nextMaterial(m, t); v != nil; v = f.nextMaterial(m, t) {
+		f.LastAt, f.LastID = v.EffectiveTime.UnixMicro(), ""
 		c := &f.Cycles[len(f.Cycles)-1]
-		var next time.Time
-		for i := range m.Versions {
-			if v := &m.Versions[i]; v.Material && v.EffectiveTime.UnixMicro() > f.LastAt {
-				next = sooner(next, v.EffectiveTime)
-			}
+		switch {
+		case c.CompleteAt == 0:
+			f.complete(m, c, v.EffectiveTime, loc)
+		case v.Number > c.CompleteVersion && c.finishedAt(m, v) != 0:
+			next := CycleFacts{Number: c.Number + 1, Opening: OpenedMaterial, BeginAt: f.LastAt, Units: cloneUnits(c.Units), Versions: []int{v.Number}}
+			next.CompleteAt, next.CompleteVersion = f.LastAt, v.Number
+			f.Cycles = append(f.Cycles, next)
+			f.expire(&f.Cycles[len(f.Cycles)-1], v.Currency, loc)
 		}
-		f.LastAt, f.LastID = next.UnixMicro(), ""
-		f.complete(m, c, next, loc)
 	}
 }
 
-// unsettled tells whether settle has anything to look at.
-func (f *Facts) unsettled(m *Module, t time.Time) bool {
-	if len(f.Cycles) == 0 || f.Cycles[len(f.Cycles)-1].CompleteAt != 0 {
-		return false
+// nextMaterial is the MATERIAL version that comes into effect next after what was last looked
+// at, up to t, or nil; the newest of several at the same time.
+func (f *Facts) nextMaterial(m *Module, t time.Time) *ModuleVersion {
+	if len(f.Cycles) == 0 {
+		return nil
 	}
-	return slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool {
-		return v.Material && v.EffectiveTime.UnixMicro() > f.LastAt && !v.EffectiveTime.After(t)
-	})
+	var next *ModuleVersion
+	for i := range m.Versions {
+		v := &m.Versions[i]
+		at := v.EffectiveTime.UnixMicro()
+		if !v.Material || v.EffectiveTime.After(t) || at <= f.LastAt {
+			continue
+		}
+		if next == nil || at <= next.EffectiveTime.UnixMicro() {
+			next = v
+		}
+	}
+	return next
 }
 
 // settled answers the facts as they stand at now: the same, or a copy that time has moved on.
 func (f *Facts) settled(m *Module, now time.Time, loc *time.Location) *Facts {
-	if f == nil || m == nil || !f.unsettled(m, now) {
+	if f == nil || m == nil || f.nextMaterial(m, now) == nil {
 		return f
 	}
 	out := *f
-	out.Cycles = slices.Clone(f.Cycles) // settle changes the last cycle's times only
+	out.Cycles = slices.Clone(f.Cycles) // settle changes the last cycle's times, and may add one
 	out.settle(m, now, loc)
 	return &out
 }

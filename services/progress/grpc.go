@@ -132,7 +132,7 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	if len(bad) > 0 {
 		return nil, errs.InvalidFields(bad)
 	}
-	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actorOf(ctx), events)
+	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actorOf(ctx), events, minRevision(ctx))
 	if err != nil {
 		return nil, err
 	}

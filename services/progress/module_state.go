@@ -66,6 +66,15 @@ func (w *view) until(t time.Time) {
 	}
 }
 
+// untilMaterial notes the times at which a MATERIAL version may change what is done.
+func (w *view) untilMaterial(m *Module) {
+	for i := range m.Versions {
+		if v := &m.Versions[i]; v.Material {
+			w.until(v.EffectiveTime)
+		}
+	}
+}
+
 // credit is how, when and by which completion a module counts as done.
 type credit struct {
 	kind           CreditKind
@@ -77,10 +86,13 @@ type credit struct {
 func (w *view) own(id string) *credit {
 	c := w.learner.Facts[id].firstComplete()
 	if c == nil {
+		if m := w.catalog.Modules[id]; m != nil {
+			w.untilMaterial(m)
+		}
 		return nil
 	}
 	out := &credit{at: time.UnixMicro(c.CompleteAt).UTC(), cycle: c.Number, version: c.CompleteVersion}
-	if c.WaivedAt != 0 {
+	if c.WaivedAt != 0 && c.WaivedAt <= c.CompleteAt {
 		out.kind = CreditWaiver
 	}
 	return out
@@ -113,10 +125,14 @@ func (w *view) equivalence(m *Module) *credit {
 }
 
 // archived answers the system waiver of who cannot finish a module because it was archived, or
-// nil. since is when the learner began to need it. A later restoring takes it from nobody.
+// nil. since is when the learner began to need it, zero: does not. A later restoring takes it from nobody.
 func (w *view) archived(m *Module, since time.Time) *credit {
+	if since.IsZero() {
+		return nil // nothing asks the learner for it
+	}
 	f := w.learner.Facts[m.ID]
 	for _, p := range m.Archives {
+		w.until(p.ArchiveTime)
 		if p.ArchiveTime.After(w.now) || (!p.RestoreTime.IsZero() && !since.Before(p.RestoreTime)) {
 			continue
 		}
@@ -153,6 +169,9 @@ func (w *view) creditOf(m *Module, since time.Time) *credit {
 // missing answers the prerequisites of the module's newest version that are not done.
 func (w *view) missing(m *Module, since time.Time) []string {
 	var ids []string
+	if since.IsZero() {
+		since = w.now // an archived prerequisite must not lock the module for ever
+	}
 	for _, id := range m.Newest().Prerequisites {
 		p := w.catalog.Modules[id]
 		if p != nil && w.creditOf(p, since) == nil {
@@ -167,16 +186,16 @@ func (w *view) module(m *Module, since time.Time) ModuleProgress {
 	f := w.learner.Facts[m.ID]
 	newest := m.Newest()
 	out := ModuleProgress{ModuleID: m.ID, Title: newest.Title, Version: newest.Number}
-	for i := range m.Versions {
-		if v := &m.Versions[i]; v.Material {
-			w.until(v.EffectiveTime)
-		}
-	}
+	w.untilMaterial(m)
 	required := slices.ContainsFunc(newest.Units, func(u Unit) bool { return u.Required })
 	percent := 0
 	if begun := f != nil && len(f.Cycles) > 0; begun {
 		c := &f.Cycles[len(f.Cycles)-1]
-		p, v, ok := c.percentIn(m, w.now)
+		at := w.now
+		if c.CompleteAt != 0 {
+			at = time.UnixMicro(c.CompleteAt) // what is done stays on the version that it was done on
+		}
+		p, v, ok := c.percentIn(m, at)
 		percent, required = p, ok
 		if v != nil {
 			out.Version, out.Title = v.Number, v.Title

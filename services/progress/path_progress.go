@@ -187,16 +187,16 @@ func (w *View) Module(moduleID string) (*ModuleDetail, error) {
 	return out, nil
 }
 
-// neededSince is the time of the oldest enrollment, not withdrawn, whose path has the module; now where there is none.
+// neededSince is the time of the oldest enrollment, not withdrawn, whose path has the module; zero where there is none.
 func (w *view) neededSince(moduleID string) time.Time {
-	since := w.now
+	var since time.Time
 	for _, e := range w.learner.Enrollments {
 		p := w.catalog.Paths[e.PathID]
 		if e.State == EnrollmentWithdrawn || p == nil || p.Version(e.PathVersion) == nil {
 			continue
 		}
-		if slices.Contains(p.Version(e.PathVersion).moduleIDs(), moduleID) && e.EnrollTime.Before(since) {
-			since = e.EnrollTime
+		if slices.Contains(p.Version(e.PathVersion).moduleIDs(), moduleID) {
+			since = sooner(since, e.EnrollTime)
 		}
 	}
 	return since

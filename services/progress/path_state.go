@@ -260,7 +260,7 @@ func (w *view) next(v *PathVersion, modules map[string]ModuleProgress, done func
 				switch {
 				case m.State == StateInProgress && !satisfied:
 					goOn = w.appendStep(goOn, &m, StepContinue)
-				case wantsRenewal(m.Currency):
+				case wantsRenewal(m.Currency) && w.catalog.Modules[id].State == ModuleActive:
 					renew = w.appendStep(renew, &m, StepRenew)
 				case m.State == StateAvailable && !satisfied && w.catalog.Modules[id].State == ModuleActive:
 					start = w.appendStep(start, &m, StepStart)

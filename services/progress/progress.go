@@ -92,6 +92,9 @@ type Record struct {
 	ActorID  string
 	// Enrollment is the enrollment after the record; nil for events.
 	Enrollment *Enrollment
+
+	// verdict is why the event is not to be stored; nil where it is.
+	verdict *Result
 }
 
 // EnrollmentState is where an enrollment stands.
@@ -209,8 +212,6 @@ type Store interface {
 	Incarnation(ctx context.Context) (string, error)
 	// Head answers a learner's head; the zero Head with the learner's id where there is no log yet.
 	Head(ctx context.Context, learnerID string) (Head, error)
-	// Heads answers the heads of many learners; those without a log are absent.
-	Heads(ctx context.Context, learnerIDs []string) (map[string]Head, error)
 	// Load answers all that is stored of a learner, from one snapshot.
 	Load(ctx context.Context, learnerID string) (*Learner, error)
 	// ModuleLog answers a learner's events of one module, with the voids that name them, by sequence.
@@ -248,6 +249,8 @@ type Tx interface {
 	KnownEvents(ctx context.Context, keys []EventKey) ([]KnownEvent, error)
 	// EventByID answers one stored event. NotFound when it is not in the log.
 	EventByID(ctx context.Context, learnerID, eventID string) (Record, error)
+	// IsVoided tells whether the log has a void of the event.
+	IsVoided(ctx context.Context, learnerID, eventID string) (bool, error)
 	// Facts answers the stored facts of the keys; those without any are absent.
 	Facts(ctx context.Context, keys []FactsKey) (map[FactsKey]*Facts, error)
 	// ModuleLog is Store.ModuleLog inside the transaction, including what it appended.

@@ -21,10 +21,10 @@ type Recorded struct {
 // Record stores a batch of events of one learner, and answers for each. Events that are
 // stored stay stored even when the call as a whole fails: sending the batch again is safe.
 // It returns ResourceExhausted when too much is waiting, Unavailable when the store is.
-func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, events []Event) (*Recorded, error) {
+func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, events []Event, minRevision int64) (*Recorded, error) {
 	received := s.now().UTC().Truncate(time.Microsecond)
 	out := &Recorded{Results: make([]Result, len(events))}
-	records := s.judgeAll(ctx, learnerID, actor, events, received, out.Results)
+	records := s.judgeAll(ctx, s.catalog.AtLeast(ctx, minRevision), learnerID, actor, events, received, out.Results)
 
 	jobs, places, err := s.submitAll(learnerID, records)
 	if err != nil {
@@ -80,10 +80,11 @@ next:
 
 // judgeAll judges each event, and those that name something unknown once more on a catalog
 // fetched after they arrived: only that may say UNKNOWN. Records that are nil have their
-// verdict in results.
-func (s *Service) judgeAll(ctx context.Context, learnerID string, actor Actor, events []Event, received time.Time, results []Result) []*Record {
+// verdict in results; those with a verdict are to be stored no more, if they were not before.
+func (s *Service) judgeAll(
+	ctx context.Context, catalog *Catalog, learnerID string, actor Actor, events []Event, received time.Time, results []Result,
+) []*Record {
 	records := make([]*Record, len(events))
-	catalog := s.catalog.Current()
 	fetched, fetchErr := false, error(nil)
 	for i := range events {
 		r, bad := judge(catalog, learnerID, actor, &events[i], received)
@@ -98,11 +99,17 @@ func (s *Service) judgeAll(ctx context.Context, learnerID string, actor Actor, e
 				Description: "the catalog cannot be reached to look this up; keep the event and send it again",
 			}
 		}
-		if bad != nil {
+		switch {
+		case bad == nil:
+			records[i] = r
+		case bad.Reason == ReasonMalformed || bad.Reason == ReasonForbiddenVerb:
 			results[i] = *bad
-			continue
+		default:
+			// The catalog has changed since this event was stored, perhaps: then it is a DUPLICATE.
+			records[i] = &Record{
+				LearnerID: learnerID, Type: RecordEvent, Event: events[i], PayloadHash: payloadHash(&events[i]), verdict: bad,
+			}
 		}
-		records[i] = r
 	}
 	return records
 }
@@ -125,7 +132,7 @@ func (s *Service) submitAll(learnerID string, records []*Record) (jobs []*job, p
 		}
 		if !full {
 			err := s.committer.submit(j)
-			full = errs.KindOf(err) == errs.ResourceExhausted && len(jobs) > 0
+			full = errs.KindOf(err) == errs.ResourceExhausted && (len(jobs) > 0 || errs.ReasonOf(err) == ReasonLearnerBusy)
 			if err != nil && !full {
 				return nil, nil, err
 			}

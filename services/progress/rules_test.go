@@ -3,6 +3,7 @@ package progress_test
 import (
 	"errors"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -366,6 +367,80 @@ func TestMaterialVersionTakesOverWhatIsNotDone(t *testing.T) {
 	if m := r.module(learner, "a"); m.State != progress.StateInProgress {
 		t.Errorf("finished on an outdated version: %s", m.State)
 	}
+}
+
+// The usual roll-out of a revised module: published, learned by some, and only then in effect.
+func TestWhoLearnedAMaterialVersionBeforeItsEffectIsCurrent(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	material := version(2, day(10), unit("u"), unit("v"))
+	material.Material, material.RetakeAll, material.EffectiveTime = true, true, day(40)
+	a.Versions = append(a.Versions, material)
+	r := newRig(t, []progress.Module{a}, nil)
+	early, late := newLearner(), newLearner()
+	r.clock.set(day(20))
+	for _, learner := range []string{early, late} {
+		r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1), onVersion(event("a", "v", progress.Completed, day(1)), 1))
+	}
+	r.accept(early, self(early), onVersion(event("a", "u", progress.Completed, day(15)), 2), onVersion(event("a", "v", progress.Completed, day(16)), 2))
+	if m := r.module(early, "a"); len(m.Cycles) != 1 || m.Currency.State != progress.CurrencyCurrent {
+		t.Errorf("before it takes effect: %+v", m.Cycles)
+	}
+	r.clock.set(day(41))
+	m := r.module(early, "a")
+	if len(m.Cycles) != 2 || m.Cycles[1].Version != 2 || !m.Cycles[1].CompleteTime.Equal(day(40)) || m.Currency.State != progress.CurrencyCurrent {
+		t.Errorf("learned in time: %+v, %+v", m.Cycles, m.Currency)
+	}
+	if m := r.module(late, "a"); len(m.Cycles) != 1 || m.Version != 1 || m.Currency.State != progress.CurrencySuperseded {
+		t.Errorf("not learned: version %d, %+v, %+v", m.Version, m.Cycles, m.Currency)
+	}
+}
+
+// What was stored stays a DUPLICATE, whatever the catalog says of it since.
+func TestAStoredEventIsADuplicateEvenWhenItWouldBeRejectedNow(t *testing.T) {
+	t.Parallel()
+	quiz := unit("q")
+	quiz.MoveOn, quiz.MasteryScore = progress.MoveOnPassed, new(0.7)
+	a := module1("a", quiz)
+	r := newRig(t, []progress.Module{a}, nil)
+	learner := newLearner()
+	passed := event("a", "q", progress.Passed, day(30)) // a clock that runs ahead
+	passed.Score = new(0.75)
+	r.accept(learner, self(learner), passed)
+	strict := version(2, day(2), quiz)
+	strict.Units[0].MasteryScore = new(0.8)
+	a.Versions = append(a.Versions, strict)
+	r.catalog.publish([]progress.Module{a}, nil)
+	r.refresh()
+	r.clock.set(day(3))
+	other := event("a", "q", progress.Passed, day(30))
+	other.Score = new(0.75)
+	out := r.record(learner, self(learner), passed, other)
+	if out.Results[0].Status != progress.StatusDuplicate || out.Results[1].Reason != progress.ReasonBelowMastery {
+		t.Errorf("%+v", out.Results)
+	}
+}
+
+// A caller's own fault in a group of commits is nobody else's.
+func TestAnUnknownPathHarmsNobodyInItsGroup(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	r.refresh()
+	r.catalog.fail(errs.New(errs.Unavailable, "", "down"))
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			learner := newLearner()
+			if i%2 == 0 {
+				if _, err := r.tryEnroll(learner, "nosuch", idem.Key{Caller: learner, Method: "m", Key: "k"}); errs.KindOf(err) != errs.Unavailable {
+					t.Errorf("enrolling: %v", err)
+				}
+				return
+			}
+			r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+		})
+	}
+	wg.Wait()
 }
 
 func TestAcceptanceReasons(t *testing.T) {

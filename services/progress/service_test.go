@@ -142,7 +142,7 @@ func admin() progress.Actor {
 // record sends events and answers for them.
 func (r *rig) record(learner string, actor progress.Actor, events ...progress.Event) *progress.Recorded {
 	r.t.Helper()
-	out, err := r.service.Record(r.ctx, learner, actor, events)
+	out, err := r.service.Record(r.ctx, learner, actor, events, 0)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package progress
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -67,7 +68,8 @@ func (s *sweeper) sweep(ctx context.Context) error {
 	}
 	// A sweep that another replica began on a newer catalog waits until this one has it.
 	if catalog.Revision < w.ToRevision {
-		return nil
+		w.LeaseUntil = time.Time{} // for a replica that has it
+		return s.store.SaveSweep(ctx, *w)
 	}
 	if paths := catalog.touchedPaths(w.Revision, w.At, w.ToAt); len(paths) > 0 {
 		if err := s.pages(ctx, w, paths); err != nil {
@@ -85,14 +87,15 @@ func (s *sweeper) pages(ctx context.Context, w *Sweep, paths []string) error {
 		if err != nil || len(learners) == 0 {
 			return err
 		}
+		var fault error
 		for _, id := range learners {
-			if err := s.look(ctx, id); err != nil {
-				return err
+			if fault = s.look(ctx, id); fault != nil {
+				break
 			}
 			w.Cursor = id
 		}
 		w.LeaseUntil = s.now().UTC().Add(sweepLease)
-		if err := s.store.SaveSweep(ctx, *w); err != nil {
+		if err := errors.Join(fault, s.store.SaveSweep(ctx, *w)); err != nil {
 			return err
 		}
 	}
@@ -106,7 +109,7 @@ func (s *sweeper) look(ctx context.Context, learnerID string) error {
 		}})
 		switch errs.KindOf(err) {
 		case errs.ResourceExhausted:
-		case errs.Internal:
+		case errs.Internal, errs.DeadlineExceeded:
 			if err != nil { // one learner's fault must not keep the others from theirs
 				s.log.ErrorContext(ctx, "a sweep passed a learner over", "learner", learnerID, "error", err)
 			}
@@ -139,6 +142,8 @@ func (b *batch) awardBySystem(ctx context.Context, j *job) error {
 		a.FromSequence = b.tx.Head(j.learnerID).Sequence
 		a.ToSequence = a.FromSequence
 		b.awards[a.ID] = *a
+		awards := b.learners[j.learnerID].Awards
+		awards[slices.IndexFunc(awards, func(o Award) bool { return o.ID == a.ID })] = *a
 	}
 	return nil
 }
@@ -169,12 +174,18 @@ func (c *Catalog) touchedModules(revision int64, passed func(time.Time) bool) ma
 			slices.ContainsFunc(m.Archives, func(p ArchivePeriod) bool { return passed(p.ArchiveTime) || passed(p.SunsetTime) }) ||
 			slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return passed(v.EffectiveTime) })
 	}
+	var credited []string // equivalences are not transitive: so collected first
 	for id, m := range c.Modules {
 		for i := range m.Versions {
 			for _, group := range m.Versions[i].Credits {
-				touched[id] = touched[id] || slices.ContainsFunc(group, func(part string) bool { return touched[part] })
+				if slices.ContainsFunc(group, func(part string) bool { return touched[part] }) {
+					credited = append(credited, id)
+				}
 			}
 		}
+	}
+	for _, id := range credited {
+		touched[id] = true
 	}
 	return touched
 }

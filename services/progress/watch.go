@@ -108,6 +108,9 @@ func (s *Service) tellFrom(ctx context.Context, learnerID string, at int64, tell
 		if err != nil || head.Sequence == at {
 			return at, err
 		}
+		if head.Sequence < at { // restored from a backup, under the stream
+			return head.Sequence, tell(Notice{Reset: true, Sequence: head.Sequence})
+		}
 		records, _, err := s.store.Log(ctx, learnerID, at, watchPage)
 		if err != nil {
 			return at, err

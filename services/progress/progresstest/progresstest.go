@@ -30,6 +30,7 @@ func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
 		"log entries come back as they went in":            logEntries,
 		"ids keep their case and order by bytes":           idOrder,
 		"event ids are unique for a learner":               uniqueEvents,
+		"an event is voided once":                          voids,
 		"a failed commit leaves nothing":                   rollback,
 		"racing commits number without gaps":               racing,
 		"facts, enrollments and awards come back":          learnerState,
@@ -91,7 +92,7 @@ func add(ctx context.Context, s progress.Store, learner string, records ...progr
 }
 
 func heads(t *testing.T, s progress.Store) {
-	ctx, one, two := t.Context(), newID(), newID()
+	ctx, one := t.Context(), newID()
 	h, err := s.Head(ctx, one)
 	must(t, err)
 	if h != (progress.Head{LearnerID: one}) {
@@ -102,16 +103,6 @@ func heads(t *testing.T, s progress.Store) {
 	must(t, err)
 	if h != (progress.Head{LearnerID: one, Sequence: 1, Version: 1}) {
 		t.Errorf("after a commit: %+v", h)
-	}
-	many, err := s.Heads(ctx, []string{one, two})
-	must(t, err)
-	if !reflect.DeepEqual(many, map[string]progress.Head{one: h}) {
-		t.Errorf("heads: %+v", many)
-	}
-	none, err := s.Heads(ctx, nil)
-	must(t, err)
-	if len(none) != 0 {
-		t.Errorf("heads of nobody: %+v", none)
 	}
 }
 
@@ -212,6 +203,32 @@ func uniqueEvents(t *testing.T, s progress.Store) {
 	}
 	if err := add(ctx, s, one, entry(one, 1, newID())); errs.KindOf(err) != errs.AlreadyExists {
 		t.Errorf("the same sequence twice: %v", err)
+	}
+}
+
+func voids(t *testing.T, s progress.Store) {
+	ctx, learner, target := t.Context(), newID(), newID()
+	is := func() (voided bool) {
+		must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+			var err error
+			voided, err = tx.IsVoided(ctx, learner, target)
+			return err
+		}))
+		return voided
+	}
+	must(t, add(ctx, s, learner, entry(learner, 1, target)))
+	if is() {
+		t.Error("voided before its void")
+	}
+	void := entry(learner, 2, newID())
+	void.Event.Verb, void.Event.VoidsEventID = progress.Voided, target
+	must(t, add(ctx, s, learner, void))
+	if !is() {
+		t.Error("not voided after its void")
+	}
+	void.Sequence, void.Event.ID = 3, newID()
+	if err := add(ctx, s, learner, void); errs.KindOf(err) != errs.AlreadyExists {
+		t.Errorf("voided twice: %v", err)
 	}
 }
 
@@ -420,11 +437,11 @@ func manyRows(t *testing.T, s progress.Store) {
 		}
 		return errors.Join(tx.Append(ctx, records), tx.PutFacts(ctx, facts))
 	}))
-	got, err := s.Heads(ctx, ids)
-	must(t, err)
 	for _, id := range ids {
-		if got[id].Sequence != 3 {
-			t.Fatalf("%s at %d", id, got[id].Sequence)
+		h, err := s.Head(ctx, id)
+		must(t, err)
+		if h.Sequence != 3 {
+			t.Fatalf("%s at %d", id, h.Sequence)
 		}
 	}
 }

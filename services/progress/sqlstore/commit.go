@@ -148,6 +148,13 @@ func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (pr
 	return records[0], nil
 }
 
+// IsVoided tells whether the log has a void of the event.
+func (c *commitTx) IsVoided(ctx context.Context, learnerID, eventID string) (bool, error) {
+	var n int
+	err := c.tx.QueryRowContext(ctx, `SELECT count(*) FROM learner_log WHERE learner_id = $1 AND voids_event_id = $2`, learnerID, eventID).Scan(&n)
+	return n > 0, err
+}
+
 // Facts answers the stored facts of the keys.
 func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[progress.FactsKey]*progress.Facts, error) {
 	out := make(map[progress.FactsKey]*progress.Facts, len(keys))

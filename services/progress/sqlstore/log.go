@@ -15,26 +15,6 @@ const logColumns = `learner_id, sequence, record_type, event_id, payload_hash, m
 
 const selectModuleLog = `SELECT ` + logColumns + ` FROM learner_log WHERE learner_id = $1 AND module_id = $2 ORDER BY sequence`
 
-// Heads answers the heads of many learners.
-func (s *Store) Heads(ctx context.Context, learnerIDs []string) (map[string]progress.Head, error) {
-	out := make(map[string]progress.Head, len(learnerIDs))
-	if len(learnerIDs) == 0 {
-		return out, nil
-	}
-	rows, err := s.db.Reader().
-		QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(learnerIDs), 1)+``, anys(learnerIDs)...)
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var h progress.Head
-		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)
-		out[h.LearnerID] = h
-		return err
-	})
-	if err != nil {
-		return nil, sqldb.Classify(err)
-	}
-	return out, nil
-}
-
 // ModuleLog answers a learner's events of one module, by sequence.
 func (s *Store) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
 	records, err := queryLog(ctx, s.db.Reader(), selectModuleLog, learnerID, moduleID)

@@ -43,6 +43,7 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 CREATE UNIQUE INDEX learner_log_event ON learner_log (learner_id, event_id);
+CREATE UNIQUE INDEX learner_log_void ON learner_log (learner_id, voids_event_id) WHERE voids_event_id IS NOT NULL;
 
 CREATE TABLE module_facts (
   learner_id       TEXT COLLATE "C" NOT NULL,

@@ -35,6 +35,7 @@ CREATE TABLE learner_log (
   PRIMARY KEY (learner_id, sequence)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX learner_log_event ON learner_log (learner_id, event_id);
+CREATE UNIQUE INDEX learner_log_void ON learner_log (learner_id, voids_event_id) WHERE voids_event_id IS NOT NULL;
 
 CREATE TABLE module_facts (
   learner_id       TEXT NOT NULL,
