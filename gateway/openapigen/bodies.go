@@ -147,7 +147,7 @@ func (op *operation) errors() []int {
 	if op.access.GetIdempotentCreate() {
 		statuses = append(statuses, http.StatusUnprocessableEntity)
 	}
-	return append(statuses, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable)
+	return append(statuses, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusGatewayTimeout)
 }
 
 func problemName(status int) string {
@@ -172,6 +172,7 @@ func problems() *object {
 		{http.StatusTooManyRequests, "Too much at once; Retry-After says when to try again."},
 		{http.StatusInternalServerError, "A fault of the server; its log knows the requestId."},
 		{http.StatusServiceUnavailable, "Something that the request needs is away; Retry-After says when to try again."},
+		{http.StatusGatewayTimeout, "It took too long, and may have happened: send it again with the same ids."},
 	} {
 		response := of("description", p.description)
 		if p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable {
