@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -131,6 +132,8 @@ type EnrollmentChange struct {
 	// IfMatch is the etag that the change is based on; "" is unconditional.
 	IfMatch string
 	State   *EnrollmentState
+	// PathID, where it is not "", must be the enrollment's own.
+	PathID string
 	// PathVersion accepts an upgrade to a newer version.
 	PathVersion *int
 }
@@ -139,9 +142,6 @@ type EnrollmentChange struct {
 // states that cannot be set, and FailedPrecondition for a withdrawn enrollment, an older version
 // or an etag that is not the enrollment's.
 func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID string, actor Actor, change EnrollmentChange) (Enrollment, error) {
-	if err := change.check(); err != nil {
-		return Enrollment{}, err
-	}
 	if change.PathVersion != nil && s.catalog.Refresh(ctx) != nil {
 		s.log.WarnContext(ctx, "accepting an upgrade on the catalog as last known")
 	}
@@ -159,9 +159,15 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 		if change.IfMatch != "" && change.IfMatch != out.ETag() {
 			return errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
 		}
-		err = b.updateEnrollment(ctx, j, actor, change, &out)
+		if change, err = change.from(out, b.view(l).standing(out)); err != nil {
+			return err
+		}
+		if err := b.updateEnrollment(ctx, j, actor, change, &out); err != nil {
+			return err
+		}
 		j.enrollment = out
-		return err
+		j.enrollment.State = b.view(l).standing(out)
+		return nil
 	}
 	if err := s.committer.do(ctx, j); err != nil {
 		return Enrollment{}, err
@@ -169,19 +175,27 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 	return j.enrollment, nil
 }
 
-func (c EnrollmentChange) check() error {
-	if c.State == nil {
-		return nil
+// from answers the change without what is so already: a client may send back what it read. It
+// returns Invalid for another path, and for states that cannot be set.
+func (c EnrollmentChange) from(e Enrollment, standing EnrollmentState) (EnrollmentChange, error) {
+	var bad []errs.Violation
+	if c.PathID != "" && c.PathID != e.PathID {
+		bad = append(bad, errs.Violation{Field: "pathId", Reason: "NOT_SETTABLE", Description: "cannot be changed: enroll in the other path"})
 	}
-	switch *c.State {
-	case EnrollmentActive, EnrollmentPaused, EnrollmentWithdrawn:
-		return nil
-	case EnrollmentCompleted:
+	switch {
+	case c.State == nil:
+	case *c.State == standing:
+		c.State = nil
+	case *c.State != EnrollmentActive && *c.State != EnrollmentPaused && *c.State != EnrollmentWithdrawn:
+		bad = append(bad, errs.Violation{
+			Field: "state", Reason: "STATE_NOT_SETTABLE",
+			Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress",
+		})
 	}
-	return errs.InvalidFields([]errs.Violation{{
-		Field: "state", Reason: "STATE_NOT_SETTABLE",
-		Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress",
-	}})
+	if len(bad) > 0 {
+		return c, errs.InvalidFields(bad)
+	}
+	return c, nil
 }
 
 func (b *batch) updateEnrollment(ctx context.Context, j *job, actor Actor, change EnrollmentChange, e *Enrollment) error {
@@ -205,7 +219,10 @@ func (b *batch) updateEnrollment(ctx context.Context, j *job, actor Actor, chang
 	if err != nil {
 		return err
 	}
-	e.UpdateTime = b.now
+	// Each change has a time of its own, which is what the etag tells apart.
+	if e.UpdateTime = b.now; !b.now.After(was.UpdateTime) {
+		e.UpdateTime = was.UpdateTime.Add(time.Microsecond)
+	}
 	if err := b.changeEnrollment(ctx, j, kind, actor, *e); err != nil {
 		return err
 	}

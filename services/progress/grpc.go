@@ -93,7 +93,9 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 		case "path_version", "pathVersion":
 			v := int(r.GetEnrollment().GetPathVersion())
 			change.PathVersion = &v
-		case "id", "enroll_time", "enrollTime", "update_time", "updateTime":
+		case "path_id", "pathId":
+			change.PathID = r.GetEnrollment().GetPathId()
+		case "id", "enroll_time", "enrollTime", "update_time", "updateTime", "etag":
 			// Ours to set: a client may send back what it read.
 		default:
 			bad = append(bad, errs.Violation{Field: path, Description: "cannot be changed; only state and pathVersion can", Reason: "NOT_SETTABLE"})

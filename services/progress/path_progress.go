@@ -43,7 +43,9 @@ func (w *View) Enrollment(id string) (Enrollment, error) {
 }
 
 // Standing is the state of an enrollment with what progress makes of it: COMPLETED is derived.
-func (w *View) Standing(e Enrollment) EnrollmentState {
+func (w *View) Standing(e Enrollment) EnrollmentState { return w.standing(e) }
+
+func (w *view) standing(e Enrollment) EnrollmentState {
 	if p := w.path(e); p != nil {
 		return p.State
 	}

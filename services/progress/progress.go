@@ -125,7 +125,7 @@ type Enrollment struct {
 
 // ETag is opaque, and changes with every change of the enrollment.
 func (e *Enrollment) ETag() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s/%d", e.ID, e.PathVersion, e.State, e.UpdateTime.UnixMicro()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", e.ID, e.UpdateTime.UnixMicro()))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -673,6 +673,15 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), stale); reasonOf(err) != "ETAG_MISMATCH" {
 		t.Errorf("an old etag: %v", err)
 	}
+	done := progress.EnrollmentCompleted
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &done}); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("COMPLETED can be set: %v", err)
+	}
+	same := progress.EnrollmentActive
+	back := progress.EnrollmentChange{State: &same, PathID: "p", PathVersion: &two, IfMatch: up.ETag()}
+	if again, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), back); err != nil || again.ETag() != up.ETag() {
+		t.Errorf("sending back what was read: %+v %v", again, err)
+	}
 	gone := progress.EnrollmentWithdrawn
 	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)
