@@ -70,7 +70,7 @@ func (c *inprocConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, metho
 	if err != nil {
 		return nil, clientError(ctx, err)
 	}
-	return inprocClientStream{cs}, nil
+	return inprocClientStream{cs, desc.ClientStreams}, nil
 }
 
 // outgoing checks the metadata and marks who calls.
@@ -114,7 +114,11 @@ func checkSize(m any, limit int) error {
 	return nil
 }
 
-type inprocClientStream struct{ grpc.ClientStream }
+type inprocClientStream struct {
+	grpc.ClientStream
+
+	streams bool // the client sends more than one message
+}
 
 func (s inprocClientStream) Header() (metadata.MD, error) {
 	md, err := s.ClientStream.Header()
@@ -137,7 +141,12 @@ func (s inprocClientStream) RecvMsg(m any) error {
 
 func (s inprocClientStream) SendMsg(m any) error {
 	err := s.ClientStream.SendMsg(m)
-	if err == nil || errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF) && !s.streams:
+		return nil // the server has ended the stream already: receiving says why, as over a network
+	case errors.Is(err, io.EOF):
 		return err
 	}
 	return clientError(s.Context(), err)

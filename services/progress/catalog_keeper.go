@@ -78,20 +78,13 @@ func (k *CatalogKeeper) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if ok := err == nil; ok != reached {
-			reached = ok
-			k.log.Log(
-				ctx,
-				map[bool]slog.Level{true: slog.LevelInfo, false: slog.LevelWarn}[ok],
-				"catalog",
-				"reachable",
-				ok,
-				"revision",
-				k.Current().Revision,
-				"error",
-				err,
-			)
+		switch {
+		case err == nil && !reached:
+			k.log.InfoContext(ctx, "the catalog is reachable again", "revision", k.Current().Revision)
+		case err != nil && reached:
+			k.log.WarnContext(ctx, "the catalog cannot be reached; going on with what is known", "revision", k.Current().Revision, "error", err)
 		}
+		reached = err == nil
 		select {
 		case <-ctx.Done():
 			return

@@ -67,14 +67,8 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	rows, err := c.tx.QueryContext(
-		ctx,
-		`SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(
-			len(ids),
-			1,
-		)+` ORDER BY learner_id`+c.tx.Dialect().
-			ForUpdate(),
-		anys(ids)...)
+	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(ids), 1)+
+		` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
 	return each(rows, err, func(rows *sql.Rows) error {
 		h := new(progress.Head)
 		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)
@@ -231,12 +225,12 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 			args,
 			k.LearnerID,
 			k.ModuleID,
-			micros(f.FirstAt),
-			micros(int64(s.Version)),
+			nullIfZero(f.FirstAt),
+			nullIfZero(int64(s.Version)),
 			s.Cycle,
-			micros(s.CompleteAt),
-			micros(int64(s.CompleteVersion)),
-			micros(s.ExpireAt),
+			nullIfZero(s.CompleteAt),
+			nullIfZero(int64(s.CompleteVersion)),
+			nullIfZero(s.ExpireAt),
 			string(state),
 		)
 	}
@@ -250,8 +244,8 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 	)
 }
 
-// micros stores 0 as NULL.
-func micros(n int64) any {
+// nullIfZero stores 0 as NULL.
+func nullIfZero(n int64) any {
 	if n == 0 {
 		return nil
 	}

@@ -77,14 +77,12 @@ func scanRecord(rows *sql.Rows) (progress.Record, error) {
 		ModuleVersion: int(version.Int64),
 		UnitID:        unitID.String,
 		Verb:          progress.Verb(verb.String),
-		Score: share64(
-			score,
-		),
-		Progress:     share64(share),
-		OccurredAt:   sqldb.NullTime(occurred),
-		DeviceID:     deviceID.String,
-		Reason:       reason.String,
-		VoidsEventID: voids.String,
+		Score:         share64(score),
+		Progress:      share64(share),
+		OccurredAt:    sqldb.NullTime(occurred),
+		DeviceID:      deviceID.String,
+		Reason:        reason.String,
+		VoidsEventID:  voids.String,
 	}
 	if body.Valid {
 		r.Enrollment = &progress.Enrollment{LearnerID: r.LearnerID}
@@ -107,26 +105,9 @@ func logRow(r *progress.Record) ([]any, error) {
 	e := &r.Event
 	if r.Type == progress.RecordEvent {
 		return []any{
-			r.LearnerID,
-			r.Sequence,
-			r.Type,
-			e.ID,
-			r.PayloadHash[:],
-			e.ModuleID,
-			e.ModuleVersion,
-			text(e.UnitID),
-			e.Verb,
-			number(e.Score),
-			number(e.Progress),
-			e.OccurredAt.UnixMicro(),
-			r.ReceivedAt.UnixMicro(),
-			r.EffectiveAt.UnixMicro(),
-			r.Adjusted,
-			text(e.DeviceID),
-			r.ActorID,
-			text(e.Reason),
-			text(e.VoidsEventID),
-			nil,
+			r.LearnerID, r.Sequence, r.Type, e.ID, r.PayloadHash[:], e.ModuleID, e.ModuleVersion, text(e.UnitID), e.Verb, number(e.Score), number(e.Progress),
+			e.OccurredAt.UnixMicro(), r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, text(e.DeviceID), r.ActorID, text(e.Reason),
+			text(e.VoidsEventID), nil,
 		}, nil
 	}
 	var body any
