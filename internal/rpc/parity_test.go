@@ -584,6 +584,20 @@ func parityStreamEarlyError(t *visit) {
 	}
 	cs = openWatch(t.Context(), t, h, conn)
 	wantCode(t, cs.RecvMsg(h.New().Message), codes.Unauthenticated, auth.ReasonTokenMissing)
+
+	// Generated clients take a failed send for the answer: one that comes after the end must
+	// leave the answer to RecvMsg.
+	cs, err = h.Open(t.Context(), conn, rpctest.Watch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cs.Header(); err != nil {
+		t.Errorf("header of a refused stream: %v", err)
+	}
+	if err := cs.SendMsg(h.With("me", "hello").Message); err != nil {
+		t.Errorf("sending on a stream that was refused: %v", err)
+	}
+	wantCode(t, cs.RecvMsg(h.New().Message), codes.Unauthenticated, auth.ReasonTokenMissing)
 }
 
 func parityStreamLateError(t *visit) {
