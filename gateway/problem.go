@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,6 +16,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 const contentProblem = "application/problem+json"
@@ -83,7 +83,7 @@ func faultOf(err error) fault {
 }
 
 func faultOfOwn(e *errs.Error) fault {
-	f := fault{code: codeOf(e.Kind), reason: e.Reason, detail: e.Message, retryAfter: e.RetryAfter}
+	f := fault{code: rpc.CodeOf(e.Kind), reason: e.Reason, detail: e.Message, retryAfter: e.RetryAfter}
 	for _, v := range e.Violations {
 		f.violations = append(f.violations, violation{Field: v.Field, Description: v.Description, Reason: v.Reason})
 	}
@@ -165,7 +165,7 @@ func (f fault) problem(instance, requestID string) problem {
 		Status:     f.httpStatus(),
 		Detail:     f.detail,
 		Instance:   instance,
-		Code:       codeName(f.code),
+		Code:       rpc.CodeName(f.code),
 		Reason:     f.reason,
 		Violations: f.violations,
 		RequestID:  requestID,
@@ -226,43 +226,4 @@ func challenge(reason string) string {
 		return `Bearer error="invalid_token"`
 	}
 	return "Bearer"
-}
-
-// codeName spells a code as google.rpc.Code does: NOT_FOUND.
-func codeName(c codes.Code) string {
-	if name, ok := code.Code_name[int32(c)]; ok {
-		return name
-	}
-	return code.Code_UNKNOWN.String()
-}
-
-func codeOf(kind errs.Kind) codes.Code {
-	switch kind {
-	case errs.Invalid:
-		return codes.InvalidArgument
-	case errs.NotFound:
-		return codes.NotFound
-	case errs.AlreadyExists:
-		return codes.AlreadyExists
-	case errs.FailedPrecondition:
-		return codes.FailedPrecondition
-	case errs.Aborted:
-		return codes.Aborted
-	case errs.PermissionDenied:
-		return codes.PermissionDenied
-	case errs.Unauthenticated:
-		return codes.Unauthenticated
-	case errs.ResourceExhausted:
-		return codes.ResourceExhausted
-	case errs.Unavailable:
-		return codes.Unavailable
-	case errs.DeadlineExceeded:
-		return codes.DeadlineExceeded
-	case errs.Canceled:
-		return codes.Canceled
-	case errs.Unimplemented:
-		return codes.Unimplemented
-	case errs.Internal:
-	}
-	return codes.Internal
 }

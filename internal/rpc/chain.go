@@ -137,7 +137,7 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	}
 	attrs := make([]slog.Attr, 0, 9)
 	attrs = append(attrs,
-		slog.String("method", c.method), slog.String("code", codeName(st.Code())),
+		slog.String("method", c.method), slog.String("code", CodeName(st.Code())),
 		slog.Duration("duration", c.server.now().Sub(c.start)), slog.String("request_id", c.id))
 	if p, ok := auth.FromContext(ctx); ok && p.Subject != "" {
 		attrs = append(attrs, slog.String("caller", p.ActorID()))

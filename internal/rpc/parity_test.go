@@ -280,8 +280,8 @@ func parityForeignErrors(t *visit) {
 		{status.Error(codes.Unimplemented, "secret"), codes.Unimplemented, "UNIMPLEMENTED"},
 		{status.Error(codes.DeadlineExceeded, "secret"), codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},
 		{context.DeadlineExceeded, codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},
-		{fmt.Errorf("secret: %w", context.Canceled), codes.Canceled, "CANCELED"},
-		{errs.Wrap(context.Canceled, errs.Internal, "", "secret"), codes.Canceled, "CANCELED"},
+		{fmt.Errorf("secret: %w", context.Canceled), codes.Canceled, "CANCELLED"},
+		{errs.Wrap(context.Canceled, errs.Internal, "", "secret"), codes.Canceled, "CANCELLED"},
 		{fmt.Errorf("asking profile: %w", ours), codes.NotFound, "LEARNER_GONE"},
 	} {
 		fail = test.err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -72,7 +73,7 @@ func classify(ctx context.Context, err error, foreign *status.Status) *errs.Erro
 	case errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded, errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return errs.New(errs.DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took longer than its deadline")
 	case errors.Is(err, context.Canceled), code == codes.Canceled, ctx.Err() != nil:
-		return errs.New(errs.Canceled, "CANCELED", "the caller gave up")
+		return errs.New(errs.Canceled, "CANCELLED", "the caller gave up")
 	case code == codes.Unavailable:
 		return errs.New(errs.Unavailable, ReasonUpstream, "a service that this call needs cannot be reached; try again")
 	case code == codes.ResourceExhausted:
@@ -116,10 +117,10 @@ func renamed(st *status.Status, requestID string) *status.Status {
 }
 
 func newStatus(e *errs.Error, requestID string) *status.Status {
-	code := codeOf(e.Kind)
+	grpcCode := CodeOf(e.Kind)
 	reason := e.Reason
 	if reason == "" {
-		reason = codeName(code)
+		reason = CodeName(grpcCode)
 	}
 	message := e.Message
 	details := []protoadapt.MessageV1{
@@ -135,7 +136,7 @@ func newStatus(e *errs.Error, requestID string) *status.Status {
 	if e.RetryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
 	}
-	return withDetails(status.New(code, valid(message)), details)
+	return withDetails(status.New(grpcCode, valid(message)), details)
 }
 
 func badRequest(violations []errs.Violation) *errdetails.BadRequest {
@@ -159,7 +160,8 @@ func withDetails(st *status.Status, details []protoadapt.MessageV1) *status.Stat
 // valid makes text fit for a proto string: it may quote a caller's bytes.
 func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-func codeOf(kind errs.Kind) codes.Code {
+// CodeOf is the gRPC code of a kind of fault.
+func CodeOf(kind errs.Kind) codes.Code {
 	switch kind {
 	case errs.Invalid:
 		return codes.InvalidArgument
@@ -190,14 +192,10 @@ func codeOf(kind errs.Kind) codes.Code {
 	}
 }
 
-// codeName spells a code as the gRPC documentation does: NOT_FOUND.
-func codeName(code codes.Code) string {
-	var b strings.Builder
-	for i, r := range code.String() {
-		if i > 0 && 'A' <= r && r <= 'Z' && code != codes.OK {
-			b.WriteByte('_')
-		}
-		b.WriteRune(r)
+// CodeName spells a code as google.rpc.Code does: NOT_FOUND.
+func CodeName(c codes.Code) string {
+	if name, ok := code.Code_name[int32(c)]; ok {
+		return name
 	}
-	return strings.ToUpper(b.String())
+	return code.Code_UNKNOWN.String()
 }

@@ -34,7 +34,7 @@ const (
 	// ReasonTimeout says that the database ended a statement that took too long.
 	ReasonTimeout = "DATABASE_TIMEOUT"
 	// ReasonCanceled says that the caller went away.
-	ReasonCanceled = "CANCELED"
+	ReasonCanceled = "CANCELLED"
 	// ReasonDeadline says that the caller's time was up.
 	ReasonDeadline = "DEADLINE_EXCEEDED"
 	// ReasonCannotOpen says that the SQLite file or its folder cannot be written.
