@@ -3,6 +3,7 @@ package progress_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +133,10 @@ func (w *world) play(r *rig, learner string, order []int, piece int) string {
 			// A late event from before an archiving takes its system waiver back. An award that
 			// was latched meanwhile stays, and so tells of the order of arrival.
 			if ms.Completed < ms.Required {
+				ms.Award = nil
+			}
+			// What only the catalog satisfies is latched by the sweep, whenever it comes by.
+			if slices.ContainsFunc(ms.Modules, func(m progress.ModuleProgress) bool { return m.Credit == progress.CreditArchived }) {
 				ms.Award = nil
 			}
 			if ms.Award != nil {
