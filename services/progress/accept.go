@@ -37,7 +37,7 @@ const (
 	ReasonBelowMastery = "BELOW_MASTERY_SCORE"
 	// ReasonEventIDReused: the id is another event's.
 	ReasonEventIDReused = "EVENT_ID_REUSED"
-	// ReasonVoidTarget: VOIDED names an event that is not in the log, or that cannot be voided.
+	// ReasonVoidTarget: VOIDED names an event that is not in the log.
 	ReasonVoidTarget = "VOID_TARGET_UNKNOWN"
 	// ReasonNotVoidable: the event to void is itself a void.
 	ReasonNotVoidable = "NOT_VOIDABLE"

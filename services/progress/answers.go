@@ -81,21 +81,30 @@ func (s *Service) freshen(ctx context.Context, l *Learner, catalog *Catalog) err
 		if m == nil || f.Key == m.foldKey() {
 			continue
 		}
-		log, err := s.store.ModuleLog(ctx, l.Head.LearnerID, id)
+		fresh, err := s.refold(ctx, l.Head, m)
 		if err != nil {
 			return err
 		}
-		// Entries written since the snapshot was taken are not part of it.
-		for len(log) > 0 && log[len(log)-1].Sequence > l.Head.Sequence {
-			log = log[:len(log)-1]
-		}
-		if fresh := foldLog(m, log, utc); fresh != nil {
+		if fresh != nil {
 			l.Facts[id] = fresh
 		} else {
 			delete(l.Facts, id)
 		}
 	}
 	return nil
+}
+
+// refold folds a module's log as of a head: entries written since are not part of it. It answers
+// nil where nothing is left to fold.
+func (s *Service) refold(ctx context.Context, head Head, m *Module) (*Facts, error) {
+	log, err := s.store.ModuleLog(ctx, head.LearnerID, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	for len(log) > 0 && log[len(log)-1].Sequence > head.Sequence {
+		log = log[:len(log)-1]
+	}
+	return foldLog(m, log, utc), nil
 }
 
 func (s *Service) answerKey(learnerID, route string, version, revision int64) string {

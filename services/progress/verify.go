@@ -25,14 +25,11 @@ func (s *Service) Verify(ctx context.Context, learnerID string) ([]Drift, error)
 	}
 	var out []Drift
 	for id, m := range catalog.Modules {
-		log, err := s.store.ModuleLog(ctx, learnerID, id)
+		folded, err := s.refold(ctx, l.Head, m)
 		if err != nil {
 			return nil, err
 		}
-		for len(log) > 0 && log[len(log)-1].Sequence > l.Head.Sequence {
-			log = log[:len(log)-1]
-		}
-		stored, folded := l.Facts[id], foldLog(m, log, utc)
+		stored := l.Facts[id]
 		if stored != nil && folded == nil && stored.FirstAt == 0 {
 			continue // everything was voided
 		}
