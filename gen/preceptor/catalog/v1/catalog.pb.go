@@ -437,7 +437,7 @@ func (x ImportChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ImportChange_Kind.Descriptor instead.
 func (ImportChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61, 0}
 }
 
 // Format is how the document is written.
@@ -490,7 +490,7 @@ func (x ExportCatalogRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExportCatalogRequest_Format.Descriptor instead.
 func (ExportCatalogRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62, 0}
 }
 
 // Kind is what changed.
@@ -543,7 +543,7 @@ func (x CatalogChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Kind.Descriptor instead.
 func (CatalogChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64, 0}
 }
 
 // Action is what was done.
@@ -558,6 +558,8 @@ const (
 	CatalogChange_ARCHIVED CatalogChange_Action = 2
 	// It was restored.
 	CatalogChange_RESTORED CatalogChange_Action = 3
+	// An upgrade to a version of it was made mandatory.
+	CatalogChange_MANDATED CatalogChange_Action = 4
 )
 
 // Enum value maps for CatalogChange_Action.
@@ -567,12 +569,14 @@ var (
 		1: "PUBLISHED",
 		2: "ARCHIVED",
 		3: "RESTORED",
+		4: "MANDATED",
 	}
 	CatalogChange_Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
 		"PUBLISHED":          1,
 		"ARCHIVED":           2,
 		"RESTORED":           3,
+		"MANDATED":           4,
 	}
 )
 
@@ -600,7 +604,7 @@ func (x CatalogChange_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Action.Descriptor instead.
 func (CatalogChange_Action) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58, 1}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64, 1}
 }
 
 // Module is a thing to learn, with an id that is stable for ever.
@@ -1275,7 +1279,9 @@ type PathVersion struct {
 	// When it was published; absent in a draft.
 	PublishTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=publish_time,json=publishTime,proto3" json:"publish_time,omitempty"`
 	// The learners' backgrounds that it is the way in for: AI, CLINICAL, RESEARCH, PRODUCT; mostly none.
-	Backgrounds   []string `protobuf:"bytes,8,rep,name=backgrounds,proto3" json:"backgrounds,omitempty"`
+	Backgrounds []string `protobuf:"bytes,8,rep,name=backgrounds,proto3" json:"backgrounds,omitempty"`
+	// From when an upgrade to it is mandatory; absent: it is not.
+	MandateTime   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=mandate_time,json=mandateTime,proto3" json:"mandate_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1362,6 +1368,13 @@ func (x *PathVersion) GetPublishTime() *timestamppb.Timestamp {
 func (x *PathVersion) GetBackgrounds() []string {
 	if x != nil {
 		return x.Backgrounds
+	}
+	return nil
+}
+
+func (x *PathVersion) GetMandateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MandateTime
 	}
 	return nil
 }
@@ -2485,7 +2498,9 @@ type PreviewModuleResponse struct {
 	// Ids of the units that the newest version has and the draft has not.
 	RemovedUnitIds []string `protobuf:"bytes,3,rep,name=removed_unit_ids,json=removedUnitIds,proto3" json:"removed_unit_ids,omitempty"`
 	// Ids of the active paths that name the module.
-	PathIds       []string `protobuf:"bytes,4,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
+	PathIds []string `protobuf:"bytes,4,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
+	// Whom it would touch; absent while progress cannot be asked.
+	Impact        *ModuleImpact `protobuf:"bytes,5,opt,name=impact,proto3" json:"impact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2548,6 +2563,168 @@ func (x *PreviewModuleResponse) GetPathIds() []string {
 	return nil
 }
 
+func (x *PreviewModuleResponse) GetImpact() *ModuleImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
+// ModuleImpact is whom the publication of a module's draft would touch.
+type ModuleImpact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Learners who have completed the module, on any version.
+	LearnersCompleted int64 `protobuf:"varint,1,opt,name=learners_completed,json=learnersCompleted,proto3" json:"learners_completed,omitempty"`
+	// Learners who are in the middle of it: begun, or in a renewal, and not complete.
+	LearnersInProgress int64 `protobuf:"varint,2,opt,name=learners_in_progress,json=learnersInProgress,proto3" json:"learners_in_progress,omitempty"`
+	// Of those who have completed it, how many would turn SUPERSEDED with something left to learn.
+	LearnersToRetrain int64 `protobuf:"varint,3,opt,name=learners_to_retrain,json=learnersToRetrain,proto3" json:"learners_to_retrain,omitempty"`
+	// Of those in progress, how many would lose credit for a unit that they have done.
+	LearnersLosingCredit int64 `protobuf:"varint,4,opt,name=learners_losing_credit,json=learnersLosingCredit,proto3" json:"learners_losing_credit,omitempty"`
+	// The paths with learners, or open to new ones, that name the module, by id.
+	Paths         []*ImpactedPath `protobuf:"bytes,5,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleImpact) Reset() {
+	*x = ModuleImpact{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleImpact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleImpact) ProtoMessage() {}
+
+func (x *ModuleImpact) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleImpact.ProtoReflect.Descriptor instead.
+func (*ModuleImpact) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ModuleImpact) GetLearnersCompleted() int64 {
+	if x != nil {
+		return x.LearnersCompleted
+	}
+	return 0
+}
+
+func (x *ModuleImpact) GetLearnersInProgress() int64 {
+	if x != nil {
+		return x.LearnersInProgress
+	}
+	return 0
+}
+
+func (x *ModuleImpact) GetLearnersToRetrain() int64 {
+	if x != nil {
+		return x.LearnersToRetrain
+	}
+	return 0
+}
+
+func (x *ModuleImpact) GetLearnersLosingCredit() int64 {
+	if x != nil {
+		return x.LearnersLosingCredit
+	}
+	return 0
+}
+
+func (x *ModuleImpact) GetPaths() []*ImpactedPath {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+// ImpactedPath is a path that names a module.
+type ImpactedPath struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which path.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// Its title.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// The milestones that name the module, in order.
+	MilestoneIds []string `protobuf:"bytes,3,rep,name=milestone_ids,json=milestoneIds,proto3" json:"milestone_ids,omitempty"`
+	// Enrollments in it, not withdrawn, on versions that name the module.
+	Enrollments   int64 `protobuf:"varint,4,opt,name=enrollments,proto3" json:"enrollments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImpactedPath) Reset() {
+	*x = ImpactedPath{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImpactedPath) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImpactedPath) ProtoMessage() {}
+
+func (x *ImpactedPath) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImpactedPath.ProtoReflect.Descriptor instead.
+func (*ImpactedPath) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ImpactedPath) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *ImpactedPath) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *ImpactedPath) GetMilestoneIds() []string {
+	if x != nil {
+		return x.MilestoneIds
+	}
+	return nil
+}
+
+func (x *ImpactedPath) GetEnrollments() int64 {
+	if x != nil {
+		return x.Enrollments
+	}
+	return 0
+}
+
 // PublishModuleRequest asks for PublishModule.
 type PublishModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2567,7 +2744,7 @@ type PublishModuleRequest struct {
 
 func (x *PublishModuleRequest) Reset() {
 	*x = PublishModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +2756,7 @@ func (x *PublishModuleRequest) String() string {
 func (*PublishModuleRequest) ProtoMessage() {}
 
 func (x *PublishModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +2769,7 @@ func (x *PublishModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishModuleRequest.ProtoReflect.Descriptor instead.
 func (*PublishModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{27}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PublishModuleRequest) GetModuleId() string {
@@ -2641,7 +2818,7 @@ type PublishModuleResponse struct {
 
 func (x *PublishModuleResponse) Reset() {
 	*x = PublishModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +2830,7 @@ func (x *PublishModuleResponse) String() string {
 func (*PublishModuleResponse) ProtoMessage() {}
 
 func (x *PublishModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +2843,7 @@ func (x *PublishModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishModuleResponse.ProtoReflect.Descriptor instead.
 func (*PublishModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{28}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PublishModuleResponse) GetModule() *Module {
@@ -2691,7 +2868,7 @@ type ArchiveModuleRequest struct {
 
 func (x *ArchiveModuleRequest) Reset() {
 	*x = ArchiveModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +2880,7 @@ func (x *ArchiveModuleRequest) String() string {
 func (*ArchiveModuleRequest) ProtoMessage() {}
 
 func (x *ArchiveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +2893,7 @@ func (x *ArchiveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveModuleRequest.ProtoReflect.Descriptor instead.
 func (*ArchiveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{29}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ArchiveModuleRequest) GetModuleId() string {
@@ -2751,7 +2928,7 @@ type ArchiveModuleResponse struct {
 
 func (x *ArchiveModuleResponse) Reset() {
 	*x = ArchiveModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2763,7 +2940,7 @@ func (x *ArchiveModuleResponse) String() string {
 func (*ArchiveModuleResponse) ProtoMessage() {}
 
 func (x *ArchiveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2776,7 +2953,7 @@ func (x *ArchiveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveModuleResponse.ProtoReflect.Descriptor instead.
 func (*ArchiveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{30}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ArchiveModuleResponse) GetModule() *Module {
@@ -2799,7 +2976,7 @@ type RestoreModuleRequest struct {
 
 func (x *RestoreModuleRequest) Reset() {
 	*x = RestoreModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +2988,7 @@ func (x *RestoreModuleRequest) String() string {
 func (*RestoreModuleRequest) ProtoMessage() {}
 
 func (x *RestoreModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +3001,7 @@ func (x *RestoreModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreModuleRequest.ProtoReflect.Descriptor instead.
 func (*RestoreModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{31}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RestoreModuleRequest) GetModuleId() string {
@@ -2852,7 +3029,7 @@ type RestoreModuleResponse struct {
 
 func (x *RestoreModuleResponse) Reset() {
 	*x = RestoreModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2864,7 +3041,7 @@ func (x *RestoreModuleResponse) String() string {
 func (*RestoreModuleResponse) ProtoMessage() {}
 
 func (x *RestoreModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2877,7 +3054,7 @@ func (x *RestoreModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreModuleResponse.ProtoReflect.Descriptor instead.
 func (*RestoreModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{32}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RestoreModuleResponse) GetModule() *Module {
@@ -2908,7 +3085,7 @@ type ListPathsRequest struct {
 
 func (x *ListPathsRequest) Reset() {
 	*x = ListPathsRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2920,7 +3097,7 @@ func (x *ListPathsRequest) String() string {
 func (*ListPathsRequest) ProtoMessage() {}
 
 func (x *ListPathsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2933,7 +3110,7 @@ func (x *ListPathsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathsRequest.ProtoReflect.Descriptor instead.
 func (*ListPathsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListPathsRequest) GetRole() string {
@@ -2993,7 +3170,7 @@ type ListPathsResponse struct {
 
 func (x *ListPathsResponse) Reset() {
 	*x = ListPathsResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3182,7 @@ func (x *ListPathsResponse) String() string {
 func (*ListPathsResponse) ProtoMessage() {}
 
 func (x *ListPathsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3195,7 @@ func (x *ListPathsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathsResponse.ProtoReflect.Descriptor instead.
 func (*ListPathsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListPathsResponse) GetPaths() []*Path {
@@ -3053,7 +3230,7 @@ type GetPathRequest struct {
 
 func (x *GetPathRequest) Reset() {
 	*x = GetPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3065,7 +3242,7 @@ func (x *GetPathRequest) String() string {
 func (*GetPathRequest) ProtoMessage() {}
 
 func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3078,7 +3255,7 @@ func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathRequest.ProtoReflect.Descriptor instead.
 func (*GetPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetPathRequest) GetPathId() string {
@@ -3099,7 +3276,7 @@ type GetPathResponse struct {
 
 func (x *GetPathResponse) Reset() {
 	*x = GetPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3111,7 +3288,7 @@ func (x *GetPathResponse) String() string {
 func (*GetPathResponse) ProtoMessage() {}
 
 func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3124,7 +3301,7 @@ func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathResponse.ProtoReflect.Descriptor instead.
 func (*GetPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetPathResponse) GetPath() *Path {
@@ -3149,7 +3326,7 @@ type ListPathVersionsRequest struct {
 
 func (x *ListPathVersionsRequest) Reset() {
 	*x = ListPathVersionsRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3338,7 @@ func (x *ListPathVersionsRequest) String() string {
 func (*ListPathVersionsRequest) ProtoMessage() {}
 
 func (x *ListPathVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3351,7 @@ func (x *ListPathVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathVersionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPathVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListPathVersionsRequest) GetPathId() string {
@@ -3211,7 +3388,7 @@ type ListPathVersionsResponse struct {
 
 func (x *ListPathVersionsResponse) Reset() {
 	*x = ListPathVersionsResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3223,7 +3400,7 @@ func (x *ListPathVersionsResponse) String() string {
 func (*ListPathVersionsResponse) ProtoMessage() {}
 
 func (x *ListPathVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3236,7 +3413,7 @@ func (x *ListPathVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathVersionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPathVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListPathVersionsResponse) GetVersions() []*PathVersion {
@@ -3266,7 +3443,7 @@ type GetPathVersionRequest struct {
 
 func (x *GetPathVersionRequest) Reset() {
 	*x = GetPathVersionRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3278,7 +3455,7 @@ func (x *GetPathVersionRequest) String() string {
 func (*GetPathVersionRequest) ProtoMessage() {}
 
 func (x *GetPathVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3291,7 +3468,7 @@ func (x *GetPathVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathVersionRequest.ProtoReflect.Descriptor instead.
 func (*GetPathVersionRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetPathVersionRequest) GetPathId() string {
@@ -3319,7 +3496,7 @@ type GetPathVersionResponse struct {
 
 func (x *GetPathVersionResponse) Reset() {
 	*x = GetPathVersionResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3331,7 +3508,7 @@ func (x *GetPathVersionResponse) String() string {
 func (*GetPathVersionResponse) ProtoMessage() {}
 
 func (x *GetPathVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3344,7 +3521,7 @@ func (x *GetPathVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathVersionResponse.ProtoReflect.Descriptor instead.
 func (*GetPathVersionResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetPathVersionResponse) GetVersion() *PathVersion {
@@ -3367,7 +3544,7 @@ type CreatePathRequest struct {
 
 func (x *CreatePathRequest) Reset() {
 	*x = CreatePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3379,7 +3556,7 @@ func (x *CreatePathRequest) String() string {
 func (*CreatePathRequest) ProtoMessage() {}
 
 func (x *CreatePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3392,7 +3569,7 @@ func (x *CreatePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePathRequest.ProtoReflect.Descriptor instead.
 func (*CreatePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *CreatePathRequest) GetPathId() string {
@@ -3420,7 +3597,7 @@ type CreatePathResponse struct {
 
 func (x *CreatePathResponse) Reset() {
 	*x = CreatePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3432,7 +3609,7 @@ func (x *CreatePathResponse) String() string {
 func (*CreatePathResponse) ProtoMessage() {}
 
 func (x *CreatePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3445,7 +3622,7 @@ func (x *CreatePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePathResponse.ProtoReflect.Descriptor instead.
 func (*CreatePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CreatePathResponse) GetPath() *Path {
@@ -3472,7 +3649,7 @@ type UpdatePathRequest struct {
 
 func (x *UpdatePathRequest) Reset() {
 	*x = UpdatePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3484,7 +3661,7 @@ func (x *UpdatePathRequest) String() string {
 func (*UpdatePathRequest) ProtoMessage() {}
 
 func (x *UpdatePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3497,7 +3674,7 @@ func (x *UpdatePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePathRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *UpdatePathRequest) GetPathId() string {
@@ -3539,7 +3716,7 @@ type UpdatePathResponse struct {
 
 func (x *UpdatePathResponse) Reset() {
 	*x = UpdatePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3551,7 +3728,7 @@ func (x *UpdatePathResponse) String() string {
 func (*UpdatePathResponse) ProtoMessage() {}
 
 func (x *UpdatePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3564,7 +3741,7 @@ func (x *UpdatePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePathResponse.ProtoReflect.Descriptor instead.
 func (*UpdatePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *UpdatePathResponse) GetPath() *Path {
@@ -3585,7 +3762,7 @@ type PreviewPathRequest struct {
 
 func (x *PreviewPathRequest) Reset() {
 	*x = PreviewPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3774,7 @@ func (x *PreviewPathRequest) String() string {
 func (*PreviewPathRequest) ProtoMessage() {}
 
 func (x *PreviewPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3787,7 @@ func (x *PreviewPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPathRequest.ProtoReflect.Descriptor instead.
 func (*PreviewPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{45}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PreviewPathRequest) GetPathId() string {
@@ -3629,13 +3806,15 @@ type PreviewPathResponse struct {
 	AddedModuleIds []string `protobuf:"bytes,2,rep,name=added_module_ids,json=addedModuleIds,proto3" json:"added_module_ids,omitempty"`
 	// Ids of the modules that only the newest version has.
 	RemovedModuleIds []string `protobuf:"bytes,3,rep,name=removed_module_ids,json=removedModuleIds,proto3" json:"removed_module_ids,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Whom it would touch; absent while progress cannot be asked.
+	Impact        *PathImpact `protobuf:"bytes,4,opt,name=impact,proto3" json:"impact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PreviewPathResponse) Reset() {
 	*x = PreviewPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3647,7 +3826,7 @@ func (x *PreviewPathResponse) String() string {
 func (*PreviewPathResponse) ProtoMessage() {}
 
 func (x *PreviewPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3660,7 +3839,7 @@ func (x *PreviewPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPathResponse.ProtoReflect.Descriptor instead.
 func (*PreviewPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{46}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PreviewPathResponse) GetViolations() []*Violation {
@@ -3684,6 +3863,142 @@ func (x *PreviewPathResponse) GetRemovedModuleIds() []string {
 	return nil
 }
 
+func (x *PreviewPathResponse) GetImpact() *PathImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
+// PathImpact is whom the publication of a path's draft would touch.
+type PathImpact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Enrollments that are not withdrawn: each would be offered the upgrade.
+	UpgradeOffers int64 `protobuf:"varint,1,opt,name=upgrade_offers,json=upgradeOffers,proto3" json:"upgrade_offers,omitempty"`
+	// The same by the version that they are pinned to, oldest first.
+	Enrollments []*PinnedEnrollments `protobuf:"bytes,2,rep,name=enrollments,proto3" json:"enrollments,omitempty"`
+	// Ids of the draft's milestones that are new or ask for something else than in the newest
+	// version, and of those that are gone, in order.
+	ChangedMilestoneIds []string `protobuf:"bytes,3,rep,name=changed_milestone_ids,json=changedMilestoneIds,proto3" json:"changed_milestone_ids,omitempty"`
+	// Awards, not revoked, of those milestones; they all stay.
+	AwardsHeld    int64 `protobuf:"varint,4,opt,name=awards_held,json=awardsHeld,proto3" json:"awards_held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathImpact) Reset() {
+	*x = PathImpact{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathImpact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathImpact) ProtoMessage() {}
+
+func (x *PathImpact) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathImpact.ProtoReflect.Descriptor instead.
+func (*PathImpact) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *PathImpact) GetUpgradeOffers() int64 {
+	if x != nil {
+		return x.UpgradeOffers
+	}
+	return 0
+}
+
+func (x *PathImpact) GetEnrollments() []*PinnedEnrollments {
+	if x != nil {
+		return x.Enrollments
+	}
+	return nil
+}
+
+func (x *PathImpact) GetChangedMilestoneIds() []string {
+	if x != nil {
+		return x.ChangedMilestoneIds
+	}
+	return nil
+}
+
+func (x *PathImpact) GetAwardsHeld() int64 {
+	if x != nil {
+		return x.AwardsHeld
+	}
+	return 0
+}
+
+// PinnedEnrollments counts the enrollments of one path version.
+type PinnedEnrollments struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version.
+	PathVersion int32 `protobuf:"varint,1,opt,name=path_version,json=pathVersion,proto3" json:"path_version,omitempty"`
+	// Its enrollments that are not withdrawn.
+	Enrollments   int64 `protobuf:"varint,2,opt,name=enrollments,proto3" json:"enrollments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinnedEnrollments) Reset() {
+	*x = PinnedEnrollments{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinnedEnrollments) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinnedEnrollments) ProtoMessage() {}
+
+func (x *PinnedEnrollments) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinnedEnrollments.ProtoReflect.Descriptor instead.
+func (*PinnedEnrollments) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *PinnedEnrollments) GetPathVersion() int32 {
+	if x != nil {
+		return x.PathVersion
+	}
+	return 0
+}
+
+func (x *PinnedEnrollments) GetEnrollments() int64 {
+	if x != nil {
+		return x.Enrollments
+	}
+	return 0
+}
+
 // PublishPathRequest asks for PublishPath.
 type PublishPathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3697,7 +4012,7 @@ type PublishPathRequest struct {
 
 func (x *PublishPathRequest) Reset() {
 	*x = PublishPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3709,7 +4024,7 @@ func (x *PublishPathRequest) String() string {
 func (*PublishPathRequest) ProtoMessage() {}
 
 func (x *PublishPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3722,7 +4037,7 @@ func (x *PublishPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishPathRequest.ProtoReflect.Descriptor instead.
 func (*PublishPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{47}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PublishPathRequest) GetPathId() string {
@@ -3750,7 +4065,7 @@ type PublishPathResponse struct {
 
 func (x *PublishPathResponse) Reset() {
 	*x = PublishPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3762,7 +4077,7 @@ func (x *PublishPathResponse) String() string {
 func (*PublishPathResponse) ProtoMessage() {}
 
 func (x *PublishPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3775,10 +4090,138 @@ func (x *PublishPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishPathResponse.ProtoReflect.Descriptor instead.
 func (*PublishPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{48}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PublishPathResponse) GetPath() *Path {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+// MandatePathVersionRequest asks for MandatePathVersion.
+type MandatePathVersionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// Which version of it.
+	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// From when; at once when not said.
+	EffectiveTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=effective_time,json=effectiveTime,proto3" json:"effective_time,omitempty"`
+	// Why; for the learners and for the audit.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The path's etag that was looked at; absent: unconditional.
+	Etag          string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MandatePathVersionRequest) Reset() {
+	*x = MandatePathVersionRequest{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MandatePathVersionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MandatePathVersionRequest) ProtoMessage() {}
+
+func (x *MandatePathVersionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MandatePathVersionRequest.ProtoReflect.Descriptor instead.
+func (*MandatePathVersionRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *MandatePathVersionRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *MandatePathVersionRequest) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *MandatePathVersionRequest) GetEffectiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectiveTime
+	}
+	return nil
+}
+
+func (x *MandatePathVersionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MandatePathVersionRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// MandatePathVersionResponse answers MandatePathVersion.
+type MandatePathVersionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The path after it.
+	Path          *Path `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MandatePathVersionResponse) Reset() {
+	*x = MandatePathVersionResponse{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MandatePathVersionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MandatePathVersionResponse) ProtoMessage() {}
+
+func (x *MandatePathVersionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MandatePathVersionResponse.ProtoReflect.Descriptor instead.
+func (*MandatePathVersionResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *MandatePathVersionResponse) GetPath() *Path {
 	if x != nil {
 		return x.Path
 	}
@@ -3798,7 +4241,7 @@ type ArchivePathRequest struct {
 
 func (x *ArchivePathRequest) Reset() {
 	*x = ArchivePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3810,7 +4253,7 @@ func (x *ArchivePathRequest) String() string {
 func (*ArchivePathRequest) ProtoMessage() {}
 
 func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3823,7 +4266,7 @@ func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathRequest.ProtoReflect.Descriptor instead.
 func (*ArchivePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{49}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ArchivePathRequest) GetPathId() string {
@@ -3851,7 +4294,7 @@ type ArchivePathResponse struct {
 
 func (x *ArchivePathResponse) Reset() {
 	*x = ArchivePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3863,7 +4306,7 @@ func (x *ArchivePathResponse) String() string {
 func (*ArchivePathResponse) ProtoMessage() {}
 
 func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3876,7 +4319,7 @@ func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathResponse.ProtoReflect.Descriptor instead.
 func (*ArchivePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{50}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ArchivePathResponse) GetPath() *Path {
@@ -3899,7 +4342,7 @@ type RestorePathRequest struct {
 
 func (x *RestorePathRequest) Reset() {
 	*x = RestorePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3911,7 +4354,7 @@ func (x *RestorePathRequest) String() string {
 func (*RestorePathRequest) ProtoMessage() {}
 
 func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3924,7 +4367,7 @@ func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathRequest.ProtoReflect.Descriptor instead.
 func (*RestorePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{51}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RestorePathRequest) GetPathId() string {
@@ -3952,7 +4395,7 @@ type RestorePathResponse struct {
 
 func (x *RestorePathResponse) Reset() {
 	*x = RestorePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3964,7 +4407,7 @@ func (x *RestorePathResponse) String() string {
 func (*RestorePathResponse) ProtoMessage() {}
 
 func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3977,7 +4420,7 @@ func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathResponse.ProtoReflect.Descriptor instead.
 func (*RestorePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{52}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RestorePathResponse) GetPath() *Path {
@@ -4000,7 +4443,7 @@ type ImportCatalogRequest struct {
 
 func (x *ImportCatalogRequest) Reset() {
 	*x = ImportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4012,7 +4455,7 @@ func (x *ImportCatalogRequest) String() string {
 func (*ImportCatalogRequest) ProtoMessage() {}
 
 func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4025,7 +4468,7 @@ func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{53}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ImportCatalogRequest) GetFiles() []*ImportCatalogRequest_File {
@@ -4057,7 +4500,7 @@ type ImportCatalogResponse struct {
 
 func (x *ImportCatalogResponse) Reset() {
 	*x = ImportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4069,7 +4512,7 @@ func (x *ImportCatalogResponse) String() string {
 func (*ImportCatalogResponse) ProtoMessage() {}
 
 func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4082,7 +4525,7 @@ func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ImportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{54}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ImportCatalogResponse) GetRevision() int64 {
@@ -4125,7 +4568,7 @@ type ImportChange struct {
 
 func (x *ImportChange) Reset() {
 	*x = ImportChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4137,7 +4580,7 @@ func (x *ImportChange) String() string {
 func (*ImportChange) ProtoMessage() {}
 
 func (x *ImportChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4150,7 +4593,7 @@ func (x *ImportChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportChange.ProtoReflect.Descriptor instead.
 func (*ImportChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ImportChange) GetKind() ImportChange_Kind {
@@ -4199,7 +4642,7 @@ type ExportCatalogRequest struct {
 
 func (x *ExportCatalogRequest) Reset() {
 	*x = ExportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4211,7 +4654,7 @@ func (x *ExportCatalogRequest) String() string {
 func (*ExportCatalogRequest) ProtoMessage() {}
 
 func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4224,7 +4667,7 @@ func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ExportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ExportCatalogRequest) GetFormat() ExportCatalogRequest_Format {
@@ -4245,7 +4688,7 @@ type ExportCatalogResponse struct {
 
 func (x *ExportCatalogResponse) Reset() {
 	*x = ExportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4257,7 +4700,7 @@ func (x *ExportCatalogResponse) String() string {
 func (*ExportCatalogResponse) ProtoMessage() {}
 
 func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4270,7 +4713,7 @@ func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ExportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ExportCatalogResponse) GetChunk() []byte {
@@ -4291,7 +4734,7 @@ type CatalogChange struct {
 	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
 	// What was done.
 	Action CatalogChange_Action `protobuf:"varint,4,opt,name=action,proto3,enum=preceptor.catalog.v1.CatalogChange_Action" json:"action,omitempty"`
-	// The newest version then.
+	// The newest version then; with MANDATED, the mandatory one.
 	Version int32 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
 	// When.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
@@ -4303,7 +4746,7 @@ type CatalogChange struct {
 
 func (x *CatalogChange) Reset() {
 	*x = CatalogChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4315,7 +4758,7 @@ func (x *CatalogChange) String() string {
 func (*CatalogChange) ProtoMessage() {}
 
 func (x *CatalogChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4328,7 +4771,7 @@ func (x *CatalogChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CatalogChange.ProtoReflect.Descriptor instead.
 func (*CatalogChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CatalogChange) GetRevision() int64 {
@@ -4393,7 +4836,7 @@ type ListCatalogChangesRequest struct {
 
 func (x *ListCatalogChangesRequest) Reset() {
 	*x = ListCatalogChangesRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +4848,7 @@ func (x *ListCatalogChangesRequest) String() string {
 func (*ListCatalogChangesRequest) ProtoMessage() {}
 
 func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +4861,7 @@ func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListCatalogChangesRequest) GetAfterRevision() int64 {
@@ -4448,7 +4891,7 @@ type ListCatalogChangesResponse struct {
 
 func (x *ListCatalogChangesResponse) Reset() {
 	*x = ListCatalogChangesResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4460,7 +4903,7 @@ func (x *ListCatalogChangesResponse) String() string {
 func (*ListCatalogChangesResponse) ProtoMessage() {}
 
 func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4473,7 +4916,7 @@ func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListCatalogChangesResponse) GetChanges() []*CatalogChange {
@@ -4501,7 +4944,7 @@ type SyncCatalogRequest struct {
 
 func (x *SyncCatalogRequest) Reset() {
 	*x = SyncCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4513,7 +4956,7 @@ func (x *SyncCatalogRequest) String() string {
 func (*SyncCatalogRequest) ProtoMessage() {}
 
 func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4526,7 +4969,7 @@ func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogRequest.ProtoReflect.Descriptor instead.
 func (*SyncCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SyncCatalogRequest) GetAfterRevision() int64 {
@@ -4553,7 +4996,7 @@ type SyncCatalogResponse struct {
 
 func (x *SyncCatalogResponse) Reset() {
 	*x = SyncCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4565,7 +5008,7 @@ func (x *SyncCatalogResponse) String() string {
 func (*SyncCatalogResponse) ProtoMessage() {}
 
 func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4578,7 +5021,7 @@ func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogResponse.ProtoReflect.Descriptor instead.
 func (*SyncCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SyncCatalogResponse) GetItem() isSyncCatalogResponse_Item {
@@ -4659,7 +5102,7 @@ type ModuleRecord struct {
 
 func (x *ModuleRecord) Reset() {
 	*x = ModuleRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4671,7 +5114,7 @@ func (x *ModuleRecord) String() string {
 func (*ModuleRecord) ProtoMessage() {}
 
 func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4684,7 +5127,7 @@ func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleRecord.ProtoReflect.Descriptor instead.
 func (*ModuleRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ModuleRecord) GetId() string {
@@ -4737,7 +5180,7 @@ type ArchivePeriod struct {
 
 func (x *ArchivePeriod) Reset() {
 	*x = ArchivePeriod{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4749,7 +5192,7 @@ func (x *ArchivePeriod) String() string {
 func (*ArchivePeriod) ProtoMessage() {}
 
 func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4762,7 +5205,7 @@ func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePeriod.ProtoReflect.Descriptor instead.
 func (*ArchivePeriod) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ArchivePeriod) GetArchiveTime() *timestamppb.Timestamp {
@@ -4803,7 +5246,7 @@ type PathRecord struct {
 
 func (x *PathRecord) Reset() {
 	*x = PathRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4815,7 +5258,7 @@ func (x *PathRecord) String() string {
 func (*PathRecord) ProtoMessage() {}
 
 func (x *PathRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4828,7 +5271,7 @@ func (x *PathRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathRecord.ProtoReflect.Descriptor instead.
 func (*PathRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *PathRecord) GetId() string {
@@ -4872,7 +5315,7 @@ type ImportCatalogRequest_File struct {
 
 func (x *ImportCatalogRequest_File) Reset() {
 	*x = ImportCatalogRequest_File{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4884,7 +5327,7 @@ func (x *ImportCatalogRequest_File) String() string {
 func (*ImportCatalogRequest_File) ProtoMessage() {}
 
 func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4897,7 +5340,7 @@ func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest_File.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest_File) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{53, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59, 0}
 }
 
 func (x *ImportCatalogRequest_File) GetName() string {
@@ -5028,7 +5471,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x04etag\x18\x04 \x01(\tR\x04etag\x12;\n" +
 	"\aversion\x18\x05 \x01(\v2!.preceptor.catalog.v1.PathVersionR\aversion\x127\n" +
 	"\x05draft\x18\x06 \x01(\v2!.preceptor.catalog.v1.PathVersionR\x05draft\x12=\n" +
-	"\farchive_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\varchiveTime\"\xa7\x03\n" +
+	"\farchive_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\varchiveTime\"\xeb\x03\n" +
 	"\vPathVersion\x12 \n" +
 	"\x06number\x18\x01 \x01(\x05B\x03\xe0A\x03H\x00R\x06number\x88\x01\x01\x12\x1e\n" +
 	"\x05title\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05title\x12\"\n" +
@@ -5042,7 +5485,8 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\fpublish_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\vpublishTime\x122\n" +
 	"\vbackgrounds\x18\b \x03(\tB\x10\xbaH\r\x92\x01\n" +
 	"\x10\n" +
-	"\"\x06r\x04\x10\x01\x18?R\vbackgroundsB\t\n" +
+	"\"\x06r\x04\x10\x01\x18?R\vbackgrounds\x12B\n" +
+	"\fmandate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\vmandateTimeB\t\n" +
 	"\a_numberB\x0f\n" +
 	"\r_content_hash\"\xdc\x01\n" +
 	"\tMilestone\x12F\n" +
@@ -5116,14 +5560,26 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\\\n" +
 	"\fchange_class\x18\x02 \x01(\x0e2/.preceptor.catalog.v1.ModuleVersion.ChangeClassB\b\xbaH\x05\x82\x01\x02\x10\x01R\vchangeClass\x12A\n" +
 	"\x0eeffective_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\reffectiveTime\x12L\n" +
-	"\x06retake\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.ModuleVersion.RetakeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06retake\"\xc7\x01\n" +
+	"\x06retake\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.ModuleVersion.RetakeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06retake\"\x83\x02\n" +
 	"\x15PreviewModuleResponse\x12?\n" +
 	"\n" +
 	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
 	"violations\x12(\n" +
 	"\x10changed_unit_ids\x18\x02 \x03(\tR\x0echangedUnitIds\x12(\n" +
 	"\x10removed_unit_ids\x18\x03 \x03(\tR\x0eremovedUnitIds\x12\x19\n" +
-	"\bpath_ids\x18\x04 \x03(\tR\apathIds\"\xed\x02\n" +
+	"\bpath_ids\x18\x04 \x03(\tR\apathIds\x12:\n" +
+	"\x06impact\x18\x05 \x01(\v2\".preceptor.catalog.v1.ModuleImpactR\x06impact\"\x8f\x02\n" +
+	"\fModuleImpact\x12-\n" +
+	"\x12learners_completed\x18\x01 \x01(\x03R\x11learnersCompleted\x120\n" +
+	"\x14learners_in_progress\x18\x02 \x01(\x03R\x12learnersInProgress\x12.\n" +
+	"\x13learners_to_retrain\x18\x03 \x01(\x03R\x11learnersToRetrain\x124\n" +
+	"\x16learners_losing_credit\x18\x04 \x01(\x03R\x14learnersLosingCredit\x128\n" +
+	"\x05paths\x18\x05 \x03(\v2\".preceptor.catalog.v1.ImpactedPathR\x05paths\"\x84\x01\n" +
+	"\fImpactedPath\x12\x17\n" +
+	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12#\n" +
+	"\rmilestone_ids\x18\x03 \x03(\tR\fmilestoneIds\x12 \n" +
+	"\venrollments\x18\x04 \x01(\x03R\venrollments\"\xed\x02\n" +
 	"\x14PublishModuleRequest\x12H\n" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\\\n" +
 	"\fchange_class\x18\x02 \x01(\x0e2/.preceptor.catalog.v1.ModuleVersion.ChangeClassB\b\xbaH\x05\x82\x01\x02\x10\x01R\vchangeClass\x12A\n" +
@@ -5189,17 +5645,36 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x12UpdatePathResponse\x12.\n" +
 	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"Z\n" +
 	"\x12PreviewPathRequest\x12D\n" +
-	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\xae\x01\n" +
+	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\xe8\x01\n" +
 	"\x13PreviewPathResponse\x12?\n" +
 	"\n" +
 	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
 	"violations\x12(\n" +
 	"\x10added_module_ids\x18\x02 \x03(\tR\x0eaddedModuleIds\x12,\n" +
-	"\x12removed_module_ids\x18\x03 \x03(\tR\x10removedModuleIds\"x\n" +
+	"\x12removed_module_ids\x18\x03 \x03(\tR\x10removedModuleIds\x128\n" +
+	"\x06impact\x18\x04 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact\"\xd3\x01\n" +
+	"\n" +
+	"PathImpact\x12%\n" +
+	"\x0eupgrade_offers\x18\x01 \x01(\x03R\rupgradeOffers\x12I\n" +
+	"\venrollments\x18\x02 \x03(\v2'.preceptor.catalog.v1.PinnedEnrollmentsR\venrollments\x122\n" +
+	"\x15changed_milestone_ids\x18\x03 \x03(\tR\x13changedMilestoneIds\x12\x1f\n" +
+	"\vawards_held\x18\x04 \x01(\x03R\n" +
+	"awardsHeld\"X\n" +
+	"\x11PinnedEnrollments\x12!\n" +
+	"\fpath_version\x18\x01 \x01(\x05R\vpathVersion\x12 \n" +
+	"\venrollments\x18\x02 \x01(\x03R\venrollments\"x\n" +
 	"\x12PublishPathRequest\x12D\n" +
 	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1c\n" +
 	"\x04etag\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"E\n" +
 	"\x13PublishPathResponse\x12.\n" +
+	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"\x85\x02\n" +
+	"\x19MandatePathVersionRequest\x12D\n" +
+	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1f\n" +
+	"\x06number\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\x06number\x12A\n" +
+	"\x0eeffective_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\reffectiveTime\x12 \n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06reason\x12\x1c\n" +
+	"\x04etag\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"L\n" +
+	"\x1aMandatePathVersionResponse\x12.\n" +
 	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"x\n" +
 	"\x12ArchivePathRequest\x12D\n" +
 	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1c\n" +
@@ -5242,7 +5717,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x04YAML\x10\x01\x12\b\n" +
 	"\x04JSON\x10\x02\"-\n" +
 	"\x15ExportCatalogResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xab\x03\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xb9\x03\n" +
 	"\rCatalogChange\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12<\n" +
 	"\x04kind\x18\x02 \x01(\x0e2(.preceptor.catalog.v1.CatalogChange.KindR\x04kind\x12\x0e\n" +
@@ -5256,12 +5731,13 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06MODULE\x10\x01\x12\b\n" +
-	"\x04PATH\x10\x02\"K\n" +
+	"\x04PATH\x10\x02\"Y\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tPUBLISHED\x10\x01\x12\f\n" +
 	"\bARCHIVED\x10\x02\x12\f\n" +
-	"\bRESTORED\x10\x03\"q\n" +
+	"\bRESTORED\x10\x03\x12\f\n" +
+	"\bMANDATED\x10\x04\"q\n" +
 	"\x19ListCatalogChangesRequest\x12.\n" +
 	"\x0eafter_revision\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterRevision\x12$\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"w\n" +
@@ -5291,7 +5767,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\x05state\x18\x02 \x01(\x0e2\".preceptor.catalog.v1.Module.StateR\x05state\x12=\n" +
 	"\bversions\x18\x03 \x03(\v2!.preceptor.catalog.v1.PathVersionR\bversions\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xf2\x1d\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xb3\x1f\n" +
 	"\x0eCatalogService\x12}\n" +
 	"\n" +
 	"ListTopics\x12'.preceptor.catalog.v1.ListTopicsRequest\x1a(.preceptor.catalog.v1.ListTopicsResponse\"\x1c\xaa\xd4\x18\x06\n" +
@@ -5334,7 +5810,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\vPreviewPath\x12(.preceptor.catalog.v1.PreviewPathRequest\x1a).preceptor.catalog.v1.PreviewPathResponse\".\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/paths/{path_id}:preview\x12\x98\x01\n" +
 	"\vPublishPath\x12(.preceptor.catalog.v1.PublishPathRequest\x1a).preceptor.catalog.v1.PublishPathResponse\"4\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02&:\x01*b\x04path\"\x1b/v1/paths/{path_id}:publish\x12\x98\x01\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02&:\x01*b\x04path\"\x1b/v1/paths/{path_id}:publish\x12\xbe\x01\n" +
+	"\x12MandatePathVersion\x12/.preceptor.catalog.v1.MandatePathVersionRequest\x1a0.preceptor.catalog.v1.MandatePathVersionResponse\"E\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x028:\x01*b\x04path\"-/v1/paths/{path_id}/versions/{number}:mandate\x12\x98\x01\n" +
 	"\vArchivePath\x12(.preceptor.catalog.v1.ArchivePathRequest\x1a).preceptor.catalog.v1.ArchivePathResponse\"4\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02&:\x01*b\x04path\"\x1b/v1/paths/{path_id}:archive\x12\x98\x01\n" +
 	"\vRestorePath\x12(.preceptor.catalog.v1.RestorePathRequest\x1a).preceptor.catalog.v1.RestorePathResponse\"4\xaa\xd4\x18\x04\n" +
@@ -5361,7 +5839,7 @@ func file_preceptor_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
 var file_preceptor_catalog_v1_catalog_proto_goTypes = []any{
 	(Module_State)(0),                  // 0: preceptor.catalog.v1.Module.State
 	(ModuleVersion_ChangeClass)(0),     // 1: preceptor.catalog.v1.ModuleVersion.ChangeClass
@@ -5400,61 +5878,67 @@ var file_preceptor_catalog_v1_catalog_proto_goTypes = []any{
 	(*UpdateModuleResponse)(nil),       // 34: preceptor.catalog.v1.UpdateModuleResponse
 	(*PreviewModuleRequest)(nil),       // 35: preceptor.catalog.v1.PreviewModuleRequest
 	(*PreviewModuleResponse)(nil),      // 36: preceptor.catalog.v1.PreviewModuleResponse
-	(*PublishModuleRequest)(nil),       // 37: preceptor.catalog.v1.PublishModuleRequest
-	(*PublishModuleResponse)(nil),      // 38: preceptor.catalog.v1.PublishModuleResponse
-	(*ArchiveModuleRequest)(nil),       // 39: preceptor.catalog.v1.ArchiveModuleRequest
-	(*ArchiveModuleResponse)(nil),      // 40: preceptor.catalog.v1.ArchiveModuleResponse
-	(*RestoreModuleRequest)(nil),       // 41: preceptor.catalog.v1.RestoreModuleRequest
-	(*RestoreModuleResponse)(nil),      // 42: preceptor.catalog.v1.RestoreModuleResponse
-	(*ListPathsRequest)(nil),           // 43: preceptor.catalog.v1.ListPathsRequest
-	(*ListPathsResponse)(nil),          // 44: preceptor.catalog.v1.ListPathsResponse
-	(*GetPathRequest)(nil),             // 45: preceptor.catalog.v1.GetPathRequest
-	(*GetPathResponse)(nil),            // 46: preceptor.catalog.v1.GetPathResponse
-	(*ListPathVersionsRequest)(nil),    // 47: preceptor.catalog.v1.ListPathVersionsRequest
-	(*ListPathVersionsResponse)(nil),   // 48: preceptor.catalog.v1.ListPathVersionsResponse
-	(*GetPathVersionRequest)(nil),      // 49: preceptor.catalog.v1.GetPathVersionRequest
-	(*GetPathVersionResponse)(nil),     // 50: preceptor.catalog.v1.GetPathVersionResponse
-	(*CreatePathRequest)(nil),          // 51: preceptor.catalog.v1.CreatePathRequest
-	(*CreatePathResponse)(nil),         // 52: preceptor.catalog.v1.CreatePathResponse
-	(*UpdatePathRequest)(nil),          // 53: preceptor.catalog.v1.UpdatePathRequest
-	(*UpdatePathResponse)(nil),         // 54: preceptor.catalog.v1.UpdatePathResponse
-	(*PreviewPathRequest)(nil),         // 55: preceptor.catalog.v1.PreviewPathRequest
-	(*PreviewPathResponse)(nil),        // 56: preceptor.catalog.v1.PreviewPathResponse
-	(*PublishPathRequest)(nil),         // 57: preceptor.catalog.v1.PublishPathRequest
-	(*PublishPathResponse)(nil),        // 58: preceptor.catalog.v1.PublishPathResponse
-	(*ArchivePathRequest)(nil),         // 59: preceptor.catalog.v1.ArchivePathRequest
-	(*ArchivePathResponse)(nil),        // 60: preceptor.catalog.v1.ArchivePathResponse
-	(*RestorePathRequest)(nil),         // 61: preceptor.catalog.v1.RestorePathRequest
-	(*RestorePathResponse)(nil),        // 62: preceptor.catalog.v1.RestorePathResponse
-	(*ImportCatalogRequest)(nil),       // 63: preceptor.catalog.v1.ImportCatalogRequest
-	(*ImportCatalogResponse)(nil),      // 64: preceptor.catalog.v1.ImportCatalogResponse
-	(*ImportChange)(nil),               // 65: preceptor.catalog.v1.ImportChange
-	(*ExportCatalogRequest)(nil),       // 66: preceptor.catalog.v1.ExportCatalogRequest
-	(*ExportCatalogResponse)(nil),      // 67: preceptor.catalog.v1.ExportCatalogResponse
-	(*CatalogChange)(nil),              // 68: preceptor.catalog.v1.CatalogChange
-	(*ListCatalogChangesRequest)(nil),  // 69: preceptor.catalog.v1.ListCatalogChangesRequest
-	(*ListCatalogChangesResponse)(nil), // 70: preceptor.catalog.v1.ListCatalogChangesResponse
-	(*SyncCatalogRequest)(nil),         // 71: preceptor.catalog.v1.SyncCatalogRequest
-	(*SyncCatalogResponse)(nil),        // 72: preceptor.catalog.v1.SyncCatalogResponse
-	(*ModuleRecord)(nil),               // 73: preceptor.catalog.v1.ModuleRecord
-	(*ArchivePeriod)(nil),              // 74: preceptor.catalog.v1.ArchivePeriod
-	(*PathRecord)(nil),                 // 75: preceptor.catalog.v1.PathRecord
-	(*ImportCatalogRequest_File)(nil),  // 76: preceptor.catalog.v1.ImportCatalogRequest.File
-	(*timestamppb.Timestamp)(nil),      // 77: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),      // 78: google.protobuf.FieldMask
+	(*ModuleImpact)(nil),               // 37: preceptor.catalog.v1.ModuleImpact
+	(*ImpactedPath)(nil),               // 38: preceptor.catalog.v1.ImpactedPath
+	(*PublishModuleRequest)(nil),       // 39: preceptor.catalog.v1.PublishModuleRequest
+	(*PublishModuleResponse)(nil),      // 40: preceptor.catalog.v1.PublishModuleResponse
+	(*ArchiveModuleRequest)(nil),       // 41: preceptor.catalog.v1.ArchiveModuleRequest
+	(*ArchiveModuleResponse)(nil),      // 42: preceptor.catalog.v1.ArchiveModuleResponse
+	(*RestoreModuleRequest)(nil),       // 43: preceptor.catalog.v1.RestoreModuleRequest
+	(*RestoreModuleResponse)(nil),      // 44: preceptor.catalog.v1.RestoreModuleResponse
+	(*ListPathsRequest)(nil),           // 45: preceptor.catalog.v1.ListPathsRequest
+	(*ListPathsResponse)(nil),          // 46: preceptor.catalog.v1.ListPathsResponse
+	(*GetPathRequest)(nil),             // 47: preceptor.catalog.v1.GetPathRequest
+	(*GetPathResponse)(nil),            // 48: preceptor.catalog.v1.GetPathResponse
+	(*ListPathVersionsRequest)(nil),    // 49: preceptor.catalog.v1.ListPathVersionsRequest
+	(*ListPathVersionsResponse)(nil),   // 50: preceptor.catalog.v1.ListPathVersionsResponse
+	(*GetPathVersionRequest)(nil),      // 51: preceptor.catalog.v1.GetPathVersionRequest
+	(*GetPathVersionResponse)(nil),     // 52: preceptor.catalog.v1.GetPathVersionResponse
+	(*CreatePathRequest)(nil),          // 53: preceptor.catalog.v1.CreatePathRequest
+	(*CreatePathResponse)(nil),         // 54: preceptor.catalog.v1.CreatePathResponse
+	(*UpdatePathRequest)(nil),          // 55: preceptor.catalog.v1.UpdatePathRequest
+	(*UpdatePathResponse)(nil),         // 56: preceptor.catalog.v1.UpdatePathResponse
+	(*PreviewPathRequest)(nil),         // 57: preceptor.catalog.v1.PreviewPathRequest
+	(*PreviewPathResponse)(nil),        // 58: preceptor.catalog.v1.PreviewPathResponse
+	(*PathImpact)(nil),                 // 59: preceptor.catalog.v1.PathImpact
+	(*PinnedEnrollments)(nil),          // 60: preceptor.catalog.v1.PinnedEnrollments
+	(*PublishPathRequest)(nil),         // 61: preceptor.catalog.v1.PublishPathRequest
+	(*PublishPathResponse)(nil),        // 62: preceptor.catalog.v1.PublishPathResponse
+	(*MandatePathVersionRequest)(nil),  // 63: preceptor.catalog.v1.MandatePathVersionRequest
+	(*MandatePathVersionResponse)(nil), // 64: preceptor.catalog.v1.MandatePathVersionResponse
+	(*ArchivePathRequest)(nil),         // 65: preceptor.catalog.v1.ArchivePathRequest
+	(*ArchivePathResponse)(nil),        // 66: preceptor.catalog.v1.ArchivePathResponse
+	(*RestorePathRequest)(nil),         // 67: preceptor.catalog.v1.RestorePathRequest
+	(*RestorePathResponse)(nil),        // 68: preceptor.catalog.v1.RestorePathResponse
+	(*ImportCatalogRequest)(nil),       // 69: preceptor.catalog.v1.ImportCatalogRequest
+	(*ImportCatalogResponse)(nil),      // 70: preceptor.catalog.v1.ImportCatalogResponse
+	(*ImportChange)(nil),               // 71: preceptor.catalog.v1.ImportChange
+	(*ExportCatalogRequest)(nil),       // 72: preceptor.catalog.v1.ExportCatalogRequest
+	(*ExportCatalogResponse)(nil),      // 73: preceptor.catalog.v1.ExportCatalogResponse
+	(*CatalogChange)(nil),              // 74: preceptor.catalog.v1.CatalogChange
+	(*ListCatalogChangesRequest)(nil),  // 75: preceptor.catalog.v1.ListCatalogChangesRequest
+	(*ListCatalogChangesResponse)(nil), // 76: preceptor.catalog.v1.ListCatalogChangesResponse
+	(*SyncCatalogRequest)(nil),         // 77: preceptor.catalog.v1.SyncCatalogRequest
+	(*SyncCatalogResponse)(nil),        // 78: preceptor.catalog.v1.SyncCatalogResponse
+	(*ModuleRecord)(nil),               // 79: preceptor.catalog.v1.ModuleRecord
+	(*ArchivePeriod)(nil),              // 80: preceptor.catalog.v1.ArchivePeriod
+	(*PathRecord)(nil),                 // 81: preceptor.catalog.v1.PathRecord
+	(*ImportCatalogRequest_File)(nil),  // 82: preceptor.catalog.v1.ImportCatalogRequest.File
+	(*timestamppb.Timestamp)(nil),      // 83: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),      // 84: google.protobuf.FieldMask
 }
 var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 0: preceptor.catalog.v1.Module.state:type_name -> preceptor.catalog.v1.Module.State
 	11,  // 1: preceptor.catalog.v1.Module.version:type_name -> preceptor.catalog.v1.ModuleVersion
 	11,  // 2: preceptor.catalog.v1.Module.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	77,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
-	77,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
+	83,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
+	83,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
 	12,  // 5: preceptor.catalog.v1.ModuleVersion.units:type_name -> preceptor.catalog.v1.Unit
 	13,  // 6: preceptor.catalog.v1.ModuleVersion.credits:type_name -> preceptor.catalog.v1.Credit
 	14,  // 7: preceptor.catalog.v1.ModuleVersion.currency_policy:type_name -> preceptor.catalog.v1.CurrencyPolicy
 	1,   // 8: preceptor.catalog.v1.ModuleVersion.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	77,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
-	77,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
+	83,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
+	83,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 11: preceptor.catalog.v1.ModuleVersion.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	3,   // 12: preceptor.catalog.v1.Unit.kind:type_name -> preceptor.catalog.v1.Unit.Kind
 	4,   // 13: preceptor.catalog.v1.Unit.move_on:type_name -> preceptor.catalog.v1.Unit.MoveOn
@@ -5462,120 +5946,129 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 15: preceptor.catalog.v1.Path.state:type_name -> preceptor.catalog.v1.Module.State
 	16,  // 16: preceptor.catalog.v1.Path.version:type_name -> preceptor.catalog.v1.PathVersion
 	16,  // 17: preceptor.catalog.v1.Path.draft:type_name -> preceptor.catalog.v1.PathVersion
-	77,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
+	83,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
 	17,  // 19: preceptor.catalog.v1.PathVersion.milestones:type_name -> preceptor.catalog.v1.Milestone
-	77,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
-	18,  // 21: preceptor.catalog.v1.Milestone.groups:type_name -> preceptor.catalog.v1.ModuleGroup
-	20,  // 22: preceptor.catalog.v1.ListTopicsResponse.topics:type_name -> preceptor.catalog.v1.Topic
-	0,   // 23: preceptor.catalog.v1.ListModulesRequest.state:type_name -> preceptor.catalog.v1.Module.State
-	10,  // 24: preceptor.catalog.v1.ListModulesResponse.modules:type_name -> preceptor.catalog.v1.Module
-	10,  // 25: preceptor.catalog.v1.GetModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	11,  // 26: preceptor.catalog.v1.ListModuleVersionsResponse.versions:type_name -> preceptor.catalog.v1.ModuleVersion
-	11,  // 27: preceptor.catalog.v1.GetModuleVersionResponse.version:type_name -> preceptor.catalog.v1.ModuleVersion
-	11,  // 28: preceptor.catalog.v1.CreateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
-	10,  // 29: preceptor.catalog.v1.CreateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	11,  // 30: preceptor.catalog.v1.UpdateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
-	78,  // 31: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	10,  // 32: preceptor.catalog.v1.UpdateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	1,   // 33: preceptor.catalog.v1.PreviewModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	77,  // 34: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
-	2,   // 35: preceptor.catalog.v1.PreviewModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
-	19,  // 36: preceptor.catalog.v1.PreviewModuleResponse.violations:type_name -> preceptor.catalog.v1.Violation
-	1,   // 37: preceptor.catalog.v1.PublishModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	77,  // 38: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
-	2,   // 39: preceptor.catalog.v1.PublishModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
-	10,  // 40: preceptor.catalog.v1.PublishModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	77,  // 41: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
-	10,  // 42: preceptor.catalog.v1.ArchiveModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	10,  // 43: preceptor.catalog.v1.RestoreModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	0,   // 44: preceptor.catalog.v1.ListPathsRequest.state:type_name -> preceptor.catalog.v1.Module.State
-	15,  // 45: preceptor.catalog.v1.ListPathsResponse.paths:type_name -> preceptor.catalog.v1.Path
-	15,  // 46: preceptor.catalog.v1.GetPathResponse.path:type_name -> preceptor.catalog.v1.Path
-	16,  // 47: preceptor.catalog.v1.ListPathVersionsResponse.versions:type_name -> preceptor.catalog.v1.PathVersion
-	16,  // 48: preceptor.catalog.v1.GetPathVersionResponse.version:type_name -> preceptor.catalog.v1.PathVersion
-	16,  // 49: preceptor.catalog.v1.CreatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
-	15,  // 50: preceptor.catalog.v1.CreatePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	16,  // 51: preceptor.catalog.v1.UpdatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
-	78,  // 52: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
-	15,  // 53: preceptor.catalog.v1.UpdatePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	19,  // 54: preceptor.catalog.v1.PreviewPathResponse.violations:type_name -> preceptor.catalog.v1.Violation
-	15,  // 55: preceptor.catalog.v1.PublishPathResponse.path:type_name -> preceptor.catalog.v1.Path
-	15,  // 56: preceptor.catalog.v1.ArchivePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	15,  // 57: preceptor.catalog.v1.RestorePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	76,  // 58: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
-	65,  // 59: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
-	6,   // 60: preceptor.catalog.v1.ImportChange.kind:type_name -> preceptor.catalog.v1.ImportChange.Kind
-	1,   // 61: preceptor.catalog.v1.ImportChange.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	7,   // 62: preceptor.catalog.v1.ExportCatalogRequest.format:type_name -> preceptor.catalog.v1.ExportCatalogRequest.Format
-	8,   // 63: preceptor.catalog.v1.CatalogChange.kind:type_name -> preceptor.catalog.v1.CatalogChange.Kind
-	9,   // 64: preceptor.catalog.v1.CatalogChange.action:type_name -> preceptor.catalog.v1.CatalogChange.Action
-	77,  // 65: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
-	68,  // 66: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
-	73,  // 67: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
-	75,  // 68: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
-	0,   // 69: preceptor.catalog.v1.ModuleRecord.state:type_name -> preceptor.catalog.v1.Module.State
-	11,  // 70: preceptor.catalog.v1.ModuleRecord.versions:type_name -> preceptor.catalog.v1.ModuleVersion
-	74,  // 71: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
-	77,  // 72: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
-	77,  // 73: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
-	77,  // 74: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
-	0,   // 75: preceptor.catalog.v1.PathRecord.state:type_name -> preceptor.catalog.v1.Module.State
-	16,  // 76: preceptor.catalog.v1.PathRecord.versions:type_name -> preceptor.catalog.v1.PathVersion
-	21,  // 77: preceptor.catalog.v1.CatalogService.ListTopics:input_type -> preceptor.catalog.v1.ListTopicsRequest
-	23,  // 78: preceptor.catalog.v1.CatalogService.ListModules:input_type -> preceptor.catalog.v1.ListModulesRequest
-	25,  // 79: preceptor.catalog.v1.CatalogService.GetModule:input_type -> preceptor.catalog.v1.GetModuleRequest
-	27,  // 80: preceptor.catalog.v1.CatalogService.ListModuleVersions:input_type -> preceptor.catalog.v1.ListModuleVersionsRequest
-	29,  // 81: preceptor.catalog.v1.CatalogService.GetModuleVersion:input_type -> preceptor.catalog.v1.GetModuleVersionRequest
-	31,  // 82: preceptor.catalog.v1.CatalogService.CreateModule:input_type -> preceptor.catalog.v1.CreateModuleRequest
-	33,  // 83: preceptor.catalog.v1.CatalogService.UpdateModule:input_type -> preceptor.catalog.v1.UpdateModuleRequest
-	35,  // 84: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
-	37,  // 85: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
-	39,  // 86: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
-	41,  // 87: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
-	43,  // 88: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
-	45,  // 89: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
-	47,  // 90: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
-	49,  // 91: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
-	51,  // 92: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
-	53,  // 93: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
-	55,  // 94: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
-	57,  // 95: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
-	59,  // 96: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
-	61,  // 97: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
-	63,  // 98: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
-	66,  // 99: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
-	69,  // 100: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
-	71,  // 101: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
-	22,  // 102: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
-	24,  // 103: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
-	26,  // 104: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
-	28,  // 105: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
-	30,  // 106: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
-	32,  // 107: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
-	34,  // 108: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
-	36,  // 109: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
-	38,  // 110: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
-	40,  // 111: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
-	42,  // 112: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
-	44,  // 113: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
-	46,  // 114: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
-	48,  // 115: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
-	50,  // 116: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
-	52,  // 117: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
-	54,  // 118: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
-	56,  // 119: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
-	58,  // 120: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
-	60,  // 121: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
-	62,  // 122: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
-	64,  // 123: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
-	67,  // 124: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
-	70,  // 125: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
-	72,  // 126: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
-	102, // [102:127] is the sub-list for method output_type
-	77,  // [77:102] is the sub-list for method input_type
-	77,  // [77:77] is the sub-list for extension type_name
-	77,  // [77:77] is the sub-list for extension extendee
-	0,   // [0:77] is the sub-list for field type_name
+	83,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
+	83,  // 21: preceptor.catalog.v1.PathVersion.mandate_time:type_name -> google.protobuf.Timestamp
+	18,  // 22: preceptor.catalog.v1.Milestone.groups:type_name -> preceptor.catalog.v1.ModuleGroup
+	20,  // 23: preceptor.catalog.v1.ListTopicsResponse.topics:type_name -> preceptor.catalog.v1.Topic
+	0,   // 24: preceptor.catalog.v1.ListModulesRequest.state:type_name -> preceptor.catalog.v1.Module.State
+	10,  // 25: preceptor.catalog.v1.ListModulesResponse.modules:type_name -> preceptor.catalog.v1.Module
+	10,  // 26: preceptor.catalog.v1.GetModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	11,  // 27: preceptor.catalog.v1.ListModuleVersionsResponse.versions:type_name -> preceptor.catalog.v1.ModuleVersion
+	11,  // 28: preceptor.catalog.v1.GetModuleVersionResponse.version:type_name -> preceptor.catalog.v1.ModuleVersion
+	11,  // 29: preceptor.catalog.v1.CreateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
+	10,  // 30: preceptor.catalog.v1.CreateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	11,  // 31: preceptor.catalog.v1.UpdateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
+	84,  // 32: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	10,  // 33: preceptor.catalog.v1.UpdateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	1,   // 34: preceptor.catalog.v1.PreviewModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
+	83,  // 35: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	2,   // 36: preceptor.catalog.v1.PreviewModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
+	19,  // 37: preceptor.catalog.v1.PreviewModuleResponse.violations:type_name -> preceptor.catalog.v1.Violation
+	37,  // 38: preceptor.catalog.v1.PreviewModuleResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
+	38,  // 39: preceptor.catalog.v1.ModuleImpact.paths:type_name -> preceptor.catalog.v1.ImpactedPath
+	1,   // 40: preceptor.catalog.v1.PublishModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
+	83,  // 41: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	2,   // 42: preceptor.catalog.v1.PublishModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
+	10,  // 43: preceptor.catalog.v1.PublishModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	83,  // 44: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
+	10,  // 45: preceptor.catalog.v1.ArchiveModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	10,  // 46: preceptor.catalog.v1.RestoreModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	0,   // 47: preceptor.catalog.v1.ListPathsRequest.state:type_name -> preceptor.catalog.v1.Module.State
+	15,  // 48: preceptor.catalog.v1.ListPathsResponse.paths:type_name -> preceptor.catalog.v1.Path
+	15,  // 49: preceptor.catalog.v1.GetPathResponse.path:type_name -> preceptor.catalog.v1.Path
+	16,  // 50: preceptor.catalog.v1.ListPathVersionsResponse.versions:type_name -> preceptor.catalog.v1.PathVersion
+	16,  // 51: preceptor.catalog.v1.GetPathVersionResponse.version:type_name -> preceptor.catalog.v1.PathVersion
+	16,  // 52: preceptor.catalog.v1.CreatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
+	15,  // 53: preceptor.catalog.v1.CreatePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	16,  // 54: preceptor.catalog.v1.UpdatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
+	84,  // 55: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
+	15,  // 56: preceptor.catalog.v1.UpdatePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	19,  // 57: preceptor.catalog.v1.PreviewPathResponse.violations:type_name -> preceptor.catalog.v1.Violation
+	59,  // 58: preceptor.catalog.v1.PreviewPathResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	60,  // 59: preceptor.catalog.v1.PathImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
+	15,  // 60: preceptor.catalog.v1.PublishPathResponse.path:type_name -> preceptor.catalog.v1.Path
+	83,  // 61: preceptor.catalog.v1.MandatePathVersionRequest.effective_time:type_name -> google.protobuf.Timestamp
+	15,  // 62: preceptor.catalog.v1.MandatePathVersionResponse.path:type_name -> preceptor.catalog.v1.Path
+	15,  // 63: preceptor.catalog.v1.ArchivePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	15,  // 64: preceptor.catalog.v1.RestorePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	82,  // 65: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
+	71,  // 66: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
+	6,   // 67: preceptor.catalog.v1.ImportChange.kind:type_name -> preceptor.catalog.v1.ImportChange.Kind
+	1,   // 68: preceptor.catalog.v1.ImportChange.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
+	7,   // 69: preceptor.catalog.v1.ExportCatalogRequest.format:type_name -> preceptor.catalog.v1.ExportCatalogRequest.Format
+	8,   // 70: preceptor.catalog.v1.CatalogChange.kind:type_name -> preceptor.catalog.v1.CatalogChange.Kind
+	9,   // 71: preceptor.catalog.v1.CatalogChange.action:type_name -> preceptor.catalog.v1.CatalogChange.Action
+	83,  // 72: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
+	74,  // 73: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
+	79,  // 74: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
+	81,  // 75: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
+	0,   // 76: preceptor.catalog.v1.ModuleRecord.state:type_name -> preceptor.catalog.v1.Module.State
+	11,  // 77: preceptor.catalog.v1.ModuleRecord.versions:type_name -> preceptor.catalog.v1.ModuleVersion
+	80,  // 78: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
+	83,  // 79: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
+	83,  // 80: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
+	83,  // 81: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
+	0,   // 82: preceptor.catalog.v1.PathRecord.state:type_name -> preceptor.catalog.v1.Module.State
+	16,  // 83: preceptor.catalog.v1.PathRecord.versions:type_name -> preceptor.catalog.v1.PathVersion
+	21,  // 84: preceptor.catalog.v1.CatalogService.ListTopics:input_type -> preceptor.catalog.v1.ListTopicsRequest
+	23,  // 85: preceptor.catalog.v1.CatalogService.ListModules:input_type -> preceptor.catalog.v1.ListModulesRequest
+	25,  // 86: preceptor.catalog.v1.CatalogService.GetModule:input_type -> preceptor.catalog.v1.GetModuleRequest
+	27,  // 87: preceptor.catalog.v1.CatalogService.ListModuleVersions:input_type -> preceptor.catalog.v1.ListModuleVersionsRequest
+	29,  // 88: preceptor.catalog.v1.CatalogService.GetModuleVersion:input_type -> preceptor.catalog.v1.GetModuleVersionRequest
+	31,  // 89: preceptor.catalog.v1.CatalogService.CreateModule:input_type -> preceptor.catalog.v1.CreateModuleRequest
+	33,  // 90: preceptor.catalog.v1.CatalogService.UpdateModule:input_type -> preceptor.catalog.v1.UpdateModuleRequest
+	35,  // 91: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
+	39,  // 92: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
+	41,  // 93: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
+	43,  // 94: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
+	45,  // 95: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
+	47,  // 96: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
+	49,  // 97: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
+	51,  // 98: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
+	53,  // 99: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
+	55,  // 100: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
+	57,  // 101: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
+	61,  // 102: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
+	63,  // 103: preceptor.catalog.v1.CatalogService.MandatePathVersion:input_type -> preceptor.catalog.v1.MandatePathVersionRequest
+	65,  // 104: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
+	67,  // 105: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
+	69,  // 106: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
+	72,  // 107: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
+	75,  // 108: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
+	77,  // 109: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
+	22,  // 110: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
+	24,  // 111: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
+	26,  // 112: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
+	28,  // 113: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
+	30,  // 114: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
+	32,  // 115: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
+	34,  // 116: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
+	36,  // 117: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
+	40,  // 118: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
+	42,  // 119: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
+	44,  // 120: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
+	46,  // 121: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
+	48,  // 122: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
+	50,  // 123: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
+	52,  // 124: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
+	54,  // 125: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
+	56,  // 126: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
+	58,  // 127: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
+	62,  // 128: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
+	64,  // 129: preceptor.catalog.v1.CatalogService.MandatePathVersion:output_type -> preceptor.catalog.v1.MandatePathVersionResponse
+	66,  // 130: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
+	68,  // 131: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
+	70,  // 132: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
+	73,  // 133: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
+	76,  // 134: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
+	78,  // 135: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
+	110, // [110:136] is the sub-list for method output_type
+	84,  // [84:110] is the sub-list for method input_type
+	84,  // [84:84] is the sub-list for extension type_name
+	84,  // [84:84] is the sub-list for extension extendee
+	0,   // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_catalog_v1_catalog_proto_init() }
@@ -5588,9 +6081,9 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[6].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[8].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[14].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[34].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[55].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[62].OneofWrappers = []any{
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[36].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[61].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[68].OneofWrappers = []any{
 		(*SyncCatalogResponse_Module)(nil),
 		(*SyncCatalogResponse_Path)(nil),
 		(*SyncCatalogResponse_Revision)(nil),
@@ -5601,7 +6094,7 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_catalog_v1_catalog_proto_rawDesc), len(file_preceptor_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   67,
+			NumMessages:   73,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

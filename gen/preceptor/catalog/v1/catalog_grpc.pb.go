@@ -41,6 +41,7 @@ const (
 	CatalogService_UpdatePath_FullMethodName         = "/preceptor.catalog.v1.CatalogService/UpdatePath"
 	CatalogService_PreviewPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PreviewPath"
 	CatalogService_PublishPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PublishPath"
+	CatalogService_MandatePathVersion_FullMethodName = "/preceptor.catalog.v1.CatalogService/MandatePathVersion"
 	CatalogService_ArchivePath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/ArchivePath"
 	CatalogService_RestorePath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/RestorePath"
 	CatalogService_ImportCatalog_FullMethodName      = "/preceptor.catalog.v1.CatalogService/ImportCatalog"
@@ -95,6 +96,9 @@ type CatalogServiceClient interface {
 	PreviewPath(ctx context.Context, in *PreviewPathRequest, opts ...grpc.CallOption) (*PreviewPathResponse, error)
 	// PublishPath makes the draft the next immutable version.
 	PublishPath(ctx context.Context, in *PublishPathRequest, opts ...grpc.CallOption) (*PublishPathResponse, error)
+	// MandatePathVersion makes an upgrade mandatory: from its time on, who is enrolled on an older
+	// version is on this one. It is an audited command.
+	MandatePathVersion(ctx context.Context, in *MandatePathVersionRequest, opts ...grpc.CallOption) (*MandatePathVersionResponse, error)
 	// ArchivePath ends new enrollments; who is enrolled goes on.
 	ArchivePath(ctx context.Context, in *ArchivePathRequest, opts ...grpc.CallOption) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
@@ -310,6 +314,16 @@ func (c *catalogServiceClient) PublishPath(ctx context.Context, in *PublishPathR
 	return out, nil
 }
 
+func (c *catalogServiceClient) MandatePathVersion(ctx context.Context, in *MandatePathVersionRequest, opts ...grpc.CallOption) (*MandatePathVersionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MandatePathVersionResponse)
+	err := c.cc.Invoke(ctx, CatalogService_MandatePathVersion_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *catalogServiceClient) ArchivePath(ctx context.Context, in *ArchivePathRequest, opts ...grpc.CallOption) (*ArchivePathResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ArchivePathResponse)
@@ -434,6 +448,9 @@ type CatalogServiceServer interface {
 	PreviewPath(context.Context, *PreviewPathRequest) (*PreviewPathResponse, error)
 	// PublishPath makes the draft the next immutable version.
 	PublishPath(context.Context, *PublishPathRequest) (*PublishPathResponse, error)
+	// MandatePathVersion makes an upgrade mandatory: from its time on, who is enrolled on an older
+	// version is on this one. It is an audited command.
+	MandatePathVersion(context.Context, *MandatePathVersionRequest) (*MandatePathVersionResponse, error)
 	// ArchivePath ends new enrollments; who is enrolled goes on.
 	ArchivePath(context.Context, *ArchivePathRequest) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
@@ -515,6 +532,9 @@ func (UnimplementedCatalogServiceServer) PreviewPath(context.Context, *PreviewPa
 }
 func (UnimplementedCatalogServiceServer) PublishPath(context.Context, *PublishPathRequest) (*PublishPathResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PublishPath not implemented")
+}
+func (UnimplementedCatalogServiceServer) MandatePathVersion(context.Context, *MandatePathVersionRequest) (*MandatePathVersionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MandatePathVersion not implemented")
 }
 func (UnimplementedCatalogServiceServer) ArchivePath(context.Context, *ArchivePathRequest) (*ArchivePathResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ArchivePath not implemented")
@@ -897,6 +917,24 @@ func _CatalogService_PublishPath_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CatalogService_MandatePathVersion_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MandatePathVersionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).MandatePathVersion(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_MandatePathVersion_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).MandatePathVersion(ctx, req.(*MandatePathVersionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CatalogService_ArchivePath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ArchivePathRequest)
 	if err := dec(in); err != nil {
@@ -1073,6 +1111,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PublishPath",
 			Handler:    _CatalogService_PublishPath_Handler,
+		},
+		{
+			MethodName: "MandatePathVersion",
+			Handler:    _CatalogService_MandatePathVersion_Handler,
 		},
 		{
 			MethodName: "ArchivePath",

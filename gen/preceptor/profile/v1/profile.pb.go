@@ -1149,6 +1149,194 @@ func (x *ResolveSubjectResponse) GetTimeZone() string {
 	return ""
 }
 
+// SyncLearnersRequest asks for SyncLearners.
+type SyncLearnersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revision that the reader has; 0: none.
+	AfterRevision int64 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncLearnersRequest) Reset() {
+	*x = SyncLearnersRequest{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncLearnersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncLearnersRequest) ProtoMessage() {}
+
+func (x *SyncLearnersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncLearnersRequest.ProtoReflect.Descriptor instead.
+func (*SyncLearnersRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SyncLearnersRequest) GetAfterRevision() int64 {
+	if x != nil {
+		return x.AfterRevision
+	}
+	return 0
+}
+
+// SyncLearnersResponse is a learner, or last of all the revision reached.
+type SyncLearnersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it carries.
+	//
+	// Types that are valid to be assigned to Item:
+	//
+	//	*SyncLearnersResponse_Learner
+	//	*SyncLearnersResponse_Revision
+	Item          isSyncLearnersResponse_Item `protobuf_oneof:"item"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncLearnersResponse) Reset() {
+	*x = SyncLearnersResponse{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncLearnersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncLearnersResponse) ProtoMessage() {}
+
+func (x *SyncLearnersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncLearnersResponse.ProtoReflect.Descriptor instead.
+func (*SyncLearnersResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SyncLearnersResponse) GetItem() isSyncLearnersResponse_Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *SyncLearnersResponse) GetLearner() *LearnerRecord {
+	if x != nil {
+		if x, ok := x.Item.(*SyncLearnersResponse_Learner); ok {
+			return x.Learner
+		}
+	}
+	return nil
+}
+
+func (x *SyncLearnersResponse) GetRevision() int64 {
+	if x != nil {
+		if x, ok := x.Item.(*SyncLearnersResponse_Revision); ok {
+			return x.Revision
+		}
+	}
+	return 0
+}
+
+type isSyncLearnersResponse_Item interface {
+	isSyncLearnersResponse_Item()
+}
+
+type SyncLearnersResponse_Learner struct {
+	// A learner.
+	Learner *LearnerRecord `protobuf:"bytes,1,opt,name=learner,proto3,oneof"`
+}
+
+type SyncLearnersResponse_Revision struct {
+	// The last message: the revision that the reader now has.
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3,oneof"`
+}
+
+func (*SyncLearnersResponse_Learner) isSyncLearnersResponse_Item() {}
+
+func (*SyncLearnersResponse_Revision) isSyncLearnersResponse_Item() {}
+
+// LearnerRecord is all that other services depend on of one learner.
+type LearnerRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The learner's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Their IANA time zone; empty: UTC.
+	TimeZone      string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnerRecord) Reset() {
+	*x = LearnerRecord{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnerRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnerRecord) ProtoMessage() {}
+
+func (x *LearnerRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnerRecord.ProtoReflect.Descriptor instead.
+func (*LearnerRecord) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LearnerRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *LearnerRecord) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
 var File_preceptor_profile_v1_profile_proto protoreflect.FileDescriptor
 
 const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
@@ -1248,7 +1436,16 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\x16ResolveSubjectResponse\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12\x1b\n" +
-	"\ttime_zone\x18\x02 \x01(\tR\btimeZone2\xab\a\n" +
+	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\"E\n" +
+	"\x13SyncLearnersRequest\x12.\n" +
+	"\x0eafter_revision\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterRevision\"}\n" +
+	"\x14SyncLearnersResponse\x12?\n" +
+	"\alearner\x18\x01 \x01(\v2#.preceptor.profile.v1.LearnerRecordH\x00R\alearner\x12\x1c\n" +
+	"\brevision\x18\x02 \x01(\x03H\x00R\brevisionB\x06\n" +
+	"\x04item\"<\n" +
+	"\rLearnerRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\ttime_zone\x18\x02 \x01(\tR\btimeZone2\xa4\b\n" +
 	"\x0eProfileService\x12\x94\x01\n" +
 	"\n" +
 	"GetLearner\x12'.preceptor.profile.v1.GetLearnerRequest\x1a(.preceptor.profile.v1.GetLearnerResponse\"3\xaa\xd4\x18\x05\n" +
@@ -1260,7 +1457,9 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\rCreateLearner\x12*.preceptor.profile.v1.CreateLearnerRequest\x1a+.preceptor.profile.v1.CreateLearnerResponse\"/\xaa\xd4\x18\x05\n" +
 	"\x01\x04 \x01\x82\xd3\xe4\x93\x02 :\alearnerb\alearner\"\f/v1/learners\x12\xba\x01\n" +
 	"\x14ListRecommendedPaths\x121.preceptor.profile.v1.ListRecommendedPathsRequest\x1a2.preceptor.profile.v1.ListRecommendedPathsResponse\";\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/recommendedPaths\x12{\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/recommendedPaths\x12w\n" +
+	"\fSyncLearners\x12).preceptor.profile.v1.SyncLearnersRequest\x1a*.preceptor.profile.v1.SyncLearnersResponse\"\x0e\xaa\xd4\x18\n" +
+	"\x1a\bprogress0\x01\x12{\n" +
 	"\x0eResolveSubject\x12+.preceptor.profile.v1.ResolveSubjectRequest\x1a,.preceptor.profile.v1.ResolveSubjectResponse\"\x0e\xaa\xd4\x18\n" +
 	"\x1a\bprogressBGZEgithub.com/preceptor-dev/preceptor/gen/preceptor/profile/v1;profilev1b\x06proto3"
 
@@ -1277,7 +1476,7 @@ func file_preceptor_profile_v1_profile_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_profile_v1_profile_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_preceptor_profile_v1_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_preceptor_profile_v1_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_preceptor_profile_v1_profile_proto_goTypes = []any{
 	(Learner_Background)(0),              // 0: preceptor.profile.v1.Learner.Background
 	(RecommendedPath_Reason)(0),          // 1: preceptor.profile.v1.RecommendedPath.Reason
@@ -1297,18 +1496,21 @@ var file_preceptor_profile_v1_profile_proto_goTypes = []any{
 	(*RecommendedPath)(nil),              // 15: preceptor.profile.v1.RecommendedPath
 	(*ResolveSubjectRequest)(nil),        // 16: preceptor.profile.v1.ResolveSubjectRequest
 	(*ResolveSubjectResponse)(nil),       // 17: preceptor.profile.v1.ResolveSubjectResponse
-	(*timestamppb.Timestamp)(nil),        // 18: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),        // 19: google.protobuf.FieldMask
+	(*SyncLearnersRequest)(nil),          // 18: preceptor.profile.v1.SyncLearnersRequest
+	(*SyncLearnersResponse)(nil),         // 19: preceptor.profile.v1.SyncLearnersResponse
+	(*LearnerRecord)(nil),                // 20: preceptor.profile.v1.LearnerRecord
+	(*timestamppb.Timestamp)(nil),        // 21: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),        // 22: google.protobuf.FieldMask
 }
 var file_preceptor_profile_v1_profile_proto_depIdxs = []int32{
 	3,  // 0: preceptor.profile.v1.Learner.subjects:type_name -> preceptor.profile.v1.Subject
 	0,  // 1: preceptor.profile.v1.Learner.background:type_name -> preceptor.profile.v1.Learner.Background
 	4,  // 2: preceptor.profile.v1.Learner.weekly_goal:type_name -> preceptor.profile.v1.WeeklyGoal
-	18, // 3: preceptor.profile.v1.Learner.create_time:type_name -> google.protobuf.Timestamp
-	18, // 4: preceptor.profile.v1.Learner.update_time:type_name -> google.protobuf.Timestamp
+	21, // 3: preceptor.profile.v1.Learner.create_time:type_name -> google.protobuf.Timestamp
+	21, // 4: preceptor.profile.v1.Learner.update_time:type_name -> google.protobuf.Timestamp
 	2,  // 5: preceptor.profile.v1.GetLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
 	2,  // 6: preceptor.profile.v1.UpdateLearnerRequest.learner:type_name -> preceptor.profile.v1.Learner
-	19, // 7: preceptor.profile.v1.UpdateLearnerRequest.update_mask:type_name -> google.protobuf.FieldMask
+	22, // 7: preceptor.profile.v1.UpdateLearnerRequest.update_mask:type_name -> google.protobuf.FieldMask
 	2,  // 8: preceptor.profile.v1.UpdateLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
 	2,  // 9: preceptor.profile.v1.ListLearnersResponse.learners:type_name -> preceptor.profile.v1.Learner
 	2,  // 10: preceptor.profile.v1.CreateLearnerRequest.learner:type_name -> preceptor.profile.v1.Learner
@@ -1316,23 +1518,26 @@ var file_preceptor_profile_v1_profile_proto_depIdxs = []int32{
 	15, // 12: preceptor.profile.v1.ListRecommendedPathsResponse.recommended_paths:type_name -> preceptor.profile.v1.RecommendedPath
 	1,  // 13: preceptor.profile.v1.RecommendedPath.reason:type_name -> preceptor.profile.v1.RecommendedPath.Reason
 	3,  // 14: preceptor.profile.v1.ResolveSubjectRequest.subject:type_name -> preceptor.profile.v1.Subject
-	5,  // 15: preceptor.profile.v1.ProfileService.GetLearner:input_type -> preceptor.profile.v1.GetLearnerRequest
-	7,  // 16: preceptor.profile.v1.ProfileService.UpdateLearner:input_type -> preceptor.profile.v1.UpdateLearnerRequest
-	9,  // 17: preceptor.profile.v1.ProfileService.ListLearners:input_type -> preceptor.profile.v1.ListLearnersRequest
-	11, // 18: preceptor.profile.v1.ProfileService.CreateLearner:input_type -> preceptor.profile.v1.CreateLearnerRequest
-	13, // 19: preceptor.profile.v1.ProfileService.ListRecommendedPaths:input_type -> preceptor.profile.v1.ListRecommendedPathsRequest
-	16, // 20: preceptor.profile.v1.ProfileService.ResolveSubject:input_type -> preceptor.profile.v1.ResolveSubjectRequest
-	6,  // 21: preceptor.profile.v1.ProfileService.GetLearner:output_type -> preceptor.profile.v1.GetLearnerResponse
-	8,  // 22: preceptor.profile.v1.ProfileService.UpdateLearner:output_type -> preceptor.profile.v1.UpdateLearnerResponse
-	10, // 23: preceptor.profile.v1.ProfileService.ListLearners:output_type -> preceptor.profile.v1.ListLearnersResponse
-	12, // 24: preceptor.profile.v1.ProfileService.CreateLearner:output_type -> preceptor.profile.v1.CreateLearnerResponse
-	14, // 25: preceptor.profile.v1.ProfileService.ListRecommendedPaths:output_type -> preceptor.profile.v1.ListRecommendedPathsResponse
-	17, // 26: preceptor.profile.v1.ProfileService.ResolveSubject:output_type -> preceptor.profile.v1.ResolveSubjectResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	20, // 15: preceptor.profile.v1.SyncLearnersResponse.learner:type_name -> preceptor.profile.v1.LearnerRecord
+	5,  // 16: preceptor.profile.v1.ProfileService.GetLearner:input_type -> preceptor.profile.v1.GetLearnerRequest
+	7,  // 17: preceptor.profile.v1.ProfileService.UpdateLearner:input_type -> preceptor.profile.v1.UpdateLearnerRequest
+	9,  // 18: preceptor.profile.v1.ProfileService.ListLearners:input_type -> preceptor.profile.v1.ListLearnersRequest
+	11, // 19: preceptor.profile.v1.ProfileService.CreateLearner:input_type -> preceptor.profile.v1.CreateLearnerRequest
+	13, // 20: preceptor.profile.v1.ProfileService.ListRecommendedPaths:input_type -> preceptor.profile.v1.ListRecommendedPathsRequest
+	18, // 21: preceptor.profile.v1.ProfileService.SyncLearners:input_type -> preceptor.profile.v1.SyncLearnersRequest
+	16, // 22: preceptor.profile.v1.ProfileService.ResolveSubject:input_type -> preceptor.profile.v1.ResolveSubjectRequest
+	6,  // 23: preceptor.profile.v1.ProfileService.GetLearner:output_type -> preceptor.profile.v1.GetLearnerResponse
+	8,  // 24: preceptor.profile.v1.ProfileService.UpdateLearner:output_type -> preceptor.profile.v1.UpdateLearnerResponse
+	10, // 25: preceptor.profile.v1.ProfileService.ListLearners:output_type -> preceptor.profile.v1.ListLearnersResponse
+	12, // 26: preceptor.profile.v1.ProfileService.CreateLearner:output_type -> preceptor.profile.v1.CreateLearnerResponse
+	14, // 27: preceptor.profile.v1.ProfileService.ListRecommendedPaths:output_type -> preceptor.profile.v1.ListRecommendedPathsResponse
+	19, // 28: preceptor.profile.v1.ProfileService.SyncLearners:output_type -> preceptor.profile.v1.SyncLearnersResponse
+	17, // 29: preceptor.profile.v1.ProfileService.ResolveSubject:output_type -> preceptor.profile.v1.ResolveSubjectResponse
+	23, // [23:30] is the sub-list for method output_type
+	16, // [16:23] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_profile_v1_profile_proto_init() }
@@ -1341,13 +1546,17 @@ func file_preceptor_profile_v1_profile_proto_init() {
 		return
 	}
 	file_preceptor_profile_v1_profile_proto_msgTypes[8].OneofWrappers = []any{}
+	file_preceptor_profile_v1_profile_proto_msgTypes[17].OneofWrappers = []any{
+		(*SyncLearnersResponse_Learner)(nil),
+		(*SyncLearnersResponse_Revision)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_profile_v1_profile_proto_rawDesc), len(file_preceptor_profile_v1_profile_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	ProfileService_ListLearners_FullMethodName         = "/preceptor.profile.v1.ProfileService/ListLearners"
 	ProfileService_CreateLearner_FullMethodName        = "/preceptor.profile.v1.ProfileService/CreateLearner"
 	ProfileService_ListRecommendedPaths_FullMethodName = "/preceptor.profile.v1.ProfileService/ListRecommendedPaths"
+	ProfileService_SyncLearners_FullMethodName         = "/preceptor.profile.v1.ProfileService/SyncLearners"
 	ProfileService_ResolveSubject_FullMethodName       = "/preceptor.profile.v1.ProfileService/ResolveSubject"
 )
 
@@ -48,6 +49,9 @@ type ProfileServiceClient interface {
 	// ListRecommendedPaths answers learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(ctx context.Context, in *ListRecommendedPathsRequest, opts ...grpc.CallOption) (*ListRecommendedPathsResponse, error)
+	// SyncLearners streams, for each learner who changed after a revision in something that other
+	// services depend on, what that is now; and last the revision that the stream brings the reader to.
+	SyncLearners(ctx context.Context, in *SyncLearnersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncLearnersResponse], error)
 	// ResolveSubject answers the learner that an identity belongs to, and makes one at first sight.
 	ResolveSubject(ctx context.Context, in *ResolveSubjectRequest, opts ...grpc.CallOption) (*ResolveSubjectResponse, error)
 }
@@ -110,6 +114,25 @@ func (c *profileServiceClient) ListRecommendedPaths(ctx context.Context, in *Lis
 	return out, nil
 }
 
+func (c *profileServiceClient) SyncLearners(ctx context.Context, in *SyncLearnersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncLearnersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ProfileService_ServiceDesc.Streams[0], ProfileService_SyncLearners_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SyncLearnersRequest, SyncLearnersResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ProfileService_SyncLearnersClient = grpc.ServerStreamingClient[SyncLearnersResponse]
+
 func (c *profileServiceClient) ResolveSubject(ctx context.Context, in *ResolveSubjectRequest, opts ...grpc.CallOption) (*ResolveSubjectResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResolveSubjectResponse)
@@ -138,6 +161,9 @@ type ProfileServiceServer interface {
 	// ListRecommendedPaths answers learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(context.Context, *ListRecommendedPathsRequest) (*ListRecommendedPathsResponse, error)
+	// SyncLearners streams, for each learner who changed after a revision in something that other
+	// services depend on, what that is now; and last the revision that the stream brings the reader to.
+	SyncLearners(*SyncLearnersRequest, grpc.ServerStreamingServer[SyncLearnersResponse]) error
 	// ResolveSubject answers the learner that an identity belongs to, and makes one at first sight.
 	ResolveSubject(context.Context, *ResolveSubjectRequest) (*ResolveSubjectResponse, error)
 	mustEmbedUnimplementedProfileServiceServer()
@@ -164,6 +190,9 @@ func (UnimplementedProfileServiceServer) CreateLearner(context.Context, *CreateL
 }
 func (UnimplementedProfileServiceServer) ListRecommendedPaths(context.Context, *ListRecommendedPathsRequest) (*ListRecommendedPathsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRecommendedPaths not implemented")
+}
+func (UnimplementedProfileServiceServer) SyncLearners(*SyncLearnersRequest, grpc.ServerStreamingServer[SyncLearnersResponse]) error {
+	return status.Error(codes.Unimplemented, "method SyncLearners not implemented")
 }
 func (UnimplementedProfileServiceServer) ResolveSubject(context.Context, *ResolveSubjectRequest) (*ResolveSubjectResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveSubject not implemented")
@@ -279,6 +308,17 @@ func _ProfileService_ListRecommendedPaths_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProfileService_SyncLearners_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SyncLearnersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ProfileServiceServer).SyncLearners(m, &grpc.GenericServerStream[SyncLearnersRequest, SyncLearnersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ProfileService_SyncLearnersServer = grpc.ServerStreamingServer[SyncLearnersResponse]
+
 func _ProfileService_ResolveSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResolveSubjectRequest)
 	if err := dec(in); err != nil {
@@ -329,6 +369,12 @@ var ProfileService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ProfileService_ResolveSubject_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SyncLearners",
+			Handler:       _ProfileService_SyncLearners_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "preceptor/profile/v1/profile.proto",
 }

@@ -12,6 +12,7 @@ package progressv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
+	v1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -177,7 +178,7 @@ const (
 	LogEntry_ENROLLMENT_CHANGED LogEntry_Type = 3
 	// An enrollment moved to a newer version of its path.
 	LogEntry_UPGRADED LogEntry_Type = 4
-	// A milestone was awarded by the system, without an event.
+	// Milestones were awarded by the system, or brought up to date, without an event.
 	LogEntry_AWARDED LogEntry_Type = 5
 	// An award was revoked by an admin.
 	LogEntry_REVOKED LogEntry_Type = 6
@@ -533,6 +534,63 @@ func (NextStep_Reason) EnumDescriptor() ([]byte, []int) {
 	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{9, 0}
 }
 
+// Opening is why it was opened.
+type Cycle_Opening int32
+
+const (
+	// Not said.
+	Cycle_OPENING_UNSPECIFIED Cycle_Opening = 0
+	// The module was begun.
+	Cycle_FIRST Cycle_Opening = 1
+	// The one before was about to expire, or had.
+	Cycle_RENEWAL Cycle_Opening = 2
+	// A MATERIAL version took the place of what the one before was completed on.
+	Cycle_MATERIAL Cycle_Opening = 3
+)
+
+// Enum value maps for Cycle_Opening.
+var (
+	Cycle_Opening_name = map[int32]string{
+		0: "OPENING_UNSPECIFIED",
+		1: "FIRST",
+		2: "RENEWAL",
+		3: "MATERIAL",
+	}
+	Cycle_Opening_value = map[string]int32{
+		"OPENING_UNSPECIFIED": 0,
+		"FIRST":               1,
+		"RENEWAL":             2,
+		"MATERIAL":            3,
+	}
+)
+
+func (x Cycle_Opening) Enum() *Cycle_Opening {
+	p := new(Cycle_Opening)
+	*p = x
+	return p
+}
+
+func (x Cycle_Opening) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Cycle_Opening) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_progress_v1_progress_proto_enumTypes[8].Descriptor()
+}
+
+func (Cycle_Opening) Type() protoreflect.EnumType {
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[8]
+}
+
+func (x Cycle_Opening) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Cycle_Opening.Descriptor instead.
+func (Cycle_Opening) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{13, 0}
+}
+
 // Kind is what happened.
 type WatchProgressResponse_Kind int32
 
@@ -570,11 +628,11 @@ func (x WatchProgressResponse_Kind) String() string {
 }
 
 func (WatchProgressResponse_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[8].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[9].Descriptor()
 }
 
 func (WatchProgressResponse_Kind) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[8]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[9]
 }
 
 func (x WatchProgressResponse_Kind) Number() protoreflect.EnumNumber {
@@ -583,7 +641,64 @@ func (x WatchProgressResponse_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchProgressResponse_Kind.Descriptor instead.
 func (WatchProgressResponse_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{43, 0}
+}
+
+// Kind is what it is.
+type Drift_Kind int32
+
+const (
+	// Not said.
+	Drift_KIND_UNSPECIFIED Drift_Kind = 0
+	// What is folded of a module.
+	Drift_FACTS Drift_Kind = 1
+	// An enrollment.
+	Drift_ENROLLMENT Drift_Kind = 2
+	// An award.
+	Drift_AWARD Drift_Kind = 3
+)
+
+// Enum value maps for Drift_Kind.
+var (
+	Drift_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "FACTS",
+		2: "ENROLLMENT",
+		3: "AWARD",
+	}
+	Drift_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"FACTS":            1,
+		"ENROLLMENT":       2,
+		"AWARD":            3,
+	}
+)
+
+func (x Drift_Kind) Enum() *Drift_Kind {
+	p := new(Drift_Kind)
+	*p = x
+	return p
+}
+
+func (x Drift_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Drift_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_progress_v1_progress_proto_enumTypes[10].Descriptor()
+}
+
+func (Drift_Kind) Type() protoreflect.EnumType {
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[10]
+}
+
+func (x Drift_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Drift_Kind.Descriptor instead.
+func (Drift_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58, 0}
 }
 
 // ProgressEvent is one thing that a learner did, as a client sends it.
@@ -822,7 +937,11 @@ type LogEntry struct {
 	// Who sent it: a learner id, or the subject of an admin's or system's identity.
 	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	// The enrollment after it; only of the enrollment types.
-	Enrollment    *Enrollment `protobuf:"bytes,8,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
+	Enrollment *Enrollment `protobuf:"bytes,8,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
+	// Why it was done; of type REVOKED, and of UPGRADED when the upgrade was mandatory.
+	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The awards that it made, changed or revoked.
+	Awards        []*Award `protobuf:"bytes,10,rep,name=awards,proto3" json:"awards,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -909,6 +1028,20 @@ func (x *LogEntry) GetActor() string {
 func (x *LogEntry) GetEnrollment() *Enrollment {
 	if x != nil {
 		return x.Enrollment
+	}
+	return nil
+}
+
+func (x *LogEntry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *LogEntry) GetAwards() []*Award {
+	if x != nil {
+		return x.Awards
 	}
 	return nil
 }
@@ -1106,9 +1239,13 @@ type ModuleProgress struct {
 	// How it was completed, when not by the learner's own events.
 	Credit *ModuleProgress_CreditKind `protobuf:"varint,8,opt,name=credit,proto3,enum=preceptor.progress.v1.ModuleProgress_CreditKind,oneof" json:"credit,omitempty"`
 	// When it was first completed.
-	CompleteTime  *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
+	// The percent before it fell; only while it is below it.
+	PreviousPercent *int32 `protobuf:"varint,10,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
+	// Why it fell.
+	PercentChangeReason *string `protobuf:"bytes,11,opt,name=percent_change_reason,json=percentChangeReason,proto3,oneof" json:"percent_change_reason,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ModuleProgress) Reset() {
@@ -1202,6 +1339,20 @@ func (x *ModuleProgress) GetCompleteTime() *timestamppb.Timestamp {
 		return x.CompleteTime
 	}
 	return nil
+}
+
+func (x *ModuleProgress) GetPreviousPercent() int32 {
+	if x != nil && x.PreviousPercent != nil {
+		return *x.PreviousPercent
+	}
+	return 0
+}
+
+func (x *ModuleProgress) GetPercentChangeReason() string {
+	if x != nil && x.PercentChangeReason != nil {
+		return *x.PercentChangeReason
+	}
+	return ""
 }
 
 // MilestoneProgress is how far a learner is in one milestone.
@@ -1368,8 +1519,10 @@ type Upgrade struct {
 	AddedModuleIds []string `protobuf:"bytes,2,rep,name=added_module_ids,json=addedModuleIds,proto3" json:"added_module_ids,omitempty"`
 	// Ids of the modules that it removes.
 	RemovedModuleIds []string `protobuf:"bytes,3,rep,name=removed_module_ids,json=removedModuleIds,proto3" json:"removed_module_ids,omitempty"`
-	// Whether an admin made it mandatory.
-	Mandatory     bool `protobuf:"varint,4,opt,name=mandatory,proto3" json:"mandatory,omitempty"`
+	// Whether an admin made it mandatory: at mandate_time it happens by itself.
+	Mandatory bool `protobuf:"varint,4,opt,name=mandatory,proto3" json:"mandatory,omitempty"`
+	// From when; only when mandatory.
+	MandateTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=mandate_time,json=mandateTime,proto3" json:"mandate_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1583,13 @@ func (x *Upgrade) GetMandatory() bool {
 		return x.Mandatory
 	}
 	return false
+}
+
+func (x *Upgrade) GetMandateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MandateTime
+	}
+	return nil
 }
 
 // NextStep is a unit to go on with.
@@ -1699,7 +1859,9 @@ type UnitProgress struct {
 	// The highest score, 0..1.
 	Score *float64 `protobuf:"fixed64,9,opt,name=score,proto3,oneof" json:"score,omitempty"`
 	// How many results, PASSED or FAILED, there are.
-	Attempts      int32 `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Attempts int32 `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// Those results in the order of their effective times, the newest 100; only of the current cycle's units.
+	Results       []*Attempt `protobuf:"bytes,11,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1804,6 +1966,113 @@ func (x *UnitProgress) GetAttempts() int32 {
 	return 0
 }
 
+func (x *UnitProgress) GetResults() []*Attempt {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// Attempt is one result of a unit.
+type Attempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The event that reported it.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// PASSED or FAILED.
+	Verb ProgressEvent_Verb `protobuf:"varint,2,opt,name=verb,proto3,enum=preceptor.progress.v1.ProgressEvent_Verb" json:"verb,omitempty"`
+	// The score, 0..1; absent when not said.
+	Score *float64 `protobuf:"fixed64,3,opt,name=score,proto3,oneof" json:"score,omitempty"`
+	// When, by the device's clock.
+	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
+	// The time that every rule uses.
+	EffectiveAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	// The module version that it was made on.
+	ModuleVersion int32 `protobuf:"varint,6,opt,name=module_version,json=moduleVersion,proto3" json:"module_version,omitempty"`
+	// The device that reported it.
+	DeviceId      string `protobuf:"bytes,7,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attempt) Reset() {
+	*x = Attempt{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attempt) ProtoMessage() {}
+
+func (x *Attempt) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
+func (*Attempt) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Attempt) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *Attempt) GetVerb() ProgressEvent_Verb {
+	if x != nil {
+		return x.Verb
+	}
+	return ProgressEvent_VERB_UNSPECIFIED
+}
+
+func (x *Attempt) GetScore() float64 {
+	if x != nil && x.Score != nil {
+		return *x.Score
+	}
+	return 0
+}
+
+func (x *Attempt) GetOccurredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OccurredAt
+	}
+	return nil
+}
+
+func (x *Attempt) GetEffectiveAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return nil
+}
+
+func (x *Attempt) GetModuleVersion() int32 {
+	if x != nil {
+		return x.ModuleVersion
+	}
+	return 0
+}
+
+func (x *Attempt) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
 // Cycle is one round of completing a module; a renewal opens the next.
 type Cycle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1818,14 +2087,22 @@ type Cycle struct {
 	// When its completion expires, by the policy of that version; absent: never.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Percent of the required units by weight, in this cycle; absent: nothing is required.
-	Percent       *int32 `protobuf:"varint,6,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	Percent *int32 `protobuf:"varint,6,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	// Why it was opened.
+	Opening Cycle_Opening `protobuf:"varint,7,opt,name=opening,proto3,enum=preceptor.progress.v1.Cycle_Opening" json:"opening,omitempty"`
+	// From when the next one can be opened by a renewal; absent: never.
+	WindowOpenTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=window_open_time,json=windowOpenTime,proto3" json:"window_open_time,omitempty"`
+	// Whether an admin excused all of it.
+	Waived bool `protobuf:"varint,9,opt,name=waived,proto3" json:"waived,omitempty"`
+	// Its units, of the version that it was completed on, else of the one that the learner is on.
+	Units         []*UnitProgress `protobuf:"bytes,10,rep,name=units,proto3" json:"units,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Cycle) Reset() {
 	*x = Cycle{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +2114,7 @@ func (x *Cycle) String() string {
 func (*Cycle) ProtoMessage() {}
 
 func (x *Cycle) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +2127,7 @@ func (x *Cycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cycle.ProtoReflect.Descriptor instead.
 func (*Cycle) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{12}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Cycle) GetNumber() int32 {
@@ -1895,6 +2172,34 @@ func (x *Cycle) GetPercent() int32 {
 	return 0
 }
 
+func (x *Cycle) GetOpening() Cycle_Opening {
+	if x != nil {
+		return x.Opening
+	}
+	return Cycle_OPENING_UNSPECIFIED
+}
+
+func (x *Cycle) GetWindowOpenTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowOpenTime
+	}
+	return nil
+}
+
+func (x *Cycle) GetWaived() bool {
+	if x != nil {
+		return x.Waived
+	}
+	return false
+}
+
+func (x *Cycle) GetUnits() []*UnitProgress {
+	if x != nil {
+		return x.Units
+	}
+	return nil
+}
+
 // ModuleProgressDetail is how far a learner is in one module, unit by unit.
 type ModuleProgressDetail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1921,14 +2226,20 @@ type ModuleProgressDetail struct {
 	// The unit last worked on, and how far; absent while nothing has counted.
 	Resume *ResumePosition `protobuf:"bytes,11,opt,name=resume,proto3" json:"resume,omitempty"`
 	// The sequence of the last log entry that is counted.
-	AsOfSequence  int64 `protobuf:"varint,12,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AsOfSequence int64 `protobuf:"varint,12,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// When it was first completed.
+	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
+	// The percent before it fell; only while it is below it.
+	PreviousPercent *int32 `protobuf:"varint,14,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
+	// Why it fell.
+	PercentChangeReason *string `protobuf:"bytes,15,opt,name=percent_change_reason,json=percentChangeReason,proto3,oneof" json:"percent_change_reason,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ModuleProgressDetail) Reset() {
 	*x = ModuleProgressDetail{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2251,7 @@ func (x *ModuleProgressDetail) String() string {
 func (*ModuleProgressDetail) ProtoMessage() {}
 
 func (x *ModuleProgressDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2264,7 @@ func (x *ModuleProgressDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleProgressDetail.ProtoReflect.Descriptor instead.
 func (*ModuleProgressDetail) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{13}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ModuleProgressDetail) GetModuleId() string {
@@ -2040,6 +2351,27 @@ func (x *ModuleProgressDetail) GetAsOfSequence() int64 {
 	return 0
 }
 
+func (x *ModuleProgressDetail) GetCompleteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteTime
+	}
+	return nil
+}
+
+func (x *ModuleProgressDetail) GetPreviousPercent() int32 {
+	if x != nil && x.PreviousPercent != nil {
+		return *x.PreviousPercent
+	}
+	return 0
+}
+
+func (x *ModuleProgressDetail) GetPercentChangeReason() string {
+	if x != nil && x.PercentChangeReason != nil {
+		return *x.PercentChangeReason
+	}
+	return ""
+}
+
 // ResumePosition is where a learner left off.
 type ResumePosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2055,7 +2387,7 @@ type ResumePosition struct {
 
 func (x *ResumePosition) Reset() {
 	*x = ResumePosition{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2399,7 @@ func (x *ResumePosition) String() string {
 func (*ResumePosition) ProtoMessage() {}
 
 func (x *ResumePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2412,7 @@ func (x *ResumePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumePosition.ProtoReflect.Descriptor instead.
 func (*ResumePosition) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{14}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResumePosition) GetUnitId() string {
@@ -2120,14 +2452,20 @@ type Award struct {
 	// When the last of the completions that it rests on was reached.
 	AwardTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=award_time,json=awardTime,proto3" json:"award_time,omitempty"`
 	// The completions that it rests on.
-	Completions   []*Completion `protobuf:"bytes,7,rep,name=completions,proto3" json:"completions,omitempty"`
+	Completions []*Completion `protobuf:"bytes,7,rep,name=completions,proto3" json:"completions,omitempty"`
+	// What the milestone asked for when the award was last judged.
+	Rule []*AwardGroup `protobuf:"bytes,8,rep,name=rule,proto3" json:"rule,omitempty"`
+	// When it was revoked; absent: it was not.
+	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	// Why it was revoked.
+	RevokeReason  *string `protobuf:"bytes,10,opt,name=revoke_reason,json=revokeReason,proto3,oneof" json:"revoke_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Award) Reset() {
 	*x = Award{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2477,7 @@ func (x *Award) String() string {
 func (*Award) ProtoMessage() {}
 
 func (x *Award) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2490,7 @@ func (x *Award) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Award.ProtoReflect.Descriptor instead.
 func (*Award) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{15}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Award) GetId() string {
@@ -2204,6 +2542,82 @@ func (x *Award) GetCompletions() []*Completion {
 	return nil
 }
 
+func (x *Award) GetRule() []*AwardGroup {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
+func (x *Award) GetRevokeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RevokeTime
+	}
+	return nil
+}
+
+func (x *Award) GetRevokeReason() string {
+	if x != nil && x.RevokeReason != nil {
+		return *x.RevokeReason
+	}
+	return ""
+}
+
+// AwardGroup is one group of the milestone that an award was judged by.
+type AwardGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of its modules.
+	ModuleIds []string `protobuf:"bytes,1,rep,name=module_ids,json=moduleIds,proto3" json:"module_ids,omitempty"`
+	// How many of them were asked for; absent: all.
+	RequiredCount *int32 `protobuf:"varint,2,opt,name=required_count,json=requiredCount,proto3,oneof" json:"required_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwardGroup) Reset() {
+	*x = AwardGroup{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwardGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwardGroup) ProtoMessage() {}
+
+func (x *AwardGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwardGroup.ProtoReflect.Descriptor instead.
+func (*AwardGroup) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *AwardGroup) GetModuleIds() []string {
+	if x != nil {
+		return x.ModuleIds
+	}
+	return nil
+}
+
+func (x *AwardGroup) GetRequiredCount() int32 {
+	if x != nil && x.RequiredCount != nil {
+		return *x.RequiredCount
+	}
+	return 0
+}
+
 // Completion is a completed cycle that an award rests on.
 type Completion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2221,7 +2635,7 @@ type Completion struct {
 
 func (x *Completion) Reset() {
 	*x = Completion{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2647,7 @@ func (x *Completion) String() string {
 func (*Completion) ProtoMessage() {}
 
 func (x *Completion) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2660,7 @@ func (x *Completion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Completion.ProtoReflect.Descriptor instead.
 func (*Completion) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{16}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Completion) GetModuleId() string {
@@ -2306,7 +2720,7 @@ type EnrollmentSummary struct {
 
 func (x *EnrollmentSummary) Reset() {
 	*x = EnrollmentSummary{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2732,7 @@ func (x *EnrollmentSummary) String() string {
 func (*EnrollmentSummary) ProtoMessage() {}
 
 func (x *EnrollmentSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2745,7 @@ func (x *EnrollmentSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollmentSummary.ProtoReflect.Descriptor instead.
 func (*EnrollmentSummary) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{17}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EnrollmentSummary) GetId() string {
@@ -2404,6 +2818,80 @@ func (x *EnrollmentSummary) GetUpgradeAvailable() bool {
 	return false
 }
 
+// Streak is on how many days in a row a learner learned something, by their own calendar. It
+// never has a part in what is completed.
+type Streak struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Days in a row up to today, or up to yesterday while nothing was learned today.
+	CurrentDays int32 `protobuf:"varint,1,opt,name=current_days,json=currentDays,proto3" json:"current_days,omitempty"`
+	// The most days in a row that there ever were.
+	LongestDays int32 `protobuf:"varint,2,opt,name=longest_days,json=longestDays,proto3" json:"longest_days,omitempty"`
+	// The last day with something learned, as YYYY-MM-DD; empty: none yet.
+	LastActiveDate string `protobuf:"bytes,3,opt,name=last_active_date,json=lastActiveDate,proto3" json:"last_active_date,omitempty"`
+	// The IANA time zone that the days are told by.
+	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Streak) Reset() {
+	*x = Streak{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Streak) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Streak) ProtoMessage() {}
+
+func (x *Streak) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Streak.ProtoReflect.Descriptor instead.
+func (*Streak) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Streak) GetCurrentDays() int32 {
+	if x != nil {
+		return x.CurrentDays
+	}
+	return 0
+}
+
+func (x *Streak) GetLongestDays() int32 {
+	if x != nil {
+		return x.LongestDays
+	}
+	return 0
+}
+
+func (x *Streak) GetLastActiveDate() string {
+	if x != nil {
+		return x.LastActiveDate
+	}
+	return ""
+}
+
+func (x *Streak) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
 // DueModule is a completion that wants renewing.
 type DueModule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2419,7 +2907,7 @@ type DueModule struct {
 
 func (x *DueModule) Reset() {
 	*x = DueModule{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2919,7 @@ func (x *DueModule) String() string {
 func (*DueModule) ProtoMessage() {}
 
 func (x *DueModule) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2932,7 @@ func (x *DueModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DueModule.ProtoReflect.Descriptor instead.
 func (*DueModule) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{18}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DueModule) GetModuleId() string {
@@ -2481,7 +2969,7 @@ type CreateEnrollmentRequest struct {
 
 func (x *CreateEnrollmentRequest) Reset() {
 	*x = CreateEnrollmentRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2981,7 @@ func (x *CreateEnrollmentRequest) String() string {
 func (*CreateEnrollmentRequest) ProtoMessage() {}
 
 func (x *CreateEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2994,7 @@ func (x *CreateEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*CreateEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{19}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateEnrollmentRequest) GetLearnerId() string {
@@ -2534,7 +3022,7 @@ type CreateEnrollmentResponse struct {
 
 func (x *CreateEnrollmentResponse) Reset() {
 	*x = CreateEnrollmentResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +3034,7 @@ func (x *CreateEnrollmentResponse) String() string {
 func (*CreateEnrollmentResponse) ProtoMessage() {}
 
 func (x *CreateEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +3047,7 @@ func (x *CreateEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*CreateEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{20}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -2580,7 +3068,7 @@ type ListEnrollmentsRequest struct {
 
 func (x *ListEnrollmentsRequest) Reset() {
 	*x = ListEnrollmentsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +3080,7 @@ func (x *ListEnrollmentsRequest) String() string {
 func (*ListEnrollmentsRequest) ProtoMessage() {}
 
 func (x *ListEnrollmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +3093,7 @@ func (x *ListEnrollmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrollmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnrollmentsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{21}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListEnrollmentsRequest) GetLearnerId() string {
@@ -2626,7 +3114,7 @@ type ListEnrollmentsResponse struct {
 
 func (x *ListEnrollmentsResponse) Reset() {
 	*x = ListEnrollmentsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2638,7 +3126,7 @@ func (x *ListEnrollmentsResponse) String() string {
 func (*ListEnrollmentsResponse) ProtoMessage() {}
 
 func (x *ListEnrollmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2651,7 +3139,7 @@ func (x *ListEnrollmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrollmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnrollmentsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{22}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListEnrollmentsResponse) GetEnrollments() []*Enrollment {
@@ -2674,7 +3162,7 @@ type GetEnrollmentRequest struct {
 
 func (x *GetEnrollmentRequest) Reset() {
 	*x = GetEnrollmentRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +3174,7 @@ func (x *GetEnrollmentRequest) String() string {
 func (*GetEnrollmentRequest) ProtoMessage() {}
 
 func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +3187,7 @@ func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{23}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetEnrollmentRequest) GetLearnerId() string {
@@ -2727,7 +3215,7 @@ type GetEnrollmentResponse struct {
 
 func (x *GetEnrollmentResponse) Reset() {
 	*x = GetEnrollmentResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +3227,7 @@ func (x *GetEnrollmentResponse) String() string {
 func (*GetEnrollmentResponse) ProtoMessage() {}
 
 func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +3240,7 @@ func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{24}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -2781,7 +3269,7 @@ type UpdateEnrollmentRequest struct {
 
 func (x *UpdateEnrollmentRequest) Reset() {
 	*x = UpdateEnrollmentRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +3281,7 @@ func (x *UpdateEnrollmentRequest) String() string {
 func (*UpdateEnrollmentRequest) ProtoMessage() {}
 
 func (x *UpdateEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2806,7 +3294,7 @@ func (x *UpdateEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*UpdateEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{25}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *UpdateEnrollmentRequest) GetLearnerId() string {
@@ -2855,7 +3343,7 @@ type UpdateEnrollmentResponse struct {
 
 func (x *UpdateEnrollmentResponse) Reset() {
 	*x = UpdateEnrollmentResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2867,7 +3355,7 @@ func (x *UpdateEnrollmentResponse) String() string {
 func (*UpdateEnrollmentResponse) ProtoMessage() {}
 
 func (x *UpdateEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2880,7 +3368,7 @@ func (x *UpdateEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*UpdateEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{26}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *UpdateEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -2903,7 +3391,7 @@ type BatchRecordEventsRequest struct {
 
 func (x *BatchRecordEventsRequest) Reset() {
 	*x = BatchRecordEventsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2915,7 +3403,7 @@ func (x *BatchRecordEventsRequest) String() string {
 func (*BatchRecordEventsRequest) ProtoMessage() {}
 
 func (x *BatchRecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2928,7 +3416,7 @@ func (x *BatchRecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*BatchRecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{27}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BatchRecordEventsRequest) GetLearnerId() string {
@@ -2960,7 +3448,7 @@ type BatchRecordEventsResponse struct {
 
 func (x *BatchRecordEventsResponse) Reset() {
 	*x = BatchRecordEventsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3460,7 @@ func (x *BatchRecordEventsResponse) String() string {
 func (*BatchRecordEventsResponse) ProtoMessage() {}
 
 func (x *BatchRecordEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +3473,7 @@ func (x *BatchRecordEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecordEventsResponse.ProtoReflect.Descriptor instead.
 func (*BatchRecordEventsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{28}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BatchRecordEventsResponse) GetResults() []*EventResult {
@@ -3024,7 +3512,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3524,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3537,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{29}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListEventsRequest) GetLearnerId() string {
@@ -3088,7 +3576,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3100,7 +3588,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3113,7 +3601,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{30}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListEventsResponse) GetEvents() []*LogEntry {
@@ -3148,7 +3636,7 @@ type GetProgressRequest struct {
 
 func (x *GetProgressRequest) Reset() {
 	*x = GetProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3160,7 +3648,7 @@ func (x *GetProgressRequest) String() string {
 func (*GetProgressRequest) ProtoMessage() {}
 
 func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3173,7 +3661,7 @@ func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{31}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetProgressRequest) GetLearnerId() string {
@@ -3193,14 +3681,16 @@ type GetProgressResponse struct {
 	// What to go on with, at most five.
 	Next []*NextStep `protobuf:"bytes,3,rep,name=next,proto3" json:"next,omitempty"`
 	// The sequence of the last log entry that is counted.
-	AsOfSequence  int64 `protobuf:"varint,4,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	AsOfSequence int64 `protobuf:"varint,4,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// On how many days in a row something was learned.
+	Streak        *Streak `protobuf:"bytes,5,opt,name=streak,proto3" json:"streak,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetProgressResponse) Reset() {
 	*x = GetProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3702,7 @@ func (x *GetProgressResponse) String() string {
 func (*GetProgressResponse) ProtoMessage() {}
 
 func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3715,7 @@ func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{32}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetProgressResponse) GetEnrollments() []*EnrollmentSummary {
@@ -3256,6 +3746,13 @@ func (x *GetProgressResponse) GetAsOfSequence() int64 {
 	return 0
 }
 
+func (x *GetProgressResponse) GetStreak() *Streak {
+	if x != nil {
+		return x.Streak
+	}
+	return nil
+}
+
 // GetPathProgressRequest asks for GetPathProgress.
 type GetPathProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3269,7 +3766,7 @@ type GetPathProgressRequest struct {
 
 func (x *GetPathProgressRequest) Reset() {
 	*x = GetPathProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3281,7 +3778,7 @@ func (x *GetPathProgressRequest) String() string {
 func (*GetPathProgressRequest) ProtoMessage() {}
 
 func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3294,7 +3791,7 @@ func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetPathProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{33}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetPathProgressRequest) GetLearnerId() string {
@@ -3322,7 +3819,7 @@ type GetPathProgressResponse struct {
 
 func (x *GetPathProgressResponse) Reset() {
 	*x = GetPathProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3831,7 @@ func (x *GetPathProgressResponse) String() string {
 func (*GetPathProgressResponse) ProtoMessage() {}
 
 func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3844,7 @@ func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetPathProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{34}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetPathProgressResponse) GetProgress() *PathProgress {
@@ -3370,7 +3867,7 @@ type GetModuleProgressRequest struct {
 
 func (x *GetModuleProgressRequest) Reset() {
 	*x = GetModuleProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3382,7 +3879,7 @@ func (x *GetModuleProgressRequest) String() string {
 func (*GetModuleProgressRequest) ProtoMessage() {}
 
 func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3395,7 +3892,7 @@ func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{35}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetModuleProgressRequest) GetLearnerId() string {
@@ -3423,7 +3920,7 @@ type GetModuleProgressResponse struct {
 
 func (x *GetModuleProgressResponse) Reset() {
 	*x = GetModuleProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3932,7 @@ func (x *GetModuleProgressResponse) String() string {
 func (*GetModuleProgressResponse) ProtoMessage() {}
 
 func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3448,7 +3945,7 @@ func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetModuleProgressResponse) GetProgress() *ModuleProgressDetail {
@@ -3469,7 +3966,7 @@ type ListMilestonesRequest struct {
 
 func (x *ListMilestonesRequest) Reset() {
 	*x = ListMilestonesRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3481,7 +3978,7 @@ func (x *ListMilestonesRequest) String() string {
 func (*ListMilestonesRequest) ProtoMessage() {}
 
 func (x *ListMilestonesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3494,7 +3991,7 @@ func (x *ListMilestonesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMilestonesRequest.ProtoReflect.Descriptor instead.
 func (*ListMilestonesRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListMilestonesRequest) GetLearnerId() string {
@@ -3515,7 +4012,7 @@ type ListMilestonesResponse struct {
 
 func (x *ListMilestonesResponse) Reset() {
 	*x = ListMilestonesResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3527,7 +4024,7 @@ func (x *ListMilestonesResponse) String() string {
 func (*ListMilestonesResponse) ProtoMessage() {}
 
 func (x *ListMilestonesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3540,7 +4037,7 @@ func (x *ListMilestonesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMilestonesResponse.ProtoReflect.Descriptor instead.
 func (*ListMilestonesResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListMilestonesResponse) GetAwards() []*Award {
@@ -3563,7 +4060,7 @@ type WatchProgressRequest struct {
 
 func (x *WatchProgressRequest) Reset() {
 	*x = WatchProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3575,7 +4072,7 @@ func (x *WatchProgressRequest) String() string {
 func (*WatchProgressRequest) ProtoMessage() {}
 
 func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3588,7 +4085,7 @@ func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressRequest.ProtoReflect.Descriptor instead.
 func (*WatchProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{39}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WatchProgressRequest) GetLearnerId() string {
@@ -3622,7 +4119,7 @@ type WatchProgressResponse struct {
 
 func (x *WatchProgressResponse) Reset() {
 	*x = WatchProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3634,7 +4131,7 @@ func (x *WatchProgressResponse) String() string {
 func (*WatchProgressResponse) ProtoMessage() {}
 
 func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3647,7 +4144,7 @@ func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressResponse.ProtoReflect.Descriptor instead.
 func (*WatchProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchProgressResponse) GetKind() WatchProgressResponse_Kind {
@@ -3678,11 +4175,1526 @@ func (x *WatchProgressResponse) GetAwards() []*Award {
 	return nil
 }
 
+// PathExplanation is why a path's percent is what it is.
+type PathExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which path.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// The version that the enrollment is pinned to.
+	PathVersion int32 `protobuf:"varint,2,opt,name=path_version,json=pathVersion,proto3" json:"path_version,omitempty"`
+	// The path's title.
+	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
+	// Percent of what the path requires; absent: nothing is required.
+	Percent *int32 `protobuf:"varint,4,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	// How much of what it requires is done.
+	CompletedCount int32 `protobuf:"varint,5,opt,name=completed_count,json=completedCount,proto3" json:"completed_count,omitempty"`
+	// How much it requires.
+	RequiredCount int32 `protobuf:"varint,6,opt,name=required_count,json=requiredCount,proto3" json:"required_count,omitempty"`
+	// The percent in a sentence.
+	Summary string `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
+	// The percent before it fell; only while it is below it.
+	PreviousPercent *int32 `protobuf:"varint,8,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
+	// Why it fell.
+	PercentChangeReason *string `protobuf:"bytes,9,opt,name=percent_change_reason,json=percentChangeReason,proto3,oneof" json:"percent_change_reason,omitempty"`
+	// Its milestones, in order.
+	Milestones []*MilestoneExplanation `protobuf:"bytes,10,rep,name=milestones,proto3" json:"milestones,omitempty"`
+	// The sequence of the last log entry that is counted.
+	AsOfSequence int64 `protobuf:"varint,11,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// The catalog's revision that it was judged by.
+	CatalogRevision int64 `protobuf:"varint,12,opt,name=catalog_revision,json=catalogRevision,proto3" json:"catalog_revision,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *PathExplanation) Reset() {
+	*x = PathExplanation{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathExplanation) ProtoMessage() {}
+
+func (x *PathExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathExplanation.ProtoReflect.Descriptor instead.
+func (*PathExplanation) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *PathExplanation) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *PathExplanation) GetPathVersion() int32 {
+	if x != nil {
+		return x.PathVersion
+	}
+	return 0
+}
+
+func (x *PathExplanation) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *PathExplanation) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
+}
+
+func (x *PathExplanation) GetCompletedCount() int32 {
+	if x != nil {
+		return x.CompletedCount
+	}
+	return 0
+}
+
+func (x *PathExplanation) GetRequiredCount() int32 {
+	if x != nil {
+		return x.RequiredCount
+	}
+	return 0
+}
+
+func (x *PathExplanation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *PathExplanation) GetPreviousPercent() int32 {
+	if x != nil && x.PreviousPercent != nil {
+		return *x.PreviousPercent
+	}
+	return 0
+}
+
+func (x *PathExplanation) GetPercentChangeReason() string {
+	if x != nil && x.PercentChangeReason != nil {
+		return *x.PercentChangeReason
+	}
+	return ""
+}
+
+func (x *PathExplanation) GetMilestones() []*MilestoneExplanation {
+	if x != nil {
+		return x.Milestones
+	}
+	return nil
+}
+
+func (x *PathExplanation) GetAsOfSequence() int64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
+func (x *PathExplanation) GetCatalogRevision() int64 {
+	if x != nil {
+		return x.CatalogRevision
+	}
+	return 0
+}
+
+// MilestoneExplanation is why a milestone's percent is what it is.
+type MilestoneExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id in the path.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Its title.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// Percent of what it requires; absent: nothing is required.
+	Percent *int32 `protobuf:"varint,3,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	// How much of what it requires is done.
+	CompletedCount int32 `protobuf:"varint,4,opt,name=completed_count,json=completedCount,proto3" json:"completed_count,omitempty"`
+	// How much it requires.
+	RequiredCount int32 `protobuf:"varint,5,opt,name=required_count,json=requiredCount,proto3" json:"required_count,omitempty"`
+	// The percent in a sentence.
+	Summary string `protobuf:"bytes,6,opt,name=summary,proto3" json:"summary,omitempty"`
+	// The award, also when it was revoked; absent until earned.
+	Award *Award `protobuf:"bytes,7,opt,name=award,proto3" json:"award,omitempty"`
+	// What it asks for, group by group.
+	Groups        []*GroupExplanation `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MilestoneExplanation) Reset() {
+	*x = MilestoneExplanation{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MilestoneExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MilestoneExplanation) ProtoMessage() {}
+
+func (x *MilestoneExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MilestoneExplanation.ProtoReflect.Descriptor instead.
+func (*MilestoneExplanation) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *MilestoneExplanation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MilestoneExplanation) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *MilestoneExplanation) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
+}
+
+func (x *MilestoneExplanation) GetCompletedCount() int32 {
+	if x != nil {
+		return x.CompletedCount
+	}
+	return 0
+}
+
+func (x *MilestoneExplanation) GetRequiredCount() int32 {
+	if x != nil {
+		return x.RequiredCount
+	}
+	return 0
+}
+
+func (x *MilestoneExplanation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *MilestoneExplanation) GetAward() *Award {
+	if x != nil {
+		return x.Award
+	}
+	return nil
+}
+
+func (x *MilestoneExplanation) GetGroups() []*GroupExplanation {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// GroupExplanation is how a group counts.
+type GroupExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of its modules, in order.
+	ModuleIds []string `protobuf:"bytes,1,rep,name=module_ids,json=moduleIds,proto3" json:"module_ids,omitempty"`
+	// How many of them are asked for; absent: all.
+	RequiredCount *int32 `protobuf:"varint,2,opt,name=required_count,json=requiredCount,proto3,oneof" json:"required_count,omitempty"`
+	// What it asks for and how much of it is done, in a sentence.
+	Summary string `protobuf:"bytes,3,opt,name=summary,proto3" json:"summary,omitempty"`
+	// Its modules, in order.
+	Modules       []*ModuleExplanation `protobuf:"bytes,4,rep,name=modules,proto3" json:"modules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupExplanation) Reset() {
+	*x = GroupExplanation{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupExplanation) ProtoMessage() {}
+
+func (x *GroupExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupExplanation.ProtoReflect.Descriptor instead.
+func (*GroupExplanation) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *GroupExplanation) GetModuleIds() []string {
+	if x != nil {
+		return x.ModuleIds
+	}
+	return nil
+}
+
+func (x *GroupExplanation) GetRequiredCount() int32 {
+	if x != nil && x.RequiredCount != nil {
+		return *x.RequiredCount
+	}
+	return 0
+}
+
+func (x *GroupExplanation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *GroupExplanation) GetModules() []*ModuleExplanation {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+// ModuleExplanation is why a module counts as it does.
+type ModuleExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which module.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// Its title.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// The version that the learner is on.
+	Version int32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Where it stands.
+	State ModuleProgress_State `protobuf:"varint,4,opt,name=state,proto3,enum=preceptor.progress.v1.ModuleProgress_State" json:"state,omitempty"`
+	// Percent of the current cycle's required units by weight; absent: nothing is required.
+	Percent *int32 `protobuf:"varint,5,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	// How it was completed, when not by the learner's own events.
+	Credit *ModuleProgress_CreditKind `protobuf:"varint,6,opt,name=credit,proto3,enum=preceptor.progress.v1.ModuleProgress_CreditKind,oneof" json:"credit,omitempty"`
+	// The cycle that the units below are of; 0: nothing has counted yet.
+	Cycle int32 `protobuf:"varint,7,opt,name=cycle,proto3" json:"cycle,omitempty"`
+	// When it was first completed.
+	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
+	// Whether the completion is up to date; absent until there is one.
+	Currency *Currency `protobuf:"bytes,9,opt,name=currency,proto3" json:"currency,omitempty"`
+	// The state in a sentence.
+	Summary string `protobuf:"bytes,10,opt,name=summary,proto3" json:"summary,omitempty"`
+	// The rule behind it, for programs: MODULE_LOCKED, MODULE_OPEN, UNITS_BY_WEIGHT, CYCLE_COMPLETE,
+	// CYCLE_WAIVED, EQUIVALENCE or ARCHIVED_WAIVER.
+	Rule string `protobuf:"bytes,11,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Ids of the modules that it rests on: what is missing of a locked one, or the group of an equivalence.
+	ModuleIds []string `protobuf:"bytes,12,rep,name=module_ids,json=moduleIds,proto3" json:"module_ids,omitempty"`
+	// Its units on that version, in order.
+	Units []*UnitExplanation `protobuf:"bytes,13,rep,name=units,proto3" json:"units,omitempty"`
+	// Events of the module that do not count, and why; the newest 50.
+	Uncounted     []*EventExplanation `protobuf:"bytes,14,rep,name=uncounted,proto3" json:"uncounted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleExplanation) Reset() {
+	*x = ModuleExplanation{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleExplanation) ProtoMessage() {}
+
+func (x *ModuleExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleExplanation.ProtoReflect.Descriptor instead.
+func (*ModuleExplanation) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ModuleExplanation) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *ModuleExplanation) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *ModuleExplanation) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ModuleExplanation) GetState() ModuleProgress_State {
+	if x != nil {
+		return x.State
+	}
+	return ModuleProgress_STATE_UNSPECIFIED
+}
+
+func (x *ModuleExplanation) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
+}
+
+func (x *ModuleExplanation) GetCredit() ModuleProgress_CreditKind {
+	if x != nil && x.Credit != nil {
+		return *x.Credit
+	}
+	return ModuleProgress_CREDIT_KIND_UNSPECIFIED
+}
+
+func (x *ModuleExplanation) GetCycle() int32 {
+	if x != nil {
+		return x.Cycle
+	}
+	return 0
+}
+
+func (x *ModuleExplanation) GetCompleteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteTime
+	}
+	return nil
+}
+
+func (x *ModuleExplanation) GetCurrency() *Currency {
+	if x != nil {
+		return x.Currency
+	}
+	return nil
+}
+
+func (x *ModuleExplanation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *ModuleExplanation) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *ModuleExplanation) GetModuleIds() []string {
+	if x != nil {
+		return x.ModuleIds
+	}
+	return nil
+}
+
+func (x *ModuleExplanation) GetUnits() []*UnitExplanation {
+	if x != nil {
+		return x.Units
+	}
+	return nil
+}
+
+func (x *ModuleExplanation) GetUncounted() []*EventExplanation {
+	if x != nil {
+		return x.Uncounted
+	}
+	return nil
+}
+
+// UnitExplanation is why a unit counts as it does.
+type UnitExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which unit.
+	UnitId string `protobuf:"bytes,1,opt,name=unit_id,json=unitId,proto3" json:"unit_id,omitempty"`
+	// Its title.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// Whether the module needs it.
+	Required bool `protobuf:"varint,3,opt,name=required,proto3" json:"required,omitempty"`
+	// Its share of the module's percent.
+	Weight float64 `protobuf:"fixed64,4,opt,name=weight,proto3" json:"weight,omitempty"`
+	// Whether it is done.
+	Done bool `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	// When it was done.
+	DoneTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=done_time,json=doneTime,proto3" json:"done_time,omitempty"`
+	// The moveOn rule that it was satisfied by, or waits for.
+	MoveOn string `protobuf:"bytes,7,opt,name=move_on,json=moveOn,proto3" json:"move_on,omitempty"`
+	// In a sentence.
+	Summary string `protobuf:"bytes,8,opt,name=summary,proto3" json:"summary,omitempty"`
+	// The events that it was done by, or that have begun it; the newest 10.
+	Events        []*EventExplanation `protobuf:"bytes,9,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnitExplanation) Reset() {
+	*x = UnitExplanation{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnitExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnitExplanation) ProtoMessage() {}
+
+func (x *UnitExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnitExplanation.ProtoReflect.Descriptor instead.
+func (*UnitExplanation) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *UnitExplanation) GetUnitId() string {
+	if x != nil {
+		return x.UnitId
+	}
+	return ""
+}
+
+func (x *UnitExplanation) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *UnitExplanation) GetRequired() bool {
+	if x != nil {
+		return x.Required
+	}
+	return false
+}
+
+func (x *UnitExplanation) GetWeight() float64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *UnitExplanation) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *UnitExplanation) GetDoneTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DoneTime
+	}
+	return nil
+}
+
+func (x *UnitExplanation) GetMoveOn() string {
+	if x != nil {
+		return x.MoveOn
+	}
+	return ""
+}
+
+func (x *UnitExplanation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *UnitExplanation) GetEvents() []*EventExplanation {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// EventExplanation is an event's part in an explanation.
+type EventExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The event.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Its number in the log.
+	Sequence int64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// What was done.
+	Verb ProgressEvent_Verb `protobuf:"varint,3,opt,name=verb,proto3,enum=preceptor.progress.v1.ProgressEvent_Verb" json:"verb,omitempty"`
+	// Which unit; empty: the whole module.
+	UnitId string `protobuf:"bytes,4,opt,name=unit_id,json=unitId,proto3" json:"unit_id,omitempty"`
+	// The module version that it named, or that was resolved.
+	ModuleVersion int32 `protobuf:"varint,5,opt,name=module_version,json=moduleVersion,proto3" json:"module_version,omitempty"`
+	// The time that every rule uses.
+	EffectiveAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	// What it did, or why it does not count, in a sentence.
+	Summary string `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
+	// Why it does not count, for programs: VOIDED, ARCHIVED_NOT_BEGUN, AFTER_SUNSET or EARLIER_CYCLE; empty: it counts.
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventExplanation) Reset() {
+	*x = EventExplanation{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventExplanation) ProtoMessage() {}
+
+func (x *EventExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventExplanation.ProtoReflect.Descriptor instead.
+func (*EventExplanation) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *EventExplanation) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *EventExplanation) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *EventExplanation) GetVerb() ProgressEvent_Verb {
+	if x != nil {
+		return x.Verb
+	}
+	return ProgressEvent_VERB_UNSPECIFIED
+}
+
+func (x *EventExplanation) GetUnitId() string {
+	if x != nil {
+		return x.UnitId
+	}
+	return ""
+}
+
+func (x *EventExplanation) GetModuleVersion() int32 {
+	if x != nil {
+		return x.ModuleVersion
+	}
+	return 0
+}
+
+func (x *EventExplanation) GetEffectiveAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return nil
+}
+
+func (x *EventExplanation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *EventExplanation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ExplainPathProgressRequest asks for ExplainPathProgress.
+type ExplainPathProgressRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id, or "me".
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Which path.
+	PathId        string `protobuf:"bytes,2,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainPathProgressRequest) Reset() {
+	*x = ExplainPathProgressRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainPathProgressRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainPathProgressRequest) ProtoMessage() {}
+
+func (x *ExplainPathProgressRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainPathProgressRequest.ProtoReflect.Descriptor instead.
+func (*ExplainPathProgressRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ExplainPathProgressRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *ExplainPathProgressRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+// ExplainPathProgressResponse answers ExplainPathProgress.
+type ExplainPathProgressResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why.
+	Explanation   *PathExplanation `protobuf:"bytes,1,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainPathProgressResponse) Reset() {
+	*x = ExplainPathProgressResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainPathProgressResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainPathProgressResponse) ProtoMessage() {}
+
+func (x *ExplainPathProgressResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainPathProgressResponse.ProtoReflect.Descriptor instead.
+func (*ExplainPathProgressResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ExplainPathProgressResponse) GetExplanation() *PathExplanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
+// RevokeMilestoneRequest asks for RevokeMilestone.
+type RevokeMilestoneRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id.
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Which award.
+	AwardId string `protobuf:"bytes,2,opt,name=award_id,json=awardId,proto3" json:"award_id,omitempty"`
+	// Why; for the learner and for the audit.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMilestoneRequest) Reset() {
+	*x = RevokeMilestoneRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMilestoneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMilestoneRequest) ProtoMessage() {}
+
+func (x *RevokeMilestoneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMilestoneRequest.ProtoReflect.Descriptor instead.
+func (*RevokeMilestoneRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *RevokeMilestoneRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *RevokeMilestoneRequest) GetAwardId() string {
+	if x != nil {
+		return x.AwardId
+	}
+	return ""
+}
+
+func (x *RevokeMilestoneRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RevokeMilestoneResponse answers RevokeMilestone.
+type RevokeMilestoneResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The award, revoked.
+	Award         *Award `protobuf:"bytes,1,opt,name=award,proto3" json:"award,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMilestoneResponse) Reset() {
+	*x = RevokeMilestoneResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMilestoneResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMilestoneResponse) ProtoMessage() {}
+
+func (x *RevokeMilestoneResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMilestoneResponse.ProtoReflect.Descriptor instead.
+func (*RevokeMilestoneResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *RevokeMilestoneResponse) GetAward() *Award {
+	if x != nil {
+		return x.Award
+	}
+	return nil
+}
+
+// VerifyProgressRequest asks for VerifyProgress.
+type VerifyProgressRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this learner; all when not said.
+	LearnerId     string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyProgressRequest) Reset() {
+	*x = VerifyProgressRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyProgressRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyProgressRequest) ProtoMessage() {}
+
+func (x *VerifyProgressRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyProgressRequest.ProtoReflect.Descriptor instead.
+func (*VerifyProgressRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *VerifyProgressRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+// VerifyProgressResponse is a drift that was found, or how far the work is.
+type VerifyProgressResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A difference; absent in messages that only say how far the work is.
+	Drift *Drift `protobuf:"bytes,1,opt,name=drift,proto3" json:"drift,omitempty"`
+	// How far the work is.
+	Status        *ReplayStatus `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyProgressResponse) Reset() {
+	*x = VerifyProgressResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyProgressResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyProgressResponse) ProtoMessage() {}
+
+func (x *VerifyProgressResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyProgressResponse.ProtoReflect.Descriptor instead.
+func (*VerifyProgressResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *VerifyProgressResponse) GetDrift() *Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+func (x *VerifyProgressResponse) GetStatus() *ReplayStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+// RebuildProgressRequest asks for RebuildProgress.
+type RebuildProgressRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this learner; all when not said.
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Begin anew, though an earlier one was cut off and could go on.
+	Restart       bool `protobuf:"varint,2,opt,name=restart,proto3" json:"restart,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebuildProgressRequest) Reset() {
+	*x = RebuildProgressRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebuildProgressRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebuildProgressRequest) ProtoMessage() {}
+
+func (x *RebuildProgressRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebuildProgressRequest.ProtoReflect.Descriptor instead.
+func (*RebuildProgressRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *RebuildProgressRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *RebuildProgressRequest) GetRestart() bool {
+	if x != nil {
+		return x.Restart
+	}
+	return false
+}
+
+// RebuildProgressResponse is a difference that was mended, or how far the work is.
+type RebuildProgressResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was mended; absent in messages that only say how far the work is.
+	Drift *Drift `protobuf:"bytes,1,opt,name=drift,proto3" json:"drift,omitempty"`
+	// How far the work is.
+	Status        *ReplayStatus `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebuildProgressResponse) Reset() {
+	*x = RebuildProgressResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebuildProgressResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebuildProgressResponse) ProtoMessage() {}
+
+func (x *RebuildProgressResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebuildProgressResponse.ProtoReflect.Descriptor instead.
+func (*RebuildProgressResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *RebuildProgressResponse) GetDrift() *Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+func (x *RebuildProgressResponse) GetStatus() *ReplayStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+// Drift is something stored that is not what the log gives.
+type Drift struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// What it is.
+	Kind Drift_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=preceptor.progress.v1.Drift_Kind" json:"kind,omitempty"`
+	// The module, the enrollment or the award.
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// What is stored, as JSON; null: nothing.
+	Stored string `protobuf:"bytes,4,opt,name=stored,proto3" json:"stored,omitempty"`
+	// What the log gives, as JSON; null: nothing.
+	Replayed      string `protobuf:"bytes,5,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drift) Reset() {
+	*x = Drift{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drift) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drift) ProtoMessage() {}
+
+func (x *Drift) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drift.ProtoReflect.Descriptor instead.
+func (*Drift) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *Drift) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *Drift) GetKind() Drift_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Drift_KIND_UNSPECIFIED
+}
+
+func (x *Drift) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Drift) GetStored() string {
+	if x != nil {
+		return x.Stored
+	}
+	return ""
+}
+
+func (x *Drift) GetReplayed() string {
+	if x != nil {
+		return x.Replayed
+	}
+	return ""
+}
+
+// ReplayStatus is how far a replay of logs is.
+type ReplayStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Learners done, also in an earlier part of the same replay.
+	LearnersDone int64 `protobuf:"varint,1,opt,name=learners_done,json=learnersDone,proto3" json:"learners_done,omitempty"`
+	// Learners in all, as counted at the start.
+	LearnersTotal int64 `protobuf:"varint,2,opt,name=learners_total,json=learnersTotal,proto3" json:"learners_total,omitempty"`
+	// Log entries read.
+	EntriesRead int64 `protobuf:"varint,3,opt,name=entries_read,json=entriesRead,proto3" json:"entries_read,omitempty"`
+	// Learners with a drift.
+	LearnersDrifted int64 `protobuf:"varint,4,opt,name=learners_drifted,json=learnersDrifted,proto3" json:"learners_drifted,omitempty"`
+	// Whether the work goes on from where an earlier one was cut off.
+	Resumed bool `protobuf:"varint,5,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// Whether it is finished.
+	Finished      bool `protobuf:"varint,6,opt,name=finished,proto3" json:"finished,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayStatus) Reset() {
+	*x = ReplayStatus{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayStatus) ProtoMessage() {}
+
+func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayStatus.ProtoReflect.Descriptor instead.
+func (*ReplayStatus) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ReplayStatus) GetLearnersDone() int64 {
+	if x != nil {
+		return x.LearnersDone
+	}
+	return 0
+}
+
+func (x *ReplayStatus) GetLearnersTotal() int64 {
+	if x != nil {
+		return x.LearnersTotal
+	}
+	return 0
+}
+
+func (x *ReplayStatus) GetEntriesRead() int64 {
+	if x != nil {
+		return x.EntriesRead
+	}
+	return 0
+}
+
+func (x *ReplayStatus) GetLearnersDrifted() int64 {
+	if x != nil {
+		return x.LearnersDrifted
+	}
+	return 0
+}
+
+func (x *ReplayStatus) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
+	}
+	return false
+}
+
+func (x *ReplayStatus) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+// CountModuleImpactRequest asks for CountModuleImpact.
+type CountModuleImpactRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which module.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// The draft as the version that it would become, with number, change_class, retake and effective_time.
+	Draft         *v1.ModuleVersion `protobuf:"bytes,2,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountModuleImpactRequest) Reset() {
+	*x = CountModuleImpactRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountModuleImpactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountModuleImpactRequest) ProtoMessage() {}
+
+func (x *CountModuleImpactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountModuleImpactRequest.ProtoReflect.Descriptor instead.
+func (*CountModuleImpactRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *CountModuleImpactRequest) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *CountModuleImpactRequest) GetDraft() *v1.ModuleVersion {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+// CountModuleImpactResponse answers CountModuleImpact.
+type CountModuleImpactResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom it would touch.
+	Impact        *v1.ModuleImpact `protobuf:"bytes,1,opt,name=impact,proto3" json:"impact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountModuleImpactResponse) Reset() {
+	*x = CountModuleImpactResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountModuleImpactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountModuleImpactResponse) ProtoMessage() {}
+
+func (x *CountModuleImpactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountModuleImpactResponse.ProtoReflect.Descriptor instead.
+func (*CountModuleImpactResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *CountModuleImpactResponse) GetImpact() *v1.ModuleImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
+// CountPathImpactRequest asks for CountPathImpact.
+type CountPathImpactRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which path.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// The draft as the version that it would become.
+	Draft         *v1.PathVersion `protobuf:"bytes,2,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountPathImpactRequest) Reset() {
+	*x = CountPathImpactRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountPathImpactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountPathImpactRequest) ProtoMessage() {}
+
+func (x *CountPathImpactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountPathImpactRequest.ProtoReflect.Descriptor instead.
+func (*CountPathImpactRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *CountPathImpactRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *CountPathImpactRequest) GetDraft() *v1.PathVersion {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+// CountPathImpactResponse answers CountPathImpact.
+type CountPathImpactResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom it would touch.
+	Impact        *v1.PathImpact `protobuf:"bytes,1,opt,name=impact,proto3" json:"impact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountPathImpactResponse) Reset() {
+	*x = CountPathImpactResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountPathImpactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountPathImpactResponse) ProtoMessage() {}
+
+func (x *CountPathImpactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountPathImpactResponse.ProtoReflect.Descriptor instead.
+func (*CountPathImpactResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *CountPathImpactResponse) GetImpact() *v1.PathImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
 var File_preceptor_progress_v1_progress_proto protoreflect.FileDescriptor
 
 const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
-	"$preceptor/progress/v1/progress.proto\x12\x15preceptor.progress.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xb9\x04\n" +
+	"$preceptor/progress/v1/progress.proto\x12\x15preceptor.progress.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\x1a\"preceptor/catalog/v1/catalog.proto\"\xb9\x04\n" +
 	"\rProgressEvent\x12#\n" +
 	"\bevent_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aeventId\x12\x1b\n" +
 	"\tmodule_id\x18\x02 \x01(\tR\bmoduleId\x12%\n" +
@@ -3727,7 +5739,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05RETRY\x10\x04B\t\n" +
 	"\a_reasonB\x0e\n" +
 	"\f_descriptionB\v\n" +
-	"\t_sequence\"\x9c\x04\n" +
+	"\t_sequence\"\xea\x04\n" +
 	"\bLogEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x128\n" +
 	"\x04type\x18\x02 \x01(\x0e2$.preceptor.progress.v1.LogEntry.TypeR\x04type\x12:\n" +
@@ -3739,7 +5751,10 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05actor\x18\a \x01(\tR\x05actor\x12A\n" +
 	"\n" +
 	"enrollment\x18\b \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
-	"enrollment\"u\n" +
+	"enrollment\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x124\n" +
+	"\x06awards\x18\n" +
+	" \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"u\n" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05EVENT\x10\x01\x12\f\n" +
@@ -3780,7 +5795,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05GRACE\x10\x03\x12\v\n" +
 	"\aEXPIRED\x10\x04\x12\x0e\n" +
 	"\n" +
-	"SUPERSEDED\x10\x05\"\xfa\x04\n" +
+	"SUPERSEDED\x10\x05\"\x92\x06\n" +
 	"\x0eModuleProgress\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -3791,7 +5806,10 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"blocked_by\x18\a \x03(\tR\tblockedBy\x12M\n" +
 	"\x06credit\x18\b \x01(\x0e20.preceptor.progress.v1.ModuleProgress.CreditKindH\x01R\x06credit\x88\x01\x01\x12?\n" +
-	"\rcomplete_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\"Y\n" +
+	"\rcomplete_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12.\n" +
+	"\x10previous_percent\x18\n" +
+	" \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x127\n" +
+	"\x15percent_change_reason\x18\v \x01(\tH\x03R\x13percentChangeReason\x88\x01\x01\"Y\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -3808,7 +5826,9 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0fARCHIVED_WAIVER\x10\x03B\n" +
 	"\n" +
 	"\b_percentB\t\n" +
-	"\a_credit\"\xac\x02\n" +
+	"\a_creditB\x13\n" +
+	"\x11_previous_percentB\x18\n" +
+	"\x16_percent_change_reason\"\xac\x02\n" +
 	"\x11MilestoneProgress\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1d\n" +
@@ -3822,12 +5842,13 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\bAwardRef\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
 	"\n" +
-	"award_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tawardTime\"\x99\x01\n" +
+	"award_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tawardTime\"\xd8\x01\n" +
 	"\aUpgrade\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x05R\aversion\x12(\n" +
 	"\x10added_module_ids\x18\x02 \x03(\tR\x0eaddedModuleIds\x12,\n" +
 	"\x12removed_module_ids\x18\x03 \x03(\tR\x10removedModuleIds\x12\x1c\n" +
-	"\tmandatory\x18\x04 \x01(\bR\tmandatory\"\xdc\x01\n" +
+	"\tmandatory\x18\x04 \x01(\bR\tmandatory\x12=\n" +
+	"\fmandate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vmandateTime\"\xdc\x01\n" +
 	"\bNextStep\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x17\n" +
 	"\aunit_id\x18\x02 \x01(\tR\x06unitId\x12\x14\n" +
@@ -3862,7 +5883,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"\b_percentB\x13\n" +
 	"\x11_previous_percentB\x18\n" +
-	"\x16_percent_change_reason\"\xc5\x02\n" +
+	"\x16_percent_change_reason\"\xff\x02\n" +
 	"\fUnitProgress\x12\x17\n" +
 	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1a\n" +
@@ -3874,9 +5895,20 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\bprogress\x18\b \x01(\x01H\x00R\bprogress\x88\x01\x01\x12\x19\n" +
 	"\x05score\x18\t \x01(\x01H\x01R\x05score\x88\x01\x01\x12\x1a\n" +
 	"\battempts\x18\n" +
-	" \x01(\x05R\battemptsB\v\n" +
+	" \x01(\x05R\battempts\x128\n" +
+	"\aresults\x18\v \x03(\v2\x1e.preceptor.progress.v1.AttemptR\aresultsB\v\n" +
 	"\t_progressB\b\n" +
-	"\x06_score\"\xae\x02\n" +
+	"\x06_score\"\xc8\x02\n" +
+	"\aAttempt\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12=\n" +
+	"\x04verb\x18\x02 \x01(\x0e2).preceptor.progress.v1.ProgressEvent.VerbR\x04verb\x12\x19\n" +
+	"\x05score\x18\x03 \x01(\x01H\x00R\x05score\x88\x01\x01\x12;\n" +
+	"\voccurred_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"occurredAt\x12=\n" +
+	"\feffective_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\x12%\n" +
+	"\x0emodule_version\x18\x06 \x01(\x05R\rmoduleVersion\x12\x1b\n" +
+	"\tdevice_id\x18\a \x01(\tR\bdeviceIdB\b\n" +
+	"\x06_score\"\xd1\x04\n" +
 	"\x05Cycle\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x129\n" +
 	"\n" +
@@ -3885,11 +5917,21 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\x05H\x00R\aversion\x88\x01\x01\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12\x1d\n" +
-	"\apercent\x18\x06 \x01(\x05H\x01R\apercent\x88\x01\x01B\n" +
+	"\apercent\x18\x06 \x01(\x05H\x01R\apercent\x88\x01\x01\x12>\n" +
+	"\aopening\x18\a \x01(\x0e2$.preceptor.progress.v1.Cycle.OpeningR\aopening\x12D\n" +
+	"\x10window_open_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0ewindowOpenTime\x12\x16\n" +
+	"\x06waived\x18\t \x01(\bR\x06waived\x129\n" +
+	"\x05units\x18\n" +
+	" \x03(\v2#.preceptor.progress.v1.UnitProgressR\x05units\"H\n" +
+	"\aOpening\x12\x17\n" +
+	"\x13OPENING_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05FIRST\x10\x01\x12\v\n" +
+	"\aRENEWAL\x10\x02\x12\f\n" +
+	"\bMATERIAL\x10\x03B\n" +
 	"\n" +
 	"\b_versionB\n" +
 	"\n" +
-	"\b_percent\"\xdd\x04\n" +
+	"\b_percent\"\xb6\x06\n" +
 	"\x14ModuleProgressDetail\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -3904,16 +5946,21 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x06cycles\x18\n" +
 	" \x03(\v2\x1c.preceptor.progress.v1.CycleR\x06cycles\x12=\n" +
 	"\x06resume\x18\v \x01(\v2%.preceptor.progress.v1.ResumePositionR\x06resume\x12$\n" +
-	"\x0eas_of_sequence\x18\f \x01(\x03R\fasOfSequenceB\n" +
+	"\x0eas_of_sequence\x18\f \x01(\x03R\fasOfSequence\x12?\n" +
+	"\rcomplete_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12.\n" +
+	"\x10previous_percent\x18\x0e \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x127\n" +
+	"\x15percent_change_reason\x18\x0f \x01(\tH\x03R\x13percentChangeReason\x88\x01\x01B\n" +
 	"\n" +
 	"\b_percentB\t\n" +
-	"\a_credit\"\x94\x01\n" +
+	"\a_creditB\x13\n" +
+	"\x11_previous_percentB\x18\n" +
+	"\x16_percent_change_reason\"\x94\x01\n" +
 	"\x0eResumePosition\x12\x17\n" +
 	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x1f\n" +
 	"\bprogress\x18\x02 \x01(\x01H\x00R\bprogress\x88\x01\x01\x12;\n" +
 	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAtB\v\n" +
-	"\t_progress\"\x8c\x02\n" +
+	"\t_progress\"\xbc\x03\n" +
 	"\x05Award\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\apath_id\x18\x02 \x01(\tR\x06pathId\x12!\n" +
@@ -3922,7 +5969,19 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05title\x18\x05 \x01(\tR\x05title\x129\n" +
 	"\n" +
 	"award_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tawardTime\x12C\n" +
-	"\vcompletions\x18\a \x03(\v2!.preceptor.progress.v1.CompletionR\vcompletions\"\x9a\x01\n" +
+	"\vcompletions\x18\a \x03(\v2!.preceptor.progress.v1.CompletionR\vcompletions\x125\n" +
+	"\x04rule\x18\b \x03(\v2!.preceptor.progress.v1.AwardGroupR\x04rule\x12;\n" +
+	"\vrevoke_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"revokeTime\x12(\n" +
+	"\rrevoke_reason\x18\n" +
+	" \x01(\tH\x00R\frevokeReason\x88\x01\x01B\x10\n" +
+	"\x0e_revoke_reason\"j\n" +
+	"\n" +
+	"AwardGroup\x12\x1d\n" +
+	"\n" +
+	"module_ids\x18\x01 \x03(\tR\tmoduleIds\x12*\n" +
+	"\x0erequired_count\x18\x02 \x01(\x05H\x00R\rrequiredCount\x88\x01\x01B\x11\n" +
+	"\x0f_required_count\"\x9a\x01\n" +
 	"\n" +
 	"Completion\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x18\n" +
@@ -3943,7 +6002,12 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x11upgrade_available\x18\n" +
 	" \x01(\bR\x10upgradeAvailableB\n" +
 	"\n" +
-	"\b_percent\"{\n" +
+	"\b_percent\"\x95\x01\n" +
+	"\x06Streak\x12!\n" +
+	"\fcurrent_days\x18\x01 \x01(\x05R\vcurrentDays\x12!\n" +
+	"\flongest_days\x18\x02 \x01(\x05R\vlongestDays\x12(\n" +
+	"\x10last_active_date\x18\x03 \x01(\tR\x0elastActiveDate\x12\x1b\n" +
+	"\ttime_zone\x18\x04 \x01(\tR\btimeZone\"{\n" +
 	"\tDueModule\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12;\n" +
@@ -4002,12 +6066,13 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0eas_of_sequence\x18\x03 \x01(\x03R\fasOfSequence\"3\n" +
 	"\x12GetProgressRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\"\xf0\x01\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\"\xa7\x02\n" +
 	"\x13GetProgressResponse\x12J\n" +
 	"\venrollments\x18\x01 \x03(\v2(.preceptor.progress.v1.EnrollmentSummaryR\venrollments\x122\n" +
 	"\x03due\x18\x02 \x03(\v2 .preceptor.progress.v1.DueModuleR\x03due\x123\n" +
 	"\x04next\x18\x03 \x03(\v2\x1f.preceptor.progress.v1.NextStepR\x04next\x12$\n" +
-	"\x0eas_of_sequence\x18\x04 \x01(\x03R\fasOfSequence\"}\n" +
+	"\x0eas_of_sequence\x18\x04 \x01(\x03R\fasOfSequence\x125\n" +
+	"\x06streak\x18\x05 \x01(\v2\x1d.preceptor.progress.v1.StreakR\x06streak\"}\n" +
 	"\x16GetPathProgressRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12D\n" +
@@ -4038,7 +6103,141 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ENTRY\x10\x01\x12\t\n" +
-	"\x05RESET\x10\x022\xd9\x0f\n" +
+	"\x05RESET\x10\x02\"\xae\x04\n" +
+	"\x0fPathExplanation\x12\x17\n" +
+	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12!\n" +
+	"\fpath_version\x18\x02 \x01(\x05R\vpathVersion\x12\x14\n" +
+	"\x05title\x18\x03 \x01(\tR\x05title\x12\x1d\n" +
+	"\apercent\x18\x04 \x01(\x05H\x00R\apercent\x88\x01\x01\x12'\n" +
+	"\x0fcompleted_count\x18\x05 \x01(\x05R\x0ecompletedCount\x12%\n" +
+	"\x0erequired_count\x18\x06 \x01(\x05R\rrequiredCount\x12\x18\n" +
+	"\asummary\x18\a \x01(\tR\asummary\x12.\n" +
+	"\x10previous_percent\x18\b \x01(\x05H\x01R\x0fpreviousPercent\x88\x01\x01\x127\n" +
+	"\x15percent_change_reason\x18\t \x01(\tH\x02R\x13percentChangeReason\x88\x01\x01\x12K\n" +
+	"\n" +
+	"milestones\x18\n" +
+	" \x03(\v2+.preceptor.progress.v1.MilestoneExplanationR\n" +
+	"milestones\x12$\n" +
+	"\x0eas_of_sequence\x18\v \x01(\x03R\fasOfSequence\x12)\n" +
+	"\x10catalog_revision\x18\f \x01(\x03R\x0fcatalogRevisionB\n" +
+	"\n" +
+	"\b_percentB\x13\n" +
+	"\x11_previous_percentB\x18\n" +
+	"\x16_percent_change_reason\"\xc6\x02\n" +
+	"\x14MilestoneExplanation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1d\n" +
+	"\apercent\x18\x03 \x01(\x05H\x00R\apercent\x88\x01\x01\x12'\n" +
+	"\x0fcompleted_count\x18\x04 \x01(\x05R\x0ecompletedCount\x12%\n" +
+	"\x0erequired_count\x18\x05 \x01(\x05R\rrequiredCount\x12\x18\n" +
+	"\asummary\x18\x06 \x01(\tR\asummary\x122\n" +
+	"\x05award\x18\a \x01(\v2\x1c.preceptor.progress.v1.AwardR\x05award\x12?\n" +
+	"\x06groups\x18\b \x03(\v2'.preceptor.progress.v1.GroupExplanationR\x06groupsB\n" +
+	"\n" +
+	"\b_percent\"\xce\x01\n" +
+	"\x10GroupExplanation\x12\x1d\n" +
+	"\n" +
+	"module_ids\x18\x01 \x03(\tR\tmoduleIds\x12*\n" +
+	"\x0erequired_count\x18\x02 \x01(\x05H\x00R\rrequiredCount\x88\x01\x01\x12\x18\n" +
+	"\asummary\x18\x03 \x01(\tR\asummary\x12B\n" +
+	"\amodules\x18\x04 \x03(\v2(.preceptor.progress.v1.ModuleExplanationR\amodulesB\x11\n" +
+	"\x0f_required_count\"\x8e\x05\n" +
+	"\x11ModuleExplanation\x12\x1b\n" +
+	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x05R\aversion\x12A\n" +
+	"\x05state\x18\x04 \x01(\x0e2+.preceptor.progress.v1.ModuleProgress.StateR\x05state\x12\x1d\n" +
+	"\apercent\x18\x05 \x01(\x05H\x00R\apercent\x88\x01\x01\x12M\n" +
+	"\x06credit\x18\x06 \x01(\x0e20.preceptor.progress.v1.ModuleProgress.CreditKindH\x01R\x06credit\x88\x01\x01\x12\x14\n" +
+	"\x05cycle\x18\a \x01(\x05R\x05cycle\x12?\n" +
+	"\rcomplete_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12;\n" +
+	"\bcurrency\x18\t \x01(\v2\x1f.preceptor.progress.v1.CurrencyR\bcurrency\x12\x18\n" +
+	"\asummary\x18\n" +
+	" \x01(\tR\asummary\x12\x12\n" +
+	"\x04rule\x18\v \x01(\tR\x04rule\x12\x1d\n" +
+	"\n" +
+	"module_ids\x18\f \x03(\tR\tmoduleIds\x12<\n" +
+	"\x05units\x18\r \x03(\v2&.preceptor.progress.v1.UnitExplanationR\x05units\x12E\n" +
+	"\tuncounted\x18\x0e \x03(\v2'.preceptor.progress.v1.EventExplanationR\tuncountedB\n" +
+	"\n" +
+	"\b_percentB\t\n" +
+	"\a_credit\"\xb5\x02\n" +
+	"\x0fUnitExplanation\x12\x17\n" +
+	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1a\n" +
+	"\brequired\x18\x03 \x01(\bR\brequired\x12\x16\n" +
+	"\x06weight\x18\x04 \x01(\x01R\x06weight\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x127\n" +
+	"\tdone_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdoneTime\x12\x17\n" +
+	"\amove_on\x18\a \x01(\tR\x06moveOn\x12\x18\n" +
+	"\asummary\x18\b \x01(\tR\asummary\x12?\n" +
+	"\x06events\x18\t \x03(\v2'.preceptor.progress.v1.EventExplanationR\x06events\"\xb9\x02\n" +
+	"\x10EventExplanation\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\x12=\n" +
+	"\x04verb\x18\x03 \x01(\x0e2).preceptor.progress.v1.ProgressEvent.VerbR\x04verb\x12\x17\n" +
+	"\aunit_id\x18\x04 \x01(\tR\x06unitId\x12%\n" +
+	"\x0emodule_version\x18\x05 \x01(\x05R\rmoduleVersion\x12=\n" +
+	"\feffective_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\x12\x18\n" +
+	"\asummary\x18\a \x01(\tR\asummary\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\"\x81\x01\n" +
+	"\x1aExplainPathProgressRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12D\n" +
+	"\apath_id\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"g\n" +
+	"\x1bExplainPathProgressResponse\x12H\n" +
+	"\vexplanation\x18\x01 \x01(\v2&.preceptor.progress.v1.PathExplanationR\vexplanation\"\x80\x01\n" +
+	"\x16RevokeMilestoneRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12#\n" +
+	"\baward_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aawardId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\x06reason\"M\n" +
+	"\x17RevokeMilestoneResponse\x122\n" +
+	"\x05award\x18\x01 \x01(\v2\x1c.preceptor.progress.v1.AwardR\x05award\"@\n" +
+	"\x15VerifyProgressRequest\x12'\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\tlearnerId\"\x89\x01\n" +
+	"\x16VerifyProgressResponse\x122\n" +
+	"\x05drift\x18\x01 \x01(\v2\x1c.preceptor.progress.v1.DriftR\x05drift\x12;\n" +
+	"\x06status\x18\x02 \x01(\v2#.preceptor.progress.v1.ReplayStatusR\x06status\"[\n" +
+	"\x16RebuildProgressRequest\x12'\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\tlearnerId\x12\x18\n" +
+	"\arestart\x18\x02 \x01(\bR\arestart\"\x8a\x01\n" +
+	"\x17RebuildProgressResponse\x122\n" +
+	"\x05drift\x18\x01 \x01(\v2\x1c.preceptor.progress.v1.DriftR\x05drift\x12;\n" +
+	"\x06status\x18\x02 \x01(\v2#.preceptor.progress.v1.ReplayStatusR\x06status\"\xe5\x01\n" +
+	"\x05Drift\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x125\n" +
+	"\x04kind\x18\x02 \x01(\x0e2!.preceptor.progress.v1.Drift.KindR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x16\n" +
+	"\x06stored\x18\x04 \x01(\tR\x06stored\x12\x1a\n" +
+	"\breplayed\x18\x05 \x01(\tR\breplayed\"B\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05FACTS\x10\x01\x12\x0e\n" +
+	"\n" +
+	"ENROLLMENT\x10\x02\x12\t\n" +
+	"\x05AWARD\x10\x03\"\xde\x01\n" +
+	"\fReplayStatus\x12#\n" +
+	"\rlearners_done\x18\x01 \x01(\x03R\flearnersDone\x12%\n" +
+	"\x0elearners_total\x18\x02 \x01(\x03R\rlearnersTotal\x12!\n" +
+	"\fentries_read\x18\x03 \x01(\x03R\ventriesRead\x12)\n" +
+	"\x10learners_drifted\x18\x04 \x01(\x03R\x0flearnersDrifted\x12\x18\n" +
+	"\aresumed\x18\x05 \x01(\bR\aresumed\x12\x1a\n" +
+	"\bfinished\x18\x06 \x01(\bR\bfinished\"{\n" +
+	"\x18CountModuleImpactRequest\x12$\n" +
+	"\tmodule_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bmoduleId\x129\n" +
+	"\x05draft\x18\x02 \x01(\v2#.preceptor.catalog.v1.ModuleVersionR\x05draft\"W\n" +
+	"\x19CountModuleImpactResponse\x12:\n" +
+	"\x06impact\x18\x01 \x01(\v2\".preceptor.catalog.v1.ModuleImpactR\x06impact\"s\n" +
+	"\x16CountPathImpactRequest\x12 \n" +
+	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x127\n" +
+	"\x05draft\x18\x02 \x01(\v2!.preceptor.catalog.v1.PathVersionR\x05draft\"S\n" +
+	"\x17CountPathImpactResponse\x128\n" +
+	"\x06impact\x18\x01 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact2\xb5\x17\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
@@ -4064,7 +6263,17 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x11GetModuleProgress\x12/.preceptor.progress.v1.GetModuleProgressRequest\x1a0.preceptor.progress.v1.GetModuleProgressResponse\"Q\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Bb\bprogress\x126/v1/learners/{learner_id}/modules/{module_id}/progress\x12\xa4\x01\n" +
 	"\x0eListMilestones\x12,.preceptor.progress.v1.ListMilestonesRequest\x1a-.preceptor.progress.v1.ListMilestonesResponse\"5\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02&\x12$/v1/learners/{learner_id}/milestones\x12\xa7\x01\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02&\x12$/v1/learners/{learner_id}/milestones\x12\xd6\x01\n" +
+	"\x13ExplainPathProgress\x121.preceptor.progress.v1.ExplainPathProgressRequest\x1a2.preceptor.progress.v1.ExplainPathProgressResponse\"X\xaa\xd4\x18\x05\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Ib\vexplanation\x12:/v1/learners/{learner_id}/paths/{path_id}/progress:explain\x12\xc1\x01\n" +
+	"\x0fRevokeMilestone\x12-.preceptor.progress.v1.RevokeMilestoneRequest\x1a..preceptor.progress.v1.RevokeMilestoneResponse\"O\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02B:\x01*b\x05award\"6/v1/learners/{learner_id}/milestones/{award_id}:revoke\x12\x96\x01\n" +
+	"\x0eVerifyProgress\x12,.preceptor.progress.v1.VerifyProgressRequest\x1a-.preceptor.progress.v1.VerifyProgressResponse\"%\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/progress:verify0\x01\x12\x9a\x01\n" +
+	"\x0fRebuildProgress\x12-.preceptor.progress.v1.RebuildProgressRequest\x1a..preceptor.progress.v1.RebuildProgressResponse\"&\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/progress:rebuild0\x01\x12\x85\x01\n" +
+	"\x11CountModuleImpact\x12/.preceptor.progress.v1.CountModuleImpactRequest\x1a0.preceptor.progress.v1.CountModuleImpactResponse\"\r\xaa\xd4\x18\t\x1a\acatalog\x12\x7f\n" +
+	"\x0fCountPathImpact\x12-.preceptor.progress.v1.CountPathImpactRequest\x1a..preceptor.progress.v1.CountPathImpactResponse\"\r\xaa\xd4\x18\t\x1a\acatalog\x12\xa7\x01\n" +
 	"\rWatchProgress\x12+.preceptor.progress.v1.WatchProgressRequest\x1a,.preceptor.progress.v1.WatchProgressResponse\"9\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02*\x12(/v1/learners/{learner_id}/progress:watch0\x01BIZGgithub.com/preceptor-dev/preceptor/gen/preceptor/progress/v1;progressv1b\x06proto3"
 
@@ -4080,154 +6289,233 @@ func file_preceptor_progress_v1_progress_proto_rawDescGZIP() []byte {
 	return file_preceptor_progress_v1_progress_proto_rawDescData
 }
 
-var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_preceptor_progress_v1_progress_proto_goTypes = []any{
-	(ProgressEvent_Verb)(0),           // 0: preceptor.progress.v1.ProgressEvent.Verb
-	(EventResult_Status)(0),           // 1: preceptor.progress.v1.EventResult.Status
-	(LogEntry_Type)(0),                // 2: preceptor.progress.v1.LogEntry.Type
-	(Enrollment_State)(0),             // 3: preceptor.progress.v1.Enrollment.State
-	(Currency_State)(0),               // 4: preceptor.progress.v1.Currency.State
-	(ModuleProgress_State)(0),         // 5: preceptor.progress.v1.ModuleProgress.State
-	(ModuleProgress_CreditKind)(0),    // 6: preceptor.progress.v1.ModuleProgress.CreditKind
-	(NextStep_Reason)(0),              // 7: preceptor.progress.v1.NextStep.Reason
-	(WatchProgressResponse_Kind)(0),   // 8: preceptor.progress.v1.WatchProgressResponse.Kind
-	(*ProgressEvent)(nil),             // 9: preceptor.progress.v1.ProgressEvent
-	(*EventResult)(nil),               // 10: preceptor.progress.v1.EventResult
-	(*LogEntry)(nil),                  // 11: preceptor.progress.v1.LogEntry
-	(*Enrollment)(nil),                // 12: preceptor.progress.v1.Enrollment
-	(*Currency)(nil),                  // 13: preceptor.progress.v1.Currency
-	(*ModuleProgress)(nil),            // 14: preceptor.progress.v1.ModuleProgress
-	(*MilestoneProgress)(nil),         // 15: preceptor.progress.v1.MilestoneProgress
-	(*AwardRef)(nil),                  // 16: preceptor.progress.v1.AwardRef
-	(*Upgrade)(nil),                   // 17: preceptor.progress.v1.Upgrade
-	(*NextStep)(nil),                  // 18: preceptor.progress.v1.NextStep
-	(*PathProgress)(nil),              // 19: preceptor.progress.v1.PathProgress
-	(*UnitProgress)(nil),              // 20: preceptor.progress.v1.UnitProgress
-	(*Cycle)(nil),                     // 21: preceptor.progress.v1.Cycle
-	(*ModuleProgressDetail)(nil),      // 22: preceptor.progress.v1.ModuleProgressDetail
-	(*ResumePosition)(nil),            // 23: preceptor.progress.v1.ResumePosition
-	(*Award)(nil),                     // 24: preceptor.progress.v1.Award
-	(*Completion)(nil),                // 25: preceptor.progress.v1.Completion
-	(*EnrollmentSummary)(nil),         // 26: preceptor.progress.v1.EnrollmentSummary
-	(*DueModule)(nil),                 // 27: preceptor.progress.v1.DueModule
-	(*CreateEnrollmentRequest)(nil),   // 28: preceptor.progress.v1.CreateEnrollmentRequest
-	(*CreateEnrollmentResponse)(nil),  // 29: preceptor.progress.v1.CreateEnrollmentResponse
-	(*ListEnrollmentsRequest)(nil),    // 30: preceptor.progress.v1.ListEnrollmentsRequest
-	(*ListEnrollmentsResponse)(nil),   // 31: preceptor.progress.v1.ListEnrollmentsResponse
-	(*GetEnrollmentRequest)(nil),      // 32: preceptor.progress.v1.GetEnrollmentRequest
-	(*GetEnrollmentResponse)(nil),     // 33: preceptor.progress.v1.GetEnrollmentResponse
-	(*UpdateEnrollmentRequest)(nil),   // 34: preceptor.progress.v1.UpdateEnrollmentRequest
-	(*UpdateEnrollmentResponse)(nil),  // 35: preceptor.progress.v1.UpdateEnrollmentResponse
-	(*BatchRecordEventsRequest)(nil),  // 36: preceptor.progress.v1.BatchRecordEventsRequest
-	(*BatchRecordEventsResponse)(nil), // 37: preceptor.progress.v1.BatchRecordEventsResponse
-	(*ListEventsRequest)(nil),         // 38: preceptor.progress.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),        // 39: preceptor.progress.v1.ListEventsResponse
-	(*GetProgressRequest)(nil),        // 40: preceptor.progress.v1.GetProgressRequest
-	(*GetProgressResponse)(nil),       // 41: preceptor.progress.v1.GetProgressResponse
-	(*GetPathProgressRequest)(nil),    // 42: preceptor.progress.v1.GetPathProgressRequest
-	(*GetPathProgressResponse)(nil),   // 43: preceptor.progress.v1.GetPathProgressResponse
-	(*GetModuleProgressRequest)(nil),  // 44: preceptor.progress.v1.GetModuleProgressRequest
-	(*GetModuleProgressResponse)(nil), // 45: preceptor.progress.v1.GetModuleProgressResponse
-	(*ListMilestonesRequest)(nil),     // 46: preceptor.progress.v1.ListMilestonesRequest
-	(*ListMilestonesResponse)(nil),    // 47: preceptor.progress.v1.ListMilestonesResponse
-	(*WatchProgressRequest)(nil),      // 48: preceptor.progress.v1.WatchProgressRequest
-	(*WatchProgressResponse)(nil),     // 49: preceptor.progress.v1.WatchProgressResponse
-	(*timestamppb.Timestamp)(nil),     // 50: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),     // 51: google.protobuf.FieldMask
+	(ProgressEvent_Verb)(0),             // 0: preceptor.progress.v1.ProgressEvent.Verb
+	(EventResult_Status)(0),             // 1: preceptor.progress.v1.EventResult.Status
+	(LogEntry_Type)(0),                  // 2: preceptor.progress.v1.LogEntry.Type
+	(Enrollment_State)(0),               // 3: preceptor.progress.v1.Enrollment.State
+	(Currency_State)(0),                 // 4: preceptor.progress.v1.Currency.State
+	(ModuleProgress_State)(0),           // 5: preceptor.progress.v1.ModuleProgress.State
+	(ModuleProgress_CreditKind)(0),      // 6: preceptor.progress.v1.ModuleProgress.CreditKind
+	(NextStep_Reason)(0),                // 7: preceptor.progress.v1.NextStep.Reason
+	(Cycle_Opening)(0),                  // 8: preceptor.progress.v1.Cycle.Opening
+	(WatchProgressResponse_Kind)(0),     // 9: preceptor.progress.v1.WatchProgressResponse.Kind
+	(Drift_Kind)(0),                     // 10: preceptor.progress.v1.Drift.Kind
+	(*ProgressEvent)(nil),               // 11: preceptor.progress.v1.ProgressEvent
+	(*EventResult)(nil),                 // 12: preceptor.progress.v1.EventResult
+	(*LogEntry)(nil),                    // 13: preceptor.progress.v1.LogEntry
+	(*Enrollment)(nil),                  // 14: preceptor.progress.v1.Enrollment
+	(*Currency)(nil),                    // 15: preceptor.progress.v1.Currency
+	(*ModuleProgress)(nil),              // 16: preceptor.progress.v1.ModuleProgress
+	(*MilestoneProgress)(nil),           // 17: preceptor.progress.v1.MilestoneProgress
+	(*AwardRef)(nil),                    // 18: preceptor.progress.v1.AwardRef
+	(*Upgrade)(nil),                     // 19: preceptor.progress.v1.Upgrade
+	(*NextStep)(nil),                    // 20: preceptor.progress.v1.NextStep
+	(*PathProgress)(nil),                // 21: preceptor.progress.v1.PathProgress
+	(*UnitProgress)(nil),                // 22: preceptor.progress.v1.UnitProgress
+	(*Attempt)(nil),                     // 23: preceptor.progress.v1.Attempt
+	(*Cycle)(nil),                       // 24: preceptor.progress.v1.Cycle
+	(*ModuleProgressDetail)(nil),        // 25: preceptor.progress.v1.ModuleProgressDetail
+	(*ResumePosition)(nil),              // 26: preceptor.progress.v1.ResumePosition
+	(*Award)(nil),                       // 27: preceptor.progress.v1.Award
+	(*AwardGroup)(nil),                  // 28: preceptor.progress.v1.AwardGroup
+	(*Completion)(nil),                  // 29: preceptor.progress.v1.Completion
+	(*EnrollmentSummary)(nil),           // 30: preceptor.progress.v1.EnrollmentSummary
+	(*Streak)(nil),                      // 31: preceptor.progress.v1.Streak
+	(*DueModule)(nil),                   // 32: preceptor.progress.v1.DueModule
+	(*CreateEnrollmentRequest)(nil),     // 33: preceptor.progress.v1.CreateEnrollmentRequest
+	(*CreateEnrollmentResponse)(nil),    // 34: preceptor.progress.v1.CreateEnrollmentResponse
+	(*ListEnrollmentsRequest)(nil),      // 35: preceptor.progress.v1.ListEnrollmentsRequest
+	(*ListEnrollmentsResponse)(nil),     // 36: preceptor.progress.v1.ListEnrollmentsResponse
+	(*GetEnrollmentRequest)(nil),        // 37: preceptor.progress.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),       // 38: preceptor.progress.v1.GetEnrollmentResponse
+	(*UpdateEnrollmentRequest)(nil),     // 39: preceptor.progress.v1.UpdateEnrollmentRequest
+	(*UpdateEnrollmentResponse)(nil),    // 40: preceptor.progress.v1.UpdateEnrollmentResponse
+	(*BatchRecordEventsRequest)(nil),    // 41: preceptor.progress.v1.BatchRecordEventsRequest
+	(*BatchRecordEventsResponse)(nil),   // 42: preceptor.progress.v1.BatchRecordEventsResponse
+	(*ListEventsRequest)(nil),           // 43: preceptor.progress.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),          // 44: preceptor.progress.v1.ListEventsResponse
+	(*GetProgressRequest)(nil),          // 45: preceptor.progress.v1.GetProgressRequest
+	(*GetProgressResponse)(nil),         // 46: preceptor.progress.v1.GetProgressResponse
+	(*GetPathProgressRequest)(nil),      // 47: preceptor.progress.v1.GetPathProgressRequest
+	(*GetPathProgressResponse)(nil),     // 48: preceptor.progress.v1.GetPathProgressResponse
+	(*GetModuleProgressRequest)(nil),    // 49: preceptor.progress.v1.GetModuleProgressRequest
+	(*GetModuleProgressResponse)(nil),   // 50: preceptor.progress.v1.GetModuleProgressResponse
+	(*ListMilestonesRequest)(nil),       // 51: preceptor.progress.v1.ListMilestonesRequest
+	(*ListMilestonesResponse)(nil),      // 52: preceptor.progress.v1.ListMilestonesResponse
+	(*WatchProgressRequest)(nil),        // 53: preceptor.progress.v1.WatchProgressRequest
+	(*WatchProgressResponse)(nil),       // 54: preceptor.progress.v1.WatchProgressResponse
+	(*PathExplanation)(nil),             // 55: preceptor.progress.v1.PathExplanation
+	(*MilestoneExplanation)(nil),        // 56: preceptor.progress.v1.MilestoneExplanation
+	(*GroupExplanation)(nil),            // 57: preceptor.progress.v1.GroupExplanation
+	(*ModuleExplanation)(nil),           // 58: preceptor.progress.v1.ModuleExplanation
+	(*UnitExplanation)(nil),             // 59: preceptor.progress.v1.UnitExplanation
+	(*EventExplanation)(nil),            // 60: preceptor.progress.v1.EventExplanation
+	(*ExplainPathProgressRequest)(nil),  // 61: preceptor.progress.v1.ExplainPathProgressRequest
+	(*ExplainPathProgressResponse)(nil), // 62: preceptor.progress.v1.ExplainPathProgressResponse
+	(*RevokeMilestoneRequest)(nil),      // 63: preceptor.progress.v1.RevokeMilestoneRequest
+	(*RevokeMilestoneResponse)(nil),     // 64: preceptor.progress.v1.RevokeMilestoneResponse
+	(*VerifyProgressRequest)(nil),       // 65: preceptor.progress.v1.VerifyProgressRequest
+	(*VerifyProgressResponse)(nil),      // 66: preceptor.progress.v1.VerifyProgressResponse
+	(*RebuildProgressRequest)(nil),      // 67: preceptor.progress.v1.RebuildProgressRequest
+	(*RebuildProgressResponse)(nil),     // 68: preceptor.progress.v1.RebuildProgressResponse
+	(*Drift)(nil),                       // 69: preceptor.progress.v1.Drift
+	(*ReplayStatus)(nil),                // 70: preceptor.progress.v1.ReplayStatus
+	(*CountModuleImpactRequest)(nil),    // 71: preceptor.progress.v1.CountModuleImpactRequest
+	(*CountModuleImpactResponse)(nil),   // 72: preceptor.progress.v1.CountModuleImpactResponse
+	(*CountPathImpactRequest)(nil),      // 73: preceptor.progress.v1.CountPathImpactRequest
+	(*CountPathImpactResponse)(nil),     // 74: preceptor.progress.v1.CountPathImpactResponse
+	(*timestamppb.Timestamp)(nil),       // 75: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),       // 76: google.protobuf.FieldMask
+	(*v1.ModuleVersion)(nil),            // 77: preceptor.catalog.v1.ModuleVersion
+	(*v1.ModuleImpact)(nil),             // 78: preceptor.catalog.v1.ModuleImpact
+	(*v1.PathVersion)(nil),              // 79: preceptor.catalog.v1.PathVersion
+	(*v1.PathImpact)(nil),               // 80: preceptor.catalog.v1.PathImpact
 }
 var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
-	0,  // 0: preceptor.progress.v1.ProgressEvent.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	50, // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
-	1,  // 2: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
-	2,  // 3: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
-	9,  // 4: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
-	50, // 5: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
-	50, // 6: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
-	12, // 7: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	3,  // 8: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
-	50, // 9: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
-	50, // 10: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
-	4,  // 11: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
-	50, // 12: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
-	50, // 13: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
-	50, // 14: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
-	5,  // 15: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	13, // 16: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
-	6,  // 17: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	50, // 18: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
-	16, // 19: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
-	14, // 20: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
-	50, // 21: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
-	7,  // 22: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
-	3,  // 23: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
-	12, // 24: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	17, // 25: preceptor.progress.v1.PathProgress.upgrade:type_name -> preceptor.progress.v1.Upgrade
-	15, // 26: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
-	18, // 27: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
-	50, // 28: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
-	50, // 29: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
-	50, // 30: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
-	50, // 31: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 32: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	13, // 33: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
-	6,  // 34: preceptor.progress.v1.ModuleProgressDetail.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	20, // 35: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
-	21, // 36: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
-	23, // 37: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
-	50, // 38: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
-	50, // 39: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
-	25, // 40: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
-	50, // 41: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
-	3,  // 42: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
-	50, // 43: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
-	13, // 44: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
-	12, // 45: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	12, // 46: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
-	12, // 47: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	12, // 48: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	51, // 49: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	12, // 50: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	9,  // 51: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
-	10, // 52: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
-	24, // 53: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
-	11, // 54: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
-	26, // 55: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
-	27, // 56: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
-	18, // 57: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
-	19, // 58: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
-	22, // 59: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
-	24, // 60: preceptor.progress.v1.ListMilestonesResponse.awards:type_name -> preceptor.progress.v1.Award
-	8,  // 61: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
-	11, // 62: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
-	24, // 63: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
-	28, // 64: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
-	30, // 65: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
-	32, // 66: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
-	34, // 67: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
-	36, // 68: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
-	38, // 69: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
-	40, // 70: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
-	42, // 71: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
-	44, // 72: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
-	46, // 73: preceptor.progress.v1.ProgressService.ListMilestones:input_type -> preceptor.progress.v1.ListMilestonesRequest
-	48, // 74: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
-	29, // 75: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
-	31, // 76: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
-	33, // 77: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
-	35, // 78: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
-	37, // 79: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
-	39, // 80: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
-	41, // 81: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
-	43, // 82: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
-	45, // 83: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
-	47, // 84: preceptor.progress.v1.ProgressService.ListMilestones:output_type -> preceptor.progress.v1.ListMilestonesResponse
-	49, // 85: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
-	75, // [75:86] is the sub-list for method output_type
-	64, // [64:75] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	0,   // 0: preceptor.progress.v1.ProgressEvent.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
+	75,  // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	1,   // 2: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
+	2,   // 3: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
+	11,  // 4: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
+	75,  // 5: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
+	75,  // 6: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
+	14,  // 7: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	27,  // 8: preceptor.progress.v1.LogEntry.awards:type_name -> preceptor.progress.v1.Award
+	3,   // 9: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
+	75,  // 10: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
+	75,  // 11: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
+	4,   // 12: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
+	75,  // 13: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
+	75,  // 14: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
+	75,  // 15: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
+	5,   // 16: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	15,  // 17: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
+	6,   // 18: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	75,  // 19: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
+	18,  // 20: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
+	16,  // 21: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
+	75,  // 22: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
+	75,  // 23: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
+	7,   // 24: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
+	3,   // 25: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
+	14,  // 26: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	19,  // 27: preceptor.progress.v1.PathProgress.upgrade:type_name -> preceptor.progress.v1.Upgrade
+	17,  // 28: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
+	20,  // 29: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
+	75,  // 30: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
+	23,  // 31: preceptor.progress.v1.UnitProgress.results:type_name -> preceptor.progress.v1.Attempt
+	0,   // 32: preceptor.progress.v1.Attempt.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
+	75,  // 33: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
+	75,  // 34: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
+	75,  // 35: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
+	75,  // 36: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
+	75,  // 37: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
+	8,   // 38: preceptor.progress.v1.Cycle.opening:type_name -> preceptor.progress.v1.Cycle.Opening
+	75,  // 39: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
+	22,  // 40: preceptor.progress.v1.Cycle.units:type_name -> preceptor.progress.v1.UnitProgress
+	5,   // 41: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	15,  // 42: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
+	6,   // 43: preceptor.progress.v1.ModuleProgressDetail.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	22,  // 44: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
+	24,  // 45: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
+	26,  // 46: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
+	75,  // 47: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
+	75,  // 48: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
+	75,  // 49: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
+	29,  // 50: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
+	28,  // 51: preceptor.progress.v1.Award.rule:type_name -> preceptor.progress.v1.AwardGroup
+	75,  // 52: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
+	75,  // 53: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
+	3,   // 54: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
+	75,  // 55: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
+	15,  // 56: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
+	14,  // 57: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	14,  // 58: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
+	14,  // 59: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	14,  // 60: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	76,  // 61: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	14,  // 62: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	11,  // 63: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
+	12,  // 64: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
+	27,  // 65: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
+	13,  // 66: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
+	30,  // 67: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
+	32,  // 68: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
+	20,  // 69: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
+	31,  // 70: preceptor.progress.v1.GetProgressResponse.streak:type_name -> preceptor.progress.v1.Streak
+	21,  // 71: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
+	25,  // 72: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
+	27,  // 73: preceptor.progress.v1.ListMilestonesResponse.awards:type_name -> preceptor.progress.v1.Award
+	9,   // 74: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
+	13,  // 75: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
+	27,  // 76: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
+	56,  // 77: preceptor.progress.v1.PathExplanation.milestones:type_name -> preceptor.progress.v1.MilestoneExplanation
+	27,  // 78: preceptor.progress.v1.MilestoneExplanation.award:type_name -> preceptor.progress.v1.Award
+	57,  // 79: preceptor.progress.v1.MilestoneExplanation.groups:type_name -> preceptor.progress.v1.GroupExplanation
+	58,  // 80: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
+	5,   // 81: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	6,   // 82: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	75,  // 83: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
+	15,  // 84: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
+	59,  // 85: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
+	60,  // 86: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
+	75,  // 87: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
+	60,  // 88: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
+	0,   // 89: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
+	75,  // 90: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
+	55,  // 91: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
+	27,  // 92: preceptor.progress.v1.RevokeMilestoneResponse.award:type_name -> preceptor.progress.v1.Award
+	69,  // 93: preceptor.progress.v1.VerifyProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	70,  // 94: preceptor.progress.v1.VerifyProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	69,  // 95: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	70,  // 96: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	10,  // 97: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
+	77,  // 98: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
+	78,  // 99: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
+	79,  // 100: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
+	80,  // 101: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	33,  // 102: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
+	35,  // 103: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
+	37,  // 104: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
+	39,  // 105: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
+	41,  // 106: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
+	43,  // 107: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
+	45,  // 108: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
+	47,  // 109: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
+	49,  // 110: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
+	51,  // 111: preceptor.progress.v1.ProgressService.ListMilestones:input_type -> preceptor.progress.v1.ListMilestonesRequest
+	61,  // 112: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
+	63,  // 113: preceptor.progress.v1.ProgressService.RevokeMilestone:input_type -> preceptor.progress.v1.RevokeMilestoneRequest
+	65,  // 114: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
+	67,  // 115: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
+	71,  // 116: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
+	73,  // 117: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
+	53,  // 118: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
+	34,  // 119: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
+	36,  // 120: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
+	38,  // 121: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
+	40,  // 122: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
+	42,  // 123: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
+	44,  // 124: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
+	46,  // 125: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
+	48,  // 126: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
+	50,  // 127: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
+	52,  // 128: preceptor.progress.v1.ProgressService.ListMilestones:output_type -> preceptor.progress.v1.ListMilestonesResponse
+	62,  // 129: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
+	64,  // 130: preceptor.progress.v1.ProgressService.RevokeMilestone:output_type -> preceptor.progress.v1.RevokeMilestoneResponse
+	66,  // 131: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
+	68,  // 132: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
+	72,  // 133: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
+	74,  // 134: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
+	54,  // 135: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
+	119, // [119:136] is the sub-list for method output_type
+	102, // [102:119] is the sub-list for method input_type
+	102, // [102:102] is the sub-list for extension type_name
+	102, // [102:102] is the sub-list for extension extendee
+	0,   // [0:102] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_progress_v1_progress_proto_init() }
@@ -4244,15 +6532,22 @@ func file_preceptor_progress_v1_progress_proto_init() {
 	file_preceptor_progress_v1_progress_proto_msgTypes[12].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[13].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[14].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[15].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[16].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[17].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[39].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[19].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[42].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[44].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[45].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[46].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_progress_v1_progress_proto_rawDesc), len(file_preceptor_progress_v1_progress_proto_rawDesc)),
-			NumEnums:      9,
-			NumMessages:   41,
+			NumEnums:      11,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

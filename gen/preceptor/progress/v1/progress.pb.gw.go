@@ -557,6 +557,168 @@ func local_request_ProgressService_ListMilestones_0(ctx context.Context, marshal
 	return msg, metadata, err
 }
 
+func request_ProgressService_ExplainPathProgress_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq ExplainPathProgressRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["path_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "path_id")
+	}
+	protoReq.PathId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "path_id", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.ExplainPathProgress(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ProgressService_ExplainPathProgress_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq ExplainPathProgressRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["path_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "path_id")
+	}
+	protoReq.PathId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "path_id", err)
+	}
+	msg, err := server.ExplainPathProgress(ctx, &protoReq)
+	return msg, metadata, err
+}
+
+func request_ProgressService_RevokeMilestone_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq RevokeMilestoneRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["award_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "award_id")
+	}
+	protoReq.AwardId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "award_id", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.RevokeMilestone(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ProgressService_RevokeMilestone_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq RevokeMilestoneRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["award_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "award_id")
+	}
+	protoReq.AwardId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "award_id", err)
+	}
+	msg, err := server.RevokeMilestone(ctx, &protoReq)
+	return msg, metadata, err
+}
+
+func request_ProgressService_VerifyProgress_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (ProgressService_VerifyProgressClient, runtime.ServerMetadata, error) {
+	var (
+		protoReq VerifyProgressRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	stream, err := client.VerifyProgress(ctx, &protoReq)
+	if err != nil {
+		return nil, metadata, err
+	}
+	header, err := stream.Header()
+	if err != nil {
+		return nil, metadata, err
+	}
+	metadata.HeaderMD = header
+	return stream, metadata, nil
+}
+
+func request_ProgressService_RebuildProgress_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (ProgressService_RebuildProgressClient, runtime.ServerMetadata, error) {
+	var (
+		protoReq RebuildProgressRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	stream, err := client.RebuildProgress(ctx, &protoReq)
+	if err != nil {
+		return nil, metadata, err
+	}
+	header, err := stream.Header()
+	if err != nil {
+		return nil, metadata, err
+	}
+	metadata.HeaderMD = header
+	return stream, metadata, nil
+}
+
 var filter_ProgressService_WatchProgress_0 = &utilities.DoubleArray{Encoding: map[string]int{"learner_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_ProgressService_WatchProgress_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (ProgressService_WatchProgressClient, runtime.ServerMetadata, error) {
@@ -800,6 +962,60 @@ func RegisterProgressServiceHandlerServer(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_ListMilestones_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_ProgressService_ExplainPathProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ExplainPathProgress", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/paths/{path_id}/progress:explain"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ProgressService_ExplainPathProgress_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_ExplainPathProgress_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_ExplainPathProgress_0{resp.(*ExplainPathProgressResponse)}, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ProgressService_RevokeMilestone_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/RevokeMilestone", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/milestones/{award_id}:revoke"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ProgressService_RevokeMilestone_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_RevokeMilestone_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_RevokeMilestone_0{resp.(*RevokeMilestoneResponse)}, mux.GetForwardResponseOptions()...)
+	})
+
+	mux.Handle(http.MethodPost, pattern_ProgressService_VerifyProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
+		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+		return
+	})
+
+	mux.Handle(http.MethodPost, pattern_ProgressService_RebuildProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
+		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+		return
+	})
 
 	mux.Handle(http.MethodGet, pattern_ProgressService_WatchProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
@@ -1017,6 +1233,74 @@ func RegisterProgressServiceHandlerClient(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_ListMilestones_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_ProgressService_ExplainPathProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ExplainPathProgress", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/paths/{path_id}/progress:explain"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ProgressService_ExplainPathProgress_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_ExplainPathProgress_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_ExplainPathProgress_0{resp.(*ExplainPathProgressResponse)}, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ProgressService_RevokeMilestone_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/RevokeMilestone", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/milestones/{award_id}:revoke"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ProgressService_RevokeMilestone_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_RevokeMilestone_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_RevokeMilestone_0{resp.(*RevokeMilestoneResponse)}, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ProgressService_VerifyProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/VerifyProgress", runtime.WithHTTPPathPattern("/v1/progress:verify"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ProgressService_VerifyProgress_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_VerifyProgress_0(annotatedContext, mux, outboundMarshaler, w, req, func() (proto.Message, error) { return resp.Recv() }, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ProgressService_RebuildProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/RebuildProgress", runtime.WithHTTPPathPattern("/v1/progress:rebuild"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ProgressService_RebuildProgress_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_RebuildProgress_0(annotatedContext, mux, outboundMarshaler, w, req, func() (proto.Message, error) { return resp.Recv() }, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_ProgressService_WatchProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1082,30 +1366,56 @@ func (m response_ProgressService_GetModuleProgress_0) XXX_ResponseBody() interfa
 	return response.Progress
 }
 
+type response_ProgressService_ExplainPathProgress_0 struct {
+	*ExplainPathProgressResponse
+}
+
+func (m response_ProgressService_ExplainPathProgress_0) XXX_ResponseBody() interface{} {
+	response := m.ExplainPathProgressResponse
+	return response.Explanation
+}
+
+type response_ProgressService_RevokeMilestone_0 struct {
+	*RevokeMilestoneResponse
+}
+
+func (m response_ProgressService_RevokeMilestone_0) XXX_ResponseBody() interface{} {
+	response := m.RevokeMilestoneResponse
+	return response.Award
+}
+
 var (
-	pattern_ProgressService_CreateEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "enrollments"}, ""))
-	pattern_ProgressService_ListEnrollments_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "enrollments"}, ""))
-	pattern_ProgressService_GetEnrollment_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "enrollments", "enrollment_id"}, ""))
-	pattern_ProgressService_UpdateEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "enrollments", "enrollment_id"}, ""))
-	pattern_ProgressService_BatchRecordEvents_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "events"}, "batch"))
-	pattern_ProgressService_ListEvents_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "events"}, ""))
-	pattern_ProgressService_GetProgress_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "progress"}, ""))
-	pattern_ProgressService_GetPathProgress_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "paths", "path_id", "progress"}, ""))
-	pattern_ProgressService_GetModuleProgress_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "modules", "module_id", "progress"}, ""))
-	pattern_ProgressService_ListMilestones_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "milestones"}, ""))
-	pattern_ProgressService_WatchProgress_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "progress"}, "watch"))
+	pattern_ProgressService_CreateEnrollment_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "enrollments"}, ""))
+	pattern_ProgressService_ListEnrollments_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "enrollments"}, ""))
+	pattern_ProgressService_GetEnrollment_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "enrollments", "enrollment_id"}, ""))
+	pattern_ProgressService_UpdateEnrollment_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "enrollments", "enrollment_id"}, ""))
+	pattern_ProgressService_BatchRecordEvents_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "events"}, "batch"))
+	pattern_ProgressService_ListEvents_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "events"}, ""))
+	pattern_ProgressService_GetProgress_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "progress"}, ""))
+	pattern_ProgressService_GetPathProgress_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "paths", "path_id", "progress"}, ""))
+	pattern_ProgressService_GetModuleProgress_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "modules", "module_id", "progress"}, ""))
+	pattern_ProgressService_ListMilestones_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "milestones"}, ""))
+	pattern_ProgressService_ExplainPathProgress_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "paths", "path_id", "progress"}, "explain"))
+	pattern_ProgressService_RevokeMilestone_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "milestones", "award_id"}, "revoke"))
+	pattern_ProgressService_VerifyProgress_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "progress"}, "verify"))
+	pattern_ProgressService_RebuildProgress_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "progress"}, "rebuild"))
+	pattern_ProgressService_WatchProgress_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "progress"}, "watch"))
 )
 
 var (
-	forward_ProgressService_CreateEnrollment_0  = runtime.ForwardResponseMessage
-	forward_ProgressService_ListEnrollments_0   = runtime.ForwardResponseMessage
-	forward_ProgressService_GetEnrollment_0     = runtime.ForwardResponseMessage
-	forward_ProgressService_UpdateEnrollment_0  = runtime.ForwardResponseMessage
-	forward_ProgressService_BatchRecordEvents_0 = runtime.ForwardResponseMessage
-	forward_ProgressService_ListEvents_0        = runtime.ForwardResponseMessage
-	forward_ProgressService_GetProgress_0       = runtime.ForwardResponseMessage
-	forward_ProgressService_GetPathProgress_0   = runtime.ForwardResponseMessage
-	forward_ProgressService_GetModuleProgress_0 = runtime.ForwardResponseMessage
-	forward_ProgressService_ListMilestones_0    = runtime.ForwardResponseMessage
-	forward_ProgressService_WatchProgress_0     = runtime.ForwardResponseStream
+	forward_ProgressService_CreateEnrollment_0    = runtime.ForwardResponseMessage
+	forward_ProgressService_ListEnrollments_0     = runtime.ForwardResponseMessage
+	forward_ProgressService_GetEnrollment_0       = runtime.ForwardResponseMessage
+	forward_ProgressService_UpdateEnrollment_0    = runtime.ForwardResponseMessage
+	forward_ProgressService_BatchRecordEvents_0   = runtime.ForwardResponseMessage
+	forward_ProgressService_ListEvents_0          = runtime.ForwardResponseMessage
+	forward_ProgressService_GetProgress_0         = runtime.ForwardResponseMessage
+	forward_ProgressService_GetPathProgress_0     = runtime.ForwardResponseMessage
+	forward_ProgressService_GetModuleProgress_0   = runtime.ForwardResponseMessage
+	forward_ProgressService_ListMilestones_0      = runtime.ForwardResponseMessage
+	forward_ProgressService_ExplainPathProgress_0 = runtime.ForwardResponseMessage
+	forward_ProgressService_RevokeMilestone_0     = runtime.ForwardResponseMessage
+	forward_ProgressService_VerifyProgress_0      = runtime.ForwardResponseStream
+	forward_ProgressService_RebuildProgress_0     = runtime.ForwardResponseStream
+	forward_ProgressService_WatchProgress_0       = runtime.ForwardResponseStream
 )

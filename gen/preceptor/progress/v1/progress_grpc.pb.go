@@ -22,17 +22,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ProgressService_CreateEnrollment_FullMethodName  = "/preceptor.progress.v1.ProgressService/CreateEnrollment"
-	ProgressService_ListEnrollments_FullMethodName   = "/preceptor.progress.v1.ProgressService/ListEnrollments"
-	ProgressService_GetEnrollment_FullMethodName     = "/preceptor.progress.v1.ProgressService/GetEnrollment"
-	ProgressService_UpdateEnrollment_FullMethodName  = "/preceptor.progress.v1.ProgressService/UpdateEnrollment"
-	ProgressService_BatchRecordEvents_FullMethodName = "/preceptor.progress.v1.ProgressService/BatchRecordEvents"
-	ProgressService_ListEvents_FullMethodName        = "/preceptor.progress.v1.ProgressService/ListEvents"
-	ProgressService_GetProgress_FullMethodName       = "/preceptor.progress.v1.ProgressService/GetProgress"
-	ProgressService_GetPathProgress_FullMethodName   = "/preceptor.progress.v1.ProgressService/GetPathProgress"
-	ProgressService_GetModuleProgress_FullMethodName = "/preceptor.progress.v1.ProgressService/GetModuleProgress"
-	ProgressService_ListMilestones_FullMethodName    = "/preceptor.progress.v1.ProgressService/ListMilestones"
-	ProgressService_WatchProgress_FullMethodName     = "/preceptor.progress.v1.ProgressService/WatchProgress"
+	ProgressService_CreateEnrollment_FullMethodName    = "/preceptor.progress.v1.ProgressService/CreateEnrollment"
+	ProgressService_ListEnrollments_FullMethodName     = "/preceptor.progress.v1.ProgressService/ListEnrollments"
+	ProgressService_GetEnrollment_FullMethodName       = "/preceptor.progress.v1.ProgressService/GetEnrollment"
+	ProgressService_UpdateEnrollment_FullMethodName    = "/preceptor.progress.v1.ProgressService/UpdateEnrollment"
+	ProgressService_BatchRecordEvents_FullMethodName   = "/preceptor.progress.v1.ProgressService/BatchRecordEvents"
+	ProgressService_ListEvents_FullMethodName          = "/preceptor.progress.v1.ProgressService/ListEvents"
+	ProgressService_GetProgress_FullMethodName         = "/preceptor.progress.v1.ProgressService/GetProgress"
+	ProgressService_GetPathProgress_FullMethodName     = "/preceptor.progress.v1.ProgressService/GetPathProgress"
+	ProgressService_GetModuleProgress_FullMethodName   = "/preceptor.progress.v1.ProgressService/GetModuleProgress"
+	ProgressService_ListMilestones_FullMethodName      = "/preceptor.progress.v1.ProgressService/ListMilestones"
+	ProgressService_ExplainPathProgress_FullMethodName = "/preceptor.progress.v1.ProgressService/ExplainPathProgress"
+	ProgressService_RevokeMilestone_FullMethodName     = "/preceptor.progress.v1.ProgressService/RevokeMilestone"
+	ProgressService_VerifyProgress_FullMethodName      = "/preceptor.progress.v1.ProgressService/VerifyProgress"
+	ProgressService_RebuildProgress_FullMethodName     = "/preceptor.progress.v1.ProgressService/RebuildProgress"
+	ProgressService_CountModuleImpact_FullMethodName   = "/preceptor.progress.v1.ProgressService/CountModuleImpact"
+	ProgressService_CountPathImpact_FullMethodName     = "/preceptor.progress.v1.ProgressService/CountPathImpact"
+	ProgressService_WatchProgress_FullMethodName       = "/preceptor.progress.v1.ProgressService/WatchProgress"
 )
 
 // ProgressServiceClient is the client API for ProgressService service.
@@ -63,6 +69,20 @@ type ProgressServiceClient interface {
 	GetModuleProgress(ctx context.Context, in *GetModuleProgressRequest, opts ...grpc.CallOption) (*GetModuleProgressResponse, error)
 	// ListMilestones answers the milestone awards that a learner has earned, oldest first.
 	ListMilestones(ctx context.Context, in *ListMilestonesRequest, opts ...grpc.CallOption) (*ListMilestonesResponse, error)
+	// ExplainPathProgress says why a path's percent is what it is, unit by unit: with the version,
+	// the cycle, the rule and the event behind each. NOT_FOUND when not enrolled.
+	ExplainPathProgress(ctx context.Context, in *ExplainPathProgressRequest, opts ...grpc.CallOption) (*ExplainPathProgressResponse, error)
+	// RevokeMilestone takes an award back, for good and with a reason. It is an audited command.
+	RevokeMilestone(ctx context.Context, in *RevokeMilestoneRequest, opts ...grpc.CallOption) (*RevokeMilestoneResponse, error)
+	// VerifyProgress folds logs again and streams where what is stored differs. It writes nothing.
+	VerifyProgress(ctx context.Context, in *VerifyProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyProgressResponse], error)
+	// RebuildProgress folds logs again and stores what differs, beside live traffic. One that was
+	// cut off goes on from where it was. It streams how far it is.
+	RebuildProgress(ctx context.Context, in *RebuildProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RebuildProgressResponse], error)
+	// CountModuleImpact counts whom the publication of a module's draft would touch. It writes nothing.
+	CountModuleImpact(ctx context.Context, in *CountModuleImpactRequest, opts ...grpc.CallOption) (*CountModuleImpactResponse, error)
+	// CountPathImpact counts whom the publication of a path's draft would touch. It writes nothing.
+	CountPathImpact(ctx context.Context, in *CountPathImpactRequest, opts ...grpc.CallOption) (*CountPathImpactResponse, error)
 	// WatchProgress streams log entries as they are written. Over REST, server-sent events.
 	WatchProgress(ctx context.Context, in *WatchProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchProgressResponse], error)
 }
@@ -175,9 +195,87 @@ func (c *progressServiceClient) ListMilestones(ctx context.Context, in *ListMile
 	return out, nil
 }
 
+func (c *progressServiceClient) ExplainPathProgress(ctx context.Context, in *ExplainPathProgressRequest, opts ...grpc.CallOption) (*ExplainPathProgressResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainPathProgressResponse)
+	err := c.cc.Invoke(ctx, ProgressService_ExplainPathProgress_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) RevokeMilestone(ctx context.Context, in *RevokeMilestoneRequest, opts ...grpc.CallOption) (*RevokeMilestoneResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeMilestoneResponse)
+	err := c.cc.Invoke(ctx, ProgressService_RevokeMilestone_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) VerifyProgress(ctx context.Context, in *VerifyProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyProgressResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ProgressService_ServiceDesc.Streams[0], ProgressService_VerifyProgress_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[VerifyProgressRequest, VerifyProgressResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ProgressService_VerifyProgressClient = grpc.ServerStreamingClient[VerifyProgressResponse]
+
+func (c *progressServiceClient) RebuildProgress(ctx context.Context, in *RebuildProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RebuildProgressResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ProgressService_ServiceDesc.Streams[1], ProgressService_RebuildProgress_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RebuildProgressRequest, RebuildProgressResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ProgressService_RebuildProgressClient = grpc.ServerStreamingClient[RebuildProgressResponse]
+
+func (c *progressServiceClient) CountModuleImpact(ctx context.Context, in *CountModuleImpactRequest, opts ...grpc.CallOption) (*CountModuleImpactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountModuleImpactResponse)
+	err := c.cc.Invoke(ctx, ProgressService_CountModuleImpact_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) CountPathImpact(ctx context.Context, in *CountPathImpactRequest, opts ...grpc.CallOption) (*CountPathImpactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountPathImpactResponse)
+	err := c.cc.Invoke(ctx, ProgressService_CountPathImpact_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *progressServiceClient) WatchProgress(ctx context.Context, in *WatchProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchProgressResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ProgressService_ServiceDesc.Streams[0], ProgressService_WatchProgress_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ProgressService_ServiceDesc.Streams[2], ProgressService_WatchProgress_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +320,20 @@ type ProgressServiceServer interface {
 	GetModuleProgress(context.Context, *GetModuleProgressRequest) (*GetModuleProgressResponse, error)
 	// ListMilestones answers the milestone awards that a learner has earned, oldest first.
 	ListMilestones(context.Context, *ListMilestonesRequest) (*ListMilestonesResponse, error)
+	// ExplainPathProgress says why a path's percent is what it is, unit by unit: with the version,
+	// the cycle, the rule and the event behind each. NOT_FOUND when not enrolled.
+	ExplainPathProgress(context.Context, *ExplainPathProgressRequest) (*ExplainPathProgressResponse, error)
+	// RevokeMilestone takes an award back, for good and with a reason. It is an audited command.
+	RevokeMilestone(context.Context, *RevokeMilestoneRequest) (*RevokeMilestoneResponse, error)
+	// VerifyProgress folds logs again and streams where what is stored differs. It writes nothing.
+	VerifyProgress(*VerifyProgressRequest, grpc.ServerStreamingServer[VerifyProgressResponse]) error
+	// RebuildProgress folds logs again and stores what differs, beside live traffic. One that was
+	// cut off goes on from where it was. It streams how far it is.
+	RebuildProgress(*RebuildProgressRequest, grpc.ServerStreamingServer[RebuildProgressResponse]) error
+	// CountModuleImpact counts whom the publication of a module's draft would touch. It writes nothing.
+	CountModuleImpact(context.Context, *CountModuleImpactRequest) (*CountModuleImpactResponse, error)
+	// CountPathImpact counts whom the publication of a path's draft would touch. It writes nothing.
+	CountPathImpact(context.Context, *CountPathImpactRequest) (*CountPathImpactResponse, error)
 	// WatchProgress streams log entries as they are written. Over REST, server-sent events.
 	WatchProgress(*WatchProgressRequest, grpc.ServerStreamingServer[WatchProgressResponse]) error
 	mustEmbedUnimplementedProgressServiceServer()
@@ -263,6 +375,24 @@ func (UnimplementedProgressServiceServer) GetModuleProgress(context.Context, *Ge
 }
 func (UnimplementedProgressServiceServer) ListMilestones(context.Context, *ListMilestonesRequest) (*ListMilestonesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMilestones not implemented")
+}
+func (UnimplementedProgressServiceServer) ExplainPathProgress(context.Context, *ExplainPathProgressRequest) (*ExplainPathProgressResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainPathProgress not implemented")
+}
+func (UnimplementedProgressServiceServer) RevokeMilestone(context.Context, *RevokeMilestoneRequest) (*RevokeMilestoneResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeMilestone not implemented")
+}
+func (UnimplementedProgressServiceServer) VerifyProgress(*VerifyProgressRequest, grpc.ServerStreamingServer[VerifyProgressResponse]) error {
+	return status.Error(codes.Unimplemented, "method VerifyProgress not implemented")
+}
+func (UnimplementedProgressServiceServer) RebuildProgress(*RebuildProgressRequest, grpc.ServerStreamingServer[RebuildProgressResponse]) error {
+	return status.Error(codes.Unimplemented, "method RebuildProgress not implemented")
+}
+func (UnimplementedProgressServiceServer) CountModuleImpact(context.Context, *CountModuleImpactRequest) (*CountModuleImpactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountModuleImpact not implemented")
+}
+func (UnimplementedProgressServiceServer) CountPathImpact(context.Context, *CountPathImpactRequest) (*CountPathImpactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountPathImpact not implemented")
 }
 func (UnimplementedProgressServiceServer) WatchProgress(*WatchProgressRequest, grpc.ServerStreamingServer[WatchProgressResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchProgress not implemented")
@@ -468,6 +598,100 @@ func _ProgressService_ListMilestones_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProgressService_ExplainPathProgress_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainPathProgressRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).ExplainPathProgress(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_ExplainPathProgress_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).ExplainPathProgress(ctx, req.(*ExplainPathProgressRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_RevokeMilestone_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeMilestoneRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).RevokeMilestone(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_RevokeMilestone_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).RevokeMilestone(ctx, req.(*RevokeMilestoneRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_VerifyProgress_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(VerifyProgressRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ProgressServiceServer).VerifyProgress(m, &grpc.GenericServerStream[VerifyProgressRequest, VerifyProgressResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ProgressService_VerifyProgressServer = grpc.ServerStreamingServer[VerifyProgressResponse]
+
+func _ProgressService_RebuildProgress_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RebuildProgressRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ProgressServiceServer).RebuildProgress(m, &grpc.GenericServerStream[RebuildProgressRequest, RebuildProgressResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ProgressService_RebuildProgressServer = grpc.ServerStreamingServer[RebuildProgressResponse]
+
+func _ProgressService_CountModuleImpact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountModuleImpactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).CountModuleImpact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_CountModuleImpact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).CountModuleImpact(ctx, req.(*CountModuleImpactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_CountPathImpact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountPathImpactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).CountPathImpact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_CountPathImpact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).CountPathImpact(ctx, req.(*CountPathImpactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ProgressService_WatchProgress_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchProgressRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -526,8 +750,34 @@ var ProgressService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListMilestones",
 			Handler:    _ProgressService_ListMilestones_Handler,
 		},
+		{
+			MethodName: "ExplainPathProgress",
+			Handler:    _ProgressService_ExplainPathProgress_Handler,
+		},
+		{
+			MethodName: "RevokeMilestone",
+			Handler:    _ProgressService_RevokeMilestone_Handler,
+		},
+		{
+			MethodName: "CountModuleImpact",
+			Handler:    _ProgressService_CountModuleImpact_Handler,
+		},
+		{
+			MethodName: "CountPathImpact",
+			Handler:    _ProgressService_CountPathImpact_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "VerifyProgress",
+			Handler:       _ProgressService_VerifyProgress_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "RebuildProgress",
+			Handler:       _ProgressService_RebuildProgress_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "WatchProgress",
 			Handler:       _ProgressService_WatchProgress_Handler,
