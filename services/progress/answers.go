@@ -46,7 +46,12 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, minRevision
 }
 
 // View is one learner at one moment, to compute answers from.
-type View struct{ view }
+type View struct {
+	view
+
+	// moduleLog reads the learner's events of a module as of the moment.
+	moduleLog func(moduleID string) ([]Record, error)
+}
 
 func (s *Service) compute(ctx context.Context, learnerID, route string, catalog *Catalog, compute func(*View) ([]byte, error)) (Answer, error) {
 	l, err := s.store.Load(ctx, learnerID)
@@ -56,11 +61,9 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 	if err := s.freshen(ctx, l, catalog); err != nil {
 		return Answer{}, err
 	}
-	now := s.now()
-	for id, f := range l.Facts {
-		l.Facts[id] = f.settled(catalog.Modules[id], now, utc)
-	}
-	w := &View{view{catalog: catalog, learner: l, now: now, loc: utc}}
+	w := &View{view: view{catalog: catalog, learner: l, now: s.now(), zone: s.zones.of(l.Head.TimeZone)}}
+	w.settle()
+	w.moduleLog = func(moduleID string) ([]Record, error) { return s.moduleLog(ctx, l.Head, moduleID) }
 	body, err := compute(w)
 	if err != nil {
 		return Answer{}, err
@@ -76,35 +79,31 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 // freshen folds again what was folded under another catalog. Reads never write, so this is
 // done in memory until the next event of the module stores it.
 func (s *Service) freshen(ctx context.Context, l *Learner, catalog *Catalog) error {
+	z := s.zones.of(l.Head.TimeZone)
 	for id, f := range l.Facts {
 		m := catalog.Modules[id]
-		if m == nil || f.Key == m.foldKey() {
+		if m == nil || !f.stale(m, z) {
 			continue
 		}
-		fresh, err := s.refold(ctx, l.Head, m)
+		log, err := s.moduleLog(ctx, l.Head, id)
 		if err != nil {
 			return err
 		}
-		if fresh != nil {
-			l.Facts[id] = fresh
-		} else {
-			delete(l.Facts, id)
-		}
+		l.Facts[id] = foldLog(m, log, z)
 	}
 	return nil
 }
 
-// refold folds a module's log as of a head: entries written since are not part of it. It answers
-// nil where nothing is left to fold.
-func (s *Service) refold(ctx context.Context, head Head, m *Module) (*Facts, error) {
-	log, err := s.store.ModuleLog(ctx, head.LearnerID, m.ID)
+// moduleLog reads a module's log as of a head: entries written since are not part of it.
+func (s *Service) moduleLog(ctx context.Context, head Head, moduleID string) ([]Record, error) {
+	log, err := s.store.ModuleLog(ctx, head.LearnerID, moduleID)
 	if err != nil {
 		return nil, err
 	}
 	for len(log) > 0 && log[len(log)-1].Sequence > head.Sequence {
 		log = log[:len(log)-1]
 	}
-	return foldLog(m, log, utc), nil
+	return log, nil
 }
 
 func (s *Service) answerKey(learnerID, route string, version, revision int64) string {

@@ -9,15 +9,11 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// utc is the calendar that periods are reckoned in.
-//
-//nolint:gochecknoglobals // a constant that Go has no constant form for
-var utc = time.UTC
-
 // batch is one transaction's work in memory: what was read, what changes, what is to be written.
 type batch struct {
 	tx      Tx
 	catalog *Catalog
+	zones   *zones
 	now     time.Time
 
 	known   map[EventKey]KnownEvent
@@ -31,12 +27,15 @@ type batch struct {
 	learners    map[string]*Learner
 	enrollments map[string]Enrollment
 	awards      map[string]Award
-	touched     map[string]bool
+	// unlogged are the enrollments and awards that the current job changed and no record of its says yet.
+	unlogged Effects
+	audit    []AuditEntry
+	touched  map[string]bool
 }
 
-func newBatch(tx Tx, catalog *Catalog, now time.Time) *batch {
+func newBatch(tx Tx, catalog *Catalog, zones *zones, now time.Time) *batch {
 	return &batch{
-		tx: tx, catalog: catalog, now: now,
+		tx: tx, catalog: catalog, zones: zones, now: now,
 		known: map[EventKey]KnownEvent{}, facts: map[FactsKey]*Facts{}, changed: map[FactsKey]bool{}, was: map[FactsKey]completion{}, stale: map[FactsKey]bool{},
 		learners: map[string]*Learner{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}, touched: map[string]bool{},
 	}
@@ -79,22 +78,33 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 	return nil
 }
 
+// zone is the calendar of a learner of this batch.
+func (b *batch) zone(learnerID string) zone { return b.zones.of(b.tx.Head(learnerID).TimeZone) }
+
 // run does one job. An error that concerns only this job goes into it; one that is returned
 // fails the transaction.
 func (b *batch) run(ctx context.Context, j *job) error {
-	head := b.tx.Head(j.learnerID)
+	clear(b.was)
+	var err error
 	if j.apply != nil {
-		err := j.apply(ctx, b, j)
+		err = j.apply(ctx, b, j)
 		if err != nil && errs.KindOf(err) != errs.Internal && errs.KindOf(err) != errs.Unavailable {
 			j.err, err = err, nil
 		}
-		j.sequence = head.Sequence
-		return err
+	} else {
+		err = b.recordAll(ctx, j)
 	}
+	b.logEffects(j.learnerID)
+	j.sequence = b.tx.Head(j.learnerID).Sequence
+	return err
+}
+
+// recordAll stores the job's events, and does what follows from them.
+func (b *batch) recordAll(ctx context.Context, j *job) error {
+	head := b.tx.Head(j.learnerID)
 	from := head.Sequence + 1
 	voided := false
-	var before map[string]int
-	clear(b.was)
+	var before map[string]*int
 	for _, r := range j.records {
 		if r.Event.Verb == Voided && !voided {
 			voided = true
@@ -107,10 +117,12 @@ func (b *batch) run(ctx context.Context, j *job) error {
 			return err
 		}
 	}
-	j.sequence = head.Sequence
 	turned, err := b.settleFacts(ctx)
 	if err != nil {
 		return err
+	}
+	if head.Sequence < from {
+		return nil // nothing was stored, so nothing may follow from it: the log must tell all
 	}
 	if turned || voided { // a void may let an archive's waiver apply
 		if err := b.judgeAwards(ctx, j, from, head.Sequence); err != nil {
@@ -118,7 +130,7 @@ func (b *batch) run(ctx context.Context, j *job) error {
 		}
 	}
 	if voided {
-		return b.noteFall(ctx, j.learnerID, before, "An event was voided.")
+		return b.noteFall(ctx, j.learnerID, before, reasonVoided)
 	}
 	return nil
 }
@@ -151,11 +163,49 @@ func (b *batch) record(ctx context.Context, j *job, r *Record) error {
 			j.results = append(j.results, *bad)
 			return nil
 		}
+		if rec.Effects, err = b.beforeVoid(ctx, &rec); err != nil {
+			return err
+		}
 	}
 	b.append(&rec)
+	b.auditEvent(&rec)
 	b.known[key] = KnownEvent{LearnerID: j.learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash}
 	j.results = append(j.results, Result{EventID: rec.Event.ID, Status: StatusAccepted, Sequence: rec.Sequence})
 	return b.fold(ctx, &rec)
+}
+
+// auditEvent notes what an admin did to a learner's log.
+func (b *batch) auditEvent(r *Record) {
+	e := AuditEntry{
+		Time: b.now, Actor: r.ActorID, Action: ActionRecordedFor, Reason: r.Event.Reason,
+		Resource: "learners/" + r.LearnerID + "/events/" + r.Event.ID,
+	}
+	switch {
+	case r.Event.Verb == Voided:
+		e.Action = ActionVoided
+	case r.Event.Verb == Waived:
+		e.Action = ActionWaived
+	case r.ActorID == r.LearnerID:
+		return
+	}
+	b.audit = append(b.audit, e)
+}
+
+// beforeVoid answers, to go with a void, the percent of its module before it.
+func (b *batch) beforeVoid(ctx context.Context, r *Record) (*Effects, error) {
+	if _, err := b.settleFacts(ctx); err != nil {
+		return nil, err
+	}
+	l, err := b.learner(ctx, r.LearnerID)
+	if err != nil {
+		return nil, err
+	}
+	m := b.catalog.Modules[r.Event.ModuleID]
+	if m == nil {
+		return nil, nil //nolint:nilnil // a catalog restored from an older backup lacks it: no percent, and no fault
+	}
+	w := b.view(l)
+	return &Effects{PercentBefore: w.module(m, w.neededSince(m.ID)).Percent}, nil
 }
 
 // append gives the record the learner's next sequence.
@@ -229,12 +279,12 @@ func (b *batch) fold(ctx context.Context, r *Record) error {
 		f = facts[key]
 	}
 	if _, noted := b.was[key]; !noted {
-		b.was[key] = completionOf(f.settled(m, b.now, utc))
+		b.was[key] = completionOf(f.settled(m, b.now, b.zone(r.LearnerID).loc))
 	}
 	if f == nil && r.Event.Verb != Voided {
-		f = &Facts{Key: m.foldKey()}
+		f = newFacts(m, b.zone(r.LearnerID))
 	}
-	if f == nil || b.stale[key] || r.Event.Verb == Voided || !f.add(m, r, utc) {
+	if f == nil || b.stale[key] || r.Event.Verb == Voided || !f.add(m, r, b.zone(r.LearnerID)) {
 		b.stale[key] = true
 	}
 	b.facts[key], b.changed[key] = f, true
@@ -252,14 +302,10 @@ func (b *batch) settleFacts(ctx context.Context) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			f := foldLog(m, log, utc)
-			if f == nil { // everything is voided
-				f = &Facts{Key: m.foldKey()}
-			}
-			b.facts[key] = f
+			b.facts[key] = foldLog(m, log, b.zone(key.LearnerID))
 			delete(b.stale, key)
 		}
-		settled := b.facts[key].settled(m, b.now, utc)
+		settled := b.facts[key].settled(m, b.now, b.zone(key.LearnerID).loc)
 		if l := b.learners[key.LearnerID]; l != nil {
 			l.Facts[key.ModuleID] = settled
 		}
@@ -299,23 +345,24 @@ func (b *batch) learner(ctx context.Context, id string) (*Learner, error) {
 	}
 	l.Head = *b.tx.Head(id)
 	for moduleID, f := range l.Facts {
-		if m := b.catalog.Modules[moduleID]; m != nil && f.Key != m.foldKey() {
+		if m := b.catalog.Modules[moduleID]; m != nil && f.stale(m, b.zone(id)) {
 			log, err := b.moduleLog(ctx, FactsKey{id, moduleID})
 			if err != nil {
 				return nil, err
 			}
-			if fresh := foldLog(m, log, utc); fresh != nil {
-				l.Facts[moduleID] = fresh
-			}
+			l.Facts[moduleID] = foldLog(m, log, b.zone(id))
 		}
-		l.Facts[moduleID] = l.Facts[moduleID].settled(b.catalog.Modules[moduleID], b.now, utc)
 	}
 	b.learners[id] = l
+	for _, e := range b.view(l).settle() {
+		b.logEnrollment(RecordUpgraded, systemActor, e.PercentChangeReason, e)
+	}
+	l.Head = *b.tx.Head(id)
 	return l, nil
 }
 
 func (b *batch) view(l *Learner) *view {
-	return &view{catalog: b.catalog, learner: l, now: b.now, loc: utc}
+	return &view{catalog: b.catalog, learner: l, now: b.now, zone: b.zone(l.Head.LearnerID)}
 }
 
 // judgeAwards latches the milestones whose rule holds and that have no award yet, and brings
@@ -341,19 +388,34 @@ func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
 			k := slices.IndexFunc(l.Awards, func(s Award) bool { return s.ID == a.ID })
 			if k < 0 {
 				a.FromSequence, a.ToSequence = from, to
-				l.Awards = append(l.Awards, *a)
 				j.awards = append(j.awards, *a)
-				b.awards[a.ID] = *a
+				b.putAward(l, *a)
 				continue
 			}
 			a.FromSequence, a.ToSequence = l.Awards[k].FromSequence, l.Awards[k].ToSequence
-			if !reflect.DeepEqual(*a, l.Awards[k]) {
-				l.Awards[k] = *a
-				b.awards[a.ID] = *a
+			if !l.Awards[k].revoked() && !reflect.DeepEqual(*a, l.Awards[k]) {
+				b.putAward(l, *a)
 			}
 		}
 	}
 	return nil
+}
+
+// putAward stores an award of the learner, new or in place of what was.
+func (b *batch) putAward(l *Learner, a Award) {
+	b.awards[a.ID] = a
+	b.touched[a.LearnerID] = true
+	l.Awards = put(l.Awards, a, func(o Award) bool { return o.ID == a.ID })
+	b.unlogged.Awards = put(b.unlogged.Awards, a, func(o Award) bool { return o.ID == a.ID })
+}
+
+// put replaces what is the same, or adds v.
+func put[T any](in []T, v T, same func(T) bool) []T {
+	if i := slices.IndexFunc(in, same); i >= 0 {
+		in[i] = v
+		return in
+	}
+	return append(in, v)
 }
 
 // awardsOf adds the awards that the delivery of a known event earned.
@@ -377,7 +439,7 @@ func (b *batch) awardsOf(ctx context.Context, j *job, sequence int64) error {
 }
 
 // percents answers the percent of each of the learner's enrollments, by enrollment id.
-func (b *batch) percents(ctx context.Context, learnerID string) (map[string]int, error) {
+func (b *batch) percents(ctx context.Context, learnerID string) (map[string]*int, error) {
 	if _, err := b.settleFacts(ctx); err != nil {
 		return nil, err
 	}
@@ -385,14 +447,11 @@ func (b *batch) percents(ctx context.Context, learnerID string) (map[string]int,
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]int{}
+	out := map[string]*int{}
 	w := b.view(l)
 	for _, e := range l.Enrollments {
-		if e.State == EnrollmentWithdrawn {
-			continue
-		}
-		if p := w.path(e); p != nil && p.Percent() != nil {
-			out[e.ID] = *p.Percent()
+		if e.State != EnrollmentWithdrawn {
+			out[e.ID] = w.percentOf(e)
 		}
 	}
 	return out, nil
@@ -400,7 +459,7 @@ func (b *batch) percents(ctx context.Context, learnerID string) (map[string]int,
 
 // noteFall keeps, with each enrollment whose percent fell, what it was before and why. One
 // that has not been regained since an earlier fall stays.
-func (b *batch) noteFall(ctx context.Context, learnerID string, before map[string]int, why string) error {
+func (b *batch) noteFall(ctx context.Context, learnerID string, before map[string]*int, why string) error {
 	after, err := b.percents(ctx, learnerID)
 	if err != nil {
 		return err
@@ -411,29 +470,53 @@ func (b *batch) noteFall(ctx context.Context, learnerID string, before map[strin
 	}
 	for i := range l.Enrollments {
 		e := &l.Enrollments[i]
-		was, had := before[e.ID]
-		if is := after[e.ID]; !had || is >= was {
-			continue
+		if e.noteFall(before[e.ID], after[e.ID], why) {
+			b.putEnrollment(*e)
 		}
-		if e.PreviousPercent == nil || *e.PreviousPercent < was {
-			e.PreviousPercent = &was
-		}
-		e.PercentChangeReason = why
-		b.putEnrollment(*e)
 	}
 	return nil
 }
 
 func (b *batch) putEnrollment(e Enrollment) {
+	same := func(o Enrollment) bool { return o.ID == e.ID }
 	b.enrollments[e.ID] = e
 	b.touched[e.LearnerID] = true
+	b.unlogged.Enrollments = put(b.unlogged.Enrollments, e, same)
 	if l := b.learners[e.LearnerID]; l != nil {
-		i := slices.IndexFunc(l.Enrollments, func(o Enrollment) bool { return o.ID == e.ID })
-		if i < 0 {
-			l.Enrollments = append(l.Enrollments, e)
-		} else {
-			l.Enrollments[i] = e
+		l.Enrollments = put(l.Enrollments, e, same)
+	}
+}
+
+// logEnrollment stores an enrollment with a log entry of its own.
+func (b *batch) logEnrollment(kind RecordType, actor, reason string, e Enrollment) {
+	b.append(&Record{
+		LearnerID: e.LearnerID, Type: kind, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor, Reason: reason,
+		Effects: &Effects{Enrollments: []Enrollment{e}},
+	})
+	b.putEnrollment(e)
+	b.unlogged.Enrollments = slices.DeleteFunc(b.unlogged.Enrollments, func(o Enrollment) bool { return o.ID == e.ID })
+}
+
+// logEffects has the learner's newest record of this batch say what their job did that no record says yet.
+func (b *batch) logEffects(learnerID string) {
+	did := b.unlogged
+	b.unlogged = Effects{}
+	if len(did.Enrollments) == 0 && len(did.Awards) == 0 {
+		return
+	}
+	for i := range slices.Backward(b.appended) {
+		r := &b.appended[i]
+		if r.LearnerID != learnerID {
+			continue
 		}
+		if r.Effects == nil {
+			r.Effects = new(Effects)
+		}
+		for _, e := range did.Enrollments {
+			r.Effects.Enrollments = put(r.Effects.Enrollments, e, func(o Enrollment) bool { return o.ID == e.ID })
+		}
+		r.Effects.Awards = append(r.Effects.Awards, did.Awards...)
+		return
 	}
 }
 
@@ -462,7 +545,12 @@ func (b *batch) flush(ctx context.Context) error {
 		}
 	}
 	if len(b.awards) > 0 {
-		return b.tx.PutAwards(ctx, sortedValues(b.awards))
+		if err := b.tx.PutAwards(ctx, sortedValues(b.awards)); err != nil {
+			return err
+		}
+	}
+	if len(b.audit) > 0 {
+		return b.tx.Audit(ctx, b.audit)
 	}
 	return nil
 }

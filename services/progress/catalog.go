@@ -197,6 +197,16 @@ func (m *Module) foldKey() string {
 	return b.String()
 }
 
+// foldZone is the time zone that folding depends on: none, where no version's completion expires.
+func (m *Module) foldZone(z zone) string {
+	for i := range m.Versions {
+		if m.Versions[i].Currency != nil {
+			return z.name
+		}
+	}
+	return ""
+}
+
 // Group asks for all of its modules, or for RequiredCount of them where that is not nil.
 type Group struct {
 	ModuleIDs     []string `json:"moduleIds"`
@@ -228,6 +238,8 @@ type PathVersion struct {
 	Number     int         `json:"number"`
 	Title      string      `json:"title"`
 	Milestones []Milestone `json:"milestones"`
+	// MandateTime is from when an upgrade to it is mandatory; zero: it is not.
+	MandateTime time.Time `json:"mandateTime,omitzero"`
 }
 
 // moduleIDs answers the path's modules in order, each once.
@@ -262,6 +274,29 @@ func (p *Path) Version(number int) *PathVersion {
 
 // Newest is the newest published version.
 func (p *Path) Newest() *PathVersion { return &p.Versions[len(p.Versions)-1] }
+
+// mandated answers the version that an enrollment is on at t, and since when: the newest whose
+// upgrade is mandatory by then, or the pinned one.
+func (p *Path) mandated(pinned int, t time.Time) (version int, since time.Time) {
+	for i := len(p.Versions) - 1; i >= 0; i-- {
+		v := &p.Versions[i]
+		if v.Number > pinned && !v.MandateTime.IsZero() && !v.MandateTime.After(t) {
+			return v.Number, v.MandateTime
+		}
+	}
+	return pinned, time.Time{}
+}
+
+// nextMandate is the first time after t at which an upgrade from the pinned version becomes mandatory, or zero.
+func (p *Path) nextMandate(pinned int, t time.Time) time.Time {
+	var next time.Time
+	for i := range p.Versions {
+		if v := &p.Versions[i]; v.Number > pinned && v.MandateTime.After(t) {
+			next = sooner(next, v.MandateTime)
+		}
+	}
+	return next
+}
 
 // Catalog is an immutable snapshot of the published catalog.
 type Catalog struct {

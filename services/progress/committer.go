@@ -51,12 +51,13 @@ func (j *job) reset() {
 	j.results, j.awards, j.sequence, j.answer, j.enrollment, j.err = nil, nil, 0, nil, Enrollment{}, nil
 }
 
-// Committer groups what callers write into few transactions, since what a durable write costs
+// committer groups what callers write into few transactions, since what a durable write costs
 // is mostly the commit. There is no timer: a batch is what queued while the last one was
 // written. A learner always goes through the same lane.
-type Committer struct {
+type committer struct {
 	store   Store
 	catalog func() *Catalog
+	zones   *zones
 	now     func() time.Time
 	log     *slog.Logger
 	// committed is told of each learner whose log grew, after the commit.
@@ -71,9 +72,13 @@ type Committer struct {
 	wg      sync.WaitGroup
 }
 
-// NewCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
-func NewCommitter(store Store, lanes int, catalog func() *Catalog, committed func(string, int64), now func() time.Time, log *slog.Logger) *Committer {
-	c := &Committer{pending: map[string]int{}, store: store, catalog: catalog, committed: committed, now: now, log: log, seed: maphash.MakeSeed()}
+// newCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
+func newCommitter(
+	store Store, lanes int, catalog func() *Catalog, zones *zones, committed func(string, int64), now func() time.Time, log *slog.Logger,
+) *committer {
+	c := &committer{
+		pending: map[string]int{}, store: store, catalog: catalog, zones: zones, committed: committed, now: now, log: log, seed: maphash.MakeSeed(),
+	}
 	for range max(lanes, 1) {
 		lane := make(chan *job, queueLength)
 		c.lanes = append(c.lanes, lane)
@@ -83,7 +88,7 @@ func NewCommitter(store Store, lanes int, catalog func() *Catalog, committed fun
 }
 
 // Close takes no more work, and returns when all that was taken is written.
-func (c *Committer) Close() {
+func (c *committer) Close() {
 	c.mu.Lock()
 	if !c.closed {
 		c.closed = true
@@ -97,7 +102,7 @@ func (c *Committer) Close() {
 
 // submit queues a job. ResourceExhausted when the lane is full, or has enough of this learner's;
 // Unavailable when closing.
-func (c *Committer) submit(j *job) error {
+func (c *committer) submit(j *job) error {
 	j.done = make(chan struct{})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +126,7 @@ func (c *Committer) submit(j *job) error {
 }
 
 // do queues a job and waits for it, or for the caller to give up.
-func (c *Committer) do(ctx context.Context, j *job) error {
+func (c *committer) do(ctx context.Context, j *job) error {
 	if err := c.submit(j); err != nil {
 		return err
 	}
@@ -137,7 +142,7 @@ func (j *job) wait(ctx context.Context) error {
 	}
 }
 
-func (c *Committer) run(lane chan *job) {
+func (c *committer) run(lane chan *job) {
 	var carry *job
 	for {
 		first := carry
@@ -155,7 +160,7 @@ func (c *Committer) run(lane chan *job) {
 }
 
 // finish lets the callers read what came of their jobs.
-func (c *Committer) finish(jobs []*job) {
+func (c *committer) finish(jobs []*job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, j := range jobs {
@@ -194,7 +199,7 @@ func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
 
 // commit writes the jobs in one transaction; when that fails for a reason of the batch itself,
 // each job alone, so that one bad apple costs nobody else.
-func (c *Committer) commit(jobs []*job) {
+func (c *committer) commit(jobs []*job) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	err := c.try(ctx, jobs)
@@ -220,7 +225,7 @@ func (c *Committer) commit(jobs []*job) {
 
 // try runs the jobs in one transaction. A panic is an error of theirs: the lane must live on,
 // or one learner's log could stop everybody's.
-func (c *Committer) try(ctx context.Context, jobs []*job) (err error) {
+func (c *committer) try(ctx context.Context, jobs []*job) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.ErrorContext(ctx, "panic in a commit", "panic", p, "stack", string(debug.Stack()))
@@ -236,7 +241,7 @@ func (c *Committer) try(ctx context.Context, jobs []*job) (err error) {
 		}
 	}
 	return c.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
-		b := newBatch(tx, c.catalog(), c.now().UTC().Truncate(time.Microsecond))
+		b := newBatch(tx, c.catalog(), c.zones, c.now().UTC().Truncate(time.Microsecond))
 		if err := b.prefetch(ctx, jobs); err != nil {
 			return err
 		}
@@ -250,7 +255,7 @@ func (c *Committer) try(ctx context.Context, jobs []*job) (err error) {
 	})
 }
 
-func (c *Committer) announce(jobs []*job) {
+func (c *committer) announce(jobs []*job) {
 	last := make(map[string]int64, len(jobs))
 	for _, j := range jobs {
 		if j.err == nil {

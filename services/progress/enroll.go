@@ -121,8 +121,7 @@ func (b *batch) changeEnrollment(ctx context.Context, j *job, kind RecordType, a
 	if _, err := b.learner(ctx, e.LearnerID); err != nil {
 		return err
 	}
-	b.append(&Record{LearnerID: e.LearnerID, Type: kind, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor.ID, Enrollment: &e})
-	b.putEnrollment(e)
+	b.logEnrollment(kind, actor.ID, "", e)
 	sequence := b.tx.Head(e.LearnerID).Sequence
 	return b.judgeAwards(ctx, j, sequence, sequence)
 }

@@ -10,9 +10,10 @@ import (
 // the order of (effective_at, event_id), so an event that comes last in that order is folded
 // in one step, and any other one by folding the log again.
 type Facts struct {
-	// Key is the module's foldKey that these facts were folded under; when the module's
-	// differs, the facts are stale and the log is folded again.
-	Key string `json:"key"`
+	// Key and Zone are the module's foldKey and foldZone that these facts were folded under; when
+	// those differ, the facts are stale and the log is folded again.
+	Key  string `json:"key"`
+	Zone string `json:"zone,omitempty"`
 	// LastAt and LastID are the place in the order of the last event looked at.
 	LastAt int64  `json:"lastAt"`
 	LastID string `json:"lastId"`
@@ -21,7 +22,15 @@ type Facts struct {
 	// Cycles are oldest first; the last one is the current one.
 	Cycles []CycleFacts `json:"cycles,omitempty"`
 	Resume *Resume      `json:"resume,omitempty"`
+	// Slots are the quarter hours since 1970 in which the learner did something here, ascending.
+	// Every zone's days begin with one of them, so streaks can be told in any zone.
+	Slots []int64 `json:"slots,omitempty"`
+	// VoidedFrom is the highest percent that a void was given at; nil: nothing was voided.
+	VoidedFrom *int `json:"voidedFrom,omitempty"`
 }
+
+// slotLength is how long a slot of Facts.Slots is.
+const slotLength = 15 * time.Minute
 
 // CycleOpening is why a cycle was opened.
 type CycleOpening string
@@ -49,6 +58,10 @@ type CycleFacts struct {
 	// Versions are those with a counted event, ascending.
 	Versions []int       `json:"vs,omitempty"`
 	Units    []UnitFacts `json:"u,omitempty"`
+	// FellFrom is the highest percent that a MATERIAL version, FellTo, took away when it came
+	// into effect; 0: none did.
+	FellFrom int `json:"ff,omitempty"`
+	FellTo   int `json:"ft,omitempty"`
 }
 
 // UnitFacts is what is known of one unit in one era: between two versions that invalidated it.
@@ -95,13 +108,41 @@ func foldOrder(a, b *Record) int {
 	return cmp.Compare(a.Event.ID, b.Event.ID)
 }
 
+// noteActive notes that the learner did something at the time of the record.
+func (f *Facts) noteActive(r *Record) {
+	if r.Event.Verb == Waived || r.ActorID != r.LearnerID {
+		return
+	}
+	slot := r.EffectiveAt.Unix() / int64(slotLength/time.Second)
+	if i, found := slices.BinarySearch(f.Slots, slot); !found {
+		f.Slots = slices.Insert(f.Slots, i, slot)
+	}
+}
+
+// newFacts are facts of a module with nothing counted yet.
+func newFacts(m *Module, z zone) *Facts { return &Facts{Key: m.foldKey(), Zone: m.foldZone(z)} }
+
+// stale tells whether the module, or the learner's time zone, has changed in a way that old events must be folded anew.
+func (f *Facts) stale(m *Module, z zone) bool { return f.Key != m.foldKey() || f.Zone != m.foldZone(z) }
+
 // foldLog folds a learner's events of one module, given in log order, voided ones left out.
-// It answers nil where nothing is left to fold.
-func foldLog(m *Module, log []Record, loc *time.Location) *Facts {
+// It answers nil for an empty log.
+func foldLog(m *Module, log []Record, z zone) *Facts {
+	return traceLog(m, log, z, func(*Record, int) {})
+}
+
+// traceLog is foldLog that tells of each event, in the order of folding, the number of the cycle
+// that it counts in; 0: it does not count. Voided events are not told.
+func traceLog(m *Module, log []Record, z zone, tell func(r *Record, cycle int)) *Facts {
+	if len(log) == 0 {
+		return nil
+	}
+	f := newFacts(m, z)
 	voided := map[string]bool{}
 	for i := range log {
-		if log[i].Event.Verb == Voided {
-			voided[log[i].Event.VoidsEventID] = true
+		if r := &log[i]; r.Event.Verb == Voided {
+			voided[r.Event.VoidsEventID] = true
+			f.noteVoid(r)
 		}
 	}
 	var live []*Record
@@ -110,28 +151,35 @@ func foldLog(m *Module, log []Record, loc *time.Location) *Facts {
 			live = append(live, r)
 		}
 	}
-	if len(live) == 0 {
-		return nil
-	}
 	slices.SortFunc(live, foldOrder)
-	f := &Facts{Key: m.foldKey()}
 	for _, r := range live {
-		f.step(m, r, loc)
+		tell(r, f.step(m, r, z.loc))
 	}
 	return f
 }
 
+// noteVoid keeps the percent that a void was given at. The highest of them is enough: one that
+// was regained in between is not above the next.
+func (f *Facts) noteVoid(r *Record) {
+	if r.Effects == nil || r.Effects.PercentBefore == nil {
+		return
+	}
+	if before := *r.Effects.PercentBefore; f.VoidedFrom == nil || *f.VoidedFrom < before {
+		f.VoidedFrom = &before
+	}
+}
+
 // add folds one event where that takes no look at the log, and answers whether it did.
-func (f *Facts) add(m *Module, r *Record, loc *time.Location) bool {
-	if f.Key != m.foldKey() {
+func (f *Facts) add(m *Module, r *Record, z zone) bool {
+	if f.stale(m, z) {
 		return false
 	}
 	at := r.EffectiveAt.UnixMicro()
 	if at > f.LastAt || (at == f.LastAt && r.Event.ID > f.LastID) {
-		f.step(m, r, loc)
+		f.step(m, r, z.loc)
 		return true
 	}
-	return f.merge(m, r, loc)
+	return f.merge(m, r, z.loc)
 }
 
 // merge folds an event that is not the latest without a look at the log, where one version and
@@ -148,6 +196,7 @@ func (f *Facts) merge(m *Module, r *Record, loc *time.Location) bool {
 	f.FirstAt, c.BeginAt = earliest(f.FirstAt, at), earliest(c.BeginAt, at)
 	c.apply(m, &r.Event, at)
 	f.resumeAt(&r.Event, at)
+	f.noteActive(r)
 	v := m.Version(r.Event.ModuleVersion)
 	if v == nil {
 		return false
@@ -174,13 +223,14 @@ func (c *CycleFacts) finishedAt(m *Module, v *ModuleVersion) int64 {
 	return last
 }
 
-// step folds one event that is later than all before it.
-func (f *Facts) step(m *Module, r *Record, loc *time.Location) {
+// step folds one event that is later than all before it, and answers the number of the cycle
+// that it counts in, or 0.
+func (f *Facts) step(m *Module, r *Record, loc *time.Location) int {
 	at := r.EffectiveAt.UnixMicro()
 	f.settle(m, r.EffectiveAt, loc)
 	f.LastAt, f.LastID = at, r.Event.ID
 	if !f.counts(m, r.EffectiveAt) {
-		return
+		return 0
 	}
 	if f.FirstAt == 0 {
 		f.FirstAt = at
@@ -188,9 +238,11 @@ func (f *Facts) step(m *Module, r *Record, loc *time.Location) {
 	c := f.cycleFor(m, r)
 	c.apply(m, &r.Event, at)
 	f.resumeAt(&r.Event, at)
+	f.noteActive(r)
 	if c.CompleteAt == 0 {
 		f.complete(m, c, r.EffectiveAt, loc)
 	}
+	return c.Number
 }
 
 // counts tells whether an event at t counts: in the archive, only what was begun before
@@ -371,12 +423,22 @@ func (f *Facts) settle(m *Module, t time.Time, loc *time.Location) {
 		switch {
 		case c.CompleteAt == 0:
 			f.complete(m, c, v.EffectiveTime, loc)
+			c.noteFall(m, v)
 		case v.Number > c.CompleteVersion && c.finishedAt(m, v) != 0:
 			next := CycleFacts{Number: c.Number + 1, Opening: OpenedMaterial, BeginAt: f.LastAt, Units: cloneUnits(c.Units), Versions: []int{v.Number}}
 			next.CompleteAt, next.CompleteVersion = f.LastAt, v.Number
 			f.Cycles = append(f.Cycles, next)
 			f.expire(&f.Cycles[len(f.Cycles)-1], v.Currency, loc)
 		}
+	}
+}
+
+// noteFall keeps what the MATERIAL version took away when it came into effect.
+func (c *CycleFacts) noteFall(m *Module, v *ModuleVersion) {
+	before, _, _ := c.percentIn(m, v.EffectiveTime.Add(-time.Microsecond))
+	after, _, _ := c.percentIn(m, v.EffectiveTime)
+	if c.CompleteAt == 0 && after < before && before > c.FellFrom {
+		c.FellFrom, c.FellTo = before, v.Number
 	}
 }
 

@@ -204,6 +204,15 @@ func (g *Server) ListMilestones(ctx context.Context, r *progressv1.ListMilestone
 	})
 }
 
+// RevokeMilestone takes an award back.
+func (g *Server) RevokeMilestone(ctx context.Context, r *progressv1.RevokeMilestoneRequest) (*progressv1.RevokeMilestoneResponse, error) {
+	a, err := g.service.Revoke(ctx, r.GetLearnerId(), strings.ToLower(r.GetAwardId()), actorOf(ctx), r.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return &progressv1.RevokeMilestoneResponse{Award: awardProtos([]Award{a})[0]}, nil
+}
+
 // answer computes an answer, or takes it from the cache, and sets its ETag.
 func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.Message, compute func(*View) (proto.Message, error)) error {
 	a, err := g.service.Read(ctx, learnerID, route, minRevision(ctx), func(w *View) ([]byte, error) {

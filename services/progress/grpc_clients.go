@@ -154,7 +154,7 @@ func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
 func pathOf(p *catalogv1.PathRecord) Path {
 	out := Path{ID: p.GetId(), State: ModuleState(p.GetState().String()), Revision: p.GetRevision()}
 	for _, v := range p.GetVersions() {
-		version := PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle()}
+		version := PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle(), MandateTime: timeOfStamp(v.GetMandateTime())}
 		for _, m := range v.GetMilestones() {
 			ms := Milestone{ID: m.GetId(), Title: m.GetTitle()}
 			for _, g := range m.GetGroups() {

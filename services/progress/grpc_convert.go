@@ -24,9 +24,13 @@ func eventOf(e *progressv1.ProgressEvent) Event {
 func eventProto(e *Event) *progressv1.ProgressEvent {
 	return &progressv1.ProgressEvent{
 		EventId: e.ID, ModuleId: e.ModuleID, ModuleVersion: int32(e.ModuleVersion), UnitId: e.UnitID,
-		Verb:  progressv1.ProgressEvent_Verb(progressv1.ProgressEvent_Verb_value[string(e.Verb)]),
+		Verb:  verbProto(e.Verb),
 		Score: e.Score, Progress: e.Progress, OccurredAt: stamp(e.OccurredAt), DeviceId: e.DeviceID, Reason: e.Reason, VoidsEventId: e.VoidsEventID,
 	}
+}
+
+func verbProto(v Verb) progressv1.ProgressEvent_Verb {
+	return progressv1.ProgressEvent_Verb(progressv1.ProgressEvent_Verb_value[string(v)])
 }
 
 func resultProto(id string, r *Result) *progressv1.EventResult {
@@ -43,13 +47,16 @@ func resultProto(id string, r *Result) *progressv1.EventResult {
 func entryProto(r *Record) *progressv1.LogEntry {
 	out := &progressv1.LogEntry{
 		Sequence: r.Sequence, Type: progressv1.LogEntry_Type(progressv1.LogEntry_Type_value[string(r.Type)]),
-		ReceivedAt: stamp(r.ReceivedAt), EffectiveAt: stamp(r.EffectiveAt), EffectiveAtAdjusted: r.Adjusted, Actor: r.ActorID,
+		ReceivedAt: stamp(r.ReceivedAt), EffectiveAt: stamp(r.EffectiveAt), EffectiveAtAdjusted: r.Adjusted, Actor: r.ActorID, Reason: r.Reason,
+	}
+	if r.Effects != nil {
+		out.Awards = awardProtos(r.Effects.Awards)
 	}
 	if r.Type == RecordEvent {
 		out.Event = eventProto(&r.Event)
 	}
-	if r.Enrollment != nil {
-		out.Enrollment = enrollmentProto(r.Enrollment)
+	if e := r.Enrollment(); e != nil {
+		out.Enrollment = enrollmentProto(e)
 	}
 	return out
 }
@@ -89,6 +96,12 @@ func awardProtos(awards []Award) []*progressv1.Award {
 				&progressv1.Completion{ModuleId: c.ModuleID, Version: count(c.Version), Cycle: count(c.Cycle), CompleteTime: stamp(c.CompleteTime)},
 			)
 		}
+		for _, g := range a.Rule.Groups {
+			p.Rule = append(p.Rule, &progressv1.AwardGroup{ModuleIds: g.ModuleIDs, RequiredCount: countPtr(g.RequiredCount)})
+		}
+		if p.RevokeTime = stamp(a.RevokeTime); a.revoked() {
+			p.RevokeReason = &a.RevokeReason
+		}
 		out = append(out, p)
 	}
 	return out
@@ -119,21 +132,30 @@ func moduleProto(m *ModuleProgress) *progressv1.ModuleProgress {
 	return &progressv1.ModuleProgress{
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
 		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), CompleteTime: stamp(m.CompleteTime),
+		PreviousPercent: countPtr(m.PreviousPercent), PercentChangeReason: why(m.PercentChangeReason),
 	}
+}
+
+// why is a reason where there is one.
+func why(reason string) *string {
+	if reason == "" {
+		return nil
+	}
+	return &reason
 }
 
 func pathProto(p *PathProgress) *progressv1.PathProgress {
 	out := &progressv1.PathProgress{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State), Percent: countPtr(p.Percent()),
 		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
-		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), Title: p.Title, NotApplicable: p.Required == 0,
+		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), PercentChangeReason: why(p.PercentChangeReason), Title: p.Title, NotApplicable: p.Required == 0,
 	}
 	out.Enrollment.State = enrollmentState(p.State)
-	if p.PreviousPercent != nil {
-		out.PercentChangeReason = new(p.PercentChangeReason)
-	}
 	if u := p.Upgrade; u != nil {
-		out.Upgrade = &progressv1.Upgrade{Version: count(u.Version), AddedModuleIds: u.AddedModuleIDs, RemovedModuleIds: u.RemovedModuleIDs}
+		out.Upgrade = &progressv1.Upgrade{
+			Version: count(u.Version), AddedModuleIds: u.AddedModuleIDs, RemovedModuleIds: u.RemovedModuleIDs,
+			Mandatory: !u.MandateTime.IsZero(), MandateTime: stamp(u.MandateTime),
+		}
 	}
 	for i := range p.Milestones {
 		m := &p.Milestones[i]
@@ -167,7 +189,13 @@ func stepProtos(steps []NextStep) []*progressv1.NextStep {
 }
 
 func overviewProto(o *Overview) *progressv1.GetProgressResponse {
-	out := &progressv1.GetProgressResponse{Next: stepProtos(o.Next), AsOfSequence: o.AsOfSequence}
+	out := &progressv1.GetProgressResponse{
+		Next: stepProtos(o.Next), AsOfSequence: o.AsOfSequence,
+		Streak: &progressv1.Streak{
+			CurrentDays: count(o.Streak.CurrentDays), LongestDays: count(o.Streak.LongestDays),
+			LastActiveDate: o.Streak.LastActiveDate, TimeZone: o.Streak.TimeZone,
+		},
+	}
 	for i := range o.Paths {
 		p := &o.Paths[i]
 		out.Enrollments = append(out.Enrollments, &progressv1.EnrollmentSummary{
@@ -181,38 +209,6 @@ func overviewProto(o *Overview) *progressv1.GetProgressResponse {
 			out.Due,
 			&progressv1.DueModule{ModuleId: o.Due[i].ModuleID, Title: o.Due[i].Title, Currency: currencyProto(&o.Due[i].Currency)},
 		)
-	}
-	return out
-}
-
-func moduleDetailProto(m *ModuleDetail) *progressv1.ModuleProgressDetail {
-	out := &progressv1.ModuleProgressDetail{
-		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
-		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), AsOfSequence: m.AsOfSequence,
-	}
-	for i := range m.Units {
-		u := &m.Units[i]
-		out.Units = append(out.Units, &progressv1.UnitProgress{
-			UnitId: u.Unit.ID, Title: u.Unit.Title, Required: u.Unit.Required, Weight: u.Unit.Weight, Done: !u.DoneTime.IsZero(), DoneTime: stamp(u.DoneTime),
-			Waived: u.Waived, Progress: u.Progress, Score: u.Score, Attempts: count(u.Attempts),
-		})
-	}
-	for i := range m.Cycles {
-		c := &m.Cycles[i]
-		p := &progressv1.Cycle{
-			Number:       count(c.Number),
-			BeginTime:    stamp(c.BeginTime),
-			CompleteTime: stamp(c.CompleteTime),
-			ExpireTime:   stamp(c.ExpireTime),
-			Percent:      countPtr(c.Percent),
-		}
-		if c.Version != 0 {
-			p.Version = new(count(c.Version))
-		}
-		out.Cycles = append(out.Cycles, p)
-	}
-	if r := m.Resume; r != nil {
-		out.Resume = &progressv1.ResumePosition{UnitId: r.UnitID, Progress: r.Progress, OccurredAt: stamp(timeOf(r.OccurredAt))}
 	}
 	return out
 }

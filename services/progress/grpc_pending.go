@@ -16,11 +16,6 @@ func (g *Server) ExplainPathProgress(context.Context, *progressv1.ExplainPathPro
 	return nil, pending()
 }
 
-// RevokeMilestone is not offered yet.
-func (g *Server) RevokeMilestone(context.Context, *progressv1.RevokeMilestoneRequest) (*progressv1.RevokeMilestoneResponse, error) {
-	return nil, pending()
-}
-
 // VerifyProgress is not offered yet.
 func (g *Server) VerifyProgress(*progressv1.VerifyProgressRequest, grpc.ServerStreamingServer[progressv1.VerifyProgressResponse]) error {
 	return pending()

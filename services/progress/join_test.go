@@ -1,195 +1,179 @@
 package progress_test
 
 import (
+	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// world is a random catalog with a learner's random events.
-type world struct {
-	modules []progress.Module
-	paths   []progress.Path
-	events  []progress.Event
-	actors  []progress.Actor
-}
+// headers takes the headers of calls that come over no network.
+type headers struct{ grpc.ServerTransportStream }
 
-func drawModule(t *rapid.T, id string, earlier []string) progress.Module {
-	m := progress.Module{ID: id, State: progress.ModuleActive}
-	versions := rapid.IntRange(1, 3).Draw(t, "versions")
-	for n := 1; n <= versions; n++ {
-		v := version(n, day(20*(n-1)))
-		for i := range rapid.IntRange(1, 3).Draw(t, "units") {
-			u := unit(fmt.Sprintf("u%d", i))
-			u.MoveOn = rapid.SampledFrom([]progress.MoveOn{
-				progress.MoveOnCompleted, progress.MoveOnPassed, progress.MoveOnCompletedAndPassed, progress.MoveOnCompletedOrPassed,
-			}).Draw(t, "moveOn")
-			u.Weight = float64(rapid.IntRange(1, 3).Draw(t, "weight"))
-			u.Required = i == 0 || rapid.Bool().Draw(t, "required")
-			u.Changed = n == 1 || rapid.Bool().Draw(t, "changed")
-			v.Units = append(v.Units, u)
-		}
-		if n > 1 && rapid.Bool().Draw(t, "material") {
-			v.Material, v.RetakeAll = true, rapid.Bool().Draw(t, "retakeAll")
-			v.EffectiveTime = v.PublishTime.AddDate(0, 0, rapid.IntRange(0, 10).Draw(t, "effective"))
-		}
-		if rapid.Bool().Draw(t, "currency") {
-			v.Currency = &progress.CurrencyPolicy{
-				Period: mustPeriod("P1M"), Window: mustPeriod("P10D"), Grace: mustPeriod("P5D"),
-				Basis: rapid.SampledFrom([]progress.Basis{progress.BasisCompletion, progress.BasisPriorExpiry, progress.BasisFixedDate}).
-					Draw(t, "basis"),
-				FixedMonth: 2, FixedDay: 14,
-			}
-		}
-		if len(earlier) > 0 && rapid.Bool().Draw(t, "credits") {
-			v.Credits = [][]string{{rapid.SampledFrom(earlier).Draw(t, "credit")}}
-		}
-		m.Versions = append(m.Versions, v)
-	}
-	if len(earlier) > 0 && rapid.Bool().Draw(t, "prerequisite") {
-		m.Newest().Prerequisites = earlier[:1]
-	}
-	if rapid.IntRange(0, 3).Draw(t, "archived") == 0 {
-		p := progress.ArchivePeriod{ArchiveTime: day(rapid.IntRange(5, 40).Draw(t, "archive"))}
-		if rapid.Bool().Draw(t, "sunset") {
-			p.SunsetTime = p.ArchiveTime.AddDate(0, 0, 10)
-		}
-		if rapid.Bool().Draw(t, "restored") {
-			p.RestoreTime = p.ArchiveTime.AddDate(0, 0, 15)
-		} else {
-			m.State = progress.ModuleArchived
-		}
-		m.Archives = []progress.ArchivePeriod{p}
-	}
-	return m
-}
+func (headers) SetHeader(metadata.MD) error { return nil }
 
-func drawWorld(t *rapid.T, learner string) world {
-	var w world
-	ids := []string{"a", "b", "c"}
-	for i, id := range ids {
-		w.modules = append(w.modules, drawModule(t, id, ids[:i]))
+// answers are all that the API says of a learner's progress at several times, byte for byte but
+// for sequences, the ids of enrollments, and what the order of arrival may tell.
+func (r *rig) answers(service *progress.Service, learner string) string {
+	r.t.Helper()
+	ctx := grpc.NewContextWithServerTransportStream(r.ctx, headers{})
+	server := progress.NewServer(service, nil)
+	var out []json.RawMessage
+	add := func(m proto.Message, err error) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		b, err := protojson.Marshal(m)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		out = append(out, b)
 	}
-	w.paths = []progress.Path{path1("p", milestone("m1", all("a")), milestone("m2", kOf(1, "b", "c"), all("a")))}
-	n := rapid.IntRange(1, 25).Draw(t, "events")
-	for i := range n {
-		m := w.modules[rapid.IntRange(0, 2).Draw(t, "module")]
-		v := m.Versions[rapid.IntRange(0, len(m.Versions)-1).Draw(t, "version")]
-		e := progress.Event{
-			// Ids in no order of time: ties in effective time fall to them.
-			ID:       uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d-%d", i, rapid.IntRange(0, 1000).Draw(t, "id"))).String(),
-			ModuleID: m.ID, ModuleVersion: v.Number, UnitID: v.Units[rapid.IntRange(0, len(v.Units)-1).Draw(t, "unit")].ID,
-			Verb: rapid.SampledFrom([]progress.Verb{
-				progress.Initialized, progress.Progressed, progress.Completed, progress.Completed,
-				progress.Passed, progress.Passed, progress.Failed, progress.Waived,
-			}).Draw(t, "verb"),
-			OccurredAt: day0.Add(time.Duration(rapid.IntRange(-24, 24*75).Draw(t, "hour")) * time.Hour),
-			Reason:     "r",
-		}
-		if rapid.Bool().Draw(t, "scored") {
-			e.Score, e.Progress = new(
-				float64(rapid.IntRange(0, 10).Draw(t, "score"))/10,
-			), new(
-				float64(rapid.IntRange(0, 10).Draw(t, "progress"))/10,
-			)
-		}
-		actor := self(learner)
-		if e.Verb == progress.Waived {
-			actor = admin()
-			if rapid.Bool().Draw(t, "whole") {
-				e.UnitID = ""
-			}
-		}
-		w.events, w.actors = append(w.events, e), append(w.actors, actor)
-	}
-	return w
-}
-
-// play sends the events in the given order, in pieces, and answers all that a reader can see
-// at several times, but for the sequence and what the order of enrolling decides.
-func (w *world) play(r *rig, learner string, order []int, piece int) string {
-	r.clock.set(day(80)) // received_at is the same for all
-	for len(order) > 0 {
-		n := min(piece, len(order))
-		for _, i := range order[:n] {
-			r.record(learner, w.actors[i], w.events[i])
-		}
-		order = order[n:]
-	}
-	var out []any
 	for _, at := range []int{80, 95, 130, 400} {
 		r.clock.set(day(at))
-		p := r.path(learner, "p")
-		p.AsOfSequence, p.Enrollment = 0, progress.Enrollment{}
-		for i := range p.Milestones {
-			ms := &p.Milestones[i]
-			// A late event from before an archiving takes its system waiver back. An award that
-			// was latched meanwhile stays, and so tells of the order of arrival.
-			if ms.Completed < ms.Required {
-				ms.Award = nil
-			}
-			// What only the catalog satisfies is latched by the sweep, whenever it comes by.
-			if slices.ContainsFunc(ms.Modules, func(m progress.ModuleProgress) bool { return m.Credit == progress.CreditArchived }) {
-				ms.Award = nil
-			}
-			if ms.Award != nil {
-				ms.Award.FromSequence, ms.Award.ToSequence = 0, 0
-			}
+		p, err := server.GetPathProgress(ctx, &progressv1.GetPathProgressRequest{LearnerId: learner, PathId: "p"})
+		forget(p.GetProgress())
+		add(p, err)
+		o, err := server.GetProgress(ctx, &progressv1.GetProgressRequest{LearnerId: learner})
+		if err == nil {
+			o.AsOfSequence, o.Enrollments = 0, nil
 		}
-		out = append(out, p)
-		for _, m := range w.modules {
-			d := r.module(learner, m.ID)
-			d.AsOfSequence = 0
-			out = append(out, d)
+		add(o, err)
+		for _, id := range moduleIDs {
+			m, err := server.GetModuleProgress(ctx, &progressv1.GetModuleProgressRequest{LearnerId: learner, ModuleId: id})
+			if err == nil {
+				m.Progress.AsOfSequence = 0
+			}
+			add(m, err)
 		}
 	}
-	b, err := json.Marshal(out)
+	b, err := json.MarshalIndent(out, "", " ")
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return string(b)
 }
 
-// Any permutation and repetition of the same events gives the same state.
+// forget drops from a path's progress what the order of arrival decides.
+func forget(p *progressv1.PathProgress) {
+	if p == nil {
+		return
+	}
+	p.AsOfSequence, p.Enrollment = 0, nil
+	// What the percent was before an upgrade became mandatory is what had arrived by then.
+	p.PreviousPercent, p.PercentChangeReason = nil, nil
+	for _, ms := range p.GetMilestones() {
+		// A late event from before an archiving takes its system waiver back. An award that was
+		// latched meanwhile stays, and so tells of the order of arrival. What only the catalog
+		// satisfies is latched by the sweep, whenever it comes by.
+		if ms.GetCompletedCount() < ms.GetRequiredCount() || slices.ContainsFunc(ms.GetModules(), func(m *progressv1.ModuleProgress) bool {
+			return m.GetCredit() == progressv1.ModuleProgress_ARCHIVED_WAIVER
+		}) {
+			ms.Award = nil
+		}
+	}
+}
+
+// begin makes the world's learner known, enrolled, and in their time zone.
+func (r *rig) begin(w *world, learner string) {
+	r.t.Helper()
+	r.catalog.publish(w.modules, w.paths)
+	r.refresh()
+	r.setZone(learner, w.zone)
+	r.clock.set(day(0))
+	r.enroll(learner, "p")
+	r.clock.set(day(80)) // received_at is the same for all
+}
+
+// setZone says what profile's feed would.
+func (r *rig) setZone(learner, zone string) {
+	r.t.Helper()
+	revision, err := r.store.ZoneRevision(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.store.SaveZones(r.ctx, revision+1, []progress.LearnerZone{{LearnerID: learner, TimeZone: zone}}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// send sends events of the world, by their places, to one replica.
+func (w *world) send(ctx context.Context, service *progress.Service, learner string, places []int) error {
+	for _, i := range places {
+		if _, err := service.Record(ctx, learner, w.actors[i], w.events[i:i+1], 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Any permutation, repetition and interleaving of the same events, through any replica, gives the
+// same answers: one learner sends everything in order to one service, their double on another
+// database from several devices at once to two of them.
 func TestMergeIsAJoin(t *testing.T) {
-	r := newRig(t, nil, nil)
+	mergeIsAJoin(t, newRig(t, nil, nil), newRig(t, nil, nil))
+}
+
+func mergeIsAJoin(t *testing.T, plain, torn *rig) {
+	t.Helper()
+	replicas := []*progress.Service{torn.service, torn.replica()}
 	rapid.Check(t, func(rt *rapid.T) {
-		one, two := newLearner(), newLearner()
-		w := drawWorld(rt, one)
-		r.catalog.publish(w.modules, w.paths)
-		r.refresh()
-		r.clock.set(day(0))
-		r.enroll(one, "p")
-		r.enroll(two, "p")
+		learner := newLearner()
+		w := drawWorld(rt, learner)
+		plain.begin(&w, learner)
+		torn.begin(&w, learner)
+		for _, s := range replicas {
+			torn.refreshed(s)
+		}
 		var order []int
 		for i := range w.events {
 			order = append(order, i)
 		}
-		again := append(rapid.Permutation(order).Draw(rt, "order"), rapid.SliceOfN(rapid.SampledFrom(order), 0, 5).Draw(rt, "repeats")...)
-		first := w.play(r, one, order, 100)
-		for i := range w.actors {
-			if !w.actors[i].Admin {
-				w.actors[i] = self(two)
+		if err := w.send(plain.ctx, plain.service, learner, order); err != nil {
+			rt.Fatal(err)
+		}
+		torn.tear(rt, &w, replicas, learner, order)
+		first := plain.answers(plain.service, learner)
+		for _, s := range replicas {
+			if second := torn.answers(s, learner); first != second {
+				rt.Fatalf("in order:\n%s\ntorn:\n%s", first, second)
 			}
 		}
-		second := w.play(r, two, again, rapid.IntRange(1, 7).Draw(rt, "piece"))
-		if a, b := withoutAwardIDs(rt, first), withoutAwardIDs(rt, second); a != b {
-			rt.Fatalf("in order:\n%s\nin order %v:\n%s", a, again, b)
-		}
-		for _, learner := range []string{one, two} {
-			drift, err := r.service.Verify(r.ctx, learner)
-			if err != nil || len(drift) > 0 {
+		for _, r := range []*rig{plain, torn} {
+			if drift, err := r.service.Verify(r.ctx, learner); err != nil || len(drift) > 0 {
 				rt.Fatalf("folding again differs: %+v %v", drift, err)
 			}
 		}
 	})
+}
+
+// tear sends the events shuffled and partly repeated, from up to three devices at once.
+func (r *rig) tear(rt *rapid.T, w *world, replicas []*progress.Service, learner string, order []int) {
+	again := append(rapid.Permutation(order).Draw(rt, "order"), rapid.SliceOfN(rapid.SampledFrom(order), 0, 5).Draw(rt, "repeats")...)
+	var devices sync.WaitGroup
+	errs := make(chan error, len(again))
+	for part := range slices.Chunk(again, max(1, len(again)/rapid.IntRange(1, 3).Draw(rt, "devices"))) {
+		service := rapid.SampledFrom(replicas).Draw(rt, "replica")
+		devices.Go(func() { errs <- w.send(r.ctx, service, learner, part) })
+	}
+	devices.Wait()
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			rt.Fatal(err)
+		}
+	}
 }
 
 // Percent rule 6: only a void, an upgrade or a MATERIAL version taking effect lowers a percent;
@@ -202,11 +186,7 @@ func TestPercentRule6EventsNeverLowerIt(t *testing.T) {
 		for i := range w.modules {
 			w.modules[i].State, w.modules[i].Archives = progress.ModuleActive, nil
 		}
-		r.catalog.publish(w.modules, w.paths)
-		r.refresh()
-		r.clock.set(day(0))
-		r.enroll(learner, "p")
-		r.clock.set(day(80))
+		r.begin(&w, learner)
 		before := map[string]int{}
 		for i := range w.events {
 			r.record(learner, w.actors[i], w.events[i])
@@ -224,60 +204,148 @@ func TestPercentRule6EventsNeverLowerIt(t *testing.T) {
 	})
 }
 
-// withoutAwardIDs drops what names the learner.
-func withoutAwardIDs(t *rapid.T, s string) string {
-	var v any
-	if err := json.Unmarshal([]byte(s), &v); err != nil {
-		t.Fatal(err)
-	}
-	var walk func(any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case []any:
-			for _, e := range v {
-				walk(e)
-			}
-		case map[string]any:
-			if _, award := v["MilestoneID"]; award {
-				delete(v, "ID")
-				delete(v, "LearnerID")
-			}
-			for _, e := range v {
-				walk(e)
-			}
-		}
-	}
-	walk(v)
-	b, err := json.MarshalIndent(v, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+// life is a learner's life in a catalog that changes under them.
+type life struct {
+	*rig
+
+	learner string
+	world   world
+	at      time.Time
+	sent    []progress.Event
 }
 
-// Voids replay in log order: folding the log again gives exactly what is stored.
+// Percent rule 10: folding the log again in sequence order gives exactly what is stored, facts,
+// enrollments and awards, whatever learners, admins, authors and clocks did in between.
 func TestFoldingAgainGivesWhatIsStored(t *testing.T) {
 	r := newRig(t, nil, nil)
 	rapid.Check(t, func(rt *rapid.T) {
-		learner := newLearner()
-		w := drawWorld(rt, learner)
-		r.catalog.publish(w.modules, w.paths)
-		r.refresh()
-		r.clock.set(day(80))
-		for i := range w.events {
-			r.record(learner, w.actors[i], w.events[i])
-			if rapid.IntRange(0, 3).Draw(rt, "void") == 0 {
-				target := w.events[rapid.IntRange(0, len(w.events)-1).Draw(rt, "target")].ID
-				r.record(
-					learner,
-					admin(),
-					progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: target, Reason: "r", OccurredAt: day(1)},
-				)
-			}
-		}
-		drift, err := r.service.Verify(r.ctx, learner)
-		if err != nil || len(drift) > 0 {
-			rt.Fatalf("%+v %v", drift, err)
-		}
+		l := &life{rig: r, learner: newLearner(), at: day(0)}
+		l.world = drawWorld(rt, l.learner)
+		l.world.events = nil
+		r.catalog.publish(l.world.modules, l.world.paths)
+		rt.Repeat(map[string]func(*rapid.T){
+			"record": l.record, "void": l.void, "revoke": l.revoke, "enroll": l.enroll, "change": l.change,
+			"publish module": l.publishModule, "publish path": l.publishPath, "archive": l.archive, "zone": l.zone, "time": l.passTime,
+			"": l.check,
+		})
 	})
+}
+
+func (l *life) check(t *rapid.T) {
+	l.clock.set(l.at)
+	l.refresh()
+	drift, err := l.service.Verify(l.ctx, l.learner)
+	if err != nil || len(drift) > 0 {
+		t.Fatalf("%+v %v", drift, err)
+	}
+}
+
+func (l *life) record(t *rapid.T) {
+	e, actor := drawEvent(t, l.world.modules, l.learner, len(l.sent))
+	l.sent = append(l.sent, e)
+	l.rig.record(l.learner, actor, e)
+}
+
+func (l *life) void(t *rapid.T) {
+	if len(l.sent) == 0 {
+		t.Skip("nothing to void")
+	}
+	target := rapid.SampledFrom(l.sent).Draw(t, "target")
+	l.rig.record(l.learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: target.ID, Reason: "r", OccurredAt: day(1)})
+}
+
+func (l *life) revoke(t *rapid.T) {
+	awards, _ := read(l.rig, l.learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+	if len(awards) == 0 {
+		t.Skip("nothing to revoke")
+	}
+	if _, err := l.service.Revoke(l.ctx, l.learner, awards[0].ID, admin(), "r"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *life) enroll(t *rapid.T) {
+	if e := l.enrollment(); e != nil {
+		t.Skip("enrolled")
+	}
+	l.rig.enroll(l.learner, "p")
+}
+
+// enrollment is the one that is not withdrawn, or nil.
+func (l *life) enrollment() *progress.Enrollment {
+	all, _ := read(l.rig, l.learner, "enrollments", func(w *progress.View) ([]progress.Enrollment, error) { return w.Enrollments(), nil })
+	for i := range all {
+		if all[i].State != progress.EnrollmentWithdrawn {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+func (l *life) change(t *rapid.T) {
+	e := l.enrollment()
+	if e == nil {
+		t.Skip("not enrolled")
+	}
+	change := progress.EnrollmentChange{PathVersion: new(len(l.world.paths[0].Versions))}
+	if rapid.Bool().Draw(t, "state") {
+		change = progress.EnrollmentChange{State: new(rapid.SampledFrom([]progress.EnrollmentState{
+			progress.EnrollmentActive, progress.EnrollmentPaused, progress.EnrollmentWithdrawn,
+		}).Draw(t, "to"))}
+	}
+	if _, err := l.service.UpdateEnrollment(l.ctx, l.learner, e.ID, self(l.learner), change); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *life) publishModule(t *rapid.T) {
+	i := rapid.IntRange(0, len(l.world.modules)-1).Draw(t, "module")
+	m := l.world.modules[i]
+	if len(m.Versions) >= 5 || m.State == progress.ModuleArchived {
+		t.Skip("enough versions")
+	}
+	v := drawVersion(t, len(m.Versions)+1, 0, moduleIDs[:i])
+	shift := l.at.Sub(v.PublishTime)
+	v.PublishTime, v.EffectiveTime = v.PublishTime.Add(shift), v.EffectiveTime.Add(shift)
+	m.Versions = append(slices.Clone(m.Versions), v)
+	l.world.modules[i] = m
+	l.catalog.publish([]progress.Module{m}, nil)
+}
+
+func (l *life) publishPath(t *rapid.T) {
+	p := l.world.paths[0]
+	if len(p.Versions) >= 5 {
+		t.Skip("enough versions")
+	}
+	ids := rapid.SliceOfNDistinct(rapid.SampledFrom(moduleIDs), 1, 3, rapid.ID[string]).Draw(t, "modules")
+	v := progress.PathVersion{Number: len(p.Versions) + 1, Title: "Path", Milestones: []progress.Milestone{milestone("m1", all(ids...))}}
+	if rapid.Bool().Draw(t, "mandatory") {
+		v.MandateTime = l.at.Add(time.Duration(rapid.IntRange(0, 48).Draw(t, "hours")) * time.Hour)
+	}
+	p.Versions = append(slices.Clone(p.Versions), v)
+	l.world.paths[0] = p
+	l.catalog.publish(nil, []progress.Path{p})
+}
+
+func (l *life) archive(t *rapid.T) {
+	i := rapid.IntRange(0, len(l.world.modules)-1).Draw(t, "module")
+	m := l.world.modules[i]
+	m.Archives = slices.Clone(m.Archives)
+	if n := len(m.Archives); m.State == progress.ModuleArchived {
+		m.State, m.Archives[n-1].RestoreTime = progress.ModuleActive, l.at
+	} else {
+		m.State = progress.ModuleArchived
+		m.Archives = append(m.Archives, progress.ArchivePeriod{ArchiveTime: l.at, SunsetTime: l.at.AddDate(0, 0, 3)})
+	}
+	l.world.modules[i] = m
+	l.catalog.publish([]progress.Module{m}, nil)
+}
+
+func (l *life) zone(t *rapid.T) {
+	l.setZone(l.learner, rapid.SampledFrom(zoneNames).Draw(t, "zone"))
+}
+
+func (l *life) passTime(t *rapid.T) {
+	l.at = l.at.Add(time.Duration(rapid.IntRange(1, 24*20).Draw(t, "hours")) * time.Hour)
+	l.clock.set(l.at)
 }

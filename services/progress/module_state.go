@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -43,6 +44,9 @@ type ModuleProgress struct {
 	Credit    CreditKind
 	// CompleteTime is when the module was first completed; zero: not yet.
 	CompleteTime time.Time
+	// PreviousPercent is the percent before it fell, PercentChangeReason why; nil once it is regained.
+	PreviousPercent     *int
+	PercentChangeReason string
 	// cycle and cycleVersion say which completion counts; 0 for a derived credit.
 	cycle, cycleVersion int
 }
@@ -55,8 +59,23 @@ type view struct {
 	catalog    *Catalog
 	learner    *Learner
 	now        time.Time
-	loc        *time.Location
+	zone       zone
 	validUntil time.Time
+}
+
+// settle brings what is stored up to the present: MATERIAL versions that have come into effect,
+// and upgrades that have become mandatory. It answers the enrollments that those moved.
+func (w *view) settle() []Enrollment {
+	for id, f := range w.learner.Facts {
+		w.learner.Facts[id] = f.settled(w.catalog.Modules[id], w.now, w.zone.loc)
+	}
+	var moved []Enrollment
+	for i := range w.learner.Enrollments {
+		if e := &w.learner.Enrollments[i]; w.mandate(e) {
+			moved = append(moved, *e)
+		}
+	}
+	return moved
 }
 
 // until notes that something changes at t, when that is still to come.
@@ -202,7 +221,7 @@ func (w *view) module(m *Module, since time.Time) ModuleProgress {
 		}
 		out.State = StateInProgress
 		var next time.Time
-		out.Currency, next = f.currency(m, w.now, w.loc)
+		out.Currency, next = f.currency(m, w.now, w.zone.loc)
 		w.until(next)
 	}
 	switch credit := w.creditOf(m, since); {
@@ -218,6 +237,30 @@ func (w *view) module(m *Module, since time.Time) ModuleProgress {
 	}
 	if required {
 		out.Percent = &percent
+		out.PreviousPercent, out.PercentChangeReason = f.fall(percent)
 	}
 	return out
+}
+
+// reasonVoided is why a percent fell after a void.
+const reasonVoided = "An event was voided."
+
+// fall answers the percent that the module had before it fell to the present one, and why; nil
+// where it did not fall, or was regained.
+func (f *Facts) fall(percent int) (*int, string) {
+	if f == nil {
+		return nil, ""
+	}
+	from, why := percent, ""
+	if f.VoidedFrom != nil && *f.VoidedFrom > from {
+		from, why = *f.VoidedFrom, reasonVoided
+	}
+	if n := len(f.Cycles); n > 0 && f.Cycles[n-1].FellFrom > from {
+		c := &f.Cycles[n-1]
+		from, why = c.FellFrom, fmt.Sprintf("Version %d of the module came into effect, and asks for some of it to be learned anew.", c.FellTo)
+	}
+	if why == "" {
+		return nil, ""
+	}
+	return &from, why
 }

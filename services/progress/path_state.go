@@ -2,6 +2,7 @@ package progress
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -32,6 +33,8 @@ type Upgrade struct {
 	Version          int
 	AddedModuleIDs   []string
 	RemovedModuleIDs []string
+	// MandateTime is from when an upgrade happens by itself; zero: never.
+	MandateTime time.Time
 }
 
 // StepReason is why a unit is suggested.
@@ -169,12 +172,54 @@ func (w *view) path(e Enrollment) *PathProgress {
 	return out
 }
 
+// mandate moves the enrollment to the newest version whose upgrade is mandatory by now, and
+// answers whether it did. What it leaves is the same whenever it is done, but for a percent that fell.
+func (w *view) mandate(e *Enrollment) bool {
+	p := w.catalog.Paths[e.PathID]
+	if e.State == EnrollmentWithdrawn || p == nil {
+		return false
+	}
+	to, since := p.mandated(e.PathVersion, w.now)
+	w.until(p.nextMandate(to, w.now))
+	if to == e.PathVersion {
+		return false
+	}
+	before := w.percentOf(*e)
+	e.PathVersion = to
+	if e.UpdateTime = e.UpdateTime.Add(time.Microsecond); since.After(e.UpdateTime) {
+		e.UpdateTime = since
+	}
+	e.noteFall(before, w.percentOf(*e), fmt.Sprintf("Version %d of the path became mandatory.", to))
+	return true
+}
+
+// percentOf is the enrollment's percent, or nil.
+func (w *view) percentOf(e Enrollment) *int {
+	if p := w.path(e); p != nil {
+		return p.Percent()
+	}
+	return nil
+}
+
+// noteFall keeps what the percent was before it fell, and why. An earlier, higher one that has
+// not been regained stays.
+func (e *Enrollment) noteFall(before, after *int, why string) bool {
+	if before == nil || (after != nil && *after >= *before) {
+		return false
+	}
+	if e.PreviousPercent == nil || *e.PreviousPercent < *before {
+		e.PreviousPercent = before
+	}
+	e.PercentChangeReason = why
+	return true
+}
+
 // award answers the milestone's award. While its rule holds, its time and completions are
 // derived; otherwise they stay as they were last stored.
 func (w *view) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
 	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
 	i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id })
-	if i < 0 {
+	if i < 0 || w.learner.Awards[i].revoked() {
 		return nil
 	}
 	stored := w.learner.Awards[i]
@@ -306,7 +351,10 @@ func upgradeOf(p *Path, pinned *PathVersion) *Upgrade {
 		return nil
 	}
 	was, is := pinned.moduleIDs(), newest.moduleIDs()
-	return &Upgrade{Version: newest.Number, AddedModuleIDs: minus(is, was), RemovedModuleIDs: minus(was, is)}
+	return &Upgrade{
+		Version: newest.Number, AddedModuleIDs: minus(is, was), RemovedModuleIDs: minus(was, is),
+		MandateTime: p.nextMandate(pinned.Number, time.Time{}),
+	}
 }
 
 func minus(a, b []string) []string {

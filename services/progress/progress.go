@@ -70,9 +70,14 @@ const (
 	RecordEnrolled          RecordType = "ENROLLED"
 	RecordEnrollmentChanged RecordType = "ENROLLMENT_CHANGED"
 	RecordUpgraded          RecordType = "UPGRADED"
-	// RecordAwarded is a milestone that the catalog, not an event, let the learner reach.
+	// RecordAwarded is milestones that the catalog, not an event, let the learner reach.
 	RecordAwarded RecordType = "AWARDED"
+	// RecordRevoked is an award that an admin took back.
+	RecordRevoked RecordType = "REVOKED"
 )
+
+// systemActor is who does what no person asked for.
+const systemActor = "system"
 
 // Record is one entry of a learner's log.
 type Record struct {
@@ -90,11 +95,35 @@ type Record struct {
 	// Adjusted tells that EffectiveAt is not what the device said.
 	Adjusted bool
 	ActorID  string
-	// Enrollment is the enrollment after the record; nil for events.
-	Enrollment *Enrollment
+	// Reason is why a command was given; an event's own is in the event.
+	Reason string
+	// Effects are what the record did that folding the log cannot tell again; nil for none.
+	Effects *Effects
 
 	// verdict is why the event is not to be stored; nil where it is.
 	verdict *Result
+}
+
+// Effects are what a record did to a learner beside the facts of its module: with them the log
+// alone gives again all that is stored.
+type Effects struct {
+	// Enrollments and Awards are as the record left them; of an enrollment's own record, that one comes first.
+	Enrollments []Enrollment `json:"enrollments,omitempty"`
+	Awards      []Award      `json:"awards,omitempty"`
+	// PercentBefore is the module's percent before a void; nil where there was none.
+	PercentBefore *int `json:"percentBefore,omitempty"`
+}
+
+// Enrollment is the enrollment that the record is about, or nil.
+func (r *Record) Enrollment() *Enrollment {
+	switch r.Type {
+	case RecordEnrolled, RecordEnrollmentChanged, RecordUpgraded:
+		if r.Effects != nil && len(r.Effects.Enrollments) > 0 {
+			return &r.Effects.Enrollments[0]
+		}
+	case RecordEvent, RecordAwarded, RecordRevoked:
+	}
+	return nil
 }
 
 // EnrollmentState is where an enrollment stands.
@@ -141,20 +170,25 @@ type Completion struct {
 // Award is a milestone reached. Once latched it stays.
 type Award struct {
 	// ID is the UUIDv5 of learner, path and milestone.
-	ID          string
-	LearnerID   string
-	PathID      string
-	PathVersion int
-	MilestoneID string
-	Title       string
-	AwardTime   time.Time
-	Completions []Completion
+	ID          string       `json:"id"`
+	LearnerID   string       `json:"-"`
+	PathID      string       `json:"pathId"`
+	PathVersion int          `json:"pathVersion"`
+	MilestoneID string       `json:"milestoneId"`
+	Title       string       `json:"title"`
+	AwardTime   time.Time    `json:"awardTime"`
+	Completions []Completion `json:"completions"`
 	// Rule is the milestone as it was when the award was last judged, for who must prove it.
-	Rule Milestone
+	Rule Milestone `json:"rule"`
 	// FromSequence and ToSequence are the log entries of the delivery that earned it.
-	FromSequence int64
-	ToSequence   int64
+	FromSequence int64 `json:"from"`
+	ToSequence   int64 `json:"to"`
+	// RevokeTime is when an admin took it back, with RevokeReason; zero: nobody did. It is final.
+	RevokeTime   time.Time `json:"revokeTime,omitzero"`
+	RevokeReason string    `json:"revokeReason,omitempty"`
 }
+
+func (a *Award) revoked() bool { return !a.RevokeTime.IsZero() }
 
 // Head is where a learner's log stands.
 type Head struct {
@@ -163,7 +197,30 @@ type Head struct {
 	Sequence int64
 	// Version rises with every transaction that changes what the learner can read.
 	Version int64
+	// TimeZone is the IANA zone that the learner's days are told by; "" is UTC. Profile says it.
+	TimeZone string
 }
+
+// LearnerZone is a learner's time zone as profile last said it.
+type LearnerZone struct{ LearnerID, TimeZone string }
+
+// AuditEntry is an admin command, for the chain of those.
+type AuditEntry struct {
+	Time   time.Time
+	Actor  string
+	Action string
+	// Resource is what it was done to: "learners/{learner}/events/{event}".
+	Resource string
+	Reason   string
+}
+
+// The audited actions.
+const (
+	ActionVoided      = "EVENT_VOIDED"
+	ActionWaived      = "EVENT_WAIVED"
+	ActionRecordedFor = "EVENT_RECORDED_FOR_LEARNER"
+	ActionRevoked     = "AWARD_REVOKED"
+)
 
 // Learner is all that is stored of one learner, read in one snapshot.
 type Learner struct {
@@ -235,9 +292,15 @@ type Store interface {
 	// the paths that is not withdrawn.
 	Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error)
 
+	// ZoneRevision answers profile's revision that the learners' time zones are known up to.
+	ZoneRevision(ctx context.Context) (int64, error)
+	// SaveZones sets learners' time zones, raises the head's version of each whose zone changes,
+	// and keeps the revision, in one transaction. A revision older than what is stored changes nothing.
+	SaveZones(ctx context.Context, revision int64, zones []LearnerZone) error
+
 	// FindLink answers the learner of an identity; NotFound when it is not stored.
 	FindLink(ctx context.Context, issuer, subject string) (Link, error)
-	// SaveLink stores an identity's learner, replacing what was.
+	// SaveLink stores an identity's learner, replacing what was, and the learner's time zone.
 	SaveLink(ctx context.Context, issuer, subject string, link Link) error
 }
 
@@ -268,6 +331,8 @@ type Tx interface {
 	PutEnrollments(ctx context.Context, enrollments []Enrollment) error
 	// PutAwards writes awards by id.
 	PutAwards(ctx context.Context, awards []Award) error
+	// Audit appends entries to the chain of admin commands.
+	Audit(ctx context.Context, entries []AuditEntry) error
 	// FindIdempotent answers the stored answer of a create; FailedPrecondition
 	// IDEMPOTENCY_KEY_REUSED when the key came with another request.
 	FindIdempotent(ctx context.Context, key idem.Key, now time.Time) (answer []byte, found bool, err error)

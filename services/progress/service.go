@@ -26,11 +26,12 @@ type Options struct {
 type Service struct {
 	store       Store
 	catalog     *CatalogKeeper
-	committer   *Committer
+	committer   *committer
 	cache       cache.Cache
 	feed        *feed
 	flights     flights
 	creating    idem.Guard
+	zones       *zones
 	incarnation string
 	now         func() time.Time
 	log         *slog.Logger
@@ -54,12 +55,13 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		cache:       opts.Cache,
 		feed:        newFeed(),
 		incarnation: incarnation,
+		zones:       new(zones),
 		now:         opts.Now,
 		log:         opts.Logger,
 		stopped:     make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
-	s.committer = NewCommitter(store, opts.CommitLanes, keeper.Current, s.feed.publish, opts.Now, opts.Logger)
+	s.committer = newCommitter(store, opts.CommitLanes, keeper.Current, s.zones, s.feed.publish, opts.Now, opts.Logger)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	var background sync.WaitGroup

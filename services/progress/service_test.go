@@ -102,33 +102,42 @@ func (c *clock) set(t time.Time) {
 
 func newRig(tb testing.TB, modules []progress.Module, paths []progress.Path) *rig {
 	tb.Helper()
-	ctx := context.Background()
-	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(tb.TempDir(), "progress.db"), sqldb.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := db.Migrate(ctx, sqlstore.Migrations()); err != nil {
-		tb.Fatal(err)
-	}
-	store := sqlstore.New(db)
-	src := new(source)
-	src.publish(modules, paths)
-	r := &rig{t: tb, ctx: ctx, store: store, catalog: src, clock: &clock{at: day(1)}}
-	r.service, err = progress.New(
-		ctx,
-		store,
-		progress.Options{Catalog: src, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler)},
-	)
+	return newRigOn(tb, "sqlite:"+filepath.Join(tb.TempDir(), "progress.db"), modules, paths)
+}
+
+// newRigOn is newRig on an empty database.
+func newRigOn(tb testing.TB, url string, modules []progress.Module, paths []progress.Path) *rig {
+	tb.Helper()
+	r := &rig{t: tb, ctx: context.Background(), catalog: new(source), clock: &clock{at: day(1)}}
+	r.catalog.publish(modules, paths)
+	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		r.service.Close()
 		if err := db.Close(); err != nil {
 			tb.Error(err)
 		}
 	})
+	if err := db.Migrate(r.ctx, sqlstore.Migrations()); err != nil {
+		tb.Fatal(err)
+	}
+	r.store = sqlstore.New(db)
+	r.service = r.replica()
 	return r
+}
+
+// replica starts one more service on the rig's store.
+func (r *rig) replica() *progress.Service {
+	r.t.Helper()
+	svc, err := progress.New(r.ctx, r.store, progress.Options{
+		Catalog: r.catalog, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(svc.Close)
+	return svc
 }
 
 func newLearner() string { return uuid.Must(uuid.NewV7()).String() }
@@ -214,7 +223,13 @@ func (r *rig) module(learner, id string) *progress.ModuleDetail {
 // refresh makes the service see what was published.
 func (r *rig) refresh() {
 	r.t.Helper()
-	_, err := r.service.Read(r.ctx, newLearner(), "refresh", r.catalog.delta.Revision, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
+	r.refreshed(r.service)
+}
+
+// refreshed makes a replica see what was published.
+func (r *rig) refreshed(service *progress.Service) {
+	r.t.Helper()
+	_, err := service.Read(r.ctx, newLearner(), "refresh", r.catalog.delta.Revision, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ const (
 type sweeper struct {
 	store     Store
 	catalog   *CatalogKeeper
-	committer *Committer
+	committer *committer
 	now       func() time.Time
 	log       *slog.Logger
 	owner     string
@@ -126,24 +126,18 @@ func (s *sweeper) look(ctx context.Context, learnerID string) error {
 	}
 }
 
-// awardBySystem latches awards outside of any event, with a log entry for each, so that
-// whoever follows the log learns of them.
+// awardBySystem latches awards outside of any event, and brings those up to date whose rule still
+// holds, with a log entry, so that whoever follows the log learns of it.
 func (b *batch) awardBySystem(ctx context.Context, j *job) error {
-	from := b.tx.Head(j.learnerID).Sequence + 1
-	if err := b.judgeAwards(ctx, j, from, from); err != nil {
+	if _, err := b.learner(ctx, j.learnerID); err != nil {
+		return err // it may write an entry, for an upgrade that became mandatory
+	}
+	next := b.tx.Head(j.learnerID).Sequence + 1
+	if err := b.judgeAwards(ctx, j, next, next); err != nil {
 		return err
 	}
-	if len(j.awards) == 0 {
-		return nil
-	}
-	for i := range j.awards {
-		a := &j.awards[i]
-		b.append(&Record{LearnerID: j.learnerID, Type: RecordAwarded, ReceivedAt: b.now, EffectiveAt: a.AwardTime, ActorID: "system"})
-		a.FromSequence = b.tx.Head(j.learnerID).Sequence
-		a.ToSequence = a.FromSequence
-		b.awards[a.ID] = *a
-		awards := b.learners[j.learnerID].Awards
-		awards[slices.IndexFunc(awards, func(o Award) bool { return o.ID == a.ID })] = *a
+	if len(b.unlogged.Awards) > 0 {
+		b.append(&Record{LearnerID: j.learnerID, Type: RecordAwarded, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: systemActor})
 	}
 	return nil
 }
@@ -151,12 +145,13 @@ func (b *batch) awardBySystem(ctx context.Context, j *job) error {
 // touchedPaths answers the paths whose learners may have reached something between two looks:
 // those that changed, or have a module that was touched.
 func (c *Catalog) touchedPaths(revision int64, from, to time.Time) []string {
-	touched := c.touchedModules(revision, func(t time.Time) bool { return t.After(from) && !t.After(to) })
+	passed := func(t time.Time) bool { return t.After(from) && !t.After(to) }
+	touched := c.touchedModules(revision, passed)
 	var out []string
 	for id, p := range c.Paths {
 		hit := p.Revision > revision
 		for i := range p.Versions {
-			hit = hit || slices.ContainsFunc(p.Versions[i].moduleIDs(), func(module string) bool { return touched[module] })
+			hit = hit || passed(p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].moduleIDs(), func(module string) bool { return touched[module] })
 		}
 		if hit {
 			out = append(out, id)

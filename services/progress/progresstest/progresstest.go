@@ -120,14 +120,17 @@ func logEntries(t *testing.T, s progress.Store) {
 	}
 	enrolled := progress.Record{
 		LearnerID: learner, Sequence: 3, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, ActorID: "a",
-		Enrollment: &progress.Enrollment{
-			ID:          newID(),
-			LearnerID:   learner,
-			PathID:      "p",
-			PathVersion: 1,
-			State:       progress.EnrollmentActive,
-			EnrollTime:  at,
-			UpdateTime:  at,
+		Reason: "why",
+		Effects: &progress.Effects{
+			Enrollments: []progress.Enrollment{{
+				ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at,
+			}},
+			Awards: []progress.Award{{
+				ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, MilestoneID: "ms", Title: "M", AwardTime: at,
+				Completions: []progress.Completion{{ModuleID: "m", Version: 1, Cycle: 1, CompleteTime: at}},
+				Rule:        progress.Milestone{ID: "ms", Groups: []progress.Group{{ModuleIDs: []string{"m"}}}}, FromSequence: 1, ToSequence: 3,
+			}},
+			PercentBefore: new(50),
 		},
 	}
 	must(t, add(ctx, s, learner, full, bare, enrolled))

@@ -67,11 +67,11 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version FROM learner_head WHERE learner_id IN `+sqldb.In(len(ids), 1)+
+	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version, time_zone FROM learner_head WHERE learner_id IN `+sqldb.In(len(ids), 1)+
 		` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
 	return each(rows, err, func(rows *sql.Rows) error {
 		h := new(progress.Head)
-		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version)
+		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version, &h.TimeZone)
 		c.heads[h.LearnerID], c.was[h.LearnerID] = h, *h
 		return err
 	})
@@ -289,7 +289,7 @@ func (c *commitTx) PutEnrollments(ctx context.Context, enrollments []progress.En
 
 // PutAwards writes awards by id.
 func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error {
-	args := make([]any, 0, 11*len(awards))
+	args := make([]any, 0, 13*len(awards))
 	for _, a := range awards {
 		completions, err1 := json.Marshal(a.Completions)
 		rule, err2 := json.Marshal(a.Rule)
@@ -309,15 +309,19 @@ func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error
 			a.ToSequence,
 			string(completions),
 			string(rule),
+			nullIfZero(microsOf(a.RevokeTime)),
+			text(a.RevokeReason),
 		)
 	}
 	return c.insert(
 		ctx,
-		`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule) VALUES `,
-		11,
+		`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule,
+		revoke_at, revoke_reason) VALUES `,
+		13,
 		args,
 		` ON CONFLICT (learner_id, award_id) DO UPDATE SET path_version = excluded.path_version, title = excluded.title, award_at = excluded.award_at,
-		completions = excluded.completions, rule = excluded.rule`,
+		from_sequence = excluded.from_sequence, to_sequence = excluded.to_sequence, completions = excluded.completions, rule = excluded.rule,
+		revoke_at = excluded.revoke_at, revoke_reason = excluded.revoke_reason`,
 	)
 }
 
@@ -330,3 +334,6 @@ func (c *commitTx) FindIdempotent(ctx context.Context, key idem.Key, now time.Ti
 func (c *commitTx) SaveIdempotent(ctx context.Context, key idem.Key, answer []byte, now time.Time) error {
 	return sqldb.SaveIdempotent(ctx, c.tx, key, answer, now)
 }
+
+// Audit appends entries to the chain of admin commands.
+func (c *commitTx) Audit(context.Context, []progress.AuditEntry) error { return nil }

@@ -84,13 +84,27 @@ func scanRecord(rows *sql.Rows) (progress.Record, error) {
 		Reason:        reason.String,
 		VoidsEventID:  voids.String,
 	}
-	if body.Valid {
-		r.Enrollment = &progress.Enrollment{LearnerID: r.LearnerID}
-		if err := json.Unmarshal([]byte(body.String), r.Enrollment); err != nil {
-			return r, errs.Wrap(err, errs.Internal, "", "a stored log entry cannot be read")
-		}
+	if r.Type != progress.RecordEvent {
+		r.Reason, r.Event.Reason = reason.String, ""
 	}
-	return r, nil
+	if body.Valid {
+		r.Effects, err = decodeEffects(r.LearnerID, body.String)
+	}
+	return r, err
+}
+
+func decodeEffects(learnerID, body string) (*progress.Effects, error) {
+	out := new(progress.Effects)
+	if err := json.Unmarshal([]byte(body), out); err != nil {
+		return nil, errs.Wrap(err, errs.Internal, "", "a stored log entry cannot be read")
+	}
+	for i := range out.Enrollments {
+		out.Enrollments[i].LearnerID = learnerID
+	}
+	for i := range out.Awards {
+		out.Awards[i].LearnerID = learnerID
+	}
+	return out, nil
 }
 
 func share64(f sql.NullFloat64) *float64 {
@@ -103,24 +117,24 @@ func share64(f sql.NullFloat64) *float64 {
 // logRow is a record as the columns of logColumns.
 func logRow(r *progress.Record) ([]any, error) {
 	e := &r.Event
-	if r.Type == progress.RecordEvent {
-		return []any{
-			r.LearnerID, r.Sequence, r.Type, e.ID, r.PayloadHash[:], e.ModuleID, e.ModuleVersion, text(e.UnitID), e.Verb, number(e.Score), number(e.Progress),
-			e.OccurredAt.UnixMicro(), r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, text(e.DeviceID), r.ActorID, text(e.Reason),
-			text(e.VoidsEventID), nil,
-		}, nil
-	}
 	var body any
-	if r.Enrollment != nil {
-		text, err := json.Marshal(r.Enrollment)
+	if r.Effects != nil {
+		text, err := json.Marshal(r.Effects)
 		if err != nil {
 			return nil, errs.Wrap(err, errs.Internal, "", "a log entry cannot be stored")
 		}
 		body = string(text)
 	}
+	if r.Type == progress.RecordEvent {
+		return []any{
+			r.LearnerID, r.Sequence, r.Type, e.ID, r.PayloadHash[:], e.ModuleID, e.ModuleVersion, text(e.UnitID), e.Verb, number(e.Score), number(e.Progress),
+			e.OccurredAt.UnixMicro(), r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, text(e.DeviceID), r.ActorID, text(e.Reason),
+			text(e.VoidsEventID), body,
+		}, nil
+	}
 	return []any{
 		r.LearnerID, r.Sequence, r.Type, nil, nil, nil, nil, nil, nil, nil, nil,
-		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, nil, nil, body,
+		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, text(r.Reason), nil, body,
 	}, nil
 }
 

@@ -2,12 +2,14 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -65,7 +67,8 @@ func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, erro
 
 func readHead(ctx context.Context, tx sqldb.Tx, learnerID string) (progress.Head, error) {
 	head := progress.Head{LearnerID: learnerID}
-	err := tx.QueryRowContext(ctx, `SELECT sequence, version FROM learner_head WHERE learner_id = $1`, learnerID).Scan(&head.Sequence, &head.Version)
+	err := tx.QueryRowContext(ctx, `SELECT sequence, version, time_zone FROM learner_head WHERE learner_id = $1`, learnerID).
+		Scan(&head.Sequence, &head.Version, &head.TimeZone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return head, nil
 	}
@@ -162,7 +165,7 @@ func readAwards(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.
 	var out []progress.Award
 	rows, err := tx.QueryContext(
 		ctx,
-		`SELECT award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule
+		`SELECT award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule, revoke_at, revoke_reason
 		FROM award WHERE learner_id = $1 ORDER BY award_at, award_id`,
 		learnerID,
 	)
@@ -170,10 +173,13 @@ func readAwards(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.
 		a := progress.Award{LearnerID: learnerID}
 		var at int64
 		var completions, rule string
-		if err := rows.Scan(&a.ID, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence, &completions, &rule); err != nil {
+		var revoked sql.NullInt64
+		var why sql.NullString
+		err := rows.Scan(&a.ID, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence, &completions, &rule, &revoked, &why)
+		if err != nil {
 			return err
 		}
-		a.AwardTime = sqldb.Time(at)
+		a.AwardTime, a.RevokeTime, a.RevokeReason = sqldb.Time(at), sqldb.NullTime(revoked), why.String
 		if err := errors.Join(json.Unmarshal([]byte(completions), &a.Completions), json.Unmarshal([]byte(rule), &a.Rule)); err != nil {
 			return errs.Wrap(err, errs.Internal, "", "a stored award cannot be read")
 		}
@@ -204,6 +210,47 @@ func (s *Store) SaveLink(ctx context.Context, issuer, subject string, link progr
 		_, err := tx.ExecContext(ctx, `INSERT INTO subject_link (issuer, subject, learner_id, time_zone) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (issuer, subject) DO UPDATE SET learner_id = excluded.learner_id, time_zone = excluded.time_zone`,
 			issuer, subject, link.LearnerID, link.TimeZone)
-		return err
+		if err != nil || link.TimeZone == "" {
+			return err // the feed says it where profile has forgotten one
+		}
+		return saveZone(ctx, tx, progress.LearnerZone{LearnerID: link.LearnerID, TimeZone: link.TimeZone})
 	})
+}
+
+// ZoneRevision answers profile's revision that the learners' time zones are known up to.
+func (s *Store) ZoneRevision(ctx context.Context) (int64, error) {
+	var revision int64
+	err := s.db.Reader().QueryRowContext(ctx, `SELECT revision FROM zone_head WHERE id = 1`).Scan(&revision)
+	if err != nil {
+		return 0, sqldb.Classify(err)
+	}
+	return revision, nil
+}
+
+// SaveZones sets learners' time zones, in id order as Commit locks heads.
+func (s *Store) SaveZones(ctx context.Context, revision int64, zones []progress.LearnerZone) error {
+	zones = slices.SortedFunc(slices.Values(zones), func(a, b progress.LearnerZone) int { return cmp.Compare(a.LearnerID, b.LearnerID) })
+	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE zone_head SET revision = $1 WHERE id = 1 AND revision < $1`, revision)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		for _, z := range zones {
+			if err := saveZone(ctx, tx, z); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// saveZone raises the head's version where the zone changes: answers that were computed in the old one are old.
+func saveZone(ctx context.Context, tx sqldb.Tx, z progress.LearnerZone) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version, time_zone) VALUES ($1, 0, 1, $2)
+		ON CONFLICT (learner_id) DO UPDATE SET version = learner_head.version + 1, time_zone = excluded.time_zone
+		WHERE learner_head.time_zone <> excluded.time_zone`, z.LearnerID, z.TimeZone)
+	return err
 }

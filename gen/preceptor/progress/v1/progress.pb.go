@@ -1860,7 +1860,7 @@ type UnitProgress struct {
 	Score *float64 `protobuf:"fixed64,9,opt,name=score,proto3,oneof" json:"score,omitempty"`
 	// How many results, PASSED or FAILED, there are.
 	Attempts int32 `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// Those results in the order of their effective times, the newest 100; only of the current cycle's units.
+	// Those results in the order of their effective times, the newest 100.
 	Results       []*Attempt `protobuf:"bytes,11,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,0 +1,78 @@
+package progress
+
+import (
+	"slices"
+	"time"
+)
+
+// Streak is on how many days in a row a learner learned something, by their own calendar. It is
+// for encouragement, and never has a part in what is completed.
+type Streak struct {
+	// CurrentDays are the days in a row up to today, or up to yesterday while today has none.
+	CurrentDays int
+	// LongestDays are the most days in a row that there ever were.
+	LongestDays int
+	// LastActiveDate is the newest such day, YYYY-MM-DD; "" for none.
+	LastActiveDate string
+	// TimeZone is the IANA name of the calendar.
+	TimeZone string
+}
+
+// streak tells the learner's streak. Days to come, by a device's clock that ran ahead within its
+// allowance over midnight, count once they are there.
+func (w *view) streak() Streak {
+	out := Streak{TimeZone: w.zone.name}
+	if out.TimeZone == "" {
+		out.TimeZone = "UTC"
+	}
+	today := dayOf(w.now, w.zone.loc)
+	run, last := 0, 0
+	for i, d := range w.activeDays() {
+		if d > today {
+			w.until(startOf(d, w.zone.loc))
+			break
+		}
+		if run++; i > 0 && d != last+1 {
+			run = 1
+		}
+		last, out.LongestDays = d, max(out.LongestDays, run)
+	}
+	if run == 0 {
+		return out
+	}
+	out.LastActiveDate = startOf(last, time.UTC).Format(time.DateOnly)
+	if last >= today-1 {
+		out.CurrentDays = run
+		w.until(startOf(last+2, w.zone.loc)) // unless the day between has something, it is broken then
+	}
+	return out
+}
+
+// activeDays are the days on which the learner did something in any module, ascending, each once.
+func (w *view) activeDays() []int {
+	var slots []int64
+	for _, f := range w.learner.Facts {
+		slots = append(slots, f.Slots...)
+	}
+	slices.Sort(slots)
+	var days []int
+	for _, slot := range slices.Compact(slots) {
+		d := dayOf(time.Unix(slot*int64(slotLength/time.Second), 0), w.zone.loc)
+		if n := len(days); n == 0 || days[n-1] != d {
+			days = append(days, d)
+		}
+	}
+	return days
+}
+
+// dayOf numbers the local days: those of one month and the next differ by one too.
+func dayOf(t time.Time, loc *time.Location) int {
+	y, m, d := t.In(loc).Date()
+	return int(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / int64(24*time.Hour/time.Second))
+}
+
+// startOf is the beginning of a day that dayOf numbered.
+func startOf(day int, loc *time.Location) time.Time {
+	y, m, d := time.Unix(int64(day)*int64(24*time.Hour/time.Second), 0).UTC().Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, loc)
+}
