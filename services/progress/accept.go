@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -35,6 +36,8 @@ const (
 	ReasonUnknownUnit    = "UNKNOWN_UNIT"
 	// ReasonBelowMastery: PASSED with a score below the version's mastery score.
 	ReasonBelowMastery = "BELOW_MASTERY_SCORE"
+	// ReasonMasteryReached: FAILED with a score that reaches the version's mastery score, which cmi5 forbids too.
+	ReasonMasteryReached = "MASTERY_SCORE_REACHED"
 	// ReasonEventIDReused: the id is another event's.
 	ReasonEventIDReused = "EVENT_ID_REUSED"
 	// ReasonVoidTarget: VOIDED names an event that is not in the log.
@@ -195,7 +198,7 @@ func forbidden(learnerID string, actor Actor, e *Event) *Result {
 		return rejected(e, ReasonForbiddenVerb, "nobody may send %s about themselves: ask an admin", e.Verb)
 	case !actor.Admin:
 		return rejected(e, ReasonForbiddenVerb, "only an admin may send events about somebody else")
-	case e.Reason == "":
+	case strings.TrimSpace(e.Reason) == "":
 		return rejected(e, ReasonForbiddenVerb, "an admin's event needs a reason")
 	}
 	return nil
@@ -218,20 +221,28 @@ func resolve(c *Catalog, e *Event, at time.Time) (*ModuleVersion, *Result) {
 	case e.UnitID != "" && v.Unit(e.UnitID) == nil:
 		return nil, rejected(e, ReasonUnknownUnit, "module %s has no unit %q in version %d", m.ID, e.UnitID, v.Number)
 	}
-	if e.Verb == Passed && e.Score != nil {
-		if u := v.Unit(e.UnitID); u.MasteryScore != nil && *e.Score < *u.MasteryScore {
-			return nil, rejected(
-				e,
-				ReasonBelowMastery,
-				"PASSED with score %v, but unit %s of version %d asks for %v: send FAILED",
-				*e.Score,
-				u.ID,
-				v.Number,
-				*u.MasteryScore,
-			)
-		}
+	if bad := contradictory(e, v); bad != nil {
+		return nil, bad
 	}
 	return v, nil
+}
+
+// contradictory refuses a result whose score says the opposite. Without a score, the verb is believed.
+func contradictory(e *Event, v *ModuleVersion) *Result {
+	if e.Score == nil || (e.Verb != Passed && e.Verb != Failed) {
+		return nil
+	}
+	u := v.Unit(e.UnitID)
+	switch {
+	case u.MasteryScore == nil:
+	case e.Verb == Passed && *e.Score < *u.MasteryScore:
+		return rejected(e, ReasonBelowMastery, "PASSED with score %v, but unit %s of version %d asks for %v: send FAILED",
+			*e.Score, u.ID, v.Number, *u.MasteryScore)
+	case e.Verb == Failed && *e.Score >= *u.MasteryScore:
+		return rejected(e, ReasonMasteryReached, "FAILED with score %v, but unit %s of version %d is passed from %v: send PASSED",
+			*e.Score, u.ID, v.Number, *u.MasteryScore)
+	}
+	return nil
 }
 
 // payloadHash is the SHA-256 of the event as it was sent, before anything was resolved.

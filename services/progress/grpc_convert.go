@@ -47,7 +47,7 @@ func resultProto(id string, r *Result) *progressv1.EventResult {
 func entryProto(r *Record) *progressv1.LogEntry {
 	out := &progressv1.LogEntry{
 		Sequence: r.Sequence, Type: progressv1.LogEntry_Type(progressv1.LogEntry_Type_value[string(r.Type)]),
-		ReceivedAt: stamp(r.ReceivedAt), EffectiveAt: stamp(r.EffectiveAt), EffectiveAtAdjusted: r.Adjusted, Actor: r.ActorID, Reason: r.Reason,
+		ReceivedAt: stamp(r.ReceivedAt), EffectiveAt: stamp(r.EffectiveAt), EffectiveAtAdjusted: r.Adjusted, Actor: r.ActorID, Reason: why(r.Reason),
 	}
 	if r.Effects != nil {
 		out.Awards = awardProtos(r.Effects.Awards)

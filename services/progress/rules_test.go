@@ -1,6 +1,7 @@
 package progress_test
 
 import (
+	"math"
 	"errors"
 	"reflect"
 	"sync"
@@ -155,6 +156,9 @@ func TestPercentRule6FallAfterAVoidIsExplained(t *testing.T) {
 	p := r.path(learner, "p")
 	if percentOf(t, p.Percent()) != 0 || p.PreviousPercent == nil || *p.PreviousPercent != 50 || p.PercentChangeReason == "" {
 		t.Fatalf("after the void: %d %%, previous %v, %q", *p.Percent(), p.PreviousPercent, p.PercentChangeReason)
+	}
+	if m := r.module(learner, "a"); percentOf(t, m.Percent) != 0 || m.PreviousPercent == nil || *m.PreviousPercent != 100 {
+		t.Errorf("the module: %d %%, previous %v", *m.Percent, m.PreviousPercent)
 	}
 	r.accept(learner, self(learner), event("b", "u", progress.Completed, day0))
 	if p := r.path(learner, "p"); p.PreviousPercent != nil {
@@ -345,6 +349,7 @@ func TestCreditCrossesVersionsUnlessAMaterialOneInvalidatedIt(t *testing.T) {
 	}
 }
 
+// Percent rule 6 for a module: what a MATERIAL version takes away is explained until it is regained.
 func TestMaterialVersionTakesOverWhatIsNotDone(t *testing.T) {
 	t.Parallel()
 	a := module1("a", unit("u"), unit("v"))
@@ -360,12 +365,16 @@ func TestMaterialVersionTakesOverWhatIsNotDone(t *testing.T) {
 	}
 	r.clock.set(day(11))
 	m := r.module(learner, "a")
-	if percentOf(t, m.Percent) != 0 || m.Version != 2 {
-		t.Errorf("after: %d %% on version %d", *m.Percent, m.Version)
+	if percentOf(t, m.Percent) != 0 || m.Version != 2 || m.PreviousPercent == nil || *m.PreviousPercent != 50 || m.PercentChangeReason == "" {
+		t.Errorf("after: %d %% on version %d, before it %v: %s", *m.Percent, m.Version, m.PreviousPercent, m.PercentChangeReason)
 	}
 	r.accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(11)), 1))
 	if m := r.module(learner, "a"); m.State != progress.StateInProgress {
 		t.Errorf("finished on an outdated version: %s", m.State)
+	}
+	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(11)), 2))
+	if m := r.module(learner, "a"); percentOf(t, m.Percent) != 50 || m.PreviousPercent != nil {
+		t.Errorf("regained: %d %%, previous %v", *m.Percent, m.PreviousPercent)
 	}
 }
 
@@ -485,6 +494,21 @@ func TestAcceptanceReasons(t *testing.T) {
 			self(learner),
 			progress.ReasonBelowMastery,
 		},
+		{
+			"FAILED though the mastery score is reached",
+			change(func(e *progress.Event) { e.UnitID, e.Verb, e.Score = "q", progress.Failed, new(0.8) }),
+			self(learner),
+			progress.ReasonMasteryReached,
+		},
+		{"score below 0", change(func(e *progress.Event) { e.Score = new(-0.01) }), self(learner), progress.ReasonMalformed},
+		{"score infinite", change(func(e *progress.Event) { e.Score = new(math.Inf(1)) }), self(learner), progress.ReasonMalformed},
+		{"progress over 1", change(func(e *progress.Event) { e.Progress = new(1.5) }), self(learner), progress.ReasonMalformed},
+		{"a waiver without reason", change(func(e *progress.Event) { e.Verb = progress.Waived }), admin(), progress.ReasonForbiddenVerb},
+		{"a reason of nothing but space", change(func(e *progress.Event) { e.Verb, e.Reason = progress.Waived, " \t" }), admin(), progress.ReasonForbiddenVerb},
+		{"an admin's event without reason", change(func(*progress.Event) {}), admin(), progress.ReasonForbiddenVerb},
+		{"an own waiver", change(func(e *progress.Event) { e.Verb, e.Reason = progress.Waived, "r" }), self(learner), progress.ReasonForbiddenVerb},
+		{"a clock before 1970", change(func(e *progress.Event) { e.OccurredAt = time.Unix(-1, 0) }), self(learner), progress.ReasonMalformed},
+		{"a clock after 9999", change(func(e *progress.Event) { e.OccurredAt = day0.AddDate(9000, 0, 0) }), self(learner), progress.ReasonMalformed},
 		{"somebody else's", change(func(*progress.Event) {}), self(newLearner()), progress.ReasonForbiddenVerb},
 		{
 			"own void",

@@ -939,7 +939,7 @@ type LogEntry struct {
 	// The enrollment after it; only of the enrollment types.
 	Enrollment *Enrollment `protobuf:"bytes,8,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
 	// Why it was done; of type REVOKED, and of UPGRADED when the upgrade was mandatory.
-	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason *string `protobuf:"bytes,9,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
 	// The awards that it made, changed or revoked.
 	Awards        []*Award `protobuf:"bytes,10,rep,name=awards,proto3" json:"awards,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1033,8 +1033,8 @@ func (x *LogEntry) GetEnrollment() *Enrollment {
 }
 
 func (x *LogEntry) GetReason() string {
-	if x != nil {
-		return x.Reason
+	if x != nil && x.Reason != nil {
+		return *x.Reason
 	}
 	return ""
 }
@@ -5739,7 +5739,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05RETRY\x10\x04B\t\n" +
 	"\a_reasonB\x0e\n" +
 	"\f_descriptionB\v\n" +
-	"\t_sequence\"\xea\x04\n" +
+	"\t_sequence\"\xfa\x04\n" +
 	"\bLogEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x128\n" +
 	"\x04type\x18\x02 \x01(\x0e2$.preceptor.progress.v1.LogEntry.TypeR\x04type\x12:\n" +
@@ -5751,8 +5751,8 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05actor\x18\a \x01(\tR\x05actor\x12A\n" +
 	"\n" +
 	"enrollment\x18\b \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
-	"enrollment\x12\x16\n" +
-	"\x06reason\x18\t \x01(\tR\x06reason\x124\n" +
+	"enrollment\x12\x1b\n" +
+	"\x06reason\x18\t \x01(\tH\x00R\x06reason\x88\x01\x01\x124\n" +
 	"\x06awards\x18\n" +
 	" \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"u\n" +
 	"\x04Type\x12\x14\n" +
@@ -5762,7 +5762,8 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x12ENROLLMENT_CHANGED\x10\x03\x12\f\n" +
 	"\bUPGRADED\x10\x04\x12\v\n" +
 	"\aAWARDED\x10\x05\x12\v\n" +
-	"\aREVOKED\x10\x06\"\x8f\x03\n" +
+	"\aREVOKED\x10\x06B\t\n" +
+	"\a_reason\"\x8f\x03\n" +
 	"\n" +
 	"Enrollment\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12\x17\n" +
@@ -6525,6 +6526,7 @@ func file_preceptor_progress_v1_progress_proto_init() {
 	}
 	file_preceptor_progress_v1_progress_proto_msgTypes[0].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[1].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[2].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[5].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[6].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[10].OneofWrappers = []any{}

@@ -1,0 +1,280 @@
+package progress_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// unchanged is a unit as the preceding version has it.
+func unchanged(id string) progress.Unit {
+	u := unit(id)
+	u.Changed = false
+	return u
+}
+
+// EDITORIAL: nothing changes for anyone; who is done, and who is in the middle, stay as they are.
+func TestEditorialChangesNothing(t *testing.T) {
+	t.Parallel()
+	m := module1("a", unit("u"), unit("v"))
+	r := newRig(t, []progress.Module{m}, []progress.Path{path1("p", milestone("ms", all("a")))})
+	done, begun, fresh := newLearner(), newLearner(), newLearner()
+	for _, l := range []string{done, begun, fresh} {
+		r.enroll(l, "p")
+	}
+	r.accept(done, self(done), event("a", "u", progress.Completed, day(0)), event("a", "v", progress.Completed, day(0)))
+	r.accept(begun, self(begun), event("a", "u", progress.Completed, day(0)))
+	before := map[string]*progress.PathProgress{done: r.path(done, "p"), begun: r.path(begun, "p")}
+	reworded := unit("u") // differs in its words: an EDITORIAL version is told so, and invalidates nothing
+	m.Versions = append(m.Versions, version(2, day(5), reworded, unchanged("v")))
+	r.catalog.publish([]progress.Module{m}, nil)
+	r.refresh()
+	r.clock.set(day(6))
+	for l, was := range before {
+		if is := r.path(l, "p"); !reflect.DeepEqual(was, is) {
+			t.Errorf("was\n%+v\nis\n%+v", was, is)
+		}
+	}
+	if got := r.path(fresh, "p").Milestones[0].Modules[0]; got.Version != 2 {
+		t.Errorf("who has not begun is on version %d", got.Version)
+	}
+}
+
+// MINOR: completers keep credit; who is in progress keeps unit credit by unit id and may finish on any version begun.
+func TestMinorKeepsCreditAndMayBeFinishedOnAnyVersionBegun(t *testing.T) {
+	t.Parallel()
+	m := module1("a", unit("u"), unit("v"))
+	m.Versions = append(m.Versions, version(2, day(5), unchanged("u"), unchanged("v"), unit("w")))
+	r := newRig(t, []progress.Module{m}, nil)
+	r.clock.set(day(9))
+	done, old, newer := newLearner(), newLearner(), newLearner()
+	on := func(unit string, v int) progress.Event {
+		return onVersion(event("a", unit, progress.Completed, day(6)), v)
+	}
+	r.accept(done, self(done), on("u", 1), on("v", 1))
+	if got := r.module(done, "a"); got.State != progress.StateCompleted || got.Currency.State != progress.CurrencyCurrent || got.Version != 1 {
+		t.Errorf("who is done: %+v", got.ModuleProgress)
+	}
+	// Begun on 1 and on 2: u counts on both, and v completes version 1 though w is missing.
+	r.accept(old, self(old), on("u", 1), on("u", 2))
+	if got := r.module(old, "a"); *got.Percent != 50 || got.Version != 1 {
+		t.Errorf("in the middle: %d %% on version %d", *got.Percent, got.Version)
+	}
+	r.accept(old, self(old), on("v", 2))
+	if got := r.module(old, "a"); got.State != progress.StateCompleted || got.Cycles[0].Version != 1 {
+		t.Errorf("finished on the older version: %+v", got.Cycles)
+	}
+	// Begun on 2 only: version 1 is no way out.
+	r.accept(newer, self(newer), on("u", 2), on("v", 2))
+	if got := r.module(newer, "a"); *got.Percent != 66 || got.Version != 2 {
+		t.Errorf("on version 2: %d %% on version %d", *got.Percent, got.Version)
+	}
+}
+
+// MATERIAL with ALL_UNITS invalidates every unit, with CHANGED_UNITS those that changed.
+func TestMaterialInvalidatesChangedUnitsOrAll(t *testing.T) {
+	t.Parallel()
+	for _, s := range []struct {
+		name    string
+		all     bool
+		percent int
+	}{{"CHANGED_UNITS", false, 50}, {"ALL_UNITS", true, 0}} {
+		m := module1("a", unit("u"), unit("v"))
+		second := version(2, day(5), unchanged("u"), unit("v"))
+		second.Material, second.RetakeAll = true, s.all
+		m.Versions = append(m.Versions, second)
+		r := newRig(t, []progress.Module{m}, nil)
+		learner := newLearner()
+		r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(0)), 1), onVersion(event("a", "v", progress.Completed, day(0)), 1))
+		r.clock.set(day(6))
+		r.accept(learner, self(learner), onVersion(event("a", "v", progress.Initialized, day(6)), 2))
+		got := r.module(learner, "a")
+		if len(got.Cycles) != 2 || *got.Cycles[1].Percent != s.percent || got.Cycles[1].Opening != progress.OpenedMaterial || *got.Percent != 100 {
+			t.Errorf("%s: %+v", s.name, got.Cycles)
+		}
+	}
+}
+
+// A prerequisite that is added gates only modules not begun.
+func TestAnAddedPrerequisiteGatesOnlyWhatIsNotBegun(t *testing.T) {
+	t.Parallel()
+	m := module1("a", unit("u"), unit("v"))
+	r := newRig(t, []progress.Module{m, module1("first", unit("u"))}, []progress.Path{path1("p", milestone("ms", all("a")))})
+	begun, fresh := newLearner(), newLearner()
+	r.enroll(begun, "p")
+	r.enroll(fresh, "p")
+	r.accept(begun, self(begun), event("a", "u", progress.Completed, day(0)))
+	second := version(2, day(1), unchanged("u"), unchanged("v"))
+	second.Prerequisites = []string{"first"}
+	m.Versions = append(m.Versions, second)
+	r.catalog.publish([]progress.Module{m}, nil)
+	r.refresh()
+	if got := r.path(begun, "p").Milestones[0].Modules[0]; got.State != progress.StateInProgress || *got.Percent != 50 || len(got.BlockedBy) != 0 {
+		t.Errorf("begun: %+v", got)
+	}
+	if got := r.path(fresh, "p").Milestones[0].Modules[0]; got.State != progress.StateLocked || !reflect.DeepEqual(got.BlockedBy, []string{"first"}) {
+		t.Errorf("not begun: %+v", got)
+	}
+	// Any completed cycle satisfies it, an expired one too; and it unlocks.
+	r.accept(fresh, self(fresh), event("first", "u", progress.Completed, day(1)))
+	if got := r.path(fresh, "p").Milestones[0].Modules[0]; got.State != progress.StateAvailable {
+		t.Errorf("unlocked: %+v", got)
+	}
+}
+
+// An equivalence needs all of a group, and is not transitive.
+func TestEquivalenceNeedsAWholeGroupAndIsNotTransitive(t *testing.T) {
+	t.Parallel()
+	merged, next := module1("merged", unit("u")), module1("next", unit("u"))
+	merged.Versions[0].Credits = [][]string{{"one", "two"}, {"other"}}
+	next.Versions[0].Credits = [][]string{{"merged"}}
+	r := newRig(t, []progress.Module{merged, next, module1("one", unit("u")), module1("two", unit("u")), module1("other", unit("u"))}, nil)
+	learner := newLearner()
+	state := func(id string) progress.ModuleProgressState { return r.module(learner, id).State }
+	r.accept(learner, self(learner), event("one", "u", progress.Completed, day(0)))
+	if state("merged") != progress.StateAvailable {
+		t.Errorf("by half a group: %s", state("merged"))
+	}
+	r.accept(learner, self(learner), event("two", "u", progress.Completed, day(0)))
+	if got := r.module(learner, "merged"); got.State != progress.StateCompleted || got.Credit != progress.CreditEquivalence {
+		t.Errorf("by a whole group: %+v", got)
+	}
+	if state("next") != progress.StateAvailable {
+		t.Errorf("by an equivalence of an equivalence: %s", state("next"))
+	}
+}
+
+// An upgrade that an admin made mandatory happens at its time, when read, with what the percent
+// was before and why; the log gets an entry of its own.
+func TestMandatoryUpgrade(t *testing.T) {
+	t.Parallel()
+	p := path1("p", milestone("ms", all("a")))
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{p})
+	learner, gone := newLearner(), newLearner()
+	e := r.enroll(learner, "p")
+	left := r.enroll(gone, "p")
+	state := progress.EnrollmentWithdrawn
+	if _, err := r.service.UpdateEnrollment(r.ctx, gone, left.ID, self(gone), progress.EnrollmentChange{State: &state}); err != nil {
+		t.Fatal(err)
+	}
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
+	p.Revision = 2
+	p.Versions = append(p.Versions, progress.PathVersion{
+		Number: 2, Title: "Two", Milestones: []progress.Milestone{milestone("ms", all("a", "b"))}, MandateTime: day(10),
+	})
+	r.catalog.publish(nil, []progress.Path{p})
+	r.refresh()
+	got := r.path(learner, "p")
+	if got.Enrollment.PathVersion != 1 || *got.Percent() != 100 || got.Upgrade == nil || !got.Upgrade.MandateTime.Equal(day(10)) {
+		t.Fatalf("before its time: %+v, upgrade %+v", got.Enrollment, got.Upgrade)
+	}
+	r.clock.set(day(10))
+	got = r.path(learner, "p")
+	if got.Enrollment.PathVersion != 2 || *got.Percent() != 50 || got.PreviousPercent == nil || *got.PreviousPercent != 100 ||
+		got.PercentChangeReason == "" || got.Upgrade != nil || got.Milestones[0].Award == nil || got.Enrollment.ETag() == e.ETag() {
+		t.Fatalf("at its time: %+v, %d %%, previous %v", got.Enrollment, *got.Percent(), got.PreviousPercent)
+	}
+	r.waitFor(learner, progress.RecordUpgraded, func(rec *progress.Record) bool {
+		return rec.ActorID == "system" && rec.Reason != "" && rec.Enrollment().PathVersion == 2
+	})
+	after := r.path(learner, "p")
+	if after.AsOfSequence <= got.AsOfSequence || after.Enrollment.ETag() != got.Enrollment.ETag() || *after.PreviousPercent != 100 {
+		t.Errorf("stored: %+v", after.Enrollment)
+	}
+	r.accept(learner, self(learner), event("b", "u", progress.Completed, day(10)))
+	if got := r.path(learner, "p"); got.PreviousPercent != nil || got.State != progress.EnrollmentCompleted {
+		t.Errorf("regained, yet previous %v", got.PreviousPercent)
+	}
+	if records, _, err := r.service.History(r.ctx, gone, 0, 10); err != nil || records[len(records)-1].Type == progress.RecordUpgraded {
+		t.Errorf("a withdrawn enrollment was upgraded: %+v, %v", records, err)
+	}
+}
+
+// waitFor waits for a log entry that the service writes by itself.
+func (r *rig) waitFor(learner string, kind progress.RecordType, is func(*progress.Record) bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		records, _, err := r.service.History(r.ctx, learner, 0, 1000)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for i := range records {
+			if records[i].Type == kind && is(&records[i]) {
+				return
+			}
+		}
+	}
+	r.t.Fatalf("no %s entry", kind)
+}
+
+// An award is revoked by an explicit command, for good: it is in no answer and never given again,
+// and the log says who did it and why.
+func TestRevokingAnAwardIsFinal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{path1("p", milestone("ms", all("a")))})
+	learner := newLearner()
+	e := r.enroll(learner, "p")
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
+	id := progress.AwardID(learner, "p", "ms")
+	if _, err := r.service.Revoke(r.ctx, learner, progress.AwardID(learner, "p", "other"), admin(), "r"); errs.KindOf(err) != errs.NotFound {
+		t.Errorf("an award that is not there: %v", err)
+	}
+	a, err := r.service.Revoke(r.ctx, learner, id, admin(), "the certificate was forged")
+	if err != nil || a.RevokeTime.IsZero() || a.RevokeReason != "the certificate was forged" {
+		t.Fatal(a, err)
+	}
+	if _, err := r.service.Revoke(r.ctx, learner, id, admin(), "again"); reasonOf(err) != progress.ReasonAwardRevoked {
+		t.Errorf("revoking twice: %v", err)
+	}
+	// Whatever judges it again leaves it: an earlier completion, a new enrollment.
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0).Add(-time.Hour)))
+	gone := progress.EnrollmentWithdrawn
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
+		t.Fatal(err)
+	}
+	r.enroll(learner, "p")
+	awards, _ := read(r, learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+	if p := r.path(learner, "p"); p.Milestones[0].Award != nil || len(awards) != 0 || *p.Percent() != 100 {
+		t.Errorf("it is back: %+v, %+v", p.Milestones[0].Award, awards)
+	}
+	r.waitFor(learner, progress.RecordRevoked, func(rec *progress.Record) bool {
+		return rec.ActorID == admin().ID && rec.Reason == "the certificate was forged" && rec.Effects.Awards[0].ID == id
+	})
+}
+
+// An award carries the rule that it was judged by and the completions that it rests on; once the
+// rule stops holding, both stay as they were.
+func TestAwardsCarryTheirRuleAndCompletions(t *testing.T) {
+	t.Parallel()
+	p := path1("p", milestone("ms", all("a"), kOf(1, "b", "c")))
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u")), module1("c", unit("u"))}, []progress.Path{p})
+	learner := newLearner()
+	e := r.enroll(learner, "p")
+	r.clock.set(day(3))
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0)), event("c", "u", progress.Completed, day(2)))
+	held := func() progress.Award {
+		awards, _ := read(r, learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+		if len(awards) != 1 {
+			t.Fatalf("%+v", awards)
+		}
+		return awards[0]
+	}
+	was := held()
+	want := []progress.Completion{{ModuleID: "a", Version: 1, Cycle: 1, CompleteTime: day(0)}, {ModuleID: "c", Version: 1, Cycle: 1, CompleteTime: day(2)}}
+	if !reflect.DeepEqual(was.Completions, want) || !was.AwardTime.Equal(day(2)) || !reflect.DeepEqual(was.Rule.Groups, p.Versions[0].Milestones[0].Groups) {
+		t.Errorf("%+v", was)
+	}
+	p.Versions = append(p.Versions, progress.PathVersion{Number: 2, Title: "Two", Milestones: []progress.Milestone{milestone("ms", all("a", "b"))}})
+	r.catalog.publish(nil, []progress.Path{p})
+	r.refresh()
+	two := 2
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &two}); err != nil {
+		t.Fatal(err)
+	}
+	if is := held(); !reflect.DeepEqual(was, is) {
+		t.Errorf("frozen: was\n%+v\nis\n%+v", was, is)
+	}
+}
