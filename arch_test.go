@@ -24,7 +24,7 @@ const (
 	longestFunc   = 80
 	uuidPackage   = "github.com/google/uuid"
 	textPackages  = "golang.org/x/text/" // Unicode folding and language tags: pure, and the Go team's
-	domainImports = "standard library, " + uuidPackage + ", " + textPackages + ", internal/{cache,errs,idem,period}"
+	domainImports = "standard library, " + uuidPackage + ", " + textPackages + ", internal/{cache,canonical,errs,idem,period}"
 )
 
 // file is a parsed Go file or, with a nil tree, the lines of any other source.
@@ -206,7 +206,7 @@ func roomRules() []rule {
 		name: "domain files are pure",
 		check: importRule(func(i imported) string {
 			if !i.domain() || i.std() || i.path == uuidPackage || strings.HasPrefix(i.path, textPackages) ||
-				i.ours && slices.Contains([]string{"internal/cache", "internal/errs", "internal/idem", "internal/period"}, i.path) {
+				i.ours && slices.Contains([]string{"internal/cache", "internal/canonical", "internal/errs", "internal/idem", "internal/period"}, i.path) {
 				return ""
 			}
 			return "the domain knows only " + domainImports

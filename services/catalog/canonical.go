@@ -2,137 +2,19 @@ package catalog
 
 import (
 	"bytes"
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
-	"strconv"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/preceptor-dev/preceptor/internal/canonical"
 )
 
-// Canonical is the RFC 8785 JSON of a value that encoding/json can encode: keys in
-// order, no space, one spelling for each text and number.
-func Canonical(v any) ([]byte, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	var tree any
-	if err := json.Unmarshal(text, &tree); err != nil {
-		return nil, err
-	}
-	return appendCanonical(make([]byte, 0, len(text)), tree)
-}
-
 // contentHash is the SHA-256, in hex, of the content with its defaults spelled out.
-func contentHash[C Content[C]](content C) (string, error) {
-	text, err := Canonical(content.Resolved())
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
-}
+func contentHash[C Content[C]](content C) (string, error) { return canonical.Hash(content.Resolved()) }
 
 // same tells whether two contents, or parts of one, are equal in canonical form.
 func same(a, b any) (bool, error) {
-	x, err := Canonical(a)
+	x, err := canonical.JSON(a)
 	if err != nil {
 		return false, err
 	}
-	y, err := Canonical(b)
+	y, err := canonical.JSON(b)
 	return bytes.Equal(x, y), err
-}
-
-func appendCanonical(b []byte, v any) ([]byte, error) {
-	switch v := v.(type) {
-	case nil:
-		return append(b, "null"...), nil
-	case bool:
-		return strconv.AppendBool(b, v), nil
-	case float64:
-		return appendNumber(b, v), nil
-	case string:
-		return appendText(b, v), nil
-	case []any:
-		b = append(b, '[')
-		for i, element := range v {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			var err error
-			if b, err = appendCanonical(b, element); err != nil {
-				return nil, err
-			}
-		}
-		return append(b, ']'), nil
-	case map[string]any:
-		return appendObject(b, v)
-	}
-	return nil, fmt.Errorf("no JSON value: %T", v)
-}
-
-func appendObject(b []byte, object map[string]any) ([]byte, error) {
-	b = append(b, '{')
-	for i, key := range slices.SortedFunc(maps.Keys(object), compareUTF16) {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendText(b, key), ':')
-		var err error
-		if b, err = appendCanonical(b, object[key]); err != nil {
-			return nil, err
-		}
-	}
-	return append(b, '}'), nil
-}
-
-// compareUTF16 is the order that RFC 8785 asks for, which is not that of UTF-8.
-func compareUTF16(a, b string) int {
-	return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
-}
-
-// appendNumber spells a number as ECMAScript does.
-func appendNumber(b []byte, f float64) []byte {
-	if f == 0 {
-		return append(b, '0') // -0 too
-	}
-	size := max(f, -f)
-	if size >= 1e-6 && size < 1e21 {
-		return strconv.AppendFloat(b, f, 'f', -1, 64)
-	}
-	text := strconv.FormatFloat(f, 'e', -1, 64) // 1e-07
-	mantissa, exponent, _ := bytes.Cut([]byte(text), []byte{'e'})
-	b = append(append(b, mantissa...), 'e', exponent[0])
-	return append(b, cmp.Or(string(bytes.TrimLeft(exponent[1:], "0")), "0")...)
-}
-
-// appendText escapes what RFC 8785 says, and nothing else.
-func appendText(b []byte, text string) []byte {
-	b = append(b, '"')
-	for _, r := range text {
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r == '\b':
-			b = append(b, `\b`...)
-		case r == '\t':
-			b = append(b, `\t`...)
-		case r == '\n':
-			b = append(b, `\n`...)
-		case r == '\f':
-			b = append(b, `\f`...)
-		case r == '\r':
-			b = append(b, `\r`...)
-		case r < ' ':
-			b = fmt.Appendf(b, `\u%04x`, r)
-		default:
-			b = utf8.AppendRune(b, r)
-		}
-	}
-	return append(b, '"')
 }

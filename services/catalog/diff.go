@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/preceptor-dev/preceptor/internal/canonical"
 )
 
 // longestQuote is how many characters of a text a difference shows.
@@ -166,7 +168,7 @@ func quote(value any) string {
 	if value == nil {
 		return "none"
 	}
-	text, err := Canonical(value)
+	text, err := canonical.JSON(value)
 	if err != nil {
 		return "?"
 	}

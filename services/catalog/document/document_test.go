@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/preceptor-dev/preceptor/internal/canonical"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 	"github.com/preceptor-dev/preceptor/services/catalog/document"
 )
@@ -149,11 +150,11 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func wantSame(r *rapid.T, id string, content any, gotID string, got any, text []byte) {
-	want, err := catalog.Canonical(content)
+	want, err := canonical.JSON(content)
 	if err != nil {
 		r.Fatal(err)
 	}
-	is, err := catalog.Canonical(got)
+	is, err := canonical.JSON(got)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/preceptor-dev/preceptor/internal/canonical"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
@@ -186,7 +187,7 @@ func (s itemsTx[C]) Put(ctx context.Context, item catalog.Item[C]) error {
 	}
 	var draft sql.NullString
 	if item.Draft != nil {
-		text, err := catalog.Canonical(item.Draft)
+		text, err := canonical.JSON(item.Draft)
 		if err != nil {
 			return err
 		}
@@ -224,7 +225,7 @@ func (s itemsTx[C]) Publish(ctx context.Context, item catalog.Item[C]) error {
 		return err
 	}
 	v := item.Version
-	content, err := catalog.Canonical(v.Content)
+	content, err := canonical.JSON(v.Content)
 	if err != nil {
 		return err
 	}
