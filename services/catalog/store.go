@@ -83,9 +83,18 @@ type Tx interface {
 	// Announce gives the change the next revision and answers it.
 	Announce(ctx context.Context, change Change) (int64, error)
 
+	// Audit appends entries to the chain of admin commands.
+	Audit(ctx context.Context, entries []AuditEntry) error
+
 	// Answered and KeepAnswer are sqldb's FindIdempotent and SaveIdempotent.
 	Answered(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error)
 	KeepAnswer(ctx context.Context, key idem.Key, response []byte, now time.Time) error
+}
+
+// AuditEntry is an admin command, for the chain of those.
+type AuditEntry struct {
+	Time                            time.Time
+	Actor, Action, Resource, Reason string
 }
 
 // ItemsTx reads and writes modules or paths inside of Edit.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/catalog"
@@ -25,5 +26,12 @@ func TestPostgres(t *testing.T) {
 	catalogtest.Run(t, func(t *testing.T) catalog.Store {
 		t.Helper()
 		return sqlstore.New(open(t, database(t)))
+	})
+	t.Run("audit", func(t *testing.T) {
+		catalogtest.RunAudit(t, func(t *testing.T) (catalog.Store, *audit.Log) {
+			t.Helper()
+			db := open(t, database(t))
+			return sqlstore.New(db), audit.NewLog(db)
+		})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
@@ -175,6 +176,15 @@ func (t txn) Announce(ctx context.Context, c catalog.Change) (n int64, err error
 	_, err = t.ExecContext(ctx, `INSERT INTO changes (revision, kind, id, action, version, change_time, actor)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`, n, string(c.Kind), c.ID, string(c.Action), c.Version, sqldb.Micros(c.Time), c.Actor)
 	return n, err
+}
+
+// Audit is catalog.Tx's.
+func (t txn) Audit(ctx context.Context, entries []catalog.AuditEntry) error {
+	chained := make([]audit.Entry, len(entries))
+	for i, e := range entries {
+		chained[i] = audit.Entry{Time: e.Time, Actor: e.Actor, Action: e.Action, Resource: e.Resource, Reason: e.Reason}
+	}
+	return audit.Append(ctx, t.Tx, chained)
 }
 
 // Answered is catalog.Tx's.

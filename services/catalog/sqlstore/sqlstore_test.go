@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 	"github.com/preceptor-dev/preceptor/services/catalog/catalogtest"
@@ -13,12 +14,25 @@ import (
 func TestSQLite(t *testing.T) {
 	catalogtest.Run(t, func(t *testing.T) catalog.Store {
 		t.Helper()
-		db := open(t, "sqlite:"+filepath.Join(t.TempDir(), "catalog.db"))
-		if err := db.Migrate(t.Context(), sqlstore.Migrations()); err != nil {
-			t.Fatal(err)
-		}
-		return sqlstore.New(db)
+		return sqlstore.New(openSQLite(t))
 	})
+}
+
+func TestSQLiteAudit(t *testing.T) {
+	catalogtest.RunAudit(t, func(t *testing.T) (catalog.Store, *audit.Log) {
+		t.Helper()
+		db := openSQLite(t)
+		return sqlstore.New(db), audit.NewLog(db)
+	})
+}
+
+func openSQLite(t *testing.T) *sqldb.DB {
+	t.Helper()
+	db := open(t, "sqlite:"+filepath.Join(t.TempDir(), "catalog.db"))
+	if err := db.Migrate(t.Context(), sqlstore.Migrations()); err != nil {
+		t.Fatal(err)
+	}
+	return db
 }
 
 func open(t *testing.T, url string) *sqldb.DB {

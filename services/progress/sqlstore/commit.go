@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -325,6 +326,15 @@ func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error
 	)
 }
 
+// Audit appends entries to the chain of admin commands.
+func (c *commitTx) Audit(ctx context.Context, entries []progress.AuditEntry) error {
+	chained := make([]audit.Entry, len(entries))
+	for i, e := range entries {
+		chained[i] = audit.Entry{Time: e.Time, Actor: e.Actor, Action: e.Action, Resource: e.Resource, Reason: e.Reason}
+	}
+	return audit.Append(ctx, c.tx, chained)
+}
+
 // FindIdempotent answers the stored answer of a create.
 func (c *commitTx) FindIdempotent(ctx context.Context, key idem.Key, now time.Time) ([]byte, bool, error) {
 	return sqldb.FindIdempotent(ctx, c.tx, key, now)
@@ -334,6 +344,3 @@ func (c *commitTx) FindIdempotent(ctx context.Context, key idem.Key, now time.Ti
 func (c *commitTx) SaveIdempotent(ctx context.Context, key idem.Key, answer []byte, now time.Time) error {
 	return sqldb.SaveIdempotent(ctx, c.tx, key, answer, now)
 }
-
-// Audit appends entries to the chain of admin commands.
-func (c *commitTx) Audit(context.Context, []progress.AuditEntry) error { return nil }

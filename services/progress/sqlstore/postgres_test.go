@@ -6,6 +6,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -18,6 +19,13 @@ func TestPostgres(t *testing.T) {
 	progresstest.Run(t, func(t *testing.T) progress.Store {
 		t.Helper()
 		return open(t, database(t))
+	})
+	t.Run("audit", func(t *testing.T) {
+		progresstest.RunAudit(t, func(t *testing.T) (progress.Store, *audit.Log) {
+			t.Helper()
+			db := openDB(t, database(t))
+			return sqlstore.New(db), audit.NewLog(db)
+		})
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
@@ -17,7 +18,20 @@ func TestSQLite(t *testing.T) {
 	})
 }
 
+func TestSQLiteAudit(t *testing.T) {
+	progresstest.RunAudit(t, func(t *testing.T) (progress.Store, *audit.Log) {
+		t.Helper()
+		db := openDB(t, "sqlite:"+filepath.Join(t.TempDir(), "progress.db"))
+		return sqlstore.New(db), audit.NewLog(db)
+	})
+}
+
 func open(t *testing.T, url string) *sqlstore.Store {
+	t.Helper()
+	return sqlstore.New(openDB(t, url))
+}
+
+func openDB(t *testing.T, url string) *sqldb.DB {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), url, sqldb.Options{})
 	if err != nil {
@@ -27,5 +41,5 @@ func open(t *testing.T, url string) *sqlstore.Store {
 	if err := db.Migrate(t.Context(), sqlstore.Migrations()); err != nil {
 		t.Fatal(err)
 	}
-	return sqlstore.New(db)
+	return db
 }

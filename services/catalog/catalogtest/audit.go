@@ -1,0 +1,32 @@
+package catalogtest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/preceptor-dev/preceptor/internal/audit"
+	"github.com/preceptor-dev/preceptor/internal/audit/audittest"
+	"github.com/preceptor-dev/preceptor/services/catalog"
+)
+
+// RunAudit runs what must hold of the chain that Tx.Audit appends to. A Store cannot read
+// it, so open answers the chain beside an empty store.
+func RunAudit(t *testing.T, open func(*testing.T) (catalog.Store, *audit.Log)) {
+	t.Helper()
+	audittest.Run(t, func(t *testing.T) audittest.Chain {
+		t.Helper()
+		store, log := open(t)
+		return audittest.Chain{Log: log, Commit: func(ctx context.Context, entries []audit.Entry, failure error) error {
+			return store.Edit(ctx, func(ctx context.Context, tx catalog.Tx) error {
+				commands := make([]catalog.AuditEntry, len(entries))
+				for i, e := range entries {
+					commands[i] = catalog.AuditEntry{Time: e.Time, Actor: e.Actor, Action: e.Action, Resource: e.Resource, Reason: e.Reason}
+				}
+				if err := tx.Audit(ctx, commands); err != nil {
+					return err
+				}
+				return failure
+			})
+		}}
+	})
+}
