@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
@@ -162,6 +163,10 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 	}
 	if err := progressv1.RegisterProgressServiceHandlerClient(ctx, mux, g.progress); err != nil {
 		return nil, fmt.Errorf("gateway: progress: %w", err)
+	}
+	audit := auditors{catalog: auditv1.NewAuditServiceClient(g.config.Catalog), progress: auditv1.NewAuditServiceClient(g.config.Progress)}
+	if err := auditv1.RegisterAuditServiceHandlerClient(ctx, mux, audit); err != nil {
+		return nil, fmt.Errorf("gateway: audit: %w", err)
 	}
 	return mux, nil
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
@@ -30,6 +31,7 @@ func restRoutes(tb testing.TB) []restRoute {
 		profilev1.File_preceptor_profile_v1_profile_proto,
 		catalogv1.File_preceptor_catalog_v1_catalog_proto,
 		progressv1.File_preceptor_progress_v1_progress_proto,
+		auditv1.File_preceptor_audit_v1_audit_proto,
 	} {
 		for i := range file.Services().Len() {
 			s := file.Services().Get(i)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
@@ -95,6 +96,7 @@ func readOperations() ([]*operation, error) {
 		progressv1.File_preceptor_progress_v1_progress_proto,
 		catalogv1.File_preceptor_catalog_v1_catalog_proto,
 		profilev1.File_preceptor_profile_v1_profile_proto,
+		auditv1.File_preceptor_audit_v1_audit_proto,
 	} {
 		for i := range file.Services().Len() {
 			for j := range file.Services().Get(i).Methods().Len() {
@@ -296,7 +298,7 @@ func (op *operation) headers() []any {
 
 // tagOrder is the order in which a reader meets the resources.
 func tagOrder() []string {
-	return []string{"Enrollments", "Events", "Progress", "Milestones", "Learning paths", "Modules", "Catalog", "Learners"}
+	return []string{"Enrollments", "Events", "Progress", "Milestones", "Learning paths", "Modules", "Catalog", "Learners", "Audit"}
 }
 
 func tagOf(path string) string {
@@ -331,6 +333,7 @@ func tags(operations []*operation) []any {
 		"Modules":        "What there is to learn. Published versions never change.",
 		"Catalog":        "All modules and paths as one document, and what changed.",
 		"Learners":       "Who learns, what they bring, and where they are going.",
+		"Audit":          "Who did what in whose name, in chains that cannot be changed unseen.",
 	}
 	var all []any
 	seen := map[string]bool{}

@@ -154,7 +154,7 @@ func mustBeSent(fd protoreflect.FieldDescriptor) bool {
 		return rules.GetRepeated().GetMinItems() > 0
 	}
 	text := rules.GetString()
-	if text.GetUuid() || text.GetMinLen() > 0 {
+	if text.GetUuid() || text.GetMinLen() > 0 || len(text.GetIn()) > 0 && !slices.Contains(text.GetIn(), "") {
 		return true
 	}
 	if pattern := text.GetPattern(); pattern != "" {
@@ -221,6 +221,9 @@ func stringSchema(rules *validate.StringRules) *object {
 	schema := of("type", "string")
 	if rules.GetUuid() {
 		schema.set("format", "uuid")
+	}
+	if values := rules.GetIn(); len(values) > 0 {
+		schema.set("enum", values)
 	}
 	if n := rules.GetMinLen(); n > 0 {
 		schema.set("minLength", n)

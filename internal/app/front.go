@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/preceptor-dev/preceptor/gateway"
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
+	"github.com/preceptor-dev/preceptor/internal/audit"
 )
 
 // openGateway makes the REST face. state tells what it does without at the moment.
@@ -43,6 +45,7 @@ func (h *house) offerGRPC(ctx context.Context, r rooms) error {
 	for _, s := range []*service{r.profile, r.catalog, r.progress} {
 		s.register(face, face.Draining())
 	}
+	auditv1.RegisterAuditServiceServer(face, audit.Join(r.catalog.audit, r.progress.audit))
 	h.serveRPC(lis, face)
 	return nil
 }

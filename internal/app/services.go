@@ -8,9 +8,11 @@ import (
 
 	"google.golang.org/grpc"
 
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
@@ -35,6 +37,8 @@ type service struct {
 	resolver auth.Resolver
 	// register offers the service on a server, whose streams end when draining closes.
 	register func(to grpc.ServiceRegistrar, draining <-chan struct{})
+	// audit serves the service's chain of admin commands; nil where it keeps none.
+	audit *audit.Server
 	// state tells whether the service can do its work, and what it does with less than it should.
 	state func(context.Context) (ready bool, degraded []string)
 }
@@ -47,6 +51,9 @@ func (h *house) open(ctx context.Context, s *service, maxRecv int) (*service, er
 	}
 	s.server = server
 	s.register(server, server.Draining())
+	if s.audit != nil {
+		auditv1.RegisterAuditServiceServer(server, s.audit)
+	}
 	if s.state == nil {
 		s.state = func(context.Context) (bool, []string) { return true, nil }
 	}
@@ -72,6 +79,7 @@ func (h *house) openCatalog(ctx context.Context) (*service, error) {
 		register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) {
 			catalogv1.RegisterCatalogServiceServer(to, catalog.NewServer(svc))
 		},
+		audit: audit.NewServer(catalogName, db),
 	}, catalogMaxRecv)
 }
 
@@ -125,6 +133,7 @@ func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientCo
 		register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
 			progressv1.RegisterProgressServiceServer(to, progress.NewServer(svc, draining))
 		},
+		audit: audit.NewServer(progressName, db),
 		state: func(context.Context) (bool, []string) { return progressState(svc.Ready()) },
 	}, 0)
 }

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
@@ -65,6 +66,14 @@ func TestGRPC(t *testing.T) {
 	}
 	if status.Code(err) != codes.InvalidArgument || reason != "INVALID_ARGUMENT" || field != "pathId" {
 		t.Errorf("%v, reason %s, field %s", err, reason, field)
+	}
+	// One address for all services: each chain is still its own.
+	admin := metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+w.token(t, "grpc-admin", "admin"))
+	for service, want := range map[string]codes.Code{"catalog": codes.OK, "progress": codes.OK, "profile": codes.InvalidArgument} {
+		_, err := auditv1.NewAuditServiceClient(conn).ListAuditEntries(admin, &auditv1.ListAuditEntriesRequest{Service: service})
+		if status.Code(err) != want {
+			t.Errorf("the chain of %s: %v, want %s", service, err, want)
+		}
 	}
 	// Nobody out there is a service of ours.
 	_, err = catalogv1.NewCatalogServiceClient(conn).SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{})

@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
+)
+
+// auditors are the services that keep a chain of admin commands. They share one route, and
+// the request says whose chain it wants.
+type auditors struct{ catalog, progress auditv1.AuditServiceClient }
+
+var _ auditv1.AuditServiceClient = auditors{}
+
+// ListAuditEntries asks the service that the request names. One that names none goes to
+// progress, which refuses it as it refuses any request: who calls is looked at first.
+func (a auditors) ListAuditEntries(
+	ctx context.Context, req *auditv1.ListAuditEntriesRequest, opts ...grpc.CallOption,
+) (*auditv1.ListAuditEntriesResponse, error) {
+	if req.GetService() == "catalog" {
+		return a.catalog.ListAuditEntries(ctx, req, opts...)
+	}
+	return a.progress.ListAuditEntries(ctx, req, opts...)
+}
