@@ -60,7 +60,7 @@ func (p Process) commands() *cli.Command {
 		Description: "Start with: preceptor serve\n" +
 			"Every flag can also be set by a variable: --log-level by PRECEPTOR_LOG_LEVEL, and so on.",
 		Commands: []*cli.Command{
-			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.healthcheckCommand(), p.versionCommand(),
+			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.auditCommand(), p.healthcheckCommand(), p.versionCommand(),
 		},
 	}
 	prepare(root)

@@ -5,12 +5,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,24 +21,20 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
-const (
-	// importTimeout is how long the largest import may take.
-	importTimeout = 2 * time.Minute
-	// toolSubject is who the catalog's commands are, when they mint their own token.
-	toolSubject = "preceptor-catalog"
-)
+// importTimeout is how long the largest import may take.
+const importTimeout = 2 * time.Minute
 
 // catalogTool talks to a running server's catalog.
 type catalogTool struct {
-	out, err  io.Writer
-	server    string
-	data      string
-	token     string
-	tokenFile string
+	remote
+
+	out io.Writer
 }
 
 func (p Process) catalogCommand() *cli.Command {
-	t := &catalogTool{out: p.Stdout, err: p.Stderr}
+	t := &catalogTool{out: p.Stdout, remote: remote{
+		subject: "preceptor-catalog", role: auth.RoleAuthor, admits: "author or admin", timeout: importTimeout, err: p.Stderr,
+	}}
 	var json bool
 	return &cli.Command{
 		Name:  "catalog",
@@ -80,15 +74,6 @@ func (p Process) catalogCommand() *cli.Command {
 				},
 			},
 		},
-	}
-}
-
-func (t *catalogTool) flags() []cli.Flag {
-	return []cli.Flag{
-		text("", "server", "where the server is", "http://"+defaultHTTP, &t.server),
-		text("", "data", "the server's data folder, for making a token", "./data", &t.data),
-		&cli.StringFlag{Name: "token", Usage: "a token with role author or admin", Destination: &t.token, Sources: variable("token")},
-		text("", "token-file", "a file that holds such a token", "", &t.tokenFile),
 	}
 }
 
@@ -168,83 +153,6 @@ func (t *catalogTool) export(ctx context.Context, asJSON bool) error {
 		return fmt.Errorf("the document is not whole: %w", err)
 	}
 	return nil
-}
-
-// send makes a request as an author. An answer that is no success is an error, with
-// every violation on a line of its own.
-func (t *catalogTool) send(ctx context.Context, method, path string, body io.Reader, accept string) (*http.Response, error) {
-	base, err := url.Parse(t.server)
-	if err != nil || base.Host == "" {
-		return nil, usagef("--server %s is no URL, as http://%s", t.server, defaultHTTP)
-	}
-	token, err := t.bearer()
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(t.server, "/")+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Accept", accept)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := (&http.Client{Timeout: importTimeout}).Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("the server at %s cannot be reached (is it running? give another one with --server): %w", t.server, errors.Unwrap(err))
-	}
-	if resp.StatusCode == http.StatusOK {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	return nil, t.refusal(resp)
-}
-
-// refusal prints what the server has against the request.
-func (t *catalogTool) refusal(resp *http.Response) error {
-	var problem struct {
-		Detail     string `json:"detail"`
-		Violations []struct {
-			Field       string `json:"field"`
-			Description string `json:"description"`
-			Reason      string `json:"reason"`
-		} `json:"violations"`
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&problem); err != nil || problem.Detail == "" {
-		return fmt.Errorf("%s answered %s", t.server, resp.Status)
-	}
-	if len(problem.Violations) == 0 {
-		return errors.New(problem.Detail)
-	}
-	for _, v := range problem.Violations {
-		fmt.Fprintf(t.err, "%s: %s (%s)\n", v.Field, v.Description, v.Reason)
-	}
-	return fmt.Errorf("nothing was changed: %d %s to mend", len(problem.Violations), plural(len(problem.Violations), "fault"))
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
-}
-
-// bearer is the token that was given, or one made with the key in the data folder.
-func (t *catalogTool) bearer() (string, error) {
-	if t.token != "" {
-		return t.token, nil
-	}
-	if t.tokenFile != "" {
-		content, err := os.ReadFile(t.tokenFile)
-		if err != nil {
-			return "", fmt.Errorf("the token file cannot be read: %w", err)
-		}
-		return strings.TrimSpace(string(content)), nil
-	}
-	if _, err := os.Stat(filepath.Join(t.data, auth.LocalKeyFile)); err != nil {
-		return "", fmt.Errorf("there is no token, and %s has no %s to make one with: give --token, --token-file, or the server's folder with --data",
-			t.data, auth.LocalKeyFile)
-	}
-	return mint(t.data, toolSubject, []string{string(auth.RoleAuthor)}, "", 10*time.Minute)
 }
 
 // readFiles reads the named files, and the catalog's files below the named folders.

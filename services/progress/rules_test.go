@@ -1,8 +1,8 @@
 package progress_test
 
 import (
-	"math"
 	"errors"
+	"math"
 	"reflect"
 	"sync"
 	"testing"

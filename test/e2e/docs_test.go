@@ -23,7 +23,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 	documented := regexp.MustCompile(`\b[A-Z]{2,}(_[A-Z0-9]+)*\b`).FindAllString(string(text), -1)
 	inSources := map[string]bool{}
-	for _, dir := range []string{"services", "gateway", "internal/auth", "internal/rpc", "internal/idem", "internal/period", "internal/errs", "internal/sqldb"} {
+	for _, dir := range []string{"services", "gateway", "internal/audit", "internal/auth", "internal/rpc", "internal/idem", "internal/period", "internal/errs", "internal/sqldb"} {
 		reasonsBelow(t, filepath.Join("../..", dir), inSources)
 	}
 	// What only operators and programmers meet, and what is no fault but a word of an answer.

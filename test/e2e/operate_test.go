@@ -85,6 +85,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"token", "--data", data, "--subject", "x", "--ttl", "1ns"}, "a second"},
 		{[]string{"catalog", "apply", "--data", data}, "at least one file"},
 		{[]string{"catalog", "aply"}, `no command "aply"`},
+		{[]string{"audit", "verify", "--service", "profile", "--data", data}, "catalog or progress"},
+		{[]string{"audit", "verify", "progress"}, "takes no argument"},
 		{[]string{"version", "now"}, "takes no argument"},
 	} {
 		refused(t, 2, c.args, c.words)
@@ -93,7 +95,7 @@ func TestUsage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, line := range []string{"", "--help", "serve --help", "token --help", "catalog --help", "catalog apply --help", "healthcheck --help"} {
+	for _, line := range []string{"", "--help", "serve --help", "token --help", "catalog --help", "catalog apply --help", "audit verify --help", "healthcheck --help"} {
 		args := strings.Fields(line)
 		stdout, stderr, code := command(t, args...)
 		if code != 0 || stderr != "" || !strings.Contains(stdout, "USAGE") {

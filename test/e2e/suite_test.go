@@ -32,6 +32,7 @@ func suite(t *testing.T, w *world) {
 		"cors":         testCORS,
 		"fresh":        testReadYourPublish,
 		"versions":     testVersions,
+		"audit":        testAudit,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
