@@ -29,12 +29,17 @@ const (
 	ReasonPathExists = "PATH_EXISTS"
 	// ReasonEtagMismatch says that the thing changed since the caller read it.
 	ReasonEtagMismatch = "ETAG_MISMATCH"
-	// ReasonNotActive says that what is not ACTIVE cannot be archived.
+	// ReasonNotActive says that what is not ACTIVE cannot be archived, nor an upgrade of it
+	// be made mandatory.
 	ReasonNotActive = "NOT_ACTIVE"
 	// ReasonNotArchived says that what is not ARCHIVED cannot be restored.
 	ReasonNotArchived = "NOT_ARCHIVED"
 	// ReasonArchived says that what is ARCHIVED must be restored before it is published.
 	ReasonArchived = "ARCHIVED"
+	// ReasonNothingToMandate says that nobody can be on an older version than the first.
+	ReasonNothingToMandate = "NOTHING_TO_MANDATE"
+	// ReasonMandateToOlder says that a newer version is mandatory no later.
+	ReasonMandateToOlder = "MANDATE_TO_OLDER"
 	// ReasonRoleRequired says that only authors and admins may see this.
 	ReasonRoleRequired = "ROLE_REQUIRED"
 	// ReasonTooLarge says that an import exceeds MaxImport.
@@ -86,7 +91,8 @@ type ArchivePeriod struct {
 	RestoreTime time.Time `json:"restoreTime,omitzero"`
 }
 
-// Version is published content; it never changes.
+// Version is published content. Whether it is mandatory may still be decided; nothing
+// else of it ever changes.
 type Version[C Content[C]] struct {
 	// Number is 1, 2, 3, … without gaps.
 	Number int
@@ -98,6 +104,9 @@ type Version[C Content[C]] struct {
 	Retake      Retake
 	// PublishTime never falls from one version to the next.
 	PublishTime, EffectiveTime time.Time
+	// MandateTime is from when an upgrade to it is mandatory; zero: it is not. Only a path
+	// has upgrades.
+	MandateTime time.Time
 }
 
 // Item is a module or a path, by the type of its content.
@@ -170,6 +179,7 @@ const (
 	ActionPublished Action = "PUBLISHED"
 	ActionArchived  Action = "ARCHIVED"
 	ActionRestored  Action = "RESTORED"
+	ActionMandated  Action = "MANDATED"
 )
 
 // Change is one thing that readers of the catalog can see happen.
@@ -178,7 +188,7 @@ type Change struct {
 	Kind     Kind
 	ID       string
 	Action   Action
-	// Version is the newest one's number then.
+	// Version is the newest one's number then; with MANDATED, the mandatory one's.
 	Version int
 	Time    time.Time
 	// Actor is the subject of whoever did it.

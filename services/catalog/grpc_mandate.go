@@ -4,10 +4,18 @@ import (
 	"context"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// MandatePathVersion is not offered yet.
-func (s *Server) MandatePathVersion(context.Context, *catalogv1.MandatePathVersionRequest) (*catalogv1.MandatePathVersionResponse, error) {
-	return nil, errs.New(errs.Unimplemented, "UNIMPLEMENTED", "this is not offered yet")
+// MandatePathVersion makes an upgrade mandatory.
+func (s *Server) MandatePathVersion(ctx context.Context, req *catalogv1.MandatePathVersionRequest) (*catalogv1.MandatePathVersionResponse, error) {
+	effective, err := timeOf("effectiveTime", req.GetEffectiveTime())
+	if err != nil {
+		return nil, err
+	}
+	mandate := Mandate{Number: int(req.GetNumber()), EffectiveTime: effective, Reason: req.GetReason(), Actor: actor(ctx)}
+	path, err := s.service.Mandate(ctx, req.GetPathId(), mandate, preconditions(ctx, req.GetEtag()))
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.MandatePathVersionResponse{Path: pathProto(path)}, setChanged(ctx, path.Etag(), path.Revision)
 }

@@ -156,6 +156,7 @@ func pathVersionProto(version Version[PathContent]) *catalogv1.PathVersion {
 	v.Number = new(int32(version.Number))
 	v.ContentHash = new(version.ContentHash)
 	v.PublishTime = timestamppb.New(version.PublishTime)
+	v.MandateTime = timestamp(version.MandateTime)
 	return v
 }
 

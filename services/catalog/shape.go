@@ -25,6 +25,7 @@ const (
 	maxMilestones = 100
 	maxGroup      = 200
 	maxBackground = 10
+	maxReason     = 2000
 	maxWeight     = 1000
 )
 

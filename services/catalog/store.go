@@ -105,8 +105,16 @@ type ItemsTx[C Content[C]] interface {
 	// Put stores the item, new or not, apart from its Version.
 	Put(ctx context.Context, item Item[C]) error
 
-	// Publish is Put and stores the item's Version, which must be new.
+	// Publish is Put and stores the item's Version, which must be new; it is not mandatory yet.
 	Publish(ctx context.Context, item Item[C]) error
+
+	// Mandates answers the MandateTimes of the item's versions, by number; those that are
+	// not mandatory are not among them.
+	Mandates(ctx context.Context, id string) (map[int]time.Time, error)
+
+	// Mandate sets the version's MandateTime. Returns NotFound VERSION_NOT_FOUND when
+	// there is none.
+	Mandate(ctx context.Context, id string, number int, from time.Time) error
 }
 
 // Node is a module in the graph of prerequisites.

@@ -45,7 +45,8 @@ import (
 //	CHANGE_CLASS_REQUIRED    a version after the first does not say what it means
 //	RETAKE_REQUIRED          a MATERIAL version does not say what is to be learned again
 //	RETAKE_UNUSED            a version that is not MATERIAL says so
-//	BAD_EFFECTIVE_TIME       the effectiveTime is over 5 minutes ago or over 5 years ahead
+//	BAD_EFFECTIVE_TIME       the effectiveTime is over 5 minutes ago or over 5 years ahead;
+//	                         of a mandate too
 //	NO_CHANGES               there is no draft, or it says what the newest version says
 //	SUNSET_IN_PAST           (archiving) the sunsetTime has gone by
 //
@@ -365,8 +366,13 @@ func (p Publication) check(newest int, now time.Time) []errs.Violation {
 			f.addf("retake", reasonRetakeUnused, "is only for changeClass MATERIAL")
 		}
 	}
-	if t := p.EffectiveTime; !t.IsZero() && (t.Before(now.Add(-clockSkew)) || t.After(now.AddDate(effectiveYears, 0, 0))) {
+	f.effectiveTime(p.EffectiveTime, now)
+	return f
+}
+
+// effectiveTime checks from when something is to hold; zero is at once.
+func (f *faults) effectiveTime(t, now time.Time) {
+	if !t.IsZero() && (t.Before(now.Add(-clockSkew)) || t.After(now.AddDate(effectiveYears, 0, 0))) {
 		f.addf("effectiveTime", reasonBadEffectiveTime, "must not lie in the past, nor more than %d years ahead", effectiveYears)
 	}
-	return f
 }

@@ -43,6 +43,7 @@ func Run(t *testing.T, newStore func(t *testing.T) catalog.Store) {
 		"an answer is kept with what it answers":           testAnswers,
 		"an edit reads what it wrote and others have not":  testIsolation,
 		"a snapshot holds what was published and no draft": testSnapshotDrafts,
+		"a mandate time comes back with its version":       testMandate,
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -563,5 +564,58 @@ func testSnapshotDrafts(t *testing.T, store catalog.Store) {
 	must(t, err)
 	if len(all.Modules) != 0 || all.Revision != 0 {
 		t.Errorf("snapshot %+v", all)
+	}
+}
+
+// mandates reads them as an edit does.
+func mandates(t *testing.T, store catalog.Store, id string) (found map[int]time.Time) {
+	t.Helper()
+	edit(t, store, func(ctx context.Context, tx catalog.Tx) (err error) {
+		found, err = tx.Paths().Mandates(ctx, id)
+		return err
+	})
+	return found
+}
+
+func testMandate(t *testing.T, store catalog.Store) {
+	p := publishPath(t, store, "p", catalog.PathContent{Title: "P"})
+	publish(t, store, draft("p"), content("A module of the same id"))
+	second := *p.Version
+	second.Number, second.ContentHash = 2, "h2"
+	p.Version = &second
+	edit(t, store, func(ctx context.Context, tx catalog.Tx) error { return tx.Paths().Publish(ctx, p) })
+	wantEqual(t, mandates(t, store, "p"), map[int]time.Time{})
+	wantEqual(t, mandates(t, store, "none"), map[int]time.Time{})
+
+	from := start.Add(time.Hour + time.Microsecond)
+	edit(t, store, func(ctx context.Context, tx catalog.Tx) error {
+		if err := tx.Paths().Mandate(ctx, "p", 2, from.Add(time.Hour)); err != nil {
+			return err
+		}
+		return tx.Paths().Mandate(ctx, "p", 2, from) // the last one counts
+	})
+	second.MandateTime = from
+	wantEqual(t, mandates(t, store, "p"), map[int]time.Time{2: from})
+	got, err := store.Paths().Get(t.Context(), "p")
+	must(t, err)
+	wantEqual(t, got, p)
+	one, err := store.Paths().Version(t.Context(), "p", 2)
+	must(t, err)
+	wantEqual(t, one, second)
+	all, err := store.Paths().Versions(t.Context(), "p", 0, 10)
+	must(t, err)
+	first := second
+	first.Number, first.ContentHash, first.MandateTime = 1, "h", time.Time{}
+	wantEqual(t, all, []catalog.Version[catalog.PathContent]{second, first})
+	snapshot, err := store.Snapshot(t.Context(), 0)
+	must(t, err)
+	wantEqual(t, snapshot.Paths[0].Versions, []catalog.Version[catalog.PathContent]{first, second})
+	wantEqual(t, snapshot.Modules[0].Versions[0].MandateTime, time.Time{})
+
+	for id, number := range map[string]int{"p": 3, "none": 1} {
+		err := store.Edit(t.Context(), func(ctx context.Context, tx catalog.Tx) error {
+			return tx.Paths().Mandate(ctx, id, number, from)
+		})
+		wantReason(t, err, errs.NotFound, catalog.ReasonVersionNotFound)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -36,7 +37,7 @@ var (
 
 const (
 	itemColumns    = `i.id, i.state, i.draft, i.archives, i.edits, i.update_time, i.revision`
-	versionColumns = `v.number, v.content, v.content_hash, v.change_class, v.retake, v.publish_time, v.effective_time`
+	versionColumns = `v.number, v.content, v.content_hash, v.change_class, v.retake, v.publish_time, v.effective_time, v.mandate_time`
 	selectItem     = `SELECT ` + itemColumns + `, ` + versionColumns + ` FROM items i
 LEFT JOIN versions v ON v.kind = i.kind AND v.id = i.id AND v.number = i.latest_version `
 )
@@ -64,9 +65,9 @@ func scanItem[C catalog.Content[C]](row scanner) (item catalog.Item[C], err erro
 	var draft, content, hash, class, retake sql.NullString
 	var archives string
 	var updated int64
-	var number, published, effective sql.NullInt64
+	var number, published, effective, mandated sql.NullInt64
 	err = row.Scan(&item.ID, &item.State, &draft, &archives, &item.Edits, &updated, &item.Revision,
-		&number, &content, &hash, &class, &retake, &published, &effective)
+		&number, &content, &hash, &class, &retake, &published, &effective, &mandated)
 	if err != nil {
 		return item, err
 	}
@@ -86,7 +87,7 @@ func scanItem[C catalog.Content[C]](row scanner) (item catalog.Item[C], err erro
 	item.Version = &catalog.Version[C]{
 		Number: int(number.Int64), ContentHash: hash.String,
 		ChangeClass: catalog.ChangeClass(class.String), Retake: catalog.Retake(retake.String),
-		PublishTime: sqldb.NullTime(published), EffectiveTime: sqldb.NullTime(effective),
+		PublishTime: sqldb.NullTime(published), EffectiveTime: sqldb.NullTime(effective), MandateTime: sqldb.NullTime(mandated),
 	}
 	err = json.Unmarshal([]byte(content.String), &item.Version.Content)
 	return item, err
@@ -95,11 +96,12 @@ func scanItem[C catalog.Content[C]](row scanner) (item catalog.Item[C], err erro
 func scanVersion[C catalog.Content[C]](row scanner) (v catalog.Version[C], err error) {
 	var content string
 	var published, effective int64
-	err = row.Scan(&v.Number, &content, &v.ContentHash, &v.ChangeClass, &v.Retake, &published, &effective)
+	var mandated sql.NullInt64
+	err = row.Scan(&v.Number, &content, &v.ContentHash, &v.ChangeClass, &v.Retake, &published, &effective, &mandated)
 	if err != nil {
 		return v, err
 	}
-	v.PublishTime, v.EffectiveTime = sqldb.Time(published), sqldb.Time(effective)
+	v.PublishTime, v.EffectiveTime, v.MandateTime = sqldb.Time(published), sqldb.Time(effective), sqldb.NullTime(mandated)
 	err = json.Unmarshal([]byte(content), &v.Content)
 	return v, err
 }
@@ -253,6 +255,37 @@ func (s itemsTx[C]) putReferences(ctx context.Context, id string, modules []stri
 		}
 	}
 	return nil
+}
+
+// Mandates is catalog.ItemsTx's.
+func (s itemsTx[C]) Mandates(ctx context.Context, id string) (map[int]time.Time, error) {
+	type mandate struct {
+		number int
+		from   int64
+	}
+	found, err := query(ctx, s.tx, func(row scanner) (m mandate, err error) {
+		err = row.Scan(&m.number, &m.from)
+		return m, err
+	}, `SELECT number, mandate_time FROM versions WHERE kind = $1 AND id = $2 AND mandate_time IS NOT NULL`, string(s.kind), id)
+	times := make(map[int]time.Time, len(found))
+	for _, m := range found {
+		times[m.number] = sqldb.Time(m.from)
+	}
+	return times, err
+}
+
+// Mandate is catalog.ItemsTx's.
+func (s itemsTx[C]) Mandate(ctx context.Context, id string, number int, from time.Time) error {
+	result, err := s.tx.ExecContext(ctx, `UPDATE versions SET mandate_time = $1 WHERE kind = $2 AND id = $3 AND number = $4`,
+		sqldb.Micros(from), string(s.kind), id, number)
+	if err != nil {
+		return err
+	}
+	changed, err := result.RowsAffected()
+	if err == nil && changed == 0 {
+		return catalog.VersionNotFound(id, number)
+	}
+	return err
 }
 
 // records reads everything published of a kind whose revision comes after the given one.

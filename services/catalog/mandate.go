@@ -1,0 +1,119 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// Mandate is an order that an upgrade is mandatory: from its time on, who is enrolled on
+// an older version of the path is on this one.
+type Mandate struct {
+	// Number is the version's.
+	Number int
+	// EffectiveTime is from when; at once when zero.
+	EffectiveTime time.Time
+	// Reason says why, for the audit; it may be empty.
+	Reason string
+	// Actor is the subject of whoever orders it.
+	Actor string
+}
+
+// check answers what stands against the order by itself.
+func (m Mandate) check(now time.Time) []errs.Violation {
+	var f faults
+	f.effectiveTime(m.EffectiveTime, now)
+	f.text("reason", m.Reason, maxReason)
+	return f
+}
+
+// Mandate makes the upgrade to a version of the path mandatory. What the version says, and
+// its hash, stay as they are. Where it is mandatory already and no later than asked for,
+// nothing changes, so that a retry is harmless; else its time moves to the earlier one.
+// A time that has just gone by, by a slow clock, is now: nobody is moved in retrospect.
+//
+// Returns Invalid BAD_EFFECTIVE_TIME, or with the violations of the reason's shape;
+// NotFound PATH_NOT_FOUND or VERSION_NOT_FOUND; FailedPrecondition ETAG_MISMATCH,
+// NOT_ACTIVE, NOTHING_TO_MANDATE for the first version, or MANDATE_TO_OLDER when a newer
+// version is mandatory by then.
+func (s *Service) Mandate(ctx context.Context, id string, m Mandate, preconditions []string) (Path, error) {
+	now := s.micros()
+	if violations := m.check(now); len(violations) > 0 {
+		return Path{}, errs.InvalidFields(violations)
+	}
+	var after Path
+	err := s.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+		path, err := s.Paths.get(ctx, tx, id, preconditions)
+		if err != nil {
+			return err
+		}
+		if err := m.fits(path); err != nil {
+			return err
+		}
+		mandates, err := tx.Paths().Mandates(ctx, id)
+		if err != nil {
+			return err
+		}
+		after = path
+		from := m.from(path, now)
+		if earlier, mandatory := mandates[m.Number]; mandatory && !earlier.After(from) {
+			return nil
+		}
+		for number, earlier := range mandates {
+			if number > m.Number && !earlier.After(from) {
+				return errs.New(errs.FailedPrecondition, ReasonMandateToOlder,
+					"version %d of %q is newer, and mandatory by then", number, id)
+			}
+		}
+		after, err = s.mandate(ctx, tx, path, m, from, now)
+		return err
+	})
+	return after, err
+}
+
+// fits tells whether the path has a version that can be made mandatory.
+func (m Mandate) fits(path Path) error {
+	switch {
+	case path.State != StateActive:
+		return errs.New(errs.FailedPrecondition, ReasonNotActive, "%q is %s, and only what is ACTIVE has upgrades", path.ID, path.State)
+	case m.Number < 1 || m.Number > path.Latest():
+		return VersionNotFound(path.ID, m.Number)
+	case m.Number == 1:
+		return errs.New(errs.FailedPrecondition, ReasonNothingToMandate, "version 1 of %q is the first: nobody is on an older one", path.ID)
+	}
+	return nil
+}
+
+// from is the time of the mandate: not before now, and not before the version was there,
+// though the clocks of replicas differ.
+func (m Mandate) from(path Path, now time.Time) time.Time {
+	from := m.EffectiveTime.UTC().Truncate(time.Microsecond)
+	for _, least := range []time.Time{now, path.Version.PublishTime} {
+		if from.Before(least) {
+			from = least
+		}
+	}
+	return from
+}
+
+// mandate stores and announces what Mandate decided.
+func (s *Service) mandate(ctx context.Context, tx Tx, path Path, m Mandate, from, now time.Time) (Path, error) {
+	path = path.touched(now)
+	var err error
+	path.Revision, err = tx.Announce(ctx, Change{
+		Kind: KindPath, ID: path.ID, Action: ActionMandated, Version: m.Number, Time: now, Actor: m.Actor,
+	})
+	if err != nil {
+		return Path{}, err
+	}
+	if m.Number == path.Latest() {
+		newest := *path.Version
+		newest.MandateTime = from
+		path.Version = &newest
+	}
+	if err := tx.Paths().Put(ctx, path); err != nil {
+		return Path{}, err
+	}
+	return path, tx.Paths().Mandate(ctx, path.ID, m.Number, from)
+}
