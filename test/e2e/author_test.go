@@ -167,6 +167,46 @@ func testVersions(t *testing.T, w *world) {
 	learner.patch("/v1/learners/me/enrollments/"+enrollment, map[string]any{"pathVersion": 1}).problem(http.StatusBadRequest, "UPGRADE_TO_OLDER")
 }
 
+// testMandate makes the upgrade to a path's second version mandatory.
+func testMandate(t *testing.T, w *world) {
+	author, admin, learner := w.as(t, "author", "author"), w.as(t, "mandate-admin", "admin"), w.as(t, "mandate-reader")
+	c := publishCourse(t, author, "mandate")
+	at := "/v1/paths/" + c.path
+	admin.post(at+"/versions/1:mandate", map[string]any{}).problem(http.StatusBadRequest, "NOTHING_TO_MANDATE")
+	admin.post(at+"/versions/2:mandate", map[string]any{}).problem(http.StatusNotFound, "VERSION_NOT_FOUND")
+	author.patch(at, map[string]any{"summary": "Two steps, by the new rules."}).want(http.StatusOK)
+	author.post(at+":publish", map[string]any{}).want(http.StatusOK).has("latestVersion", 2)
+	before := learner.get(at).want(http.StatusOK).has("version.mandateTime", "<none>")
+	etag, hash := before.text("etag"), before.text("version.contentHash")
+
+	order := map[string]any{"effectiveTime": "2020-01-01T00:00:00Z", "reason": "The law changed."}
+	learner.post(at+"/versions/2:mandate", order).problem(http.StatusForbidden, "ROLE_REQUIRED")
+	author.post(at+"/versions/2:mandate", order).problem(http.StatusForbidden, "ROLE_REQUIRED")
+	admin.post(at+"/versions/2:mandate", order).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("effectiveTime", "BAD_EFFECTIVE_TIME")
+	delete(order, "effectiveTime")
+	admin.post(at+"/versions/2:mandate", order, "If-Match", `"stale"`).problem(http.StatusPreconditionFailed, "ETAG_MISMATCH")
+	revision := author.get("/v1/catalog/changes").want(http.StatusOK).text("revision")
+
+	done := admin.post(at+"/versions/2:mandate", order, "If-Match", etag).want(http.StatusOK)
+	from := done.text("version.mandateTime")
+	if done.header.Get("Preceptor-Catalog-Revision") == "" || done.text("etag") == etag {
+		t.Errorf("a mandate tells no catalog revision, or leaves the etag: %v, %s", done.header, done.body)
+	}
+	admin.post(at+"/versions/2:mandate", order).want(http.StatusOK).has("version.mandateTime", from, "etag", done.text("etag"))
+	learner.get(at).want(http.StatusOK).has("latestVersion", 2, "version.mandateTime", from, "version.contentHash", hash)
+	learner.get(at+"/versions/2").want(http.StatusOK).has("mandateTime", from)
+	learner.get(at+"/versions").want(http.StatusOK).has("versions.0.mandateTime", from, "versions.1.mandateTime", "<none>")
+	found := 0
+	for _, change := range author.get("/v1/catalog/changes?afterRevision=" + revision + "&pageSize=500").want(http.StatusOK).list("changes") {
+		if plain(dig(change, "id")) == c.path && plain(dig(change, "action")) == "MANDATED" && plain(dig(change, "version")) == "2" {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("the changes tell of %d mandates, want 1", found)
+	}
+}
+
 // testReadYourPublish enrolls in a path the moment it is published: progress must not answer
 // from an older catalog than the caller has seen.
 func testReadYourPublish(t *testing.T, w *world) {

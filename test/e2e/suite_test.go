@@ -33,6 +33,7 @@ func suite(t *testing.T, w *world) {
 		"fresh":        testReadYourPublish,
 		"versions":     testVersions,
 		"audit":        testAudit,
+		"mandate":      testMandate,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
