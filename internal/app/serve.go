@@ -123,19 +123,25 @@ func (h *house) startAll(ctx context.Context) error {
 	return nil
 }
 
-// openAll opens the services in the order in which they need each other.
+// openAll opens the services in the order in which they need each other. The catalog is
+// first, and asks progress for nothing that it could not go without.
 func (h *house) openAll(ctx context.Context) (r rooms, err error) {
 	if err := h.openVerifier(); err != nil {
 		return r, err
 	}
-	if r.catalog, err = h.openCatalog(ctx); err != nil {
+	toProgress := &laterConn{}
+	if r.catalog, err = h.openCatalog(ctx, toProgress); err != nil {
 		return r, err
 	}
 	if r.profile, err = h.openProfile(ctx, r.catalog.server.InProcess(profileName)); err != nil {
 		return r, err
 	}
 	r.progress, err = h.openProgress(ctx, r.catalog.server.InProcess(progressName), r.profile.server.InProcess(progressName))
-	return r, err
+	if err != nil {
+		return r, err
+	}
+	toProgress.open(r.progress.server.InProcess(catalogName))
+	return r, nil
 }
 
 // startOne runs one service, or the gateway, with the others across the network.
@@ -159,7 +165,7 @@ func (h *house) startOne(ctx context.Context) error {
 	var s *service
 	switch h.cfg.Only {
 	case catalogName:
-		s, err = h.openCatalog(ctx)
+		s, err = h.dialled(func(w ways) (*service, error) { return h.openCatalog(ctx, w.progress) })
 	case profileName:
 		s, err = h.dialled(func(w ways) (*service, error) { return h.openProfile(ctx, w.catalog) })
 	default:

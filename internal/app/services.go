@@ -63,12 +63,14 @@ func (h *house) open(ctx context.Context, s *service, maxRecv int) (*service, er
 // catalogMaxRecv has room for the largest import, as a message.
 const catalogMaxRecv = catalog.MaxImport + rpc.DefaultMaxRecv
 
-func (h *house) openCatalog(ctx context.Context) (*service, error) {
+func (h *house) openCatalog(ctx context.Context, progress grpc.ClientConnInterface) (*service, error) {
 	db, err := h.openDB(ctx, catalogName, catalogstore.Migrations())
 	if err != nil {
 		return nil, err
 	}
-	svc := catalog.New(catalogstore.New(db), document.Codec{}, catalog.Options{Now: h.now, Logger: h.log})
+	svc := catalog.New(catalogstore.New(db), document.Codec{}, catalog.Options{
+		Now: h.now, Logger: h.log, Impact: catalog.NewImpact(progressv1.NewProgressServiceClient(progress)),
+	})
 	if h.cfg.Starter {
 		if _, err := starter.Load(ctx, svc); err != nil {
 			return nil, fmt.Errorf("the starter catalog cannot be loaded: %w", err)

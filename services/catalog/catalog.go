@@ -201,6 +201,8 @@ type Options struct {
 	Now func() time.Time
 	// Logger gets what an operator may want to know; slog.Default when nil.
 	Logger *slog.Logger
+	// Impact counts for previews; they go without when nil.
+	Impact Impact
 }
 
 // Service does what the catalog offers. It is safe for concurrent use.
@@ -211,6 +213,7 @@ type Service struct {
 
 	store     Store
 	documents Documents
+	impact    Impact
 	now       func() time.Time
 	logger    *slog.Logger
 }
@@ -232,7 +235,7 @@ func New(store Store, documents Documents, opts Options) *Service {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	s := &Service{store: store, documents: documents, now: opts.Now, logger: opts.Logger}
+	s := &Service{store: store, documents: documents, impact: opts.Impact, now: opts.Now, logger: opts.Logger}
 	s.Modules = &Collection[ModuleContent]{service: s, kind: KindModule, store: store.Modules(), in: Tx.Modules}
 	s.Paths = &Collection[PathContent]{service: s, kind: KindPath, store: store.Paths(), in: Tx.Paths}
 	return s

@@ -110,6 +110,7 @@ func (s *Server) PreviewModule(ctx context.Context, req *catalogv1.PreviewModule
 		ChangedUnitIds: preview.ChangedUnits,
 		RemovedUnitIds: preview.RemovedUnits,
 		PathIds:        preview.Paths,
+		Impact:         moduleImpactProto(preview.ModuleImpact),
 	}, nil
 }
 

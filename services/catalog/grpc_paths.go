@@ -104,6 +104,7 @@ func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequ
 		Violations:       violationsProto(preview.Violations),
 		AddedModuleIds:   preview.AddedModules,
 		RemovedModuleIds: preview.RemovedModules,
+		Impact:           pathImpactProto(preview.PathImpact),
 	}, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
@@ -39,26 +40,45 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
+	return newHouseBeside(t, nil)
+}
+
+// newHouseBeside is a house whose catalog asks progress, unless that is nil.
+func newHouseBeside(t *testing.T, progress progressv1.ProgressServiceServer) *house {
+	t.Helper()
 	h := &house{}
-	h.service, h.clock = newService(t)
 	var err error
 	h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), time.Now)
 	must(t, err)
+	opts := catalog.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	if progress != nil {
+		other := h.newServer(t)
+		progressv1.RegisterProgressServiceServer(other, progress)
+		opts.Impact = catalog.NewImpact(progressv1.NewProgressServiceClient(other.InProcess("catalog")))
+	}
+	h.service, h.clock = newServiceWith(t, opts)
+	h.server = h.newServer(t)
+	catalogv1.RegisterCatalogServiceServer(h.server, catalog.NewServer(h.service))
+	h.CatalogServiceClient = catalogv1.NewCatalogServiceClient(h.server.InProcess("gateway"))
+	return h
+}
+
+// newServer is a server with nothing on it yet.
+func (h *house) newServer(t *testing.T) *rpc.Server {
+	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: time.Now})
 	must(t, err)
 	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: verifier, Logger: logger, Now: time.Now})
 	must(t, err)
-	h.server, err = rpc.NewServer(rpc.Options{Logger: logger, Guard: guard, Now: time.Now, MaxRecv: 32 << 20})
+	server, err := rpc.NewServer(rpc.Options{Logger: logger, Guard: guard, Now: time.Now, MaxRecv: 32 << 20})
 	must(t, err)
 	t.Cleanup(func() {
-		if err := h.server.Shutdown(context.Background()); err != nil {
+		if err := server.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	catalogv1.RegisterCatalogServiceServer(h.server, catalog.NewServer(h.service))
-	h.CatalogServiceClient = catalogv1.NewCatalogServiceClient(h.server.InProcess("gateway"))
-	return h
+	return server
 }
 
 // as is the context of a call by somebody with the role, and metadata in pairs.

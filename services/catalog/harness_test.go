@@ -40,12 +40,19 @@ func (c *clock) add(d time.Duration) {
 // newService is a service on an empty SQLite store.
 func newService(tb testing.TB) (*catalog.Service, *clock) {
 	tb.Helper()
+	return newServiceWith(tb, catalog.Options{})
+}
+
+// newServiceWith is newService with more than it needs; the clock is its own.
+func newServiceWith(tb testing.TB, opts catalog.Options) (*catalog.Service, *clock) {
+	tb.Helper()
 	db, err := sqldb.Open(tb.Context(), "sqlite:"+filepath.Join(tb.TempDir(), "catalog.db"), sqldb.Options{})
 	must(tb, err)
 	tb.Cleanup(func() { _ = db.Close() })
 	must(tb, db.Migrate(tb.Context(), sqlstore.Migrations()))
 	c := &clock{t: start}
-	return catalog.New(sqlstore.New(db), document.Codec{}, catalog.Options{Now: c.now}), c
+	opts.Now = c.now
+	return catalog.New(sqlstore.New(db), document.Codec{}, opts), c
 }
 
 func must(tb testing.TB, err error) {

@@ -122,6 +122,10 @@ type Preview struct {
 	AddedModules, RemovedModules []string
 	// Paths are the active paths that name the module.
 	Paths []string
+	// ModuleImpact is whom it would touch; nil when that could not be counted, and for a
+	// path. PathImpact is the same of a path.
+	ModuleImpact *ModuleImpact
+	PathImpact   *PathImpact
 }
 
 // PreviewModule says what publishing the module's draft would do, and writes nothing.
@@ -139,8 +143,11 @@ func (s *Service) PreviewModule(ctx context.Context, id string, p Publication) (
 	if err != nil {
 		return Preview{}, err
 	}
-	preview.Paths, err = s.store.PathsNaming(ctx, id)
-	return preview, err
+	if preview.Paths, err = s.store.PathsNaming(ctx, id); err != nil {
+		return Preview{}, err
+	}
+	preview.ModuleImpact = s.moduleImpact(ctx, item, p)
+	return preview, nil
 }
 
 // PreviewPath says what publishing the path's draft would do, and writes nothing.
@@ -156,6 +163,7 @@ func (s *Service) PreviewPath(ctx context.Context, id string) (Preview, error) {
 	}
 	draft := item.editable().References()
 	preview.AddedModules, preview.RemovedModules = without(draft, newest), without(newest, draft)
+	preview.PathImpact = s.pathImpact(ctx, item)
 	return preview, nil
 }
 

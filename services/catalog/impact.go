@@ -1,0 +1,98 @@
+package catalog
+
+import (
+	"context"
+	"time"
+)
+
+// Impact counts whom a publication would touch. It writes nothing. The draft is the version
+// that it would become, though there may be violations against it.
+type Impact interface {
+	// Module answers for a module's draft. Returns Unavailable when nobody can be asked.
+	Module(ctx context.Context, id string, draft Version[ModuleContent]) (ModuleImpact, error)
+
+	// Path answers for a path's draft, as Module does.
+	Path(ctx context.Context, id string, draft Version[PathContent]) (PathImpact, error)
+}
+
+// ModuleImpact is whom the publication of a module's draft would touch.
+type ModuleImpact struct {
+	// LearnersCompleted have completed the module, on any version; LearnersInProgress are
+	// in the middle of it.
+	LearnersCompleted, LearnersInProgress int64
+	// LearnersToRetrain are those of LearnersCompleted who would turn SUPERSEDED with
+	// something left to learn.
+	LearnersToRetrain int64
+	// LearnersLosingCredit are those of LearnersInProgress who would lose credit for a unit.
+	LearnersLosingCredit int64
+	// Paths are those with learners, or open to new ones, that name the module, by id.
+	Paths []ImpactedPath
+}
+
+// ImpactedPath is a path that names a module.
+type ImpactedPath struct {
+	ID, Title string
+	// Milestones are the ids of those that name the module, in order.
+	Milestones []string
+	// Enrollments are not withdrawn, and on versions that name the module.
+	Enrollments int64
+}
+
+// PathImpact is whom the publication of a path's draft would touch.
+type PathImpact struct {
+	// UpgradeOffers are the enrollments that are not withdrawn.
+	UpgradeOffers int64
+	// Enrollments are the same by the version that they are pinned to, oldest first.
+	Enrollments []PinnedEnrollments
+	// ChangedMilestones are the ids of milestones that are new, gone, or ask for something
+	// else than in the newest version, in order.
+	ChangedMilestones []string
+	// AwardsHeld are the awards of those milestones; they all stay.
+	AwardsHeld int64
+}
+
+// PinnedEnrollments counts the enrollments of one path version.
+type PinnedEnrollments struct {
+	Version     int
+	Enrollments int64
+}
+
+// impactPatience is how long a preview waits for an impact: an author wants the violations
+// in any case.
+const impactPatience = 2 * time.Second
+
+func (s *Service) moduleImpact(ctx context.Context, item Module, p Publication) *ModuleImpact {
+	if s.impact == nil {
+		return nil
+	}
+	return impactOf(ctx, s.Modules, item, p, s.impact.Module)
+}
+
+func (s *Service) pathImpact(ctx context.Context, item Path) *PathImpact {
+	if s.impact == nil {
+		return nil
+	}
+	return impactOf(ctx, s.Paths, item, Publication{}, s.impact.Path)
+}
+
+// impactOf is what count answers of the item's draft; nil when there is none, or one whose
+// shape nobody could read, and when no answer came.
+func impactOf[C Content[C], I any](
+	ctx context.Context, c *Collection[C], item Item[C], p Publication, count func(context.Context, string, Version[C]) (I, error),
+) *I {
+	if item.Draft == nil || len((*item.Draft).shape()) > 0 {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, impactPatience)
+	defer cancel()
+	draft, err := c.version(item, *item.Draft, p, c.service.micros())
+	var impact I
+	if err == nil {
+		impact, err = count(bounded, item.ID, draft)
+	}
+	if err != nil {
+		c.service.logger.WarnContext(ctx, "a preview goes without its impact", "kind", c.kind, "id", item.ID, "error", err)
+		return nil
+	}
+	return &impact
+}
