@@ -38,9 +38,11 @@ func fourProcesses(t *testing.T, args ...string) *world {
 	serve := func(name string, more ...string) *process {
 		return start(t, append([]string{"serve", name, "--data", data}, more...)...)
 	}
-	catalog := serve("catalog", "--listen", "127.0.0.1:0")
+	// The catalog and progress ask each other, so one of them is told beforehand where the other will be.
+	progressAddr := freeAddrs(t, 1)[0]
+	catalog := serve("catalog", "--listen", "127.0.0.1:0", "--progress-addr", progressAddr)
 	profile := serve("profile", "--listen", "127.0.0.1:0", "--catalog-addr", catalog.addr)
-	progress := serve("progress", "--listen", "127.0.0.1:0", "--catalog-addr", catalog.addr, "--profile-addr", profile.addr)
+	progress := serve("progress", "--listen", progressAddr, "--catalog-addr", catalog.addr, "--profile-addr", profile.addr)
 	gateway := serve("gateway", append([]string{
 		"--http", "127.0.0.1:0",
 		"--profile-addr", profile.addr, "--catalog-addr", catalog.addr, "--progress-addr", progress.addr,
