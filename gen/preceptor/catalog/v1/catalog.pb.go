@@ -1261,7 +1261,8 @@ func (x *Path) GetArchiveTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// PathVersion is a path's content; immutable once published. It pins module ids, not module versions.
+// PathVersion is a path's content; immutable once published, but for when it is mandatory. It pins
+// module ids, not module versions.
 type PathVersion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1, 2, 3, …; absent in a draft.

@@ -109,7 +109,8 @@ type CatalogServiceClient interface {
 	// ExportCatalog streams the published catalog as one document that ImportCatalog takes.
 	// Over REST the answer is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(ctx context.Context, in *ExportCatalogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCatalogResponse], error)
-	// ListCatalogChanges answers what was published, archived or restored after a revision, oldest first.
+	// ListCatalogChanges answers what was published, archived, restored or made mandatory after a
+	// revision, oldest first.
 	ListCatalogChanges(ctx context.Context, in *ListCatalogChangesRequest, opts ...grpc.CallOption) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every
 	// published version, and last the revision that the stream brings the reader to.
@@ -461,7 +462,8 @@ type CatalogServiceServer interface {
 	// ExportCatalog streams the published catalog as one document that ImportCatalog takes.
 	// Over REST the answer is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(*ExportCatalogRequest, grpc.ServerStreamingServer[ExportCatalogResponse]) error
-	// ListCatalogChanges answers what was published, archived or restored after a revision, oldest first.
+	// ListCatalogChanges answers what was published, archived, restored or made mandatory after a
+	// revision, oldest first.
 	ListCatalogChanges(context.Context, *ListCatalogChangesRequest) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every
 	// published version, and last the revision that the stream brings the reader to.
