@@ -2,10 +2,14 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
+
+// actionUpgradeMandated is what the audit calls a mandate.
+const actionUpgradeMandated = "UPGRADE_MANDATED"
 
 // Mandate is an order that an upgrade is mandatory: from its time on, who is enrolled on
 // an older version of the path is on this one.
@@ -115,5 +119,11 @@ func (s *Service) mandate(ctx context.Context, tx Tx, path Path, m Mandate, from
 	if err := tx.Paths().Put(ctx, path); err != nil {
 		return Path{}, err
 	}
-	return path, tx.Paths().Mandate(ctx, path.ID, m.Number, from)
+	if err := tx.Paths().Mandate(ctx, path.ID, m.Number, from); err != nil {
+		return Path{}, err
+	}
+	return path, tx.Audit(ctx, []AuditEntry{{
+		Time: now, Actor: m.Actor, Action: actionUpgradeMandated, Reason: m.Reason,
+		Resource: fmt.Sprintf("paths/%s/versions/%d", path.ID, m.Number),
+	}})
 }
