@@ -34,6 +34,10 @@ func suite(t *testing.T, w *world) {
 		"versions":     testVersions,
 		"audit":        testAudit,
 		"mandate":      testMandate,
+		"audited":      testAudited,
+		"mandatory":    testMandatoryUpgrade,
+		"revoke":       testRevoke,
+		"attempts":     testAttempts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

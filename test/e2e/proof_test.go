@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+// audited answers the reasons of the entries in a service's chain whose resource is the given one, by action.
+func audited(admin *client, service, resource string) map[string]string {
+	admin.t.Helper()
+	found := map[string]string{}
+	for after := "0"; ; {
+		page := admin.get("/v1/audit?service=" + service + "&pageSize=500&afterSequence=" + after).want(http.StatusOK)
+		for _, e := range page.list("entries") {
+			if plain(dig(e, "resource")) == resource {
+				found[plain(dig(e, "action"))] = plain(dig(e, "reason"))
+			}
+		}
+		if after = page.text("nextAfterSequence"); after == page.text("headSequence") {
+			return found
+		}
+	}
+}
+
+// testRevoke takes an award back, which leaves it in the log and the audit and nowhere else.
+func testRevoke(t *testing.T, w *world) {
+	c := publishCourse(t, w.as(t, "author", "author"), "revoke")
+	me, admin := w.as(t, "revoke-learner"), w.as(t, "revoke-admin", "admin")
+	me.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated)
+	award := me.record(c.basicsDone()...).text("awards.0.id")
+	at := "/v1/learners/" + me.id() + "/milestones/" + award + ":revoke"
+	why := map[string]any{"reason": "the certificate was forged"}
+	me.post(at, why).problem(http.StatusForbidden, "ROLE_REQUIRED")
+	admin.post(at, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("reason", "STRING_MIN_LEN")
+	admin.post("/v1/learners/"+me.id()+"/milestones/"+newID()+":revoke", why).problem(http.StatusNotFound, "AWARD_NOT_FOUND")
+	admin.post(at, why).want(http.StatusOK).has("id", award, "revokeReason", why["reason"])
+	admin.post(at, why).problem(http.StatusBadRequest, "AWARD_REVOKED")
+	me.get("/v1/learners/me/milestones").want(http.StatusOK).has("awards.0", "<none>")
+	me.get("/v1/learners/me/paths/"+c.path+"/progress").want(http.StatusOK).has("milestones.0.percent", 100, "milestones.0.award", "<none>")
+	me.get("/v1/learners/me/events?afterSequence=3").want(http.StatusOK).
+		has("events.0.type", "REVOKED", "events.0.reason", why["reason"], "events.0.actor", admin.id(), "events.0.awards.0.id", award)
+	if got := audited(admin, "progress", "learners/"+me.id()+"/milestones/"+award); got["AWARD_REVOKED"] != why["reason"] {
+		t.Errorf("the audit has %v", got)
+	}
+}
+
+// testAudited waives, voids and records for somebody else, each with an audit entry.
+func testAudited(t *testing.T, w *world) {
+	c := publishCourse(t, w.as(t, "author", "author"), "admin-events")
+	me, admin := w.as(t, "admin-events-learner"), w.as(t, "admin-events-admin", "admin")
+	own := event(c.basics, "phi", "COMPLETED")
+	me.record(own).has("results.0.status", "ACCEPTED")
+	sent := map[string]map[string]any{
+		"EVENT_RECORDED_FOR_LEARNER": event(c.basics, "rules", "COMPLETED", "reason", "seen in class"),
+		"EVENT_WAIVED":               event(c.quiz, "quiz", "WAIVED", "reason", "holds a certificate"),
+		"EVENT_VOIDED": {
+			"eventId": newID(), "verb": "VOIDED", "voidsEventId": own["eventId"], "reason": "the wrong person", "occurredAt": time.Now().UTC().Format(time.RFC3339),
+		},
+	}
+	for action, e := range sent {
+		batch := map[string]any{"events": []any{e}}
+		admin.post("/v1/learners/"+me.id()+"/events:batch", batch).want(http.StatusOK).has("results.0.status", "ACCEPTED")
+		admin.post("/v1/learners/"+me.id()+"/events:batch", batch).want(http.StatusOK).has("results.0.status", "DUPLICATE")
+		if got := audited(admin, "progress", "learners/"+me.id()+"/events/"+e["eventId"].(string)); len(got) != 1 || got[action] != e["reason"] {
+			t.Errorf("%s: the audit has %v", action, got)
+		}
+	}
+	me.get("/v1/learners/me/modules/"+c.basics+"/progress").want(http.StatusOK).
+		has("percent", 75, "previousPercent", 100, "percentChangeReason", "An event was voided.")
+}
+
+// testMandatoryUpgrade moves an enrollment without its learner, and says what that did.
+func testMandatoryUpgrade(t *testing.T, w *world) {
+	author, admin, me := w.as(t, "author", "author"), w.as(t, "mandatory-admin", "admin"), w.as(t, "mandatory-learner")
+	c := publishCourse(t, author, "mandatory")
+	me.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated)
+	me.record(c.basicsDone()...)
+	at := "/v1/learners/me/paths/" + c.path + "/progress"
+	me.get(at).want(http.StatusOK).has("percent", 50)
+	author.post("/v1/modules?moduleId=mandatory-more", basicsContent("More")).want(http.StatusCreated)
+	author.post("/v1/modules/mandatory-more:publish", map[string]any{}).want(http.StatusOK)
+	author.patch("/v1/paths/"+c.path, map[string]any{"milestones": []any{map[string]any{
+		"id": "begin", "title": "Begin", "groups": []any{map[string]any{"moduleIds": []string{c.basics, c.quiz, "mandatory-more"}}},
+	}}}).want(http.StatusOK)
+	author.post("/v1/paths/"+c.path+":publish", map[string]any{}).want(http.StatusOK)
+	me.get(at).want(http.StatusOK).has("percent", 50, "upgrade.version", 2, "upgrade.mandatory", false, "upgrade.addedModuleIds.0", "mandatory-more")
+
+	mandate := "/v1/paths/" + c.path + "/versions/2:mandate"
+	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	admin.post(mandate, map[string]any{"effectiveTime": soon, "reason": "a new rule"}).want(http.StatusOK)
+	me.get(at).want(http.StatusOK).has("pathVersion", 1, "upgrade.mandatory", true, "upgrade.mandateTime", soon)
+	admin.post(mandate, map[string]any{"reason": "at once"}).want(http.StatusOK)
+	me.get(at).want(http.StatusOK).has("pathVersion", 2, "percent", 33, "previousPercent", 50, "upgrade", "<none>",
+		"percentChangeReason", "Version 2 of the path became mandatory.", "milestones.0.award.id", me.get("/v1/learners/me/milestones").text("awards.0.id"))
+	eventually(t, "the log tells of the upgrade", func() bool {
+		events := me.get("/v1/learners/me/events?afterSequence=3").want(http.StatusOK).list("events")
+		return len(events) > 0 && plain(dig(events[0], "type")) == "UPGRADED" && plain(dig(events[0], "actor")) == "system" &&
+			plain(dig(events[0], "enrollment.pathVersion")) == "2"
+	})
+	if got := audited(admin, "catalog", "paths/"+c.path+"/versions/2"); got["UPGRADE_MANDATED"] != "at once" {
+		t.Errorf("the audit has %v", got)
+	}
+}
+
+// testAttempts keeps each result of a quiz, and the place to go on from.
+func testAttempts(t *testing.T, w *world) {
+	c := publishCourse(t, w.as(t, "author", "author"), "attempts")
+	me := w.as(t, "attempts-learner")
+	result := func(verb string, score float64) map[string]any {
+		return event(c.quiz, "quiz", verb, "score", score)
+	}
+	failed, passed := result("FAILED", 0.5), result("PASSED", 0.9)
+	me.record(failed, passed, result("PASSED", 0.79), result("FAILED", 0.8)).has("results.0.status", "ACCEPTED", "results.1.status", "ACCEPTED",
+		"results.2.reason", "BELOW_MASTERY_SCORE", "results.3.reason", "MASTERY_SCORE_REACHED")
+	me.get("/v1/learners/me/modules/"+c.quiz+"/progress").want(http.StatusOK).has("units.1.attempts", 2, "units.1.score", 0.9,
+		"units.1.results.2", "<none>", "cycles.0.units.1.results.0.score", 0.5, "cycles.0.opening", "FIRST", "resume.unitId", "quiz")
+	me.get("/v1/learners/me/progress").want(http.StatusOK).has("streak.currentDays", 1, "streak.longestDays", 1, "streak.timeZone", "UTC")
+}
