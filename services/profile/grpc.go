@@ -56,8 +56,10 @@ func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearner
 	if err != nil {
 		return nil, err
 	}
+	// The revision is told even when this call changed no time zone: the one that did may
+	// have lost its answer.
 	return &profilev1.UpdateLearnerResponse{Learner: learnerProto(learner)},
-		grpc.SetHeader(ctx, metadata.Pairs("etag", quoted(learner.Etag())))
+		grpc.SetHeader(ctx, withRevision(metadata.Pairs("etag", quoted(learner.Etag())), learner.Revision))
 }
 
 // ListLearners answers one page of learners.
@@ -87,7 +89,7 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := s.service.Create(ctx, learnerOf(req.GetLearner()), key, func(l Learner) ([]byte, error) {
+	encoded, revision, err := s.service.Create(ctx, learnerOf(req.GetLearner()), key, func(l Learner) ([]byte, error) {
 		return proto.Marshal(&profilev1.CreateLearnerResponse{Learner: learnerProto(l)})
 	})
 	if err != nil {
@@ -97,11 +99,11 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	if err := proto.Unmarshal(encoded, resp); err != nil {
 		return nil, err
 	}
-	return resp, grpc.SetHeader(ctx, metadata.Pairs(
+	return resp, grpc.SetHeader(ctx, withRevision(metadata.Pairs(
 		"http-status", "201",
 		"location", "/v1/learners/"+resp.GetLearner().GetId(),
 		"etag", quoted(resp.GetLearner().GetEtag()),
-	))
+	), revision))
 }
 
 // ListRecommendedPaths answers paths that fit the learner, the best first.

@@ -1,13 +1,31 @@
 package profile
 
 import (
+	"strconv"
+
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// SyncLearners is not offered yet.
-func (s *Server) SyncLearners(*profilev1.SyncLearnersRequest, grpc.ServerStreamingServer[profilev1.SyncLearnersResponse]) error {
-	return errs.New(errs.Unimplemented, "UNIMPLEMENTED", "this is not offered yet")
+// SyncLearners streams what changed of whom, and last the revision reached.
+func (s *Server) SyncLearners(req *profilev1.SyncLearnersRequest, stream grpc.ServerStreamingServer[profilev1.SyncLearnersResponse]) error {
+	revision, err := s.service.Feed(stream.Context(), req.GetAfterRevision(), func(c Change) error {
+		record := &profilev1.LearnerRecord{Id: c.LearnerID, TimeZone: c.TimeZone}
+		return stream.Send(&profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: record}})
+	})
+	if err != nil {
+		return err
+	}
+	return stream.Send(&profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Revision{Revision: revision}})
+}
+
+// withRevision adds a learner's place in the feed to the metadata of an answer, so that a
+// reader of progress can be answered with what was written here.
+func withRevision(md metadata.MD, revision int64) metadata.MD {
+	if revision > 0 {
+		md.Set("preceptor-profile-revision", strconv.FormatInt(revision, 10))
+	}
+	return md
 }

@@ -78,6 +78,9 @@ type Learner struct {
 	Version int64
 	// CreateTime and UpdateTime are UTC, in microseconds.
 	CreateTime, UpdateTime time.Time
+	// Revision is the learner's newest place in the feed of changes; 0: none. The store
+	// gives it, whatever a caller sets.
+	Revision int64
 }
 
 // Etag names this state of the learner. The update time is part of it, so that a
@@ -89,6 +92,15 @@ func (l Learner) Etag() string {
 
 // Resolved is what an identity is answered with.
 type Resolved struct {
+	LearnerID string
+	// TimeZone is an IANA name; "" stands for UTC.
+	TimeZone string
+}
+
+// Change is what the feed tells of a learner: all that other services depend on.
+type Change struct {
+	// Revision is the learner's newest place in the feed.
+	Revision  int64
 	LearnerID string
 	// TimeZone is an IANA name; "" stands for UTC.
 	TimeZone string
@@ -107,13 +119,16 @@ type Store interface {
 	// Create stores a learner with its subjects and, when key is not zero, the response
 	// under the key: all of it or nothing. A key that was used for the same request within
 	// idem.TTL before now stores nothing and answers the response of then; else the answer
-	// is response itself. Returns AlreadyExists SUBJECT_TAKEN, with a violation for each
-	// subject that belongs to another learner; and what sqldb says of reused keys and twins.
-	Create(ctx context.Context, learner Learner, key idem.Key, response []byte, now time.Time) ([]byte, error)
+	// is response itself. A learner stored with a time zone takes the feed's next revision,
+	// which is answered too; else 0. Returns AlreadyExists SUBJECT_TAKEN, with a violation
+	// for each subject that belongs to another learner; and what sqldb says of reused keys
+	// and twins.
+	Create(ctx context.Context, learner Learner, key idem.Key, response []byte, now time.Time) (answer []byte, revision int64, err error)
 
 	// Update lets edit change the learner as it stands, and stores it with its subjects
-	// when edit says that it changed; no other update comes between. It answers the learner
-	// as edit left it, and edit's error as it came, storing nothing. Edit may run more than
+	// when edit says that it changed; no other update comes between. A learner whose time
+	// zone changed takes the feed's next revision. It answers the learner as edit left it,
+	// with its revision, and edit's error as it came, storing nothing. Edit may run more than
 	// once. Returns NotFound LEARNER_NOT_FOUND when no learner has the id, and AlreadyExists
 	// SUBJECT_TAKEN as Create does.
 	Update(ctx context.Context, id string, edit func(*Learner) (changed bool, err error)) (Learner, error)
@@ -124,6 +139,12 @@ type Store interface {
 
 	// Count answers how many learners List would find without limit.
 	Count(ctx context.Context, words []string) (int, error)
+
+	// Changes answers at most limit learners whose revisions come after the given one, by
+	// revision, as they are now, and the newest revision of all, 0 when there is none; both
+	// as one commit left them. Revisions are 1, 2, 3, … in the order of commits, so that who
+	// has read up to the newest one has missed nothing.
+	Changes(ctx context.Context, after int64, limit int) (changes []Change, newest int64, err error)
 }
 
 // Path is what profile needs to know of a learning path.

@@ -49,7 +49,7 @@ func (s *Service) welcome(ctx context.Context, subject Subject, hints Hints) (Re
 	if err != nil {
 		return Resolved{}, err
 	}
-	if _, err := s.store.Create(ctx, learner, idem.Key{}, nil, learner.CreateTime); err != nil {
+	if _, _, err := s.store.Create(ctx, learner, idem.Key{}, nil, learner.CreateTime); err != nil {
 		return Resolved{}, err
 	}
 	s.logger.InfoContext(ctx, "learner made at first sign-in", "learner_id", learner.ID)

@@ -126,7 +126,7 @@ func TestResolveMakesALearnerOnce(t *testing.T) {
 	at := time.Date(2026, time.March, 1, 11, 0, 0, 123456000, time.UTC)
 	want := profile.Learner{
 		ID: made.ID, Subjects: []profile.Subject{subject("ana")}, DisplayName: "Ana Müller", Email: "ana@example.org",
-		Locale: "pt-BR", TimeZone: "America/Sao_Paulo", Version: 1, CreateTime: at, UpdateTime: at,
+		Locale: "pt-BR", TimeZone: "America/Sao_Paulo", Version: 1, CreateTime: at, UpdateTime: at, Revision: 1,
 	}
 	if !reflect.DeepEqual(made, want) {
 		t.Errorf("made %+v, want %+v", made, want)
@@ -531,7 +531,7 @@ func TestCreate(t *testing.T) {
 	s, c := newService(t, nil)
 	names := func(l profile.Learner) ([]byte, error) { return []byte(l.ID), nil }
 	in := profile.Learner{ID: "ignored", DisplayName: "Ana", Subjects: []profile.Subject{subject("ana")}, Version: 9, CreateTime: time.Unix(1, 0)}
-	id, err := s.Create(t.Context(), in, idem.Key{}, names)
+	id, _, err := s.Create(t.Context(), in, idem.Key{}, names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -539,10 +539,10 @@ func TestCreate(t *testing.T) {
 	if l.ID != string(id) || l.DisplayName != "Ana" || l.Version != 1 || !l.CreateTime.Equal(c.Now().Truncate(time.Microsecond)) {
 		t.Errorf("made %+v", l)
 	}
-	_, err = s.Create(t.Context(), in, idem.Key{}, names)
+	_, _, err = s.Create(t.Context(), in, idem.Key{}, names)
 	wantFault(t, err, errs.AlreadyExists, profile.ReasonSubjectTaken)
 	wantFields(t, err, "subjects[0]")
-	_, err = s.Create(t.Context(), profile.Learner{Email: "x", TimeZone: "x", Subjects: []profile.Subject{{}}}, idem.Key{}, names)
+	_, _, err = s.Create(t.Context(), profile.Learner{Email: "x", TimeZone: "x", Subjects: []profile.Subject{{}}}, idem.Key{}, names)
 	wantFields(t, err, "subjects[0].issuer", "subjects[0].subject", "email", "timeZone")
 }
 
@@ -555,12 +555,12 @@ func TestCreateTwinInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	twin := func(profile.Learner) ([]byte, error) {
-		_, err := s.Create(t.Context(), profile.Learner{}, key, nil)
+		_, _, err := s.Create(t.Context(), profile.Learner{}, key, nil)
 		wantFault(t, err, errs.Aborted, idem.ReasonInFlight)
 		return []byte("answer"), nil
 	}
 	for range 2 {
-		if got, err := s.Create(t.Context(), profile.Learner{}, key, twin); err != nil || string(got) != "answer" {
+		if got, _, err := s.Create(t.Context(), profile.Learner{}, key, twin); err != nil || string(got) != "answer" {
 			t.Errorf("answered %q, %v", got, err)
 		}
 	}

@@ -40,6 +40,9 @@ func Run(t *testing.T, newStore func(t *testing.T) profile.Store) {
 		"no racing update is lost":                         testUpdateRace,
 		"a list pages in the order of ids":                 testList,
 		"a list finds words in name and email in any case": testSearch,
+		"the feed tells each learner's newest time zone":   testFeed,
+		"what changes no time zone is not in the feed":     testFeedSilent,
+		"a feed under racing writers misses nobody":        testFeedRace,
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -64,9 +67,11 @@ func subject(name string) profile.Subject {
 
 func create(t *testing.T, store profile.Store, l profile.Learner) profile.Learner {
 	t.Helper()
-	if _, err := store.Create(t.Context(), l, idem.Key{}, nil, start); err != nil {
+	_, revision, err := store.Create(t.Context(), l, idem.Key{}, nil, start)
+	if err != nil {
 		t.Fatal(err)
 	}
+	l.Revision = revision
 	return l
 }
 
@@ -141,7 +146,7 @@ func testSubjectBytes(t *testing.T, store profile.Store) {
 func testSubjectTaken(t *testing.T, store profile.Store) {
 	create(t, store, newLearner(t, "ana", "bob"))
 	late := newLearner(t, "ana", "free", "bob")
-	_, err := store.Create(t.Context(), late, idem.Key{}, nil, start)
+	_, _, err := store.Create(t.Context(), late, idem.Key{}, nil, start)
 	wantTaken(t, err, "subjects[0]", "subjects[2]")
 	_, err = store.Learner(t.Context(), late.ID)
 	wantFault(t, err, errs.NotFound, profile.ReasonLearnerNotFound)
@@ -186,7 +191,7 @@ func testSubjectRace(t *testing.T, store profile.Store) {
 		learners[i] = newLearner(t, fmt.Sprint("own-", i), "shared")
 	}
 	results := atOnce(racers, func(i int) error {
-		_, err := store.Create(t.Context(), learners[i], idem.Key{}, nil, start)
+		_, _, err := store.Create(t.Context(), learners[i], idem.Key{}, nil, start)
 		return err
 	})
 	won := 0
@@ -217,7 +222,7 @@ func key(t *testing.T, caller, text, request string) idem.Key {
 
 func testKeyReplay(t *testing.T, store profile.Store) {
 	put := func(k idem.Key, response string, now time.Time) (string, error) {
-		got, err := store.Create(t.Context(), newLearner(t), k, []byte(response), now)
+		got, _, err := store.Create(t.Context(), newLearner(t), k, []byte(response), now)
 		return string(got), err
 	}
 	for _, step := range []struct {
@@ -247,9 +252,9 @@ func testKeyReplay(t *testing.T, store profile.Store) {
 func testKeyFailed(t *testing.T, store profile.Store) {
 	create(t, store, newLearner(t, "ana"))
 	k := key(t, "admin", "k", "body")
-	_, err := store.Create(t.Context(), newLearner(t, "ana"), k, []byte("lost"), start)
+	_, _, err := store.Create(t.Context(), newLearner(t, "ana"), k, []byte("lost"), start)
 	wantTaken(t, err, "subjects[0]")
-	got, err := store.Create(t.Context(), newLearner(t, "bob"), k, []byte("kept"), start)
+	got, _, err := store.Create(t.Context(), newLearner(t, "bob"), k, []byte("kept"), start)
 	if err != nil || string(got) != "kept" {
 		t.Errorf("the second try answered %q, %v", got, err)
 	}
@@ -261,7 +266,7 @@ func testKeyRace(t *testing.T, store profile.Store) {
 	results := atOnce(8, func(int) error {
 		mine := l
 		mine.ID = uuid.Must(uuid.NewV7()).String()
-		_, err := store.Create(t.Context(), mine, k, []byte("answer"), start)
+		_, _, err := store.Create(t.Context(), mine, k, []byte("answer"), start)
 		return err
 	})
 	for _, err := range results {
@@ -289,6 +294,7 @@ func testUpdate(t *testing.T, store profile.Store) {
 		*l = want
 		return true, nil
 	})
+	want.Revision = 1 // The first time zone of all.
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Update answered %+v, %v, want %+v", got, err, want)
 	}

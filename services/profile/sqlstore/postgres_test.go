@@ -21,6 +21,10 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
+func TestPostgresFeedBegins(t *testing.T) {
+	testFeedBegins(t, testenv.Postgres(t, nil)(t), "postgres")
+}
+
 func migrate(url string) error {
 	ctx := context.Background()
 	db, err := sqldb.Open(ctx, url, sqldb.Options{})

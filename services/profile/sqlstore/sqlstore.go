@@ -51,7 +51,7 @@ WHERE s.issuer = $1 AND s.subject = $2`, subject.Issuer, subject.Subject).Scan(&
 
 // columns are a learner's, with the name that queries give the table; subjects follow.
 const columns = `l.id, l.display_name, l.email, l.locale, l.time_zone, l.background, l.target_role,
-l.goal_minutes, l.goal_units, l.version, l.create_time, l.update_time`
+l.goal_minutes, l.goal_units, l.version, l.create_time, l.update_time, l.revision`
 
 // Learner is profile.Store's.
 func (s *Store) Learner(ctx context.Context, id string) (profile.Learner, error) {
@@ -85,7 +85,7 @@ func collect(rows *sql.Rows) ([]profile.Learner, error) {
 		var created, updated int64
 		var issuer, subject sql.NullString
 		err := rows.Scan(&l.ID, &l.DisplayName, &l.Email, &l.Locale, &l.TimeZone, &l.Background, &l.TargetRole,
-			&l.WeeklyGoal.Minutes, &l.WeeklyGoal.Units, &l.Version, &created, &updated, &issuer, &subject)
+			&l.WeeklyGoal.Minutes, &l.WeeklyGoal.Units, &l.Version, &created, &updated, &l.Revision, &issuer, &subject)
 		if err != nil {
 			return nil, sqldb.Classify(err)
 		}
@@ -102,9 +102,11 @@ func collect(rows *sql.Rows) ([]profile.Learner, error) {
 }
 
 // Create is profile.Store's.
-func (s *Store) Create(ctx context.Context, l profile.Learner, key idem.Key, response []byte, now time.Time) ([]byte, error) {
-	var answer []byte
-	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+func (s *Store) Create(
+	ctx context.Context, l profile.Learner, key idem.Key, response []byte, now time.Time,
+) (answer []byte, revision int64, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		revision = 0
 		earlier, found, err := sqldb.FindIdempotent(ctx, tx, key, now)
 		if err != nil || found {
 			answer = earlier
@@ -119,12 +121,16 @@ func (s *Store) Create(ctx context.Context, l profile.Learner, key idem.Key, res
 		if err := insert(ctx, tx, l); err != nil {
 			return err
 		}
-		return insertSubjects(ctx, tx, l)
+		if err := insertSubjects(ctx, tx, l); err != nil || l.TimeZone == "" {
+			return err
+		}
+		revision, err = announce(ctx, tx, l.ID)
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return answer, nil
+	return answer, revision, nil
 }
 
 func insert(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
@@ -174,19 +180,18 @@ func (s *Store) Update(ctx context.Context, id string, edit func(*profile.Learne
 		}
 		after = before
 		changed, err := edit(&after)
+		after.Revision = before.Revision
 		if err != nil || !changed {
 			return err
 		}
 		if err := update(ctx, tx, after); err != nil {
 			return err
 		}
-		if slices.Equal(before.Subjects, after.Subjects) {
-			return nil
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM learner_subjects WHERE learner_id = $1`, id); err != nil {
+		if err := updateSubjects(ctx, tx, before, after); err != nil || after.TimeZone == before.TimeZone {
 			return err
 		}
-		return insertSubjects(ctx, tx, after)
+		after.Revision, err = announce(ctx, tx, id)
+		return err
 	})
 	if err != nil {
 		return profile.Learner{}, err
@@ -212,6 +217,16 @@ WHERE id = $1`,
 		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, string(l.Background), l.TargetRole,
 		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version, sqldb.Micros(l.UpdateTime))
 	return err
+}
+
+func updateSubjects(ctx context.Context, tx sqldb.Tx, before, after profile.Learner) error {
+	if slices.Equal(before.Subjects, after.Subjects) {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM learner_subjects WHERE learner_id = $1`, after.ID); err != nil {
+		return err
+	}
+	return insertSubjects(ctx, tx, after)
 }
 
 // List is profile.Store's.

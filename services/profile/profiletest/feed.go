@@ -1,0 +1,174 @@
+package profiletest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/profile"
+)
+
+func inZone(t *testing.T, zone string) profile.Learner {
+	t.Helper()
+	l := newLearner(t)
+	l.TimeZone = zone
+	return l
+}
+
+// setZone answers the learner's new revision.
+func setZone(t *testing.T, store profile.Store, id, zone string) (int64, error) {
+	t.Helper()
+	l, err := store.Update(t.Context(), id, func(l *profile.Learner) (bool, error) {
+		l.TimeZone, l.Revision = zone, 1000 // Only the store gives revisions.
+		l.Version++
+		return true, nil
+	})
+	return l.Revision, err
+}
+
+func wantChanges(t *testing.T, store profile.Store, after int64, limit int, newest int64, want ...profile.Change) {
+	t.Helper()
+	got, head, err := store.Changes(t.Context(), after, limit)
+	if err != nil || head != newest || !reflect.DeepEqual(got, want) {
+		t.Errorf("Changes(after %d, limit %d) = %+v, %d, %v, want %+v, %d", after, limit, got, head, err, want, newest)
+	}
+}
+
+func testFeed(t *testing.T, store profile.Store) {
+	wantChanges(t, store, 0, 10, 0)
+	ana := create(t, store, inZone(t, "Europe/Berlin"))
+	bob := create(t, store, inZone(t, "Asia/Tokyo"))
+	eve := create(t, store, newLearner(t))
+	if ana.Revision != 1 || bob.Revision != 2 || eve.Revision != 0 {
+		t.Errorf("revisions %d, %d and %d, want 1, 2 and 0", ana.Revision, bob.Revision, eve.Revision)
+	}
+	for want, step := range []struct{ id, zone string }{{eve.ID, "America/Lima"}, {ana.ID, "UTC"}, {bob.ID, ""}} {
+		if got, err := setZone(t, store, step.id, step.zone); err != nil || got != int64(want+3) {
+			t.Errorf("the zone %q took revision %d, %v, want %d", step.zone, got, err, want+3)
+		}
+	}
+	changes := []profile.Change{
+		{Revision: 3, LearnerID: eve.ID, TimeZone: "America/Lima"},
+		{Revision: 4, LearnerID: ana.ID, TimeZone: "UTC"},
+		{Revision: 5, LearnerID: bob.ID, TimeZone: ""},
+	}
+	wantChanges(t, store, 0, 10, 5, changes...)
+	wantChanges(t, store, 0, 2, 5, changes[:2]...)
+	wantChanges(t, store, 3, 10, 5, changes[1:]...)
+	wantChanges(t, store, 4, 1, 5, changes[2])
+	wantChanges(t, store, 5, 10, 5)
+	wantChanges(t, store, 1000, 10, 5)
+	if l, err := store.Learner(t.Context(), ana.ID); err != nil || l.Revision != 4 {
+		t.Errorf("the learner is stored with revision %d, %v, want 4", l.Revision, err)
+	}
+}
+
+func testFeedSilent(t *testing.T, store profile.Store) {
+	ana := create(t, store, inZone(t, "Europe/Berlin"))
+	create(t, store, newLearner(t, "bob"))
+	if got, err := setZone(t, store, ana.ID, "Europe/Berlin"); err != nil || got != 1 {
+		t.Errorf("the same zone took revision %d, %v, want 1", got, err)
+	}
+	fault := errs.New(errs.FailedPrecondition, profile.ReasonEtagMismatch, "changed")
+	_, err := store.Update(t.Context(), ana.ID, func(l *profile.Learner) (bool, error) {
+		l.TimeZone = "Asia/Tokyo"
+		return true, fault
+	})
+	if !errors.Is(err, fault) {
+		t.Errorf("Update answered %v, want edit's error", err)
+	}
+	late := inZone(t, "Asia/Tokyo")
+	late.Subjects = newLearner(t, "bob").Subjects
+	_, _, err = store.Create(t.Context(), late, idem.Key{}, nil, start)
+	wantTaken(t, err, "subjects[0]")
+
+	k := key(t, "admin", "k", "body")
+	for _, want := range []int64{2, 0} { // The second time nothing is made.
+		_, revision, err := store.Create(t.Context(), inZone(t, "Asia/Tokyo"), k, []byte("answer"), start)
+		if err != nil || revision != want {
+			t.Errorf("a create took revision %d, %v, want %d", revision, err, want)
+		}
+	}
+	changes, newest, err := store.Changes(t.Context(), 0, 10)
+	if err != nil || len(changes) != 2 || newest != 2 || changes[0].TimeZone != "Europe/Berlin" {
+		t.Errorf("the feed tells %+v, %d, %v", changes, newest, err)
+	}
+}
+
+// A reader that follows while all are written must end with what is stored.
+func testFeedRace(t *testing.T, store profile.Store) {
+	const racers, rounds = 8, 4
+	learners := make([]profile.Learner, racers)
+	for i := range learners {
+		learners[i] = inZone(t, "UTC")
+	}
+	var mu sync.Mutex
+	var revisions []int64
+	took := func(revision int64, err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		revisions = append(revisions, revision)
+		return err
+	}
+	var reader sync.WaitGroup
+	read := map[string]string{}
+	reader.Go(func() { follow(t, store, read, racers*rounds) })
+	for _, err := range atOnce(racers, func(i int) error {
+		_, revision, err := store.Create(t.Context(), learners[i], idem.Key{}, nil, start)
+		if err := took(revision, err); err != nil {
+			return err
+		}
+		for round := 1; round < rounds; round++ {
+			if err := took(setZone(t, store, learners[i].ID, fmt.Sprintf("Etc/GMT-%d", round))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	reader.Wait()
+	slices.Sort(revisions)
+	for i, revision := range revisions {
+		if revision != int64(i+1) {
+			t.Fatalf("revisions %v have gaps or twins", revisions)
+		}
+	}
+	want := map[string]string{}
+	for _, l := range learners {
+		want[l.ID] = fmt.Sprintf("Etc/GMT-%d", rounds-1)
+	}
+	if !maps.Equal(read, want) {
+		t.Errorf("the reader knows %v, want %v", read, want)
+	}
+}
+
+// follow reads the feed page by page until it has reached a revision.
+func follow(t *testing.T, store profile.Store, into map[string]string, until int64) {
+	t.Helper()
+	const page = 3
+	for after := int64(0); after < until && t.Context().Err() == nil && !t.Failed(); {
+		changes, newest, err := store.Changes(t.Context(), after, page)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, c := range changes {
+			if c.Revision <= after || c.Revision > newest {
+				t.Errorf("revision %d stands after %d in a feed that ends at %d", c.Revision, after, newest)
+			}
+			into[c.LearnerID], after = c.TimeZone, c.Revision
+		}
+		if len(changes) < page && after != newest {
+			t.Errorf("the feed's last change is %d and its newest revision %d", after, newest)
+		}
+	}
+}
