@@ -122,7 +122,7 @@ func (g *Gateway) exportCatalog(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	g.noteRevision(md)
+	g.seen.note(md)
 	first, err := stream.Recv()
 	if err != nil && !errors.Is(err, io.EOF) {
 		g.fail(w, r, err)

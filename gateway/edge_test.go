@@ -18,6 +18,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/gateway"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 )
 
@@ -221,6 +222,35 @@ func TestProgressHearsOfTheNewestCatalog(t *testing.T) {
 	if got := h.last(t).md.Get(key); !slices.Equal(got, []string{"9"}) { // records answers 9
 		t.Errorf("%v", got)
 	}
+}
+
+func TestProgressHearsOfTheNewestProfile(t *testing.T) {
+	h := open(t)
+	const update, create = profilev1.ProfileService_UpdateLearner_FullMethodName, profilev1.ProfileService_CreateLearner_FullMethodName
+	told := func(want ...string) {
+		t.Helper()
+		h.get(t, "/v1/learners/me/progress")
+		if got := h.last(t).md.Get("preceptor-min-profile-revision"); !slices.Equal(got, want) {
+			t.Errorf("progress was told %v, want %v", got, want)
+		}
+		if got := h.last(t).md.Get("preceptor-min-catalog-revision"); got != nil {
+			t.Errorf("progress was told of catalog %v", got)
+		}
+	}
+	told()
+	for _, r := range []string{"7", "5", "x", "-1"} {
+		h.answers(update, &profilev1.UpdateLearnerResponse{}, "preceptor-profile-revision", r)
+		if a := h.do(t, "PATCH", "/v1/learners/me", "{}"); a.header.Get("Preceptor-Profile-Revision") != r {
+			t.Errorf("the client sees %v, want %s", a.header, r)
+		}
+	}
+	told("7")
+	h.answers(create, &profilev1.CreateLearnerResponse{}, "preceptor-profile-revision", "8")
+	h.do(t, "POST", "/v1/learners", "{}")
+	if got := h.last(t).md.Get("preceptor-min-profile-revision"); got != nil {
+		t.Errorf("profile was told %v", got)
+	}
+	told("8")
 }
 
 func TestIfMatchIsThePrecondition(t *testing.T) {

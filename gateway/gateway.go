@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -76,7 +75,7 @@ type Gateway struct {
 	heart    *heart
 	closing  chan struct{}
 	close    sync.Once
-	revision atomic.Int64 // the highest catalog revision seen
+	seen     revisions
 }
 
 var _ http.Handler = (*Gateway)(nil)

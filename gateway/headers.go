@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -18,11 +19,13 @@ import (
 
 // Metadata that services and gateway speak to each other in.
 const (
-	mdRequestID   = "x-request-id"
-	mdStatus      = "http-status"
-	mdRevision    = "preceptor-catalog-revision"
-	mdMinRevision = "preceptor-min-catalog-revision"
-	mdIfMatch     = "if-match"
+	mdRequestID          = "x-request-id"
+	mdStatus             = "http-status"
+	mdCatalogRevision    = "preceptor-catalog-revision"
+	mdMinCatalogRevision = "preceptor-min-catalog-revision"
+	mdProfileRevision    = "preceptor-profile-revision"
+	mdMinProfileRevision = "preceptor-min-profile-revision"
+	mdIfMatch            = "if-match"
 )
 
 // maxRequestID bounds what a client may write into our logs.
@@ -41,7 +44,7 @@ func incomingHeader(name string) (string, bool) {
 // outgoingHeader says which metadata of an answer a client sees.
 func outgoingHeader(name string) (string, bool) {
 	switch name {
-	case "etag", "location", "retry-after", mdRevision:
+	case "etag", "location", "retry-after", mdCatalogRevision, mdProfileRevision:
 		return name, true
 	}
 	return "", false
@@ -51,8 +54,8 @@ func outgoingHeader(name string) (string, bool) {
 func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 	md := metadata.Pairs(mdRequestID, exchangeOf(r).id)
 	rpc, _ := runtime.RPCMethod(ctx)
-	if revision := g.revision.Load(); revision > 0 && strings.HasPrefix(rpc, "/preceptor.progress.") {
-		md.Set(mdMinRevision, strconv.FormatInt(revision, 10))
+	if strings.HasPrefix(rpc, "/preceptor.progress.") {
+		g.seen.demand(md)
 	}
 	// The mux reads query parameters only where a body leaves room for them; this one counts on
 	// every write. Beside an If-Match header both must name the resource as it stands.
@@ -71,7 +74,7 @@ func (g *Gateway) outgoing(ctx context.Context, r *http.Request) (context.Contex
 // muxAnswer sees every answer that the mux gives, before it is written.
 func (g *Gateway) muxAnswer(ctx context.Context, w http.ResponseWriter, _ proto.Message) error {
 	md, _ := runtime.ServerMetadataFromContext(ctx)
-	g.noteRevision(md.HeaderMD)
+	g.seen.note(md.HeaderMD)
 	if status := statusIn(md.HeaderMD); status != 0 {
 		w.WriteHeader(status)
 	}
@@ -80,7 +83,7 @@ func (g *Gateway) muxAnswer(ctx context.Context, w http.ResponseWriter, _ proto.
 
 // answer writes a message as the mux would.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, md metadata.MD, message proto.Message) {
-	g.noteRevision(md)
+	g.seen.note(md)
 	body, err := g.json.Marshal(message)
 	if err != nil {
 		g.fail(w, r, err)
@@ -118,17 +121,40 @@ func statusIn(md metadata.MD) int {
 	return status
 }
 
-// noteRevision remembers the highest catalog revision that went by: progress must
-// not answer from an older catalog than its reader has seen.
-func (g *Gateway) noteRevision(md metadata.MD) {
-	for _, value := range md.Get(mdRevision) {
+// revisions are the highest ones that went by: progress must not answer from an older
+// catalog, or from older time zones, than its reader has seen.
+type revisions struct{ catalog, profile revision }
+
+// note remembers what an answer tells of them.
+func (r *revisions) note(md metadata.MD) {
+	r.catalog.note(md.Get(mdCatalogRevision))
+	r.profile.note(md.Get(mdProfileRevision))
+}
+
+// demand tells progress what it must have reached.
+func (r *revisions) demand(md metadata.MD) {
+	r.catalog.demand(md, mdMinCatalogRevision)
+	r.profile.demand(md, mdMinProfileRevision)
+}
+
+// revision is the highest one seen of a service; 0: none.
+type revision struct{ highest atomic.Int64 }
+
+func (r *revision) note(values []string) {
+	for _, value := range values {
 		seen, err := strconv.ParseInt(value, 10, 64)
 		for err == nil {
-			highest := g.revision.Load()
-			if seen <= highest || g.revision.CompareAndSwap(highest, seen) {
+			highest := r.highest.Load()
+			if seen <= highest || r.highest.CompareAndSwap(highest, seen) {
 				break
 			}
 		}
+	}
+}
+
+func (r *revision) demand(md metadata.MD, key string) {
+	if highest := r.highest.Load(); highest > 0 {
+		md.Set(key, strconv.FormatInt(highest, 10))
 	}
 }
 
