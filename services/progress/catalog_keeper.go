@@ -3,11 +3,8 @@ package progress
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // CatalogSource reads the catalog where it is written.
@@ -28,26 +25,13 @@ type CatalogKeeper struct {
 	// refreshed is when the source last confirmed the snapshot, in unix microseconds; 0: never.
 	refreshed atomic.Int64
 
-	mu sync.Mutex
-	// running is the fetch under way, waiting the one that starts after it: who asks while a
-	// fetch runs joins the next one, since the running one may have read before the question.
-	running, waiting *fetch
+	follower follower
 }
-
-type fetch struct {
-	done chan struct{}
-	err  error
-}
-
-// pollEvery is how often the keeper looks for changes that nobody told it of.
-const pollEvery = 2 * time.Second
-
-// fetchTimeout bounds one look at the source.
-const fetchTimeout = 5 * time.Second
 
 // NewCatalogKeeper makes a keeper with the snapshot that the store holds.
 func NewCatalogKeeper(ctx context.Context, source CatalogSource, store Store, log *slog.Logger, now func() time.Time) (*CatalogKeeper, error) {
 	k := &CatalogKeeper{source: source, store: store, log: log, now: now}
+	k.follower = follower{source: "the catalog", fetch: k.fetch, revision: func() int64 { return k.Current().Revision }, log: log}
 	stored, err := store.LoadCatalog(ctx)
 	if err != nil {
 		return nil, err
@@ -70,28 +54,7 @@ func (k *CatalogKeeper) Age() (time.Duration, bool) {
 }
 
 // Run polls the source until ctx ends.
-func (k *CatalogKeeper) Run(ctx context.Context) {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for reached := true; ; {
-		err := k.Refresh(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		switch {
-		case err == nil && !reached:
-			k.log.InfoContext(ctx, "the catalog is reachable again", "revision", k.Current().Revision)
-		case err != nil && reached:
-			k.log.WarnContext(ctx, "the catalog cannot be reached; going on with what is known", "revision", k.Current().Revision, "error", err)
-		}
-		reached = err == nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
+func (k *CatalogKeeper) Run(ctx context.Context) { k.follower.run(ctx) }
 
 // AtLeast answers a snapshot of at least the given revision, fetching when the current one is
 // older; the current one when that fails, since an old truth is better than none.
@@ -107,47 +70,7 @@ func (k *CatalogKeeper) AtLeast(ctx context.Context, revision int64) *Catalog {
 
 // Refresh fetches what changed, by a fetch that starts after the call; calls at the same time
 // share one. It returns the source's error, or Canceled.
-func (k *CatalogKeeper) Refresh(ctx context.Context) error {
-	k.mu.Lock()
-	var f *fetch
-	switch {
-	case k.running == nil:
-		f = &fetch{done: make(chan struct{})}
-		k.running = f
-		go k.fetchAll(context.WithoutCancel(ctx))
-	case k.waiting == nil:
-		f = &fetch{done: make(chan struct{})}
-		k.waiting = f
-	default:
-		f = k.waiting
-	}
-	k.mu.Unlock()
-	select {
-	case <-f.done:
-		return f.err
-	case <-ctx.Done():
-		return errs.Wrap(ctx.Err(), errs.Canceled, "", "gave up waiting for the catalog")
-	}
-}
-
-// fetchAll runs fetches until nobody waits for one.
-func (k *CatalogKeeper) fetchAll(ctx context.Context) {
-	for {
-		fetchCtx, cancel := context.WithTimeout(ctx, fetchTimeout)
-		err := k.fetch(fetchCtx)
-		cancel()
-		k.mu.Lock()
-		done := k.running
-		k.running, k.waiting = k.waiting, nil
-		more := k.running != nil
-		k.mu.Unlock()
-		done.err = err
-		close(done.done)
-		if !more {
-			return
-		}
-	}
-}
+func (k *CatalogKeeper) Refresh(ctx context.Context) error { return k.follower.refresh(ctx) }
 
 func (k *CatalogKeeper) fetch(ctx context.Context) error {
 	have := k.Current()
