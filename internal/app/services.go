@@ -115,8 +115,10 @@ func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientCo
 		return nil, err
 	}
 	store := progressstore.New(db)
+	learners := profilev1.NewProfileServiceClient(profile)
 	svc, err := progress.New(ctx, store, progress.Options{
 		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
+		Zones:       progress.NewProfileZones(learners),
 		Cache:       cache.NewMemory(cacheBytes, h.now),
 		CommitLanes: 1, // SQLite has one writer
 		Now:         h.now,
@@ -131,7 +133,7 @@ func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientCo
 	})
 	return h.open(ctx, &service{
 		name:     progressName,
-		resolver: progress.NewSubjects(store, profilev1.NewProfileServiceClient(profile), h.now),
+		resolver: progress.NewSubjects(store, learners, h.now),
 		register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
 			progressv1.RegisterProgressServiceServer(to, progress.NewServer(svc, draining))
 		},

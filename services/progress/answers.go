@@ -27,8 +27,8 @@ const answerTTL = time.Hour
 // the catalog's revision: a value is never changed and never invalidated, so no lost command
 // of a cache can serve an old answer. What depends on the clock says until when it holds.
 // route names the question; compute's errors are answered and not kept.
-func (s *Service) Read(ctx context.Context, learnerID, route string, minRevision int64, compute func(*View) ([]byte, error)) (Answer, error) {
-	catalog := s.catalog.AtLeast(ctx, minRevision)
+func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeast, compute func(*View) ([]byte, error)) (Answer, error) {
+	catalog := s.catchUp(ctx, seen)
 	head, err := s.store.Head(ctx, learnerID)
 	if err != nil {
 		return Answer{}, err

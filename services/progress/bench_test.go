@@ -64,7 +64,7 @@ func BenchmarkPathProgress(b *testing.B) {
 				if name == "computed" {
 					route = fmt.Sprint("path/p/", i)
 				}
-				_, err := r.service.Read(r.ctx, learner, route, 0, func(w *progress.View) ([]byte, error) {
+				_, err := r.service.Read(r.ctx, learner, route, progress.AtLeast{}, func(w *progress.View) ([]byte, error) {
 					p, err := w.Path("p")
 					if err != nil {
 						return nil, err

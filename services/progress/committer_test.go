@@ -72,7 +72,7 @@ func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 				learner := learners[(w+i)%3]
 				e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Minute))
 				for range 2 { // each one twice
-					if _, err := r.service.Record(r.ctx, learner, self(learner), []progress.Event{e}, 0); err != nil {
+					if _, err := r.service.Record(r.ctx, learner, self(learner), []progress.Event{e}, progress.AtLeast{}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -141,7 +141,7 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	}}
 	s := r.overFaulty(f)
 	send := func(learner string) error {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, 0)
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
 		return err
 	}
 	results := make(chan error, 3)
@@ -174,7 +174,7 @@ func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 		return nil
 	}})
 	for learner, want := range map[string]errs.Kind{bad: errs.Internal, good: 0} {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, 0)
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
 		if (err != nil) != (learner == bad) || errs.KindOf(err) != want {
 			t.Errorf("%v, want kind %v", err, want)
 		}
@@ -195,7 +195,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	left := make(chan error, 1)
 	first := event("a", "u", progress.Completed, day0)
 	go func() {
-		_, err := s.Record(impatient, learner, self(learner), []progress.Event{first}, 0)
+		_, err := s.Record(impatient, learner, self(learner), []progress.Event{first}, progress.AtLeast{})
 		left <- err
 	}()
 	<-entered
@@ -204,7 +204,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	for range 1500 {
 		wg.Go(func() {
 			other := newLearner()
-			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Completed, day0)}, 0)
+			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
 			if errs.KindOf(err) == errs.ResourceExhausted {
 				full.Add(1)
 			} else if err != nil {
@@ -240,11 +240,11 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 		return errs.New(errs.Unavailable, progress.ReasonCommitUnknown, "the connection broke")
 	}})
 	learner := newLearner()
-	body, err := s.Enroll(r.ctx, learner, self(learner), "p", 0, idem.Key{}, func(e progress.Enrollment) ([]byte, error) { return []byte(e.ID), nil })
+	body, err := s.Enroll(r.ctx, learner, self(learner), "p", progress.AtLeast{}, idem.Key{}, func(e progress.Enrollment) ([]byte, error) { return []byte(e.ID), nil })
 	if err != nil || len(body) == 0 {
 		t.Fatalf("enrolling: %q %v", body, err)
 	}
-	out, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, 0)
+	out, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
 	if err != nil || len(out.Awards) != 1 {
 		t.Fatalf("%+v %v", out, err)
 	}
@@ -278,7 +278,7 @@ func TestTheStoreDownIsUnavailable(t *testing.T) {
 	down := errs.New(errs.Unavailable, "DATABASE_UNREACHABLE", "down")
 	s := r.overFaulty(&faulty{before: func([]string) error { return down }})
 	learner := newLearner()
-	if _, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, 0); !errors.Is(err, down) {
+	if _, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{}); !errors.Is(err, down) {
 		t.Errorf("%v", err)
 	}
 }

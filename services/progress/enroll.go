@@ -21,7 +21,7 @@ func (s *Service) Enroll(
 	learnerID string,
 	actor Actor,
 	pathID string,
-	minRevision int64,
+	seen AtLeast,
 	key idem.Key,
 	encode func(Enrollment) ([]byte, error),
 ) ([]byte, error) {
@@ -31,7 +31,7 @@ func (s *Service) Enroll(
 	}
 	defer leave()
 	// What was answered before is answered again, whatever became of the path: so the key comes first.
-	p, pathErr := s.newestPath(ctx, pathID, minRevision)
+	p, pathErr := s.newestPath(ctx, pathID, seen)
 	if pathErr != nil && key.IsZero() {
 		return nil, pathErr
 	}
@@ -98,9 +98,9 @@ func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *Path
 }
 
 // newestPath answers a path from a catalog that is fresh enough to pin its newest version.
-func (s *Service) newestPath(ctx context.Context, pathID string, minRevision int64) (*Path, error) {
+func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (*Path, error) {
 	fresh := s.catalog.Refresh(ctx)
-	c := s.catalog.AtLeast(ctx, minRevision)
+	c := s.catchUp(ctx, seen)
 	if p := c.Paths[pathID]; p != nil {
 		return p, nil
 	}

@@ -41,7 +41,7 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 	if err != nil {
 		return nil, err
 	}
-	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actorOf(ctx), r.GetPathId(), minRevision(ctx), key, func(e Enrollment) ([]byte, error) {
+	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actorOf(ctx), r.GetPathId(), atLeast(ctx), key, func(e Enrollment) ([]byte, error) {
 		return proto.Marshal(&progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)})
 	})
 	if err != nil {
@@ -134,7 +134,7 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	if len(bad) > 0 {
 		return nil, errs.InvalidFields(bad)
 	}
-	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actorOf(ctx), events, minRevision(ctx))
+	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actorOf(ctx), events, atLeast(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ func (g *Server) RevokeMilestone(ctx context.Context, r *progressv1.RevokeMilest
 
 // answer computes an answer, or takes it from the cache, and sets its ETag.
 func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.Message, compute func(*View) (proto.Message, error)) error {
-	a, err := g.service.Read(ctx, learnerID, route, minRevision(ctx), func(w *View) ([]byte, error) {
+	a, err := g.service.Read(ctx, learnerID, route, atLeast(ctx), func(w *View) ([]byte, error) {
 		m, err := compute(w)
 		if err != nil {
 			return nil, err
@@ -285,9 +285,16 @@ func idempotencyKey(ctx context.Context, method string, r proto.Message) (idem.K
 	return idem.New(p.ActorID(), method, first(ctx, "idempotency-key"), sum[:])
 }
 
-// minRevision is the catalog revision that the caller has seen already.
-func minRevision(ctx context.Context) int64 {
-	n, err := strconv.ParseInt(first(ctx, "preceptor-min-catalog-revision"), 10, 64)
+// atLeast is what the caller has seen already of the catalog and of profile.
+func atLeast(ctx context.Context) AtLeast {
+	return AtLeast{
+		Catalog: revisionIn(ctx, "preceptor-min-catalog-revision"),
+		Profile: revisionIn(ctx, "preceptor-min-profile-revision"),
+	}
+}
+
+func revisionIn(ctx context.Context, key string) int64 {
+	n, err := strconv.ParseInt(first(ctx, key), 10, 64)
 	if err != nil {
 		return 0
 	}

@@ -179,6 +179,50 @@ func timeOfStamp(t *timestamppb.Timestamp) time.Time {
 	return t.AsTime()
 }
 
+// ProfileZones is a ZoneSource over profile's API.
+type ProfileZones struct {
+	client profilev1.ProfileServiceClient
+}
+
+var _ ZoneSource = (*ProfileZones)(nil)
+
+// NewProfileZones makes a source of a client.
+func NewProfileZones(client profilev1.ProfileServiceClient) *ProfileZones {
+	return &ProfileZones{client: client}
+}
+
+// Sync answers the time zones that changed after a revision.
+func (p *ProfileZones) Sync(ctx context.Context, afterRevision int64) (zones []LearnerZone, revision int64, err error) {
+	stream, err := p.client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: afterRevision})
+	if err != nil {
+		return nil, 0, profileUnreachable(err)
+	}
+	reached := false
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, 0, profileUnreachable(err)
+		}
+		switch item := m.GetItem().(type) {
+		case *profilev1.SyncLearnersResponse_Learner:
+			zones = append(zones, LearnerZone{LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone()})
+		case *profilev1.SyncLearnersResponse_Revision:
+			revision, reached = item.Revision, true
+		}
+	}
+	if !reached {
+		return nil, 0, errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile's answer ended early")
+	}
+	return zones, revision, nil
+}
+
+func profileUnreachable(err error) error {
+	return errs.Wrap(err, errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile cannot be reached")
+}
+
 // Subjects resolves identities to learners: from memory, from our own store, else by asking
 // profile, which makes a learner at first sight. So known learners are served while profile is down.
 type Subjects struct {

@@ -111,7 +111,7 @@ func (r *rig) setZone(learner, zone string) {
 // send sends events of the world, by their places, to one replica.
 func (w *world) send(ctx context.Context, service *progress.Service, learner string, places []int) error {
 	for _, i := range places {
-		if _, err := service.Record(ctx, learner, w.actors[i], w.events[i:i+1], 0); err != nil {
+		if _, err := service.Record(ctx, learner, w.actors[i], w.events[i:i+1], progress.AtLeast{}); err != nil {
 			return err
 		}
 	}

@@ -21,10 +21,10 @@ type Recorded struct {
 // Record stores a batch of events of one learner, and answers for each. Events that are
 // stored stay stored even when the call as a whole fails: sending the batch again is safe.
 // It returns ResourceExhausted when too much is waiting, Unavailable when the store is.
-func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, events []Event, minRevision int64) (*Recorded, error) {
+func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, events []Event, seen AtLeast) (*Recorded, error) {
 	received := s.now().UTC().Truncate(time.Microsecond)
 	out := &Recorded{Results: make([]Result, len(events))}
-	records := s.judgeAll(ctx, s.catalog.AtLeast(ctx, minRevision), learnerID, actor, events, received, out.Results)
+	records := s.judgeAll(ctx, s.catchUp(ctx, seen), learnerID, actor, events, received, out.Results)
 
 	jobs, places, err := s.submitAll(learnerID, records)
 	if err != nil {

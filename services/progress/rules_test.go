@@ -710,7 +710,7 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.service.Read(r.ctx, learner, "path/p", 0, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(
+	if _, err := r.service.Read(r.ctx, learner, "path/p", progress.AtLeast{}, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(
 		err,
 	) != errs.NotFound {
 		t.Errorf("withdrawn, yet %v", err)

@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Catalog is where modules and paths are read.
 	Catalog CatalogSource
+	// Zones is where learners' time zones are read; nil: nowhere, and they stay as they are stored.
+	Zones ZoneSource
 	// Cache keeps computed answers; see answers.go.
 	Cache cache.Cache
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
@@ -22,10 +24,15 @@ type Options struct {
 	Logger      *slog.Logger
 }
 
+// AtLeast is what the caller has seen of the other services, by their revisions: an answer
+// must not be older. Zeros: nothing.
+type AtLeast struct{ Catalog, Profile int64 }
+
 // Service is the progress service.
 type Service struct {
 	store       Store
 	catalog     *CatalogKeeper
+	zoneKeeper  *ZoneKeeper
 	committer   *committer
 	cache       cache.Cache
 	feed        *feed
@@ -39,7 +46,7 @@ type Service struct {
 	stopped     chan struct{}
 }
 
-// New starts the service: its catalog keeper, committer and sweeper run until Close.
+// New starts the service: its keepers, committer and sweeper run until Close.
 func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	incarnation, err := store.Incarnation(ctx)
 	if err != nil {
@@ -49,9 +56,17 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Zones == nil {
+		opts.Zones = noZones{}
+	}
+	zoneKeeper, err := NewZoneKeeper(ctx, opts.Zones, store, opts.Logger)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{
 		store:       store,
 		catalog:     keeper,
+		zoneKeeper:  zoneKeeper,
 		cache:       opts.Cache,
 		feed:        newFeed(),
 		incarnation: incarnation,
@@ -66,6 +81,7 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	s.stop = stop
 	var background sync.WaitGroup
 	background.Go(func() { keeper.Run(run) })
+	background.Go(func() { zoneKeeper.Run(run) })
 	background.Go(func() { newSweeper(s).run(run) })
 	go func() {
 		defer close(s.stopped)
@@ -79,6 +95,13 @@ func (s *Service) Close() {
 	s.stop()
 	<-s.stopped
 	s.committer.Close()
+}
+
+// catchUp answers a catalog, and has the store hold time zones, that are no older than what
+// the caller has seen; older ones where that cannot be had.
+func (s *Service) catchUp(ctx context.Context, seen AtLeast) *Catalog {
+	s.zoneKeeper.AtLeast(ctx, seen.Profile)
+	return s.catalog.AtLeast(ctx, seen.Catalog)
 }
 
 // Ready tells whether there ever was a catalog snapshot, and how old the newest confirmation

@@ -151,7 +151,7 @@ func admin() progress.Actor {
 // record sends events and answers for them.
 func (r *rig) record(learner string, actor progress.Actor, events ...progress.Event) *progress.Recorded {
 	r.t.Helper()
-	out, err := r.service.Record(r.ctx, learner, actor, events, 0)
+	out, err := r.service.Record(r.ctx, learner, actor, events, progress.AtLeast{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func (r *rig) enroll(learner, path string) progress.Enrollment {
 
 func (r *rig) tryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
 	var e progress.Enrollment
-	body, err := r.service.Enroll(r.ctx, learner, self(learner), path, 0, key, func(e progress.Enrollment) ([]byte, error) { return json.Marshal(e) })
+	body, err := r.service.Enroll(r.ctx, learner, self(learner), path, progress.AtLeast{}, key, func(e progress.Enrollment) ([]byte, error) { return json.Marshal(e) })
 	if err != nil {
 		return e, err
 	}
@@ -192,7 +192,7 @@ func (r *rig) tryEnroll(learner, path string, key idem.Key) (progress.Enrollment
 func read[T any](r *rig, learner, route string, ask func(*progress.View) (T, error)) (T, string) {
 	r.t.Helper()
 	var out T
-	a, err := r.service.Read(r.ctx, learner, route, 0, func(w *progress.View) ([]byte, error) {
+	a, err := r.service.Read(r.ctx, learner, route, progress.AtLeast{}, func(w *progress.View) ([]byte, error) {
 		v, err := ask(w)
 		if err != nil {
 			return nil, err
@@ -229,7 +229,8 @@ func (r *rig) refresh() {
 // refreshed makes a replica see what was published.
 func (r *rig) refreshed(service *progress.Service) {
 	r.t.Helper()
-	_, err := service.Read(r.ctx, newLearner(), "refresh", r.catalog.delta.Revision, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
+	seen := progress.AtLeast{Catalog: r.catalog.delta.Revision}
+	_, err := service.Read(r.ctx, newLearner(), "refresh", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -1,0 +1,87 @@
+package progress
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// ZoneSource tells learners' time zones where they are set.
+type ZoneSource interface {
+	// Sync answers the time zones that changed after a revision, a learner's newest last, and
+	// the revision that they reach. Unavailable when profile cannot be reached.
+	Sync(ctx context.Context, afterRevision int64) (zones []LearnerZone, revision int64, err error)
+}
+
+// ZoneKeeper brings learners' time zones from their source into our own store, where they
+// are read with everything else of a learner. Its revision only rises.
+type ZoneKeeper struct {
+	source ZoneSource
+	store  Store
+	log    *slog.Logger
+
+	revision atomic.Int64
+	follower follower
+	// older tells that the source was seen to be older than what is known; for the one fetch at a time.
+	older bool
+}
+
+// zonePatience is how long AtLeast may keep a caller waiting: an old time zone moves a
+// boundary by some hours at most, while the caller may be holding a phone.
+const zonePatience = time.Second
+
+// NewZoneKeeper makes a keeper that goes on from where the store is.
+func NewZoneKeeper(ctx context.Context, source ZoneSource, store Store, log *slog.Logger) (*ZoneKeeper, error) {
+	k := &ZoneKeeper{source: source, store: store, log: log}
+	k.follower = follower{source: "profile", fetch: k.fetch, revision: k.revision.Load, log: log}
+	stored, err := store.ZoneRevision(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.revision.Store(stored)
+	return k, nil
+}
+
+// Run polls the source until ctx ends.
+func (k *ZoneKeeper) Run(ctx context.Context) { k.follower.run(ctx) }
+
+// AtLeast returns when the store has the time zones of a revision, fetching when it is
+// behind. It returns anyway when that fails or takes long: what is stored is good enough to
+// go on with, and Run tells the operator.
+func (k *ZoneKeeper) AtLeast(ctx context.Context, revision int64) {
+	if k.revision.Load() >= revision {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, zonePatience)
+	defer cancel()
+	_ = k.follower.refresh(ctx) // see above
+}
+
+func (k *ZoneKeeper) fetch(ctx context.Context) error {
+	have := k.revision.Load()
+	zones, revision, err := k.source.Sync(ctx, have)
+	if err != nil {
+		return err
+	}
+	if revision < have && !k.older {
+		k.log.WarnContext(ctx, "profile is older than what is known here; was it restored? Keeping what is known",
+			"have", have, "profile", revision)
+	}
+	k.older = revision < have
+	if revision <= have {
+		return nil
+	}
+	if err := k.store.SaveZones(ctx, revision, zones); err != nil {
+		return err
+	}
+	k.revision.Store(revision)
+	return nil
+}
+
+// noZones is a source that knows of no time zones.
+type noZones struct{}
+
+func (noZones) Sync(_ context.Context, afterRevision int64) ([]LearnerZone, int64, error) {
+	return nil, afterRevision, nil
+}

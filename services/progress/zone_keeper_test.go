@@ -1,0 +1,341 @@
+package progress_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// zoneFunc is a source of time zones of one function.
+type zoneFunc func(ctx context.Context, after int64) ([]progress.LearnerZone, int64, error)
+
+func (f zoneFunc) Sync(ctx context.Context, after int64) ([]progress.LearnerZone, int64, error) {
+	return f(ctx, after)
+}
+
+// feed is profile's, with one learner a revision: zones[0] is revision 1.
+type feed struct {
+	mu    sync.Mutex
+	zones []progress.LearnerZone
+	err   error
+	// asked are the revisions that the feed was asked after.
+	asked []int64
+}
+
+func (f *feed) sync(_ context.Context, after int64) ([]progress.LearnerZone, int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, after)
+	return f.zones[min(after, int64(len(f.zones))):], int64(len(f.zones)), f.err
+}
+
+// set takes the next revision, and answers it.
+func (f *feed) set(learner, zone string) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.zones = append(f.zones, progress.LearnerZone{LearnerID: learner, TimeZone: zone})
+	return int64(len(f.zones))
+}
+
+func (f *feed) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *feed) times() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.asked)
+}
+
+// following is another service on the rig's store, which follows zones.
+func (r *rig) following(zones progress.ZoneSource) *progress.Service {
+	r.t.Helper()
+	s, err := progress.New(r.ctx, r.store, progress.Options{
+		Catalog: r.catalog, Zones: zones, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(s.Close)
+	return s
+}
+
+// etag reads the learner, with what the reader has seen of profile. The rig's catalog is
+// seen in any case: when it is first polled must not be what makes an answer new.
+func etag(t *testing.T, s *progress.Service, learner string, profile int64) string {
+	t.Helper()
+	seen := progress.AtLeast{Catalog: 1, Profile: profile}
+	a, err := s.Read(t.Context(), learner, "overview", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.ETag
+}
+
+// Who has set a time zone reads an answer of it, though nobody has polled since.
+func TestReadersSeeTheirNewTimeZone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	f := new(feed)
+	s := r.following(zoneFunc(f.sync))
+	ana, bob := newLearner(), newLearner()
+	was := etag(t, s, ana, 0)
+	seen := f.set(ana, "America/New_York")
+	now := etag(t, s, ana, seen)
+	if now == was {
+		t.Error("a new time zone is no new answer")
+	}
+	if again := etag(t, s, ana, f.set(bob, "Asia/Tokyo")); again != now {
+		t.Error("another learner's time zone is a new answer")
+	}
+	// Said again, it changes nothing.
+	if again := etag(t, s, ana, f.set(ana, "America/New_York")); again != now {
+		t.Error("the same time zone is a new answer")
+	}
+	if _, err := s.Record(t.Context(), ana, self(ana), nil, progress.AtLeast{Profile: f.set(ana, "UTC")}); err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := r.store.ZoneRevision(t.Context()); err != nil || stored != 4 {
+		t.Errorf("after recording, the zones of revision %d are stored (%v), want 4", stored, err)
+	}
+}
+
+func TestZonesGoOnWhereTheStoreIs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil, nil)
+	f := new(feed)
+	follow := func() *progress.ZoneKeeper {
+		k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	k := follow()
+	k.AtLeast(t.Context(), 0) // has it
+	k.AtLeast(t.Context(), f.set(newLearner(), "Asia/Tokyo"))
+	k.AtLeast(t.Context(), 1) // has it
+	k = follow()
+	k.AtLeast(t.Context(), 1) // has it, from the store
+	k.AtLeast(t.Context(), f.set(newLearner(), "UTC"))
+	if want := []int64{0, 1}; !reflect.DeepEqual(f.asked, want) {
+		t.Errorf("the feed was asked after %v, want %v", f.asked, want)
+	}
+}
+
+// Callers at the same time share a fetch; one that is under way may have read too early.
+func TestZonesAreFetchedOnceForAll(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil, nil)
+	f := new(feed)
+	entered, gate := make(chan struct{}, 10), make(chan struct{})
+	k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(func(ctx context.Context, after int64) ([]progress.LearnerZone, int64, error) {
+		zones, revision, err := f.sync(ctx, after)
+		entered <- struct{}{}
+		<-gate
+		return zones, revision, err
+	}), r.store, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var callers sync.WaitGroup
+	first := f.set(newLearner(), "UTC")
+	callers.Go(func() { k.AtLeast(t.Context(), first) })
+	<-entered // It has read the feed.
+	second := f.set(newLearner(), "Asia/Tokyo")
+	for range 5 {
+		callers.Go(func() { k.AtLeast(t.Context(), second) })
+	}
+	close(gate)
+	callers.Wait()
+	if stored, err := r.store.ZoneRevision(t.Context()); err != nil || stored != second {
+		t.Errorf("zones of revision %d are stored (%v), want %d", stored, err, second)
+	}
+	if n := f.times(); n > 3 {
+		t.Errorf("the feed was asked %d times for 6 callers", n)
+	}
+}
+
+// lines is a log that a test reads.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
+
+// zoneStore keeps no more than the revision: a bubble's clock stands still while a database works.
+type zoneStore struct {
+	progress.Store
+
+	revision atomic.Int64
+}
+
+func (s *zoneStore) ZoneRevision(context.Context) (int64, error) { return s.revision.Load(), nil }
+
+func (s *zoneStore) SaveZones(_ context.Context, revision int64, _ []progress.LearnerZone) error {
+	s.revision.Store(revision)
+	return nil
+}
+
+// inBubble runs a keeper on a feed, by a clock that jumps.
+func inBubble(t *testing.T, source progress.ZoneSource, test func(*testing.T, *progress.ZoneKeeper, *zoneStore, *lines)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		store, log := new(zoneStore), new(lines)
+		k, err := progress.NewZoneKeeper(t.Context(), source, store, slog.New(slog.NewTextHandler(log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { k.Run(ctx) })
+		synctest.Wait()
+		test(t, k, store, log)
+		stop()
+		running.Wait()
+		time.Sleep(time.Minute) // A fetch outlives those who asked for it, by its timeout at most.
+	})
+}
+
+func TestZonesArePolled(t *testing.T) {
+	t.Parallel()
+	f := new(feed)
+	inBubble(t, zoneFunc(f.sync), func(t *testing.T, _ *progress.ZoneKeeper, store *zoneStore, log *lines) {
+		f.set(newLearner(), "UTC")
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if got := store.revision.Load(); got != 1 {
+			t.Errorf("the store is at revision %d, want 1", got)
+		}
+		if log.count("\n") != 0 {
+			t.Errorf("the log says %s", log.b.String())
+		}
+	})
+}
+
+func TestMissingProfileIsToldOnce(t *testing.T) {
+	t.Parallel()
+	f := new(feed)
+	f.fail(errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile cannot be reached"))
+	inBubble(t, zoneFunc(f.sync), func(t *testing.T, k *progress.ZoneKeeper, store *zoneStore, log *lines) {
+		seen := f.set(newLearner(), "UTC")
+		for range 5 {
+			k.AtLeast(t.Context(), seen)
+			time.Sleep(time.Minute)
+		}
+		f.fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if log.count("profile cannot be reached; going on") != 1 || log.count("profile is reachable again") != 1 || log.count("\n") != 2 {
+			t.Errorf("the log says %s", log.b.String())
+		}
+		if got := store.revision.Load(); got != seen {
+			t.Errorf("the store is at revision %d, want %d", got, seen)
+		}
+	})
+}
+
+// A profile that was restored from a backup is older than what is known of it.
+func TestOlderProfileIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var revision atomic.Int64
+	revision.Store(7)
+	source := zoneFunc(func(context.Context, int64) ([]progress.LearnerZone, int64, error) { return nil, revision.Load(), nil })
+	inBubble(t, source, func(t *testing.T, _ *progress.ZoneKeeper, store *zoneStore, log *lines) {
+		revision.Store(3)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if log.count("was it restored?") != 1 || store.revision.Load() != 7 {
+			t.Errorf("the store is at revision %d, and the log says %s", store.revision.Load(), log.b.String())
+		}
+	})
+}
+
+// Nobody waits long for a profile that hangs.
+func TestHangingProfileIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	hanging := zoneFunc(func(ctx context.Context, _ int64) ([]progress.LearnerZone, int64, error) {
+		<-ctx.Done()
+		return nil, 0, ctx.Err()
+	})
+	inBubble(t, hanging, func(t *testing.T, k *progress.ZoneKeeper, _ *zoneStore, _ *lines) {
+		start := time.Now()
+		k.AtLeast(t.Context(), 1)
+		if waited := time.Since(start); waited > time.Second {
+			t.Errorf("a reader waited %v", waited)
+		}
+	})
+}
+
+// streamed is profile's client with an answer that the test writes.
+type streamed struct {
+	profilev1.ProfileServiceClient
+	grpc.ServerStreamingClient[profilev1.SyncLearnersResponse]
+
+	messages []*profilev1.SyncLearnersResponse
+	end      error
+}
+
+func (s *streamed) SyncLearners(
+	context.Context, *profilev1.SyncLearnersRequest, ...grpc.CallOption,
+) (grpc.ServerStreamingClient[profilev1.SyncLearnersResponse], error) {
+	return s, nil
+}
+
+func (s *streamed) Recv() (*profilev1.SyncLearnersResponse, error) {
+	if len(s.messages) == 0 {
+		return nil, s.end
+	}
+	m := s.messages[0]
+	s.messages = s.messages[1:]
+	return m, nil
+}
+
+// An answer counts only when it came to its end: half of one would skip the rest for ever.
+func TestProfileZonesWantTheWholeAnswer(t *testing.T) {
+	t.Parallel()
+	learner := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: &profilev1.LearnerRecord{Id: "ana", TimeZone: "UTC"}}}
+	revision := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Revision{Revision: 4}}
+	read := func(end error, messages ...*profilev1.SyncLearnersResponse) ([]progress.LearnerZone, int64, error) {
+		return progress.NewProfileZones(&streamed{messages: messages, end: end}).Sync(t.Context(), 3)
+	}
+	zones, reached, err := read(io.EOF, learner, revision)
+	if want := []progress.LearnerZone{{LearnerID: "ana", TimeZone: "UTC"}}; err != nil || reached != 4 || !reflect.DeepEqual(zones, want) {
+		t.Errorf("the answer is %v, %d, %v, want %v, 4", zones, reached, err, want)
+	}
+	for _, end := range []error{io.EOF, errors.New("broken")} {
+		if _, _, err := read(end, learner); errs.KindOf(err) != errs.Unavailable {
+			t.Errorf("half an answer that ended with %v is %v", end, err)
+		}
+	}
+}
