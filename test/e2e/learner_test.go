@@ -54,6 +54,30 @@ func testProfile(t *testing.T, w *world) {
 	me.patch("/v1/learners/me", map[string]any{"nickname": "x"}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("nickname", "UNKNOWN_FIELD")
 }
 
+// testTimeZone: who has set their time zone reads progress that knows of it at once, and
+// still does when nothing has changed since.
+func testTimeZone(t *testing.T, w *world) {
+	me := w.as(t, "traveller")
+	c := publishCourse(t, w.as(t, "author", "author"), "time-zone")
+	me.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated)
+	reads := []string{"/v1/learners/me/progress", "/v1/learners/me/paths/" + c.path + "/progress"}
+	var was []string
+	for _, at := range reads {
+		was = append(was, me.unchanged(at))
+	}
+	for _, zone := range []string{"America/New_York", "Asia/Tokyo"} {
+		moved := me.patch("/v1/learners/me", map[string]any{"timeZone": zone}).want(http.StatusOK).has("timeZone", zone)
+		if moved.header.Get("Preceptor-Profile-Revision") == "" {
+			t.Error("the change has no revision")
+		}
+		for i, at := range reads {
+			me.get(at, "If-None-Match", was[i]).want(http.StatusOK)
+			was[i] = me.unchanged(at)
+		}
+	}
+	me.record(c.basicsDone()...).has("results.0.status", "ACCEPTED", "results.1.status", "ACCEPTED")
+}
+
 func testLearners(t *testing.T, w *world) {
 	admin := w.as(t, "learners-admin", "admin")
 	for i := range 3 {

@@ -13,6 +13,7 @@ func suite(t *testing.T, w *world) {
 		"sign in":      testSignIn,
 		"profile":      testProfile,
 		"learners":     testLearners,
+		"time zone":    testTimeZone,
 		"recommended":  testRecommended,
 		"enroll":       testEnroll,
 		"learn":        testLearn,
