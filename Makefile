@@ -7,6 +7,7 @@ SHELL := bash
 
 ARGS ?= --http 127.0.0.1:8080 --data data
 FUZZTIME ?= 20s
+CHECKS ?= 20000
 # Packages whose goroutines share memory: the ones worth the race detector's price.
 RACE ?= ./internal/... ./gateway/... ./services/...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -53,6 +54,10 @@ bench-go: ## Run every Go benchmark.
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s).
 	tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: properties
+properties: ## Try the properties of progress CHECKS times each (20000 take about ten minutes).
+	go test -count=1 -timeout 0 -run 'TestMergeIsAJoin$$|TestPercentRule6EventsNeverLowerIt|TestFoldingAgainGivesWhatIsStored' ./services/progress -rapid.checks=$(CHECKS)
 
 .PHONY: lint
 lint: ## Run the linters, pinned in tools/lint.

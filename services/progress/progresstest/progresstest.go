@@ -38,6 +38,7 @@ func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
 		"many rows go in one commit":                       manyRows,
 		"the catalog only moves forward":                   catalog,
 		"links are replaced":                               links,
+		"time zones only move forward":                     zones,
 		"idempotency keys answer once":                     idempotency,
 		"the incarnation stays":                            incarnation,
 		"one replica at a time holds the sweep":            sweep,
@@ -371,7 +372,7 @@ func learnerState(t *testing.T, s progress.Store) {
 	check()
 	facts.LastAt, facts.Cycles[0].ExpireAt = 6, 0
 	e.State, e.PreviousPercent, e.PercentChangeReason = progress.EnrollmentActive, nil, ""
-	a.AwardTime, a.Completions = at.Add(-time.Hour), nil
+	a.AwardTime, a.Completions, a.RevokeTime, a.RevokeReason = at.Add(-time.Hour), nil, at.Add(time.Hour), "forged"
 	must(t, put())
 	check()
 	factsInside(t, s, key, facts)
@@ -499,6 +500,54 @@ func links(t *testing.T, s progress.Store) {
 	}
 	if _, err := s.FindLink(ctx, "I", "s"); errs.KindOf(err) != errs.NotFound {
 		t.Errorf("another issuer: %v", err)
+	}
+}
+
+func zones(t *testing.T, s progress.Store) {
+	ctx, one, two := t.Context(), newID(), newID()
+	head := func(learner string) progress.Head {
+		t.Helper()
+		h, err := s.Head(ctx, learner)
+		must(t, err)
+		return h
+	}
+	revision := func(want int64) {
+		t.Helper()
+		if got, err := s.ZoneRevision(ctx); err != nil || got != want {
+			t.Errorf("revision %d, %v; want %d", got, err, want)
+		}
+	}
+	revision(0)
+	must(t, add(ctx, s, one, entry(one, 1, newID())))
+	berlin := []progress.LearnerZone{{LearnerID: two, TimeZone: "Europe/Berlin"}, {LearnerID: one, TimeZone: "Europe/Berlin"}}
+	must(t, s.SaveZones(ctx, 5, berlin))
+	revision(5)
+	if h := head(one); h != (progress.Head{LearnerID: one, Sequence: 1, Version: 2, TimeZone: "Europe/Berlin"}) {
+		t.Errorf("a learner with a log: %+v", h)
+	}
+	if h := head(two); h != (progress.Head{LearnerID: two, Version: 1, TimeZone: "Europe/Berlin"}) {
+		t.Errorf("a learner without: %+v", h)
+	}
+	must(t, s.SaveZones(ctx, 6, berlin))
+	if h := head(one); h.Version != 2 {
+		t.Errorf("the same zone again: %+v", h)
+	}
+	must(t, s.SaveZones(ctx, 4, []progress.LearnerZone{{LearnerID: one, TimeZone: "Asia/Tokyo"}}))
+	revision(6)
+	if h := head(one); h.TimeZone != "Europe/Berlin" {
+		t.Errorf("an older revision counted: %+v", h)
+	}
+	// A commit sees the zone, and leaves it; a link says it too.
+	must(t, s.Commit(ctx, []string{one}, func(_ context.Context, tx progress.Tx) error {
+		if h := tx.Head(one); h.TimeZone != "Europe/Berlin" {
+			return fmt.Errorf("inside: %+v", h)
+		}
+		tx.Head(one).Version++
+		return nil
+	}))
+	must(t, s.SaveLink(ctx, "iss", "sub", progress.Link{LearnerID: two, TimeZone: "Asia/Tokyo"}))
+	if one, two := head(one), head(two); one.TimeZone != "Europe/Berlin" || one.Version != 3 || two.TimeZone != "Asia/Tokyo" || two.Version != 2 {
+		t.Errorf("afterwards: %+v, %+v", one, two)
 	}
 }
 
