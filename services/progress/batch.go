@@ -125,6 +125,9 @@ func (b *batch) recordAll(ctx context.Context, j *job) error {
 		return nil // nothing was stored, so nothing may follow from it: the log must tell all
 	}
 	if turned || voided { // a void may let an archive's waiver apply
+		if _, err := b.learner(ctx, j.learnerID); err != nil {
+			return err // it may write an entry, for an upgrade that became mandatory
+		}
 		if err := b.judgeAwards(ctx, j, from, head.Sequence); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package progress
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -54,6 +55,14 @@ const watchPoll = 2 * time.Second
 
 // watchPage is how many entries a watcher reads at a time.
 const watchPage = 200
+
+// earned are the awards that were made by the record's delivery, of which it is the last.
+func (r *Record) earned() []Award {
+	if r.Effects == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.Effects.Awards), func(a Award) bool { return a.ToSequence != r.Sequence })
+}
 
 // Notice is one thing that a watcher is told.
 type Notice struct {
@@ -115,17 +124,8 @@ func (s *Service) tellFrom(ctx context.Context, learnerID string, at int64, tell
 		if err != nil {
 			return at, err
 		}
-		l, err := s.store.Load(ctx, learnerID)
-		if err != nil {
-			return at, err
-		}
 		for i := range records {
-			n := Notice{Sequence: records[i].Sequence, Record: &records[i]}
-			for _, a := range l.Awards {
-				if a.ToSequence == n.Sequence {
-					n.Awards = append(n.Awards, a)
-				}
-			}
+			n := Notice{Sequence: records[i].Sequence, Record: &records[i], Awards: records[i].earned()}
 			if err := tell(n); err != nil {
 				return at, err
 			}
