@@ -65,7 +65,7 @@ func (f *Facts) currency(m *Module, now time.Time, loc *time.Location) (*Currenc
 		}
 		cur.State, next = cur.at(now)
 	}
-	if at, ok := supersededAt(m, c, loc); ok {
+	if v, at := superseding(m, c, loc); v != nil {
 		if now.Before(at) {
 			next = sooner(next, at)
 		} else {
@@ -90,9 +90,10 @@ func (c *Currency) at(now time.Time) (CurrencyState, time.Time) {
 	}
 }
 
-// supersededAt answers when a MATERIAL version takes the place of what the cycle was completed
-// on: at its effective time plus its own grace.
-func supersededAt(m *Module, c *CycleFacts, loc *time.Location) (time.Time, bool) {
+// superseding answers the MATERIAL version that takes the place of what the cycle was completed
+// on, and when: at its effective time plus its own grace. It answers nil where there is none.
+func superseding(m *Module, c *CycleFacts, loc *time.Location) (*ModuleVersion, time.Time) {
+	var by *ModuleVersion
 	var first time.Time
 	for n := c.CompleteVersion + 1; n <= len(m.Versions); n++ {
 		v := m.Version(n)
@@ -103,9 +104,11 @@ func supersededAt(m *Module, c *CycleFacts, loc *time.Location) (time.Time, bool
 		if v.Currency != nil {
 			at = v.Currency.Grace.AddTo(at, loc)
 		}
-		first = sooner(first, at)
+		if by == nil || at.Before(first) {
+			by, first = v, at
+		}
 	}
-	return first, !first.IsZero()
+	return by, first
 }
 
 // lastComplete is the newest completed cycle, or nil.

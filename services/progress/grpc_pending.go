@@ -11,11 +11,6 @@ import (
 
 func pending() error { return errs.New(errs.Unimplemented, "UNIMPLEMENTED", "this is not offered yet") }
 
-// ExplainPathProgress is not offered yet.
-func (g *Server) ExplainPathProgress(context.Context, *progressv1.ExplainPathProgressRequest) (*progressv1.ExplainPathProgressResponse, error) {
-	return nil, pending()
-}
-
 // VerifyProgress is not offered yet.
 func (g *Server) VerifyProgress(*progressv1.VerifyProgressRequest, grpc.ServerStreamingServer[progressv1.VerifyProgressResponse]) error {
 	return pending()

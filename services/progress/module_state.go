@@ -99,6 +99,9 @@ type credit struct {
 	kind           CreditKind
 	at             time.Time
 	cycle, version int
+	// group are the modules that an equivalence rests on, archive the stay that a system waiver is for.
+	group   []string
+	archive ArchivePeriod
 }
 
 // own answers the credit of the learner's own events and an admin's waivers, or nil.
@@ -120,7 +123,7 @@ func (w *view) own(id string) *credit {
 // equivalence answers the credit that older modules give, or nil. It is not transitive, and
 // what any version once granted stays granted: a percent must not fall by an edit.
 func (w *view) equivalence(m *Module) *credit {
-	var best time.Time
+	var best *credit
 	for i := range m.Versions {
 		for _, group := range m.Versions[i].Credits {
 			at := m.Versions[i].PublishTime
@@ -134,13 +137,12 @@ func (w *view) equivalence(m *Module) *credit {
 					at = c.at
 				}
 			}
-			best = sooner(best, at)
+			if !at.IsZero() && (best == nil || at.Before(best.at)) {
+				best = &credit{kind: CreditEquivalence, at: at, group: group}
+			}
 		}
 	}
-	if best.IsZero() {
-		return nil
-	}
-	return &credit{kind: CreditEquivalence, at: best}
+	return best
 }
 
 // archived answers the system waiver of who cannot finish a module because it was archived, or
@@ -169,7 +171,7 @@ func (w *view) archived(m *Module, since time.Time) *credit {
 		if since.After(from) {
 			from = since
 		}
-		return &credit{kind: CreditArchived, at: from.UTC()}
+		return &credit{kind: CreditArchived, at: from.UTC(), archive: p}
 	}
 	return nil
 }

@@ -14,10 +14,12 @@ import (
 var (
 	uuidShape = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	timeShape = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+	saidDate  = regexp.MustCompile(`\b\d{1,2} (January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b`)
+	revision  = regexp.MustCompile(`"catalogRevision": ?"\d+"`)
 	etagShape = regexp.MustCompile(`"[0-9a-f]{16}"`)
 )
 
-// normalized replaces ids by their order of appearance, times and etags by their names.
+// normalized replaces ids by their order of appearance, times, dates, revisions and etags by their names.
 func normalized(text []byte) []byte {
 	names := map[string]string{}
 	text = uuidShape.ReplaceAllFunc(text, func(id []byte) []byte {
@@ -29,6 +31,8 @@ func normalized(text []byte) []byte {
 		return []byte(name)
 	})
 	text = timeShape.ReplaceAll(text, []byte("<time>"))
+	text = saidDate.ReplaceAll(text, []byte("<date>"))
+	text = revision.ReplaceAll(text, []byte(`"catalogRevision": "<revision>"`))
 	return etagShape.ReplaceAll(text, []byte(`"<etag>"`))
 }
 

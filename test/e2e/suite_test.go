@@ -20,6 +20,7 @@ func suite(t *testing.T, w *world) {
 		"events":       testEvents,
 		"batch faults": testBatchFaults,
 		"admin":        testAdminEvents,
+		"explain":      testExplain,
 		"clocks":       testClocks,
 		"history":      testHistory,
 		"watch":        testWatch,

@@ -4513,7 +4513,7 @@ type ModuleExplanation struct {
 	Version int32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// Where it stands.
 	State ModuleProgress_State `protobuf:"varint,4,opt,name=state,proto3,enum=preceptor.progress.v1.ModuleProgress_State" json:"state,omitempty"`
-	// Percent of the current cycle's required units by weight; absent: nothing is required.
+	// As in the path's progress: percent of required units by weight, 100 once completed; absent: nothing is required.
 	Percent *int32 `protobuf:"varint,5,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
 	// How it was completed, when not by the learner's own events.
 	Credit *ModuleProgress_CreditKind `protobuf:"varint,6,opt,name=credit,proto3,enum=preceptor.progress.v1.ModuleProgress_CreditKind,oneof" json:"credit,omitempty"`
@@ -4801,7 +4801,7 @@ type EventExplanation struct {
 	EffectiveAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
 	// What it did, or why it does not count, in a sentence.
 	Summary string `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
-	// Why it does not count, for programs: VOIDED, ARCHIVED_NOT_BEGUN, AFTER_SUNSET or EARLIER_CYCLE; empty: it counts.
+	// Why it does not count, for programs: VOIDED, ARCHIVED_NOT_BEGUN, AFTER_SUNSET, EARLIER_CYCLE or OTHER_VERSION; empty: it counts.
 	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,0 +1,324 @@
+package progress_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+var updateTexts = flag.Bool("update", false, "write testdata/explanations.txt anew")
+
+// told is a learner on path p with module a, and what happens to them.
+type told struct {
+	*rig
+
+	learner string
+	module  progress.Module
+}
+
+// now publishes the module as it is, at a time.
+func (s *told) now(at time.Time) {
+	s.t.Helper()
+	s.clock.set(at)
+	s.module.Revision = s.catalog.delta.Revision + 1
+	s.catalog.publish([]progress.Module{s.module}, nil)
+	s.refresh()
+}
+
+// did records an event of the learner's own at the time that it happened.
+func (s *told) did(unit string, verb progress.Verb, version int, at time.Time, score ...float64) string {
+	s.t.Helper()
+	e := onVersion(event("a", unit, verb, at), version)
+	for _, f := range score {
+		e.Score = &f
+	}
+	s.accept(s.learner, self(s.learner), e)
+	return e.ID
+}
+
+// expiring completes the module, of a policy, on a day, and lets time pass to so many days after it ran out.
+func (s *told) expiring(policy *progress.CurrencyPolicy, done, after int) {
+	s.t.Helper()
+	s.module.Versions[0].Currency = policy
+	s.now(day(done))
+	s.did("u", progress.Completed, 1, day(done))
+	s.did("v", progress.Completed, 1, day(done))
+	s.clock.set(day(done).AddDate(1, 0, after))
+}
+
+func (s *told) waive(unit string, at time.Time, reason string) {
+	s.t.Helper()
+	e := event("a", unit, progress.Waived, at)
+	e.Reason = reason
+	s.accept(s.learner, admin(), e)
+}
+
+// material makes the next version one that changes class MATERIAL.
+func material(v progress.ModuleVersion, effective time.Time, retakeAll bool) progress.ModuleVersion {
+	v.Material, v.RetakeAll, v.EffectiveTime = true, retakeAll, effective
+	return v
+}
+
+func kept(id string) progress.Unit {
+	u := unit(id)
+	u.Changed = false
+	return u
+}
+
+func quizUnit(id string, rule progress.MoveOn) progress.Unit {
+	u := unit(id)
+	u.MoveOn, u.MasteryScore = rule, new(0.8)
+	return u
+}
+
+// tales are what can be told: each adds to an empty beginning.
+func tales() []struct {
+	name string
+	tell func(*told)
+} {
+	yearly := &progress.CurrencyPolicy{Period: mustPeriod("P1Y"), Window: mustPeriod("P30D"), Grace: mustPeriod("P14D"), Basis: progress.BasisCompletion}
+	return []struct {
+		name string
+		tell func(*told)
+	}{
+		{"nothing yet", func(*told) {}},
+		{"half done, by weight, with an optional unit", func(s *told) {
+			heavy, optional := unit("v"), unit("w")
+			heavy.Weight, optional.Required = 2, false
+			s.module = module1("a", unit("u"), heavy, optional)
+			s.now(day(2))
+			s.did("u", progress.Completed, 1, day(1))
+			e := event("a", "v", progress.Progressed, day(2))
+			e.Progress = new(0.4)
+			s.accept(s.learner, self(s.learner), e)
+		}},
+		{"a quiz that fell short, and the ways to pass", func(s *told) {
+			s.module = module1("a", quizUnit("u", progress.MoveOnPassed), quizUnit("v", progress.MoveOnCompletedAndPassed), quizUnit("w", progress.MoveOnCompletedOrPassed))
+			s.now(day(3))
+			s.did("u", progress.Failed, 1, day(1), 0.55)
+			s.did("u", progress.Failed, 1, day(2), 0.7)
+			s.did("v", progress.Completed, 1, day(1))
+		}},
+		{"completed and passed, good for a year", func(s *told) {
+			s.module = module1("a", unit("u"), quizUnit("v", progress.MoveOnCompletedAndPassed))
+			s.module.Versions[0].Currency = yearly
+			s.now(day(3))
+			s.did("u", progress.Completed, 1, day(1))
+			s.did("v", progress.Completed, 1, day(1))
+			s.did("v", progress.Passed, 1, day(2), 0.95)
+		}},
+		{"good, but due soon", func(s *told) { s.expiring(yearly, 10, -20) }},
+		{"run out, with some days left", func(s *told) { s.expiring(yearly, 10, 5) }},
+		{"run out", func(s *told) { s.expiring(yearly, 10, 20) }},
+		{"renewed", func(s *told) {
+			s.expiring(yearly, 10, -5)
+			s.did("u", progress.Completed, 1, day(10).AddDate(1, 0, -20))
+			s.did("v", progress.Completed, 1, day(10).AddDate(1, 0, -19))
+		}},
+		{"being renewed, after it ran out", func(s *told) {
+			s.module = module1("a", unit("u"), unit("v"))
+			s.module.Versions[0].Currency = yearly
+			s.now(day(3))
+			s.did("u", progress.Completed, 1, day(1))
+			s.did("v", progress.Completed, 1, day(1))
+			s.clock.set(day(1).AddDate(1, 0, 20))
+			s.did("u", progress.Completed, 1, day(1).AddDate(1, 0, -10))
+		}},
+		{"waived: a unit, and the whole", func(s *told) {
+			s.waive("u", day0, "Did the like elsewhere.")
+			s.waive("", day(1), "Holds a board certification.")
+		}},
+		{"voided, and fallen", func(s *told) {
+			id := s.did("u", progress.Completed, 1, day0)
+			s.did("v", progress.Completed, 1, day0)
+			void(s.rig, s.learner, id, "Recorded for the wrong person.")
+		}},
+		{"credit crosses an editorial version", func(s *told) {
+			s.module.Versions = append(s.module.Versions, version(2, day(5), kept("u"), kept("v"), unit("w")))
+			s.now(day(9))
+			s.did("u", progress.Completed, 1, day(1))
+			s.did("w", progress.Completed, 2, day(8))
+			s.did("v", progress.Completed, 2, day(8))
+		}},
+		{"begun on a version that is no longer the newest", func(s *told) {
+			s.module.Versions = append(s.module.Versions, version(2, day(5), kept("u"), kept("v"), unit("w")))
+			s.now(day(9))
+			s.did("u", progress.Completed, 1, day(1))
+		}},
+		{"a new version took over", func(s *told) {
+			s.did("u", progress.Completed, 1, day0)
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), kept("v")), day(7), false))
+			s.now(day(9))
+			s.did("v", progress.Completed, 1, day(8))
+		}},
+		{"out of date, and being learned anew", func(s *told) {
+			s.did("u", progress.Completed, 1, day0)
+			s.did("v", progress.Completed, 1, day0)
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), kept("v")), day(7), false))
+			s.now(day(9))
+			s.did("u", progress.Initialized, 2, day(8))
+		}},
+		{"out of date, and nothing learned anew", func(s *told) {
+			s.did("u", progress.Completed, 1, day0)
+			s.did("v", progress.Completed, 1, day0)
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), kept("v")), day(7), false))
+			s.now(day(9))
+		}},
+		{"everything to be learned anew, and a unit that is gone", func(s *told) {
+			s.did("u", progress.Completed, 1, day0)
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), kept("v"), unit("w")), day(7), true))
+			s.now(day(9))
+			s.did("v", progress.Initialized, 1, day(1))
+			s.did("w", progress.Initialized, 2, day(8))
+		}},
+		{"the rule of the version that it was done on", func(s *told) {
+			strict := kept("u")
+			strict.MoveOn = progress.MoveOnPassed
+			s.module.Versions = append(s.module.Versions, version(2, day(2), strict, kept("v")))
+			s.now(day(9))
+			s.did("u", progress.Completed, 1, day(1))
+			s.did("v", progress.Initialized, 2, day(8))
+		}},
+		{"nothing that is required, by the learner's own dates", func(s *told) {
+			optional := unit("u")
+			optional.Required = false
+			s.module = module1("a", optional)
+			s.now(day(3))
+			s.did("u", progress.Completed, 1, day(1).Add(12*time.Hour))
+		}},
+		{"learned ahead of its time", func(s *told) {
+			s.did("u", progress.Completed, 1, day0)
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), unit("v")), day(20), true))
+			s.now(day(9))
+			s.did("v", progress.Completed, 1, day(2))
+			s.did("u", progress.Completed, 2, day(8))
+		}},
+		{"archived before it was begun, and in the middle", func(s *told) {
+			s.module.State, s.module.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(3)}}
+			s.now(day(5))
+			s.did("u", progress.Completed, 1, day(4))
+		}},
+		{"archived after it was begun", func(s *told) {
+			s.did("u", progress.Completed, 1, day(1))
+			s.module.State, s.module.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(3), SunsetTime: day(30)}}
+			s.now(day(5))
+		}},
+		{"archived, and its sunset is over", func(s *told) {
+			s.did("u", progress.Completed, 1, day(1))
+			s.module.State, s.module.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(3), SunsetTime: day(6)}}
+			s.now(day(9))
+			s.did("v", progress.Completed, 1, day(7))
+		}},
+		{"an award taken back", func(s *told) {
+			s.did("u", progress.Completed, 1, day0)
+			s.did("v", progress.Completed, 1, day0)
+			if _, err := s.service.Revoke(s.ctx, s.learner, progress.AwardID(s.learner, "p", "m"), admin(), "The work was not their own."); err != nil {
+				s.t.Fatal(err)
+			}
+		}},
+		{"recorded by an admin", func(s *told) {
+			e := event("a", "u", progress.Completed, day0)
+			e.Reason = "Was there in person."
+			s.accept(s.learner, admin(), e)
+		}},
+		{"locked, equivalent, and k of n", func(s *told) {
+			locked, whole := module1("b", unit("u")), module1("c", unit("u"))
+			locked.Versions[0].Prerequisites = []string{"a"}
+			whole.Versions[0].Credits = [][]string{{"d"}}
+			s.catalog.publish([]progress.Module{locked, whole, module1("d", unit("u"))}, []progress.Path{path1("q",
+				milestone("m1", all("b", "c")), milestone("m2", kOf(1, "b", "c", "d"), kOf(2, "a", "e"), all("a", "c")))})
+			s.refresh()
+			s.enroll(s.learner, "q")
+			s.accept(s.learner, self(s.learner), event("d", "u", progress.Completed, day0))
+		}},
+	}
+}
+
+// Every sentence, as a list to be read: go test -update writes it anew, and the diff is the review.
+func TestExplanationsInWords(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	for _, tale := range tales() {
+		r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("a")))})
+		s := &told{rig: r, learner: newLearner(), module: r.catalog.delta.Modules[0]}
+		r.setZone(s.learner, "Asia/Kathmandu")
+		r.enroll(s.learner, "p")
+		tale.tell(s)
+		fmt.Fprintf(&out, "== %s\n", tale.name)
+		path := "p"
+		if len(r.catalog.delta.Paths) > 1 {
+			path = r.catalog.delta.Paths[1].ID
+		}
+		write(&out, s.explained(path))
+	}
+	const file = "testdata/explanations.txt"
+	if *updateTexts {
+		if err := os.WriteFile(file, []byte(out.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != out.String() {
+		t.Errorf("the texts are not as in %s (go test ./services/progress -update writes them anew):\n%s", file, out.String())
+	}
+}
+
+// explained waits until the sweep has latched what the catalog lets the learner earn.
+func (s *told) explained(path string) *progress.PathExplanation {
+	s.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		x := s.explain(s.learner, path)
+		missing := slices.ContainsFunc(x.Milestones, func(m progress.MilestoneExplanation) bool {
+			return m.Award == nil && m.Progress.Required > 0 && m.Progress.Completed == m.Progress.Required
+		})
+		if !missing {
+			return x
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("no award: %+v", x.Milestones)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// write shows an explanation as an indented list.
+func write(out *strings.Builder, x *progress.PathExplanation) {
+	line := func(depth int, format string, args ...any) {
+		fmt.Fprintf(out, strings.Repeat("  ", depth)+format+"\n", args...)
+	}
+	line(0, "path: %s", x.Summary)
+	seen := map[string]bool{}
+	for _, ms := range x.Milestones {
+		line(1, "milestone %s: %s", ms.Progress.ID, ms.Summary)
+		for _, g := range ms.Groups {
+			line(2, "group: %s", g.Summary)
+			for _, m := range g.Modules {
+				if seen[m.Progress.ModuleID] {
+					continue
+				}
+				seen[m.Progress.ModuleID] = true
+				line(3, "module %s, version %d, cycle %d, %s %v: %s", m.Progress.ModuleID, m.Progress.Version, m.Cycle, m.Rule, m.ModuleIDs, m.Summary)
+				for _, u := range m.Units {
+					line(4, "unit %s, %s: %s", u.Progress.Unit.ID, u.MoveOn, u.Summary)
+					for _, e := range u.Events {
+						line(5, "%s %s on version %d: %s", e.Record.Event.Verb, e.Record.Event.UnitID, e.Record.Event.ModuleVersion, e.Summary)
+					}
+				}
+				for _, e := range m.Uncounted {
+					line(4, "not counted: %s %s on version %d, %s: %s", e.Record.Event.Verb, e.Record.Event.UnitID, e.Record.Event.ModuleVersion, e.Reason, e.Summary)
+				}
+			}
+		}
+	}
+}
