@@ -35,7 +35,7 @@ var errClosing = errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stop
 // watch serves progress:watch as server-sent events, or as a line of JSON for each
 // message to who takes nothing else. One goroutine writes, so nothing is locked.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
-	req, lost, err := readWatch(r)
+	req, err := readWatch(r)
 	if err != nil {
 		g.fail(w, r, err)
 		return
@@ -58,7 +58,7 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := &streamWriter{gateway: g, request: r, w: w, control: http.NewResponseController(w), lines: wantsLines(r)}
-	if out.open(lost) != nil || exchangeOf(r).head {
+	if out.open() != nil || exchangeOf(r).head {
 		return
 	}
 	beats, leave := g.heart.join()
@@ -76,23 +76,21 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readWatch reads where to begin. Last-Event-ID comes before the query, and one
-// that is no sequence means that the reader has lost its place.
-func readWatch(r *http.Request) (req *progressv1.WatchProgressRequest, lost bool, err error) {
+// readWatch reads where to begin. Last-Event-ID comes before the query. One that is no
+// sequence is left to the service, which gets the header too: it resets the reader, and
+// tells from where the stream goes on.
+func readWatch(r *http.Request) (*progressv1.WatchProgressRequest, error) {
 	x := exchangeOf(r)
-	req = &progressv1.WatchProgressRequest{}
-	last := r.Header.Get("Last-Event-ID")
-	if last == "" {
+	req := &progressv1.WatchProgressRequest{}
+	if last := r.Header.Get("Last-Event-ID"); last == "" {
 		if runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray([][]string{{"learner_id"}})) != nil {
-			return nil, false, errs.InvalidFields(badParameters(x, r))
+			return nil, errs.InvalidFields(badParameters(x, r))
 		}
 	} else if sequence, err := strconv.ParseInt(last, 10, 64); err == nil && sequence >= 0 {
 		req.AfterSequence = new(sequence)
-	} else {
-		lost = true
 	}
 	req.LearnerId = x.params["learner_id"]
-	return req, lost, nil
+	return req, nil
 }
 
 // wantsLines tells whether a reader takes JSON and no server-sent events.
@@ -176,9 +174,8 @@ type streamWriter struct {
 	buf     []byte
 }
 
-// open sends the header. A reader that has lost its place is told to begin anew,
-// and to forget the id that nobody knows.
-func (s *streamWriter) open(lost bool) error {
+// open sends the header.
+func (s *streamWriter) open() error {
 	h := s.w.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep events until it has enough of them
@@ -195,9 +192,6 @@ func (s *streamWriter) open(lost bool) error {
 	s.buf = s.buf[:0]
 	if !s.lines {
 		s.buf = fmt.Appendf(s.buf, "retry: %d\n: open\n\n", comeBack.Milliseconds())
-	}
-	if lost {
-		s.frame("reset", "", &progressv1.WatchProgressResponse{Kind: progressv1.WatchProgressResponse_RESET})
 	}
 	return s.flush()
 }
