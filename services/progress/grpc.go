@@ -251,10 +251,8 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 		after = &n
 	}
 	// The header opens the stream at the gateway, before there is anything to say.
-	if err := stream.SendHeader(metadata.MD{}); err != nil {
-		return err
-	}
-	return g.service.Watch(ctx, r.GetLearnerId(), after, func(n Notice) error {
+	open := func() error { return stream.SendHeader(metadata.MD{}) }
+	return g.service.Watch(ctx, r.GetLearnerId(), after, open, func(n Notice) error {
 		m := &progressv1.WatchProgressResponse{Kind: progressv1.WatchProgressResponse_ENTRY, Sequence: n.Sequence, Awards: awardProtos(n.Awards)}
 		if n.Reset {
 			m.Kind = progressv1.WatchProgressResponse_RESET

@@ -805,6 +805,8 @@ func TestNextIsWhatIsBegunThenWhatIsOpen(t *testing.T) {
 	}
 }
 
+func opened() error { return nil }
+
 func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
@@ -815,7 +817,7 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 	seen := make(chan int64, 10)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- r.service.Watch(r.ctx, learner, &after, func(n progress.Notice) error {
+		ended <- r.service.Watch(r.ctx, learner, &after, opened, func(n progress.Notice) error {
 			seen <- n.Sequence
 			if n.Sequence == 3 {
 				return stop
@@ -836,8 +838,29 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	beyond := int64(99)
-	err := r.service.Watch(r.ctx, learner, &beyond, func(n progress.Notice) error {
+	err := r.service.Watch(r.ctx, learner, &beyond, opened, func(n progress.Notice) error {
 		if !n.Reset || n.Sequence != 3 {
+			t.Errorf("%+v", n)
+		}
+		return stop
+	})
+	if !errors.Is(err, stop) {
+		t.Error(err)
+	}
+}
+
+// TestWatchFromNowOn writes at the moment at which a stream opens: now was before that.
+func TestWatchFromNowOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	learner := newLearner()
+	r.accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
+	stop := errors.New("enough")
+	err := r.service.Watch(r.ctx, learner, nil, func() error {
+		r.accept(learner, self(learner), event("a", "u", progress.Progressed, day0))
+		return nil
+	}, func(n progress.Notice) error {
+		if n.Sequence != 2 {
 			t.Errorf("%+v", n)
 		}
 		return stop

@@ -78,12 +78,16 @@ type Notice struct {
 
 // Watch tells each log entry after a sequence as it is written, until ctx ends or tell fails.
 // after nil means from now on. A sequence that the log does not reach (it was restored from a
-// backup, or the reader is mistaken) gives a reset, and goes on from now.
-func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, tell func(Notice) error) error {
+// backup, or the reader is mistaken) gives a reset, and goes on from now. open is called once now
+// is fixed: whatever is written after it returns is told.
+func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, open func() error, tell func(Notice) error) error {
 	nudges, stop := s.feed.subscribe(learnerID) // first subscribe, then read: nothing falls between
 	defer stop()
 	head, err := s.store.Head(ctx, learnerID)
 	if err != nil {
+		return err
+	}
+	if err := open(); err != nil {
 		return err
 	}
 	at := head.Sequence
