@@ -8,6 +8,7 @@ SHELL := bash
 ARGS ?= --http 127.0.0.1:8080 --data data
 FUZZTIME ?= 20s
 CHECKS ?= 20000
+SEEDS ?= 1000
 # Packages whose goroutines share memory: the ones worth the race detector's price.
 RACE ?= ./internal/... ./gateway/... ./services/...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -42,6 +43,10 @@ test-race: ## Run the concurrent packages under the race detector (RACE=…; nee
 .PHONY: e2e
 e2e: ## Run the black-box suite alone, on both topologies, never from the cache.
 	go test -count=1 -timeout 10m -tags realservers ./test/e2e/...
+
+.PHONY: phones
+phones: ## Play SEEDS (1000) learners with unreliable phones, and a twentieth as many on four processes.
+	go -C test/e2e test -count=1 -timeout 60m -run TestTwoPhonesConverge -phones.seeds=$(SEEDS)
 
 .PHONY: bench
 bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,8 +14,10 @@ import (
 // serverSent is one server-sent event, or the end of the stream.
 type serverSent struct {
 	id, name string
-	data     any
-	retry    string
+	// data is what raw, the text, says as JSON.
+	data  any
+	raw   string
+	retry string
 }
 
 // watch opens the stream of a learner's progress.
@@ -42,31 +45,41 @@ func (c *client) watch(headers ...string) <-chan serverSent {
 	go func() {
 		defer close(events)
 		defer resp.Body.Close()
-		var e serverSent
-		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-			field, value, _ := strings.Cut(lines.Text(), ": ")
-			switch field {
-			case "id":
-				e.id = value
-			case "event":
-				e.name = value
-			case "retry":
-				e.retry = value
-			case "data":
-				_ = json.Unmarshal([]byte(value), &e.data)
-			case "":
-				if e.data != nil || e.retry != "" {
-					select {
-					case events <- e:
-					case <-ctx.Done():
-						return
-					}
-				}
-				e = serverSent{}
+		readServerSent(resp.Body, func(e serverSent) bool {
+			select {
+			case events <- e:
+				return true
+			case <-ctx.Done():
+				return false
 			}
-		}
+		})
 	}()
 	return events
+}
+
+// readServerSent reads a stream to its end, or until hear has enough. An event whose end did not
+// come is none.
+func readServerSent(stream io.Reader, hear func(serverSent) bool) {
+	var e serverSent
+	for lines := bufio.NewScanner(stream); lines.Scan(); {
+		field, value, _ := strings.Cut(lines.Text(), ": ")
+		switch field {
+		case "id":
+			e.id = value
+		case "event":
+			e.name = value
+		case "retry":
+			e.retry = value
+		case "data":
+			e.raw = value
+			_ = json.Unmarshal([]byte(value), &e.data)
+		case "":
+			if (e.data != nil || e.retry != "") && !hear(e) {
+				return
+			}
+			e = serverSent{}
+		}
+	}
 }
 
 // next is the next event with data.
@@ -114,8 +127,8 @@ func testWatch(t *testing.T, w *world) {
 		t.Errorf("after 2 came %+v", e)
 	}
 	for _, lost := range []string{"99", "what"} {
-		if e = next(t, me.watch("Last-Event-ID", lost)); e.name != "reset" {
-			t.Errorf("after %s came %+v, want a reset", lost, e)
+		if e = next(t, me.watch("Last-Event-ID", lost)); e.name != "reset" || e.id != "3" {
+			t.Errorf("after %s came %+v, want a reset that goes on after 3", lost, e)
 		}
 	}
 	(&client{t: t, base: w.base}).get("/v1/learners/me/progress:watch").problem(http.StatusUnauthorized, "TOKEN_MISSING")

@@ -1,0 +1,317 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What the air does to a request of a phone.
+const (
+	arrives     = "arrives"
+	requestLost = "request lost"
+	answerLost  = "answer lost"
+	answerCut   = "answer cut"
+	hangsUp     = "hung up"
+	delayed     = "delayed"
+	twice       = "sent twice"
+	atOnce      = "sent at once"
+	late        = "sent again late"
+	heldBack    = "tail held back"
+)
+
+var (
+	errLost    = errors.New("lost in the air")
+	errOffline = errors.New("offline")
+)
+
+// air is the network between one phone and the server: a transport that loses, doubles, delays and cuts.
+type air struct {
+	s    *story
+	wire http.RoundTripper
+	calm atomic.Bool
+
+	mu   sync.Mutex
+	dice *rand.Rand
+}
+
+func newAir(s *story, name string) *air {
+	return &air{s: s, wire: s.course.wire, dice: s.dice("air of " + name)}
+}
+
+// luck draws a number below n.
+func (a *air) luck(n int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.dice.IntN(n)
+}
+
+// draw decides what happens to a request.
+func (a *air) draw(batch []*sentEvent) string {
+	if a.calm.Load() {
+		return arrives
+	}
+	fate := a.luck(100)
+	if len(batch) > 100 && fate%3 == 0 {
+		a.s.total.add(atOnce, 1)
+		return atOnce // what a server may be too busy for
+	}
+	for _, f := range []struct {
+		kind   string
+		weight int
+	}{
+		{requestLost, 7}, {answerLost, 9}, {answerCut, 4}, {hangsUp, 5}, {delayed, 6}, {twice, 5}, {atOnce, 5}, {late, 5}, {heldBack, 5},
+	} {
+		if fate -= f.weight; fate < 0 {
+			if f.kind == heldBack && len(batch) < 2 {
+				return arrives
+			}
+			a.s.total.add(f.kind, 1)
+			return f.kind
+		}
+	}
+	return arrives
+}
+
+// carriedKey finds in a request's context the events that it carries.
+type carriedKey struct{}
+
+func carried(ctx context.Context) []*sentEvent {
+	batch, _ := ctx.Value(carriedKey{}).([]*sentEvent)
+	return batch
+}
+
+// RoundTrip sends the request, or does to it what the dice say.
+func (a *air) RoundTrip(req *http.Request) (*http.Response, error) {
+	var body []byte
+	if req.Body != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+		req.Body.Close()
+	}
+	if req.Header.Get("Accept") == "text/event-stream" {
+		return a.stream(req)
+	}
+	ctx := req.Context()
+	switch a.draw(carried(ctx)) {
+	case requestLost:
+		return nil, errLost
+	case answerLost:
+		_, _ = a.carry(ctx, req, body)
+		return nil, errLost
+	case answerCut:
+		resp, err := a.carry(ctx, req, body)
+		if err == nil {
+			resp.Body = &cutBody{ReadCloser: resp.Body, left: a.luck(200)}
+		}
+		return resp, err
+	case hangsUp:
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(a.luck(4000))*time.Microsecond)
+		defer cancel()
+		return a.carry(ctx, req, body)
+	case delayed:
+		if err := a.hold(ctx); err != nil {
+			return nil, err
+		}
+	case twice:
+		_, _ = a.carry(ctx, req, body)
+	case atOnce:
+		return a.carryAtOnce(ctx, req, body)
+	case late:
+		a.s.late.Go(func() {
+			if ctx := context.WithoutCancel(ctx); a.hold(ctx) == nil {
+				_, _ = a.carry(ctx, req, body)
+			}
+		})
+	case heldBack:
+		return a.carryHead(ctx, req, body)
+	}
+	return a.carry(ctx, req, body)
+}
+
+// carry sends the request to the server, and tells the ledger what it said.
+func (a *air) carry(ctx context.Context, req *http.Request, body []byte) (*http.Response, error) {
+	sent := req.Clone(ctx)
+	sent.Body, sent.ContentLength, sent.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+	a.s.total.add("requests", 1)
+	batch := carried(ctx)
+	resp, err := a.wire.RoundTrip(sent)
+	if err != nil {
+		a.s.book.unheard(batch)
+		return nil, err
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	switch {
+	case err != nil || resp.StatusCode != http.StatusOK:
+		a.s.book.unheard(batch)
+		if batch != nil && err == nil {
+			a.s.tolerable(reply{resp.StatusCode, resp.Header, said})
+		}
+	case batch != nil:
+		a.s.book.heard(batch, said)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(said))
+	return resp, err
+}
+
+// carryAtOnce sends copies of the request at the same time, so many of a long one that the server
+// has too much to do. Any of the answers comes back.
+func (a *air) carryAtOnce(ctx context.Context, req *http.Request, body []byte) (*http.Response, error) {
+	type outcome struct {
+		resp *http.Response
+		err  error
+	}
+	copies := 2 + a.luck(2)
+	if len(carried(ctx)) > 100 {
+		copies = 10
+	}
+	outcomes := make([]outcome, copies)
+	var sending sync.WaitGroup
+	for i := range outcomes {
+		sending.Go(func() {
+			resp, err := a.carry(ctx, req, body) //nolint:bodyclose // carry has read it, and nothing is left to close
+			outcomes[i] = outcome{resp, err}
+		})
+	}
+	sending.Wait()
+	came := outcomes[a.luck(copies)]
+	return came.resp, came.err
+}
+
+// carryHead sends the first events of a batch, and answers RETRY for the others in the place of
+// a server that is busy: that is how it answers who sends too much.
+func (a *air) carryHead(ctx context.Context, req *http.Request, body []byte) (*http.Response, error) {
+	batch := carried(ctx)
+	var whole struct {
+		Events []json.RawMessage `json:"events"`
+	}
+	if err := json.Unmarshal(body, &whole); err != nil {
+		return nil, err
+	}
+	n := 1 + a.luck(len(batch)-1)
+	whole.Events = whole.Events[:n]
+	head, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := a.carry(context.WithValue(ctx, carriedKey{}, batch[:n]), req, head)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return resp, err
+	}
+	var said recorded
+	if err := json.NewDecoder(resp.Body).Decode(&said); err != nil {
+		return nil, err
+	}
+	for _, e := range batch[n:] {
+		said.Results = append(said.Results, recordedResult{EventID: e.id, Status: "RETRY", Reason: "LEARNER_BUSY"})
+	}
+	text, err := json.Marshal(said)
+	resp.Body = io.NopCloser(bytes.NewReader(text))
+	return resp, err
+}
+
+// hold keeps a request for a moment, as a slow network does.
+func (a *air) hold(ctx context.Context) error {
+	moment := time.NewTimer(time.Duration(a.luck(8000)) * time.Microsecond)
+	defer moment.Stop()
+	select {
+	case <-moment.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stream opens a stream, which may break at any byte.
+func (a *air) stream(req *http.Request) (*http.Response, error) {
+	a.s.total.add("streams", 1)
+	resp, err := a.wire.RoundTrip(req)
+	if err == nil && !a.calm.Load() && a.luck(2) == 0 {
+		a.s.total.add("streams cut", 1)
+		resp.Body = &cutBody{ReadCloser: resp.Body, left: a.luck(6000)}
+	}
+	return resp, err
+}
+
+// cutBody is a body whose connection breaks after some bytes.
+type cutBody struct {
+	io.ReadCloser
+
+	left int
+}
+
+// Read reads until the connection breaks.
+func (b *cutBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// reply is an answer that came whole.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// String is the reply in a message of the test.
+func (r reply) String() string { return strings.TrimSpace(fmt.Sprint(r.status, " ", string(r.body))) }
+
+// tolerable tells that a server may answer so when it has too much to do, and counts it.
+func (s *story) tolerable(r reply) bool {
+	switch r.status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		s.total.add("put off", 1)
+		return true
+	}
+	s.fault("a request was answered %s", r)
+	return false
+}
+
+// call sends a request with a token, by a client. Headers come in pairs.
+func (s *story) call(client *http.Client, token, method, path, body string, batch []*sentEvent, headers ...string) (reply, error) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), carriedKey{}, batch), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return reply{resp.StatusCode, resp.Header, text}, err
+}
+
+// batchBody writes a batch. way says how to spell each event.
+func batchBody(batch []*sentEvent, way func() int) string {
+	texts := make([]string, 0, len(batch))
+	for _, e := range batch {
+		texts = append(texts, e.spell(way()))
+	}
+	return `{"events":[` + strings.Join(texts, ",") + `]}`
+}
