@@ -103,26 +103,34 @@ func (a *air) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Header.Get("Accept") == "text/event-stream" {
 		return a.stream(req)
 	}
+	kind := a.draw(carried(req.Context()))
+	r, err := a.treat(kind, req, body)
+	if err != nil {
+		return nil, err
+	}
+	came := io.NopCloser(bytes.NewReader(r.body))
+	if kind == answerCut {
+		came = &cutBody{ReadCloser: came, left: a.luck(200)}
+	}
+	return &http.Response{StatusCode: r.status, Header: r.header, Body: came, ContentLength: -1, Request: req}, nil
+}
+
+// treat does to a request what was drawn.
+func (a *air) treat(kind string, req *http.Request, body []byte) (reply, error) {
 	ctx := req.Context()
-	switch a.draw(carried(ctx)) {
+	switch kind {
 	case requestLost:
-		return nil, errLost
+		return reply{}, errLost
 	case answerLost:
 		_, _ = a.carry(ctx, req, body)
-		return nil, errLost
-	case answerCut:
-		resp, err := a.carry(ctx, req, body)
-		if err == nil {
-			resp.Body = &cutBody{ReadCloser: resp.Body, left: a.luck(200)}
-		}
-		return resp, err
+		return reply{}, errLost
 	case hangsUp:
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(a.luck(4000))*time.Microsecond)
 		defer cancel()
 		return a.carry(ctx, req, body)
 	case delayed:
 		if err := a.hold(ctx); err != nil {
-			return nil, err
+			return reply{}, err
 		}
 	case twice:
 		_, _ = a.carry(ctx, req, body)
@@ -141,7 +149,7 @@ func (a *air) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // carry sends the request to the server, and tells the ledger what it said.
-func (a *air) carry(ctx context.Context, req *http.Request, body []byte) (*http.Response, error) {
+func (a *air) carry(ctx context.Context, req *http.Request, body []byte) (reply, error) {
 	sent := req.Clone(ctx)
 	sent.Body, sent.ContentLength, sent.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 	a.s.total.add("requests", 1)
@@ -149,77 +157,69 @@ func (a *air) carry(ctx context.Context, req *http.Request, body []byte) (*http.
 	resp, err := a.wire.RoundTrip(sent)
 	if err != nil {
 		a.s.book.unheard(batch)
-		return nil, err
+		return reply{}, err
 	}
 	defer resp.Body.Close()
 	said, err := io.ReadAll(resp.Body)
+	r := reply{resp.StatusCode, resp.Header, said}
 	switch {
-	case err != nil || resp.StatusCode != http.StatusOK:
+	case err != nil || r.status != http.StatusOK:
 		a.s.book.unheard(batch)
 		if batch != nil && err == nil {
-			a.s.tolerable(reply{resp.StatusCode, resp.Header, said})
+			a.s.tolerable(r)
 		}
 	case batch != nil:
 		a.s.book.heard(batch, said)
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(said))
-	return resp, err
+	return r, err
 }
 
 // carryAtOnce sends copies of the request at the same time, so many of a long one that the server
 // has too much to do. Any of the answers comes back.
-func (a *air) carryAtOnce(ctx context.Context, req *http.Request, body []byte) (*http.Response, error) {
-	type outcome struct {
-		resp *http.Response
-		err  error
-	}
+func (a *air) carryAtOnce(ctx context.Context, req *http.Request, body []byte) (reply, error) {
 	copies := 2 + a.luck(2)
 	if len(carried(ctx)) > 100 {
 		copies = 10
 	}
-	outcomes := make([]outcome, copies)
+	replies, faults := make([]reply, copies), make([]error, copies)
 	var sending sync.WaitGroup
-	for i := range outcomes {
-		sending.Go(func() {
-			resp, err := a.carry(ctx, req, body) //nolint:bodyclose // carry has read it, and nothing is left to close
-			outcomes[i] = outcome{resp, err}
-		})
+	for i := range copies {
+		sending.Go(func() { replies[i], faults[i] = a.carry(ctx, req, body) })
 	}
 	sending.Wait()
-	came := outcomes[a.luck(copies)]
-	return came.resp, came.err
+	came := a.luck(copies)
+	return replies[came], faults[came]
 }
 
 // carryHead sends the first events of a batch, and answers RETRY for the others in the place of
 // a server that is busy: that is how it answers who sends too much.
-func (a *air) carryHead(ctx context.Context, req *http.Request, body []byte) (*http.Response, error) {
+func (a *air) carryHead(ctx context.Context, req *http.Request, body []byte) (reply, error) {
 	batch := carried(ctx)
 	var whole struct {
 		Events []json.RawMessage `json:"events"`
 	}
 	if err := json.Unmarshal(body, &whole); err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	n := 1 + a.luck(len(batch)-1)
 	whole.Events = whole.Events[:n]
 	head, err := json.Marshal(whole)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
-	resp, err := a.carry(context.WithValue(ctx, carriedKey{}, batch[:n]), req, head)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return resp, err
+	r, err := a.carry(context.WithValue(ctx, carriedKey{}, batch[:n]), req, head)
+	if err != nil || r.status != http.StatusOK {
+		return r, err
 	}
 	var said recorded
-	if err := json.NewDecoder(resp.Body).Decode(&said); err != nil {
-		return nil, err
+	if err := json.Unmarshal(r.body, &said); err != nil {
+		return reply{}, err
 	}
 	for _, e := range batch[n:] {
 		said.Results = append(said.Results, recordedResult{EventID: e.id, Status: "RETRY", Reason: "LEARNER_BUSY"})
 	}
-	text, err := json.Marshal(said)
-	resp.Body = io.NopCloser(bytes.NewReader(text))
-	return resp, err
+	r.body, err = json.Marshal(said)
+	return r, err
 }
 
 // hold keeps a request for a moment, as a slow network does.

@@ -60,7 +60,7 @@ func (p *phone) listen(how int) {
 	if from != "" {
 		req.Header.Set("Last-Event-ID", from)
 	}
-	resp, err := p.http.Do(req)
+	resp, err := p.http.Do(req) //nolint:bodyclose // closed by the goroutine that reads it
 	if err != nil {
 		cancel()
 		return
