@@ -120,7 +120,8 @@ func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientCo
 		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
 		Zones:       progress.NewProfileZones(learners),
 		Cache:       cache.NewMemory(cacheBytes, h.now),
-		CommitLanes: 1, // SQLite has one writer
+		CommitLanes: 1,    // SQLite has one writer
+		Alone:       true, // the folder's lock sees to it
 		Now:         h.now,
 		Logger:      h.log,
 	})

@@ -549,6 +549,17 @@ func highest(a, b *float64) *float64 {
 	return a
 }
 
+// FactsColumns are the columns that stand beside stored facts.
+type FactsColumns struct {
+	Summary
+
+	// FirstAt is Facts.FirstAt.
+	FirstAt int64
+}
+
+// Columns answers what is stored beside the facts.
+func (f *Facts) Columns() FactsColumns { return FactsColumns{f.Summary(), f.FirstAt} }
+
 // Summary is what previews and reports ask of facts; numbers are 0 where there is none.
 type Summary struct {
 	// Version is the newest with a counted event in the current cycle.

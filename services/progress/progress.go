@@ -262,6 +262,46 @@ type Sweep struct {
 	LeaseUntil time.Time
 }
 
+// Rebuild is how far the rebuild of all learners is; see rebuild.go.
+type Rebuild struct {
+	// StartedAt is when it began, by order of ActorID; zero: none is begun and not finished.
+	StartedAt time.Time
+	ActorID   string
+	// Cursor is the last learner of whom, and of all before whom, the work is done.
+	Cursor string
+	// Done, Total, Entries and Drifted are as in ReplayStatus.
+	Done, Total, Entries, Drifted int64
+	// Owner holds the rebuild until LeaseUntil.
+	Owner      string
+	LeaseUntil time.Time
+}
+
+// StoredFacts are the stored facts of one module, as they are.
+type StoredFacts struct {
+	FactsKey
+
+	// State is the facts as JSON, if nothing has harmed it.
+	State string
+	// Columns is what stands beside the state for previews and reports.
+	Columns FactsColumns
+}
+
+// Snapshot is what is stored of the learners in a range of ids at one moment.
+type Snapshot interface {
+	// Revision is the stored catalog's: nothing that is stored was folded under a newer one.
+	Revision(ctx context.Context) (int64, error)
+	// Heads answers the learners' heads, by id.
+	Heads(ctx context.Context) ([]Head, error)
+	// Facts tells the stored facts, by learner.
+	Facts(ctx context.Context, tell func(StoredFacts)) error
+	// Enrollments and Awards answer those of all the learners. What cannot be read of an award is left out of it.
+	Enrollments(ctx context.Context) ([]Enrollment, error)
+	Awards(ctx context.Context) ([]Award, error)
+	// Entries tells the log entries by learner and sequence. Of each it tells what folding needs: no
+	// hash, reception, device or reason. The record is lent until tell returns.
+	Entries(ctx context.Context, tell func(*Record) error) error
+}
+
 // Store keeps the logs and what is folded from them. Errors are *errs.Error:
 // Unavailable when the database cannot be reached.
 type Store interface {
@@ -291,6 +331,21 @@ type Store interface {
 	// Enrolled answers at most limit learners after one, in order, with an enrollment in one of
 	// the paths that is not withdrawn.
 	Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error)
+
+	// Heads answers at most limit heads after a learner, by id.
+	Heads(ctx context.Context, after string, limit int) ([]Head, error)
+	// CountHeads answers how many learners have a head.
+	CountHeads(ctx context.Context) (int64, error)
+	// Snapshot runs fn on what is stored of the learners from one to another, both included, at one
+	// moment. It may run fn again.
+	Snapshot(ctx context.Context, from, to string, fn func(context.Context, Snapshot) error) error
+	// LeaseRebuild answers the rebuild, leased to owner until a time; or as it is, with another
+	// owner, while another's lease holds at now.
+	LeaseRebuild(ctx context.Context, owner string, now, until time.Time) (Rebuild, error)
+	// FreeRebuild ends the lease of an owner.
+	FreeRebuild(ctx context.Context, owner string) error
+	// SaveRebuild stores the rebuild. Aborted when its owner holds the lease no more.
+	SaveRebuild(ctx context.Context, rebuild Rebuild) error
 
 	// ZoneRevision answers profile's revision that the learners' time zones are known up to.
 	ZoneRevision(ctx context.Context) (int64, error)
@@ -326,6 +381,10 @@ type Tx interface {
 	Append(ctx context.Context, records []Record) error
 	// PutFacts writes facts; at most one for each key.
 	PutFacts(ctx context.Context, facts map[FactsKey]*Facts) error
+	// DropFacts takes stored facts away.
+	DropFacts(ctx context.Context, keys []FactsKey) error
+	// Snapshot answers what is stored of one learner, as this transaction sees it.
+	Snapshot(learnerID string) Snapshot
 	// PutEnrollments writes enrollments by id. AlreadyExists when the learner has one of
 	// the same path that is not withdrawn.
 	PutEnrollments(ctx context.Context, enrollments []Enrollment) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
@@ -20,8 +21,10 @@ type Options struct {
 	Cache cache.Cache
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
 	CommitLanes int
-	Now         func() time.Time
-	Logger      *slog.Logger
+	// Alone tells that no other process has the store open: a lease that an earlier one left is void.
+	Alone  bool
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // AtLeast is what the caller has seen of the other services, by their revisions: an answer
@@ -39,6 +42,8 @@ type Service struct {
 	flights     flights
 	creating    idem.Guard
 	zones       *zones
+	rebuilding  atomic.Pointer[Rebuild] // the rebuild of all learners that runs here, or nil
+	alone       bool
 	incarnation string
 	now         func() time.Time
 	log         *slog.Logger
@@ -48,6 +53,37 @@ type Service struct {
 
 // New starts the service: its keepers, committer and sweeper run until Close.
 func New(ctx context.Context, store Store, opts Options) (*Service, error) {
+	s, err := newService(ctx, store, opts)
+	if err != nil {
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	var background sync.WaitGroup
+	background.Go(func() { s.catalog.Run(run) })
+	background.Go(func() { s.zoneKeeper.Run(run) })
+	background.Go(func() { newSweeper(s).run(run) })
+	go func() {
+		defer close(s.stopped)
+		background.Wait()
+	}()
+	return s, nil
+}
+
+// NewIdle makes a service that does only what it is asked: it follows neither the catalog nor
+// profile, and does not sweep. It is for work on a store that nobody serves.
+func NewIdle(ctx context.Context, store Store, opts Options) (*Service, error) {
+	s, err := newService(ctx, store, opts)
+	if err != nil {
+		return nil, err
+	}
+	s.stop = func() {}
+	close(s.stopped)
+	return s, nil
+}
+
+// newService makes the service with its committer.
+func newService(ctx context.Context, store Store, opts Options) (*Service, error) {
 	incarnation, err := store.Incarnation(ctx)
 	if err != nil {
 		return nil, err
@@ -71,22 +107,13 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		feed:        newFeed(),
 		incarnation: incarnation,
 		zones:       new(zones),
+		alone:       opts.Alone,
 		now:         opts.Now,
 		log:         opts.Logger,
 		stopped:     make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
 	s.committer = newCommitter(store, opts.CommitLanes, keeper.Current, s.zones, s.feed.publish, opts.Now, opts.Logger)
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
-	var background sync.WaitGroup
-	background.Go(func() { keeper.Run(run) })
-	background.Go(func() { zoneKeeper.Run(run) })
-	background.Go(func() { newSweeper(s).run(run) })
-	go func() {
-		defer close(s.stopped)
-		background.Wait()
-	}()
 	return s, nil
 }
 

@@ -2,10 +2,10 @@ package progress
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
-	"maps"
 	"slices"
+	"strings"
+	"time"
 )
 
 // DriftKind is what of a learner's differs.
@@ -28,137 +28,309 @@ type Drift struct {
 	Stored, Replayed string
 }
 
-// replayed is what a learner's log alone gives.
-type replayed struct {
-	facts       map[string]*Facts
+// nothing is what a Drift says where there is none.
+const nothing = "null"
+
+// entry is what folding needs of an event that counts, in little room: however long a learner's
+// log is, it is held as these until it ends.
+type entry struct {
+	at, occurredAt  int64
+	id, unitID      string
+	verb            Verb
+	version         int
+	score, progress *float64
+	own             bool // the learner sent it themself
+}
+
+// into makes the entry a record again.
+func (e *entry) into(r *Record) {
+	r.ActorID = ""
+	if e.own {
+		r.ActorID = r.LearnerID
+	}
+	r.EffectiveAt = time.UnixMicro(e.at).UTC()
+	r.Event.ID, r.Event.ModuleVersion, r.Event.UnitID, r.Event.Verb = e.id, e.version, e.unitID, e.verb
+	r.Event.Score, r.Event.Progress, r.Event.OccurredAt = e.score, e.progress, time.UnixMicro(e.occurredAt).UTC()
+}
+
+// moduleEntries are a learner's events of one module, in log order.
+type moduleEntries struct {
+	entries []entry
+	voids   []Record
+}
+
+// fold is foldLog.
+func (l *moduleEntries) fold(m *Module, learnerID string, z zone) *Facts {
+	f := newFacts(m, z)
+	if len(l.voids) > 0 {
+		voided := make(map[string]bool, len(l.voids))
+		for i := range l.voids {
+			voided[l.voids[i].Event.VoidsEventID] = true
+			f.noteVoid(&l.voids[i])
+		}
+		l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return voided[e.id] })
+	}
+	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
+	r := Record{LearnerID: learnerID, Type: RecordEvent, Event: Event{ModuleID: m.ID}}
+	for i := range l.entries {
+		l.entries[i].into(&r)
+		f.step(m, &r, z.loc)
+	}
+	return f
+}
+
+// replaying is one learner's log, as far as it has been read.
+type replaying struct {
+	modules     map[string]*moduleEntries
+	enrollments map[string]Enrollment
+	awards      map[string]Award
+	// spare are emptied moduleEntries, for the next learner; names keeps one string of each unit and verb.
+	spare []*moduleEntries
+	names map[string]string
+}
+
+func newReplaying() *replaying {
+	return &replaying{modules: map[string]*moduleEntries{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}, names: map[string]string{}}
+}
+
+// reset forgets the learner.
+func (p *replaying) reset() {
+	for _, l := range p.modules {
+		clear(l.entries)
+		if l.entries, l.voids = l.entries[:0], nil; cap(l.entries) <= spareEntries {
+			p.spare = append(p.spare, l)
+		}
+	}
+	clear(p.modules)
+	clear(p.enrollments)
+	clear(p.awards)
+}
+
+// spareEntries is how much room for entries is kept for the next learner.
+const spareEntries = 1024
+
+// add takes the next entry of the log.
+func (p *replaying) add(r *Record) {
+	if r.Type == RecordEvent {
+		l := p.module(r.Event.ModuleID)
+		if r.Event.Verb == Voided {
+			l.voids = append(l.voids, *r)
+		} else {
+			l.entries = append(l.entries, entry{
+				at: r.EffectiveAt.UnixMicro(), occurredAt: r.Event.OccurredAt.UnixMicro(), id: r.Event.ID, unitID: p.name(r.Event.UnitID),
+				verb: Verb(p.name(string(r.Event.Verb))), version: r.Event.ModuleVersion, score: r.Event.Score, progress: r.Event.Progress,
+				own: r.ActorID == r.LearnerID,
+			})
+		}
+	}
+	if r.Effects == nil {
+		return
+	}
+	for _, e := range r.Effects.Enrollments {
+		p.enrollments[e.ID] = e
+	}
+	for _, a := range r.Effects.Awards {
+		p.awards[a.ID] = a
+	}
+}
+
+func (p *replaying) module(id string) *moduleEntries {
+	l := p.modules[id]
+	if l == nil {
+		if n := len(p.spare); n > 0 {
+			l, p.spare = p.spare[n-1], p.spare[:n-1]
+		} else {
+			l = new(moduleEntries)
+		}
+		p.modules[id] = l
+	}
+	return l
+}
+
+func (p *replaying) name(s string) string {
+	kept, ok := p.names[s]
+	if !ok {
+		kept = s
+		p.names[s] = s
+	}
+	return kept
+}
+
+// stored is what is stored of one learner.
+type stored struct {
+	head        Head
+	facts       map[string]StoredFacts
 	enrollments map[string]Enrollment
 	awards      map[string]Award
 }
 
-// replay folds a learner's whole log, given in order of sequence. Modules that the catalog lacks
-// (it was restored from an older backup) are left out.
-func replay(c *Catalog, log []Record, z zone) *replayed {
-	out := &replayed{facts: map[string]*Facts{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}}
-	modules := map[string][]Record{}
-	for i := range log {
-		r := &log[i]
-		if r.Type == RecordEvent {
-			modules[r.Event.ModuleID] = append(modules[r.Event.ModuleID], *r)
-		}
-		if r.Effects == nil {
-			continue
-		}
-		for _, e := range r.Effects.Enrollments {
-			out.enrollments[e.ID] = e
-		}
-		for _, a := range r.Effects.Awards {
-			out.awards[a.ID] = a
-		}
-	}
-	for id, events := range modules {
+func newStored(h Head) *stored {
+	return &stored{head: h, facts: map[string]StoredFacts{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}}
+}
+
+// mending is what must be written so that what is stored of a learner is what their log gives.
+type mending struct {
+	head   Head
+	drifts []Drift
+	// facts that are nil are to be taken away.
+	facts       map[string]*Facts
+	enrollments []Enrollment
+	awards      []Award
+}
+
+func (m *mending) empty() bool {
+	return len(m.facts) == 0 && len(m.enrollments) == 0 && len(m.awards) == 0
+}
+
+// compare answers how what is stored of a learner differs from what their whole log gives.
+//
+// Facts that the catalog or a new time zone has made stale are no drift: readers fold them again.
+// Nor is what time alone did, which a sweep may have stored: both sides are taken as of now. Modules
+// that the catalog lacks, since it was restored from an older backup, are left alone. An enrollment
+// or award that no log entry tells of is a drift, but nothing mends it: it is somebody's own.
+func (p *replaying) compare(c *Catalog, s *stored, now time.Time, z zone) (*mending, error) {
+	out := &mending{head: s.head, facts: map[string]*Facts{}}
+	for id, l := range p.modules {
 		if m := c.Modules[id]; m != nil {
-			out.facts[id] = foldLog(m, events, z)
+			if err := out.compareFacts(m, s, l.fold(m, s.head.LearnerID, z), now, z); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return out
-}
-
-// drifts answers where what is stored of a learner is not what their log gives. Facts of modules
-// that the catalog lacks are not compared.
-func (r *replayed) drifts(c *Catalog, l *Learner) ([]Drift, error) {
-	d := drifting{learnerID: l.Head.LearnerID}
-	stored := maps.Clone(l.Facts)
-	maps.DeleteFunc(stored, func(id string, _ *Facts) bool { return c.Modules[id] == nil })
-	compare(&d, DriftFacts, stored, r.facts)
-	compare(&d, DriftEnrollment, byID(l.Enrollments, func(e Enrollment) string { return e.ID }), r.enrollments)
-	compare(&d, DriftAward, byID(l.Awards, func(a Award) string { return a.ID }), r.awards)
-	slices.SortFunc(d.found, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
-	return d.found, d.err
-}
-
-type drifting struct {
-	learnerID string
-	found     []Drift
-	err       error
-}
-
-func byID[T any](items []T, id func(T) string) map[string]T {
-	out := make(map[string]T, len(items))
-	for _, item := range items {
-		out[id(item)] = item
-	}
-	return out
-}
-
-// compare notes what differs between two maps, as JSON.
-func compare[T any](d *drifting, kind DriftKind, stored, replayed map[string]T) {
-	ids := slices.Concat(slices.Collect(maps.Keys(stored)), slices.Collect(maps.Keys(replayed)))
-	slices.Sort(ids)
-	for _, id := range slices.Compact(ids) {
-		was, is := jsonOf(d, stored, id), jsonOf(d, replayed, id)
-		if was != is {
-			d.found = append(d.found, Drift{LearnerID: d.learnerID, Kind: kind, ID: id, Stored: was, Replayed: is})
+	for id, f := range s.facts {
+		if c.Modules[id] != nil && p.modules[id] == nil {
+			out.facts[id] = nil
+			out.drift(DriftFacts, id, asJSON(f.State), nothing)
 		}
 	}
+	e := comparison[Enrollment]{kind: DriftEnrollment, stored: s.enrollments, replayed: p.enrollments}
+	a := comparison[Award]{kind: DriftAward, stored: s.awards, replayed: p.awards}
+	if err := e.run(out); err != nil {
+		return nil, err
+	}
+	if err := a.run(out); err != nil {
+		return nil, err
+	}
+	out.enrollments, out.awards = storable(e.differ, s.enrollments, p.enrollments), a.differ
+	slices.SortFunc(out.drifts, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	return out, nil
 }
 
-// jsonOf is what the map has of an id, as JSON; "null" where that is nothing.
-func jsonOf[T any](d *drifting, of map[string]T, id string) string {
-	v, ok := of[id]
-	if !ok {
-		return "null"
-	}
-	text, err := json.Marshal(v)
-	if err != nil && d.err == nil {
-		d.err = err
-	}
-	return string(text)
+func (m *mending) drift(kind DriftKind, id, stored, replayed string) {
+	m.drifts = append(m.drifts, Drift{LearnerID: m.head.LearnerID, Kind: kind, ID: id, Stored: stored, Replayed: replayed})
 }
 
-// logPage is how many log entries are read at a time.
-const logPage = 1000
+// compareFacts compares a module's stored facts with those that its log gives.
+func (m *mending) compareFacts(module *Module, s *stored, f *Facts, now time.Time, z zone) error {
+	text, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	was, found := s.facts[module.ID]
+	if found && was.State == string(text) && was.Columns == f.Columns() {
+		return nil
+	}
+	old := new(Facts)
+	switch {
+	case !found:
+		m.drift(DriftFacts, module.ID, nothing, string(text))
+	case was.State == string(text):
+		m.driftColumns(module.ID, was.Columns, f.Columns())
+	case json.Unmarshal([]byte(was.State), old) != nil:
+		m.drift(DriftFacts, module.ID, asJSON(was.State), string(text))
+	case old.stale(module, z):
+		// It is written, so that readers are spared from folding it, and is no drift.
+	default:
+		before, err1 := json.Marshal(old.settled(module, now, z.loc))
+		after, err2 := json.Marshal(f.settled(module, now, z.loc))
+		switch {
+		case err1 != nil || err2 != nil:
+			return cmp.Or(err1, err2)
+		case string(before) != string(after):
+			m.drift(DriftFacts, module.ID, string(before), string(after))
+		case was.Columns != old.Columns():
+			m.driftColumns(module.ID, was.Columns, old.Columns())
+		default:
+			return nil
+		}
+	}
+	m.facts[module.ID] = f
+	return nil
+}
 
-// wholeLog reads a learner's log up to a head.
-func (s *Service) wholeLog(ctx context.Context, head Head) ([]Record, error) {
-	var log []Record
-	for after := int64(0); after < head.Sequence; after = log[len(log)-1].Sequence {
-		page, _, err := s.store.Log(ctx, head.LearnerID, after, int(min(logPage, head.Sequence-after)))
+// driftColumns notes columns that are not what the facts beside them say.
+func (m *mending) driftColumns(id string, was, is FactsColumns) {
+	text := func(c FactsColumns) string {
+		b, _ := json.Marshal(map[string]any{"columns": c}) // numbers only
+		return string(b)
+	}
+	m.drift(DriftFacts, id, text(was), text(is))
+}
+
+// asJSON is text that ought to be JSON, as itself or else as a string.
+func asJSON(text string) string {
+	if json.Valid([]byte(text)) {
+		return text
+	}
+	b, _ := json.Marshal(strings.ToValidUTF8(text, "\uFFFD")) // a string always can be
+	return string(b)
+}
+
+// comparison compares what is stored of one kind with what the log gives, as JSON.
+type comparison[T any] struct {
+	kind             DriftKind
+	stored, replayed map[string]T
+	// differ are those of the log that are not stored so.
+	differ []T
+}
+
+func (c *comparison[T]) run(m *mending) error {
+	for id, is := range c.replayed {
+		after, err := json.Marshal(is)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if len(page) == 0 {
-			break // the log was restored from a backup meanwhile
+		before := []byte(nothing)
+		if was, ok := c.stored[id]; ok {
+			if before, err = json.Marshal(was); err != nil {
+				return err
+			}
 		}
-		log = append(log, page...)
+		if string(before) != string(after) {
+			m.drift(c.kind, id, string(before), string(after))
+			c.differ = append(c.differ, is)
+		}
 	}
-	return log, nil
+	for id, was := range c.stored {
+		if _, ok := c.replayed[id]; !ok {
+			before, err := json.Marshal(was)
+			if err != nil {
+				return err
+			}
+			m.drift(c.kind, id, string(before), nothing)
+		}
+	}
+	return nil
 }
 
-// Verify folds a learner's whole log again, and answers where what is stored differs. Facts that
-// the catalog or a new time zone has made stale are compared as a reader sees them. It writes nothing.
-func (s *Service) Verify(ctx context.Context, learnerID string) ([]Drift, error) {
-	catalog := s.catalog.Current()
-	l, err := s.store.Load(ctx, learnerID)
-	if err != nil {
-		return nil, err
-	}
-	log, err := s.wholeLog(ctx, l.Head)
-	if err != nil {
-		return nil, err
-	}
-	z, now := s.zones.of(l.Head.TimeZone), s.now()
-	r := replay(catalog, log, z)
-	for id, f := range l.Facts {
-		m := catalog.Modules[id]
-		if m == nil {
-			continue
+// storable are the enrollments that can be written beside those that stay: withdrawn ones first, to
+// make room, and none of a path that a stored one without a log entry holds.
+func storable(differ []Enrollment, stored, replayed map[string]Enrollment) []Enrollment {
+	held := map[string]bool{}
+	for id, e := range stored {
+		if _, told := replayed[id]; !told && e.State != EnrollmentWithdrawn {
+			held[e.PathID] = true
 		}
-		if f.stale(m, z) {
-			l.Facts[id] = r.facts[id]
-		}
-		// A sweep may have stored what time alone did: it is compared as of now.
-		l.Facts[id] = l.Facts[id].settled(m, now, z.loc)
-		r.facts[id] = r.facts[id].settled(m, now, z.loc)
 	}
-	return r.drifts(catalog, l)
+	out := slices.DeleteFunc(differ, func(e Enrollment) bool { return e.State != EnrollmentWithdrawn && held[e.PathID] })
+	slices.SortFunc(out, func(a, b Enrollment) int {
+		if (a.State == EnrollmentWithdrawn) != (b.State == EnrollmentWithdrawn) {
+			if a.State == EnrollmentWithdrawn {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	return out
 }

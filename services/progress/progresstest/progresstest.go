@@ -43,6 +43,9 @@ func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
 		"the incarnation stays":                            incarnation,
 		"one replica at a time holds the sweep":            sweep,
 		"enrolled learners come in pages":                  enrolled,
+		"heads come in pages":                              headPages,
+		"a snapshot is of one moment":                      snapshots,
+		"one replica at a time holds the rebuild":          rebuildLease,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
 	}

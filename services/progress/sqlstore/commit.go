@@ -189,7 +189,7 @@ func (c *commitTx) Load(ctx context.Context, learnerID string) (*progress.Learne
 
 // Awards answers a learner's awards.
 func (c *commitTx) Awards(ctx context.Context, learnerID string) ([]progress.Award, error) {
-	return readAwards(ctx, c.tx, learnerID)
+	return readAwards(ctx, c.tx, ofOne, refuse, learnerID)
 }
 
 // Append writes log entries.
@@ -245,6 +245,21 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 	)
 }
 
+// DropFacts takes stored facts away.
+func (c *commitTx) DropFacts(ctx context.Context, keys []progress.FactsKey) error {
+	for _, k := range keys {
+		if _, err := c.tx.ExecContext(ctx, `DELETE FROM module_facts WHERE learner_id = $1 AND module_id = $2`, k.LearnerID, k.ModuleID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Snapshot answers what is stored of one learner, as this transaction sees it.
+func (c *commitTx) Snapshot(learnerID string) progress.Snapshot {
+	return snapshot{tx: c.tx, from: learnerID, to: learnerID}
+}
+
 // nullIfZero stores 0 as NULL.
 func nullIfZero(n int64) any {
 	if n == 0 {
@@ -279,7 +294,8 @@ func (c *commitTx) PutEnrollments(ctx context.Context, enrollments []progress.En
 		`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason) VALUES `,
 		9,
 		args,
-		` ON CONFLICT (learner_id, enrollment_id) DO UPDATE SET path_version = excluded.path_version, state = excluded.state, update_at = excluded.update_at,
+		` ON CONFLICT (learner_id, enrollment_id) DO UPDATE SET path_id = excluded.path_id, enroll_at = excluded.enroll_at,
+		path_version = excluded.path_version, state = excluded.state, update_at = excluded.update_at,
 		previous_percent = excluded.previous_percent, percent_change_reason = excluded.percent_change_reason`,
 	)
 	if sqldb.IsUnique(err) {
@@ -320,7 +336,8 @@ func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error
 		revoke_at, revoke_reason) VALUES `,
 		13,
 		args,
-		` ON CONFLICT (learner_id, award_id) DO UPDATE SET path_version = excluded.path_version, title = excluded.title, award_at = excluded.award_at,
+		` ON CONFLICT (learner_id, award_id) DO UPDATE SET path_id = excluded.path_id, milestone_id = excluded.milestone_id,
+		path_version = excluded.path_version, title = excluded.title, award_at = excluded.award_at,
 		from_sequence = excluded.from_sequence, to_sequence = excluded.to_sequence, completions = excluded.completions, rule = excluded.rule,
 		revoke_at = excluded.revoke_at, revoke_reason = excluded.revoke_reason`,
 	)

@@ -105,10 +105,10 @@ func load(ctx context.Context, tx sqldb.Tx, learnerID string) (*progress.Learner
 	if err != nil {
 		return nil, err
 	}
-	if l.Enrollments, err = readEnrollments(ctx, tx, learnerID); err != nil {
+	if l.Enrollments, err = readEnrollments(ctx, tx, ofOne, learnerID); err != nil {
 		return nil, err
 	}
-	l.Awards, err = readAwards(ctx, tx, learnerID)
+	l.Awards, err = readAwards(ctx, tx, ofOne, refuse, learnerID)
 	return l, err
 }
 
@@ -134,20 +134,26 @@ func each(rows *sql.Rows, err error, f func(*sql.Rows) error) error {
 	return rows.Err()
 }
 
-func readEnrollments(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.Enrollment, error) {
+// ofOne and ofRange choose whose rows are read.
+const (
+	ofOne   = `learner_id = $1`
+	ofRange = `learner_id >= $1 AND learner_id <= $2`
+)
+
+func readEnrollments(ctx context.Context, tx sqldb.Tx, whose string, args ...any) ([]progress.Enrollment, error) {
 	var out []progress.Enrollment
 	rows, err := tx.QueryContext(
 		ctx,
-		`SELECT enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason
-		FROM enrollment WHERE learner_id = $1 ORDER BY enroll_at, enrollment_id`,
-		learnerID,
+		`SELECT learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason
+		FROM enrollment WHERE `+whose+` ORDER BY learner_id, enroll_at, enrollment_id`,
+		args...,
 	)
 	err = each(rows, err, func(rows *sql.Rows) error {
-		e := progress.Enrollment{LearnerID: learnerID}
+		var e progress.Enrollment
 		var enrolled, updated int64
 		var previous sql.NullInt64
 		var why sql.NullString
-		if err := rows.Scan(&e.ID, &e.PathID, &e.PathVersion, &e.State, &enrolled, &updated, &previous, &why); err != nil {
+		if err := rows.Scan(&e.LearnerID, &e.ID, &e.PathID, &e.PathVersion, &e.State, &enrolled, &updated, &previous, &why); err != nil {
 			return err
 		}
 		e.EnrollTime, e.UpdateTime, e.PercentChangeReason = sqldb.Time(enrolled), sqldb.Time(updated), why.String
@@ -161,27 +167,37 @@ func readEnrollments(ctx context.Context, tx sqldb.Tx, learnerID string) ([]prog
 	return out, err
 }
 
-func readAwards(ctx context.Context, tx sqldb.Tx, learnerID string) ([]progress.Award, error) {
+// refuse and leaveOut say what happens to a part of an award that cannot be read.
+func refuse(err error) error {
+	return errs.Wrap(err, errs.Internal, "", "a stored award cannot be read")
+}
+
+func leaveOut(error) error { return nil }
+
+func readAwards(ctx context.Context, tx sqldb.Tx, whose string, harmed func(error) error, args ...any) ([]progress.Award, error) {
 	var out []progress.Award
 	rows, err := tx.QueryContext(
 		ctx,
-		`SELECT award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule, revoke_at, revoke_reason
-		FROM award WHERE learner_id = $1 ORDER BY award_at, award_id`,
-		learnerID,
+		`SELECT learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule,
+		revoke_at, revoke_reason FROM award WHERE `+whose+` ORDER BY learner_id, award_at, award_id`,
+		args...,
 	)
 	err = each(rows, err, func(rows *sql.Rows) error {
-		a := progress.Award{LearnerID: learnerID}
+		var a progress.Award
 		var at int64
 		var completions, rule string
 		var revoked sql.NullInt64
 		var why sql.NullString
-		err := rows.Scan(&a.ID, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence, &completions, &rule, &revoked, &why)
+		err := rows.Scan(&a.LearnerID, &a.ID, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence,
+			&completions, &rule, &revoked, &why)
 		if err != nil {
 			return err
 		}
 		a.AwardTime, a.RevokeTime, a.RevokeReason = sqldb.Time(at), sqldb.NullTime(revoked), why.String
 		if err := errors.Join(json.Unmarshal([]byte(completions), &a.Completions), json.Unmarshal([]byte(rule), &a.Rule)); err != nil {
-			return errs.Wrap(err, errs.Internal, "", "a stored award cannot be read")
+			if err := harmed(err); err != nil {
+				return err
+			}
 		}
 		out = append(out, a)
 		return nil

@@ -1,0 +1,576 @@
+package progress
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// Replaying folds whole logs again. It takes the learners in order of id, in chunks that several
+// workers read at a time, each from one snapshot, so that a difference is one at a moment that there
+// was. A rebuild writes what differs in small transactions with the learners' heads locked: whose
+// head has moved since the snapshot is looked at again, so nothing older ever replaces what live
+// traffic wrote. It keeps its place every second, and goes on from there after whatever ended it.
+
+// The replay's bounds.
+const (
+	// replayWorkers leaves half of SQLite's readers to live traffic.
+	replayWorkers = 2
+	// A chunk ends at chunkLearners, or sooner with the learner whose log brings it to chunkEntries.
+	chunkLearners = 64
+	chunkEntries  = 20_000
+	// replayAhead is how many chunks may be begun after the oldest that is not done: what they found waits in memory.
+	replayAhead = 8
+	replayTell  = time.Second
+	// rebuildLease is how long nobody else may rebuild after the last that was heard of one.
+	rebuildLease = 30 * time.Second
+	// mendRows is how many facts one transaction writes, about: ten milliseconds of SQLite's only writer.
+	mendRows = 400
+	// mendTries is how often a learner who goes on learning is looked at from outside before they are made to wait.
+	mendTries = 3
+)
+
+// ReasonRebuildRunning is the reason for refusing a second rebuild.
+const ReasonRebuildRunning = "REBUILD_RUNNING"
+
+// ReplayOptions say what a replay is to do.
+type ReplayOptions struct {
+	// LearnerID is the only learner; "" for all.
+	LearnerID string
+	// Write stores what the log gives. Restart does so from the first learner on, though an earlier
+	// rebuild was cut off and could go on.
+	Write, Restart bool
+	// ActorID is who asks for it.
+	ActorID string
+}
+
+// ReplayStatus is how far a replay is.
+type ReplayStatus struct {
+	// Done and Drifted are learners, Entries log entries; also those of the earlier part of the same rebuild.
+	Done, Entries, Drifted int64
+	// Total is the learners in all, as counted at the start.
+	Total int64
+	// Resumed tells that it goes on from where an earlier one was cut off.
+	Resumed  bool
+	Finished bool
+}
+
+// ReplayReport is a drift, or how far the replay is.
+type ReplayReport struct {
+	Drift  *Drift
+	Status *ReplayStatus
+}
+
+// replayer is one replay.
+type replayer struct {
+	*Service
+
+	opts   ReplayOptions
+	report func(ReplayReport) error
+	status ReplayStatus
+	// kept is the rebuild's row; nil where there is nothing to go on with.
+	kept *Rebuild
+}
+
+// Replay folds logs again, tells where what is stored differs, and stores what the log gives if it
+// is to write. report is told about once a second how far it is, and in the end that it is finished;
+// its error ends the replay. It returns FailedPrecondition REBUILD_RUNNING while another rebuild of
+// all learners runs, and Unavailable where there never was a catalog to fold by.
+func (s *Service) Replay(ctx context.Context, opts ReplayOptions, report func(ReplayReport) error) error {
+	if s.catalog.Current().Revision == 0 {
+		return errs.New(errs.Unavailable, ReasonCatalogBehind, "there never was a catalog to fold logs by; try again when the catalog can be reached")
+	}
+	r := &replayer{Service: s, opts: opts, report: report}
+	switch {
+	case opts.LearnerID != "":
+		return r.one(ctx)
+	case opts.Write:
+		return r.rebuild(ctx)
+	default:
+		return r.all(ctx)
+	}
+}
+
+// Verify answers where what is stored of a learner is not what their log gives. It writes nothing.
+func (s *Service) Verify(ctx context.Context, learnerID string) ([]Drift, error) {
+	var found []Drift
+	err := s.Replay(ctx, ReplayOptions{LearnerID: learnerID}, func(r ReplayReport) error {
+		if r.Drift != nil {
+			found = append(found, *r.Drift)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// one replays a single learner. Progress knows no learners: an unknown one has an empty log.
+func (r *replayer) one(ctx context.Context) error {
+	r.status.Total = 1
+	c := &chunk{from: r.opts.LearnerID, to: r.opts.LearnerID, learners: 1}
+	if err := r.do(ctx, c, newReplaying()); err != nil {
+		return err
+	}
+	if err := r.tell(c); err != nil {
+		return err
+	}
+	return r.finish(ctx)
+}
+
+// rebuild is all with a lease, and a place to go on from.
+func (r *replayer) rebuild(ctx context.Context) error {
+	now := r.now().UTC().Truncate(time.Microsecond)
+	if !r.rebuilding.CompareAndSwap(nil, &Rebuild{StartedAt: now, ActorID: r.opts.ActorID}) {
+		return rebuildRunning(r.rebuilding.Load())
+	}
+	defer r.rebuilding.Store(nil)
+	owner := uuid.NewString()
+	kept, err := r.store.LeaseRebuild(ctx, owner, now, now.Add(rebuildLease))
+	if err == nil && kept.Owner != owner && r.alone {
+		// Whoever held it is no more: no other process has the store, and here nothing else runs.
+		if err = r.store.FreeRebuild(ctx, kept.Owner); err == nil {
+			kept, err = r.store.LeaseRebuild(ctx, owner, now, now.Add(rebuildLease))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if kept.Owner != owner {
+		return rebuildRunning(&kept)
+	}
+	if kept.StartedAt.IsZero() || r.opts.Restart {
+		kept = Rebuild{StartedAt: now, ActorID: r.opts.ActorID, Owner: owner}
+	} else {
+		r.status = ReplayStatus{Done: kept.Done, Total: kept.Total, Entries: kept.Entries, Drifted: kept.Drifted, Resumed: true}
+	}
+	r.kept = &kept
+	defer r.release(ctx)
+	return r.all(ctx)
+}
+
+func rebuildRunning(by *Rebuild) error {
+	who := "another one"
+	if by != nil { // it may have ended this moment
+		who = fmt.Sprintf("that of %s, begun at %s", by.ActorID, by.StartedAt.Format(time.RFC3339))
+	}
+	return errs.New(errs.FailedPrecondition, ReasonRebuildRunning, "a rebuild runs already, %s; one at a time", who)
+}
+
+// release lets another rebuild go on at once, however this one ended.
+func (r *replayer) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	if err := r.save(ctx, time.Time{}); err != nil {
+		r.log.WarnContext(ctx, "the place of a rebuild could not be kept; it goes on from an earlier one", "error", err)
+	}
+}
+
+// save keeps the place, and the lease until a time.
+func (r *replayer) save(ctx context.Context, lease time.Time) error {
+	if r.kept == nil {
+		return nil
+	}
+	k := r.kept
+	k.Done, k.Total, k.Entries, k.Drifted, k.LeaseUntil = r.status.Done, r.status.Total, r.status.Entries, r.status.Drifted, lease
+	if r.status.Finished {
+		*k = Rebuild{Owner: k.Owner}
+	}
+	return r.store.SaveRebuild(ctx, *k)
+}
+
+// chunk is some learners whose ids follow each other, and what was found of them.
+type chunk struct {
+	number   int
+	from, to string
+	learners int64
+
+	entries int64
+	// found are the learners with something to tell or to write, by id.
+	found []*mending
+	err   error
+}
+
+// all replays every learner from the kept place on.
+func (r *replayer) all(ctx context.Context) error {
+	if r.status.Total == 0 {
+		total, err := r.store.CountHeads(ctx)
+		if err != nil {
+			return err
+		}
+		r.status.Total = total
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	planned, done, room := make(chan *chunk), make(chan *chunk), make(chan struct{}, replayAhead)
+	var working sync.WaitGroup
+	working.Go(func() {
+		defer close(planned)
+		if err := r.plan(ctx, planned, room); err != nil {
+			done <- &chunk{err: err}
+		}
+	})
+	for range replayWorkers {
+		working.Go(func() { r.work(ctx, planned, done) })
+	}
+	go func() {
+		defer close(done)
+		working.Wait()
+	}()
+	defer func() { // nobody works on when this returns
+		cancel()
+		for range done { //nolint:revive // what comes late is done again
+		}
+	}()
+	if err := r.collect(ctx, done, room); err != nil {
+		return err
+	}
+	return r.finish(ctx)
+}
+
+// plan cuts the learners into chunks.
+func (r *replayer) plan(ctx context.Context, planned chan<- *chunk, room chan<- struct{}) error {
+	after := ""
+	if r.kept != nil {
+		after = r.kept.Cursor
+	}
+	for number := 0; ; {
+		heads, err := r.store.Heads(ctx, after, chunkLearners)
+		if err != nil || len(heads) == 0 {
+			return err
+		}
+		c, entries := &chunk{number: number, from: heads[0].LearnerID}, int64(0)
+		for _, h := range heads {
+			c.to, c.learners = h.LearnerID, c.learners+1
+			if entries += h.Sequence; entries >= chunkEntries {
+				break
+			}
+		}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		select {
+		case planned <- c:
+		case <-ctx.Done():
+			return nil
+		}
+		number, after = number+1, c.to
+	}
+}
+
+func (r *replayer) work(ctx context.Context, planned <-chan *chunk, done chan<- *chunk) {
+	p := newReplaying()
+	for c := range planned {
+		c.err = r.do(ctx, c, p)
+		done <- c
+	}
+}
+
+// collect takes the chunks in order, tells what they found, and keeps the place.
+func (r *replayer) collect(ctx context.Context, done <-chan *chunk, room <-chan struct{}) error {
+	tick := time.NewTicker(replayTell)
+	defer tick.Stop()
+	if err := r.keep(ctx); err != nil {
+		return err
+	}
+	waiting, next := map[int]*chunk{}, 0
+	for {
+		select {
+		case c, open := <-done:
+			switch {
+			case ctx.Err() != nil:
+				return errs.Wrap(ctx.Err(), errs.Canceled, "", "the replay was called off")
+			case !open:
+				return nil
+			case c.err != nil:
+				return c.err
+			}
+			for waiting[c.number] = c; waiting[next] != nil; next++ {
+				if err := r.tell(waiting[next]); err != nil {
+					return err
+				}
+				delete(waiting, next)
+				<-room
+			}
+		case <-tick.C:
+			if err := r.keep(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// tell counts a chunk as done, and reports what was found in it.
+func (r *replayer) tell(c *chunk) error {
+	for _, m := range c.found {
+		for i := range m.drifts {
+			if err := r.report(ReplayReport{Drift: &m.drifts[i]}); err != nil {
+				return err
+			}
+		}
+		if len(m.drifts) > 0 {
+			r.status.Drifted++
+		}
+	}
+	r.status.Done += c.learners
+	r.status.Entries += c.entries
+	if r.kept != nil {
+		r.kept.Cursor = c.to
+	}
+	return nil
+}
+
+// keep keeps the place, and tells how far the replay is.
+func (r *replayer) keep(ctx context.Context) error {
+	if err := r.save(ctx, r.now().UTC().Add(rebuildLease)); err != nil {
+		return err
+	}
+	status := r.status
+	return r.report(ReplayReport{Status: &status})
+}
+
+func (r *replayer) finish(ctx context.Context) error {
+	r.status.Finished = true
+	if err := r.save(ctx, time.Time{}); err != nil {
+		return err
+	}
+	status := r.status
+	return r.report(ReplayReport{Status: &status})
+}
+
+// do replays a chunk. A panic is an error of the chunk's: one learner's log must not end the server.
+func (r *replayer) do(ctx context.Context, c *chunk, p *replaying) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			r.log.ErrorContext(ctx, "panic in a replay", "panic", cause, "stack", string(debug.Stack()), "from", c.from, "to", c.to)
+			err = errs.New(errs.Internal, "", "panic in a replay: %v", cause)
+		}
+	}()
+	if c.found, c.entries, err = r.look(ctx, p, c.from, c.to); err != nil || !r.opts.Write {
+		return err
+	}
+	return r.mend(ctx, c, p)
+}
+
+// look compares the learners of a range with their logs at one moment.
+func (r *replayer) look(ctx context.Context, p *replaying, from, to string) (found []*mending, entries int64, err error) {
+	err = r.store.Snapshot(ctx, from, to, func(ctx context.Context, snapshot Snapshot) error {
+		found, entries, err = r.compareAll(ctx, p, snapshot)
+		return err
+	})
+	return found, entries, err
+}
+
+// compareAll compares every learner of a snapshot with their log, and answers those to whom there is something.
+func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot Snapshot) (found []*mending, entries int64, err error) {
+	revision, err := snapshot.Revision(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	catalog := r.catalog.AtLeast(ctx, revision)
+	if catalog.Revision < revision { // folding by an older catalog would undo what was folded by a newer one
+		return nil, 0, errs.New(errs.Unavailable, ReasonCatalogBehind, "the catalog cannot be reached, and is needed at revision %d", revision)
+	}
+	byID, ids, err := readStored(ctx, snapshot)
+	if err != nil {
+		return nil, 0, err
+	}
+	now := r.now()
+	finish := func(id string) error {
+		s := byID[id]
+		if s == nil {
+			return nil
+		}
+		delete(byID, id)
+		m, err := p.compare(catalog, s, now, r.zones.of(s.head.TimeZone))
+		if err == nil && (len(m.drifts) > 0 || !m.empty()) {
+			found = append(found, m)
+		}
+		return err
+	}
+	p.reset()
+	current := ""
+	err = snapshot.Entries(ctx, func(rec *Record) error {
+		if rec.LearnerID != current {
+			err := finish(current)
+			if err != nil {
+				return err
+			}
+			p.reset()
+			current = rec.LearnerID
+		}
+		entries++
+		p.add(rec)
+		return nil
+	})
+	if err == nil {
+		err = finish(current)
+	}
+	p.reset()
+	for _, id := range ids { // those whose log is empty
+		if err == nil {
+			err = finish(id)
+		}
+	}
+	slices.SortFunc(found, func(a, b *mending) int { return cmp.Compare(a.head.LearnerID, b.head.LearnerID) })
+	return found, entries, err
+}
+
+// readStored reads all but the logs, by learner.
+func readStored(ctx context.Context, snapshot Snapshot) (byID map[string]*stored, ids []string, err error) {
+	heads, err := snapshot.Heads(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	byID = make(map[string]*stored, len(heads))
+	for _, h := range heads {
+		byID[h.LearnerID] = newStored(h)
+		ids = append(ids, h.LearnerID)
+	}
+	err = snapshot.Facts(ctx, func(f StoredFacts) {
+		if s := byID[f.LearnerID]; s != nil {
+			s.facts[f.ModuleID] = f
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	enrollments, err := snapshot.Enrollments(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range enrollments {
+		if s := byID[e.LearnerID]; s != nil {
+			s.enrollments[e.ID] = e
+		}
+	}
+	awards, err := snapshot.Awards(ctx)
+	for _, a := range awards {
+		if s := byID[a.LearnerID]; s != nil {
+			s.awards[a.ID] = a
+		}
+	}
+	return byID, ids, err
+}
+
+// mend writes what the chunk found. Learners whose head moved meanwhile are looked at again; those
+// who never rest, in the end, with their head locked.
+func (r *replayer) mend(ctx context.Context, c *chunk, p *replaying) error {
+	todo := slices.Clone(c.found)
+	for try := 1; len(todo) > 0; try++ {
+		moved, err := r.write(ctx, todo)
+		if err != nil {
+			return err
+		}
+		todo = nil
+		for _, id := range moved {
+			var again []*mending
+			if try < mendTries {
+				again, _, err = r.look(ctx, p, id, id)
+				todo = append(todo, again...)
+			} else {
+				again, err = r.mendLocked(ctx, p, id)
+			}
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(c.found, func(m *mending) bool { return m.head.LearnerID == id })
+			c.found = slices.Replace(c.found, i, i+1, again...)
+		}
+	}
+	return nil
+}
+
+// write writes what was found in small transactions, and answers the learners who moved meanwhile.
+func (r *replayer) write(ctx context.Context, found []*mending) (moved []string, err error) {
+	for len(found) > 0 {
+		n, rows := 0, 0
+		for n < len(found) && (n == 0 || rows < mendRows) {
+			rows += len(found[n].facts) + 1
+			n++
+		}
+		part := found[:n]
+		found = found[n:]
+		var ids, late []string
+		for _, m := range part {
+			if !m.empty() {
+				ids = append(ids, m.head.LearnerID)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		err := r.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
+			late = nil
+			var still []*mending
+			for _, m := range part {
+				switch {
+				case m.empty():
+				case *tx.Head(m.head.LearnerID) != m.head:
+					late = append(late, m.head.LearnerID)
+				default:
+					still = append(still, m)
+				}
+			}
+			return putAll(ctx, tx, still)
+		})
+		if err != nil {
+			return nil, err
+		}
+		moved = append(moved, late...)
+	}
+	return moved, nil
+}
+
+// mendLocked looks at one learner and writes what differs in one transaction.
+func (r *replayer) mendLocked(ctx context.Context, p *replaying, learnerID string) (found []*mending, err error) {
+	err = r.store.Commit(ctx, []string{learnerID}, func(ctx context.Context, tx Tx) error {
+		if found, _, err = r.compareAll(ctx, p, tx.Snapshot(learnerID)); err != nil {
+			return err
+		}
+		return putAll(ctx, tx, slices.DeleteFunc(slices.Clone(found), (*mending).empty))
+	})
+	return found, err
+}
+
+// putAll writes the mendings of learners whose heads are locked, and raises their versions.
+func putAll(ctx context.Context, tx Tx, mendings []*mending) error {
+	facts := map[FactsKey]*Facts{}
+	var gone []FactsKey
+	var enrollments []Enrollment
+	var awards []Award
+	for _, m := range mendings {
+		tx.Head(m.head.LearnerID).Version++
+		for id, f := range m.facts {
+			if key := (FactsKey{m.head.LearnerID, id}); f != nil {
+				facts[key] = f
+			} else {
+				gone = append(gone, key)
+			}
+		}
+		enrollments, awards = append(enrollments, m.enrollments...), append(awards, m.awards...)
+	}
+	if len(facts) > 0 {
+		if err := tx.PutFacts(ctx, facts); err != nil {
+			return err
+		}
+	}
+	if len(enrollments) > 0 {
+		if err := tx.PutEnrollments(ctx, enrollments); err != nil {
+			return err
+		}
+	}
+	if len(awards) > 0 {
+		if err := tx.PutAwards(ctx, awards); err != nil {
+			return err
+		}
+	}
+	return tx.DropFacts(ctx, gone)
+}

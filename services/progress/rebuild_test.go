@@ -1,0 +1,506 @@
+package progress_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// replayRig is a rig with a second handle on its database, by which a test does harm.
+type replayRig struct {
+	*rig
+
+	db *sqldb.DB
+}
+
+func newReplayRig(t *testing.T) *replayRig {
+	t.Helper()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "progress.db")
+	r := newRigOn(t, url, []progress.Module{module1("a", unit("u"), unit("v")), module1("b", unit("u"))},
+		[]progress.Path{path1("p", milestone("m1", all("a"))), path1("q", milestone("m2", all("b")))})
+	r.refresh()
+	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return &replayRig{r, db}
+}
+
+// harm runs a statement behind the service's back.
+func (r *replayRig) harm(query string, args ...any) {
+	r.t.Helper()
+	err := r.db.Write(r.ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, query, args...)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// replayOn runs a replay to its end, and answers what it told.
+func (r *replayRig) replayOn(s *progress.Service, opts progress.ReplayOptions) (drifts []progress.Drift, first, last progress.ReplayStatus) {
+	r.t.Helper()
+	told := 0
+	err := s.Replay(r.ctx, opts, func(p progress.ReplayReport) error {
+		if p.Drift != nil {
+			drifts = append(drifts, *p.Drift)
+			return nil
+		}
+		if told++; told == 1 {
+			first = *p.Status
+		}
+		last = *p.Status
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if !last.Finished {
+		r.t.Errorf("the last that was told: %+v", last)
+	}
+	return drifts, first, last
+}
+
+func (r *replayRig) verify() []string {
+	r.t.Helper()
+	drifts, _, _ := r.replayOn(r.service, progress.ReplayOptions{})
+	return namesOf(drifts)
+}
+
+func (r *replayRig) rebuild() []string {
+	r.t.Helper()
+	drifts, _, _ := r.replayOn(r.service, progress.ReplayOptions{Write: true, ActorID: "admin"})
+	return namesOf(drifts)
+}
+
+func namesOf(drifts []progress.Drift) []string {
+	var out []string
+	for _, d := range drifts {
+		out = append(out, fmt.Sprint(d.LearnerID, " ", d.Kind, " ", d.ID))
+	}
+	return out
+}
+
+// learned makes a learner who is done with both modules.
+func (r *replayRig) learned() (learner string, enrollment progress.Enrollment, award progress.Award) {
+	r.t.Helper()
+	learner = newLearner()
+	enrollment = r.enroll(learner, "p")
+	done := r.accept(learner, self(learner), event("a", "u", progress.Completed, day(1)), event("a", "v", progress.Completed, day(1)),
+		event("b", "u", progress.Completed, day(1)))
+	if len(done.Awards) != 1 {
+		r.t.Fatalf("awards: %+v", done.Awards)
+	}
+	return learner, enrollment, done.Awards[0]
+}
+
+// facts are the rows of module_facts, whole.
+func (r *replayRig) facts(learner string) string {
+	r.t.Helper()
+	var out strings.Builder
+	err := r.db.Read(r.ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		out.Reset()
+		rows, err := tx.QueryContext(ctx, `SELECT concat_ws('|', module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state)
+			FROM module_facts WHERE learner_id = $1 ORDER BY module_id`, learner)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var row string
+			if err := rows.Scan(&row); err != nil {
+				return err
+			}
+			fmt.Fprintln(&out, row)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return out.String()
+}
+
+// Verify finds exactly what was harmed, and a rebuild mends it, but for what no log entry tells of.
+func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
+	r := newReplayRig(t)
+	whole, _, _ := r.learned()
+	var want []string
+	harmed := func(kind progress.DriftKind, id, learner string) {
+		want = append(want, fmt.Sprint(learner, " ", kind, " ", id))
+	}
+	facts := func(query string) {
+		learner, _, _ := r.learned()
+		r.harm(query, learner)
+		harmed(progress.DriftFacts, "a", learner)
+	}
+	facts(`DELETE FROM module_facts WHERE learner_id = $1 AND module_id = 'a'`)
+	facts(`UPDATE module_facts SET state = replace(state, '"n":1', '"n":7') WHERE learner_id = $1 AND module_id = 'a'`)
+	facts(`UPDATE module_facts SET state = 'no JSON' WHERE learner_id = $1 AND module_id = 'a'`)
+	facts(`UPDATE module_facts SET complete_at = 12 WHERE learner_id = $1 AND module_id = 'a'`)
+
+	learner, e, a := r.learned()
+	r.harm(`DELETE FROM enrollment WHERE learner_id = $1`, learner)
+	r.harm(`DELETE FROM award WHERE learner_id = $1`, learner)
+	harmed(progress.DriftAward, a.ID, learner)
+	harmed(progress.DriftEnrollment, e.ID, learner)
+
+	learner, e, a = r.learned()
+	r.harm(`UPDATE enrollment SET state = 'PAUSED', path_id = 'q' WHERE learner_id = $1`, learner)
+	r.harm(`UPDATE award SET title = 'Other', rule = 'no JSON' WHERE learner_id = $1`, learner)
+	harmed(progress.DriftAward, a.ID, learner)
+	harmed(progress.DriftEnrollment, e.ID, learner)
+
+	// Facts of a module without events go; what else no log entry tells of stays.
+	learner = newLearner()
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(1)))
+	r.harm(`INSERT INTO module_facts (learner_id, module_id, cycle, state) SELECT learner_id, 'b', cycle, state FROM module_facts WHERE learner_id = $1`, learner)
+	harmed(progress.DriftFacts, "b", learner)
+	r.harm(`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule)
+		VALUES ($1, 'by hand', 'q', 1, 'm2', 'M', 1, 1, 1, '[]', '{}')`, learner)
+	r.harm(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at) VALUES ($1, 'by hand', 'q', 1, 'ACTIVE', 1, 1)`, learner)
+	stays := []string{learner + " AWARD by hand", learner + " ENROLLMENT by hand"}
+	want = append(want, stays...)
+
+	version := r.head(whole).Version
+	slices.Sort(want)
+	if found := r.verify(); !slices.Equal(sorted(found), want) {
+		t.Errorf("verify found\n%s\nwant\n%s", strings.Join(sorted(found), "\n"), strings.Join(want, "\n"))
+	}
+	before := r.head(learner).Version
+	if mended := r.rebuild(); !slices.Equal(sorted(mended), want) {
+		t.Errorf("rebuild told\n%s\nwant\n%s", strings.Join(sorted(mended), "\n"), strings.Join(want, "\n"))
+	}
+	if found := r.verify(); !slices.Equal(found, stays) {
+		t.Errorf("afterwards: %q, want %q", found, stays)
+	}
+	if r.head(whole).Version != version || r.head(learner).Version != before+1 {
+		t.Errorf("versions: %d was %d, %d was %d", r.head(whole).Version, version, r.head(learner).Version, before)
+	}
+}
+
+func sorted(in []string) []string { return slices.Sorted(slices.Values(in)) }
+
+func (r *replayRig) head(learner string) progress.Head {
+	r.t.Helper()
+	h, err := r.store.Head(r.ctx, learner)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return h
+}
+
+// An enrollment that nobody's log tells of keeps its path: the rebuild leaves the other out, and goes on.
+func TestRebuildLeavesAHeldPath(t *testing.T) {
+	r := newReplayRig(t)
+	learner, e, _ := r.learned()
+	r.harm(`UPDATE enrollment SET enrollment_id = 'by hand' WHERE learner_id = $1`, learner)
+	r.harm(`DELETE FROM module_facts WHERE learner_id = $1`, learner)
+	r.rebuild()
+	if found, want := r.verify(), []string{learner + " ENROLLMENT by hand", learner + " ENROLLMENT " + e.ID}; !slices.Equal(sorted(found), sorted(want)) {
+		t.Errorf("%q, want %q", found, want)
+	}
+}
+
+func TestReplayOfOneLearner(t *testing.T) {
+	r := newReplayRig(t)
+	one, _, _ := r.learned()
+	other, _, _ := r.learned()
+	r.harm(`DELETE FROM module_facts`)
+	opts := progress.ReplayOptions{LearnerID: one, Write: true}
+	drifts, _, last := r.replayOn(r.service, opts)
+	if len(drifts) != 2 || last != (progress.ReplayStatus{Done: 1, Total: 1, Entries: 4, Drifted: 1, Finished: true}) {
+		t.Errorf("%+v %+v", drifts, last)
+	}
+	if found, want := r.verify(), []string{other + " FACTS a", other + " FACTS b"}; !slices.Equal(found, want) {
+		t.Errorf("%q, want %q", found, want)
+	}
+	opts.LearnerID = newLearner()
+	if drifts, _, _ := r.replayOn(r.service, opts); len(drifts) > 0 || r.head(opts.LearnerID) != (progress.Head{LearnerID: opts.LearnerID}) {
+		t.Errorf("an unknown learner: %+v %+v", drifts, r.head(opts.LearnerID))
+	}
+}
+
+// What the catalog made stale is folded anew by a rebuild, and is no drift.
+func TestRebuildFreshensStaleFacts(t *testing.T) {
+	r := newReplayRig(t)
+	learner, _, _ := r.learned()
+	before := r.facts(learner)
+	m := module1("b", unit("u"))
+	m.Versions = append(m.Versions, version(2, day(2), unit("u")))
+	m.Versions[1].Material = true
+	r.catalog.publish([]progress.Module{m}, nil)
+	r.refresh()
+	if found := r.verify(); len(found) > 0 || r.facts(learner) != before {
+		t.Errorf("verify: %q", found)
+	}
+	if told := r.rebuild(); len(told) > 0 || r.facts(learner) == before {
+		t.Errorf("rebuild: %q\n%s", told, r.facts(learner))
+	}
+}
+
+// many makes learners who began a module, more than one chunk takes.
+func (r *replayRig) many(n int) []string {
+	r.t.Helper()
+	ids := make([]string, n)
+	var all sync.WaitGroup
+	for i := range ids {
+		ids[i] = newLearner()
+		all.Go(func() { r.accept(ids[i], self(ids[i]), event("a", "u", progress.Completed, day(1))) })
+		if i%50 == 49 {
+			all.Wait()
+		}
+	}
+	all.Wait()
+	slices.Sort(ids)
+	return ids
+}
+
+var errEnough = errors.New("enough")
+
+// cutOff begins a rebuild, and ends it after some drifts.
+func (r *replayRig) cutOff(drifts int) {
+	r.t.Helper()
+	err := r.service.Replay(r.ctx, progress.ReplayOptions{Write: true, ActorID: "admin"}, func(p progress.ReplayReport) error {
+		if p.Drift != nil {
+			drifts--
+		}
+		if drifts < 0 {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		r.t.Fatal(err)
+	}
+}
+
+// A rebuild that was cut off goes on from its place, and misses nobody.
+func TestRebuildGoesOn(t *testing.T) {
+	r := newReplayRig(t)
+	ids := r.many(300)
+	r.harm(`DELETE FROM module_facts`)
+	r.cutOff(100)
+	// What was done before the place is not looked at again: harm there stays, harm after it does not.
+	r.harm(`DELETE FROM module_facts WHERE learner_id = $1 OR learner_id = $2`, ids[0], ids[299])
+	drifts, first, last := r.replayOn(r.service, progress.ReplayOptions{Write: true})
+	if !first.Resumed || first.Done != 64 || first.Total != 300 || last.Done != 300 || last.Entries != 300 {
+		t.Errorf("it began with %+v and ended with %+v", first, last)
+	}
+	if len(drifts) == 0 || drifts[0].LearnerID <= ids[63] {
+		t.Errorf("it told of %d, the first of %+v", len(drifts), drifts[0])
+	}
+	if found, want := r.verify(), []string{ids[0] + " FACTS a"}; !slices.Equal(found, want) {
+		t.Errorf("%q, want %q", found, want)
+	}
+	// It was finished: the next one begins anew.
+	if _, first, _ := r.replayOn(r.service, progress.ReplayOptions{Write: true}); first.Resumed {
+		t.Errorf("it went on after the end: %+v", first)
+	}
+	r.harm(`DELETE FROM module_facts`)
+	r.cutOff(100)
+	if _, first, _ := r.replayOn(r.service, progress.ReplayOptions{Write: true, Restart: true}); first.Resumed || first.Done != 0 {
+		t.Errorf("it did not begin anew: %+v", first)
+	}
+	if found := r.verify(); len(found) > 0 {
+		t.Error(found)
+	}
+}
+
+// The context's end ends a rebuild, and it can go on.
+func TestRebuildIsCalledOff(t *testing.T) {
+	r := newReplayRig(t)
+	r.many(200)
+	r.harm(`DELETE FROM module_facts`)
+	ctx, cancel := context.WithCancel(r.ctx)
+	err := r.service.Replay(ctx, progress.ReplayOptions{Write: true}, func(p progress.ReplayReport) error {
+		if p.Drift != nil {
+			cancel()
+		}
+		return nil
+	})
+	if k := errs.KindOf(err); k != errs.Canceled {
+		t.Errorf("%v: %v", k, err)
+	}
+	r.rebuild()
+	if found := r.verify(); len(found) > 0 {
+		t.Error(found)
+	}
+}
+
+// One rebuild of all learners at a time, across replicas; one that died holds it until its lease
+// lapses, or, where nobody else can have the store, not at all.
+func TestOneRebuildAtATime(t *testing.T) {
+	r := newReplayRig(t)
+	r.learned()
+	other, opts := r.replica(), progress.ReplayOptions{Write: true, ActorID: "admin"}
+	refused := func(s *progress.Service) {
+		t.Helper()
+		err := s.Replay(r.ctx, opts, func(progress.ReplayReport) error { return nil })
+		if errs.ReasonOf(err) != progress.ReasonRebuildRunning || errs.KindOf(err) != errs.FailedPrecondition || !strings.Contains(err.Error(), "admin") {
+			t.Errorf("%v", err)
+		}
+	}
+	asked := false
+	err := r.service.Replay(r.ctx, opts, func(progress.ReplayReport) error {
+		if !asked {
+			asked = true
+			refused(r.service)
+			refused(other)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	now := r.clock.now()
+	dead, err := r.store.LeaseRebuild(r.ctx, "dead", now, now.Add(30*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.StartedAt, dead.ActorID, dead.Total = now, "admin", 1
+	if err := r.store.SaveRebuild(r.ctx, dead); err != nil {
+		t.Fatal(err)
+	}
+	refused(r.service)
+	alone, err := progress.NewIdle(r.ctx, r.store, progress.Options{
+		Catalog: r.catalog, Cache: cache.NewMemory(1<<10, r.clock.now), Alone: true, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(alone.Close)
+	if _, first, _ := r.replayOn(alone, opts); !first.Resumed {
+		t.Errorf("%+v", first)
+	}
+	if dead, err = r.store.LeaseRebuild(r.ctx, "dead", now, now.Add(30*time.Second)); err != nil || dead.Owner != "dead" {
+		t.Fatal(dead, err)
+	}
+	r.clock.set(now.Add(31 * time.Second))
+	r.rebuild()
+}
+
+// Rebuilds beside learners who go on, and beside harm: no event and no fact of theirs is lost, and
+// in the end all is as the logs say.
+func TestRebuildBesideLiveTraffic(t *testing.T) {
+	r := newReplayRig(t)
+	const writers, each = 8, 40
+	learners := make([]string, writers)
+	for i := range learners {
+		learners[i], _, _ = r.learned()
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	var writing, rebuilding sync.WaitGroup
+	for _, learner := range learners {
+		writing.Go(func() {
+			for i := range each {
+				r.accept(learner, self(learner), event([]string{"a", "b"}[i%2], "u", progress.Completed, day(2+i)))
+			}
+		})
+	}
+	rebuilds := 0
+	rebuilding.Go(func() {
+		for ctx.Err() == nil {
+			r.harm(`DELETE FROM module_facts WHERE module_id = 'b'`)
+			r.rebuild()
+			rebuilds++
+		}
+	})
+	writing.Wait()
+	cancel()
+	rebuilding.Wait()
+	r.rebuild()
+	if found := r.verify(); len(found) > 0 {
+		t.Errorf("after %d rebuilds: %q", rebuilds, found)
+	}
+	for _, learner := range learners {
+		if log, head, err := r.service.History(r.ctx, learner, 0, 1000); err != nil || len(log) != each+4 || head.Sequence != each+4 {
+			t.Errorf("%d entries, head %+v, %v", len(log), head, err)
+		}
+	}
+}
+
+// restless is a store whose learner does something after each snapshot.
+type restless struct {
+	progress.Store
+
+	act func()
+}
+
+func (s restless) Snapshot(ctx context.Context, from, to string, fn func(context.Context, progress.Snapshot) error) error {
+	defer s.act()
+	return s.Store.Snapshot(ctx, from, to, fn)
+}
+
+// Who learns between the look and the write is looked at again, and who never rests is mended in the
+// end all the same.
+func TestRebuildOfWhoGoesOn(t *testing.T) {
+	for _, times := range []int{1, 2, 3, 10} {
+		r := newReplayRig(t)
+		learner, _, _ := r.learned()
+		r.clock.set(day(20))
+		acted := 0
+		act := func() {
+			if acted++; acted <= times {
+				r.accept(learner, self(learner), event("b", "u", progress.Completed, day(1+acted)))
+			}
+		}
+		s, err := progress.NewIdle(r.ctx, restless{r.store, act}, progress.Options{
+			Catalog: r.catalog, Cache: cache.NewMemory(1<<10, r.clock.now), Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		r.harm(`DELETE FROM module_facts`)
+		drifts, _, last := r.replayOn(s, progress.ReplayOptions{Write: true})
+		if last.Done != 1 || last.Drifted != 1 || len(drifts) != 2 {
+			t.Errorf("%d times: %+v %+v", times, drifts, last)
+		}
+		if found := r.verify(); len(found) > 0 || acted != min(times+1, 3) {
+			t.Errorf("%d times: %q after %d looks", times, found, acted)
+		}
+	}
+}
+
+// Whatever a life was, taking away all that was folded and rebuilding it gives the same bytes.
+func TestRebuildGivesTheSameBytes(t *testing.T) {
+	r := newReplayRig(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		l := &life{rig: r.rig, learner: newLearner(), at: day(0)}
+		l.world = drawWorld(rt, l.learner)
+		l.world.events = nil
+		r.catalog.publish(l.world.modules, l.world.paths)
+		rt.Repeat(map[string]func(*rapid.T){
+			"record": l.record, "void": l.void, "enroll": l.enroll, "publish module": l.publishModule, "archive": l.archive, "zone": l.zone, "time": l.passTime,
+		})
+		r.refresh()
+		one := progress.ReplayOptions{LearnerID: l.learner, Write: true}
+		if drifts, _, _ := r.replayOn(r.service, one); len(drifts) > 0 { // and what is stale is fresh now
+			rt.Fatalf("%+v", drifts)
+		}
+		before := r.facts(l.learner)
+		r.harm(`DELETE FROM module_facts WHERE learner_id = $1`, l.learner)
+		r.replayOn(r.service, one)
+		if after := r.facts(l.learner); after != before {
+			rt.Fatalf("before\n%s\nafter\n%s", before, after)
+		}
+	})
+}
