@@ -1,8 +1,8 @@
 // Package gateway is the REST face: it serves the API of proto/ as JSON over
 // HTTP, speaking to the services through their generated gRPC clients. Most
 // routes go through grpc-gateway's mux; the batch of events, the catalog as a
-// document and the stream of progress have handlers of their own, since their
-// bodies are not the RPC's. Around all of them stand the same request ids, logs,
+// document and the streams have handlers of their own, since their bodies are
+// not the RPC's. Around all of them stand the same request ids, logs,
 // problem documents, limits, ETags and compression.
 package gateway
 
@@ -113,6 +113,8 @@ func New(config Config) (*Gateway, error) {
 	g.own = map[string]http.HandlerFunc{
 		progressv1.ProgressService_BatchRecordEvents_FullMethodName: g.recordEvents,
 		progressv1.ProgressService_WatchProgress_FullMethodName:     g.watch,
+		progressv1.ProgressService_VerifyProgress_FullMethodName:    g.verifyProgress,
+		progressv1.ProgressService_RebuildProgress_FullMethodName:   g.rebuildProgress,
 		catalogv1.CatalogService_ImportCatalog_FullMethodName:       g.importCatalog,
 		catalogv1.CatalogService_ExportCatalog_FullMethodName:       g.exportCatalog,
 	}
@@ -258,11 +260,22 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.route, x.params, x.allow = g.routes.find(r.Method, r.URL.Path)
-	if x.route != nil && x.route.rpc == progressv1.ProgressService_WatchProgress_FullMethodName {
+	if x.route != nil && streams(x.route.rpc) {
 		g.serve(w, r)
 		return
 	}
 	g.plain.ServeHTTP(w, r)
+}
+
+// streams tells whether an answer goes out message by message, and so neither compressed nor kept for an ETag.
+func streams(rpc string) bool {
+	switch rpc {
+	case progressv1.ProgressService_WatchProgress_FullMethodName,
+		progressv1.ProgressService_VerifyProgress_FullMethodName,
+		progressv1.ProgressService_RebuildProgress_FullMethodName:
+		return true
+	}
+	return false
 }
 
 // serve answers one request of the API, or of the site.

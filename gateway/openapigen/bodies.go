@@ -118,6 +118,11 @@ func (op *operation) answerContent(s *schemas) (*object, string, error) {
 					"`event: error` carries a Problem and ends the stream; comments keep it alive."), "example", exampleStream),
 			mediaJSON, of("schema", lines)), "A stream that goes on until either side ends it.", nil
 	}
+	if op.streams {
+		lines := of("type", "object", "description", "One line of many.", "properties",
+			of("result", ref, "error", of("$ref", "#/components/schemas/Problem")))
+		return of(mediaJSON, of("schema", lines)), "A line of JSON for each message, as it comes, until the work is done; `error` ends it before that.", nil
+	}
 	media := of("schema", ref)
 	response, err := checked(answer, s.examples[op.id()].Response)
 	if err != nil {
