@@ -52,6 +52,10 @@ phones: ## Play SEEDS (1000) learners with unreliable phones, and a twentieth as
 bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.
 	go run ./test/load
 
+.PHONY: bench-rebuild
+bench-rebuild: ## Time replaying ten million events (ARGS="-events 1000000"); wants 5 GB of disk for minutes.
+	go run ./test/load rebuild $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
 .PHONY: bench-go
 bench-go: ## Run every Go benchmark.
 	go test -run '^$$' -bench . -benchmem ./...

@@ -33,7 +33,7 @@ type Process struct {
 
 // Run does what the arguments ask, until it is done or ctx ends, and answers the
 // exit code: 0, 1 when it failed, 2 when the arguments make no sense, and 3 when
-// `catalog diff` found differences. A failure is one line on Stderr.
+// `catalog diff` or `progress verify` found differences. A failure is one line on Stderr.
 func Run(ctx context.Context, p Process) int {
 	err := p.commands().Run(ctx, p.Args)
 	if err == nil {
@@ -60,7 +60,8 @@ func (p Process) commands() *cli.Command {
 		Description: "Start with: preceptor serve\n" +
 			"Every flag can also be set by a variable: --log-level by PRECEPTOR_LOG_LEVEL, and so on.",
 		Commands: []*cli.Command{
-			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.auditCommand(), p.healthcheckCommand(), p.versionCommand(),
+			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.progressCommand(), p.auditCommand(),
+			p.healthcheckCommand(), p.versionCommand(),
 		},
 	}
 	prepare(root)

@@ -7,6 +7,10 @@
 //
 //	go run ./test/load                 # both jobs, three rounds of five seconds
 //	go run ./test/load -rounds 1 -for 2s
+//
+// With the word rebuild it measures how fast logs are replayed; see rebuild.go.
+//
+//	go run ./test/load rebuild -events 1000000
 package main
 
 import (
@@ -32,6 +36,9 @@ type options struct {
 func main() {
 	if len(os.Args) > 4 && os.Args[1] == "bare" {
 		exit(serveBare(context.Background(), os.Args[2], os.Args[3], os.Args[4]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "rebuild" {
+		exit(benchRebuild(context.Background(), os.Args[2:]))
 	}
 	var o options
 	flag.IntVar(&o.connections, "connections", 32, "connections, each with one request at a time")
