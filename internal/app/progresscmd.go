@@ -207,8 +207,8 @@ func (s *replayScreen) show(m *replayed) error {
 		return s.line(m)
 	}
 	if d := m.GetDrift(); d != nil {
-		fmt.Fprintf(s.out, "learner %s  %s %s: stored %s  replayed %s\n",
-			d.GetLearnerId(), d.GetKind(), d.GetId(), shorten(d.GetStored()), shorten(d.GetReplayed()))
+		before, after := shorten(d.GetStored(), d.GetReplayed())
+		fmt.Fprintf(s.out, "learner %s  %s %s: stored %s  replayed %s\n", d.GetLearnerId(), d.GetKind(), d.GetId(), before, after)
 	}
 	if m.GetStatus() != nil {
 		s.progress()
@@ -286,11 +286,23 @@ func (s *replayScreen) summarize() error {
 	return nil
 }
 
-// shorten keeps a drift on one readable line.
-func shorten(text string) string {
-	const most = 120
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
+// shorten keeps what differs on one readable line: both texts from a little before where they part.
+func shorten(stored, replayed string) (before, after string) {
+	const around, most = 40, 120
+	a, b := []rune(stored), []rune(replayed)
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
 	}
-	return text
+	cut := func(text []rune) string {
+		out := ""
+		if from := same - around; from > 0 {
+			out, text = "…", text[from:]
+		}
+		if len(text) > most {
+			return out + string(text[:most]) + "…"
+		}
+		return out + string(text)
+	}
+	return cut(a), cut(b)
 }

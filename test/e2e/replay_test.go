@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"database/sql"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite" // what harms the database is not the program
+)
+
+// database is the file that progress keeps, opened beside it.
+func (w *world) database(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.data, "progress.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func harm(t *testing.T, db *sql.DB, statement string, args ...any) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replay runs `preceptor progress …`, which must end with the code.
+func (w *world) replay(t *testing.T, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	args = append([]string{"progress"}, append(args, "--data", w.data)...)
+	stdout, stderr, got := command(t, args...)
+	if got != code {
+		t.Errorf("%v: exit code %d, want %d\n%s%s", args, got, code, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// TestReplay harms what is stored of a learner: verify finds it, rebuild mends it, on a running
+// server of either shape, and in the folder when the server is gone.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]func(*testing.T, ...string) *world{"one": oneProcess, "four": fourProcesses} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := run(t)
+			c := publishCourse(t, w.as(t, "author", "author"), "replay")
+			me := w.as(t, "replay-learner")
+			me.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated)
+			me.record(c.basicsDone()...).has("awards.0.milestoneId", "begin")
+			db, id := w.database(t), me.id()
+			whole := string(me.get("/v1/learners/me/paths/" + c.path + "/progress").want(http.StatusOK).body)
+			server := []string{"--server", w.base}
+			verify, rebuild := append([]string{"verify"}, server...), append([]string{"rebuild"}, server...)
+			check := func(verify, rebuild []string) {
+				t.Helper()
+				w.replay(t, 0, verify...)
+				harm(t, db, `DELETE FROM module_facts WHERE learner_id = $1`, id)
+				harm(t, db, `UPDATE award SET title = 'Harmed' WHERE learner_id = $1`, id)
+				found, said := w.replay(t, 3, verify...)
+				if !strings.Contains(found, "learner "+id+"  FACTS "+c.basics+": stored null  replayed {") || !strings.Contains(found, "Harmed") {
+					t.Errorf("verify finds\n%s", found)
+				}
+				if !strings.Contains(said, "1 facts, 0 enrollments and 1 awards drifted") {
+					t.Errorf("verify says\n%s", said)
+				}
+				lines, _ := w.replay(t, 3, append(verify, "--json", "--learner", id)...)
+				if !strings.Contains(lines, `{"result":{"drift":{"learnerId":"`+id+`","kind":"AWARD"`) || !strings.Contains(lines, `"finished":true`) {
+					t.Errorf("as JSON:\n%s", lines)
+				}
+				if _, said := w.replay(t, 0, rebuild...); !strings.Contains(said, "1 facts, 0 enrollments and 1 awards mended") {
+					t.Errorf("rebuild says\n%s", said)
+				}
+				w.replay(t, 0, verify...)
+			}
+			check(verify, rebuild)
+			if after := string(me.get("/v1/learners/me/paths/" + c.path + "/progress").want(http.StatusOK).body); after != whole {
+				t.Errorf("before\n%s\nafter\n%s", whole, after)
+			}
+
+			refused(t, 1, append(append([]string{"progress"}, verify...), "--token", w.token(t, "replay-learner")), "admin")
+			nowhere := []string{"--server", "http://127.0.0.1:1"}
+			refused(t, 1, append([]string{"progress", "verify", "--data", w.data}, nowhere...), "cannot be reached", "in use by process", "--server")
+			refused(t, 1, append([]string{"progress", "rebuild", "--data", t.TempDir()}, nowhere...), "progress.db in")
+			for _, p := range w.all {
+				p.stop(t)
+			}
+			check(append([]string{"verify"}, nowhere...), append([]string{"rebuild"}, nowhere...))
+		})
+	}
+}
+
+// manyLearners writes logs into the database behind the program's back: enough that a rebuild takes a while.
+func manyLearners(t *testing.T, db *sql.DB, module string, learners, each int) {
+	t.Helper()
+	harm(t, db, `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1 * $2 - 1)
+		INSERT INTO learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb,
+			occurred_at, received_at, effective_at, adjusted, actor_id)
+		SELECT printf('%08x-0000-7000-8000-000000000000', i / $2), i % $2 + 1, 'EVENT', printf('%08x-0000-4000-8000-%012x', i / $2, i % $2), zeroblob(32),
+			$3, 1, 'phi', 'COMPLETED', 2000000000000000 + i, 2000000000000000 + i, 2000000000000000 + i, FALSE, 'somebody' FROM n`, learners, each, module)
+	harm(t, db, `INSERT INTO learner_head (learner_id, sequence, version) SELECT learner_id, count(*), 1 FROM learner_log
+		WHERE learner_id LIKE '%-0000-7000-8000-000000000000' GROUP BY learner_id`)
+}
+
+// TestKillDuringRebuild kills the server while it rebuilds. The next rebuild goes on at once, and
+// leaves nobody out.
+func TestKillDuringRebuild(t *testing.T) {
+	t.Parallel()
+	const learners, each = 1000, 200
+	w := oneProcess(t)
+	c := publishCourse(t, w.as(t, "author", "author"), "rebuild")
+	db := w.database(t)
+	manyLearners(t, db, c.basics, learners, each)
+	rebuild := exec.Command(binary, "progress", "rebuild", "--data", w.data, "--server", w.base)
+	rebuild.Env, rebuild.SysProcAttr = environment(), dieWithUs()
+	if err := rebuild.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the rebuild has begun to write", func() bool {
+		var begun bool
+		if err := db.QueryRowContext(t.Context(), `SELECT EXISTS (SELECT 1 FROM module_facts) FROM replay WHERE started_at > 0`).Scan(&begun); err != nil {
+			return false
+		}
+		return begun
+	})
+	w.front.kill()
+	if err := rebuild.Wait(); err == nil {
+		t.Fatal("the rebuild ended before it could be killed")
+	}
+	w = oneProcessOn(t, w.data)
+	if _, said := w.replay(t, 0, "rebuild", "--server", w.base); !strings.Contains(said, "Going on from where") ||
+		!strings.Contains(said, fmt.Sprintf("%d learners, ", learners)) {
+		t.Errorf("the second rebuild says\n%s", said)
+	}
+	w.replay(t, 0, "verify", "--server", w.base)
+	var n int
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM module_facts`).Scan(&n); err != nil || n != learners {
+		t.Errorf("%d facts, %v", n, err)
+	}
+}
