@@ -95,7 +95,10 @@ func TestUsage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, line := range []string{"", "--help", "serve --help", "token --help", "catalog --help", "catalog apply --help", "audit verify --help", "healthcheck --help"} {
+	for _, line := range []string{
+		"", "--help", "serve --help", "token --help", "catalog --help", "catalog apply --help", "progress --help", "progress rebuild --help",
+		"audit verify --help", "healthcheck --help",
+	} {
 		args := strings.Fields(line)
 		stdout, stderr, code := command(t, args...)
 		if code != 0 || stderr != "" || !strings.Contains(stdout, "USAGE") {
