@@ -61,8 +61,8 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 }
 
-// reasonsBelow collects, in a folder's sources, constants whose names begin with "reason", the
-// values of fields named Reason, and what is given to errs.New and errs.Wrap as a reason.
+// reasonsBelow collects, in a folder's sources, constants whose names begin with "reason", with
+// "rule" or with "uncounted" (the codes of an explanation), the values of fields named Reason, and what is given to errs.New and errs.Wrap as a reason.
 func reasonsBelow(t *testing.T, root string, found map[string]bool) {
 	t.Helper()
 	add := func(e ast.Expr) {
@@ -72,6 +72,7 @@ func reasonsBelow(t *testing.T, root string, found map[string]bool) {
 			}
 		}
 	}
+	named := regexp.MustCompile(`^([Rr]eason|Rule|Uncounted)`)
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(filepath.Dir(path), "test") {
 			return err
@@ -84,7 +85,7 @@ func reasonsBelow(t *testing.T, root string, found map[string]bool) {
 			switch n := n.(type) {
 			case *ast.ValueSpec:
 				for i, name := range n.Names {
-					if i < len(n.Values) && strings.HasPrefix(strings.ToLower(name.Name), "reason") {
+					if i < len(n.Values) && named.MatchString(name.Name) {
 						add(n.Values[i])
 					}
 				}
