@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,6 +54,9 @@ type Unit struct {
 	MasteryScore *float64 `json:"masteryScore,omitempty"`
 	// Changed tells that the unit is new in this version, or differs from the preceding one.
 	Changed bool `json:"changed,omitempty"`
+	// Digest is of all that the catalog says of the unit, which is more than this; "" where the
+	// catalog was read before there were digests.
+	Digest string `json:"digest,omitempty"`
 }
 
 // CurrencyPolicy is how long a completion stays current.
@@ -92,6 +97,23 @@ func (v *ModuleVersion) Unit(id string) *Unit {
 		}
 	}
 	return nil
+}
+
+// differs tells whether a unit of the version after v is new, or not as it is in v. v may be nil.
+func (v *ModuleVersion) differs(u *Unit) bool {
+	var was *Unit
+	if v != nil {
+		was = v.Unit(u.ID)
+	}
+	if was == nil {
+		return true
+	}
+	if was.Digest != "" {
+		return was.Digest != u.Digest
+	}
+	is := *u
+	is.Changed, is.Digest = was.Changed, ""
+	return !reflect.DeepEqual(*was, is)
 }
 
 // invalidates tells whether learning the unit before v does not count from v on.
@@ -195,6 +217,19 @@ func (m *Module) foldKey() string {
 		fmt.Fprintf(&b, "a%d-%d-%d;", p.ArchiveTime.UnixMicro(), unixMicro(p.SunsetTime), unixMicro(p.RestoreTime))
 	}
 	return b.String()
+}
+
+// materialsBy counts the MATERIAL versions of a foldKey that are in effect at a time, in microseconds.
+func materialsBy(key string, at int64) int {
+	n := 0
+	for part := range strings.SplitSeq(key, ";") {
+		if _, effect, ok := strings.Cut(part, "@"); ok {
+			if t, err := strconv.ParseInt(effect, 10, 64); err == nil && t <= at {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // foldZone is the time zone that folding depends on: none, where no version's completion expires.

@@ -2,7 +2,9 @@ package progress
 
 import (
 	"cmp"
+	"hash/fnv"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -557,8 +559,33 @@ type FactsColumns struct {
 	FirstAt int64
 }
 
+// known is the columns with what is not known of where the facts stand taken from others.
+func (c FactsColumns) known(is FactsColumns) FactsColumns {
+	if c.Standing == StandingUnknown {
+		c.Key, c.Materials, c.Standing, c.Shape = is.Key, is.Materials, is.Standing, is.Shape
+	}
+	return c
+}
+
 // Columns answers what is stored beside the facts.
 func (f *Facts) Columns() FactsColumns { return FactsColumns{f.Summary(), f.FirstAt} }
+
+// Standing is where facts stand, as far as a preview must tell them apart.
+type Standing string
+
+// The standings. StandingUnknown is of facts that are stored without one: see Survey.
+const (
+	StandingUnknown Standing = ""
+	// StandingNone is nothing counted.
+	StandingNone Standing = "NONE"
+	// StandingOpen is a current cycle that is not complete.
+	StandingOpen Standing = "OPEN"
+	// StandingDone is a current cycle that is complete.
+	StandingDone Standing = "DONE"
+	// StandingWaived is that, where the cycle or an earlier one was waived as a whole: then it may be
+	// complete without anything done.
+	StandingWaived Standing = "WAIVED"
+)
 
 // Summary is what previews and reports ask of facts; numbers are 0 where there is none.
 type Summary struct {
@@ -567,20 +594,67 @@ type Summary struct {
 	// Of the last completed cycle; times in microseconds.
 	CompleteAt, ExpireAt int64
 	CompleteVersion      int
+	// Key is the facts' foldKey, Materials how many of its MATERIAL versions the facts have seen come into effect.
+	Key       string
+	Materials int
+	Standing  Standing
+	// Shape is a hash of all that is done in the current cycle, whenever it was; 0 where nothing counted.
+	Shape int64
 }
 
 // Summary answers the facts in short.
 func (f *Facts) Summary() Summary {
-	var s Summary
+	s := Summary{Key: f.Key, Materials: materialsBy(f.Key, f.LastAt), Standing: f.standing()}
 	if len(f.Cycles) > 0 {
 		c := &f.Cycles[len(f.Cycles)-1]
 		s.Cycle = c.Number
 		if len(c.Versions) > 0 {
 			s.Version = c.Versions[len(c.Versions)-1]
 		}
+		s.Shape = c.shape()
 	}
 	if c := f.lastComplete(); c != nil {
 		s.CompleteAt, s.ExpireAt, s.CompleteVersion = c.CompleteAt, c.ExpireAt, c.CompleteVersion
 	}
 	return s
+}
+
+func (f *Facts) standing() Standing {
+	switch n := len(f.Cycles); {
+	case n == 0:
+		return StandingNone
+	case f.Cycles[n-1].CompleteAt == 0:
+		return StandingOpen
+	case slices.ContainsFunc(f.Cycles, func(c CycleFacts) bool { return c.WaivedAt != 0 }):
+		return StandingWaived
+	default:
+		return StandingDone
+	}
+}
+
+// shape is the same for two cycles that differ in nothing but times, scores, attempts and how far
+// what is not done has come: so they are done to the same extent, on any version.
+func (c *CycleFacts) shape() int64 {
+	b := make([]byte, 0, 256)
+	b = appendShape(b, c.WaivedAt != 0, c.Versions)
+	for i := range c.Units {
+		u := &c.Units[i]
+		b = append(append(b, u.UnitID...), 0) // no id has one
+		b = strconv.AppendInt(b, int64(u.Era), 10)
+		b = appendShape(b, u.WaivedAt != 0, u.Versions, u.CompletedAt != 0, u.PassedAt != 0)
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(b) // it cannot fail
+	return int64(h.Sum64())
+}
+
+func appendShape(b []byte, waived bool, versions []int, done ...bool) []byte {
+	b = append(b, '|')
+	for _, is := range append(done, waived) {
+		b = strconv.AppendBool(b, is)
+	}
+	for _, n := range versions {
+		b = strconv.AppendInt(append(b, ','), int64(n), 10)
+	}
+	return append(b, ';')
 }

@@ -2,6 +2,8 @@ package progress
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"sync"
@@ -80,47 +82,52 @@ func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
 			},
 		)
 	}
-	for i, v := range m.GetVersions() {
-		version := ModuleVersion{
-			Number: int(v.GetNumber()), Title: v.GetTitle(), Prerequisites: v.GetPrerequisites(),
-			Material:    v.GetChangeClass() == catalogv1.ModuleVersion_MATERIAL,
-			RetakeAll:   v.GetRetake() == catalogv1.ModuleVersion_ALL_UNITS,
-			PublishTime: timeOfStamp(v.GetPublishTime()), EffectiveTime: timeOfStamp(v.GetEffectiveTime()),
-		}
-		for _, c := range v.GetCredits() {
-			version.Credits = append(version.Credits, c.GetModuleIds())
-		}
-		var before *catalogv1.ModuleVersion
-		if i > 0 {
-			before = m.GetVersions()[i-1]
-		}
-		for _, u := range v.GetUnits() {
-			version.Units = append(version.Units, unitOf(u, before))
-		}
-		var err error
-		if version.Currency, err = policyOf(v.GetCurrencyPolicy()); err != nil {
+	var before *ModuleVersion
+	for _, v := range m.GetVersions() {
+		version, err := versionOf(v, before)
+		if err != nil {
 			return out, err
 		}
 		out.Versions = append(out.Versions, version)
+		before = &version
 	}
 	return out, nil
 }
 
-func unitOf(u *catalogv1.Unit, before *catalogv1.ModuleVersion) Unit {
-	return Unit{
-		ID: u.GetId(), Title: u.GetTitle(), Required: u.GetRequired(), Weight: u.GetWeight(), MoveOn: MoveOn(u.GetMoveOn().String()),
-		MasteryScore: u.MasteryScore, Changed: unitChanged(u, before),
+// versionOf reads a version; before is the one that it follows, nil for the first.
+func versionOf(v *catalogv1.ModuleVersion, before *ModuleVersion) (ModuleVersion, error) {
+	out := ModuleVersion{
+		Number: int(v.GetNumber()), Title: v.GetTitle(), Prerequisites: v.GetPrerequisites(),
+		Material:    v.GetChangeClass() == catalogv1.ModuleVersion_MATERIAL,
+		RetakeAll:   v.GetRetake() == catalogv1.ModuleVersion_ALL_UNITS,
+		PublishTime: timeOfStamp(v.GetPublishTime()), EffectiveTime: timeOfStamp(v.GetEffectiveTime()),
 	}
+	for _, c := range v.GetCredits() {
+		out.Credits = append(out.Credits, c.GetModuleIds())
+	}
+	for _, u := range v.GetUnits() {
+		unit, err := unitOf(u)
+		if err != nil {
+			return out, err
+		}
+		unit.Changed = before.differs(&unit)
+		out.Units = append(out.Units, unit)
+	}
+	var err error
+	out.Currency, err = policyOf(v.GetCurrencyPolicy())
+	return out, err
 }
 
-// unitChanged tells whether the unit is new, or differs from the preceding version's.
-func unitChanged(u *catalogv1.Unit, before *catalogv1.ModuleVersion) bool {
-	for _, was := range before.GetUnits() {
-		if was.GetId() == u.GetId() {
-			return !proto.Equal(was, u)
-		}
+func unitOf(u *catalogv1.Unit) (Unit, error) {
+	whole, err := proto.MarshalOptions{Deterministic: true}.Marshal(u)
+	if err != nil {
+		return Unit{}, errs.Wrap(err, errs.Internal, "", "a unit cannot be encoded")
 	}
-	return true
+	digest := sha256.Sum256(whole)
+	return Unit{
+		ID: u.GetId(), Title: u.GetTitle(), Required: u.GetRequired(), Weight: u.GetWeight(), MoveOn: MoveOn(u.GetMoveOn().String()),
+		MasteryScore: u.MasteryScore, Digest: hex.EncodeToString(digest[:16]),
+	}, nil
 }
 
 func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
@@ -154,20 +161,24 @@ func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
 func pathOf(p *catalogv1.PathRecord) Path {
 	out := Path{ID: p.GetId(), State: ModuleState(p.GetState().String()), Revision: p.GetRevision()}
 	for _, v := range p.GetVersions() {
-		version := PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle(), MandateTime: timeOfStamp(v.GetMandateTime())}
-		for _, m := range v.GetMilestones() {
-			ms := Milestone{ID: m.GetId(), Title: m.GetTitle()}
-			for _, g := range m.GetGroups() {
-				group := Group{ModuleIDs: g.GetModuleIds()}
-				if g.RequiredCount != nil {
-					k := int(g.GetRequiredCount())
-					group.RequiredCount = &k
-				}
-				ms.Groups = append(ms.Groups, group)
+		out.Versions = append(out.Versions, pathVersionOf(v))
+	}
+	return out
+}
+
+func pathVersionOf(v *catalogv1.PathVersion) PathVersion {
+	out := PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle(), MandateTime: timeOfStamp(v.GetMandateTime())}
+	for _, m := range v.GetMilestones() {
+		ms := Milestone{ID: m.GetId(), Title: m.GetTitle()}
+		for _, g := range m.GetGroups() {
+			group := Group{ModuleIDs: g.GetModuleIds()}
+			if g.RequiredCount != nil {
+				k := int(g.GetRequiredCount())
+				group.RequiredCount = &k
 			}
-			version.Milestones = append(version.Milestones, ms)
+			ms.Groups = append(ms.Groups, group)
 		}
-		out.Versions = append(out.Versions, version)
+		out.Milestones = append(out.Milestones, ms)
 	}
 	return out
 }

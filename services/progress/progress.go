@@ -331,6 +331,11 @@ type Store interface {
 	// Enrolled answers at most limit learners after one, in order, with an enrollment in one of
 	// the paths that is not withdrawn.
 	Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error)
+	// Outdated answers at most limit learners after one, in order, with facts of one of the modules
+	// whose summary is not as that module's Freshness says.
+	Outdated(ctx context.Context, modules []Freshness, after string, limit int) ([]string, error)
+	// Survey runs fn on one snapshot of all learners. It may run fn again after a conflict.
+	Survey(ctx context.Context, fn func(context.Context, Survey) error) error
 
 	// Heads answers at most limit heads after a learner, by id.
 	Heads(ctx context.Context, after string, limit int) ([]Head, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,13 +17,18 @@ import (
 // sunset passes, an equivalence is published, a MATERIAL version asks for no more than is done.
 // Reads show what is derived but never write, so after each such change a sweep looks at the
 // learners that it may concern and latches what they have earned, through the ordinary commit
-// path. It keeps its place after each page, and one replica at a time holds it.
+// path. On the way it stores the facts that such a change made old as they are now, so that what is
+// counted over all learners (impact.go) need not work that out for each of them again. It keeps its
+// place after each page, and one replica at a time holds it.
 
 // The sweep's bounds.
 const (
 	sweepEvery = 2 * time.Second
 	sweepLease = 30 * time.Second
+	// sweepPage is how many learners are looked at between two notes of the place, sweepFetch how
+	// many are asked for at a time.
 	sweepPage  = 100
+	sweepFetch = 1000
 )
 
 // sweeper runs sweeps for one service.
@@ -71,28 +77,21 @@ func (s *sweeper) sweep(ctx context.Context) error {
 		w.LeaseUntil = time.Time{} // for a replica that has it
 		return s.store.SaveSweep(ctx, *w)
 	}
-	if paths := catalog.touchedPaths(w.Revision, w.At, w.ToAt); len(paths) > 0 {
-		if err := s.pages(ctx, w, paths); err != nil {
-			return err
-		}
+	if err := s.pages(ctx, w, catalog); err != nil {
+		return err
 	}
 	w.Revision, w.At, w.ToRevision, w.ToAt, w.Cursor = w.ToRevision, w.ToAt, 0, time.Time{}, ""
 	return s.store.SaveSweep(ctx, *w)
 }
 
-// pages looks at every learner on the paths, keeping its place after each page.
-func (s *sweeper) pages(ctx context.Context, w *Sweep, paths []string) error {
+// pages looks at every learner on the touched paths, and at those whose facts of the touched modules
+// are outdated, keeping its place after each page.
+func (s *sweeper) pages(ctx context.Context, w *Sweep, catalog *Catalog) error {
+	line := s.newLine(w, catalog)
 	for {
-		learners, err := s.store.Enrolled(ctx, paths, w.Cursor, sweepPage)
-		if err != nil || len(learners) == 0 {
-			return err
-		}
-		var fault error
-		for _, id := range learners {
-			if fault = s.look(ctx, id); fault != nil {
-				break
-			}
-			w.Cursor = id
+		looked, fault := s.page(ctx, w, line)
+		if looked == 0 {
+			return fault
 		}
 		w.LeaseUntil = s.now().UTC().Add(sweepLease)
 		if err := errors.Join(fault, s.store.SaveSweep(ctx, *w)); err != nil {
@@ -101,11 +100,99 @@ func (s *sweeper) pages(ctx context.Context, w *Sweep, paths []string) error {
 	}
 }
 
-// look latches what one learner has earned.
-func (s *sweeper) look(ctx context.Context, learnerID string) error {
+// page looks at the next learners, and answers at how many it did.
+func (s *sweeper) page(ctx context.Context, w *Sweep, line *sweepLine) (int, error) {
+	for looked := range sweepPage {
+		id, renew, err := line.next(ctx)
+		if err != nil || id == "" {
+			return looked, err
+		}
+		if err := s.look(ctx, id, renew); err != nil {
+			return looked, err
+		}
+		w.Cursor = id
+	}
+	return sweepPage, nil
+}
+
+// sweepLine is the learners of a sweep in order of their ids.
+type sweepLine struct {
+	enrolled, outdated idLine
+	// modules are those that were touched.
+	modules []string
+}
+
+// newLine is the line from where the sweep is.
+func (s *sweeper) newLine(w *Sweep, c *Catalog) *sweepLine {
+	passed := func(t time.Time) bool { return t.After(w.At) && !t.After(w.ToAt) }
+	modules := c.touchedModules(w.Revision, passed)
+	paths := c.touchedPaths(w.Revision, passed, modules)
+	line := &sweepLine{modules: slices.Sorted(maps.Keys(modules))}
+	var fresh []Freshness
+	for _, id := range line.modules {
+		fresh = append(fresh, c.Modules[id].freshness(w.ToAt))
+	}
+	line.enrolled = idLine{after: w.Cursor, ended: len(paths) == 0, fetch: func(ctx context.Context, after string) ([]string, error) {
+		return s.store.Enrolled(ctx, paths, after, sweepFetch)
+	}}
+	line.outdated = idLine{after: w.Cursor, ended: len(fresh) == 0, fetch: func(ctx context.Context, after string) ([]string, error) {
+		return s.store.Outdated(ctx, fresh, after, sweepFetch)
+	}}
+	return line
+}
+
+// next answers the next learner, "" at the end, with the modules whose facts are to be stored anew:
+// none for who is only enrolled.
+func (l *sweepLine) next(ctx context.Context) (id string, renew []string, err error) {
+	enrolled, errEnrolled := l.enrolled.peek(ctx)
+	outdated, errOutdated := l.outdated.peek(ctx)
+	if err := errors.Join(errEnrolled, errOutdated); err != nil {
+		return "", nil, err
+	}
+	id = enrolled
+	if outdated != "" && (enrolled == "" || outdated <= enrolled) {
+		id, renew = outdated, l.modules
+	}
+	l.enrolled.pass(id)
+	l.outdated.pass(id)
+	return id, renew, nil
+}
+
+// idLine is a line of learners in order of their ids, fetched piece by piece.
+type idLine struct {
+	fetch func(ctx context.Context, after string) ([]string, error)
+	after string
+	ids   []string
+	ended bool
+}
+
+// peek answers the first in line, or "".
+func (l *idLine) peek(ctx context.Context) (string, error) {
+	if len(l.ids) == 0 && !l.ended {
+		var err error
+		if l.ids, err = l.fetch(ctx, l.after); err != nil {
+			return "", err
+		}
+		l.ended = len(l.ids) < sweepFetch
+	}
+	if len(l.ids) == 0 {
+		return "", nil
+	}
+	return l.ids[0], nil
+}
+
+// pass goes on to the one after id, if id is the first.
+func (l *idLine) pass(id string) {
+	if len(l.ids) > 0 && l.ids[0] == id {
+		l.after, l.ids = id, l.ids[1:]
+	}
+}
+
+// look latches what one learner has earned, and stores their facts of some modules as they are now.
+func (s *sweeper) look(ctx context.Context, learnerID string, renew []string) error {
 	for {
 		err := s.committer.do(ctx, &job{learnerID: learnerID, apply: func(ctx context.Context, b *batch, j *job) error {
-			return b.awardBySystem(ctx, j)
+			return b.lookBySystem(ctx, j, renew)
 		}})
 		switch errs.KindOf(err) {
 		case errs.ResourceExhausted:
@@ -126,11 +213,19 @@ func (s *sweeper) look(ctx context.Context, learnerID string) error {
 	}
 }
 
-// awardBySystem latches awards outside of any event, and brings those up to date whose rule still
-// holds, with a log entry, so that whoever follows the log learns of it.
-func (b *batch) awardBySystem(ctx context.Context, j *job) error {
-	if _, err := b.learner(ctx, j.learnerID); err != nil {
-		return err // it may write an entry, for an upgrade that became mandatory
+// lookBySystem latches awards outside of any event, and brings those up to date whose rule still
+// holds, with a log entry, so that whoever follows the log learns of it. Facts that are stored anew
+// say what every reader works out already: they raise no version.
+func (b *batch) lookBySystem(ctx context.Context, j *job, renew []string) error {
+	l, err := b.learner(ctx, j.learnerID)
+	if err != nil {
+		return err // it may have written an entry, for an upgrade that became mandatory
+	}
+	for _, id := range renew {
+		if f := l.Facts[id]; f != nil && b.catalog.Modules[id] != nil {
+			key := FactsKey{j.learnerID, id}
+			b.facts[key], b.changed[key] = f, true
+		}
 	}
 	next := b.tx.Head(j.learnerID).Sequence + 1
 	if err := b.judgeAwards(ctx, j, next, next); err != nil {
@@ -144,9 +239,7 @@ func (b *batch) awardBySystem(ctx context.Context, j *job) error {
 
 // touchedPaths answers the paths whose learners may have reached something between two looks:
 // those that changed, or have a module that was touched.
-func (c *Catalog) touchedPaths(revision int64, from, to time.Time) []string {
-	passed := func(t time.Time) bool { return t.After(from) && !t.After(to) }
-	touched := c.touchedModules(revision, passed)
+func (c *Catalog) touchedPaths(revision int64, passed func(time.Time) bool, touched map[string]bool) []string {
 	var out []string
 	for id, p := range c.Paths {
 		hit := p.Revision > revision
@@ -161,13 +254,15 @@ func (c *Catalog) touchedPaths(revision int64, from, to time.Time) []string {
 }
 
 // touchedModules answers the modules that changed, or had a time of theirs pass, or have an
-// equivalence with such a one.
+// equivalence with such a one; the others are absent.
 func (c *Catalog) touchedModules(revision int64, passed func(time.Time) bool) map[string]bool {
-	touched := make(map[string]bool, len(c.Modules))
+	touched := map[string]bool{}
 	for id, m := range c.Modules {
-		touched[id] = m.Revision > revision ||
+		if m.Revision > revision ||
 			slices.ContainsFunc(m.Archives, func(p ArchivePeriod) bool { return passed(p.ArchiveTime) || passed(p.SunsetTime) }) ||
-			slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return passed(v.EffectiveTime) })
+			slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return passed(v.EffectiveTime) }) {
+			touched[id] = true
+		}
 	}
 	var credited []string // equivalences are not transitive: so collected first
 	for id, m := range c.Modules {

@@ -234,8 +234,10 @@ func (m *mending) compareFacts(module *Module, s *stored, f *Facts, now time.Tim
 	switch {
 	case !found:
 		m.drift(DriftFacts, module.ID, nothing, string(text))
-	case was.State == string(text):
+	case was.State == string(text) && was.Columns.known(f.Columns()) != f.Columns():
 		m.driftColumns(module.ID, was.Columns, f.Columns())
+	case was.State == string(text):
+		// Where it stands was not known: that is written, and is no drift.
 	case json.Unmarshal([]byte(was.State), old) != nil:
 		m.drift(DriftFacts, module.ID, asJSON(was.State), string(text))
 	case old.stale(module, z):
@@ -248,7 +250,7 @@ func (m *mending) compareFacts(module *Module, s *stored, f *Facts, now time.Tim
 			return cmp.Or(err1, err2)
 		case string(before) != string(after):
 			m.drift(DriftFacts, module.ID, string(before), string(after))
-		case was.Columns != old.Columns():
+		case was.Columns.known(old.Columns()) != old.Columns():
 			m.driftColumns(module.ID, was.Columns, old.Columns())
 		default:
 			return nil

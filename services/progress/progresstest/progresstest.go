@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +48,11 @@ func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
 		"heads come in pages":                              headPages,
 		"a snapshot is of one moment":                      snapshots,
 		"one replica at a time holds the rebuild":          rebuildLease,
+		"a survey counts facts by what they say":           surveyFacts,
+		"a survey counts enrollments and awards":           surveyPaths,
+		"a survey is one snapshot":                         surveySnapshot,
+		"learners with outdated facts come in pages":       outdated,
+		"a new time zone makes the standing unknown":       zoneUnsettles,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
 	}
@@ -639,5 +646,230 @@ func enrolled(t *testing.T, s progress.Store) {
 	must(t, err)
 	if got := slices.Concat(one, two); !slices.Equal(got, ids) || len(one) != 2 {
 		t.Errorf("got %v, want %v", got, ids)
+	}
+}
+
+// factsOf are facts of a module that the catalog folds under a key, at a time, with one cycle.
+func factsOf(key string, last int64, cycle progress.CycleFacts) *progress.Facts {
+	cycle.Number = 1
+	return &progress.Facts{Key: key, LastAt: last, Cycles: []progress.CycleFacts{cycle}}
+}
+
+// putFacts stores facts of module "m" of as many new learners, and answers their ids.
+func putFacts(t *testing.T, s progress.Store, facts ...*progress.Facts) []string {
+	t.Helper()
+	var ids []string
+	for _, f := range facts {
+		id := newID()
+		ids = append(ids, id)
+		must(t, s.Commit(t.Context(), []string{id}, func(ctx context.Context, tx progress.Tx) error {
+			return tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{{LearnerID: id, ModuleID: "m"}: f, {LearnerID: id, ModuleID: "other"}: f})
+		}))
+	}
+	return ids
+}
+
+func groupsOf(t *testing.T, s progress.Store) []progress.FactsGroup {
+	t.Helper()
+	var out []progress.FactsGroup
+	must(t, s.Survey(t.Context(), func(ctx context.Context, v progress.Survey) error {
+		var err error
+		out, err = v.FactsGroups(ctx, "m")
+		return err
+	}))
+	slices.SortFunc(out, func(a, b progress.FactsGroup) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return out
+}
+
+func surveyFacts(t *testing.T, s progress.Store) {
+	const key = "m2@10;m3@20;"
+	unit := func(id string, completed int64) []progress.UnitFacts {
+		return []progress.UnitFacts{{UnitID: id, CompletedAt: completed, Versions: []int{1}}}
+	}
+	open := func(id string, completed int64) *progress.Facts {
+		return factsOf(key, 15, progress.CycleFacts{Versions: []int{1}, Units: unit(id, completed)})
+	}
+	ids := putFacts(t, s,
+		&progress.Facts{Key: key, LastAt: 15},
+		open("a", 3), open("a", 5), open("a", 0), open("b", 3),
+		factsOf(key, 25, progress.CycleFacts{CompleteAt: 25, CompleteVersion: 3}),
+		factsOf(key, 25, progress.CycleFacts{CompleteAt: 25, CompleteVersion: 3, WaivedAt: 25}),
+		factsOf("", 25, progress.CycleFacts{CompleteAt: 25, CompleteVersion: 1}))
+	openGroup := progress.FactsGroup{Key: key, Materials: 1, Standing: progress.StandingOpen, Learners: 4}
+	want := []progress.FactsGroup{
+		{Key: key, Materials: 1, Standing: progress.StandingNone, Learners: 1},
+		openGroup,
+		{Key: key, Materials: 2, Standing: progress.StandingDone, CompleteVersion: 3, Learners: 1},
+		{Key: key, Materials: 2, Standing: progress.StandingWaived, CompleteVersion: 3, Learners: 1},
+		{Standing: progress.StandingDone, CompleteVersion: 1, Learners: 1},
+	}
+	slices.SortFunc(want, func(a, b progress.FactsGroup) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	if got := groupsOf(t, s); !slices.Equal(got, want) {
+		t.Errorf("groups\n%+v\nwant\n%+v", got, want)
+	}
+	must(t, s.Survey(t.Context(), func(ctx context.Context, v progress.Survey) error {
+		shapes, err := v.FactsShapes(ctx, "m", openGroup)
+		counts := map[string]int64{}
+		for _, shape := range shapes {
+			counts[shape.LearnerID] = shape.Learners
+			if l, err := s.Load(ctx, shape.LearnerID); err != nil || !reflect.DeepEqual(l.Facts["m"], shape.Facts) {
+				t.Errorf("a shape's facts %+v, its learner's %+v, %v", shape.Facts, l, err)
+			}
+		}
+		if want := map[string]int64{ids[1]: 2, ids[3]: 1, ids[4]: 1}; err != nil || !maps.Equal(counts, want) {
+			t.Errorf("shapes %v, want %v, %v", counts, want, err)
+		}
+		one, err1 := v.FactsOf(ctx, "m", openGroup, "", 3)
+		two, err2 := v.FactsOf(ctx, "m", openGroup, one[len(one)-1].LearnerID, 3)
+		var got []string
+		for _, l := range slices.Concat(one, two) {
+			got = append(got, l.LearnerID)
+		}
+		if !slices.Equal(got, ids[1:5]) || len(one) != 3 || !reflect.DeepEqual(one[1].Facts, open("a", 5)) {
+			t.Errorf("in pages: %v, want %v", got, ids[1:5])
+		}
+		done, err3 := v.FactsOf(ctx, "m", progress.FactsGroup{Standing: progress.StandingDone, CompleteVersion: 1}, "", 3)
+		if len(done) != 1 || done[0].LearnerID != ids[7] {
+			t.Errorf("a group that is done: %+v", done)
+		}
+		return errors.Join(err1, err2, err3)
+	}))
+	factsMove(t, s, ids[1])
+}
+
+// factsMove checks that facts are counted where they stand after they were written again.
+func factsMove(t *testing.T, s progress.Store, learner string) {
+	t.Helper()
+	key := progress.FactsKey{LearnerID: learner, ModuleID: "m"}
+	for _, f := range []*progress.Facts{
+		factsOf("k", 30, progress.CycleFacts{Versions: []int{1}}),
+		factsOf("k", 31, progress.CycleFacts{Versions: []int{1, 2}}), // the same group, another shape
+		factsOf("k", 40, progress.CycleFacts{CompleteAt: 40, CompleteVersion: 2}),
+		factsOf("l", 40, progress.CycleFacts{CompleteAt: 40, CompleteVersion: 3}),
+	} {
+		must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+			if _, err := tx.Facts(ctx, []progress.FactsKey{key}); err != nil {
+				return err
+			}
+			return tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{key: f})
+		}))
+		sum := f.Summary()
+		want := progress.FactsGroup{Key: sum.Key, Materials: sum.Materials, Standing: sum.Standing, CompleteVersion: sum.CompleteVersion, Learners: 1}
+		if got := groupsOf(t, s); !slices.Contains(got, want) {
+			t.Errorf("no group %+v in %+v", want, got)
+		}
+		must(t, s.Survey(t.Context(), func(ctx context.Context, v progress.Survey) error {
+			shapes, err := v.FactsShapes(ctx, "m", want)
+			if len(shapes) != 1 || !reflect.DeepEqual(shapes[0].Facts, f) {
+				t.Errorf("shapes %+v, want %+v", shapes, f)
+			}
+			return err
+		}))
+	}
+}
+
+func surveyPaths(t *testing.T, s progress.Store) {
+	for i, e := range []progress.Enrollment{
+		{PathID: "p", PathVersion: 1, State: progress.EnrollmentActive},
+		{PathID: "p", PathVersion: 2, State: progress.EnrollmentPaused},
+		{PathID: "p", PathVersion: 2, State: progress.EnrollmentActive},
+		{PathID: "p", PathVersion: 3, State: progress.EnrollmentWithdrawn},
+		{PathID: "q", PathVersion: 1, State: progress.EnrollmentActive},
+		{PathID: "r", PathVersion: 1, State: progress.EnrollmentActive},
+	} {
+		e.ID, e.LearnerID, e.EnrollTime, e.UpdateTime = newID(), newID(), at, at
+		a := progress.Award{ID: newID(), LearnerID: e.LearnerID, PathID: e.PathID, PathVersion: 1, MilestoneID: fmt.Sprint("m", i%3), AwardTime: at}
+		if i == 4 {
+			a.PathID, a.MilestoneID, a.RevokeTime, a.RevokeReason = "p", "m0", at, "why"
+		}
+		must(t, s.Commit(t.Context(), []string{e.LearnerID}, func(ctx context.Context, tx progress.Tx) error {
+			return errors.Join(tx.PutEnrollments(ctx, []progress.Enrollment{e}), tx.PutAwards(ctx, []progress.Award{a}))
+		}))
+	}
+	must(t, s.Survey(t.Context(), func(ctx context.Context, v progress.Survey) error {
+		got, err := v.Enrollments(ctx, []string{"q", "p", "none"})
+		want := []progress.PinnedEnrollments{{PathID: "p", PathVersion: 1, Count: 1}, {PathID: "p", PathVersion: 2, Count: 2}, {PathID: "q", PathVersion: 1, Count: 1}}
+		if !slices.Equal(got, want) {
+			t.Errorf("enrollments %+v, want %+v", got, want)
+		}
+		none, err1 := v.Enrollments(ctx, nil)
+		if len(none) != 0 {
+			t.Errorf("enrollments in no path: %+v", none)
+		}
+		held, err2 := v.AwardsHeld(ctx, "p", []string{"m0", "m2"})
+		if held != 3 { // of the learners 0, 2 and 3
+			t.Errorf("%d awards held, want 3", held)
+		}
+		return errors.Join(err, err1, err2)
+	}))
+}
+
+func surveySnapshot(t *testing.T, s progress.Store) {
+	learner := newID()
+	must(t, add(t.Context(), s, learner, entry(learner, 1, newID())))
+	putFacts(t, s, factsOf("", 1, progress.CycleFacts{}))
+	must(t, s.Survey(t.Context(), func(ctx context.Context, v progress.Survey) error {
+		before, err := v.FactsGroups(ctx, "m")
+		if err != nil {
+			return err
+		}
+		putFacts(t, s, factsOf("", 1, progress.CycleFacts{}))
+		must(t, add(ctx, s, learner, entry(learner, 2, newID())))
+		after, err1 := v.FactsGroups(ctx, "m")
+		head, err2 := v.Head(ctx, learner)
+		log, err3 := v.ModuleLog(ctx, learner, "m")
+		if !slices.Equal(before, after) || head.Sequence != 1 || len(log) != 1 {
+			t.Errorf("a survey saw what was written since: %+v, head %+v, %d entries", after, head, len(log))
+		}
+		return errors.Join(err1, err2, err3)
+	}))
+}
+
+func outdated(t *testing.T, s progress.Store) {
+	const key = "m2@10;"
+	fresh := []progress.Freshness{{ModuleID: "x", Key: key, Materials: 1}, {ModuleID: "m", Key: key, Materials: 1}, {ModuleID: "other", Key: key, Materials: 1}}
+	ids := putFacts(t, s,
+		factsOf(key, 9, progress.CycleFacts{}),
+		factsOf(key, 10, progress.CycleFacts{}),
+		factsOf("", 10, progress.CycleFacts{}),
+		&progress.Facts{Key: key, LastAt: 9}, // nothing counted, so nothing comes into effect
+		factsOf("m2@11;", 11, progress.CycleFacts{CompleteAt: 11, CompleteVersion: 2}))
+	one, err := s.Outdated(t.Context(), fresh, "", 2)
+	must(t, err)
+	two, err := s.Outdated(t.Context(), fresh, one[len(one)-1], 2)
+	must(t, err)
+	if got, want := slices.Concat(one, two), []string{ids[0], ids[2], ids[4]}; !slices.Equal(got, want) || len(one) != 2 {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	none, err := s.Outdated(t.Context(), nil, "", 2)
+	must(t, err)
+	if len(none) != 0 {
+		t.Errorf("of no module: %v", none)
+	}
+}
+
+func zoneUnsettles(t *testing.T, s progress.Store) {
+	ids := putFacts(t, s, factsOf("", 1, progress.CycleFacts{}), factsOf("", 1, progress.CycleFacts{}))
+	must(t, s.SaveZones(t.Context(), 1, []progress.LearnerZone{{LearnerID: ids[0], TimeZone: "Europe/Berlin"}, {LearnerID: ids[1]}}))
+	want := []progress.FactsGroup{{Learners: 1}, {Standing: progress.StandingOpen, Learners: 1}}
+	got := groupsOf(t, s)
+	slices.SortFunc(got, func(a, b progress.FactsGroup) int { return strings.Compare(string(a.Standing), string(b.Standing)) })
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if late, err := s.Outdated(t.Context(), []progress.Freshness{{ModuleID: "m"}}, "", 9); err != nil || !slices.Equal(late, ids[:1]) {
+		t.Errorf("outdated %v, want %v, %v", late, ids[:1], err)
+	}
+	// Written again, it is known again, though what is written is what was read.
+	key := progress.FactsKey{LearnerID: ids[0], ModuleID: "m"}
+	must(t, s.Commit(t.Context(), ids[:1], func(ctx context.Context, tx progress.Tx) error {
+		facts, err := tx.Facts(ctx, []progress.FactsKey{key})
+		if err != nil {
+			return err
+		}
+		return tx.PutFacts(ctx, facts)
+	}))
+	if got := groupsOf(t, s); len(got) != 1 || got[0].Learners != 2 {
+		t.Errorf("after writing: %+v", got)
 	}
 }

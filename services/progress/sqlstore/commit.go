@@ -21,13 +21,18 @@ type commitTx struct {
 	tx    sqldb.Tx
 	heads map[string]*progress.Head
 	was   map[string]progress.Head
+	// summaries are how the facts that were read or written stand in their index.
+	summaries map[progress.FactsKey]summaryKey
 }
 
 // Commit runs fn with the learners' heads locked, in one transaction.
 func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error {
 	ids := slices.Sorted(slices.Values(learnerIDs))
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		c := &commitTx{tx: tx, heads: make(map[string]*progress.Head, len(ids)), was: make(map[string]progress.Head, len(ids))}
+		c := &commitTx{
+			tx: tx, heads: make(map[string]*progress.Head, len(ids)), was: make(map[string]progress.Head, len(ids)),
+			summaries: map[progress.FactsKey]summaryKey{},
+		}
 		if err := c.lock(ctx, ids); err != nil {
 			return err
 		}
@@ -159,15 +164,18 @@ func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[pro
 			args = append(args, k.LearnerID, k.ModuleID)
 		}
 		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, m) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
-			SELECT f.learner_id, f.module_id, f.state FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
+			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.standing, f.complete_version FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
 		err = each(rows, err, func(rows *sql.Rows) error {
 			var k progress.FactsKey
 			var state string
-			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state); err != nil {
+			var s summaryKey
+			var completed sql.NullInt64
+			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state, &s.key, &s.materials, &s.standing, &completed); err != nil {
 				return err
 			}
+			s.completeVersion = int(completed.Int64)
 			f, err := decodeFacts(state)
-			out[k] = f
+			out[k], c.summaries[k] = f, s
 			return err
 		})
 		if err != nil {
@@ -205,7 +213,16 @@ func (c *commitTx) Append(ctx context.Context, records []progress.Record) error 
 	return c.insert(ctx, `INSERT INTO learner_log (`+logColumns+`) VALUES `, 20, args, ``)
 }
 
-// PutFacts writes facts, with the columns that previews and reports ask for.
+// summaryKey is what the index module_facts_summary has of facts.
+type summaryKey struct {
+	key                        string
+	materials, completeVersion int
+	standing                   progress.Standing
+}
+
+// PutFacts writes facts, with the columns that previews and reports ask for. SQLite writes an index
+// anew for whatever column of it is set, changed or not: so facts that are known to stay where they
+// are in it, as mostly, have a statement that leaves it alone.
 func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*progress.Facts) error {
 	keys := make([]progress.FactsKey, 0, len(facts))
 	for k := range facts {
@@ -214,35 +231,34 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 	slices.SortFunc(keys, func(a, b progress.FactsKey) int {
 		return cmp.Or(cmp.Compare(a.LearnerID, b.LearnerID), cmp.Compare(a.ModuleID, b.ModuleID))
 	})
-	args := make([]any, 0, 9*len(keys))
+	var staying, moving []any
 	for _, k := range keys {
-		f := facts[k]
-		state, err := json.Marshal(f)
+		state, err := json.Marshal(facts[k])
 		if err != nil {
 			return errs.Wrap(err, errs.Internal, "", "facts cannot be stored")
 		}
-		s := f.Summary()
-		args = append(
-			args,
-			k.LearnerID,
-			k.ModuleID,
-			nullIfZero(f.FirstAt),
-			nullIfZero(int64(s.Version)),
-			s.Cycle,
-			nullIfZero(s.CompleteAt),
-			nullIfZero(int64(s.CompleteVersion)),
-			nullIfZero(s.ExpireAt),
-			string(state),
-		)
+		s := facts[k].Summary()
+		row := []any{
+			k.LearnerID, k.ModuleID, nullIfZero(facts[k].FirstAt), nullIfZero(int64(s.Version)), s.Cycle, nullIfZero(s.CompleteAt),
+			nullIfZero(int64(s.CompleteVersion)), nullIfZero(s.ExpireAt), string(state), s.Key, s.Materials, s.Standing, s.Shape,
+		}
+		now := summaryKey{s.Key, s.Materials, s.CompleteVersion, s.Standing}
+		if was, known := c.summaries[k]; known && was == now {
+			staying = append(staying, row...)
+		} else {
+			moving = append(moving, row...)
+		}
+		c.summaries[k] = now
 	}
-	return c.insert(
-		ctx,
-		`INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state) VALUES `,
-		9,
-		args,
-		` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle,
-		complete_at = excluded.complete_at, complete_version = excluded.complete_version, expire_at = excluded.expire_at, state = excluded.state`,
-	)
+	const insert = `INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
+		fold_key, materials, standing, shape) VALUES `
+	const update = ` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle,
+		complete_at = excluded.complete_at, expire_at = excluded.expire_at, state = excluded.state, shape = excluded.shape`
+	const move = `, complete_version = excluded.complete_version, fold_key = excluded.fold_key, materials = excluded.materials, standing = excluded.standing`
+	if err := c.insert(ctx, insert, 13, staying, update); err != nil {
+		return err
+	}
+	return c.insert(ctx, insert, 13, moving, update+move)
 }
 
 // DropFacts takes stored facts away.

@@ -65,16 +65,18 @@ func (s snapshot) Heads(ctx context.Context) ([]progress.Head, error) {
 
 // Facts tells the stored facts, by learner.
 func (s snapshot) Facts(ctx context.Context, tell func(progress.StoredFacts)) error {
-	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state
-		FROM module_facts WHERE `+ofRange+` ORDER BY learner_id, module_id`, s.from, s.to)
+	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at,
+		fold_key, materials, standing, shape, state FROM module_facts WHERE `+ofRange+` ORDER BY learner_id, module_id`, s.from, s.to)
 	return each(rows, err, func(rows *sql.Rows) error {
-		var row [9]any
+		var row [13]any
 		if err := scanAny(rows, row[:]); err != nil {
 			return err
 		}
-		f := progress.StoredFacts{FactsKey: progress.FactsKey{LearnerID: textOf(row[0]), ModuleID: textOf(row[1])}, State: textOf(row[8])}
+		f := progress.StoredFacts{FactsKey: progress.FactsKey{LearnerID: textOf(row[0]), ModuleID: textOf(row[1])}, State: textOf(row[12])}
 		f.Columns.FirstAt, f.Columns.CompleteAt, f.Columns.ExpireAt = intOf(row[2]), intOf(row[5]), intOf(row[7])
 		f.Columns.Version, f.Columns.Cycle, f.Columns.CompleteVersion = int(intOf(row[3])), int(intOf(row[4])), int(intOf(row[6]))
+		f.Columns.Key, f.Columns.Materials = textOf(row[8]), int(intOf(row[9]))
+		f.Columns.Standing, f.Columns.Shape = progress.Standing(textOf(row[10])), intOf(row[11])
 		tell(f)
 		return nil
 	})

@@ -263,10 +263,18 @@ func (s *Store) SaveZones(ctx context.Context, revision int64, zones []progress.
 	})
 }
 
-// saveZone raises the head's version where the zone changes: answers that were computed in the old one are old.
+// saveZone raises the head's version where the zone changes: answers that were computed in the old
+// one are old. Where facts stand is not known then until they are folded again.
 func saveZone(ctx context.Context, tx sqldb.Tx, z progress.LearnerZone) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version, time_zone) VALUES ($1, 0, 1, $2)
+	res, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version, time_zone) VALUES ($1, 0, 1, $2)
 		ON CONFLICT (learner_id) DO UPDATE SET version = learner_head.version + 1, time_zone = excluded.time_zone
 		WHERE learner_head.time_zone <> excluded.time_zone`, z.LearnerID, z.TimeZone)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE module_facts SET standing = $1 WHERE learner_id = $2`, progress.StandingUnknown, z.LearnerID)
 	return err
 }

@@ -1,0 +1,446 @@
+package progress
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// An author asks, before publishing a draft, whom it would touch. The answers are counts of what is
+// so now, and of what would be so once the draft is in effect, by the same rules as any learner's own
+// progress: the draft is put into a copy of the catalog, and facts are folded and settled with it.
+// Since there may be very many learners, those whose facts say the same in short (Summary) are
+// counted together; where that does not decide, those who have done the same are judged by one of
+// them. Only facts that time or the catalog has overtaken are brought up to date in memory, one by
+// one, until a sweep has stored them. Nothing is written.
+
+// ModuleImpact is whom the publication of a module's draft would touch. Only a MATERIAL draft
+// touches what learners have; for any other the last two numbers are 0.
+type ModuleImpact struct {
+	// Completed counts the learners with a completed cycle of the module, on any version, by their
+	// own events or an admin's waiver. Equivalences and archive waivers are not completions of it.
+	Completed int64
+	// InProgress counts the learners who have begun it and whose current cycle is not complete, be it
+	// their first one or a renewal: who renews counts in Completed as well.
+	InProgress int64
+	// ToRetrain counts those of Completed whose last completion stands SUPERSEDED by the draft when
+	// that is in effect and its grace is over, if they do nothing until then. It leaves out those who
+	// need not do anything: whom the draft asks for no unit anew, or whose cycle was waived as a
+	// whole, since the fold opens and completes the new cycle by itself (see Facts.settle). Who is
+	// SUPERSEDED or EXPIRED already counts too: the draft is what they would have to learn.
+	ToRetrain int64
+	// LosingCredit counts those of InProgress who have now done some unit, required or not, as far as
+	// the version goes that they are on, and the draft invalidates it. A cycle that was waived as a
+	// whole loses nothing.
+	LosingCredit int64
+	// Paths are those that name the module in a version with enrollments, or that are active and name
+	// it in their newest version, by id.
+	Paths []ImpactedPath
+}
+
+// ImpactedPath is a path that names a module.
+type ImpactedPath struct {
+	PathID string
+	// Title is the newest version's.
+	Title string
+	// MilestoneIDs are those that name the module, in order, of the newest version that has any.
+	MilestoneIDs []string
+	// Enrollments counts those that are not withdrawn, on any version that names the module. Who was
+	// moved to a version by a mandatory upgrade is on that one.
+	Enrollments int64
+}
+
+// CountModuleImpact counts whom publishing the draft as the module's next version would touch. A
+// draft is counted as coming into effect at its EffectiveTime, and after all events that are stored.
+// It returns Unavailable when the draft's number is not the next one as far as the catalog is known here.
+func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft ModuleVersion) (*ModuleImpact, error) {
+	catalog, now := s.catalog.Current(), s.now().UTC().Truncate(time.Microsecond)
+	m := catalog.Modules[moduleID]
+	if m == nil {
+		m = &Module{ID: moduleID, State: ModuleActive}
+	}
+	if err := checkNext(moduleID, len(m.Versions), draft.Number); err != nil {
+		return nil, err
+	}
+	if draft.PublishTime.IsZero() {
+		draft.PublishTime = now
+	}
+	// A device's clock may be that much ahead: so all that is stored was done before.
+	if soonest := now.Add(maxAhead + time.Microsecond); draft.EffectiveTime.Before(soonest) {
+		draft.EffectiveTime = soonest
+	}
+	var out *ModuleImpact
+	err := s.store.Survey(ctx, func(ctx context.Context, survey Survey) error {
+		c := newImpactCount(survey, s.zones, m, draft, now)
+		if err := c.learners(ctx); err != nil {
+			return err
+		}
+		var err error
+		c.out.Paths, err = impactedPaths(ctx, survey, catalog, moduleID, now)
+		out = &c.out
+		return err
+	})
+	return out, err
+}
+
+// VersionBefore answers the version that a module's draft of a number would follow, nil for a first
+// one. It asks the catalog where what is known here does not fit, and returns Unavailable where it
+// still does not.
+func (s *Service) VersionBefore(ctx context.Context, moduleID string, number int, minRevision int64) (*ModuleVersion, error) {
+	c, err := s.catalogBefore(ctx, moduleID, number, minRevision, func(c *Catalog) int {
+		if m := c.Modules[moduleID]; m != nil {
+			return len(m.Versions)
+		}
+		return 0
+	})
+	if err != nil || number == 1 {
+		return nil, err
+	}
+	return c.Modules[moduleID].Newest(), nil
+}
+
+// catalogBefore answers a catalog in which the newest version is the one before number.
+func (s *Service) catalogBefore(ctx context.Context, id string, number int, minRevision int64, newest func(*Catalog) int) (*Catalog, error) {
+	c := s.catalog.AtLeast(ctx, minRevision)
+	if newest(c)+1 != number {
+		if err := s.catalog.Refresh(ctx); err != nil {
+			return nil, errs.Wrap(err, errs.Unavailable, ReasonCatalogBehind, "version %d of %s is not the next one known here, and the catalog cannot be reached", number, id)
+		}
+		c = s.catalog.Current()
+	}
+	return c, checkNext(id, newest(c), number)
+}
+
+func checkNext(id string, newest, number int) error {
+	if newest+1 != number {
+		return errs.New(errs.Unavailable, ReasonCatalogBehind, "version %d of %s cannot follow version %d, the newest known here; ask again", number, id, newest)
+	}
+	return nil
+}
+
+// impactCount is one count of a module's learners.
+type impactCount struct {
+	survey Survey
+	zones  *zones
+	now    time.Time
+	// before is the module as it is, after as it would be, with the draft.
+	before, after *Module
+	draft         *ModuleVersion
+	fresh         Freshness
+	// asksAnew tells that the draft invalidates a unit that it requires: then nobody has all of it,
+	// but for whom it is waived. asksNoMore tells that who has completed the newest version has all of it.
+	asksAnew, asksNoMore bool
+	out                  ModuleImpact
+}
+
+func newImpactCount(survey Survey, zones *zones, m *Module, draft ModuleVersion, now time.Time) *impactCount {
+	after := *m
+	after.Versions = append(slices.Clone(m.Versions), draft)
+	c := &impactCount{survey: survey, zones: zones, now: now, before: m, after: &after, draft: after.Newest(), fresh: m.freshness(now)}
+	c.asksAnew = slices.ContainsFunc(draft.Units, func(u Unit) bool { return u.Required && draft.invalidates(u.ID) })
+	if len(m.Versions) > 0 {
+		c.asksNoMore = draft.asksNoMore(m.Newest())
+	}
+	return c
+}
+
+// asksNoMore tells whether all that v requires is required in the version before it, and not
+// invalidated by v: who has completed that one has completed v when it comes into effect.
+func (v *ModuleVersion) asksNoMore(before *ModuleVersion) bool {
+	some := false
+	for i := range v.Units {
+		u := &v.Units[i]
+		if !u.Required {
+			continue
+		}
+		was := before.Unit(u.ID)
+		if some = true; was == nil || !was.Required || was.MoveOn != u.MoveOn || v.invalidates(u.ID) {
+			return false
+		}
+	}
+	return some // a version that requires nothing is never complete
+}
+
+// verdict is what is counted of one learner.
+type verdict struct{ completed, inProgress, toRetrain, losingCredit bool }
+
+func (c *impactCount) add(v verdict, learners int64) {
+	for _, n := range []struct {
+		is bool
+		to *int64
+	}{{v.completed, &c.out.Completed}, {v.inProgress, &c.out.InProgress}, {v.toRetrain, &c.out.ToRetrain}, {v.losingCredit, &c.out.LosingCredit}} {
+		if n.is {
+			*n.to += learners
+		}
+	}
+}
+
+// surveyPage is how many learners' facts are held at a time.
+const surveyPage = 1000
+
+// learners counts them: by the group where that decides, else by what they have done, and one by
+// one where the facts are not fresh.
+func (c *impactCount) learners(ctx context.Context) error {
+	groups, err := c.survey.FactsGroups(ctx, c.before.ID)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if !c.fresh.has(&g) {
+			if err := c.eachOf(ctx, g); err != nil {
+				return err
+			}
+			continue
+		}
+		if v, alike := c.ofGroup(&g); alike {
+			c.add(v, g.Learners)
+			continue
+		}
+		shapes, err := c.survey.FactsShapes(ctx, c.before.ID, g)
+		if err != nil {
+			return err
+		}
+		for _, s := range shapes {
+			c.add(c.ofFacts(s.Facts), s.Learners)
+		}
+	}
+	return nil
+}
+
+// ofGroup answers the verdict on each learner of a group of fresh facts, and whether it is the same for all.
+func (c *impactCount) ofGroup(g *FactsGroup) (v verdict, alike bool) {
+	v.completed, v.inProgress = g.CompleteVersion != 0, g.Standing == StandingOpen
+	switch {
+	case !c.draft.Material || g.Standing == StandingNone:
+		return v, true
+	case g.Standing != StandingDone || g.CompleteVersion >= c.draft.Number:
+		return v, false
+	}
+	v.toRetrain = c.asksAnew
+	return v, c.asksAnew || (c.asksNoMore && g.CompleteVersion == c.draft.Number-1)
+}
+
+// eachOf counts the learners of a group one by one.
+func (c *impactCount) eachOf(ctx context.Context, g FactsGroup) error {
+	after := ""
+	for {
+		page, err := c.survey.FactsOf(ctx, c.before.ID, g, after, surveyPage)
+		if err != nil {
+			return err
+		}
+		for _, l := range page {
+			f, err := c.upToDate(ctx, l)
+			if err != nil {
+				return err
+			}
+			c.add(c.ofFacts(f), 1)
+		}
+		if len(page) < surveyPage {
+			return nil
+		}
+		after = page[len(page)-1].LearnerID
+	}
+}
+
+// ofFacts answers the verdict on whose facts are as they stand now.
+func (c *impactCount) ofFacts(f *Facts) verdict {
+	if f == nil || len(f.Cycles) == 0 {
+		return verdict{}
+	}
+	last := &f.Cycles[len(f.Cycles)-1]
+	v := verdict{completed: f.firstComplete() != nil, inProgress: last.CompleteAt == 0}
+	if c.draft.Material {
+		v.losingCredit = v.inProgress && c.loses(last)
+		v.toRetrain = v.completed && c.retrains(f)
+	}
+	return v
+}
+
+// upToDate answers the facts as a reader sees them now.
+func (c *impactCount) upToDate(ctx context.Context, l LearnerFacts) (*Facts, error) {
+	head, err := c.survey.Head(ctx, l.LearnerID)
+	if err != nil {
+		return nil, err
+	}
+	z := c.zones.of(head.TimeZone)
+	if !l.Facts.stale(c.before, z) {
+		return l.Facts.settled(c.before, c.now, z.loc), nil
+	}
+	log, err := c.survey.ModuleLog(ctx, l.LearnerID, c.before.ID)
+	if err != nil {
+		return nil, err
+	}
+	return foldLog(c.before, log, z).settled(c.before, c.now, z.loc), nil
+}
+
+// retrains tells whether the last completion is on no version as new as the draft once that is in
+// effect. Which day it is in the learner's zone moves an expiry, but completes nothing.
+func (c *impactCount) retrains(f *Facts) bool {
+	last := f.settled(c.after, c.draft.EffectiveTime, time.UTC).lastComplete()
+	return last == nil || last.CompleteVersion < c.draft.Number
+}
+
+// loses tells whether the open cycle has credit for a unit that the draft invalidates.
+func (c *impactCount) loses(open *CycleFacts) bool {
+	_, on, _ := open.percentIn(c.before, c.now)
+	if on == nil || open.WaivedAt != 0 {
+		return false
+	}
+	for i := range on.Units {
+		if u := &on.Units[i]; c.draft.invalidates(u.ID) && open.doneAt(c.before, on, u) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// impactedPaths answers the paths that name a module.
+func impactedPaths(ctx context.Context, survey Survey, catalog *Catalog, moduleID string, now time.Time) ([]ImpactedPath, error) {
+	naming := map[string][]int{} // the versions that do, by path
+	for id, p := range catalog.Paths {
+		for i := range p.Versions {
+			if slices.Contains(p.Versions[i].moduleIDs(), moduleID) {
+				naming[id] = append(naming[id], p.Versions[i].Number)
+			}
+		}
+	}
+	ids := slices.Sorted(maps.Keys(naming))
+	pinned, err := survey.Enrollments(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int64{}
+	for _, e := range pinned {
+		if on, _ := catalog.Paths[e.PathID].mandated(e.PathVersion, now); slices.Contains(naming[e.PathID], on) {
+			counts[e.PathID] += e.Count
+		}
+	}
+	var out []ImpactedPath
+	for _, id := range ids {
+		p, versions := catalog.Paths[id], naming[id]
+		newest := versions[len(versions)-1]
+		if counts[id] == 0 && (p.State != ModuleActive || newest != p.Newest().Number) {
+			continue
+		}
+		out = append(out, ImpactedPath{
+			PathID: id, Title: p.Newest().Title, MilestoneIDs: p.Version(newest).milestonesWith(moduleID), Enrollments: counts[id],
+		})
+	}
+	return out, nil
+}
+
+// milestonesWith answers the ids of the milestones that name a module, in order.
+func (v *PathVersion) milestonesWith(moduleID string) []string {
+	var ids []string
+	for i := range v.Milestones {
+		if slices.Contains(v.Milestones[i].moduleIDs(), moduleID) {
+			ids = append(ids, v.Milestones[i].ID)
+		}
+	}
+	return ids
+}
+
+// PathImpact is whom the publication of a path's draft would touch.
+type PathImpact struct {
+	// UpgradeOffers counts the enrollments that are not withdrawn: each would be offered the upgrade.
+	UpgradeOffers int64
+	// Enrollments are the same by the version that they are on, oldest first. Who was moved to one by
+	// a mandatory upgrade is on that one.
+	Enrollments []PinnedEnrollments
+	// ChangedMilestoneIDs are the draft's milestones that the newest version lacks or that ask for
+	// something else there, in order, and then those of the newest version that the draft lacks. A
+	// title, and the order in which modules are named, are nothing that a milestone asks for.
+	ChangedMilestoneIDs []string
+	// AwardsHeld counts the awards of those milestones that are not revoked; they stay.
+	AwardsHeld int64
+}
+
+// CountPathImpact counts whom publishing the draft as the path's next version would touch. It asks
+// the catalog where what is known here does not fit the draft's number, and returns Unavailable
+// where it still does not.
+func (s *Service) CountPathImpact(ctx context.Context, pathID string, draft PathVersion, minRevision int64) (*PathImpact, error) {
+	catalog, err := s.catalogBefore(ctx, pathID, draft.Number, minRevision, func(c *Catalog) int {
+		if p := c.Paths[pathID]; p != nil {
+			return len(p.Versions)
+		}
+		return 0
+	})
+	if err != nil {
+		return nil, err
+	}
+	p, now := catalog.Paths[pathID], s.now()
+	if p == nil {
+		p = &Path{ID: pathID}
+	}
+	var before []Milestone
+	if len(p.Versions) > 0 {
+		before = p.Newest().Milestones
+	}
+	changed := changedMilestones(before, draft.Milestones)
+	var out *PathImpact
+	err = s.store.Survey(ctx, func(ctx context.Context, survey Survey) error {
+		out = &PathImpact{ChangedMilestoneIDs: changed}
+		pinned, err := survey.Enrollments(ctx, []string{pathID})
+		if err != nil {
+			return err
+		}
+		on := map[int]int64{}
+		for _, e := range pinned {
+			version, _ := p.mandated(e.PathVersion, now)
+			on[version] += e.Count
+			out.UpgradeOffers += e.Count
+		}
+		for _, version := range slices.Sorted(maps.Keys(on)) {
+			out.Enrollments = append(out.Enrollments, PinnedEnrollments{PathID: pathID, PathVersion: version, Count: on[version]})
+		}
+		out.AwardsHeld, err = survey.AwardsHeld(ctx, pathID, changed)
+		return err
+	})
+	return out, err
+}
+
+// changedMilestones answers the ids of the milestones that came or ask for something else, and then of those that went.
+func changedMilestones(before, after []Milestone) []string {
+	in := func(milestones []Milestone, id string) int {
+		return slices.IndexFunc(milestones, func(m Milestone) bool { return m.ID == id })
+	}
+	var ids []string
+	for i := range after {
+		if k := in(before, after[i].ID); k < 0 || !asksSame(before[k].Groups, after[i].Groups) {
+			ids = append(ids, after[i].ID)
+		}
+	}
+	for i := range before {
+		if in(after, before[i].ID) < 0 {
+			ids = append(ids, before[i].ID)
+		}
+	}
+	return ids
+}
+
+// asksSame tells whether the groups of two milestones ask for the same modules, whatever their order.
+func asksSame(a, b []Group) bool {
+	return slices.EqualFunc(askedFor(a), askedFor(b), slices.Equal[[]string])
+}
+
+// askedFor is what groups ask for in one form: the modules of all "all" groups together, then each
+// choice as its count and its modules; sorted.
+func askedFor(groups []Group) [][]string {
+	var all []string
+	var choices [][]string
+	for _, g := range groups {
+		ids := slices.Sorted(slices.Values(g.ModuleIDs))
+		if g.RequiredCount == nil || *g.RequiredCount >= len(ids) {
+			all = append(all, ids...)
+			continue
+		}
+		choices = append(choices, append([]string{strconv.Itoa(*g.RequiredCount)}, ids...))
+	}
+	slices.Sort(all)
+	slices.SortFunc(choices, slices.Compare[[]string])
+	return append([][]string{slices.Compact(all)}, choices...)
+}

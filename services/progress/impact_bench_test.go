@@ -1,0 +1,188 @@
+package progress_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
+)
+
+// The crowd of BenchmarkModuleImpact.
+const (
+	crowdLearners = 100_000
+	crowdModules  = 50
+	crowdKinds    = 10
+)
+
+// crowdUnits are the units of a module of the crowd's.
+func crowdUnits() []progress.Unit {
+	var units []progress.Unit
+	for i := range 5 {
+		u := unit(fmt.Sprintf("unit-%d", i))
+		u.Changed = false
+		units = append(units, u)
+	}
+	return units
+}
+
+// crowdModule has two versions, of which the second changed nothing for anyone.
+func crowdModule(id string) progress.Module {
+	return progress.Module{ID: id, State: progress.ModuleActive, Versions: []progress.ModuleVersion{
+		version(1, day0, crowdUnits()...), version(2, day(1), crowdUnits()...),
+	}}
+}
+
+// crowdKind lives the life of one kind of learner: of ten, four completed the first version, two the
+// second, three are in the midst of it, and one was excused.
+func crowdKind(r *rig, kind int, modules []progress.Module) string {
+	learner := newLearner()
+	r.enroll(learner, "p")
+	for _, m := range modules {
+		if kind == 9 {
+			waiver := event(m.ID, "", progress.Waived, day(2))
+			waiver.Reason = "holds the certificate"
+			r.accept(learner, admin(), waiver)
+			continue
+		}
+		on, done := 1, 5
+		switch {
+		case kind >= 6:
+			on, done = 2, kind-4
+		case kind >= 4:
+			on = 2
+		}
+		var events []progress.Event
+		for i := range done {
+			events = append(events, onVersion(event(m.ID, fmt.Sprintf("unit-%d", i), progress.Completed, day(2).Add(time.Duration(i)*time.Hour)), on))
+		}
+		r.accept(learner, self(learner), events...)
+	}
+	return learner
+}
+
+// crowd fills a database with learners who are alike to those that lived.
+func crowd(b *testing.B, url string) *rig {
+	b.Helper()
+	var modules []progress.Module
+	var ids []string
+	for i := range crowdModules {
+		ids = append(ids, fmt.Sprintf("module-%02d", i))
+		modules = append(modules, crowdModule(ids[i]))
+	}
+	r := newRigOn(b, url, modules, []progress.Path{path1("p", milestone("m", all(ids[:10]...)))})
+	r.clock.set(day(4))
+	r.refresh()
+	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	run := func(query string, args ...any) {
+		b.Helper()
+		err := db.Write(r.ctx, func(ctx context.Context, tx sqldb.Tx) error {
+			_, err := tx.ExecContext(ctx, query, args...)
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	run(`CREATE TABLE kind (n INTEGER PRIMARY KEY, learner_id TEXT NOT NULL)`)
+	for n := range crowdKinds {
+		run(`INSERT INTO kind (n, learner_id) VALUES ($1, $2)`, n, crowdKind(r, n, modules))
+	}
+	const piece = 5000
+	for from := 0; from < crowdLearners; from += piece {
+		some := fmt.Sprintf(`WITH RECURSIVE ids (n) AS (VALUES (%d) UNION ALL SELECT n + 1 FROM ids WHERE n < %d),
+			them (id, like_id) AS (SELECT printf('01990000-0000-7000-8000-%%012x', ids.n), k.learner_id FROM ids JOIN kind k ON k.n = ids.n %% %d) `,
+			from, from+piece-1, crowdKinds)
+		run(`INSERT INTO learner_head (learner_id, sequence, version) ` + some + `SELECT id, sequence, version FROM them JOIN learner_head ON learner_id = like_id`)
+		run(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at) ` + some +
+			`SELECT id, id, path_id, path_version, state, enroll_at, update_at FROM them JOIN enrollment ON learner_id = like_id`)
+		run(`INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state, fold_key, materials, standing, shape) ` +
+			some + `SELECT id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state, fold_key, materials, standing, shape
+			FROM them JOIN module_facts ON learner_id = like_id`)
+	}
+	run(`DELETE FROM module_facts WHERE learner_id IN (SELECT learner_id FROM kind)`)
+	run(`DELETE FROM enrollment WHERE learner_id IN (SELECT learner_id FROM kind)`)
+	return r
+}
+
+// crowdDraft is the third version, with units that changed.
+func crowdDraft(material bool, changed ...string) progress.ModuleVersion {
+	v := version(3, day(4), crowdUnits()...)
+	v.Material = material
+	for _, id := range changed {
+		v.Unit(id).Changed = true
+	}
+	return v
+}
+
+// BenchmarkModuleImpact counts whom a draft would touch among 100,000 learners with facts of 50 modules each.
+func BenchmarkModuleImpact(b *testing.B) {
+	url := "sqlite:" + filepath.Join(b.TempDir(), "progress.db")
+	r := crowd(b, url)
+	extra := crowdDraft(true)
+	extra.Units = append(extra.Units, progress.Unit{ID: "extra", Weight: 1, MoveOn: progress.MoveOnCompleted, Changed: true})
+	for _, draft := range []struct {
+		name    string
+		version progress.ModuleVersion
+		want    progress.ModuleImpact
+	}{
+		{"minor", crowdDraft(false, "unit-1"), progress.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
+		{"material", crowdDraft(true, "unit-1"), progress.ModuleImpact{Completed: 70_000, InProgress: 30_000, ToRetrain: 60_000, LosingCredit: 30_000}},
+		{"material-asks-no-more", extra, progress.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
+	} {
+		count := func(b *testing.B, s *progress.Service) {
+			b.Helper()
+			got, err := s.CountModuleImpact(r.ctx, "module-25", draft.version)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if got.Completed != draft.want.Completed || got.InProgress != draft.want.InProgress || got.ToRetrain != draft.want.ToRetrain ||
+				got.LosingCredit != draft.want.LosingCredit || len(got.Paths) != 0 {
+				b.Fatalf("%+v", got)
+			}
+		}
+		b.Run(draft.name+"/cold", func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				again := r.reopened(b, url)
+				b.StartTimer()
+				count(b, again)
+			}
+		})
+		b.Run(draft.name+"/warm", func(b *testing.B) {
+			for b.Loop() {
+				count(b, r.service)
+			}
+		})
+	}
+}
+
+// reopened is a service on new connections to the database, whose caches are empty.
+func (r *rig) reopened(tb testing.TB, url string) *progress.Service {
+	tb.Helper()
+	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	svc, err := progress.New(r.ctx, sqlstore.New(db), progress.Options{
+		Catalog: r.catalog, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		svc.Close()
+		_ = db.Close()
+	})
+	return svc
+}

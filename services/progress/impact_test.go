@@ -1,0 +1,440 @@
+package progress_test
+
+import (
+	"io"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// impactWorld is a module with learners, and a draft of its next version.
+type impactWorld struct {
+	*rig
+
+	module   progress.Module
+	learners []string
+	at       time.Time
+}
+
+func drawImpactWorld(rt *rapid.T, r *rig) *impactWorld {
+	w := &impactWorld{rig: r, module: drawModule(rt, newLearner(), nil), at: day(80)}
+	r.clock.set(w.at)
+	r.catalog.publish([]progress.Module{w.module}, nil)
+	r.refresh()
+	for range rapid.IntRange(1, 5).Draw(rt, "learners") {
+		w.live(rt)
+	}
+	return w
+}
+
+// live is a new learner who does something in the module, and whom an admin excuses of some of it.
+func (w *impactWorld) live(rt *rapid.T) {
+	learner := newLearner()
+	w.learners = append(w.learners, learner)
+	w.setZone(learner, rapid.SampledFrom(zoneNames).Draw(rt, "zone"))
+	var own, excused []progress.Event
+	for i := range rapid.IntRange(0, 12).Draw(rt, "events") {
+		e, actor := drawEvent(rt, []progress.Module{w.module}, learner, i)
+		if actor.Admin {
+			excused = append(excused, e)
+		} else {
+			own = append(own, e)
+		}
+	}
+	if len(own) > 0 {
+		w.record(learner, self(learner), own...)
+	}
+	if len(excused) > 0 {
+		w.record(learner, admin(), excused...)
+	}
+}
+
+// disturb does something that makes stored facts old.
+func (w *impactWorld) disturb(rt *rapid.T) {
+	w.at = w.at.Add(time.Duration(rapid.IntRange(1, 24*20).Draw(rt, "hours")) * time.Hour)
+	w.clock.set(w.at)
+	switch rapid.SampledFrom([]string{"nothing", "version", "archive", "zone"}).Draw(rt, "disturbance") {
+	case "version":
+		w.publish(w.draft(rt))
+	case "archive":
+		w.module.Archives = append(slices.Clone(w.module.Archives), progress.ArchivePeriod{ArchiveTime: w.at.AddDate(0, 0, -30), RestoreTime: w.at})
+		w.catalog.publish([]progress.Module{w.module}, nil)
+		w.refresh()
+	case "zone":
+		w.setZone(w.learners[0], "Pacific/Kiritimati")
+	default:
+	}
+	w.at = w.at.Add(time.Hour)
+	w.clock.set(w.at)
+}
+
+// draft draws the next version, to be published now.
+func (w *impactWorld) draft(rt *rapid.T) progress.ModuleVersion {
+	v := drawVersion(rt, len(w.module.Versions)+1, 0, nil)
+	delay := v.EffectiveTime.Sub(v.PublishTime)
+	v.PublishTime, v.EffectiveTime = w.at, w.at.Add(delay)
+	return v
+}
+
+func (w *impactWorld) publish(v progress.ModuleVersion) {
+	w.module.Versions = append(slices.Clone(w.module.Versions), v)
+	w.catalog.publish([]progress.Module{w.module}, nil)
+	w.refresh()
+}
+
+// naive tells what a publication does from what each learner sees before and after it.
+func (w *impactWorld) naive(draft progress.ModuleVersion) progress.ModuleImpact {
+	var out progress.ModuleImpact
+	before := map[string]*progress.ModuleDetail{}
+	for _, id := range w.learners {
+		before[id] = w.rig.module(id, w.module.ID)
+	}
+	w.publish(draft)
+	inEffect := draft.EffectiveTime.Add(6 * time.Minute)
+	for _, id := range w.learners {
+		cycles := before[id].Cycles
+		if len(cycles) == 0 {
+			continue
+		}
+		last := &cycles[len(cycles)-1]
+		if last.CompleteTime.IsZero() {
+			out.InProgress++
+			w.clock.set(inEffect)
+			if draft.Material && !last.Waived && lost(&draft, before[id], w.rig.module(id, w.module.ID)) {
+				out.LosingCredit++
+			}
+		}
+		if cycles[0].CompleteTime.IsZero() {
+			continue
+		}
+		out.Completed++
+		if !draft.Material {
+			continue
+		}
+		settled := inEffect
+		if draft.Currency != nil {
+			settled = draft.Currency.Grace.AddTo(settled, time.UTC).AddDate(0, 0, 2)
+		}
+		w.clock.set(settled)
+		if c := w.rig.module(id, w.module.ID).Currency; c == nil || c.State == progress.CurrencySuperseded {
+			out.ToRetrain++
+		}
+	}
+	return out
+}
+
+// lost tells whether a unit that the draft invalidates was done before and is not after, if the
+// learner is on the draft then: another version that is still to come may complete their cycle first.
+func lost(draft *progress.ModuleVersion, before, after *progress.ModuleDetail) bool {
+	return slices.ContainsFunc(before.Units, func(u progress.UnitProgress) bool {
+		now := draft.Unit(u.Unit.ID)
+		if u.DoneTime.IsZero() || !draft.RetakeAll && (now == nil || !now.Changed) {
+			return false
+		}
+		return after.Version != draft.Number ||
+			!slices.ContainsFunc(after.Units, func(a progress.UnitProgress) bool { return a.Unit.ID == u.Unit.ID && !a.DoneTime.IsZero() })
+	})
+}
+
+// What is counted beforehand is what the publication then does to each learner.
+func TestModuleImpactIsWhatPublishingDoes(t *testing.T) {
+	r := newRig(t, nil, nil)
+	rapid.Check(t, func(rt *rapid.T) {
+		w := drawImpactWorld(rt, r)
+		w.disturb(rt)
+		draft := w.draft(rt)
+		versions := map[string]int64{}
+		for _, id := range w.learners {
+			head, err := r.store.Head(r.ctx, id)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			versions[id] = head.Version
+		}
+		got, err := r.service.CountModuleImpact(r.ctx, w.module.ID, draft)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, id := range w.learners {
+			if head, err := r.store.Head(r.ctx, id); err != nil || head.Version != versions[id] {
+				rt.Fatalf("counting wrote: %+v %v", head, err)
+			}
+		}
+		if want := w.naive(draft); !reflect.DeepEqual(*got, want) {
+			rt.Fatalf("counted %+v, publishing does %+v", *got, want)
+		}
+	})
+}
+
+// A draft that asks for nothing anew lets its completers be; one that does sends them back, but for who was excused.
+func TestModuleImpactOfEachClass(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	r := newRig(t, []progress.Module{a}, nil)
+	done, begun, excused := newLearner(), newLearner(), newLearner()
+	r.accept(done, self(done), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
+	r.accept(begun, self(begun), event("a", "u", progress.Completed, day0))
+	waiver := event("a", "", progress.Waived, day0)
+	waiver.Reason = "holds the certificate"
+	r.accept(excused, admin(), waiver)
+	same, anew := unit("u"), unit("v")
+	same.Changed = false
+	for name, c := range map[string]struct {
+		units               []progress.Unit
+		material, retakeAll bool
+		toRetrain, losing   int64
+	}{
+		"minor":                      {units: []progress.Unit{same, anew}},
+		"material, another unit":     {units: []progress.Unit{same, anew}, material: true, toRetrain: 1},
+		"material, the unit of both": {units: []progress.Unit{unit("u")}, material: true, toRetrain: 1, losing: 1},
+		"material, one unit fewer":   {units: []progress.Unit{same}, material: true},
+		"material, all units":        {units: []progress.Unit{same}, material: true, retakeAll: true, toRetrain: 1, losing: 1},
+	} {
+		draft := version(2, day(1), c.units...)
+		draft.Material, draft.RetakeAll = c.material, c.retakeAll
+		got, err := r.service.CountModuleImpact(r.ctx, "a", draft)
+		want := progress.ModuleImpact{Completed: 2, InProgress: 1, ToRetrain: c.toRetrain, LosingCredit: c.losing}
+		if err != nil || !reflect.DeepEqual(*got, want) {
+			t.Errorf("%s: %+v, want %+v, %v", name, got, want, err)
+		}
+	}
+	if _, err := r.service.CountModuleImpact(r.ctx, "a", version(3, day(1))); reasonOf(err) != progress.ReasonCatalogBehind {
+		t.Errorf("a version too far: %v", err)
+	}
+	first, err := r.service.CountModuleImpact(r.ctx, "new", version(1, day(1), unit("u")))
+	if err != nil || !reflect.DeepEqual(*first, progress.ModuleImpact{}) {
+		t.Errorf("a first version: %+v %v", first, err)
+	}
+}
+
+func TestModuleImpactNamesThePaths(t *testing.T) {
+	t.Parallel()
+	in := func(id string, ms ...progress.Milestone) progress.Path { return path1(id, ms...) }
+	paths := []progress.Path{
+		in("open", milestone("m1", all("a")), milestone("m2", all("b")), milestone("m3", kOf(1, "b", "a"))),
+		in("other", milestone("m1", all("b"))),
+		in("left", milestone("m1", all("a"))),
+		in("moved", milestone("m1", all("a"))),
+		in("empty", milestone("m1", all("a"))),
+		in("closed", milestone("m1", all("a"))),
+	}
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, paths)
+	for range 2 {
+		learner := newLearner()
+		for _, id := range []string{"open", "other", "left", "moved"} {
+			r.enroll(learner, id)
+		}
+	}
+	gone := newLearner()
+	e := r.enroll(gone, "open")
+	if _, err := r.service.UpdateEnrollment(r.ctx, gone, e.ID, self(gone), progress.EnrollmentChange{State: new(progress.EnrollmentWithdrawn)}); err != nil {
+		t.Fatal(err)
+	}
+	// The next versions of "left" and "moved" name it no more; who is on "moved" must follow. "closed" takes nobody new.
+	for i, id := range []string{"left", "moved"} {
+		p := paths[2+i]
+		next := progress.PathVersion{Number: 2, Title: "Path " + id + ", new", Milestones: []progress.Milestone{milestone("m1", all("b"))}}
+		if id == "moved" {
+			next.MandateTime = day(1)
+		}
+		p.Versions = append(slices.Clone(p.Versions), next)
+		r.catalog.publish(nil, []progress.Path{p})
+	}
+	paths[5].State = progress.ModuleArchived
+	r.catalog.publish(nil, paths[5:])
+	r.refresh()
+	got, err := r.service.CountModuleImpact(r.ctx, "a", version(2, day(1), unit("u")))
+	want := []progress.ImpactedPath{
+		{PathID: "empty", Title: "Path empty", MilestoneIDs: []string{"m1"}},
+		{PathID: "left", Title: "Path left, new", MilestoneIDs: []string{"m1"}, Enrollments: 2},
+		{PathID: "open", Title: "Path open", MilestoneIDs: []string{"m1", "m3"}, Enrollments: 2},
+	}
+	if err != nil || !reflect.DeepEqual(got.Paths, want) {
+		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
+	}
+}
+
+func TestPathImpact(t *testing.T) {
+	t.Parallel()
+	p := path1("p", milestone("m1", all("a")), milestone("m2", all("a"), all("b")), milestone("m3", kOf(1, "a", "b")), milestone("m4", all("b")))
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{p})
+	var learners []string
+	for range 3 {
+		learner := newLearner()
+		learners = append(learners, learner)
+		r.enroll(learner, "p")
+		r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	}
+	awards, _ := read(r, learners[0], "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+	for _, a := range awards {
+		if a.MilestoneID == "m3" {
+			if _, err := r.service.Revoke(r.ctx, learners[0], a.ID, admin(), "r"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.Versions = append(slices.Clone(p.Versions), p.Versions[0])
+	p.Versions[1].Number = 2
+	r.catalog.publish(nil, []progress.Path{p})
+	r.enroll(newLearner(), "p")
+	renamed := milestone("m1", all("a"))
+	renamed.Title = "Another title"
+	draft := progress.PathVersion{Number: 3, Milestones: []progress.Milestone{
+		milestone("m0", all("a")), renamed, milestone("m2", kOf(2, "b", "a")), milestone("m3", kOf(2, "a", "b")),
+	}}
+	got, err := r.service.CountPathImpact(r.ctx, "p", draft, 0)
+	want := &progress.PathImpact{
+		UpgradeOffers:       4,
+		Enrollments:         []progress.PinnedEnrollments{{PathID: "p", PathVersion: 1, Count: 3}, {PathID: "p", PathVersion: 2, Count: 1}},
+		ChangedMilestoneIDs: []string{"m0", "m3", "m4"}, AwardsHeld: 2,
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
+	}
+	draft.Number = 5
+	if _, err := r.service.CountPathImpact(r.ctx, "p", draft, 0); reasonOf(err) != progress.ReasonCatalogBehind {
+		t.Errorf("a version too far: %v", err)
+	}
+	draft.Number = 1
+	if got, err := r.service.CountPathImpact(r.ctx, "new", draft, 0); err != nil || len(got.ChangedMilestoneIDs) != 4 || got.UpgradeOffers != 0 {
+		t.Errorf("a first version: %+v %v", got, err)
+	}
+}
+
+// A sweep stores the facts that the catalog made old, so that they are counted without being read;
+// what a reader sees stays as it was, and so does the head's version.
+func TestSweepStoresFactsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
+	enrolled, alone := newLearner(), newLearner()
+	r.enroll(enrolled, "p")
+	heads := map[string]progress.Head{}
+	for _, learner := range []string{enrolled, alone} {
+		r.accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("b", "u", progress.Initialized, day0))
+		head, err := r.store.Head(r.ctx, learner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heads[learner] = head
+	}
+	same := unit("u")
+	same.Changed = false
+	next := version(2, day(1), same)
+	next.Material = true
+	a.Versions, a.Revision = append(a.Versions, next), 2
+	r.catalog.publish([]progress.Module{a}, nil)
+	r.refresh()
+	for _, learner := range []string{enrolled, alone} {
+		var l *progress.Learner
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			var err error
+			if l, err = r.store.Load(r.ctx, learner); err != nil {
+				t.Fatal(err)
+			}
+			if l.Facts["a"].Cycles[0].CompleteAt != 0 {
+				break
+			}
+		}
+		sum := l.Facts["a"].Summary()
+		if sum.CompleteVersion != 2 || sum.Materials != 1 || sum.Standing != progress.StandingDone {
+			t.Fatalf("stored are %+v", l.Facts["a"])
+		}
+		if l.Head != heads[learner] {
+			t.Errorf("head %+v, was %+v", l.Head, heads[learner])
+		}
+		late, err := r.store.Outdated(r.ctx, []progress.Freshness{{ModuleID: "a", Key: sum.Key, Materials: 1}}, "", 10)
+		if err != nil || slices.Contains(late, learner) {
+			t.Errorf("outdated after the sweep: %v %v", late, err)
+		}
+		if drift, err := r.service.Verify(r.ctx, learner); err != nil || len(drift) > 0 {
+			t.Errorf("folding again differs: %+v %v", drift, err)
+		}
+	}
+}
+
+// feedOf is a catalog client whose feed is one module.
+type feedOf struct {
+	catalogv1.CatalogServiceClient
+
+	module *catalogv1.ModuleRecord
+}
+
+func (f feedOf) SyncCatalog(context.Context, *catalogv1.SyncCatalogRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[catalogv1.SyncCatalogResponse], error) {
+	return &feedStream{items: []*catalogv1.SyncCatalogResponse{
+		{Item: &catalogv1.SyncCatalogResponse_Module{Module: f.module}}, {Item: &catalogv1.SyncCatalogResponse_Revision{Revision: 1}},
+	}}, nil
+}
+
+type feedStream struct {
+	grpc.ClientStream
+
+	items []*catalogv1.SyncCatalogResponse
+}
+
+func (s *feedStream) Recv() (*catalogv1.SyncCatalogResponse, error) {
+	if len(s.items) == 0 {
+		return nil, io.EOF
+	}
+	next := s.items[0]
+	s.items = s.items[1:]
+	return next, nil
+}
+
+// Over the API, a unit of the draft has changed where anything of it has, though progress keeps but some of it.
+func TestModuleImpactComparesWholeUnits(t *testing.T) {
+	t.Parallel()
+	published := &catalogv1.ModuleVersion{
+		Number: proto.Int32(1), Title: "A", PublishTime: timestamppb.New(day0), EffectiveTime: timestamppb.New(day0),
+		Units: []*catalogv1.Unit{{
+			Id: "u", Title: "U", Required: proto.Bool(true), Weight: proto.Float64(1), ContentUri: "https://example.org/1",
+			MoveOn: catalogv1.Unit_COMPLETED.Enum(),
+		}},
+	}
+	r := newRigOn(t, "sqlite:"+filepath.Join(t.TempDir(), "progress.db"), nil, nil)
+	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 1, Versions: []*catalogv1.ModuleVersion{published}}}
+	var err error
+	r.service, err = progress.New(r.ctx, r.store, progress.Options{
+		Catalog: progress.NewCatalogClient(feed), Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.service.Close)
+	learner := newLearner()
+	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	server := progress.NewServer(r.service, nil)
+	count := func(uri string) (*catalogv1.ModuleImpact, error) {
+		draft := proto.CloneOf(published)
+		draft.Number, draft.ChangeClass, draft.Retake = proto.Int32(2), catalogv1.ModuleVersion_MATERIAL.Enum(), catalogv1.ModuleVersion_CHANGED_UNITS.Enum()
+		draft.Units[0].ContentUri = uri
+		answer, err := server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: draft})
+		return answer.GetImpact(), err
+	}
+	for uri, want := range map[string]int64{"https://example.org/1": 0, "https://example.org/2": 1} {
+		got, err := count(uri)
+		if err != nil || got.GetLearnersCompleted() != 1 || got.GetLearnersToRetrain() != want {
+			t.Errorf("%s: %+v, want %d to retrain, %v", uri, got, want, err)
+		}
+	}
+	_, err = server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: proto.Int32(7)}})
+	if errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("a version too far: %v", err)
+	}
+}
