@@ -117,3 +117,34 @@ func testAttempts(t *testing.T, w *world) {
 		"units.1.results.2", "<none>", "cycles.0.units.1.results.0.score", 0.5, "cycles.0.opening", "FIRST", "resume.unitId", "quiz")
 	me.get("/v1/learners/me/progress").want(http.StatusOK).has("streak.currentDays", 1, "streak.longestDays", 1, "streak.timeZone", "UTC")
 }
+
+// testImpact asks, before publishing, whom a revised module and a revised path would touch.
+func testImpact(t *testing.T, w *world) {
+	author := w.as(t, "author", "author")
+	c := publishCourse(t, author, "impact")
+	done, begun, renewing := w.as(t, "impact-done"), w.as(t, "impact-begun"), w.as(t, "impact-enrolled")
+	for _, who := range []*client{done, begun, renewing} {
+		who.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated)
+	}
+	done.record(c.basicsDone()...).has("awards.0.milestoneId", "begin")
+	begun.record(event(c.basics, "phi", "COMPLETED"))
+	revised := basicsContent("The basics")
+	revised["units"].([]any)[0].(map[string]any)["title"] = "What PHI is now"
+	author.patch("/v1/modules/"+c.basics, map[string]any{"units": revised["units"]}).want(http.StatusOK)
+	preview := "/v1/modules/" + c.basics + ":preview"
+	author.post(preview, map[string]any{"changeClass": "MINOR"}).want(http.StatusOK).
+		has("impact.learnersCompleted", "1", "impact.learnersInProgress", "1", "impact.learnersToRetrain", "0", "impact.learnersLosingCredit", "0",
+			"impact.paths.0.pathId", c.path, "impact.paths.0.milestoneIds.0", "begin", "impact.paths.0.enrollments", "3", "impact.paths.1", "<none>")
+	author.post(preview, map[string]any{"changeClass": "MATERIAL", "retake": "CHANGED_UNITS"}).want(http.StatusOK).
+		has("changedUnitIds.0", "phi", "impact.learnersToRetrain", "1", "impact.learnersLosingCredit", "1")
+
+	author.patch("/v1/paths/"+c.path, map[string]any{"milestones": []any{map[string]any{
+		"id": "begin", "title": "Begin", "groups": []any{map[string]any{"moduleIds": []string{c.basics, c.quiz}}},
+	}}}).want(http.StatusOK)
+	author.post("/v1/paths/"+c.path+":preview", map[string]any{}).want(http.StatusOK).
+		has("impact.upgradeOffers", "3", "impact.enrollments.0.pathVersion", 1, "impact.enrollments.0.enrollments", "3",
+			"impact.changedMilestoneIds.0", "begin", "impact.changedMilestoneIds.1", "finish", "impact.awardsHeld", "1")
+	// Nothing was written by asking.
+	done.get("/v1/learners/me/progress").want(http.StatusOK).has("enrollments.0.pathVersion", 1, "enrollments.0.upgradeAvailable", false)
+	author.get("/v1/modules/"+c.basics).want(http.StatusOK).has("latestVersion", 1)
+}

@@ -39,6 +39,7 @@ func suite(t *testing.T, w *world) {
 		"audited":      testAudited,
 		"mandatory":    testMandatoryUpgrade,
 		"revoke":       testRevoke,
+		"impact":       testImpact,
 		"attempts":     testAttempts,
 	} {
 		t.Run(name, func(t *testing.T) {
