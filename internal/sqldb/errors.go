@@ -41,8 +41,19 @@ const (
 	ReasonCannotOpen = "DATABASE_CANNOT_OPEN"
 	// ReasonNotADatabase says that the file is something else, or damaged.
 	ReasonNotADatabase = "DATABASE_NOT_A_DATABASE"
-	// ReasonSchemaNewer says that a newer program migrated the database.
+	// ReasonURL says that a database url cannot be read.
+	ReasonURL = "DATABASE_URL_INVALID"
+	// ReasonRefused says that Postgres does not admit the user.
+	ReasonRefused = "DATABASE_REFUSED"
+	// ReasonNoDatabase says that Postgres has no database of that name.
+	ReasonNoDatabase = "DATABASE_MISSING"
+	// ReasonSchemaNewer says that a newer program migrated the database, and that it left
+	// nothing for one as old as this.
 	ReasonSchemaNewer = "SCHEMA_NEWER"
+	// ReasonSchemaOld says that the database lacks migrations.
+	ReasonSchemaOld = "SCHEMA_OLD"
+	// ReasonSearchPath says that the role's sessions do not begin in the schema.
+	ReasonSearchPath = "SEARCH_PATH"
 	// ReasonFolderLocked says that another process works in the folder.
 	ReasonFolderLocked = "FOLDER_LOCKED"
 	// ReasonInternal is everything else: a fault of ours.
@@ -196,6 +207,21 @@ func brokenConn(err error) bool {
 		}
 	}
 	return pgconn.SafeToRetry(err)
+}
+
+// stale tells whether a connection out of the pool turned out to be dead, as all are after
+// the server has restarted. One that could not be made is no such thing.
+func stale(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		return false
+	}
+	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
+		return false
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return hasAnyPrefix(pg.Code, "57P")
+	}
+	return brokenConn(err)
 }
 
 func hasAnyPrefix(s string, prefixes ...string) bool {

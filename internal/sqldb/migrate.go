@@ -4,24 +4,46 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
+// migrationTable holds the applied migrations: a SQLite file, or a Postgres schema, is one
+// service's.
+const migrationTable = "schema_migrations"
+
+// A migration that cannot have a table, since others use it, gives way to them and tries
+// again: some five minutes in all.
+const (
+	lockAttempts = 40
+	lockPause    = 2 * time.Second
+)
+
 // Migrate applies the migrations of fsys that the database does not have yet, from its
 // folder "sqlite" or "postgres": goose files, 00001_name.sql and so on. Each migration is
 // one transaction. Replicas that start together wait for one another, by an advisory lock
-// of this schema and table. It returns FailedPrecondition SCHEMA_NEWER when the database
-// has a migration newer than the newest in fsys.
+// of this schema.
+//
+// A migration that programs older than it cannot live with says so by a line of its own,
+// "-- min_binary: 4": a program must know migration 4 to run on what it leaves. Migrate
+// records the highest of them, and accepts a database with newer migrations as long as
+// what is recorded there allows. Else it returns FailedPrecondition SCHEMA_NEWER.
 func (db *DB) Migrate(ctx context.Context, fsys fs.FS) (err error) {
 	folder, err := fs.Sub(fsys, db.dialect.String())
 	if err != nil {
 		return internal(err)
+	}
+	known, err := readSteps(folder)
+	if err != nil {
+		return errs.Wrap(err, errs.Internal, ReasonInternal, "the migrations in %s cannot be read", db.dialect)
 	}
 	pool, done, err := db.migrateDB()
 	if err != nil {
@@ -35,27 +57,52 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS) (err error) {
 	if err := db.ensureSchema(ctx, pool); err != nil {
 		return Classify(err)
 	}
+	found, err := db.readState(ctx, pool)
+	if err != nil {
+		return Classify(err)
+	}
+	if found.newest() <= known.newest() {
+		// Before, not after: an older program that comes between is told in time.
+		if err := recordMinBinary(ctx, pool, known.minBinary); err != nil {
+			return Classify(err)
+		}
+	}
+	if len(known.missing(found)) > 0 {
+		if err := db.up(ctx, pool, folder); err != nil {
+			return err
+		}
+		if found, err = db.readState(ctx, pool); err != nil {
+			return Classify(err)
+		}
+	}
+	return db.judge(known, found)
+}
+
+// up applies what is missing.
+func (db *DB) up(ctx context.Context, pool *sql.DB, folder fs.FS) error {
 	provider, err := db.provider(pool, folder)
 	if err != nil {
 		return errs.Wrap(err, errs.Internal, ReasonInternal, "the migrations in %s cannot be read", db.dialect)
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return explainMigration(err)
+	for attempt := 1; ; attempt++ {
+		_, err := provider.Up(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case !lockNotAvailable(err) || attempt == lockAttempts:
+			return explainMigration(err)
+		}
+		db.opts.Notice(fmt.Sprintf("%s: it waits for tables that others use, and tries again in %s (attempt %d of %d)",
+			failedStep(err), lockPause, attempt, lockAttempts))
+		if err := db.pause(ctx, lockPause); err != nil {
+			return Classify(err)
+		}
 	}
-	current, target, err := provider.GetVersions(ctx)
-	if err != nil {
-		return Classify(err)
-	}
-	if current > target {
-		return errs.New(errs.FailedPrecondition, ReasonSchemaNewer,
-			"the database is at schema version %d and this program knows versions up to %d: run a newer program", current, target)
-	}
-	return nil
 }
 
 func (db *DB) provider(pool *sql.DB, folder fs.FS) (*goose.Provider, error) {
 	opts := []goose.ProviderOption{
-		goose.WithTableName(db.opts.MigrationTable),
+		goose.WithTableName(migrationTable),
 		goose.WithDisableGlobalRegistry(true),
 	}
 	dialect := goose.DialectSQLite3
@@ -76,7 +123,7 @@ func (db *DB) provider(pool *sql.DB, folder fs.FS) (*goose.Provider, error) {
 // lockID differs between services that share a database.
 func (db *DB) lockID() int64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte("preceptor migrations " + db.opts.Schema + "." + db.opts.MigrationTable))
+	_, _ = h.Write([]byte("preceptor migrations " + db.opts.Schema))
 	return int64(h.Sum64() >> 1)
 }
 
@@ -95,7 +142,25 @@ func (db *DB) ensureSchema(ctx context.Context, pool *sql.DB) error {
 	if IsUnique(err) { // Two replicas made it at the same moment.
 		return nil
 	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {
+		return errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "the role may not make the schema %s: GRANT CREATE ON DATABASE, or make it", db.opts.Schema)
+	}
 	return err
+}
+
+func lockNotAvailable(err error) bool {
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		err = partial.Err
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "55P03"
+}
+
+func failedStep(err error) string {
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		return "migration " + partial.Failed.Source.Path
+	}
+	return "a migration"
 }
 
 func explainMigration(err error) error {

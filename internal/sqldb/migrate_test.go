@@ -1,6 +1,7 @@
 package sqldb_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -16,10 +17,10 @@ func migrationSuite(t *testing.T, fresh func(t *testing.T) opener) {
 		test func(t *testing.T, open opener)
 	}{
 		{"each is applied once, in order", migratesOnce},
-		{"an older program is told", migratesNewer},
+		{"an older program runs where it may", migratesNewer},
+		{"a program checks and changes nothing", checks},
 		{"one that fails leaves nothing", migrationFails},
 		{"replicas wait for one another", migratesTogether},
-		{"two services, two tables", migratesApart},
 		{"no migrations", migratesNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })
@@ -42,16 +43,63 @@ func migratesOnce(t *testing.T, open opener) {
 	}
 }
 
+// notForOlder marks a migration as one that programs without it cannot live with.
+func notForOlder(fsys fstest.MapFS, version int) fstest.MapFS {
+	for _, dialect := range []string{"sqlite", "postgres"} {
+		name := fmt.Sprintf("%s/%05d_step.sql", dialect, version)
+		text := append([]byte(fmt.Sprintf("-- min_binary: %d\n", version)), fsys[name].Data...)
+		fsys[name] = &fstest.MapFile{Data: text}
+	}
+	return fsys
+}
+
 func migratesNewer(t *testing.T, open opener) {
 	db := open(t, sqldb.Options{})
-	migrate(t, db, stepOne, stepTwo, stepThree)
-	err := db.Migrate(t.Context(), migrations(stepOne, stepTwo))
-	wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
-	if !strings.Contains(err.Error(), "3") || !strings.Contains(err.Error(), "2") {
-		t.Errorf("the versions are not named: %v", err)
+	if err := db.Migrate(t.Context(), notForOlder(migrations(stepOne, stepTwo, stepThree), 2)); err != nil {
+		t.Fatal(err)
 	}
-	if n := count(t, db.Reader()); n != 2 {
+	for _, f := range []func() error{
+		func() error { return db.Migrate(t.Context(), migrations(stepOne)) },
+		func() error { return db.Check(t.Context(), migrations(stepOne)) },
+	} {
+		err := f()
+		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
+		if !strings.Contains(err.Error(), "is at 3 and admits only programs that know 2, this one knows 1") {
+			t.Errorf("the versions are not named: %v", err)
+		}
+	}
+	migrate(t, db, stepOne, stepTwo) // It knows what it must.
+	if err := db.Check(t.Context(), migrations(stepOne, stepTwo)); err != nil {
+		t.Error(err)
+	}
+	migrate(t, db, stepOne, stepTwo, stepThree, "INSERT INTO t (a) VALUES (3)")
+	if n := count(t, db.Reader()); n != 3 {
 		t.Errorf("%d rows", n)
+	}
+	wantKind(t, db.Migrate(t.Context(), migrations(stepOne)), errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
+
+	exec(t, db, "DROP TABLE schema_info") // Nothing is recorded: nobody knows.
+	wantKind(t, db.Migrate(t.Context(), migrations(stepOne, stepTwo)), errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
+}
+
+func checks(t *testing.T, open opener) {
+	db := open(t, sqldb.Options{})
+	err := db.Check(t.Context(), migrations(stepOne))
+	wantKind(t, err, errs.Unavailable, sqldb.ReasonSchemaOld)
+	if !strings.Contains(err.Error(), "is missing") {
+		t.Error(err)
+	}
+	migrate(t, db, stepOne)
+	if err := db.Check(t.Context(), migrations(stepOne)); err != nil {
+		t.Error(err)
+	}
+	err = db.Check(t.Context(), migrations(stepOne, stepTwo, stepThree))
+	wantKind(t, err, errs.Unavailable, sqldb.ReasonSchemaOld)
+	if !strings.Contains(err.Error(), "is at 1, this program needs 3") {
+		t.Error(err)
+	}
+	if v, err := db.Version(t.Context()); v != 1 || err != nil {
+		t.Errorf("it is at %d, %v", v, err)
 	}
 }
 
@@ -83,18 +131,17 @@ func migratesTogether(t *testing.T, open opener) {
 		})
 	}
 	wg.Wait()
-	if n := count(t, dbs[0].Reader()); n != 2 {
-		t.Errorf("%d rows", n)
+	if v, err := dbs[0].Version(t.Context()); v != 3 || err != nil {
+		t.Errorf("it is at %d, %v", v, err)
 	}
-}
-
-func migratesApart(t *testing.T, open opener) {
-	one := open(t, sqldb.Options{MigrationTable: "one_migrations"})
-	two := open(t, sqldb.Options{MigrationTable: "two_migrations"})
-	migrate(t, one, "CREATE TABLE t (a BIGINT PRIMARY KEY)", "CREATE TABLE one (a BIGINT)")
-	migrate(t, two, "CREATE TABLE two (a BIGINT)")
-	exec(t, two, "INSERT INTO one (a) VALUES (1)")
-	exec(t, two, "INSERT INTO two (a) VALUES (1)")
+	table := "t"
+	if dbs[0].Dialect() == sqldb.Postgres {
+		table = "svc.t"
+	}
+	var n int
+	if err := dbs[0].Reader().QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil || n != 2 {
+		t.Errorf("%d rows, %v", n, err)
+	}
 }
 
 func migratesNothing(t *testing.T, open opener) {

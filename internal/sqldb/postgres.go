@@ -1,50 +1,119 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
+	"net"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// lockTimeout ends a wait for a row lock; the caller may try again.
-const lockTimeout = 10 * time.Second
+// migrationLockTimeout ends a migration's wait for a table that others use: whoever came
+// after it waits as well, and must not do so for long.
+const migrationLockTimeout = 5 * time.Second
 
-func openPostgres(ctx context.Context, url string, opts Options) (*DB, error) {
-	cfg, err := pgx.ParseConfig(url)
+// execModeParam is pgx's own url parameter for how statements are sent.
+const execModeParam = "default_query_exec_mode"
+
+// openPostgres sends nothing at a session's start that a pooler would refuse, and leaves
+// nothing behind in a session that the next one on the same server connection would meet:
+// what sessions begin with is set for the role, by Settle.
+func openPostgres(ctx context.Context, text string, opts Options) (*DB, error) {
+	cfg, err := postgresConfig(text)
 	if err != nil {
-		// pgx redacts the password in its message.
-		return nil, errs.Wrap(err, errs.Invalid, "DATABASE_URL_INVALID", "the Postgres url cannot be read")
+		return nil, err
 	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = 5 * time.Second
-	}
+	direct := cfg.Copy()
 	if opts.Schema != "" {
-		cfg.RuntimeParams["search_path"] = pgx.Identifier{opts.Schema}.Sanitize()
+		direct.RuntimeParams["search_path"] = quoteIdentifier(opts.Schema)
 	}
-	setDefault(cfg, "application_name", "preceptor")
-	setDefault(cfg, "timezone", "UTC")
-	migration := cfg.Copy()
-	setDefault(cfg, "statement_timeout", milliseconds(opts.StatementTimeout))
-	setDefault(cfg, "lock_timeout", milliseconds(lockTimeout))
-	setDefault(cfg, "idle_in_transaction_session_timeout", milliseconds(opts.StatementTimeout))
-
-	pool := postgresPool(cfg, opts.MaxConns)
+	direct.RuntimeParams["statement_timeout"] = "0"
+	direct.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	direct.RuntimeParams["lock_timeout"] = milliseconds(migrationLockTimeout)
+	serving := cfg
+	if opts.Direct {
+		serving = direct
+	}
+	pool := postgresPool(serving, opts.MaxConns)
 	db := &DB{dialect: Postgres, opts: opts, read: pool, write: pool, pause: sleep}
 	db.migrateDB = func() (*sql.DB, func() error, error) {
-		m := postgresPool(migration, 2) // One holds the lock while the other may work.
+		m := postgresPool(direct, 2) // One holds the lock while the other may work.
 		return m, m.Close, nil
 	}
+	db.freshDB = func() *sql.DB { return postgresPool(cfg, 1) }
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close()
-		return nil, Classify(err)
+		return nil, explainConnect(err, cfg)
 	}
 	return db, nil
+}
+
+// postgresConfig reads the url. What a parser says of one that it cannot read may quote a
+// piece of the password, so none of it is passed on; not even as a cause, for a log.
+func postgresConfig(text string) (*pgx.ConnConfig, error) {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return nil, errs.New(errs.Invalid, ReasonURL,
+			"the database url cannot be read: it is postgres://user:password@host:5432/database, with %%40 for an @ in the password and so on")
+	}
+	cfg, err := pgx.ParseConfig(text)
+	if err != nil {
+		return nil, errs.New(errs.Invalid, ReasonURL, "the database url cannot be used: see its parameters%s", parseFault(err, parsed))
+	}
+	if !parsed.Query().Has(execModeParam) {
+		// Named prepared statements belong to one server connection, and a pooler hands out
+		// another for each transaction. This mode prepares without a name, in the round trip
+		// that executes, and costs the server a short statement's planning, tens of µs.
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 5*time.Second)
+	setDefault(cfg, "application_name", "preceptor")
+	setDefault(cfg, "timezone", "UTC")
+	return cfg, nil
+}
+
+// parseFault is what pgx has against a parameter of a url that is well formed, where that
+// repeats no secret.
+func parseFault(err error, u *url.URL) string {
+	inner := errors.Unwrap(err)
+	if inner == nil {
+		return ""
+	}
+	text := inner.Error()
+	password, _ := u.User.Password()
+	for _, secret := range []string{password, u.Query().Get("password"), u.Query().Get("sslpassword")} {
+		if secret != "" && strings.Contains(text, secret) {
+			return ""
+		}
+	}
+	return " (" + text + ")"
+}
+
+// explainConnect tells what waiting does not mend from what it may.
+func explainConnect(err error, cfg *pgx.ConnConfig) error {
+	where := net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case "28P01", "28000", "42501":
+			return errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "Postgres at %s does not admit the user %s", where, cfg.User)
+		case "3D000":
+			return errs.Wrap(err, errs.FailedPrecondition, ReasonNoDatabase, "Postgres at %s has no database %s", where, cfg.Database)
+		}
+	}
+	if classified := Classify(err); errs.KindOf(classified) != errs.Internal && errs.ReasonOf(classified) != ReasonUnreachable {
+		return classified
+	}
+	return errs.Wrap(err, errs.Unavailable, ReasonUnreachable, "Postgres at %s cannot be reached", where)
 }
 
 func setDefault(cfg *pgx.ConnConfig, name, value string) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ func TestPostgres(t *testing.T) {
 		test func(t *testing.T, url string)
 	}{
 		{"settings", postgresSettings},
+		{"settings of the operator stay", postgresOperatorSettings},
+		{"a role that leads elsewhere", postgresElsewhere},
+		{"a role that may nothing", postgresPowerless},
 		{"settings in the url win", postgresURLSettings},
 		{"a statement that takes too long", postgresStatementTimeout},
 		{"a schema of its own", postgresSchema},
@@ -36,20 +40,44 @@ func TestPostgres(t *testing.T) {
 		{"a commit that is refused", postgresCommitRefused},
 		{"a swallowed error", postgresSwallowedError},
 		{"a connection that is cut", postgresCutConnection},
+		{"a pool of dead connections", postgresDeadPool},
 		{"migrations may take longer than statements", postgresLongMigration},
+		{"migrations give way", postgresMigrationGivesWay},
 		{"expired keys that another holds", postgresPurgeSkips},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, database(t)) })
 	}
 }
 
-func TestPostgresUnreachable(t *testing.T) {
+// TestPostgresRefusals meets what is wrong with a url, and that no error tells the password.
+func TestPostgresRefusals(t *testing.T) {
+	server := testenv.NewPostgres(t, "fsync=off")
+	server.Exec(t, "CREATE ROLE u LOGIN PASSWORD 'right-secret'")
+	server.RequirePasswords(t)
 	port := testenv.FreePorts(t, 1)[0]
-	_, err := sqldb.Open(t.Context(), fmt.Sprintf("postgres://u:secret@127.0.0.1:%d/x?sslmode=disable", port), sqldb.Options{})
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonUnreachable)
-	if err != nil && strings.Contains(err.Error(), "secret") {
-		t.Errorf("the error shows the password: %v", err)
+	for _, c := range []struct {
+		url    string
+		kind   errs.Kind
+		reason string
+		words  string
+	}{
+		{server.As(t, "u", "wrong-secret", "postgres"), errs.FailedPrecondition, sqldb.ReasonRefused, "does not admit the user u"},
+		{server.As(t, "u", "right-secret", "nowhere"), errs.FailedPrecondition, sqldb.ReasonNoDatabase, "no database nowhere"},
+		{fmt.Sprintf("postgres://u:secret@127.0.0.1:%d/x?sslmode=disable", port), errs.Unavailable, sqldb.ReasonUnreachable, "cannot be reached"},
+		{"postgres://u:sec%zzret@127.0.0.1/x", errs.Invalid, sqldb.ReasonURL, "%40"},
+		{"postgres://u:secret/@127.0.0.1/x", errs.Invalid, sqldb.ReasonURL, "cannot be read"},
+		{"postgres://u:secret@127.0.0.1/x?sslmode=maybe", errs.Invalid, sqldb.ReasonURL, "sslmode"},
+		{"postgres://u@127.0.0.1/x?password=secret&sslmode=maybe", errs.Invalid, sqldb.ReasonURL, "parameters"},
+		{"postgres://u:secret@127.0.0.1/x?default_query_exec_mode=secret", errs.Invalid, sqldb.ReasonURL, "parameters"},
+		{"mysql://u:secret@127.0.0.1/x", errs.Invalid, sqldb.ReasonURL, "postgres://"},
+	} {
+		_, err := sqldb.Open(t.Context(), c.url, sqldb.Options{})
+		wantKind(t, err, c.kind, c.reason)
+		if err != nil && (strings.Contains(fmt.Sprintf("%+v", err), "sec") || !strings.Contains(err.Error(), c.words)) {
+			t.Errorf("%s: it shows the password, or does not say %q: %v", c.url, c.words, err)
+		}
 	}
+	open(t, server.As(t, "u", "right-secret", "postgres"), sqldb.Options{})
 }
 
 func TestPostgresGoesAway(t *testing.T) {
@@ -78,15 +106,59 @@ func setting(t *testing.T, db *sqldb.DB, name string) (value string) {
 	return value
 }
 
-func postgresSettings(t *testing.T, url string) {
-	db := open(t, url, sqldb.Options{StatementTimeout: 7 * time.Second})
+// ownRole makes a role, which stays as long as the server, and gives its url for the same database.
+func ownRole(t *testing.T, base, rights string) (text, role string) {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, base, sqldb.Options{})
+	role = "role_" + databaseOf(t, db)
+	exec(t, db, "CREATE ROLE "+role+" LOGIN")
+	if rights != "" {
+		exec(t, db, "GRANT "+rights+" ON DATABASE "+databaseOf(t, db)+" TO "+role)
+	}
+	u.User = url.User(role)
+	return u.String(), role
+}
+
+func settle(t *testing.T, db *sqldb.DB) []string {
+	t.Helper()
+	advice, err := db.Settle(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return advice
+}
+
+func postgresSettings(t *testing.T, base string) {
+	own, role := ownRole(t, base, "CREATE")
+	direct := open(t, own, sqldb.Options{Schema: "svc", Direct: true})
+	if got := setting(t, direct, "search_path"); got != `"svc"` {
+		t.Errorf("a command's search_path is %s", got)
+	}
+	before := open(t, own, sqldb.Options{Schema: "svc"})
+	migrate(t, direct, stepOne)
+	wantKind(t, before.Check(t.Context(), migrations(stepOne)), errs.Unavailable, sqldb.ReasonSearchPath)
+	if advice := append(settle(t, direct), settle(t, direct)...); len(advice) > 0 {
+		t.Error(advice)
+	}
+	db := open(t, own, sqldb.Options{Schema: "svc"})
+	if err := db.Check(t.Context(), migrations(stepOne)); err != nil {
+		t.Error(err)
+	}
 	for name, want := range map[string]string{
-		"statement_timeout": "7s", "lock_timeout": "10s", "TimeZone": "UTC", "application_name": "preceptor",
-		"transaction_isolation": "read committed",
+		"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "30s", "search_path": "svc",
+		"TimeZone": "UTC", "application_name": "preceptor", "transaction_isolation": "read committed",
 	} {
 		if got := setting(t, db, name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
+	}
+	exec(t, db, "INSERT INTO t (a) VALUES (1)")
+	if owner := setting(t, db, "role"); owner != "none" {
+		t.Errorf("%s works as %s", role, owner)
 	}
 	isolation := func(want string) func(context.Context, sqldb.Tx) error {
 		return func(ctx context.Context, tx sqldb.Tx) error {
@@ -99,6 +171,49 @@ func postgresSettings(t *testing.T, url string) {
 		}
 	}
 	if err := errors.Join(db.Read(t.Context(), isolation("repeatable read")), db.Write(t.Context(), isolation("read committed"))); err != nil {
+		t.Error(err)
+	}
+}
+
+func postgresOperatorSettings(t *testing.T, base string) {
+	own, role := ownRole(t, base, "CREATE")
+	exec(t, open(t, base, sqldb.Options{}), "ALTER ROLE "+role+" IN DATABASE "+databaseOf(t, open(t, base, sqldb.Options{}))+" SET lock_timeout = '3s'")
+	direct := open(t, own, sqldb.Options{Schema: "svc", Direct: true})
+	migrate(t, direct, stepOne)
+	settle(t, direct)
+	if got := setting(t, open(t, own, sqldb.Options{}), "lock_timeout"); got != "3s" {
+		t.Errorf("lock_timeout is %s", got)
+	}
+}
+
+// postgresElsewhere gives one role to two services, which only a url can tell apart.
+func postgresElsewhere(t *testing.T, base string) {
+	own, _ := ownRole(t, base, "CREATE")
+	for i, name := range []string{"one", "Two-2"} {
+		direct := open(t, own, sqldb.Options{Schema: name, Direct: true})
+		migrate(t, direct, stepOne, stepTwo)
+		advice := settle(t, direct)
+		if len(advice) != i || i > 0 && !strings.Contains(advice[0], `SET search_path = "Two-2"`) {
+			t.Errorf("%s: %q", name, advice)
+		}
+	}
+	err := open(t, own, sqldb.Options{Schema: "Two-2"}).Check(t.Context(), migrations(stepOne, stepTwo))
+	wantKind(t, err, errs.Unavailable, sqldb.ReasonSearchPath)
+	named := open(t, own+`&search_path=%22Two-2%22`, sqldb.Options{Schema: "Two-2"})
+	if err := named.Check(t.Context(), migrations(stepOne, stepTwo)); err != nil {
+		t.Error(err)
+	}
+	if n := count(t, named.Reader()); n != 1 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+func postgresPowerless(t *testing.T, base string) {
+	own, _ := ownRole(t, base, "")
+	db := open(t, own, sqldb.Options{Schema: "svc", Direct: true})
+	err := db.Migrate(t.Context(), migrations(stepOne))
+	wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonRefused)
+	if !strings.Contains(err.Error(), "GRANT CREATE ON DATABASE") {
 		t.Error(err)
 	}
 }
@@ -119,23 +234,23 @@ func postgresURLSettings(t *testing.T, base string) {
 }
 
 func postgresStatementTimeout(t *testing.T, url string) {
-	db := open(t, url, sqldb.Options{StatementTimeout: 50 * time.Millisecond})
+	db := open(t, url+"&statement_timeout=50", sqldb.Options{})
 	wantKind(t, tryExec(t.Context(), db, "SELECT pg_sleep(20)"), errs.DeadlineExceeded, sqldb.ReasonTimeout)
 	exec(t, db, "SELECT 1")
 }
 
 func postgresSchema(t *testing.T, url string) {
 	for _, name := range []string{"one", "Two-2"} {
-		db := open(t, url, sqldb.Options{Schema: name})
+		db := open(t, url, sqldb.Options{Schema: name, Direct: true})
 		migrate(t, db, stepOne, stepTwo)
 		migrate(t, db, stepOne, stepTwo)
 		if n := count(t, db.Reader()); n != 1 {
 			t.Errorf("%d rows", n)
 		}
-		var schemas int
-		query := "SELECT count(*) FROM pg_tables WHERE schemaname = $1 AND tablename IN ('t', 'schema_migrations')"
-		if err := db.Reader().QueryRowContext(t.Context(), query, name).Scan(&schemas); err != nil || schemas != 2 {
-			t.Errorf("%d tables in %s, %v", schemas, name, err)
+		var tables int
+		query := "SELECT count(*) FROM pg_tables WHERE schemaname = $1 AND tablename IN ('t', 'schema_migrations', 'schema_info')"
+		if err := db.Reader().QueryRowContext(t.Context(), query, name).Scan(&tables); err != nil || tables != 3 {
+			t.Errorf("%d tables in %s, %v", tables, name, err)
 		}
 	}
 }
@@ -246,8 +361,122 @@ func postgresCutConnection(t *testing.T, url string) {
 }
 
 func postgresLongMigration(t *testing.T, url string) {
-	db := open(t, url, sqldb.Options{StatementTimeout: 50 * time.Millisecond})
+	db := open(t, url+"&statement_timeout=50", sqldb.Options{})
 	migrate(t, db, "SELECT pg_sleep(0.3)")
+}
+
+// postgresMigrationGivesWay holds a table until the migration has said that it waits.
+func postgresMigrationGivesWay(t *testing.T, url string) {
+	db := open(t, url, sqldb.Options{})
+	migrate(t, db, stepOne)
+	said := make(chan string, 1)
+	waiting := open(t, url, sqldb.Options{Notice: func(line string) {
+		select {
+		case said <- line:
+		default:
+		}
+	}})
+	done := make(chan error, 1)
+	err := db.Write(t.Context(), func(ctx context.Context, tx sqldb.Tx) error {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO t (a) VALUES (1)"); err != nil {
+			return err
+		}
+		go func() { done <- waiting.Migrate(t.Context(), migrations(stepOne, "ALTER TABLE t ADD COLUMN b TEXT")) }()
+		select {
+		case line := <-said:
+			if !strings.Contains(line, "00002_step.sql") {
+				t.Errorf("it says %q", line)
+			}
+		case err := <-done:
+			t.Errorf("it did not wait: %v", err)
+		}
+		return nil
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
+	}
+	exec(t, db, "UPDATE t SET b = 'x'")
+}
+
+// postgresDeadPool cuts every connection of a pool, as a restart of the server does. What
+// had not begun on one of them goes on as if nothing had been.
+func postgresDeadPool(t *testing.T, url string) {
+	const conns = 6
+	db, other := open(t, url, sqldb.Options{MaxConns: conns}), open(t, url, sqldb.Options{})
+	migrate(t, db, "CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)")
+	for round, work := range map[int]func() error{
+		1: func() error { return tryExec(t.Context(), db, "INSERT INTO t (a) VALUES (1)") },
+		2: func() error {
+			return db.Read(t.Context(), func(ctx context.Context, tx sqldb.Tx) error {
+				var n int
+				return tx.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n)
+			})
+		},
+		3: func() error {
+			var n int
+			return db.Reader().QueryRowContext(t.Context(), "SELECT count(*) FROM t").Scan(&n)
+		},
+		4: func() error {
+			rows, err := db.Reader().QueryContext(t.Context(), "SELECT a FROM t")
+			if err != nil {
+				return err
+			}
+			return errors.Join(rows.Err(), rows.Close())
+		},
+	} {
+		var busy sync.WaitGroup
+		for range conns { // All of them are in use at once, and so just made or just used.
+			busy.Go(func() { exec(t, db, "SELECT pg_sleep(0.1)") })
+		}
+		busy.Wait()
+		exec(t, other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		if err := work(); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+	}
+	if n := count(t, db.Reader()); n != 1 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// TestPgBouncer has more sessions than there are connections, so that each transaction
+// meets what another session left on its own.
+func TestPgBouncer(t *testing.T) {
+	const workers, each = 12, 20
+	database := testenv.Postgres(t, nil)
+	direct := database(t)
+	own, role := ownRole(t, direct, "CREATE")
+	through := testenv.PgBouncer(t, direct, role)
+	command := open(t, own, sqldb.Options{Schema: "svc", Direct: true})
+	migrate(t, command, "CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)")
+	settle(t, command)
+	db := open(t, through(own), sqldb.Options{Schema: "svc", MaxConns: workers})
+	if err := db.Check(t.Context(), migrations("SELECT 1")); err != nil {
+		t.Error(err)
+	}
+	if got := setting(t, db, "lock_timeout"); got != "10s" {
+		t.Errorf("lock_timeout is %s", got)
+	}
+	var work sync.WaitGroup
+	for w := range workers {
+		work.Go(func() {
+			for i := range each {
+				key := int64(w*1000 + i)
+				if err := tryExec(t.Context(), db, "INSERT INTO t (a, b) VALUES ($1, $2)", key, "x"); err != nil {
+					t.Error(err)
+				}
+				var b string
+				query := fmt.Sprintf("SELECT b FROM t WHERE a = $1 AND %d = %d", i, i) // its own text each time
+				if err := db.Reader().QueryRowContext(t.Context(), query, key).Scan(&b); err != nil || b != "x" {
+					t.Errorf("%q, %v", b, err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	if n := count(t, db.Reader()); n != workers*each {
+		t.Errorf("%d rows", n)
+	}
 }
 
 func postgresPurgeSkips(t *testing.T, url string) {

@@ -60,27 +60,26 @@ type Tx interface {
 
 // Options are the settings that a caller may want to change; the zero value is usable.
 type Options struct {
-	// MigrationTable holds the applied migrations; "" means "schema_migrations". Services
-	// that share a Postgres schema need different ones.
-	MigrationTable string
-	// Schema is the Postgres schema of everything, made by Migrate when it is missing;
-	// "" leaves the server's search_path. SQLite has none and ignores it.
+	// Schema is the Postgres schema of everything: Migrate makes it, Settle leads the role's
+	// sessions into it, and Check asks whether they are led there. "" is whatever the
+	// server's search_path says. SQLite has none and ignores it.
 	Schema string
 	// MaxConns bounds the Postgres pool; 0 means 16.
 	MaxConns int
-	// StatementTimeout ends a Postgres statement that runs longer; 0 means 30 seconds.
-	StatementTimeout time.Duration
+	// Direct is for a command, which speaks to Postgres without a pooler between: its
+	// sessions begin in Schema, and its statements take the time that they need.
+	Direct bool
+	// Notice is told, a line at a time, what an operator should know while Migrate works;
+	// nil for nobody.
+	Notice func(line string)
 }
 
 func (o Options) withDefaults() Options {
-	if o.MigrationTable == "" {
-		o.MigrationTable = "schema_migrations"
-	}
 	if o.MaxConns == 0 {
 		o.MaxConns = 16
 	}
-	if o.StatementTimeout == 0 {
-		o.StatementTimeout = 30 * time.Second
+	if o.Notice == nil {
+		o.Notice = func(string) {}
 	}
 	return o
 }
@@ -95,14 +94,17 @@ type DB struct {
 	read, write *sql.DB
 	// migrateDB opens the pool that migrations run on; the caller closes it by the func.
 	migrateDB func() (*sql.DB, func() error, error)
+	// freshDB opens a pool whose sessions begin as any of the role's do; Postgres alone has it.
+	freshDB func() *sql.DB
 	// pause waits before a retry; it is time, injected.
 	pause func(ctx context.Context, d time.Duration) error
 }
 
 // Open opens the database of url, "sqlite:/path/file.db" or "postgres://…", and proves
 // that it answers. A SQLite file is made when missing, its folder is not. It returns
-// Invalid for any other url, and FailedPrecondition or Unavailable, with a message for
-// the operator, when the database cannot be used.
+// Invalid for any other url, Unavailable when the database cannot be reached now, and
+// FailedPrecondition, with a message for the operator, when it cannot be used as it is.
+// No error shows the url's password.
 func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	opts = opts.withDefaults()
 	switch {
@@ -112,7 +114,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 		return openPostgres(ctx, url, opts)
 	default:
 		// The url may hold a password: it is not repeated.
-		return nil, errs.New(errs.Invalid, "DATABASE_URL_INVALID", "a database url begins with sqlite: or postgres://")
+		return nil, errs.New(errs.Invalid, ReasonURL, "a database url begins with sqlite: or postgres://")
 	}
 }
 

@@ -50,11 +50,11 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 func sqlitePath(path string) (string, error) {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" || strings.HasPrefix(path, ":memory:") || strings.ContainsRune(path, 0) {
-		return "", errs.New(errs.Invalid, "DATABASE_URL_INVALID", "a SQLite url names a file: sqlite:/path/file.db")
+		return "", errs.New(errs.Invalid, ReasonURL, "a SQLite url names a file: sqlite:/path/file.db")
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return "", errs.Wrap(err, errs.Invalid, "DATABASE_URL_INVALID", "cannot make %s an absolute path", path)
+		return "", errs.Wrap(err, errs.Invalid, ReasonURL, "cannot make %s an absolute path", path)
 	}
 	info, err := os.Stat(filepath.Dir(abs))
 	switch {
@@ -69,7 +69,7 @@ func sqlitePath(path string) (string, error) {
 func sqlitePool(path string, conns int, writer bool) (*sql.DB, error) {
 	base, err := sqlite.NewConnector(sqliteDSN(path, writer))
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Invalid, "DATABASE_URL_INVALID", "the SQLite path %s is not usable", path)
+		return nil, errs.Wrap(err, errs.Invalid, ReasonURL, "the SQLite path %s is not usable", path)
 	}
 	pool := sql.OpenDB(cachingConnector{Connector: base, detach: writer})
 	pool.SetMaxOpenConns(conns)

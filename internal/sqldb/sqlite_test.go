@@ -44,7 +44,7 @@ func openFile(t testing.TB) (db *sqldb.DB, path string) {
 func TestOpenRefusesOtherURLs(t *testing.T) {
 	for _, url := range []string{"", "test.db", "mysql://secret@host/db", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a\x00b", "postgres://secret:pw@host:port/x"} {
 		_, err := sqldb.Open(t.Context(), url, sqldb.Options{})
-		wantKind(t, err, errs.Invalid, "DATABASE_URL_INVALID")
+		wantKind(t, err, errs.Invalid, sqldb.ReasonURL)
 		if err != nil && (strings.Contains(err.Error(), "secret@") || strings.Contains(err.Error(), ":pw@")) {
 			t.Errorf("the error shows the url: %v", err)
 		}

@@ -30,8 +30,43 @@ var _ Tx = handle{}
 func (h handle) Dialect() Dialect { return h.dialect }
 
 // Reader runs single statements that only read, each seeing the newest commit, without
-// the cost of a transaction. Its errors are the driver's: pass them to Classify.
-func (db *DB) Reader() Tx { return handle{querier: db.read, dialect: db.dialect} }
+// the cost of a transaction. A statement whose pooled connection had died goes out again
+// on another one. Its errors are the driver's: pass them to Classify.
+func (db *DB) Reader() Tx {
+	if db.dialect == Postgres {
+		return handle{querier: reader{DB: db.read, most: db.opts.MaxConns + 1}, dialect: db.dialect}
+	}
+	return handle{querier: db.read, dialect: db.dialect}
+}
+
+// reader runs statements that may run twice.
+type reader struct {
+	*sql.DB
+
+	// most is how often a statement goes out: after as many as the pool holds, one met a
+	// connection that was made for it.
+	most int
+}
+
+// QueryContext runs a query.
+func (r reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	for n := 1; ; n++ {
+		rows, err := r.DB.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // they are the caller's
+		if n == r.most || !stale(ctx, err) {
+			return rows, err
+		}
+	}
+}
+
+// QueryRowContext runs a query for one row.
+func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	for n := 1; ; n++ {
+		row := r.DB.QueryRowContext(ctx, query, args...)
+		if n == r.most || !stale(ctx, row.Err()) {
+			return row
+		}
+	}
+}
 
 // Read runs f in one read-only snapshot: all its statements see the same commit. Like
 // Write it may run f again. It returns f's error, classified.
@@ -65,10 +100,18 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx Tx) erro
 }
 
 func (db *DB) retry(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) error {
+	lost := 0
 	for attempt := 1; ; attempt++ {
 		err := db.once(ctx, pool, opts, f)
 		if err == nil {
 			return nil
+		}
+		if begin, ok := errors.AsType[beginError](err); ok {
+			if err = begin.error; lost < db.opts.MaxConns && stale(ctx, err) {
+				lost++
+				attempt--
+				continue
+			}
 		}
 		if attempt == attempts || !retryable(err) || db.pause(ctx, backoff(attempt)) != nil {
 			return classifyIn(ctx, err)
@@ -76,10 +119,16 @@ func (db *DB) retry(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fu
 	}
 }
 
+// beginError is that of a BEGIN, before which nothing was done.
+type beginError struct{ error }
+
+// Unwrap gives the driver's error.
+func (e beginError) Unwrap() error { return e.error }
+
 func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) error {
 	tx, err := pool.BeginTx(ctx, opts)
 	if err != nil {
-		return err
+		return beginError{err}
 	}
 	// After a commit this does nothing. It also runs when f panics, without which the
 	// only writer of SQLite would be lost for good.

@@ -74,35 +74,94 @@ func (p *templated) url(database string) string {
 }
 
 // PostgresServer starts a server that lives as long as t and gives the url of its database
-// "postgres", as superuser. It does not survive a crash: nothing is synced to the disk.
+// "postgres", as superuser, whom it asks for no password. It does not survive a crash:
+// nothing is synced to the disk.
 func PostgresServer(t testing.TB) string {
 	t.Helper()
-	bin := postgresBin(t)
-	dir := postgresDir(t)
-	data := filepath.Join(dir, "data")
-	out, err := postgresCommand(t, dir, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust",
+	return NewPostgres(t, "fsync=off", "full_page_writes=off", "synchronous_commit=off").URL
+}
+
+// PostgresProcess is a server that a test may stop, and start again on its data.
+type PostgresProcess struct {
+	// URL is that of the database "postgres", as superuser.
+	URL string
+
+	bin, dir string
+	args     []string
+	running  *server
+}
+
+// NewPostgres starts a server with further settings, as "fsync=off". It lives as long as t.
+func NewPostgres(t testing.TB, settings ...string) *PostgresProcess {
+	t.Helper()
+	p := &PostgresProcess{bin: postgresBin(t), dir: postgresDir(t)}
+	data := filepath.Join(p.dir, "data")
+	out, err := postgresCommand(t, p.dir, filepath.Join(p.bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust",
 		"--no-sync", "-E", "UTF8", "--locale=C", "--no-instructions").CombinedOutput()
 	if err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	port := strconv.Itoa(FreePorts(t, 1)[0])
-	args := []string{"-D", data, "-p", port, "-k", dir}
-	for _, setting := range []string{
-		"listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "synchronous_commit=off",
-		"max_connections=200", "autovacuum=off", "shared_buffers=64MB",
-	} {
-		args = append(args, "-c", setting)
+	p.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable", port)
+	p.args = []string{"-D", data, "-p", port, "-k", p.dir}
+	for _, setting := range append([]string{
+		"listen_addresses=127.0.0.1", "max_connections=200", "autovacuum=off", "shared_buffers=64MB",
+	}, settings...) {
+		p.args = append(p.args, "-c", setting)
 	}
-	server := start(t, postgresCommand(t, dir, filepath.Join(bin, "postgres"), args...), syscall.SIGQUIT)
-	base := fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable", port)
-	server.wait(t, func() error {
-		conn, err := pgx.Connect(context.Background(), base)
+	p.Start(t)
+	return p
+}
+
+// Start runs the server, and waits until it answers.
+func (p *PostgresProcess) Start(t testing.TB) {
+	t.Helper()
+	p.running = start(t, postgresCommand(t, p.dir, filepath.Join(p.bin, "postgres"), p.args...), syscall.SIGQUIT)
+	p.running.wait(t, func() error {
+		conn, err := pgx.Connect(context.Background(), p.URL)
 		if err != nil {
 			return err
 		}
 		return conn.Close(context.Background())
 	})
-	return base
+}
+
+// Crash ends the server in the middle of whatever it does. What it had promised to keep it
+// finds again in its log when it starts.
+func (p *PostgresProcess) Crash(t testing.TB) {
+	t.Helper()
+	must(t, p.running.process.Signal(syscall.SIGQUIT))
+	<-p.running.done
+}
+
+// Exec runs statements in the database "postgres", as superuser.
+func (p *PostgresProcess) Exec(t testing.TB, statements ...string) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), p.URL)
+	must(t, err)
+	defer func() { _ = conn.Close(context.Background()) }()
+	for _, statement := range statements {
+		if _, err := conn.Exec(context.Background(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// As is the server's url for a user, their password and a database.
+func (p *PostgresProcess) As(t testing.TB, user, password, database string) string {
+	t.Helper()
+	u, err := url.Parse(p.URL)
+	must(t, err)
+	u.User, u.Path = url.UserPassword(user, password), "/"+database
+	return u.String()
+}
+
+// RequirePasswords makes the server ask everybody but the superuser for a password.
+func (p *PostgresProcess) RequirePasswords(t testing.TB) {
+	t.Helper()
+	rules := "host all postgres all trust\nhost all all all scram-sha-256\n"
+	must(t, os.WriteFile(filepath.Join(p.dir, "data", "pg_hba.conf"), []byte(rules), 0o600))
+	p.Exec(t, "SELECT pg_reload_conf()")
 }
 
 // postgresDir is not in t.TempDir, whose parents are closed to the user postgres.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -35,9 +36,10 @@ func FreePorts(t testing.TB, n int) []int {
 
 // server is a process that runs until its test ends.
 type server struct {
-	name string
-	out  output
-	done chan struct{}
+	name    string
+	process *os.Process
+	out     output
+	done    chan struct{}
 }
 
 // start runs cmd until the test ends, when it sends sig; the process dies with this one too.
@@ -58,8 +60,9 @@ func start(t testing.TB, cmd *exec.Cmd, sig syscall.Signal) *server {
 		}
 	}()
 	must(t, <-started)
+	s.process = cmd.Process
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(sig)
+		_ = s.process.Signal(sig)
 		<-s.done
 		if t.Failed() {
 			t.Logf("%s said:\n%s", s.name, s.out.String())

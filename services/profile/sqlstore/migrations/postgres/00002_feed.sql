@@ -1,4 +1,5 @@
 -- +goose Up
+-- min_binary: 2
 
 -- One row; whoever changes what the feed tells of a learner holds it until the end of the transaction.
 CREATE TABLE feed_head (

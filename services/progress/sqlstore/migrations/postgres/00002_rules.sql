@@ -1,4 +1,5 @@
 -- +goose Up
+-- min_binary: 2
 -- The IANA zone that the learner's days are told by; '' is UTC.
 ALTER TABLE learner_head ADD COLUMN time_zone TEXT COLLATE "C" NOT NULL DEFAULT '';
 
