@@ -60,7 +60,7 @@ func (p Process) commands() *cli.Command {
 		Description: "Start with: preceptor serve\n" +
 			"Every flag can also be set by a variable: --log-level by PRECEPTOR_LOG_LEVEL, and so on.",
 		Commands: []*cli.Command{
-			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.progressCommand(), p.auditCommand(),
+			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.progressCommand(), p.auditCommand(), p.migrateCommand(),
 			p.healthcheckCommand(), p.versionCommand(),
 		},
 	}

@@ -35,6 +35,10 @@ type Config struct {
 	GRPC        string
 	DrainDelay  time.Duration
 
+	// DatabaseURL may hold a password: it is neither logged nor shown.
+	DatabaseURL      string
+	DatabaseMaxConns int
+
 	Listen       string
 	HealthAddr   string
 	ProfileAddr  string
@@ -130,6 +134,13 @@ func (c *Config) networkFlags() []cli.Flag {
 			Usage: "where the service listens", DefaultText: "profile 127.0.0.1:7001, catalog 127.0.0.1:7002, progress 127.0.0.1:7003",
 		},
 		text(groupService, "health-addr", "where GET /healthz and /readyz are answered over HTTP; not when not given", "", &c.HealthAddr),
+		text(groupService, "database-url",
+			"the Postgres that holds the service's records, as postgres://user:password@host:5432/database; SQLite in the data folder when not given",
+			"", &c.DatabaseURL),
+		&cli.IntFlag{
+			Name: "database-max-conns", Category: groupService, Value: 16, Destination: &c.DatabaseMaxConns, Sources: variable("database-max-conns"),
+			Usage: "how many connections to Postgres the process holds at most",
+		},
 		text(groupSplit, "profile-addr", "where the profile service is", "127.0.0.1:7001", &c.ProfileAddr),
 		text(groupSplit, "catalog-addr", "where the catalog service is", "127.0.0.1:7002", &c.CatalogAddr),
 		text(groupSplit, "progress-addr", "where the progress service is", "127.0.0.1:7003", &c.ProgressAddr),
@@ -164,6 +175,8 @@ func (c *Config) complete(cmd *cli.Command, args []string) error {
 		return usagef("--oidc-issuer needs --oidc-audience: else tokens made for other programs would be accepted")
 	case (c.TLSCert == "") != (c.TLSKey == "") || (c.TLSCert == "") != (c.TLSCA == ""):
 		return usagef("--tls-cert, --tls-key and --tls-ca go together")
+	case c.DatabaseMaxConns < 2:
+		return usagef("--database-max-conns must be at least 2")
 	case c.Data == "":
 		return usagef("--data must name a folder")
 	case c.DrainDelay < 0:

@@ -20,8 +20,8 @@ const (
 	peerTimeout = time.Second
 )
 
-// offerHealth tells the service's state: by gRPC always, and by HTTP when asked to.
-func (h *house) offerHealth(ctx context.Context, s *service) error {
+// offerHealth tells the service's state by gRPC, and on the pages from here on.
+func (h *house) offerHealth(ctx context.Context, s *service) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	h.onStop(func(context.Context) error {
 		stop()
@@ -29,6 +29,7 @@ func (h *house) offerHealth(ctx context.Context, s *service) error {
 	})
 	ready, _ := s.state(ctx)
 	s.server.SetServing(ready)
+	h.only.Store(s)
 	h.run(func() error {
 		tick := time.NewTicker(healthEvery)
 		defer tick.Stop()
@@ -42,6 +43,10 @@ func (h *house) offerHealth(ctx context.Context, s *service) error {
 			}
 		}
 	})
+}
+
+// offerHealthPages tells the state by HTTP, when asked to, from before the service is open.
+func (h *house) offerHealthPages(ctx context.Context) error {
 	if h.cfg.HealthAddr == "" {
 		return nil
 	}
@@ -49,7 +54,7 @@ func (h *house) offerHealth(ctx context.Context, s *service) error {
 	if err != nil {
 		return err
 	}
-	server := newHTTPServer(h.healthPages(s), h.log)
+	server := newHTTPServer(h.healthPages(), h.log)
 	h.onStop(func(context.Context) error { return server.Close() })
 	h.run(func() error {
 		if err := server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
@@ -58,6 +63,18 @@ func (h *house) offerHealth(ctx context.Context, s *service) error {
 		return nil
 	})
 	return nil
+}
+
+// state is how the one service of this process is, and why it is not ready.
+func (h *house) state(ctx context.Context) (ready bool, reason string, degraded []string) {
+	if s := h.only.Load(); s != nil {
+		ready, degraded = s.state(ctx)
+		return ready, "the catalog was never seen", degraded
+	}
+	if why := h.waiting.Load(); why != nil {
+		return false, *why, nil
+	}
+	return false, "starting", nil
 }
 
 // page is what they are answered; the gateway's pages say the same.
@@ -69,20 +86,20 @@ type page struct {
 }
 
 // healthPages are what an orchestrator asks a service that speaks gRPC alone.
-func (h *house) healthPages(s *service) http.Handler {
+func (h *house) healthPages() http.Handler {
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, page{Status: "alive", Version: h.version})
 	})
 	pages.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ready, degraded := s.state(r.Context())
+		ready, reason, degraded := h.state(r.Context())
 		p := page{Status: "ready", Degraded: degraded}
 		status := http.StatusOK
 		switch {
 		case h.draining.Load():
 			p.Status, p.Reason, status = "unready", "draining", http.StatusServiceUnavailable
 		case !ready:
-			p.Status, p.Reason, status = "unready", "the catalog was never seen", http.StatusServiceUnavailable
+			p.Status, p.Reason, status = "unready", reason, http.StatusServiceUnavailable
 		case len(degraded) > 0:
 			p.Status = "degraded"
 		}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -37,6 +35,10 @@ type house struct {
 	closers []func(context.Context) error
 	// failed gets the first error of what runs by itself.
 	failed chan error
+	// only is the one service of this process, once it is open; waiting is what its start
+	// waits for until then.
+	only    atomic.Pointer[service]
+	waiting atomic.Pointer[string]
 	// draining is set before anything closes.
 	draining atomic.Bool
 	// front and face are where HTTP and gRPC are served; nil where they are not.
@@ -131,22 +133,6 @@ func (h *house) openVerifier() error {
 	var err error
 	h.verifier, err = auth.NewVerifier(o)
 	return err
-}
-
-// openDB opens the database of one service, with its schema up to date.
-func (h *house) openDB(ctx context.Context, name string, migrations fs.FS) (*sqldb.DB, error) {
-	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(h.cfg.Data, name+".db"), sqldb.Options{})
-	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
-		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	h.onStop(func(context.Context) error { return db.Close() })
-	if err := db.Migrate(ctx, migrations); err != nil {
-		return nil, err
-	}
-	return db, nil
 }
 
 // serveRPC answers a service's calls from the network.

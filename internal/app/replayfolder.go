@@ -36,7 +36,7 @@ func (t *replayTool) inFolder(ctx context.Context, why error, show func(*replaye
 	}
 	h.onStop(func(context.Context) error { return release() })
 	relaxCollector()
-	db, err := h.openDB(ctx, progressName, progressstore.Migrations())
+	db, err := h.openDB(ctx, progressName)
 	if err != nil {
 		return err
 	}

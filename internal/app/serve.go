@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
 )
 
 // stopTimeout bounds the whole of an orderly stop, after the drain delay.
@@ -24,7 +25,9 @@ func (p Process) serveCommand() *cli.Command {
 			"With one, that service runs alone and speaks gRPC over mutual TLS with the others;\n" +
 			"they may be started in any order. On one machine, in one folder:\n\n" +
 			"   preceptor serve --http 127.0.0.1:8080 --data ./data\n\n" +
-			"   preceptor serve profile & preceptor serve catalog & preceptor serve progress & preceptor serve gateway",
+			"   preceptor serve profile & preceptor serve catalog & preceptor serve progress & preceptor serve gateway\n\n" +
+			"A service by itself may keep its records in Postgres, which `preceptor migrate` has prepared:\n\n" +
+			"   preceptor serve progress --database-url postgres://progress:secret@db.example.org:5432/preceptor",
 		Flags: cfg.flags(),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := cfg.complete(c, p.Args); err != nil {
@@ -67,8 +70,7 @@ func (p Process) serve(ctx context.Context, cfg *Config, logger *slog.Logger) (e
 
 // start opens all that cfg asks for.
 func (h *house) start(ctx context.Context) error {
-	// A gateway with certificates from elsewhere keeps nothing.
-	if h.cfg.Only != gatewayName || h.cfg.TLSCert == "" {
+	if h.cfg.needsFolder() {
 		if err := makeFolder(h.cfg.Data); err != nil {
 			return err
 		}
@@ -94,7 +96,10 @@ func (r rooms) ways(caller string) ways {
 // startAll runs everything in this process. The services reach each other by the
 // same clients as over a network, and pass the same interceptors.
 func (h *house) startAll(ctx context.Context) error {
-	for _, name := range []string{profileName, catalogName, progressName} {
+	if h.cfg.DatabaseURL != "" {
+		h.log.WarnContext(ctx, "a database url is set, and means nothing to everything in one process: its records are in the data folder")
+	}
+	for _, name := range keepers() {
 		if err := h.lock(name); err != nil {
 			return err
 		}
@@ -129,14 +134,20 @@ func (h *house) openAll(ctx context.Context) (r rooms, err error) {
 	if err := h.openVerifier(); err != nil {
 		return r, err
 	}
+	dbs := map[string]*sqldb.DB{}
+	for _, name := range keepers() {
+		if dbs[name], err = h.openDB(ctx, name); err != nil {
+			return r, err
+		}
+	}
 	toProgress := &laterConn{}
-	if r.catalog, err = h.openCatalog(ctx, toProgress); err != nil {
+	if r.catalog, err = h.openCatalog(ctx, dbs[catalogName], toProgress); err != nil {
 		return r, err
 	}
-	if r.profile, err = h.openProfile(ctx, r.catalog.server.InProcess(profileName)); err != nil {
+	if r.profile, err = h.openProfile(ctx, dbs[profileName], r.catalog.server.InProcess(profileName)); err != nil {
 		return r, err
 	}
-	r.progress, err = h.openProgress(ctx, r.catalog.server.InProcess(progressName), r.profile.server.InProcess(progressName))
+	r.progress, err = h.openProgress(ctx, dbs[progressName], r.catalog.server.InProcess(progressName), r.profile.server.InProcess(progressName))
 	if err != nil {
 		return r, err
 	}
@@ -152,7 +163,18 @@ func (h *house) startOne(ctx context.Context) error {
 	if h.cfg.Only == gatewayName {
 		return h.startGateway(ctx)
 	}
-	if err := h.lock(h.cfg.Only); err != nil {
+	if !h.cfg.onPostgres() {
+		if err := h.lock(h.cfg.Only); err != nil {
+			return err
+		}
+	}
+	// Whoever asks is told what the start waits for. The service's own door opens after the
+	// wait: a caller that is refused tries elsewhere, and one that is let in waits as well.
+	if err := h.offerHealthPages(ctx); err != nil {
+		return err
+	}
+	db, err := h.openDB(ctx, h.cfg.Only)
+	if err != nil {
 		return err
 	}
 	lis, err := h.listen(ctx, h.cfg.Listen, "--listen")
@@ -162,23 +184,32 @@ func (h *house) startOne(ctx context.Context) error {
 	if err := h.openVerifier(); err != nil {
 		return err
 	}
-	var s *service
-	switch h.cfg.Only {
-	case catalogName:
-		s, err = h.dialled(func(w ways) (*service, error) { return h.openCatalog(ctx, w.progress) })
-	case profileName:
-		s, err = h.dialled(func(w ways) (*service, error) { return h.openProfile(ctx, w.catalog) })
-	default:
-		s, err = h.dialled(func(w ways) (*service, error) { return h.openProgress(ctx, w.catalog, w.profile) })
-	}
+	w, err := h.dial()
 	if err != nil {
 		return err
 	}
-	if err := h.offerHealth(ctx, s); err != nil {
+	s, err := h.openOnly(ctx, db, w)
+	if err != nil {
 		return err
 	}
+	h.offerHealth(ctx, s)
 	h.serveRPC(lis, s.server)
 	return nil
+}
+
+func (h *house) openOnly(ctx context.Context, db *sqldb.DB, w ways) (s *service, err error) {
+	switch h.cfg.Only {
+	case catalogName:
+		s, err = h.openCatalog(ctx, db, w.progress)
+	case profileName:
+		s, err = h.openProfile(ctx, db, w.catalog)
+	default:
+		s, err = h.openProgress(ctx, db, w.catalog, w.profile)
+	}
+	if err == nil && h.cfg.onPostgres() {
+		s.watched(db)
+	}
+	return s, err
 }
 
 func (h *house) startGateway(ctx context.Context) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 	"github.com/preceptor-dev/preceptor/services/catalog/document"
 	catalogstore "github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
@@ -63,11 +64,7 @@ func (h *house) open(ctx context.Context, s *service, maxRecv int) (*service, er
 // catalogMaxRecv has room for the largest import, as a message.
 const catalogMaxRecv = catalog.MaxImport + rpc.DefaultMaxRecv
 
-func (h *house) openCatalog(ctx context.Context, progress grpc.ClientConnInterface) (*service, error) {
-	db, err := h.openDB(ctx, catalogName, catalogstore.Migrations())
-	if err != nil {
-		return nil, err
-	}
+func (h *house) openCatalog(ctx context.Context, db *sqldb.DB, progress grpc.ClientConnInterface) (*service, error) {
 	svc := catalog.New(catalogstore.New(db), document.Codec{}, catalog.Options{
 		Now: h.now, Logger: h.log, Impact: catalog.NewImpact(progressv1.NewProgressServiceClient(progress)),
 	})
@@ -85,20 +82,7 @@ func (h *house) openCatalog(ctx context.Context, progress grpc.ClientConnInterfa
 	}, catalogMaxRecv)
 }
 
-// dialled opens a service with the others across the network.
-func (h *house) dialled(open func(ways) (*service, error)) (*service, error) {
-	w, err := h.dial()
-	if err != nil {
-		return nil, err
-	}
-	return open(w)
-}
-
-func (h *house) openProfile(ctx context.Context, catalog grpc.ClientConnInterface) (*service, error) {
-	db, err := h.openDB(ctx, profileName, profilestore.Migrations())
-	if err != nil {
-		return nil, err
-	}
+func (h *house) openProfile(ctx context.Context, db *sqldb.DB, catalog grpc.ClientConnInterface) (*service, error) {
 	svc := profile.New(profilestore.New(db), profile.NewCatalog(catalogv1.NewCatalogServiceClient(catalog)), profile.Options{Now: h.now, Logger: h.log})
 	return h.open(ctx, &service{
 		name:     profileName,
@@ -109,19 +93,15 @@ func (h *house) openProfile(ctx context.Context, catalog grpc.ClientConnInterfac
 	}, 0)
 }
 
-func (h *house) openProgress(ctx context.Context, catalog, profile grpc.ClientConnInterface) (*service, error) {
-	db, err := h.openDB(ctx, progressName, progressstore.Migrations())
-	if err != nil {
-		return nil, err
-	}
+func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile grpc.ClientConnInterface) (*service, error) {
 	store := progressstore.New(db)
 	learners := profilev1.NewProfileServiceClient(profile)
 	svc, err := progress.New(ctx, store, progress.Options{
 		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
 		Zones:       progress.NewProfileZones(learners),
 		Cache:       cache.NewMemory(cacheBytes, h.now),
-		CommitLanes: 1,    // SQLite has one writer
-		Alone:       true, // the folder's lock sees to it
+		CommitLanes: commitLanes(db, h.cfg.DatabaseMaxConns),
+		Alone:       db.Dialect() == sqldb.SQLite, // the folder's lock sees to it
 		Now:         h.now,
 		Logger:      h.log,
 	})

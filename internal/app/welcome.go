@@ -32,7 +32,11 @@ func (p Process) welcome(h *house) {
 	case gatewayName:
 		text = fmt.Sprintf("  API    %s\n", baseURL(h.front))
 	default:
-		text = fmt.Sprintf("  gRPC   %s (mutual TLS)\n  Data   %s\n", h.face, absolute(h.cfg.Data))
+		where := absolute(h.cfg.Data)
+		if h.cfg.onPostgres() {
+			where = "Postgres"
+		}
+		text = fmt.Sprintf("  gRPC   %s (mutual TLS)\n  Data   %s\n", h.face, where)
 	}
 	what := "Preceptor"
 	if h.cfg.Only != "" {

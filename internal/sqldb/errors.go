@@ -52,6 +52,10 @@ const (
 	ReasonSchemaNewer = "SCHEMA_NEWER"
 	// ReasonSchemaOld says that the database lacks migrations.
 	ReasonSchemaOld = "SCHEMA_OLD"
+	// ReasonSchemaDiffers says that two databases do not have the same migrations.
+	ReasonSchemaDiffers = "SCHEMA_DIFFERS"
+	// ReasonNotEmpty says that a database, which should be, holds something.
+	ReasonNotEmpty = "NOT_EMPTY"
 	// ReasonSearchPath says that the role's sessions do not begin in the schema.
 	ReasonSearchPath = "SEARCH_PATH"
 	// ReasonFolderLocked says that another process works in the folder.

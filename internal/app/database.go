@@ -1,0 +1,186 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	catalogstore "github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
+	profilestore "github.com/preceptor-dev/preceptor/services/profile/sqlstore"
+	progressstore "github.com/preceptor-dev/preceptor/services/progress/sqlstore"
+)
+
+// How long a start waits between two looks at a database that is not ready.
+const (
+	firstLook   = 250 * time.Millisecond
+	longestLook = 5 * time.Second
+	// lookTimeout bounds one look.
+	lookTimeout = 15 * time.Second
+)
+
+// keepers are the services that keep records, in the order in which they are told of.
+func keepers() []string { return []string{profileName, catalogName, progressName} }
+
+// migrationsOf are the steps of a service's schema.
+func migrationsOf(service string) fs.FS {
+	switch service {
+	case profileName:
+		return profilestore.Migrations()
+	case catalogName:
+		return catalogstore.Migrations()
+	default:
+		return progressstore.Migrations()
+	}
+}
+
+// sqliteURL names the SQLite file of a service.
+func sqliteURL(folder, service string) string {
+	return "sqlite:" + filepath.Join(folder, service+".db")
+}
+
+// onPostgres tells whether the one service of this process keeps its records there.
+func (c *Config) onPostgres() bool {
+	return c.DatabaseURL != "" && c.Only != "" && c.Only != gatewayName
+}
+
+// needsFolder tells whether anything is kept in the data folder: records, or the keys and
+// certificates that are made when none are given.
+func (c *Config) needsFolder() bool {
+	switch {
+	case c.Only == "", c.TLSCert == "":
+		return true
+	case c.Only == gatewayName:
+		return false
+	}
+	return !c.onPostgres() || c.LocalIssuer
+}
+
+// openDB opens the database of one service, with its schema up to date.
+func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
+	open := h.openSQLite
+	if h.cfg.onPostgres() {
+		open = h.awaitPostgres
+	}
+	db, err := open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	h.onStop(func(context.Context) error { return db.Close() })
+	return db, nil
+}
+
+func (h *house) openSQLite(ctx context.Context, name string) (*sqldb.DB, error) {
+	db, err := sqldb.Open(ctx, sqliteURL(h.cfg.Data, name), sqldb.Options{})
+	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
+		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx, migrationsOf(name)); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// awaitPostgres opens a service's database when it is there and has the schema that this
+// program needs. What may come right by itself, or by a `preceptor migrate`, is waited for
+// and said once; what will not ends the start.
+func (h *house) awaitPostgres(ctx context.Context, name string) (*sqldb.DB, error) {
+	said := ""
+	for wait := firstLook; ; wait = min(2*wait, longestLook) {
+		db, err := h.lookAtPostgres(ctx, name)
+		if err == nil {
+			h.waiting.Store(nil)
+			return db, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if kind := errs.KindOf(err); kind != errs.Unavailable && kind != errs.DeadlineExceeded && kind != errs.Aborted {
+			return nil, databaseFault(err, "--database-url")
+		}
+		why := waitingFor(err, name)
+		h.waiting.Store(&why)
+		if why != said {
+			h.log.WarnContext(ctx, "the start waits", "for", why, "error", explain(err))
+			said = why
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait/2 + rand.N(wait/2)): //nolint:gosec // jitter needs no secrecy
+		}
+	}
+}
+
+// lookAtPostgres connects anew each time: a session keeps the search_path that it began with.
+func (h *house) lookAtPostgres(ctx context.Context, name string) (*sqldb.DB, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	db, err := sqldb.Open(ctx, h.cfg.DatabaseURL, sqldb.Options{Schema: name, MaxConns: h.cfg.DatabaseMaxConns})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Check(ctx, migrationsOf(name)); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// waitingFor is what an error asks for, without the driver's own words.
+func waitingFor(err error, service string) string {
+	text := err.Error()
+	if e, ok := errors.AsType[*errs.Error](err); ok {
+		text = e.Message
+	}
+	switch errs.ReasonOf(err) {
+	case sqldb.ReasonSchemaOld, sqldb.ReasonSearchPath:
+		return text + ": run preceptor migrate " + service
+	}
+	return text
+}
+
+// databaseFault says which setting is to be changed.
+func databaseFault(err error, flag string) error {
+	switch errs.ReasonOf(err) {
+	case sqldb.ReasonURL:
+		return usagef("%s: %s", flag, explain(err))
+	case sqldb.ReasonRefused, sqldb.ReasonNoDatabase:
+		return fmt.Errorf("%w: see %s", err, flag)
+	}
+	return err
+}
+
+// commitLanes is how many transactions progress writes at once: one on SQLite, which has
+// one writer, and on Postgres as many as leave half of the connections to readers.
+func commitLanes(db *sqldb.DB, conns int) int {
+	if db.Dialect() == sqldb.SQLite {
+		return 1
+	}
+	return max(1, min(8, conns/2))
+}
+
+// watched adds to a service's state whether its Postgres answers. A service stays ready
+// while it does not: calls are answered UNAVAILABLE, with a reason, and nobody else could
+// answer them better.
+func (s *service) watched(db *sqldb.DB) {
+	inner := s.state
+	s.state = func(ctx context.Context) (bool, []string) {
+		ready, degraded := inner(ctx)
+		ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+		defer cancel()
+		if err := db.Ping(ctx); err != nil {
+			degraded = append(degraded, s.name+" does not reach its database")
+		}
+		return ready, degraded
+	}
+}
