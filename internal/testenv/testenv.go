@@ -50,8 +50,11 @@ func start(t testing.TB, cmd *exec.Cmd, sig syscall.Signal) *server {
 	dieWithParent(cmd, sig)
 	started := make(chan error, 1)
 	go func() {
-		// On Linux the parent whose death is meant is the thread that forks: keep it.
+		// On Linux the parent whose death is meant is the thread that forks: keep it. It is
+		// given back in the end, and not left to end with this goroutine, for it may have
+		// forked other processes before.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		defer close(s.done)
 		err := cmd.Start()
 		started <- err

@@ -88,6 +88,15 @@ func TestUsage(t *testing.T) {
 		{[]string{"audit", "verify", "--service", "profile", "--data", data}, "catalog or progress"},
 		{[]string{"audit", "verify", "progress"}, "takes no argument"},
 		{[]string{"version", "now"}, "takes no argument"},
+		{[]string{"serve", "--database-url", "postgres://h/x", "--data", data}, "--database-url means nothing"},
+		{[]string{"serve", "catalog", "--database-url", "mysql://u:secret@h/x", "--data", data}, "begins with"},
+		{[]string{"serve", "catalog", "--database-url", "postgres://h/x", "--database-max-conns", "1", "--data", data}, "at least 2"},
+		{[]string{"migrate"}, "--database-url"},
+		{[]string{"migrate", "gateway"}, `no records of "gateway"`},
+		{[]string{"migrate", "profile", "catalog"}, "one service at most"},
+		{[]string{"migrate", "--from", "sqlite:" + data}, "go together"},
+		{[]string{"migrate", "--from", data, "--to", "postgres://h/x"}, "sqlite:./data"},
+		{[]string{"migrate", "--database-url", "sqlite:x.db"}, "begins with postgres://"},
 	} {
 		refused(t, 2, c.args, c.words)
 	}
@@ -97,7 +106,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		"", "--help", "serve --help", "token --help", "catalog --help", "catalog apply --help", "progress --help", "progress rebuild --help",
-		"audit verify --help", "healthcheck --help",
+		"audit verify --help", "migrate --help", "healthcheck --help",
 	} {
 		args := strings.Fields(line)
 		stdout, stderr, code := command(t, args...)

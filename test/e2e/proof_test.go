@@ -51,14 +51,17 @@ func testAudited(t *testing.T, w *world) {
 	me, admin := w.as(t, "admin-events-learner"), w.as(t, "admin-events-admin", "admin")
 	own := event(c.basics, "phi", "COMPLETED")
 	me.record(own).has("results.0.status", "ACCEPTED")
-	sent := map[string]map[string]any{
-		"EVENT_RECORDED_FOR_LEARNER": event(c.basics, "rules", "COMPLETED", "reason", "seen in class"),
-		"EVENT_WAIVED":               event(c.quiz, "quiz", "WAIVED", "reason", "holds a certificate"),
-		"EVENT_VOIDED": {
+	for _, sent := range []struct {
+		action string
+		event  map[string]any
+	}{
+		{"EVENT_RECORDED_FOR_LEARNER", event(c.basics, "rules", "COMPLETED", "reason", "seen in class")},
+		{"EVENT_WAIVED", event(c.quiz, "quiz", "WAIVED", "reason", "holds a certificate")},
+		{"EVENT_VOIDED", map[string]any{
 			"eventId": newID(), "verb": "VOIDED", "voidsEventId": own["eventId"], "reason": "the wrong person", "occurredAt": time.Now().UTC().Format(time.RFC3339),
-		},
-	}
-	for action, e := range sent {
+		}},
+	} {
+		action, e := sent.action, sent.event
 		batch := map[string]any{"events": []any{e}}
 		admin.post("/v1/learners/"+me.id()+"/events:batch", batch).want(http.StatusOK).has("results.0.status", "ACCEPTED")
 		admin.post("/v1/learners/"+me.id()+"/events:batch", batch).want(http.StatusOK).has("results.0.status", "DUPLICATE")

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,9 +35,14 @@ func oneProcessOn(t *testing.T, data string, args ...string) *world {
 // fourProcesses runs each service by itself, and the gateway before them.
 func fourProcesses(t *testing.T, args ...string) *world {
 	t.Helper()
-	data := t.TempDir()
+	return fourProcessesOn(t, t.TempDir(), nil, args...)
+}
+
+// fourProcessesOn is fourProcesses on a folder, with further arguments for each service.
+func fourProcessesOn(t *testing.T, data string, own map[string][]string, args ...string) *world {
+	t.Helper()
 	serve := func(name string, more ...string) *process {
-		return start(t, append([]string{"serve", name, "--data", data}, more...)...)
+		return start(t, slices.Concat([]string{"serve", name, "--data", data}, more, own[name])...)
 	}
 	// The catalog and progress ask each other, so one of them is told beforehand where the other will be.
 	progressAddr := freeAddrs(t, 1)[0]
