@@ -33,7 +33,7 @@ test: ## Run every test once; with CI set, a skipped test is a failure.
 	go test -json -timeout 150s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
 .PHONY: test-servers
-test-servers: ## Run them all again with those that start a real Postgres and Redis (Debian's packages).
+test-servers: ## Run them all again with those that start a real Postgres, PgBouncer and Redis (Debian's packages).
 	go test -json -timeout 10m -tags realservers ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
 .PHONY: test-race
@@ -41,7 +41,7 @@ test-race: ## Run the concurrent packages under the race detector (RACE=…; nee
 	CGO_ENABLED=1 go test -race -timeout 10m $(RACE)
 
 .PHONY: e2e
-e2e: ## Run the black-box suite alone, on both topologies, never from the cache.
+e2e: ## Run the black-box suite alone, on SQLite and Postgres, in one process and four, never from the cache.
 	go test -count=1 -timeout 10m -tags realservers ./test/e2e/...
 
 .PHONY: phones

@@ -217,8 +217,11 @@ func (t table) scan(rows *sql.Rows) ([]any, error) {
 				row[i] = float64(v)
 			}
 		case []byte:
-			if t.types[i] == "text" {
+			switch {
+			case t.types[i] == "text":
 				row[i] = string(v)
+			case v == nil: // Empty, as SQLite gives it; a NULL is no []byte at all.
+				row[i] = []byte{}
 			}
 		case string:
 			if t.types[i] == "bytea" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -503,4 +504,87 @@ request_hash BYTEA NOT NULL, response BYTEA NOT NULL, create_time BIGINT NOT NUL
 
 func BenchmarkPostgres(b *testing.B) {
 	benchmarks(b, open(b, testenv.PostgresServer(b), sqldb.Options{}))
+}
+
+// The tables of a copy: each type, a foreign key, partitions, a row of the migration's own.
+const (
+	copySQLite = `CREATE TABLE one (id INTEGER PRIMARY KEY CHECK (id = 1), n BIGINT NOT NULL);
+INSERT INTO one (id, n) VALUES (1, 0);
+CREATE TABLE z_parent (id TEXT NOT NULL PRIMARY KEY, f DOUBLE PRECISION, b BLOB, y BOOLEAN, n BIGINT);
+CREATE TABLE child (parent TEXT NOT NULL REFERENCES z_parent (id), n INTEGER NOT NULL, PRIMARY KEY (parent, n))`
+	copyPostgres = `CREATE TABLE one (id INTEGER PRIMARY KEY CHECK (id = 1), n BIGINT NOT NULL);
+INSERT INTO one (id, n) VALUES (1, 0);
+CREATE TABLE z_parent (id TEXT NOT NULL PRIMARY KEY, n BIGINT, f DOUBLE PRECISION, b BYTEA, y BOOLEAN);
+CREATE TABLE child (parent TEXT NOT NULL REFERENCES z_parent (id), n INTEGER NOT NULL, PRIMARY KEY (parent, n)) PARTITION BY HASH (parent);
+CREATE TABLE child_0 PARTITION OF child FOR VALUES WITH (MODULUS 1, REMAINDER 0)`
+)
+
+func TestCopy(t *testing.T) {
+	database := testenv.Postgres(t, nil)
+	steps := fstest.MapFS{
+		"sqlite/00001_step.sql":   {Data: []byte("-- +goose Up\n" + copySQLite + ";\n")},
+		"postgres/00001_step.sql": {Data: []byte("-- +goose Up\n" + copyPostgres + ";\n")},
+	}
+	ready := func(db *sqldb.DB) *sqldb.DB {
+		if err := db.Migrate(t.Context(), steps); err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	file, _ := openFile(t)
+	freshFile, _ := openFile(t)
+	from, fresh := ready(file), ready(freshFile)
+	exec(t, from, "UPDATE one SET n = 7")
+	exec(t, from, "INSERT INTO z_parent (id, f, b, y, n) VALUES ('b', 1, $1, TRUE, 1), ('B', 0.1, NULL, FALSE, NULL), ('ä', NULL, $2, NULL, -1)",
+		[]byte{0, 1}, []byte{})
+	for i := range 1203 {
+		exec(t, from, "INSERT INTO child (parent, n) VALUES ('b', $1)", i)
+	}
+	target := func(t *testing.T) *sqldb.DB {
+		return ready(open(t, database(t), sqldb.Options{Schema: "svc", Direct: true}))
+	}
+
+	t.Run("all of it", func(t *testing.T) {
+		to := target(t)
+		copied, err := sqldb.Copy(t.Context(), from, to, fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := map[string]int64{}
+		for _, c := range copied {
+			rows[c.Name] = c.Rows
+		}
+		if len(rows) != 3 || rows["one"] != 1 || rows["z_parent"] != 3 || rows["child"] != 1203 {
+			t.Error(copied)
+		}
+		var sum int64
+		if err := to.Reader().QueryRowContext(t.Context(), "SELECT sum(n) FROM one").Scan(&sum); err != nil || sum != 7 {
+			t.Errorf("%d, %v", sum, err)
+		}
+		_, err = sqldb.Copy(t.Context(), from, to, fresh)
+		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonNotEmpty)
+	})
+	t.Run("a row too many", func(t *testing.T) {
+		to := target(t)
+		exec(t, to, "UPDATE one SET n = 1")
+		_, err := sqldb.Copy(t.Context(), from, to, fresh)
+		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonNotEmpty)
+	})
+	t.Run("what arrives differs", func(t *testing.T) {
+		to := target(t)
+		exec(t, to, "CREATE FUNCTION worse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.f = NEW.f + 0.5; RETURN NEW; END'")
+		exec(t, to, "CREATE TRIGGER worse BEFORE INSERT ON z_parent FOR EACH ROW EXECUTE FUNCTION worse()")
+		_, err := sqldb.Copy(t.Context(), from, to, fresh)
+		wantKind(t, err, errs.Internal, sqldb.ReasonInternal)
+		var n int
+		if scan := to.Reader().QueryRowContext(t.Context(), "SELECT count(*) FROM z_parent").Scan(&n); scan != nil || n != 0 || !strings.Contains(err.Error(), "z_parent") {
+			t.Errorf("%d rows were kept, %v: %v", n, scan, err)
+		}
+	})
+	t.Run("other columns", func(t *testing.T) {
+		to := target(t)
+		exec(t, to, "ALTER TABLE one ADD COLUMN more TEXT")
+		_, err := sqldb.Copy(t.Context(), from, to, fresh)
+		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaDiffers)
+	})
 }

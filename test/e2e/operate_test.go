@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -119,6 +120,11 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(help, word) {
 			t.Errorf("the help of serve does not say %s", word)
 		}
+	}
+	secretive := exec.Command(binary, "serve", "--help")
+	secretive.Env = append(environment(), "PRECEPTOR_DATABASE_URL=postgres://u:secret@h/x")
+	if out, err := secretive.CombinedOutput(); err != nil || strings.Contains(string(out), "u:secret") {
+		t.Errorf("the help shows the password of a database url, or %v:\n%s", err, out)
 	}
 	if stdout, _, code := command(t, "version"); code != 0 || strings.TrimSpace(stdout) != "dev" {
 		t.Errorf("version says %q", stdout)
