@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -63,7 +64,7 @@ func (s *source) openFile(ctx context.Context, folder, service string) (*sqldb.D
 
 // close lets the folder go.
 func (s *source) close() {
-	for i := len(s.undo) - 1; i >= 0; i-- {
-		_ = s.undo[i]() // it was only read
+	for _, undo := range slices.Backward(s.undo) {
+		_ = undo() // it was only read
 	}
 }

@@ -422,7 +422,8 @@ func postgresDeadPool(t *testing.T, url string) {
 			if err != nil {
 				return err
 			}
-			return errors.Join(rows.Err(), rows.Close())
+			defer rows.Close()
+			return rows.Err()
 		},
 	} {
 		var busy sync.WaitGroup

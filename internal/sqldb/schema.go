@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -48,9 +49,14 @@ func (s steps) missing(found state) []int64 {
 	return slices.DeleteFunc(slices.Clone(s.versions), func(v int64) bool { return found.applied[v] })
 }
 
-func (s state) newest() (newest int64) {
+func (s state) newest() int64 { return s.newestBefore(math.MaxInt64) }
+
+// newestBefore is the newest applied migration below another; numbers may have gaps.
+func (s state) newestBefore(limit int64) (newest int64) {
 	for v := range s.applied {
-		newest = max(newest, v)
+		if v < limit {
+			newest = max(newest, v)
+		}
 	}
 	return newest
 }
@@ -128,7 +134,7 @@ func (db *DB) judge(known steps, found state) error {
 	case len(found.applied) == 0:
 		return errs.New(errs.Unavailable, ReasonSchemaOld, "%s is missing, this program needs it at %d", name, known.newest())
 	case len(missing) > 0:
-		return errs.New(errs.Unavailable, ReasonSchemaOld, "%s is at %d, this program needs %d", name, missing[0]-1, known.newest())
+		return errs.New(errs.Unavailable, ReasonSchemaOld, "%s is at %d, this program needs %d", name, found.newestBefore(missing[0]), known.newest())
 	case found.newest() <= known.newest(), found.recorded && found.minBinary <= known.newest():
 		return nil
 	}
@@ -155,7 +161,8 @@ func (db *DB) readState(ctx context.Context, pool *sql.DB) (state, error) {
 		return found, err
 	}
 	// goose's own first row is version 0.
-	rows, err := pool.QueryContext(ctx, "SELECT version_id FROM "+db.qualified(migrationTable)+" WHERE is_applied AND version_id > 0")
+	query := "SELECT version_id FROM " + db.qualified(migrationTable) + " WHERE is_applied AND version_id > 0"
+	rows, err := pool.QueryContext(ctx, query)
 	if err != nil {
 		return found, err
 	}

@@ -51,7 +51,7 @@ type reader struct {
 // QueryContext runs a query.
 func (r reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	for n := 1; ; n++ {
-		rows, err := r.DB.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // they are the caller's
+		rows, err := r.DB.QueryContext(ctx, query, args...)
 		if n == r.most || !stale(ctx, err) {
 			return rows, err
 		}
