@@ -161,7 +161,7 @@ func (db *DB) readState(ctx context.Context, pool *sql.DB) (state, error) {
 		return found, err
 	}
 	// goose's own first row is version 0.
-	query := "SELECT version_id FROM " + db.qualified(migrationTable) + " WHERE is_applied AND version_id > 0"
+	query := "SELECT version_id FROM " + db.qualified(migrationTable) + " WHERE is_applied AND version_id > 0" //nolint:gosec // a quoted name of ours
 	rows, err := pool.QueryContext(ctx, query)
 	if err != nil {
 		return found, err

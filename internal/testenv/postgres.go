@@ -159,7 +159,7 @@ func (p *PostgresProcess) As(t testing.TB, user, password, database string) stri
 // RequirePasswords makes the server ask everybody but the superuser for a password.
 func (p *PostgresProcess) RequirePasswords(t testing.TB) {
 	t.Helper()
-	const superuser, others = "host all postgres 127.0.0.1/32 trust\n", "host all all 127.0.0.1/32 scram-sha-256\n"
+	const superuser, others = "host all postgres 127.0.0.1/32 trust\n", "host all,replication all 127.0.0.1/32 scram-sha-256\n"
 	must(t, os.WriteFile(filepath.Join(p.dir, "data", "pg_hba.conf"), []byte(superuser+others), 0o600))
 	p.Exec(t, "SELECT pg_reload_conf()")
 }
