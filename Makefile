@@ -67,11 +67,16 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s).
 .PHONY: properties
 properties: ## Try the properties of progress CHECKS times each (20000 take about ten minutes).
 	go test -count=1 -timeout 0 -run 'TestMergeIsAJoin$$|TestPercentRule6EventsNeverLowerIt|TestFoldingAgainGivesWhatIsStored' ./services/progress -rapid.checks=$(CHECKS)
+.PHONY: kube-check
+kube-check: ## Check deploy/ and the Dockerfile, without a cluster or a container engine.
+	go -C tools/kube test .
+	go -C tools/kube run .
 
 .PHONY: lint
 lint: ## Run the linters, pinned in tools/lint.
 	$(lint) run ./...
 	cd tools && go tool -modfile=lint/go.mod golangci-lint run --config ../.golangci.yml ./...
+	cd tools/kube && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: format
 format: tools/node_modules ## Rewrite Go and proto files in the house's format.
@@ -93,9 +98,10 @@ proto-breaking: protodeps ## Check that proto/ breaks no client (BASE=ref; defau
 	tools/breaking.sh $(BASE)
 
 .PHONY: verify
-verify: generate proto-lint proto-breaking ## Check that what is generated, and both go.mod, are up to date.
+verify: generate proto-lint proto-breaking ## Check that what is generated, and every go.mod, are up to date.
 	go mod tidy -diff
 	go -C tools mod tidy -diff
+	go -C tools/kube mod tidy -diff
 	git diff --exit-code -- gen gateway/openapi.json
 	tools/untracked.sh gen
 

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// composed is the compose file, as Docker Compose would run it.
+type composed struct{ project *types.Project }
+
+// loadCompose loads the compose file of a folder, with a word for every variable that its example
+// of settings leaves empty, and finds what it should not say.
+func loadCompose(ctx context.Context, folder string) (*composed, []string, error) {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := exampleSettings(filepath.Join(folder, ".env.example"))
+	if err != nil {
+		return nil, nil, err
+	}
+	project, err := loader.LoadWithContext(ctx, types.ConfigDetails{
+		WorkingDir:  folder,
+		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(folder, "compose.yaml")}},
+		Environment: env,
+	})
+	if err != nil {
+		return nil, []string{err.Error()}, nil //nolint:nilerr // a compose file that is none is what is looked for
+	}
+	c := &composed{project}
+	return c, c.faults(), nil
+}
+
+// exampleSettings reads NAME=value lines.
+func exampleSettings(path string) (types.Mapping, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	env := types.Mapping{}
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), "=")
+		if !ok || strings.HasPrefix(name, "#") {
+			continue
+		}
+		if value == "" {
+			value = "filled-in"
+		}
+		env[name] = value
+	}
+	return env, lines.Err()
+}
+
+func (c *composed) faults() []string {
+	var f faults
+	for _, s := range c.project.Services {
+		once := len(s.Command) > 0 && s.Command[0] == migrate
+		if fault := imageFault(s.Image); fault != "" {
+			f.addf("%s: %s", s.Name, fault)
+		}
+		if !once && (s.HealthCheck == nil || s.HealthCheck.Disable) {
+			f.addf("%s has no health check", s.Name)
+		}
+		if len(s.Ports) > 0 && s.Name != gateway {
+			f.addf("%s has a door to the outside", s.Name)
+		}
+		for _, p := range s.Ports {
+			if p.HostIP != "127.0.0.1" {
+				f.addf("%s can be reached from other machines, without TLS", s.Name)
+			}
+		}
+		if !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+			f.addf("%s may gain privileges", s.Name)
+		}
+		if ours(s) && (!s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"})) {
+			f.addf("%s may write to its root file system, or keeps capabilities", s.Name)
+		}
+	}
+	return f
+}
+
+func ours(s types.ServiceConfig) bool { return container{Image: s.Image}.ours() }
+
+// processes are the runs of Preceptor.
+func (c *composed) processes() []process {
+	if c == nil {
+		return nil
+	}
+	var found []process
+	for _, s := range c.project.Services {
+		if !ours(s) {
+			continue
+		}
+		p := process{name: s.Name, args: s.Command, env: map[string]string{}}
+		for name, value := range s.Environment {
+			if value != nil {
+				p.env[name] = *value
+			}
+		}
+		found = append(found, p)
+	}
+	return found
+}

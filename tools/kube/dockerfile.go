@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// dockerfileFaults reads a Dockerfile as BuildKit does, with its linter, and asks for what this
+// image promises.
+func dockerfileFaults(path string) ([]string, error) {
+	text, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer text.Close()
+	parsed, err := parser.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var f faults
+	for _, w := range parsed.Warnings {
+		f.addf("%s", w.Short)
+	}
+	lint := linter.New(&linter.Config{Warn: func(rule, _, _, message string, at []parser.Range) {
+		line := 0
+		if len(at) > 0 {
+			line = at[0].Start.Line
+		}
+		f.addf("line %d: %s: %s", line, rule, message)
+	}})
+	stages, _, err := instructions.Parse(parsed.AST, lint)
+	if err != nil {
+		return append(f, err.Error()), nil
+	}
+	last := stages[len(stages)-1]
+	if last.BaseName != "scratch" {
+		f.addf("the image is made from %s, and should hold the program alone", last.BaseName)
+	}
+	return append(f, imageFaults(last.Commands, stages[0].SourceCode, stages[0].Commands)...), nil
+}
+
+// imageFaults judges what the image says of itself, and how the program in it was built.
+func imageFaults(image []instructions.Command, from string, build []instructions.Command) []string {
+	var f faults
+	found := map[string]bool{}
+	for _, c := range image {
+		found[strings.ToUpper(c.Name())] = true
+		switch c := c.(type) {
+		case *instructions.UserCommand:
+			if !regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*$`).MatchString(c.User) {
+				f.addf("USER %s is no number, or is root", c.User)
+			}
+		case *instructions.EntrypointCommand:
+			if c.PrependShell {
+				f.addf("ENTRYPOINT needs a shell, and there is none")
+			}
+		case *instructions.CmdCommand:
+			if c.PrependShell {
+				f.addf("CMD needs a shell, and there is none")
+			}
+		case *instructions.HealthCheckCommand:
+			if len(c.Health.Test) == 0 || c.Health.Test[0] != "CMD" {
+				f.addf("HEALTHCHECK needs a shell, and there is none")
+			}
+		}
+	}
+	for _, name := range []string{"USER", "ENTRYPOINT", "CMD", "HEALTHCHECK", "LABEL"} {
+		if !found[name] {
+			f.addf("there is no %s", name)
+		}
+	}
+	made := false
+	for _, c := range build {
+		if run, ok := c.(*instructions.RunCommand); ok && strings.Contains(strings.Join(run.CmdLine, " "), "make build") {
+			made = true
+		}
+	}
+	if !made {
+		f.addf("%s: the program is not built by make build", from)
+	}
+	return f
+}

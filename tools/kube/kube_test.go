@@ -1,0 +1,197 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// rendered is what an overlay renders, with old in it replaced by what should be noticed.
+func rendered(t *testing.T, overlay, old, replacement string) string {
+	t.Helper()
+	text, err := render("../../deploy/k8s/overlays/" + overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), old) {
+		t.Fatalf("%s has no %q to replace", overlay, old)
+	}
+	return strings.Replace(string(text), old, replacement, 1)
+}
+
+func apart(t *testing.T, text string) *cluster {
+	t.Helper()
+	c, err := read([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestRules breaks each rule, and expects it to say so.
+func TestRules(t *testing.T) {
+	for _, tc := range []struct {
+		name              string
+		check             func(*cluster) []string
+		overlay, old, new string
+		want              string
+	}{
+		{"root", restricted, "production", "runAsNonRoot: true", "runAsNonRoot: false", "may run as root"},
+		{"seccomp", restricted, "production", "type: RuntimeDefault", "type: Unconfined", "no seccomp profile"},
+		{"token", restricted, "dev", "      automountServiceAccountToken: false\n", "", "a token of the cluster"},
+		{"links", restricted, "production", "enableServiceLinks: false", "enableServiceLinks: true", "variables named after services"},
+		{"file system", restricted, "dev", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "may write"},
+		{"capabilities", restricted, "production/migrate", "- ALL", "- NET_RAW", "keeps capabilities"},
+		{"latest", bounded, "production", "registry.example.org/preceptor:v0.1.0", "registry.example.org/preceptor:latest", "tomorrow"},
+		{"no tag", bounded, "dev", "image: redis:7", "image: redis", "tomorrow"},
+		{"limits", bounded, "production", "limits:", "bounds:", "no limit of memory"},
+		{"probe", probed, "production", "startupProbe:", "beginProbe:", "no startup probe"},
+		{"probe's port", probed, "production", "port: health", "port: healthy", "which it does not have"},
+		{"variable", noLiterals, "production", "PRECEPTOR_LOG_FORMAT: json", "ADMIN_PASSWORD: hunter2", "ADMIN_PASSWORD"},
+		{"login", noLiterals, "production", "PRECEPTOR_LOG_FORMAT: json", "WHERE: postgres://me:secret@db/x", "WHERE"},
+		{"secret", noLiterals, "production", "kind: PodDisruptionBudget", "kind: Secret", "written down"},
+		{"config", references, "production", "name: preceptor-settings", "name: preceptor-elsewhere", "there is no ConfigMap"},
+		{"account", references, "dev", "serviceAccountName: preceptor-catalog", "serviceAccountName: nobody", "there is no ServiceAccount nobody"},
+		{"rollout", rollouts, "production", "maxUnavailable: 0", "maxUnavailable: 1", "before it has others"},
+		{"grace", rollouts, "production", "terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 20", "20 s to stop"},
+		{"service", services, "production", "targetPort: grpc", "targetPort: http", "nobody listens"},
+		{"headless", services, "production", "clusterIP: None", "clusterIP: 10.0.0.7", "not headless"},
+		{"connections", connections, "production", "maxReplicas: 10", "maxReplicas: 20", "scaled out there may be"},
+		{"unknown limit", connections, "production", "postgres.preceptor.dev/main", "postgres.preceptor.dev/other", "does not say"},
+		{"certificate", certificates, "production", "dnsNames:\n  - preceptor-progress", "dnsNames:\n  - preceptor-profile", "is shown by progress"},
+		{"policy about nobody", policies, "production", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: gateway", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: door", "is about no pod"},
+		{"default deny", roads, "production", "name: default-deny\n  namespace: preceptor\nspec:\n  podSelector: {}\n  policyTypes:\n  - Ingress\n", "name: default-deny\nspec:\n  podSelector: {}\n  policyTypes:\n", "no policy denies"},
+		{"closed road", roads, "dev", "port: 6379\n      protocol: TCP", "port: 6380\n      protocol: TCP", "progress -> redis:6379 is closed"},
+		{"needless road", roads, "production", "- gateway\n          - catalog", "- gateway\n          - catalog\n          - profile", "profile -> progress:7003 is open"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if found := tc.check(apart(t, rendered(t, tc.overlay, tc.old, tc.new))); !strings.Contains(strings.Join(found, "\n"), tc.want) {
+				t.Errorf("found %q, want %q", found, tc.want)
+			}
+		})
+	}
+}
+
+// TestOverlays holds what is rendered to every rule.
+func TestOverlays(t *testing.T) {
+	for _, name := range overlays() {
+		c := apart(t, rendered(t, name, "kind", "kind"))
+		for _, rule := range rules() {
+			for _, fault := range rule.check(c) {
+				t.Errorf("%s: %s: %s", name, rule.name, fault)
+			}
+		}
+	}
+}
+
+func TestSchemas(t *testing.T) {
+	s, err := newSchemas(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, tc := range []struct{ name, old, replacement, want string }{
+		{"nothing", "kind", "kind", ""},
+		{"unknown field", "minReadySeconds: 5", "minimalReadySeconds: 5", "minimalReadySeconds"},
+		{"wrong type", "minReadySeconds: 5", `minReadySeconds: "5"`, "minReadySeconds"},
+		{"unknown field of a certificate", "duration: 720h", "lasts: 720h", "lasts"},
+		{"missing field of a certificate", "secretName: preceptor-profile-tls\n  ", "secretNames: x\n  ", "secretName"},
+		{"unknown kind", "kind: PodDisruptionBudget", "kind: PodDisruptionBudge", "could not find schema"},
+	} {
+		found := strings.Join(s.faults([]byte(rendered(t, "production", tc.old, tc.replacement))), "\n")
+		if !strings.Contains(found, tc.want) || (tc.want == "") != (found == "") {
+			t.Errorf("%s: found %q, want %q", tc.name, found, tc.want)
+		}
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	given, err := printedSecrets(t.Context(), "../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := apart(t, rendered(t, "dev", "kind", "kind"))
+	if found := missingSecrets(c, given); len(found) > 0 {
+		t.Error(found)
+	}
+	delete(given, "preceptor-progress-redis")
+	if found := missingSecrets(c, given); len(found) != 1 {
+		t.Errorf("found %q, want one that is missing", found)
+	}
+}
+
+// TestProcesses asks a program that is known by its help about what nobody should write.
+func TestProcesses(t *testing.T) {
+	p := &program{commands: map[string]bool{"serve": true}, flags: map[string]bool{"serve --listen": true}}
+	for _, tc := range []struct {
+		of   process
+		want string
+	}{
+		{process{name: "a", args: []string{"server"}}, "no command"},
+		{process{name: "a", args: []string{"serve", "catalog", "--listens=:1"}}, "no flag --listens"},
+		{process{name: "a", args: []string{"serve"}, env: map[string]string{"PRECEPTOR_LISTENS": ":1"}}, "no flag for the variable PRECEPTOR_LISTENS"},
+	} {
+		if found := p.judge(t.Context(), tc.of); !strings.Contains(strings.Join(found, "\n"), tc.want) {
+			t.Errorf("found %q, want %q", found, tc.want)
+		}
+	}
+}
+
+func TestDockerfile(t *testing.T) {
+	good, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ name, old, replacement, want string }{
+		{"nothing", "FROM", "FROM", ""},
+		{"base", "FROM scratch", "FROM debian", "made from debian"},
+		{"user", "USER 65532:65532", "USER root", "USER root"},
+		{"shell", `ENTRYPOINT ["/preceptor"]`, "ENTRYPOINT /preceptor", "ENTRYPOINT needs a shell"},
+		{"health", "HEALTHCHECK", "# HEALTHCHECK", "there is no HEALTHCHECK"},
+		{"another build", "make build", "go build", "not built by make build"},
+		{"no instruction", "WORKDIR /src", "WORKDIRS /src", "unknown instruction"},
+	} {
+		path := filepath.Join(t.TempDir(), "Dockerfile")
+		if err := os.WriteFile(path, []byte(strings.Replace(string(good), tc.old, tc.replacement, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		faults, err := dockerfileFaults(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := strings.Join(faults, "\n"); !strings.Contains(found, tc.want) || (tc.want == "") != (found == "") {
+			t.Errorf("%s: found %q, want %q", tc.name, found, tc.want)
+		}
+	}
+}
+
+func TestCompose(t *testing.T) {
+	for _, tc := range []struct{ name, old, replacement, want string }{
+		{"nothing", "services:", "services:", ""},
+		{"unknown field", "stop_grace_period: 45s", "stop_grace: 45s", "stop_grace"},
+		{"a door", "- 127.0.0.1:${PRECEPTOR_PORT:-8080}:8080", "- 8080:8080", "from other machines"},
+		{"unknown service", "migrate-profile:\n        condition", "migrate-profiles:\n        condition", "migrate-profiles"},
+		{"unset variable", "${REDIS_PASSWORD:?fill in deploy/.env}", "${RADIS_PASSWORD:?fill in deploy/.env}", "RADIS_PASSWORD"},
+		{"latest", "image: redis:7", "image: redis", "tomorrow"},
+	} {
+		folder := t.TempDir()
+		for _, name := range []string{"compose.yaml", ".env.example"} {
+			text, err := os.ReadFile("../../deploy/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := strings.Replace(string(text), tc.old, tc.replacement, 1)
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(changed), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, faults, err := loadCompose(t.Context(), folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := strings.Join(faults, "\n"); !strings.Contains(found, tc.want) || (tc.want == "") != (found == "") {
+			t.Errorf("%s: found %q, want %q", tc.name, found, tc.want)
+		}
+	}
+}

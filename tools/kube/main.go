@@ -1,0 +1,117 @@
+// Command kube checks deploy/ and the Dockerfile as far as that can be done without a cluster and
+// without a container engine: what kustomize renders is valid against the schemas of a current
+// Kubernetes and keeps the rules of rules.go and roads.go; the compose file is one; the Dockerfile
+// is one, and the files that .dockerignore leaves are enough to build a static program, which
+// knows every argument that it is given anywhere.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+func main() {
+	root := flag.String("root", "../..", "the repository")
+	flag.Parse()
+	if err := run(context.Background(), *root, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL:", err)
+		os.Exit(1)
+	}
+}
+
+// report gets what is found. A fault does not end the check, so that all of them are seen at once.
+type report struct {
+	out    io.Writer
+	faults int
+}
+
+// section prints what was looked at, and what is wrong with it.
+func (r *report) section(began time.Time, what string, faults []string) {
+	fmt.Fprintf(r.out, "%-60s %5.1fs\n", what, time.Since(began).Seconds())
+	for _, f := range faults {
+		fmt.Fprintln(r.out, "  -", f)
+	}
+	r.faults += len(faults)
+}
+
+// overlays are what somebody applies, by their folders below deploy/k8s/overlays.
+func overlays() []string { return []string{"dev", "production", "production/migrate"} }
+
+func run(ctx context.Context, root string, out io.Writer) error {
+	r := &report{out: out}
+
+	began := time.Now()
+	check, err := newSchemas(ctx)
+	if err != nil {
+		return err
+	}
+	defer check.Close()
+	r.section(began, "schemas of Kubernetes "+kubernetesVersion+" and cert-manager "+certManagerVersion, nil)
+
+	began = time.Now()
+	p, faults, err := buildFromContext(ctx, root)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	r.section(began, fmt.Sprintf("the program, built from the image's context: %.1f MB", float64(p.size)/1e6), faults)
+
+	began = time.Now()
+	faults, err = dockerfileFaults(root + "/Dockerfile")
+	if err != nil {
+		return err
+	}
+	r.section(began, "Dockerfile", faults)
+
+	began = time.Now()
+	c, faults, err := loadCompose(ctx, root+"/deploy")
+	if err != nil {
+		return err
+	}
+	r.section(began, "deploy/compose.yaml", slices.Concat(faults, p.faults(ctx, c.processes())))
+
+	for _, name := range overlays() {
+		began = time.Now()
+		faults, err := overlayFaults(ctx, root, name, check, p)
+		if err != nil {
+			return err
+		}
+		r.section(began, "deploy/k8s/overlays/"+name, faults)
+	}
+	if r.faults > 0 {
+		return errors.New("what is listed above is wrong")
+	}
+	return nil
+}
+
+// overlayFaults judges what one overlay renders.
+func overlayFaults(ctx context.Context, root, name string, check *schemas, p *program) ([]string, error) {
+	text, err := render(root + "/deploy/k8s/overlays/" + name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := read(text)
+	if err != nil {
+		return nil, err
+	}
+	faults := check.faults(text)
+	for _, rule := range rules() {
+		for _, f := range rule.check(c) {
+			faults = append(faults, rule.name+": "+f)
+		}
+	}
+	if name == "dev" {
+		given, err := printedSecrets(ctx, root)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, missingSecrets(c, given)...)
+	}
+	return append(faults, p.faults(ctx, c.processes())...), nil
+}

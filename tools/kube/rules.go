@@ -1,0 +1,380 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// rule judges a rendering by what no schema says, and names each offence.
+type rule struct {
+	name  string
+	check func(*cluster) []string
+}
+
+func rules() []rule {
+	return []rule{
+		{"pods are restricted", restricted},
+		{"containers say what they are and what they need", bounded},
+		{"what runs on is probed", probed},
+		{"secrets are referred to, never written down", noLiterals},
+		{"what is referred to is there", references},
+		{"a rollout has time and leaves nobody without", rollouts},
+		{"services lead to pods", services},
+		{"scaling out stays below the database's connections", connections},
+		{"certificates name their service", certificates},
+		{"policies select something", policies},
+		{"roads are open at both ends, and there are no others", roads},
+	}
+}
+
+// faults collects them.
+type faults []string
+
+func (f *faults) addf(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
+
+// eachContainer judges every container of every workload.
+func eachContainer(c *cluster, judge func(f *faults, where string, m manifest, each container)) []string {
+	var f faults
+	for _, m := range c.workloads() {
+		for _, each := range m.pod().containers() {
+			judge(&f, m.String()+"/"+each.Name, m, each)
+		}
+	}
+	return f
+}
+
+func restricted(c *cluster) []string {
+	f := faults(eachContainer(c, func(f *faults, where string, _ manifest, each container) {
+		s := each.SecurityContext
+		if !s.ReadOnlyRootFilesystem {
+			f.addf("%s may write to its root file system", where)
+		}
+		if s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation {
+			f.addf("%s may gain privileges", where)
+		}
+		if !slices.Equal(s.Capabilities.Drop, []string{"ALL"}) || len(s.Capabilities.Add) > 0 {
+			f.addf("%s keeps capabilities", where)
+		}
+	}))
+	for _, m := range c.workloads() {
+		p := m.pod()
+		if !p.SecurityContext.RunAsNonRoot || p.SecurityContext.RunAsUser == 0 {
+			f.addf("%s may run as root", m)
+		}
+		if p.SecurityContext.SeccompProfile.Type != "RuntimeDefault" {
+			f.addf("%s has no seccomp profile", m)
+		}
+		if p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken {
+			f.addf("%s is given a token of the cluster", m)
+		}
+		if p.EnableServiceLinks == nil || *p.EnableServiceLinks {
+			f.addf("%s gets variables named after services: ours begin with PRECEPTOR_ too", m)
+		}
+	}
+	return f
+}
+
+func bounded(c *cluster) []string {
+	return eachContainer(c, func(f *faults, where string, _ manifest, each container) {
+		if fault := imageFault(each.Image); fault != "" {
+			f.addf("%s: %s", where, fault)
+		}
+		for _, what := range []string{"cpu", "memory"} {
+			if each.Resources.Requests[what] == nil {
+				f.addf("%s requests no %s", where, what)
+			}
+			if each.Resources.Limits[what] == nil {
+				f.addf("%s has no limit of %s", where, what)
+			}
+		}
+	})
+}
+
+// imageFault says what is wrong with an image's name, "" when nothing is.
+func imageFault(image string) string {
+	last := image[strings.LastIndex(image, "/")+1:]
+	if strings.Contains(last, "@sha256:") {
+		return ""
+	}
+	_, tag, _ := strings.Cut(last, ":")
+	if tag == "" || tag == "latest" {
+		return fmt.Sprintf("image %q is another one tomorrow", image)
+	}
+	return ""
+}
+
+// probed asks for the three probes of what is to run for ever, on ports that have a name.
+func probed(c *cluster) []string {
+	return eachContainer(c, func(f *faults, where string, m manifest, each container) {
+		if m.Kind == "Job" {
+			return
+		}
+		probes := map[string]*probe{"startup": each.StartupProbe, "readiness": each.ReadinessProbe, "liveness": each.LivenessProbe}
+		for _, kind := range slices.Sorted(maps.Keys(probes)) {
+			p := probes[kind]
+			if p == nil {
+				f.addf("%s has no %s probe", where, kind)
+				continue
+			}
+			for _, at := range []*port{p.HTTPGet, p.TCPSocket} {
+				if at != nil && !each.listens(at.Port) {
+					f.addf("%s: its %s probe asks port %v, which it does not have", where, kind, at.Port)
+				}
+			}
+		}
+	})
+}
+
+// listens reports whether the container has a port of that name.
+func (c container) listens(name any) bool {
+	for _, p := range c.Ports {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// noLiterals finds what should be in a Secret, which nobody commits.
+func noLiterals(c *cluster) []string {
+	secret := regexp.MustCompile(`(?i)(password|secret|token|_key|database_url|redis_url)$`)
+	login := regexp.MustCompile(`[a-z]://[^/\s]*:[^/\s$]+@`)
+	written := func(name, value string) bool {
+		isPath := strings.HasPrefix(value, "/") // as of a mounted key
+		return value != "" && (secret.MatchString(name) && !isPath || login.MatchString(value))
+	}
+	f := faults(eachContainer(c, func(f *faults, where string, _ manifest, each container) {
+		for _, e := range each.Env {
+			if written(e.Name, e.Value) {
+				f.addf("%s: variable %s", where, e.Name)
+			}
+		}
+		for _, arg := range each.Args {
+			if name, value, _ := strings.Cut(arg, "="); written(name, value) {
+				f.addf("%s: argument %s", where, name)
+			}
+		}
+	}))
+	for _, m := range c.of("ConfigMap") {
+		for name, value := range m.Data {
+			if written(name, value) {
+				f.addf("%s: %s", m, name)
+			}
+		}
+	}
+	for _, m := range c.of("Secret") {
+		f.addf("%s is written down", m)
+	}
+	return f
+}
+
+// references finds names that lead nowhere. Secrets are made by the operator: see missingSecrets.
+func references(c *cluster) []string {
+	f := faults(eachContainer(c, func(f *faults, where string, _ manifest, each container) {
+		for _, from := range each.EnvFrom {
+			c.need(f, where, "ConfigMap", from.ConfigMapRef.Name)
+		}
+	}))
+	for _, m := range c.workloads() {
+		c.need(&f, m.String(), "ServiceAccount", m.pod().ServiceAccountName)
+		for _, v := range m.pod().Volumes {
+			if v.ConfigMap != nil {
+				c.need(&f, m.String(), "ConfigMap", v.ConfigMap.Name)
+			}
+			if v.PersistentVolumeClaim != nil {
+				c.need(&f, m.String(), "PersistentVolumeClaim", v.PersistentVolumeClaim.ClaimName)
+			}
+		}
+	}
+	for _, m := range c.of("HorizontalPodAutoscaler") {
+		c.need(&f, m.String(), m.Spec.ScaleTargetRef.Kind, m.Spec.ScaleTargetRef.Name)
+	}
+	for _, m := range c.of("PodDisruptionBudget") {
+		if len(c.selected(m.Spec.Selector["matchLabels"])) != 1 {
+			f.addf("%s is not about the pods of one workload", m)
+		}
+	}
+	for _, m := range c.manifests {
+		if m.Kind != "Namespace" && m.Metadata.Namespace == "" {
+			f.addf("%s has no namespace", m)
+		}
+	}
+	return f
+}
+
+// need misses what is named and not there. Nothing need be named.
+func (c *cluster) need(f *faults, where, kind, name string) {
+	if name != "" && !c.has(kind, name) {
+		f.addf("%s: there is no %s %s", where, kind, name)
+	}
+}
+
+// drain is how long a process of ours takes to stop: unready for a while, then calls in flight,
+// then what is left is ended.
+const drain = 5 + 20 + 5
+
+func rollouts(c *cluster) []string {
+	var f faults
+	for _, m := range c.of("Deployment") {
+		p := m.pod()
+		if !p.Containers[0].ours() {
+			continue
+		}
+		if fmt.Sprint(m.Spec.Strategy.RollingUpdate.MaxUnavailable) != "0" {
+			f.addf("%s takes pods away before it has others", m)
+		}
+		if p.TerminationGracePeriodSeconds < drain {
+			f.addf("%s has %d s to stop, and needs %d", m, p.TerminationGracePeriodSeconds, drain)
+		}
+		if len(p.TopologySpreadConstraints) == 0 {
+			f.addf("%s may have all its pods on one node", m)
+		}
+	}
+	return f
+}
+
+// selected are the workloads whose pods have all of the labels.
+func (c *cluster) selected(labels any) []manifest {
+	var found []manifest
+	wanted, _ := labels.(map[string]any)
+	for _, m := range c.workloads() {
+		all := len(wanted) > 0
+		for key, value := range wanted {
+			all = all && m.labels()[key] == value
+		}
+		if all {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func services(c *cluster) []string {
+	var f faults
+	for _, m := range c.of("Service") {
+		behind := c.selected(m.Spec.Selector)
+		if len(behind) != 1 {
+			f.addf("%s leads to the pods of %d workloads", m, len(behind))
+			continue
+		}
+		for _, p := range m.Spec.Ports {
+			if !behind[0].pod().Containers[0].listens(p.TargetPort) {
+				f.addf("%s: nobody listens at port %v", m, p.TargetPort)
+			}
+			if p.Name == "grpc" && m.Spec.ClusterIP != "None" {
+				f.addf("%s is not headless: all calls of a connection would go to one pod", m)
+			}
+		}
+	}
+	return f
+}
+
+const (
+	// databaseAnnotation says on a Deployment which Postgres server it uses.
+	databaseAnnotation = "preceptor.dev/postgres"
+	// connectionsAnnotation, with that name behind it, says on the Namespace how many connections
+	// the server takes.
+	connectionsAnnotation = "postgres.preceptor.dev/"
+	// migrationConns is what a migration and a person with psql may take meanwhile, a service.
+	migrationConns = 3
+)
+
+// connections adds up what all pods may open at the worst moment: scaled out, in a rollout.
+func connections(c *cluster) []string {
+	var f faults
+	needed := map[string]int{}
+	for _, hpa := range c.of("HorizontalPodAutoscaler") {
+		for _, m := range c.of("Deployment") {
+			conns := c.variables(m.pod().Containers[0])["PRECEPTOR_DATABASE_MAX_CONNS"]
+			if m.Metadata.Name != hpa.Spec.ScaleTargetRef.Name || conns == "" {
+				continue
+			}
+			n, err := strconv.Atoi(conns)
+			surge, serr := strconv.Atoi(fmt.Sprint(m.Spec.Strategy.RollingUpdate.MaxSurge))
+			server := m.Metadata.Annotations[databaseAnnotation]
+			if err != nil || serr != nil || server == "" {
+				f.addf("%s: its connections, its surge or its annotation %s cannot be read", m, databaseAnnotation)
+				continue
+			}
+			needed[server] += (hpa.Spec.MaxReplicas+surge)*n + migrationConns
+		}
+	}
+	for server, n := range needed {
+		given := ""
+		for _, m := range c.of("Namespace") {
+			given = m.Metadata.Annotations[connectionsAnnotation+server]
+		}
+		limit, err := strconv.Atoi(given)
+		if err != nil {
+			f.addf("the Namespace does not say how many connections %s takes: annotation %s%s", server, connectionsAnnotation, server)
+		} else if n > limit {
+			f.addf("%s takes %d connections, and scaled out there may be %d", server, limit, n)
+		}
+	}
+	return f
+}
+
+// certificates finds those that a Deployment mounts and that say nothing of it.
+func certificates(c *cluster) []string {
+	var f faults
+	for _, m := range c.of("Deployment") {
+		for _, v := range m.pod().Volumes {
+			if v.Name != "tls" || v.Secret == nil {
+				continue
+			}
+			i := slices.IndexFunc(c.of("Certificate"), func(cert manifest) bool { return cert.Spec.SecretName == v.Secret.SecretName })
+			if i < 0 {
+				f.addf("%s: nobody makes the certificate in %s", m, v.Secret.SecretName)
+			} else if cert := c.of("Certificate")[i]; !slices.Equal(cert.Spec.DNSNames, []string{"preceptor-" + m.component()}) {
+				f.addf("%s names %v, and is shown by %s", cert, cert.Spec.DNSNames, m.component())
+			}
+		}
+	}
+	return f
+}
+
+// printedSecrets are the keys of the Secrets that the dev overlay's script makes.
+func printedSecrets(ctx context.Context, root string) (map[string][]string, error) {
+	out, err := exec.CommandContext(ctx, root+"/deploy/k8s/overlays/dev/secrets.sh").Output()
+	if err != nil {
+		return nil, fmt.Errorf("secrets.sh: %w", err)
+	}
+	given := map[string][]string{}
+	for part := range strings.SplitSeq(string(out), "---\n") {
+		var m manifest
+		if err := yaml.Unmarshal([]byte(part), &m); err != nil {
+			return nil, fmt.Errorf("secrets.sh: %w", err)
+		}
+		if m.Kind == "Secret" {
+			given[m.Metadata.Name] = slices.Collect(maps.Keys(m.StringData))
+		}
+	}
+	return given, nil
+}
+
+// missingSecrets finds references to Secrets that are not among the given ones.
+func missingSecrets(c *cluster, given map[string][]string) []string {
+	return eachContainer(c, func(f *faults, where string, _ manifest, each container) {
+		for _, from := range each.EnvFrom {
+			if name := from.SecretRef.Name; name != "" && given[name] == nil {
+				f.addf("%s: nobody makes Secret %s", where, name)
+			}
+		}
+		for _, e := range each.Env {
+			if e.ValueFrom == nil || e.ValueFrom.SecretKeyRef == nil {
+				continue
+			}
+			if ref := e.ValueFrom.SecretKeyRef; !slices.Contains(given[ref.Name], ref.Key) {
+				f.addf("%s: nobody makes Secret %s with key %s", where, ref.Name, ref.Key)
+			}
+		}
+	})
+}
