@@ -2,8 +2,12 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +24,74 @@ func Redis(t testing.TB) string {
 	t.Helper()
 	node := startRedis(t, FreePorts(t, 1)[0])
 	return node.addr
+}
+
+// MortalRedis is one server that its test kills, and starts again with nothing in it.
+type MortalRedis struct {
+	// Addr stays the same over lives.
+	Addr string
+
+	port  int
+	extra []string
+	node  *redisNode
+}
+
+// NewMortalRedis starts a server; extra are arguments of its own, as "--requirepass".
+func NewMortalRedis(t testing.TB, extra ...string) *MortalRedis {
+	t.Helper()
+	r := &MortalRedis{port: FreePorts(t, 1)[0], extra: extra}
+	r.Start(t)
+	r.Addr = r.node.addr
+	return r
+}
+
+// Kill ends the server at once.
+func (r *MortalRedis) Kill() { r.node.end() }
+
+// Start starts it again.
+func (r *MortalRedis) Start(t testing.TB) {
+	t.Helper()
+	r.node = startRedis(t, r.port, r.extra...)
+}
+
+// RedisSentinel starts a master with one replica and three sentinels that watch them, and gives
+// the sentinels' addresses, the name by which they know the master, and what kills it.
+func RedisSentinel(t testing.TB) (addrs []string, name string, killMaster func()) {
+	t.Helper()
+	name = "main"
+	ports := FreePorts(t, 5)
+	master := startRedis(t, ports[0], "--repl-diskless-sync-delay", "0")
+	replica := startRedis(t, ports[1], "--replicaof", "127.0.0.1 "+strconv.Itoa(ports[0]))
+	ctx := context.Background()
+	replica.wait(t, func() error { return contains(replica.client.Info(ctx, "replication"), "master_link_status:up") })
+	for _, port := range ports[2:] {
+		file := filepath.Join(t.TempDir(), "sentinel.conf")
+		text := fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2\nsentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 3000\n",
+			name, ports[0], name, name)
+		must(t, os.WriteFile(file, []byte(text), 0o600))
+		node := startRedis(t, port, file, "--sentinel")
+		addrs = append(addrs, node.addr)
+	}
+	for _, addr := range addrs {
+		sentinel := redis.NewSentinelClient(&redis.Options{Addr: addr})
+		defer func() { _ = sentinel.Close() }()
+		eventually(t, "sentinel", func() error {
+			known, err := sentinel.Master(ctx, name).Result()
+			if err == nil && (known["num-slaves"] != "1" || known["num-other-sentinels"] != "2") {
+				err = fmt.Errorf("knows %v", known)
+			}
+			return err
+		})
+	}
+	return addrs, name, master.end
+}
+
+func contains(cmd *redis.StringCmd, part string) error {
+	text, err := cmd.Result()
+	if err == nil && !strings.Contains(text, part) {
+		err = errors.New(text)
+	}
+	return err
 }
 
 // RedisCluster starts masters × (1 + replicas) nodes and gives their addresses, masters
@@ -66,16 +138,26 @@ type redisNode struct {
 
 func startRedis(t testing.TB, port int, extra ...string) *redisNode {
 	t.Helper()
-	args := append([]string{
+	var config []string // comes before all settings
+	if len(extra) > 0 && !strings.HasPrefix(extra[0], "--") {
+		config, extra = extra[:1], extra[1:]
+	}
+	args := slices.Concat(config, []string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(),
 		"--save", "", "--appendonly", "no", "--loglevel", "warning",
-	}, extra...)
+	}, extra)
 	cmd := exec.Command(lookPath(t, "redis-server"), args...) //nolint:gosec // our own arguments
 	addr := "127.0.0.1:" + strconv.Itoa(port)
 	node := &redisNode{addr: addr, server: start(t, cmd, syscall.SIGKILL)}
 	node.client = redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	t.Cleanup(func() { _ = node.client.Close() })
-	node.wait(t, func() error { return node.client.Ping(context.Background()).Err() })
+	node.wait(t, func() error {
+		err := node.client.Ping(context.Background()).Err()
+		if err != nil && strings.Contains(err.Error(), "NOAUTH") {
+			return nil // it answers
+		}
+		return err
+	})
 	return node
 }
 

@@ -40,6 +40,8 @@ type server struct {
 	process *os.Process
 	out     output
 	done    chan struct{}
+	// end sends the signal that ends the process, and waits for it.
+	end func()
 }
 
 // start runs cmd until the test ends, when it sends sig; the process dies with this one too.
@@ -64,9 +66,12 @@ func start(t testing.TB, cmd *exec.Cmd, sig syscall.Signal) *server {
 	}()
 	must(t, <-started)
 	s.process = cmd.Process
-	t.Cleanup(func() {
+	s.end = func() {
 		_ = s.process.Signal(sig)
 		<-s.done
+	}
+	t.Cleanup(func() {
+		s.end()
 		if t.Failed() {
 			t.Logf("%s said:\n%s", s.name, s.out.String())
 		}

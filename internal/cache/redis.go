@@ -1,0 +1,287 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// What RedisOptions' zero values stand for.
+const (
+	// DefaultRedisTimeout is some fifty times what an answer takes that is worth having.
+	DefaultRedisTimeout = 50 * time.Millisecond
+	// DefaultRedisPause is how long a Redis that failed is left alone.
+	DefaultRedisPause = time.Second
+)
+
+const (
+	// redisDial bounds a connection's making. Nobody waits that long for it: who finds none
+	// ready gives up after the command's timeout, and the next one finds it.
+	redisDial = time.Second
+	// redisHello is how long a start waits for Redis, to tell a wrong password from none there.
+	redisHello = 2 * time.Second
+	// redisProbes are enough keys to meet a slot of another node, should the server be one of a cluster.
+	redisProbes = 8
+)
+
+// RedisOptions are the settings of a Redis; only the logger is needed.
+type RedisOptions struct {
+	// Timeout bounds each command; 0: DefaultRedisTimeout.
+	Timeout time.Duration
+	// Pause is how long nothing is asked after a failure; 0: DefaultRedisPause.
+	Pause  time.Duration
+	Logger *slog.Logger
+}
+
+// Redis is a Cache in Redis, alone, behind Sentinel, or as a Cluster.
+//
+// A breaker stands before it: the first command that fails opens it, and then nothing is
+// asked of Redis for a pause, after which one command tries again. So a server that is dead
+// or slow costs one short timeout a pause, and no caller ever an error.
+type Redis struct {
+	url     redisURL
+	client  redis.UniversalClient
+	breaker *gobreaker.CircuitBreaker[struct{}]
+	timeout time.Duration
+	log     *slog.Logger
+
+	hits, misses, failures, skipped atomic.Uint64
+	// last is the newest failure, for the log.
+	last atomic.Pointer[error]
+}
+
+var _ Cache = (*Redis)(nil)
+
+// OpenRedis opens the Redis of a url: redis:// for one server, redis+sentinel:// with the
+// sentinels and the master's name, redis+cluster:// with some of the nodes; rediss for TLS.
+// Invalid for any other url, and FailedPrecondition when the server refuses us, as for a wrong
+// password. One that cannot be reached is no error: it is tried again while the program runs.
+func OpenRedis(ctx context.Context, url string, o RedisOptions) (*Redis, error) {
+	u, err := parseRedisURL(url)
+	if err != nil {
+		return nil, err
+	}
+	redis.SetLogger(libraryLog{o.Logger}) // the library has one for the whole process
+	r := &Redis{url: u, log: o.Logger, timeout: cmp.Or(o.Timeout, DefaultRedisTimeout)}
+	r.client = newRedisClient(u, r.timeout)
+	r.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Timeout:       cmp.Or(o.Pause, DefaultRedisPause),
+		MaxRequests:   1,
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures > 0 },
+		IsExcluded:    func(err error) bool { return errors.Is(err, errCallerGone) },
+		OnStateChange: r.changed,
+	})
+	hello, cancel := context.WithTimeout(ctx, redisHello)
+	defer cancel()
+	if err := r.do(hello, r.greet); refusal(err) != "" {
+		_ = r.client.Close()
+		return nil, errs.Wrap(err, errs.FailedPrecondition, "REDIS_REFUSED", "%s %s", u, refusal(err))
+	}
+	return r, nil
+}
+
+// newRedisClient makes the client of a url. It connects when it is first used.
+func newRedisClient(u redisURL, timeout time.Duration) redis.UniversalClient {
+	o := &redis.UniversalOptions{
+		Addrs: u.addrs, MasterName: u.master, DB: u.db, IsClusterMode: u.kind == redisCluster,
+		Username: u.username, Password: u.password, SentinelUsername: u.sentinelUsername, SentinelPassword: u.sentinelPassword,
+		ContextTimeoutEnabled: true,
+		DialTimeout:           redisDial,
+		DialerRetries:         1,
+		ReadTimeout:           timeout,
+		WriteTimeout:          timeout,
+		PoolTimeout:           timeout,
+		// Once, at once, within the command's timeout: a connection of the pool may have died.
+		MaxRetries:      1,
+		MinRetryBackoff: time.Millisecond,
+		MaxRetryBackoff: time.Millisecond,
+		DisableIdentity: true,
+		// Nothing that Redis says of its upkeep is needed: what fails is tried again.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if u.tls {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	switch u.kind {
+	case redisCluster:
+		cluster := o.Cluster()
+		// A node that failed is replaced within seconds, by one whose address nobody redirects us to.
+		cluster.ClusterStateReloadInterval = time.Second
+		return redis.NewClusterClient(cluster)
+	case redisSentinel:
+		return redis.NewFailoverClient(o.Failover())
+	case redisSingle:
+	}
+	return redis.NewClient(o.Simple())
+}
+
+// greet proves that the server is there, lets us in, and is what the url says.
+func (r *Redis) greet(ctx context.Context, client redis.UniversalClient) error {
+	for i := range redisProbes {
+		if err := client.Get(ctx, fmt.Sprintf("preceptor:probe:%d", i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal is what is wrong with the url's words when the server's answer says so; "" for
+// errors that may pass.
+func refusal(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	for _, each := range []struct{ sign, says string }{
+		{"WRONGPASS", "refuses the user and password"},
+		{"NOAUTH", "wants a password"},
+		{"NOPERM", "does not let this user read keys that begin with {"},
+		{"DB index", "has no database of that number"},
+		{"MOVED", "is a node of a cluster: write redis+cluster://"},
+		{"cluster support disabled", "is no cluster: write redis://"},
+		{"first record does not look like a TLS handshake", "does not speak TLS: write redis instead of rediss"},
+	} {
+		if strings.Contains(text, each.sign) {
+			return each.says
+		}
+	}
+	return ""
+}
+
+// errCallerGone tells that a command ended with its caller, which says nothing of Redis.
+var errCallerGone = errors.New("the caller has gone")
+
+// Do runs commands within the timeout of one, unless Redis failed a moment ago. Its error is
+// for a count or a second way, never for a caller.
+func (r *Redis) Do(ctx context.Context, f func(context.Context, redis.UniversalClient) error) error {
+	limited, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	return r.do(limited, func(limited context.Context, client redis.UniversalClient) error {
+		err := f(limited, client)
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", errCallerGone, err)
+		}
+		return err
+	})
+}
+
+func (r *Redis) do(ctx context.Context, f func(context.Context, redis.UniversalClient) error) error {
+	_, err := r.breaker.Execute(func() (struct{}, error) {
+		err := f(ctx, r.client)
+		if err != nil && !errors.Is(err, errCallerGone) {
+			r.failures.Add(1)
+			r.last.Store(&err)
+		}
+		return struct{}{}, err
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		r.skipped.Add(1)
+	}
+	return err
+}
+
+// changed tells the operator when Redis goes and when it is back, once each.
+func (r *Redis) changed(_ string, from, to gobreaker.State) {
+	switch {
+	case from == gobreaker.StateClosed:
+		var why error
+		if last := r.last.Load(); last != nil {
+			why = *last
+		}
+		r.log.Warn("redis is not reachable; answers come from the database", "redis", r.url.String(), "error", why)
+	case to == gobreaker.StateClosed:
+		r.log.Info("redis is reachable again", "redis", r.url.String())
+	}
+}
+
+// Get returns the value, unless Redis has none or does not answer in time.
+func (r *Redis) Get(ctx context.Context, key string) (value []byte, ok bool) {
+	err := r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
+		got, err := client.Get(ctx, key).Bytes()
+		if errors.Is(err, redis.Nil) {
+			return nil
+		}
+		value, ok = got, err == nil
+		return err
+	})
+	if err != nil || !ok {
+		r.misses.Add(1)
+		return nil, false
+	}
+	r.hits.Add(1)
+	return value, true
+}
+
+// Set keeps the value if Redis takes it in time.
+func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Duration) {
+	if ttl < time.Millisecond { // Redis knows none shorter, and refuses 0
+		return
+	}
+	// What failed is counted, and costs a computation.
+	_ = r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
+		err := client.Set(ctx, key, value, ttl).Err()
+		if err != nil && strings.HasPrefix(err.Error(), "OOM ") {
+			return nil // it is full and evicts nothing: what it has is still worth asking for
+		}
+		return err
+	})
+}
+
+// RedisStats is what a Redis did so far, and whether it is asked at present.
+type RedisStats struct {
+	Hits, Misses uint64
+	// Failures are commands that Redis did not answer in time, or answered with an error.
+	Failures uint64
+	// Skipped are commands that were not sent, since one had failed a moment before.
+	Skipped uint64
+	// State is the breaker's: "closed" when Redis answers, "open" while it is left alone,
+	// "half-open" while the next command tries it.
+	State string
+}
+
+// Stats tells what happened so far.
+func (r *Redis) Stats() RedisStats {
+	return RedisStats{
+		Hits: r.hits.Load(), Misses: r.misses.Load(), Failures: r.failures.Load(), Skipped: r.skipped.Load(),
+		State: r.breaker.State().String(),
+	}
+}
+
+// Reachable tells whether Redis answered when it was last asked; after a failure it asks again
+// when the time for it has come, so that a server without traffic notices too.
+func (r *Redis) Reachable(ctx context.Context) bool {
+	if r.breaker.State() == gobreaker.StateClosed {
+		return true
+	}
+	// The error is the answer, and counted.
+	_ = r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error { return client.Ping(ctx).Err() })
+	return r.breaker.State() == gobreaker.StateClosed
+}
+
+// String is where Redis is, without who may use it.
+func (r *Redis) String() string { return r.url.String() }
+
+// Close ends the connections.
+func (r *Redis) Close() error { return r.client.Close() }
+
+// libraryLog takes what the library says of its own accord: we say what matters ourselves.
+type libraryLog struct{ log *slog.Logger }
+
+// Printf logs for who looks closely.
+func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
+	if l.log.Enabled(ctx, slog.LevelDebug) {
+		l.log.DebugContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,163 @@
+//go:build realservers
+
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/cache/cachetest"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
+)
+
+// patient are options for a busy machine, where fifty milliseconds are soon over.
+func patient() cache.RedisOptions {
+	return cache.RedisOptions{Timeout: 10 * time.Second, Pause: 20 * time.Millisecond}
+}
+
+func TestRedisContract(t *testing.T) {
+	single := "redis://" + testenv.Redis(t)
+	sentinels, master, _ := testenv.RedisSentinel(t)
+	cluster := "redis+cluster://" + strings.Join(testenv.RedisCluster(t, 3, 0)[1:], ",") // not all of them
+	for name, url := range map[string]string{
+		"single":   single + "/3",
+		"sentinel": "redis+sentinel://" + strings.Join(sentinels, ",") + "/" + master,
+		"cluster":  cluster,
+	} {
+		t.Run(name, func(t *testing.T) {
+			cachetest.Run(t, func(t *testing.T) cache.Cache {
+				t.Helper()
+				r, _ := openRedis(t, url, patient())
+				flush(t, r)
+				return r
+			})
+		})
+	}
+}
+
+// flush empties all masters.
+func flush(t *testing.T, r *cache.Redis) {
+	t.Helper()
+	err := r.Do(t.Context(), func(ctx context.Context, client redis.UniversalClient) error {
+		if c, ok := client.(*redis.ClusterClient); ok {
+			return c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.FlushAll(ctx).Err() })
+		}
+		return client.FlushAll(ctx).Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whoever starts with a wrong password learns it at once, and not the password.
+func TestRedisRefusals(t *testing.T) {
+	locked, open := testenv.NewMortalRedis(t, "--requirepass", "right-secret").Addr, testenv.Redis(t)
+	nodes := testenv.RedisCluster(t, 3, 0)
+	for url, says := range map[string]string{
+		"redis://:wrong-secret@" + locked:         "refuses the user and password",
+		"redis://ada:wrong-secret@" + locked:      "refuses the user and password",
+		"redis://" + locked:                       "wants a password",
+		"redis://" + open + "/99":                 "no database of that number",
+		"redis://" + nodes[1]:                     "write redis+cluster://",
+		"redis+cluster://" + open:                 "write redis://",
+		"redis+cluster://:wrong-secret@" + locked: "refuses the user and password",
+	} {
+		r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Logger: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			_ = r.Close()
+		}
+		if errs.ReasonOf(err) != "REDIS_REFUSED" || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v; want %q", url, err, says)
+		}
+	}
+	right, _ := openRedis(t, "redis://:right-secret@"+locked, patient())
+	right.Set(t.Context(), "k", []byte("v"), time.Hour)
+	if _, ok := right.Get(t.Context(), "k"); !ok {
+		t.Error("the right password does not let in")
+	}
+}
+
+// A server that dies and comes back is used again, with a word for each.
+func TestRedisComesBack(t *testing.T) {
+	server := testenv.NewMortalRedis(t)
+	r, log := openRedis(t, "redis://"+server.Addr, cache.RedisOptions{Timeout: time.Second, Pause: 20 * time.Millisecond})
+	r.Set(t.Context(), "k", []byte("v"), time.Hour)
+	if _, ok := r.Get(t.Context(), "k"); !ok {
+		t.Fatal("it keeps nothing")
+	}
+	server.Kill()
+	if _, ok := r.Get(t.Context(), "k"); ok || r.Reachable(t.Context()) {
+		t.Error("a dead server answers")
+	}
+	server.Start(t)
+	until(t, "it is used again", func() bool { return keeps(t, r, "k") })
+	if !r.Reachable(t.Context()) || log.count("redis is not reachable") != 1 || log.count("redis is reachable again") != 1 {
+		t.Errorf("the log:\n%s", &log.buf)
+	}
+}
+
+// After a failover the new master is found.
+func TestRedisSentinelFailover(t *testing.T) {
+	sentinels, name, kill := testenv.RedisSentinel(t)
+	r, _ := openRedis(t, "redis+sentinel://"+strings.Join(sentinels, ",")+"/"+name, cache.RedisOptions{Timeout: time.Second, Pause: 20 * time.Millisecond})
+	until(t, "the master keeps values", func() bool { return keeps(t, r, "k") })
+	kill()
+	until(t, "the new master keeps values", func() bool { return keeps(t, r, "k") })
+}
+
+// A full server that evicts nothing is still asked for what it has.
+func TestFullRedisIsStillAsked(t *testing.T) {
+	r, _ := openRedis(t, "redis://"+testenv.NewMortalRedis(t, "--maxmemory", "4mb", "--maxmemory-policy", "noeviction").Addr, patient())
+	r.Set(t.Context(), "early", []byte("v"), time.Hour)
+	for i := range 100 {
+		r.Set(t.Context(), fmt.Sprint("k", i), make([]byte, 100<<10), time.Hour)
+	}
+	if _, ok := r.Get(t.Context(), "k99"); ok {
+		t.Fatal("it was never full")
+	}
+	if _, ok := r.Get(t.Context(), "early"); !ok || r.Stats().Skipped > 0 {
+		t.Errorf("what it has is not asked for: %+v", r.Stats())
+	}
+}
+
+func keeps(t *testing.T, r *cache.Redis, key string) bool {
+	t.Helper()
+	r.Set(t.Context(), key, []byte("again"), time.Hour)
+	v, ok := r.Get(t.Context(), key)
+	return ok && string(v) == "again"
+}
+
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// Many callers at once share the connections without opening the breaker.
+func TestRedisUnderLoad(t *testing.T) {
+	r, _ := openRedis(t, "redis://"+testenv.Redis(t), patient())
+	var wg sync.WaitGroup
+	for w := range 64 {
+		wg.Go(func() {
+			for i := range 50 {
+				keeps(t, r, fmt.Sprint(w, i))
+			}
+		})
+	}
+	wg.Wait()
+	if s := r.Stats(); s.Failures > 0 || s.Misses > 0 {
+		t.Errorf("%+v", s)
+	}
+}
