@@ -160,7 +160,7 @@ func classifyPostgres(err error, code string) error {
 		return errs.Wrap(err, errs.DeadlineExceeded, ReasonTimeout, "the database took too long")
 	case "53100":
 		return full(err)
-	case "25006": // We still speak to a primary that has become a standby.
+	case "25006", "55000": // We still speak to a primary that has become a standby, or to one that is none yet.
 		return readOnly(err)
 	}
 	switch {

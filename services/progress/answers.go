@@ -33,7 +33,7 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 	if err != nil {
 		return Answer{}, err
 	}
-	key := s.answerKey(learnerID, route, head.Version, catalog.Revision)
+	key := s.answerKey(route, head, catalog.Revision)
 	if a, ok := s.cached(ctx, key); ok {
 		return a, nil
 	}
@@ -69,7 +69,7 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 		return Answer{}, err
 	}
 	// The snapshot may be newer than the head that was asked for: file it under its own.
-	key := s.answerKey(learnerID, route, l.Head.Version, catalog.Revision)
+	key := s.answerKey(route, l.Head, catalog.Revision)
 	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(body)), uint64(unixMicro(w.validUntil)))
 	value = append(value, body...)
 	s.cache.Set(ctx, key, value, answerTTL)
@@ -106,15 +106,19 @@ func (s *Service) moduleLog(ctx context.Context, head Head, moduleID string) ([]
 	return log, nil
 }
 
-func (s *Service) answerKey(learnerID, route string, version, revision int64) string {
-	b := make([]byte, 0, 160)
+// answerKey names an answer by all that it depends on but the clock. Incarnation and timeline
+// stand for what a restore or a failover of the database may take back: versions that were given
+// already are given again after those, for something else.
+func (s *Service) answerKey(route string, head Head, revision int64) string {
+	b := make([]byte, 0, 192)
 	b = append(b, '{')
-	b = append(b, learnerID...)
+	b = append(b, head.LearnerID...)
 	b = append(b, "}:"...)
 	b = append(b, route...)
 	b = append(b, ':')
 	b = append(b, s.incarnation...)
-	b = strconv.AppendInt(append(b, ':'), version, 10)
+	b = append(append(b, ':'), head.Timeline...)
+	b = strconv.AppendInt(append(b, ':'), head.Version, 10)
 	b = strconv.AppendInt(append(b, ':'), revision, 10)
 	return string(b)
 }

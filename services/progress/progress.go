@@ -199,6 +199,9 @@ type Head struct {
 	Version int64
 	// TimeZone is the IANA zone that the learner's days are told by; "" is UTC. Profile says it.
 	TimeZone string
+	// Timeline is the line of the database's history that this was read from. Another one may give
+	// the same Version to something else. "" where the database knows one line only.
+	Timeline string
 }
 
 // LearnerZone is a learner's time zone as profile last said it.
@@ -305,10 +308,12 @@ type Snapshot interface {
 // Store keeps the logs and what is folded from them. Errors are *errs.Error:
 // Unavailable when the database cannot be reached.
 type Store interface {
-	// Incarnation is a UUID that changes when the database is restored.
+	// Incarnation names the database, and changes when a dump of it is restored. It begins with a UUID.
 	Incarnation(ctx context.Context) (string, error)
 	// Head answers a learner's head; the zero Head with the learner's id where there is no log yet.
 	Head(ctx context.Context, learnerID string) (Head, error)
+	// Heads answers the sequences of many learners' heads, in few queries; those without a log are absent.
+	Heads(ctx context.Context, learnerIDs []string) (map[string]int64, error)
 	// Load answers all that is stored of a learner, from one snapshot.
 	Load(ctx context.Context, learnerID string) (*Learner, error)
 	// ModuleLog answers a learner's events of one module, with the voids that name them, by sequence.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -24,6 +25,10 @@ var migrations embed.FS
 // Store is a progress.Store on a database.
 type Store struct {
 	db *sqldb.DB
+
+	mu sync.Mutex
+	// timeline is an expression for sqldb.DB.Timeline's; "" until it was asked for.
+	timeline string
 }
 
 var _ progress.Store = (*Store)(nil)
@@ -40,7 +45,7 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// Incarnation answers the database's UUID, made at first sight.
+// Incarnation answers the database's UUID, made at first sight, and where it came from.
 func (s *Store) Incarnation(ctx context.Context) (string, error) {
 	fresh, err := uuid.NewRandom()
 	if err != nil {
@@ -53,12 +58,41 @@ func (s *Store) Incarnation(ctx context.Context) (string, error) {
 		}
 		return tx.QueryRowContext(ctx, `SELECT incarnation FROM instance WHERE id = 1`).Scan(&out)
 	})
+	if err != nil {
+		return "", err
+	}
+	origin, err := s.db.Origin(ctx, "instance")
+	if origin != "" {
+		out += "-" + origin
+	}
 	return out, err
+}
+
+// timelineOf is the expression for the line of history, asked for once.
+func (s *Store) timelineOf(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timeline == "" {
+		var err error
+		if s.timeline, err = s.db.Timeline(ctx); err != nil {
+			s.timeline = ""
+			return "", err
+		}
+	}
+	return s.timeline, nil
 }
 
 // Head answers a learner's head; a zero one where there is no log yet.
 func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, error) {
-	head, err := readHead(ctx, s.db.Reader(), learnerID)
+	timeline, err := s.timelineOf(ctx)
+	if err != nil {
+		return progress.Head{}, err
+	}
+	head := progress.Head{LearnerID: learnerID}
+	// One row in any case: a learner without a log is on a line of history, too.
+	err = s.db.Reader().QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.time_zone, ''), `+timeline+`
+		FROM (SELECT 1 AS one) o LEFT JOIN learner_head h ON h.learner_id = $1`, learnerID).
+		Scan(&head.Sequence, &head.Version, &head.TimeZone, &head.Timeline)
 	if err != nil {
 		return head, sqldb.Classify(err)
 	}
@@ -75,13 +109,39 @@ func readHead(ctx context.Context, tx sqldb.Tx, learnerID string) (progress.Head
 	return head, err
 }
 
+// Heads answers the sequences of many learners' heads.
+func (s *Store) Heads(ctx context.Context, learnerIDs []string) (map[string]int64, error) {
+	out := make(map[string]int64, len(learnerIDs))
+	for piece := range slices.Chunk(learnerIDs, maxRows) {
+		rows, err := s.db.Reader().QueryContext(ctx,
+			`SELECT learner_id, sequence FROM learner_head WHERE learner_id IN `+sqldb.In(len(piece), 1), anys(piece)...)
+		err = each(rows, err, func(rows *sql.Rows) error {
+			var id string
+			var sequence int64
+			err := rows.Scan(&id, &sequence)
+			out[id] = sequence
+			return err
+		})
+		if err != nil {
+			return nil, sqldb.Classify(err)
+		}
+	}
+	return out, nil
+}
+
 // Load answers all that is stored of a learner, from one snapshot.
 func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, error) {
+	timeline, err := s.timelineOf(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var l *progress.Learner
-	err := s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		var err error
-		l, err = load(ctx, tx, learnerID)
-		return err
+		if l, err = load(ctx, tx, learnerID); err != nil || tx.Dialect() != sqldb.Postgres {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT `+timeline).Scan(&l.Head.Timeline)
 	})
 	return l, err
 }
