@@ -206,6 +206,12 @@ func (r *Redis) changed(_ string, from, to gobreaker.State) {
 	}
 }
 
+// Subscribe listens to channels on a connection of its own, which the caller closes; whether it
+// stands is learned by receiving.
+func (r *Redis) Subscribe(ctx context.Context, channels ...string) *redis.PubSub {
+	return r.client.Subscribe(ctx, channels...)
+}
+
 // Get returns the value, unless Redis has none or does not answer in time.
 func (r *Redis) Get(ctx context.Context, key string) (value []byte, ok bool) {
 	err := r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {

@@ -19,6 +19,8 @@ type Options struct {
 	Zones ZoneSource
 	// Cache keeps computed answers; see answers.go.
 	Cache cache.Cache
+	// Nudges tell other replicas what this one wrote; nil: they look for themselves.
+	Nudges Nudges
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
 	CommitLanes int
 	// Alone tells that no other process has the store open: a lease that an earlier one left is void.
@@ -104,7 +106,7 @@ func newService(ctx context.Context, store Store, opts Options) (*Service, error
 		catalog:     keeper,
 		zoneKeeper:  zoneKeeper,
 		cache:       opts.Cache,
-		feed:        newFeed(),
+		feed:        newFeed(store, opts.Nudges, opts.Logger),
 		incarnation: incarnation,
 		zones:       new(zones),
 		alone:       opts.Alone,
@@ -114,6 +116,7 @@ func newService(ctx context.Context, store Store, opts Options) (*Service, error
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
 	s.committer = newCommitter(store, opts.CommitLanes, keeper.Current, s.zones, s.feed.publish, opts.Now, opts.Logger)
+	s.feed.start(ctx)
 	return s, nil
 }
 
@@ -122,6 +125,7 @@ func (s *Service) Close() {
 	s.stop()
 	<-s.stopped
 	s.committer.Close()
+	s.feed.close() // last, so that other replicas are told of the last commits
 }
 
 // catchUp answers a catalog, and has the store hold time zones, that are no older than what

@@ -3,8 +3,6 @@ package progress
 import (
 	"context"
 	"slices"
-	"sync"
-	"time"
 )
 
 // History answers at most limit log entries after a sequence, with the learner's head. No entry
@@ -12,46 +10,6 @@ import (
 func (s *Service) History(ctx context.Context, learnerID string, after int64, limit int) ([]Record, Head, error) {
 	return s.store.Log(ctx, learnerID, after, limit)
 }
-
-// feed tells watchers that a learner's log grew. It only says "look": what happened is read from the log.
-type feed struct {
-	mu       sync.Mutex
-	watchers map[string]map[chan struct{}]struct{}
-}
-
-func newFeed() *feed { return &feed{watchers: map[string]map[chan struct{}]struct{}{}} }
-
-func (f *feed) publish(learnerID string, _ int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for ch := range f.watchers[learnerID] {
-		select {
-		case ch <- struct{}{}:
-		default: // a nudge is waiting already
-		}
-	}
-}
-
-func (f *feed) subscribe(learnerID string) (nudges <-chan struct{}, stop func()) {
-	ch := make(chan struct{}, 1)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.watchers[learnerID] == nil {
-		f.watchers[learnerID] = map[chan struct{}]struct{}{}
-	}
-	f.watchers[learnerID][ch] = struct{}{}
-	return ch, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.watchers[learnerID], ch)
-		if len(f.watchers[learnerID]) == 0 {
-			delete(f.watchers, learnerID)
-		}
-	}
-}
-
-// watchPoll is how often a watcher looks without being told, should a nudge be lost.
-const watchPoll = 2 * time.Second
 
 // watchPage is how many entries a watcher reads at a time.
 const watchPage = 200
@@ -81,8 +39,8 @@ type Notice struct {
 // backup, or the reader is mistaken) gives a reset, and goes on from now. open is called once now
 // is fixed: whatever is written after it returns is told.
 func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, open func() error, tell func(Notice) error) error {
-	nudges, stop := s.feed.subscribe(learnerID) // first subscribe, then read: nothing falls between
-	defer stop()
+	w := s.feed.join(learnerID) // first join, then read: nothing falls between
+	defer s.feed.leave(learnerID, w)
 	head, err := s.store.Head(ctx, learnerID)
 	if err != nil {
 		return err
@@ -99,17 +57,15 @@ func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, ope
 			}
 		}
 	}
-	tick := time.NewTicker(watchPoll)
-	defer tick.Stop()
 	for {
 		if at, err = s.tellFrom(ctx, learnerID, at, tell); err != nil {
 			return err
 		}
+		w.told.Store(at)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-nudges:
-		case <-tick.C:
+		case <-w.look:
 		}
 	}
 }

@@ -1,0 +1,181 @@
+// Package nudge passes word between replicas, over Redis, that a learner's log grew. A word is a
+// hint and never news: it may be lost, late, doubled, or about nobody that its hearer knows. Who
+// hears one looks into the database; who hears none looks there anyway, a little later.
+package nudge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+)
+
+const (
+	// channels is how many there are; a learner's words go through one of them. On a cluster
+	// each has a node of its own to begin at, so that no single one takes all publications in.
+	channels = 64
+	// waiting is how many words may wait to be sent; further ones are dropped.
+	waiting = 4096
+	// together is how many words one round trip takes at most.
+	together = 256
+	// quiet is how long nothing may be heard before the connection is asked whether it lives, and
+	// how long its answer may take.
+	quiet = time.Second
+	// pause is about how long a broken connection waits before the next.
+	pause = 200 * time.Millisecond
+)
+
+type word struct {
+	learnerID string
+	sequence  int64
+}
+
+// Nudges send words and hear them.
+type Nudges struct {
+	redis *cache.Redis
+	log   *slog.Logger
+	queue chan word
+}
+
+// New makes nudges over a Redis. Nothing is sent or heard until Run.
+func New(redis *cache.Redis, log *slog.Logger) *Nudges {
+	return &Nudges{redis: redis, log: log, queue: make(chan word, waiting)}
+}
+
+// Send passes a word on to all replicas. It never waits: a word for which there is no room is lost.
+func (n *Nudges) Send(learnerID string, sequence int64) {
+	select {
+	case n.queue <- word{learnerID, sequence}:
+	default:
+	}
+}
+
+// Run sends and hears until ctx ends; what waits to be sent then still is. heard is given each
+// word that arrives, also this replica's own. live is told true when every word that is sent from
+// now on arrives, false when that is over.
+func (n *Nudges) Run(ctx context.Context, live func(bool), heard func(learnerID string, sequence int64)) {
+	var both sync.WaitGroup
+	both.Go(func() { n.sendAll(ctx) })
+	both.Go(func() {
+		for ctx.Err() == nil {
+			err := n.listen(ctx, live, heard)
+			live(false)
+			if ctx.Err() == nil {
+				n.log.DebugContext(ctx, "no nudges are heard", "redis", n.redis.String(), "error", err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // jitter is no secret
+			}
+		}
+	})
+	both.Wait()
+}
+
+func (n *Nudges) sendAll(ctx context.Context) {
+	for {
+		select {
+		case first := <-n.queue:
+			n.send(ctx, first)
+		case <-ctx.Done():
+			last := context.WithoutCancel(ctx)
+			for {
+				select {
+				case first := <-n.queue:
+					n.send(last, first)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// send sends a word with those that wait behind it. Words that Redis does not take are lost.
+func (n *Nudges) send(ctx context.Context, first word) {
+	newest := map[string]int64{first.learnerID: first.sequence}
+	for more := true; more && len(newest) < together; {
+		select {
+		case w := <-n.queue:
+			newest[w.learnerID] = max(newest[w.learnerID], w.sequence)
+		default:
+			more = false
+		}
+	}
+	_ = n.redis.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
+		_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for learnerID, sequence := range newest {
+				pipe.Publish(ctx, channelOf(learnerID), learnerID+" "+strconv.FormatInt(sequence, 10))
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// listen hears words on one connection, until it breaks or ctx ends.
+func (n *Nudges) listen(ctx context.Context, live func(bool), heard func(string, int64)) error {
+	sub := n.redis.Subscribe(ctx, channelNames()...)
+	defer sub.Close()
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })()
+	confirmed, asked := 0, false
+	for {
+		message, err := sub.ReceiveTimeout(ctx, quiet)
+		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && !asked {
+			asked = true
+			err = sub.Ping(ctx)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		asked = false
+		switch m := message.(type) {
+		case *redis.Subscription:
+			if confirmed++; confirmed == channels {
+				live(true)
+			}
+		case *redis.Message:
+			if w, ok := parse(m.Payload); ok {
+				heard(w.learnerID, w.sequence)
+			}
+		}
+	}
+}
+
+// parse reads a word; others may write into our channels, so it is looked at closely.
+func parse(text string) (word, bool) {
+	id, number, _ := strings.Cut(text, " ")
+	sequence, err := strconv.ParseInt(number, 10, 64)
+	return word{id, sequence}, err == nil && sequence > 0 && len(id) == 36 && uuid.Validate(id) == nil
+}
+
+func channelOf(learnerID string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(learnerID)) // cannot fail
+	return channelName(h.Sum32() % channels)
+}
+
+func channelName(i uint32) string { return fmt.Sprintf("preceptor:log:%02d", i) }
+
+func channelNames() []string {
+	names := make([]string, channels)
+	for i := range names {
+		names[i] = channelName(uint32(i))
+	}
+	return names
+}
