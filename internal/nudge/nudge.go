@@ -85,19 +85,20 @@ func (n *Nudges) Run(ctx context.Context, live func(bool), heard func(learnerID 
 }
 
 func (n *Nudges) sendAll(ctx context.Context) {
+	sending := context.WithoutCancel(ctx) // Redis has a timeout of its own
 	for {
 		select {
 		case first := <-n.queue:
-			n.send(ctx, first)
+			n.send(sending, first)
+			continue
+		default:
+		}
+		select {
+		case first := <-n.queue:
+			n.send(sending, first)
 		case <-ctx.Done():
-			last := context.WithoutCancel(ctx)
-			for {
-				select {
-				case first := <-n.queue:
-					n.send(last, first)
-				default:
-					return
-				}
+			if len(n.queue) == 0 {
+				return
 			}
 		}
 	}

@@ -130,9 +130,18 @@ func newRigOn(tb testing.TB, url string, modules []progress.Module, paths []prog
 // replica starts one more service on the rig's store.
 func (r *rig) replica() *progress.Service {
 	r.t.Helper()
-	svc, err := progress.New(r.ctx, r.store, progress.Options{
-		Catalog: r.catalog, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
-	})
+	return r.replicaWith(progress.Options{})
+}
+
+// replicaWith starts one more service on the rig's store, with what the rig says of the options
+// that are left open.
+func (r *rig) replicaWith(o progress.Options) *progress.Service {
+	r.t.Helper()
+	o.Catalog, o.CommitLanes, o.Now, o.Logger = r.catalog, 1, r.clock.now, slog.New(slog.DiscardHandler)
+	if o.Cache == nil {
+		o.Cache = cache.NewMemory(1<<20, r.clock.now)
+	}
+	svc, err := progress.New(r.ctx, r.store, o)
 	if err != nil {
 		r.t.Fatal(err)
 	}

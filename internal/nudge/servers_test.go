@@ -1,0 +1,207 @@
+//go:build realservers
+
+package nudge_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/nudge"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
+)
+
+// ear is one replica's end.
+type ear struct {
+	*nudge.Nudges
+
+	mu    sync.Mutex
+	words map[string]int64
+	live  bool
+	turns int
+}
+
+func open(t *testing.T, url string) (*cache.Redis, *ear) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &ear{Nudges: nudge.New(r, log), words: map[string]int64{}}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		e.Run(ctx, e.turn, e.hear)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-ended
+		_ = r.Close()
+	})
+	return r, e
+}
+
+func (e *ear) turn(live bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if live != e.live {
+		e.live = live
+		e.turns++
+	}
+}
+
+func (e *ear) hear(learnerID string, sequence int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.words[learnerID] = max(e.words[learnerID], sequence)
+}
+
+func (e *ear) isLive() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.live
+}
+
+func (e *ear) heard(learnerID string) int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.words[learnerID]
+}
+
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// everyWordArrives sends for more learners than there are channels, so that each node takes part.
+func everyWordArrives(t *testing.T, from, to *ear) {
+	t.Helper()
+	ids := make([]string, 200)
+	for i := range ids {
+		ids[i] = newID()
+		from.Send(ids[i], 1)
+		from.Send(ids[i], int64(i+2))
+	}
+	for i, id := range ids {
+		until(t, "a word arrives", func() bool { return to.heard(id) == int64(i+2) })
+	}
+}
+
+func TestWordsArrive(t *testing.T) {
+	single := "redis://" + testenv.Redis(t)
+	cluster := testenv.RedisCluster(t, 3, 0)
+	sentinels, master, _ := testenv.RedisSentinel(t)
+	for name, urls := range map[string][2]string{
+		"single":   {single, single},
+		"cluster":  {"redis+cluster://" + cluster[0], "redis+cluster://" + cluster[2]},
+		"sentinel": {"redis+sentinel://" + sentinels[0] + "/" + master, "redis+sentinel://" + sentinels[2] + "/" + master},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, a := open(t, urls[0])
+			_, b := open(t, urls[1])
+			until(t, "both hear", func() bool { return a.isLive() && b.isLive() })
+			everyWordArrives(t, a, b)
+			everyWordArrives(t, b, a)
+			everyWordArrives(t, a, a)
+		})
+	}
+}
+
+// A server that dies is noticed at once, and listened to again when it is back.
+func TestWordsArriveAgain(t *testing.T) {
+	server := testenv.NewMortalRedis(t)
+	_, a := open(t, "redis://"+server.Addr)
+	_, b := open(t, "redis://"+server.Addr)
+	until(t, "both hear", func() bool { return a.isLive() && b.isLive() })
+	server.Kill()
+	until(t, "both know that they hear nothing", func() bool { return !a.isLive() && !b.isLive() })
+	for range 10000 { // more than may wait
+		a.Send(newID(), 1)
+	}
+	server.Start(t)
+	until(t, "both hear again", func() bool { return a.isLive() && b.isLive() })
+	id := newID()
+	until(t, "a word arrives", func() bool {
+		a.Send(id, 7)
+		return b.heard(id) == 7
+	})
+	if b.turns != 3 {
+		t.Errorf("it turned %d times", b.turns)
+	}
+}
+
+func TestWordsArriveAfterAFailover(t *testing.T) {
+	sentinels, name, kill := testenv.RedisSentinel(t)
+	url := "redis+sentinel://" + strings.Join(sentinels, ",") + "/" + name
+	_, a := open(t, url)
+	_, b := open(t, url)
+	until(t, "both hear", func() bool { return a.isLive() && b.isLive() })
+	kill()
+	id := newID()
+	until(t, "a word arrives by the new master", func() bool {
+		a.Send(id, 7)
+		return b.heard(id) == 7
+	})
+}
+
+// What others write into our channels is passed over.
+func TestStrangeWords(t *testing.T) {
+	url := "redis://" + testenv.Redis(t)
+	r, a := open(t, url)
+	until(t, "it hears", a.isLive)
+	id := newID()
+	for i := range 64 {
+		for _, text := range []string{"", " ", "x", id, id + " ", id + " x", id + " -1", id + " 0", "x 7", id + "  7", strings.Repeat("x", 36) + " 7"} {
+			err := r.Do(t.Context(), func(ctx context.Context, c redis.UniversalClient) error {
+				return c.Publish(ctx, fmt.Sprintf("preceptor:log:%02d", i), text).Err()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	last := newID()
+	until(t, "a word arrives", func() bool {
+		a.Send(last, 1)
+		return a.heard(last) == 1
+	})
+	if len(a.words) != 1 {
+		t.Errorf("%v", a.words)
+	}
+}
+
+// A replica that stops sends what waits.
+func TestLastWords(t *testing.T) {
+	url := "redis://" + testenv.Redis(t)
+	_, b := open(t, url)
+	until(t, "it hears", b.isLive)
+	log := slog.New(slog.DiscardHandler)
+	r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Timeout: 5 * time.Second, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	n := nudge.New(r, log)
+	id := newID()
+	n.Send(id, 3)
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	n.Run(ended, func(bool) {}, func(string, int64) {})
+	until(t, "the last word arrives", func() bool { return b.heard(id) == 3 })
+}

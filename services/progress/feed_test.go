@@ -1,0 +1,195 @@
+package progress_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// watched is a reader of one learner's log at one replica.
+type watched struct {
+	told  chan progress.Notice
+	ended chan error
+}
+
+// watch begins to read from a sequence on, until the test ends; it has begun when this returns.
+func watch(t testing.TB, s *progress.Service, learner string, after int64) *watched {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	w := &watched{told: make(chan progress.Notice, 1000), ended: make(chan error, 1)}
+	begun := make(chan struct{})
+	go func() {
+		w.ended <- s.Watch(ctx, learner, &after, func() error {
+			close(begun)
+			return nil
+		}, func(n progress.Notice) error {
+			w.told <- n
+			return nil
+		})
+	}()
+	<-begun
+	t.Cleanup(func() {
+		stop()
+		if err := <-w.ended; err != nil {
+			t.Errorf("the stream ended: %v", err)
+		}
+	})
+	return w
+}
+
+// hears waits for one entry, and answers how long it took.
+func (w *watched) hears(t testing.TB, sequence int64) time.Duration {
+	t.Helper()
+	start := time.Now()
+	select {
+	case n := <-w.told:
+		if n.Sequence != sequence || n.Reset {
+			t.Fatalf("told %+v, want entry %d", n, sequence)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatalf("entry %d was never told", sequence)
+	}
+	return time.Since(start)
+}
+
+// What another replica writes is found by looking, within two seconds, though nobody tells.
+func TestWatchersSeeOtherReplicasWithoutNudges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{hundred()}, nil)
+	other := r.replica()
+	r.refreshed(other)
+	learner := newLearner()
+	w := watch(t, r.service, learner, 0)
+	for i := range 3 {
+		if err := completeUnit(r.ctx, other, learner, i); err != nil {
+			t.Fatal(err)
+		}
+		w.hears(t, int64(i+1))
+	}
+}
+
+// word is a nudge between replicas of one process.
+type word struct {
+	learner  string
+	sequence int64
+}
+
+// wire is Nudges that a test holds in its hands.
+type wire struct {
+	sent  chan word
+	live  chan func(bool)
+	heard chan func(string, int64)
+}
+
+func newWire() *wire {
+	return &wire{sent: make(chan word, 100), live: make(chan func(bool), 1), heard: make(chan func(string, int64), 1)}
+}
+
+func (w *wire) Send(learner string, sequence int64) { w.sent <- word{learner, sequence} }
+
+func (w *wire) Run(ctx context.Context, live func(bool), heard func(string, int64)) {
+	w.live <- live
+	w.heard <- heard
+	<-ctx.Done()
+}
+
+// counting is a store that counts looks at the heads, and can be told to fail them.
+type counting struct {
+	progress.Store
+	looks atomic.Int64
+	ids   atomic.Int64
+	fails atomic.Bool
+}
+
+func (c *counting) Heads(ctx context.Context, ids []string) (map[string]int64, error) {
+	c.looks.Add(1)
+	c.ids.Store(int64(len(ids)))
+	if c.fails.Load() {
+		return nil, errors.New("the database is away")
+	}
+	return c.Store.Heads(ctx, ids)
+}
+
+// Each commit is told once for each learner; a word hastens a reader; its end and its beginning
+// have the replica look at once.
+func TestNudges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{hundred()}, nil)
+	store, a, b := &counting{Store: r.store}, newWire(), newWire()
+	r.store = store
+	one, two := r.replicaWith(progress.Options{Nudges: a}), r.replicaWith(progress.Options{Nudges: b})
+	r.refreshed(one)
+	r.refreshed(two)
+	live, heard := <-a.live, <-a.heard
+	learner := newLearner()
+	w := watch(t, one, learner, 0)
+	before := store.looks.Load()
+	live(true)
+	eventually(t, "it looks when nudges begin", func() bool { return store.looks.Load() > before })
+
+	if err := completeUnit(r.ctx, two, learner, 0); err != nil {
+		t.Fatal(err)
+	}
+	sent := <-b.sent
+	if sent != (word{learner, 1}) {
+		t.Errorf("sent %+v", sent)
+	}
+	looks := store.looks.Load()
+	heard(sent.learner, sent.sequence)
+	if w.hears(t, 1); store.looks.Load() != looks {
+		t.Error("the entry came by a look, not by the word")
+	}
+	heard(newLearner(), 5)
+	heard(learner, 1) // once more
+
+	if err := completeUnit(r.ctx, two, learner, 1); err != nil { // and the word is lost
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
+	if store.looks.Load() != looks {
+		t.Error("it looks as often with nudges as without")
+	}
+	live(false)
+	if took := w.hears(t, 2); took > time.Second {
+		t.Errorf("without nudges it looked after %v", took)
+	}
+}
+
+// However many watch, one look asks for all; and while the database is away, readers wait.
+func TestManyWatchersAreOneLook(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{hundred()}, nil)
+	store := &counting{Store: r.store}
+	r.store = store
+	s, other := r.replica(), r.replica()
+	r.refreshed(other)
+	learners := make([]string, 300)
+	readers := make([]*watched, len(learners))
+	for i := range learners {
+		learners[i] = newLearner()
+		readers[i] = watch(t, s, learners[i], 0)
+	}
+	looks := store.looks.Load()
+	eventually(t, "a look", func() bool { return store.looks.Load() > looks && store.ids.Load() == int64(len(learners)) })
+	store.fails.Store(true)
+	if err := completeUnit(r.ctx, other, learners[299], 0); err != nil {
+		t.Fatal(err)
+	}
+	looks = store.looks.Load()
+	eventually(t, "a failed look", func() bool { return store.looks.Load() > looks })
+	store.fails.Store(false)
+	readers[299].hears(t, 1)
+}
+
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
