@@ -81,6 +81,8 @@ type rig struct {
 	store   progress.Store
 	catalog *source
 	clock   *clock
+	// cache makes the cache of a replica; nil for one in memory.
+	cache func() cache.Cache
 }
 
 type clock struct {
@@ -138,6 +140,9 @@ func (r *rig) replica() *progress.Service {
 func (r *rig) replicaWith(o progress.Options) *progress.Service {
 	r.t.Helper()
 	o.Catalog, o.CommitLanes, o.Now, o.Logger = r.catalog, 1, r.clock.now, slog.New(slog.DiscardHandler)
+	if o.Cache == nil && r.cache != nil {
+		o.Cache = r.cache()
+	}
 	if o.Cache == nil {
 		o.Cache = cache.NewMemory(1<<20, r.clock.now)
 	}

@@ -1,0 +1,175 @@
+//go:build realservers
+
+package progress_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/nudge"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// redisOf opens a Redis with more patience than one in use has, for busy machines.
+func redisOf(t testing.TB, url string) *cache.Redis {
+	t.Helper()
+	r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{
+		Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// replicaOnRedis starts a replica with a client of its own.
+func (r *rig) replicaOnRedis(url string) *progress.Service {
+	r.t.Helper()
+	client := redisOf(r.t, url)
+	s := r.replicaWith(progress.Options{Cache: client, Nudges: nudge.New(client, slog.New(slog.DiscardHandler))})
+	r.refreshed(s)
+	return s
+}
+
+// TestAnswersAreNeverStaleOnRedis lets writers and readers race while Redis is flushed, killed and
+// started again.
+func TestAnswersAreNeverStaleOnRedis(t *testing.T) {
+	server := testenv.NewMortalRedis(t)
+	cluster := "redis+cluster://" + strings.Join(testenv.RedisCluster(t, 3, 0), ",")
+	p := newPair(t, newRig(t, []progress.Module{hundred()}, nil))
+	revive := func() { server.Start(t) } // for longer than a case
+	for name, url := range map[string]string{"single": "redis://" + server.Addr, "cluster": cluster} {
+		t.Run(name, func(t *testing.T) {
+			r := redisOf(t, url)
+			p.cache.use(r)
+			trick := func() {
+				switch n := rand.IntN(40); {
+				case n < 4:
+					_ = r.Do(t.Context(), func(ctx context.Context, c redis.UniversalClient) error { return c.FlushAll(ctx).Err() })
+				case n == 4 && name == "single":
+					server.Kill()
+					revive()
+				}
+			}
+			if err := p.race(trick); err != nil {
+				t.Fatal(err)
+			}
+			if s := r.Stats(); s.Hits == 0 {
+				t.Errorf("it never answered: %+v", s)
+			}
+		})
+	}
+	r := redisOf(t, "redis://"+server.Addr)
+	p.cache.use(forgetful{r})
+	if p.race(func() {}) == nil {
+		t.Error("a cache that ignores the version was not noticed")
+	}
+}
+
+// TestMergeIsAJoinOnRedis has the torn learner's replicas share a Redis.
+func TestMergeIsAJoinOnRedis(t *testing.T) {
+	url := "redis://" + testenv.Redis(t)
+	torn := newRig(t, nil, nil)
+	torn.cache = func() cache.Cache { return redisOf(t, url) }
+	torn.service = torn.replica()
+	mergeIsAJoin(t, newRig(t, nil, nil), torn)
+}
+
+// TestWatchersSeeOtherReplicasByRedis writes at one replica and watches at the other. By polling
+// alone ten entries would take some ten seconds.
+func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
+	server := testenv.NewMortalRedis(t)
+	cluster := testenv.RedisCluster(t, 3, 0)
+	sentinels, master, _ := testenv.RedisSentinel(t)
+	for name, urls := range map[string][2]string{
+		"single":   {"redis://" + server.Addr, "redis://" + server.Addr},
+		"cluster":  {"redis+cluster://" + cluster[0], "redis+cluster://" + cluster[1]},
+		"sentinel": {"redis+sentinel://" + sentinels[0] + "/" + master, "redis+sentinel://" + sentinels[1] + "/" + master},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, []progress.Module{hundred()}, nil)
+			a, b := r.replicaOnRedis(urls[0]), r.replicaOnRedis(urls[1])
+			learner := newLearner()
+			w := watch(t, a, learner, 0)
+			next := 0
+			write := func() time.Duration {
+				next++
+				if err := completeUnit(r.ctx, b, learner, next-1); err != nil {
+					t.Fatal(err)
+				}
+				return w.hears(t, int64(next))
+			}
+			byNudges := func() bool {
+				start := time.Now()
+				for range 10 {
+					write()
+				}
+				return time.Since(start) < 2*time.Second
+			}
+			eventually(t, "it hears by nudges", byNudges)
+			if name != "single" {
+				return
+			}
+			server.Kill()
+			for range 2 {
+				if took := write(); took > 4*time.Second {
+					t.Errorf("without Redis it took %v", took)
+				}
+			}
+			server.Start(t)
+			eventually(t, "it hears by nudges again", byNudges)
+		})
+	}
+}
+
+// TestAnswersAfterAFailoverOfPostgres loses acknowledged writes, as an asynchronous standby does
+// that takes over. The versions that those had are given again, to other writes: a cache that
+// outlives the failover must not answer with what was lost.
+func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
+	postgres := testenv.NewMortalPostgres(t)
+	r := newRigOn(t, postgres.URL, []progress.Module{hundred(), module1("other", unit("u"))}, nil)
+	tricks := newTrickster(func(n int) int { return n - 1 }) // plays none
+	s := r.replicaWith(progress.Options{Cache: tricks})
+	learner := newLearner()
+	try := func(what string, f func() error) {
+		t.Helper()
+		var err error
+		eventually(t, what, func() bool { err = f(); return err == nil })
+	}
+	try("the first write", func() error { return completeUnit(r.ctx, s, learner, 0) })
+	postgres.Save(t)
+	try("a write that will be lost", func() error { return completeUnit(r.ctx, s, learner, 1) })
+	try("a reader sees it", func() error { return sees(r, s, learner, 2) })
+	postgres.FailOver(t)
+	try("a reader sees what is left", func() error { return sees(r, s, learner, 1) })
+
+	e := event("other", "u", progress.Completed, day0)
+	try("another write of the same version", func() error {
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{e}, progress.AtLeast{})
+		return err
+	})
+	if err := sees(r, s, learner, 1); err != nil {
+		t.Error(err)
+	}
+	if tricks.hits != 0 {
+		t.Errorf("%d answers from before the failover", tricks.hits)
+	}
+}
+
+func sees(r *rig, s *progress.Service, learner string, want int) error {
+	got, err := percent(r.ctx, s, learner)
+	if err == nil && got != want {
+		err = fmt.Errorf("a reader sees %d, not %d", got, want)
+	}
+	return err
+}
