@@ -70,10 +70,11 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 	}
 	// The snapshot may be newer than the head that was asked for: file it under its own.
 	key := s.answerKey(route, l.Head, catalog.Revision)
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(body)), uint64(unixMicro(w.validUntil)))
-	value = append(value, body...)
+	until := uint64(unixMicro(w.validUntil))
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, timesSize+len(body)), uint64(w.now.UnixMicro()))
+	value = append(binary.BigEndian.AppendUint64(value, until), body...)
 	s.cache.Set(ctx, key, value, answerTTL)
-	return Answer{Body: body, ETag: etagOf(key, value)}, nil
+	return Answer{Body: body, ETag: etagOf(key, until)}, nil
 }
 
 // freshen folds again what was folded under another catalog. Reads never write, so this is
@@ -123,25 +124,30 @@ func (s *Service) answerKey(route string, head Head, revision int64) string {
 	return string(b)
 }
 
-// cached answers what the cache has, when it still holds.
+// timesSize is the length of what a kept answer begins with: when it was computed, and until when
+// it holds, in microseconds, 0 for ever.
+const timesSize = 16
+
+// cached answers what the cache has, when it holds now: neither any more nor yet, for a replica
+// whose clock is ahead must not tell the others of their future.
 func (s *Service) cached(ctx context.Context, key string) (Answer, bool) {
 	value, ok := s.cache.Get(ctx, key)
-	if !ok || len(value) < 8 {
+	if !ok || len(value) < timesSize {
 		return Answer{}, false
 	}
-	until := int64(binary.BigEndian.Uint64(value))
-	if until != 0 && s.now().UnixMicro() >= until {
+	from, until := int64(binary.BigEndian.Uint64(value)), binary.BigEndian.Uint64(value[8:])
+	if now := s.now().UnixMicro(); now < from || until != 0 && now >= int64(until) {
 		return Answer{}, false
 	}
-	return Answer{Body: value[8:], ETag: etagOf(key, value)}, true
+	return Answer{Body: value[timesSize:], ETag: etagOf(key, until)}, true
 }
 
 // etagOf changes with everything that the answer depends on: the key names incarnation, learner
-// version, catalog revision and route, the value begins with the next boundary of the clock.
-func etagOf(key string, value []byte) string {
+// version, catalog revision and route, until is the next boundary of the clock.
+func etagOf(key string, until uint64) string {
 	h := sha256.New()
 	h.Write([]byte(key))
-	h.Write(value[:8])
+	h.Write(binary.BigEndian.AppendUint64(nil, until))
 	return `"` + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15]) + `"`
 }
 
