@@ -424,3 +424,26 @@ func TestDefaultsAreEmitted(t *testing.T) {
 		t.Error(a.body)
 	}
 }
+
+func TestRateLimitOverHTTP(t *testing.T) {
+	h := open(t, func(c *gateway.Config) { c.RateLimit = gateway.RateLimit{PerSecond: 0.5, Burst: 3} })
+	h.answers(getModule, &catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa"}})
+	for i := range 3 {
+		if a := h.get(t, "/v1/modules/hipaa"); a.status != 200 {
+			t.Fatalf("request %d: %+v", i, a)
+		}
+	}
+	a := h.get(t, "/v1/modules/hipaa")
+	a.wantProblem(t, 429, "RATE_LIMITED")
+	if after := a.header.Get("Retry-After"); after != "1" && after != "2" {
+		t.Errorf("Retry-After: %s", after)
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/docs"} {
+		if a := h.get(t, path); a.status != 200 {
+			t.Errorf("%s: %+v", path, a)
+		}
+	}
+	if a := h.get(t, "/v1/modules/hipaa", "Authorization", "Bearer another"); a.status != 200 {
+		t.Errorf("another caller: %+v", a)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -56,6 +57,8 @@ type Config struct {
 	// SlowReader is how long a stream's reader may take over one message before it is
 	// given up; 0: DefaultSlowReader.
 	SlowReader time.Duration
+	// RateLimit bounds how often one caller may ask; zero: not at all.
+	RateLimit RateLimit
 }
 
 // Gateway is the REST face as a handler. Close it before the HTTP server that it
@@ -73,6 +76,7 @@ type Gateway struct {
 	progress progressv1.ProgressServiceClient
 	origins  origins
 	heart    *heart
+	limiter  *limiter
 	closing  chan struct{}
 	close    sync.Once
 	seen     revisions
@@ -90,6 +94,7 @@ func New(config Config) (*Gateway, error) {
 	}
 	config.Heartbeat = cmp.Or(config.Heartbeat, DefaultHeartbeat)
 	config.SlowReader = cmp.Or(config.SlowReader, DefaultSlowReader)
+	config.Profile, config.Catalog, config.Progress = noticing{config.Profile}, noticing{config.Catalog}, noticing{config.Progress}
 	routes, err := newRoutes()
 	if err != nil {
 		return nil, err
@@ -108,6 +113,7 @@ func New(config Config) (*Gateway, error) {
 		progress: progressv1.NewProgressServiceClient(preconditions{config.Progress}),
 		origins:  newOrigins(config.AllowedOrigins),
 		heart:    newHeart(config.Heartbeat),
+		limiter:  newLimiter(config.RateLimit, limitedCallers),
 		closing:  make(chan struct{}),
 	}
 	g.own = map[string]http.HandlerFunc{
@@ -187,9 +193,15 @@ type exchange struct {
 	params map[string]string // of the route's path
 	allow  []string          // the path's methods, when the route is missing
 	body   []byte            // as sent; only for routes that take one
+	// answered tells that a service has answered a call, and so accepted the token.
+	answered atomic.Bool
 }
 
 type exchangeKey struct{}
+
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
 
 func exchangeOf(r *http.Request) *exchange {
 	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
@@ -204,7 +216,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead}
 	method := r.Method
 	rec := &recorder{ResponseWriter: w, head: x.head}
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)) // a copy, to be changed
+	r = r.WithContext(withExchange(r.Context(), x)) // a copy, to be changed
 	if x.head {
 		r.Method = http.MethodGet
 	}
@@ -289,6 +301,12 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, noRoute(r, x.allow))
 		return
 	}
+	served, err := g.limiter.admit(r, g.config.Now())
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	defer served()
 	if err := admit(r); err != nil {
 		g.fail(w, r, err)
 		return

@@ -34,6 +34,8 @@ type Config struct {
 	CORSOrigins []string
 	GRPC        string
 	DrainDelay  time.Duration
+	RateLimit   float64
+	RateBurst   int
 
 	// DatabaseURL may hold a password: it is neither logged nor shown.
 	DatabaseURL      string
@@ -47,6 +49,7 @@ type Config struct {
 	TLSCert      string
 	TLSKey       string
 	TLSCA        string
+	RedisURL     string
 
 	Starter        bool
 	LocalIssuer    bool
@@ -61,6 +64,7 @@ const (
 	groupEdge    = "For everything in one process, and for the gateway"
 	groupOne     = "For everything in one process"
 	groupService = "For one service by itself"
+	groupRecords = "For progress by itself"
 	groupSplit   = "For one service by itself, and for the gateway"
 	groupKeeper  = "For everything in one process, and for one service by itself"
 	groupCatalog = "For everything in one process, and for the catalog"
@@ -75,6 +79,8 @@ func groupsOf(only string) []string {
 		return []string{groupAlways, groupEdge, groupSplit}
 	case catalogName:
 		return []string{groupAlways, groupService, groupSplit, groupKeeper, groupCatalog}
+	case progressName:
+		return []string{groupAlways, groupService, groupRecords, groupSplit, groupKeeper}
 	}
 	return []string{groupAlways, groupService, groupSplit, groupKeeper}
 }
@@ -106,6 +112,14 @@ func (c *Config) flags() []cli.Flag {
 		&cli.DurationFlag{
 			Name: "drain-delay", Category: groupEdge, Destination: &c.DrainDelay, Sources: variable("drain-delay"),
 			Usage: "how long to answer /readyz with 503 before closing the door, so that a load balancer notices",
+		},
+		&cli.FloatFlag{
+			Name: "rate-limit", Category: groupEdge, Destination: &c.RateLimit, Sources: variable("rate-limit"),
+			Usage: "how many requests a second one caller may make of this gateway, over time; no limit when not given",
+		},
+		&cli.IntFlag{
+			Name: "rate-burst", Category: groupEdge, Value: 1000, Destination: &c.RateBurst, Sources: variable("rate-burst"),
+			Usage: "how many requests one caller may make at once",
 		},
 		text(groupOne, "grpc", "where the gRPC API listens, without TLS; not offered when not given", "", &c.GRPC),
 	}, c.identityFlags(), c.networkFlags())
@@ -141,6 +155,8 @@ func (c *Config) networkFlags() []cli.Flag {
 			Name: "database-max-conns", Category: groupService, Value: 16, Destination: &c.DatabaseMaxConns, Sources: variable("database-max-conns"),
 			Usage: "how many connections to Postgres the process holds at most",
 		},
+		text(groupRecords, "redis-url", "the Redis that keeps answers and tells replicas of each other's writes: redis://HOST:6379/0,"+
+			" redis+sentinel://HOST:26379,HOST:26379/MASTER, redis+cluster://HOST:6379,HOST:6379; in memory when not given", "", &c.RedisURL),
 		text(groupSplit, "profile-addr", "where the profile service is", "127.0.0.1:7001", &c.ProfileAddr),
 		text(groupSplit, "catalog-addr", "where the catalog service is", "127.0.0.1:7002", &c.CatalogAddr),
 		text(groupSplit, "progress-addr", "where the progress service is", "127.0.0.1:7003", &c.ProgressAddr),
@@ -179,6 +195,8 @@ func (c *Config) complete(cmd *cli.Command, args []string) error {
 		return usagef("--database-max-conns must be at least 2")
 	case c.Data == "":
 		return usagef("--data must name a folder")
+	case c.RateLimit < 0 || c.RateLimit > 0 && c.RateBurst < 1:
+		return usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
 	case c.DrainDelay < 0:
 		return usagef("--drain-delay must not be negative")
 	}

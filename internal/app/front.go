@@ -17,6 +17,7 @@ func (h *house) openGateway(_ context.Context, w ways, state func(context.Contex
 		Logger:         h.log,
 		AllowedOrigins: h.cfg.CORSOrigins,
 		Version:        h.version,
+		RateLimit:      gateway.RateLimit{PerSecond: h.cfg.RateLimit, Burst: h.cfg.RateBurst},
 		Now:            h.now,
 		Ready: func(ctx context.Context) gateway.Readiness {
 			if h.draining.Load() {

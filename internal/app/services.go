@@ -15,6 +15,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/nudge"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
@@ -96,10 +97,15 @@ func (h *house) openProfile(ctx context.Context, db *sqldb.DB, catalog grpc.Clie
 func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile grpc.ClientConnInterface) (*service, error) {
 	store := progressstore.New(db)
 	learners := profilev1.NewProfileServiceClient(profile)
+	keep, err := h.openCache(ctx)
+	if err != nil {
+		return nil, err
+	}
 	svc, err := progress.New(ctx, store, progress.Options{
 		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
 		Zones:       progress.NewProfileZones(learners),
-		Cache:       cache.NewMemory(cacheBytes, h.now),
+		Cache:       keep.cache,
+		Nudges:      keep.nudges,
 		CommitLanes: commitLanes(db, h.cfg.DatabaseMaxConns),
 		Alone:       db.Dialect() == sqldb.SQLite, // the folder's lock sees to it
 		Now:         h.now,
@@ -119,8 +125,39 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 			progressv1.RegisterProgressServiceServer(to, progress.NewServer(svc, draining))
 		},
 		audit: audit.NewServer(progressName, db),
-		state: func(context.Context) (bool, []string) { return progressState(svc.Ready()) },
+		state: func(ctx context.Context) (bool, []string) {
+			ready, degraded := progressState(svc.Ready())
+			return ready, append(degraded, keep.degraded(ctx)...)
+		},
 	}, 0)
+}
+
+// kept is where computed answers are kept, and how replicas hear of each other.
+type kept struct {
+	cache  cache.Cache
+	nudges progress.Nudges
+	redis  *cache.Redis // nil where it is all in memory
+}
+
+// openCache opens the Redis that the operator named, or a cache in memory.
+func (h *house) openCache(ctx context.Context) (kept, error) {
+	if h.cfg.RedisURL == "" {
+		return kept{cache: cache.NewMemory(cacheBytes, h.now)}, nil
+	}
+	redis, err := cache.OpenRedis(ctx, h.cfg.RedisURL, cache.RedisOptions{Logger: h.log})
+	if err != nil {
+		return kept{}, fmt.Errorf("%w: mend --redis-url", err)
+	}
+	h.onStop(func(context.Context) error { return redis.Close() })
+	return kept{cache: redis, nudges: nudge.New(redis, h.log), redis: redis}, nil
+}
+
+// degraded tells when there should be a Redis and is none.
+func (k kept) degraded(ctx context.Context) []string {
+	if k.redis == nil || k.redis.Reachable(ctx) {
+		return nil
+	}
+	return []string{"redis is not reachable; answers come from the database"}
 }
 
 // staleAfter is how old the catalog snapshot of progress may be before it is worth a word:

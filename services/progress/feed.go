@@ -182,7 +182,7 @@ func (f *feed) compare(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	heads, err := f.store.Heads(ctx, ids)
+	heads, err := f.store.Sequences(ctx, ids)
 	if err != nil {
 		return err
 	}

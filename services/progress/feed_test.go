@@ -105,13 +105,13 @@ type counting struct {
 	fails atomic.Bool
 }
 
-func (c *counting) Heads(ctx context.Context, ids []string) (map[string]int64, error) {
+func (c *counting) Sequences(ctx context.Context, ids []string) (map[string]int64, error) {
 	c.looks.Add(1)
 	c.ids.Store(int64(len(ids)))
 	if c.fails.Load() {
 		return nil, errors.New("the database is away")
 	}
-	return c.Store.Heads(ctx, ids)
+	return c.Store.Sequences(ctx, ids)
 }
 
 // Each commit is told once for each learner; a word hastens a reader; its end and its beginning

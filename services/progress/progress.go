@@ -312,8 +312,8 @@ type Store interface {
 	Incarnation(ctx context.Context) (string, error)
 	// Head answers a learner's head; the zero Head with the learner's id where there is no log yet.
 	Head(ctx context.Context, learnerID string) (Head, error)
-	// Heads answers the sequences of many learners' heads, in few queries; those without a log are absent.
-	Heads(ctx context.Context, learnerIDs []string) (map[string]int64, error)
+	// Sequences answers the sequences of many learners' heads, in few queries; those without a log are absent.
+	Sequences(ctx context.Context, learnerIDs []string) (map[string]int64, error)
 	// Load answers all that is stored of a learner, from one snapshot.
 	Load(ctx context.Context, learnerID string) (*Learner, error)
 	// ModuleLog answers a learner's events of one module, with the voids that name them, by sequence.

@@ -332,3 +332,25 @@ func raise(floor *atomic.Int64, to int64) {
 		}
 	}
 }
+
+// An answer that was computed by a clock that is ahead is not told before its time.
+func TestKeptAnswersWaitForTheirTime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{hundred()}, nil)
+	learner, computed := newLearner(), 0
+	ask := func(at time.Time, want int) {
+		t.Helper()
+		r.clock.set(at)
+		read(r, learner, "question", func(*progress.View) (int, error) {
+			computed++
+			return computed, nil
+		})
+		if computed != want {
+			t.Errorf("at %v it was computed %d times, want %d", at, computed, want)
+		}
+	}
+	ask(day(2), 1)
+	ask(day(2).Add(time.Minute), 1)
+	ask(day(2).Add(-time.Minute), 2)
+	ask(day(2), 2)
+}

@@ -134,12 +134,12 @@ func manyHeads(t *testing.T, s progress.Store) {
 	must(t, add(ctx, s, last, entry(last, 1, newID()), entry(last, 2, newID())))
 	other := newID()
 	must(t, add(ctx, s, other, entry(other, 1, newID())))
-	got, err := s.Heads(ctx, ids)
+	got, err := s.Sequences(ctx, ids)
 	must(t, err)
 	if want := map[string]int64{first: 1, last: 2}; !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if got, err := s.Heads(ctx, nil); err != nil || len(got) != 0 {
+	if got, err := s.Sequences(ctx, nil); err != nil || len(got) != 0 {
 		t.Errorf("of nobody: %v, %v", got, err)
 	}
 }

@@ -109,8 +109,8 @@ func readHead(ctx context.Context, tx sqldb.Tx, learnerID string) (progress.Head
 	return head, err
 }
 
-// Heads answers the sequences of many learners' heads.
-func (s *Store) Heads(ctx context.Context, learnerIDs []string) (map[string]int64, error) {
+// Sequences answers the sequences of many learners' heads.
+func (s *Store) Sequences(ctx context.Context, learnerIDs []string) (map[string]int64, error) {
 	out := make(map[string]int64, len(learnerIDs))
 	for piece := range slices.Chunk(learnerIDs, maxRows) {
 		rows, err := s.db.Reader().QueryContext(ctx,

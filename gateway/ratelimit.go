@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// RateLimit is how often one caller may ask. Each gateway counts for itself: with several of them
+// a caller whom a load balancer spreads over all gets as many times as much.
+type RateLimit struct {
+	// PerSecond is the lasting rate; 0: no limit.
+	PerSecond float64
+	// Burst is how many requests may come at once after a pause.
+	Burst int
+}
+
+// limitedCallers is how many callers are counted at least; twice that many at most. Whoever is
+// forgotten has a full bucket again.
+const limitedCallers = 1 << 15
+
+// caller is a key of the limiter's: a hash, so that no token is kept.
+type caller [sha256.Size]byte
+
+func callerOf(kind, text string) caller { return sha256.Sum256([]byte(kind + "\x00" + text)) }
+
+// bucket is what a caller may still ask.
+type bucket struct {
+	*rate.Limiter
+
+	// shared tells that it is the subject's, and the caller a token that a service has accepted.
+	shared bool
+}
+
+// limiter has a bucket for each caller.
+//
+// A caller is the subject of a token. The gateway cannot check tokens, and a forged one must not
+// empty another's bucket: so a token has a bucket of its own until a service has answered a call
+// that it was sent with. Requests without a token count for the address that they come from.
+type limiter struct {
+	limit RateLimit
+	size  int
+
+	mu sync.Mutex
+	// now and before are two generations of buckets: when now is full, before is forgotten.
+	now, before map[caller]bucket
+}
+
+func newLimiter(limit RateLimit, size int) *limiter {
+	return &limiter{limit: limit, size: size, now: map[caller]bucket{}}
+}
+
+// admit takes one request from the caller's bucket. ResourceExhausted when it is empty. The
+// returned function is to be called when the request is served.
+func (l *limiter) admit(r *http.Request, at time.Time) (served func(), err error) {
+	if l.limit.PerSecond <= 0 {
+		return func() {}, nil
+	}
+	token, key := bearerOf(r)
+	b := l.find(key)
+	taken := b.ReserveN(at, 1)
+	if wait := taken.DelayFrom(at); wait > 0 {
+		taken.CancelAt(at)
+		e := errs.New(errs.ResourceExhausted, reasonRateLimited, "too many requests: at most %g a second, after a burst of %d",
+			l.limit.PerSecond, max(l.limit.Burst, 1))
+		e.RetryAfter = wait
+		return nil, e
+	}
+	return func() {
+		if token != "" && !b.shared && exchangeOf(r).answered.Load() {
+			l.share(key, token)
+		}
+	}, nil
+}
+
+func (l *limiter) find(key caller) bucket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bucket(key)
+}
+
+// bucket finds a caller's bucket, or makes a full one.
+func (l *limiter) bucket(key caller) bucket {
+	b, ok := l.now[key]
+	if ok {
+		return b
+	}
+	if b, ok = l.before[key]; !ok {
+		b.Limiter = rate.NewLimiter(rate.Limit(l.limit.PerSecond), max(l.limit.Burst, 1))
+	}
+	l.keep(key, b)
+	return b
+}
+
+func (l *limiter) keep(key caller, b bucket) {
+	if len(l.now) >= l.size {
+		l.now, l.before = map[caller]bucket{}, l.now
+	}
+	l.now[key] = b
+}
+
+// share lets a genuine token take from its subject's bucket from now on.
+func (l *limiter) share(key caller, token string) {
+	subject, ok := subjectOf(token)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.bucket(subject)
+	b.shared = true
+	l.keep(key, b)
+}
+
+// bearerOf is a request's token, "" for none, and whom the request counts for.
+func bearerOf(r *http.Request) (token string, key caller) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") && token != "" {
+		return token, callerOf("token", token)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return "", callerOf("address", host)
+}
+
+// subjectOf reads whom a token is about, without checking it.
+func subjectOf(token string) (caller, bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return caller{}, false
+	}
+	var claims struct {
+		Issuer  string `json:"iss"`
+		Subject string `json:"sub"`
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(text, &claims) != nil || claims.Subject == "" {
+		return caller{}, false
+	}
+	return callerOf("subject", claims.Issuer+"\x00"+claims.Subject), true
+}
+
+// noticing is a connection that notices on the exchange that a service answered a call, which it
+// does only for a genuine token.
+type noticing struct{ grpc.ClientConnInterface }
+
+// Invoke calls, and notices.
+func (c noticing) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
+	err := c.ClientConnInterface.Invoke(ctx, method, req, reply, opts...)
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok && err == nil {
+		x.answered.Store(true)
+	}
+	return err
+}
