@@ -40,12 +40,12 @@ func startOurs(ctx context.Context, bin, data string) (*server, error) {
 		return nil, err
 	}
 	// The first start makes the data folder; the one that is timed is an ordinary one.
-	first, err := start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn", "--rate-limit", "0"), "/readyz")
+	first, err := start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn"), "/readyz")
 	if err != nil {
 		return nil, err
 	}
 	first.stop()
-	return start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn", "--rate-limit", "0"), "/readyz")
+	return start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn"), "/readyz")
 }
 
 func startBare(ctx context.Context, self, file, pathFile string) (*server, error) {
