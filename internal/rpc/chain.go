@@ -121,6 +121,10 @@ func isRequestID(id string) bool {
 func (c *call) end(ctx context.Context, err error) error {
 	st := statusOf(ctx, err, c.id)
 	c.log(ctx, st, err)
+	if st.Code() == codes.Unavailable && foreignStatus(err) != nil {
+		// It was repeated from here; every call above doing so again would multiply them.
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackKey, "-1")) // fails where nothing can be said any more
+	}
 	return st.Err()
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // DefaultDeadline is what a unary call gets that has no deadline.
@@ -21,28 +22,44 @@ const DefaultDeadline = 10 * time.Second
 type DialOptions struct {
 	// TLS is Identity.ClientTLS of the service; nil speaks in the clear.
 	TLS *tls.Config
+	// Files hold the RPCs, which say what may be repeated; nil for all that are linked in.
+	Files *protoregistry.Files
 }
 
-// Dial makes a connection to addr (host:port). It connects when the first call
-// needs it and again after a failure, so that services may start in any order.
-// Calls go round the addresses that the name has. The user's token and the
-// request's id go on with every call made while serving a request.
+// Dial makes a connection to addr: host:port, or several with commas between. It
+// connects when the first call needs it and again after a failure, so that
+// services may start in any order. Calls go round the addresses that the name
+// has, and those that may be repeated are, when a server is UNAVAILABLE. The
+// user's token, the request's id and what is left of its deadline go on with
+// every call made while serving a request.
 func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
 	creds := insecure.NewCredentials()
 	if o.TLS != nil {
 		creds = credentials.NewTLS(o.TLS)
 	}
-	conn, err := grpc.NewClient(addr,
+	target, options, err := targetOf(addr)
+	if err != nil {
+		return nil, err
+	}
+	if o.Files == nil {
+		o.Files = protoregistry.GlobalFiles
+	}
+	again := repeatableIn(o.Files)
+	config, err := again.serviceConfig()
+	if err != nil {
+		return nil, fmt.Errorf("rpc: connecting to %s: %w", addr, err)
+	}
+	conn, err := grpc.NewClient(target, append(options,
 		grpc.WithTransportCredentials(creds),
-		grpc.WithUnaryInterceptor(clientUnary), grpc.WithStreamInterceptor(clientStream),
+		grpc.WithChainUnaryInterceptor(clientUnary, again.keyedUnary), grpc.WithStreamInterceptor(clientStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswer)),
-		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * minPing, Timeout: 10 * time.Second}),
+		grpc.WithDefaultServiceConfig(config), grpc.WithMaxCallAttempts(maxTries),
+		grpc.WithDisableServiceConfig(), // none from DNS
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: pingTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
 			MinConnectTimeout: 5 * time.Second,
-		}))
+		}))...)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: connecting to %s: %w", addr, err)
 	}

@@ -12,10 +12,11 @@ import (
 
 // FileIdentity is the identity in mounted files, as a certificate manager writes
 // them: the service's certificate with a DNS name "preceptor-<service>", its key,
-// and the authority that all services trust. A changed certificate is used from
-// the next handshake on; a changed authority too, but by clients after a restart.
+// and the authority that all services trust. Changed files are used from the next
+// handshake on; connections that are open stay. It fails when a file is missing or
+// the certificate has expired; one that expires later is missed by the others.
 func FileIdentity(certFile, keyFile, caFile string, now func() time.Time) (Identity, error) {
-	files := &fileIdentity{paths: [3]string{certFile, keyFile, caFile}}
+	files := &fileIdentity{paths: [3]string{certFile, keyFile, caFile}, now: now}
 	if _, _, err := files.pair(); err != nil {
 		return nil, err
 	}
@@ -24,6 +25,7 @@ func FileIdentity(certFile, keyFile, caFile string, now func() time.Time) (Ident
 
 type fileIdentity struct {
 	paths [3]string // certificate, key, authority
+	now   func() time.Time
 
 	mu      sync.Mutex
 	read    [3]time.Time // modification times of what is held
@@ -62,7 +64,10 @@ func (f *fileIdentity) pair() (*tls.Certificate, *x509.CertPool, error) {
 func (f *fileIdentity) load() (*tls.Certificate, *x509.CertPool, error) {
 	certificate, err := tls.LoadX509KeyPair(f.paths[0], f.paths[1])
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s and %s: %w", f.paths[0], f.paths[1], err)
+	}
+	if end := certificate.Leaf.NotAfter; f.now().After(end) {
+		return nil, nil, fmt.Errorf("%s expired on %s", f.paths[0], end.UTC().Format(time.RFC3339))
 	}
 	text, err := os.ReadFile(f.paths[2])
 	if err != nil {

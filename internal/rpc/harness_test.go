@@ -77,6 +77,12 @@ func newHouse(tb testing.TB) *house {
 // newHouseIn makes a server that shares keys with the others in dir.
 func newHouseIn(tb testing.TB, dir string, issuer *auth.LocalIssuer) *house {
 	tb.Helper()
+	return newHouseAt(tb, dir, issuer, "127.0.0.1:0", func(*rpc.Options) {})
+}
+
+// newHouseAt makes one that listens there, with other options.
+func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address string, change func(*rpc.Options)) *house {
+	tb.Helper()
 	h := &house{Service: must(rpctest.New()), issuer: issuer, log: &logBuffer{}, dir: dir}
 	var sink io.Writer = h.log
 	if _, measuring := tb.(*testing.B); measuring {
@@ -85,12 +91,14 @@ func newHouseIn(tb testing.TB, dir string, issuer *auth.LocalIssuer) *house {
 	logger := slog.New(slog.NewJSONHandler(sink, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	verifier := must(auth.NewVerifier(auth.VerifierOptions{Local: issuer, Logger: logger, Now: time.Now}))
 	guard := must(auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: everyone{}, Logger: logger, Now: time.Now, Files: h.Files()}))
-	h.server = must(rpc.NewServer(rpc.Options{
+	o := rpc.Options{
 		Logger: logger, Guard: guard, MaxRecv: maxRecv, Now: time.Now,
 		TLS: must(rpc.LocalPKI(dir, "catalog", time.Now)).ServerTLS(),
-	}))
+	}
+	change(&o)
+	h.server = must(rpc.NewServer(o))
 	h.Register(h.server)
-	lis := must(net.Listen("tcp", "127.0.0.1:0"))
+	lis := must(net.Listen("tcp", address))
 	h.address = lis.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- h.server.Serve(lis) }()

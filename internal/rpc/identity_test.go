@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -155,5 +156,81 @@ func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	}
 	if _, err := rpc.FileIdentity(cert, key, ca, time.Now); err == nil {
 		t.Error("an empty authority was taken")
+	}
+}
+
+// TestCertificatesAreChangedUnderLoad replaces first the certificates and then the authority,
+// as a certificate manager does, while calls go on; each call here is a handshake of its own.
+func TestCertificatesAreChangedUnderLoad(t *testing.T) {
+	older, newer := t.TempDir(), t.TempDir()
+	at := map[string]string{"catalog": t.TempDir(), "gateway": t.TempDir()}
+	ids, tick := map[string]rpc.Identity{}, time.Now()
+	authority := func(dirs ...string) (text []byte) {
+		for _, dir := range dirs {
+			must(rpc.LocalPKI(dir, "catalog", time.Now))
+			block, _ := pem.Decode(must(os.ReadFile(filepath.Join(dir, "pki", "ca.pem"))))
+			text = append(text, pem.EncodeToMemory(block)...)
+		}
+		return text
+	}
+	change := func(from string, trusted ...string) {
+		for service, to := range at {
+			_, _, ca := writeIdentity(t, from, service, to)
+			if err := os.WriteFile(ca, authority(trusted...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tick = tick.Add(time.Minute) // a coarse clock must not hide a change
+			if err := os.Chtimes(ca, tick, tick); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	change(older, older)
+	for service, to := range at {
+		ids[service] = must(rpc.FileIdentity(filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt"), time.Now))
+	}
+	dir := t.TempDir()
+	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
+	kept := must(rpc.Dial(h.address, rpc.DialOptions{TLS: ids["gateway"].ClientTLS("catalog")}))
+	defer func() { _ = kept.Close() }()
+	call := func(step string) {
+		if service, err := callWith(t, h, ids["gateway"].ClientTLS("catalog")); err != nil || service != "gateway" {
+			t.Errorf("%s: taken for %q, %v", step, service, err)
+		}
+		if _, err := h.Call(h.as(t), kept, rpctest.Everyone, h.New()); err != nil {
+			t.Errorf("%s: on the connection that was open: %v", step, err)
+		}
+	}
+	call("at first")
+	for _, step := range []struct {
+		name, from string
+		trusted    []string
+	}{
+		{"new certificates", older, []string{older}},
+		{"both authorities", older, []string{older, newer}},
+		{"certificates of the new one", newer, []string{older, newer}},
+		{"the new authority alone", newer, []string{newer}},
+	} {
+		change(step.from, step.trusted...)
+		call(step.name)
+	}
+	if left := time.Until(ids["gateway"].Expires()); left < 23*time.Hour || left > 25*time.Hour {
+		t.Errorf("the certificate ends in %s", left)
+	}
+	if _, err := callWith(t, h, must(rpc.LocalPKI(older, "gateway", time.Now)).ClientTLS("catalog")); err == nil {
+		t.Error("the authority that was replaced is trusted still")
+	}
+}
+
+func TestExpiredFilesAreNamed(t *testing.T) {
+	dir, files := t.TempDir(), t.TempDir()
+	cert, key, ca := writeIdentity(t, dir, "progress", files)
+	_, err := rpc.FileIdentity(cert, key, ca, func() time.Time { return time.Now().Add(48 * time.Hour) })
+	if err == nil || !strings.Contains(err.Error(), cert+" expired on 20") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("an expired certificate: %v", err)
+	}
+	_, err = rpc.FileIdentity(filepath.Join(files, "absent"), key, ca, time.Now)
+	if err == nil || !strings.Contains(err.Error(), "absent") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("an absent one: %v", err)
 	}
 }

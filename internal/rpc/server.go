@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 )
@@ -33,11 +35,17 @@ const (
 	// MaxAnswer is the largest answer message that our clients take.
 	MaxAnswer = 16 << 20
 
-	// minPing is how often a client may ping; ours do so half as often.
-	minPing = 15 * time.Second
-	// connectionAge makes clients look for new replicas now and then; calls in
-	// flight are let finish.
-	connectionAge = 30 * time.Minute
+	// minPing is how often a client may ping, clientPing how often ours do, also while
+	// they have nothing to say: so a machine that vanished is missed before the next call.
+	minPing     = 15 * time.Second
+	clientPing  = 2 * minPing
+	serverPing  = time.Minute
+	pingTimeout = 10 * time.Second
+	// connectionAge makes clients come again now and then, and so find new replicas; gRPC
+	// spreads it by a tenth. Calls in flight are let finish, up to connectionGrace: no unary
+	// call takes as long, streams without end do, and end themselves before.
+	connectionAge   = 5 * time.Minute
+	connectionGrace = time.Hour
 	// stopLinger is how long a forced stop waits for handlers whose contexts it ended.
 	stopLinger = time.Second
 )
@@ -54,7 +62,9 @@ type Options struct {
 	// TLS is for the network; nil serves in the clear, which only tests and
 	// loopback may.
 	TLS *tls.Config
-	Now func() time.Time
+	// Reflection tells over the network which RPCs there are, to whoever asks.
+	Reflection bool
+	Now        func() time.Time
 }
 
 // Server answers gRPC over the network and in process, with one chain of
@@ -70,6 +80,7 @@ type Server struct {
 	network *grpc.Server
 	inproc  *inprocgrpc.Channel
 	health  *health.Server
+	names   []string // of the services, for health
 	gate    gate
 
 	drain    sync.Once
@@ -104,13 +115,18 @@ func NewServer(o Options) (*Server, error) {
 	s.network = grpc.NewServer(
 		grpc.Creds(creds), grpc.UnaryInterceptor(unary), grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(s.maxRecv), grpc.ConnectionTimeout(10*time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: connectionAge, Time: time.Minute, Timeout: 10 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace, Time: serverPing, Timeout: pingTimeout,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)
 	s.inproc = (&inprocgrpc.Channel{}).WithCloner(cloner{}).
 		WithServerUnaryInterceptor(chainUnary(s.inprocUnary, unary)).
 		WithServerStreamInterceptor(chainStream(s.inprocStream, stream))
 	healthv1.RegisterHealthServer(s, s.health)
+	if o.Reflection {
+		reflection.Register(s.network)
+	}
 	return s, nil
 }
 
@@ -118,6 +134,7 @@ func NewServer(o Options) (*Server, error) {
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.network.RegisterService(desc, impl)
 	s.inproc.RegisterService(desc, impl)
+	s.names = append(s.names, desc.ServiceName)
 	s.health.SetServingStatus(desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 }
 
@@ -130,14 +147,20 @@ func (s *Server) Serve(lis net.Listener) error {
 }
 
 // SetServing tells the health service what to answer, about the server as a
-// whole. It says serving from the start.
+// whole and each of its services. It says serving from the start.
 func (s *Server) SetServing(ok bool) {
 	status := healthv1.HealthCheckResponse_NOT_SERVING
 	if ok {
 		status = healthv1.HealthCheckResponse_SERVING
 	}
-	s.health.SetServingStatus("", status)
+	for _, name := range slices.Concat(s.names, []string{""}) {
+		s.health.SetServingStatus(name, status)
+	}
 }
+
+// Retire has the health service say, for good, that the server is not serving. Calls
+// are still taken: this is for the time in which others learn of it.
+func (s *Server) Retire() { s.health.Shutdown() }
 
 // Draining is closed when Shutdown begins: what streams without end should end then.
 func (s *Server) Draining() <-chan struct{} { return s.draining }
@@ -147,7 +170,7 @@ func (s *Server) Draining() <-chan struct{} { return s.draining }
 // last call has ended, since those in flight may need them. It may be called again.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain.Do(func() {
-		s.health.Shutdown()
+		s.Retire()
 		close(s.draining)
 		go func() {
 			s.network.GracefulStop()

@@ -243,3 +243,12 @@ func TestPlaintextIsRefusedByATLSServer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func healthOf(tb testing.TB, h *house, service string) string {
+	tb.Helper()
+	answer, err := healthv1.NewHealthClient(h.network(tb, "gateway")).Check(tb.Context(), &healthv1.HealthCheckRequest{Service: service})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return answer.GetStatus().String()
+}

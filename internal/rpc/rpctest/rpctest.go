@@ -23,9 +23,9 @@ import (
 const (
 	// NoRule has no access option.
 	NoRule = "/preceptor.test.v1.EchoService/NoRule"
-	// Everyone admits learners and admins.
+	// Everyone admits learners and admins. It may be repeated.
 	Everyone = "/preceptor.test.v1.EchoService/Everyone"
-	// Author admits authors and admins.
+	// Author admits authors and admins. It creates, by an idempotency key.
 	Author = "/preceptor.test.v1.EchoService/Author"
 	// Own admits the learner whose data it is, and admins.
 	Own = "/preceptor.test.v1.EchoService/Own"
@@ -231,7 +231,7 @@ func methods() []*descriptorpb.MethodDescriptorProto {
 	rules := map[string]*accessv1.Access{
 		NoRule:   nil,
 		Everyone: {Roles: []accessv1.Access_Role{accessv1.Access_LEARNER, accessv1.Access_ADMIN}},
-		Author:   {Roles: []accessv1.Access_Role{accessv1.Access_AUTHOR, accessv1.Access_ADMIN}},
+		Author:   {Roles: []accessv1.Access_Role{accessv1.Access_AUTHOR, accessv1.Access_ADMIN}, IdempotentCreate: true},
 		Own:      own, Watch: own, Upload: own,
 		Internal: {Services: []string{"progress"}},
 		Chat:     {Roles: []accessv1.Access_Role{accessv1.Access_LEARNER}},
@@ -242,6 +242,9 @@ func methods() []*descriptorpb.MethodDescriptorProto {
 			Name: new(shortName(method)), Options: &descriptorpb.MethodOptions{},
 			InputType: new(".preceptor.test.v1.Echo"), OutputType: new(".preceptor.test.v1.Echo"),
 			ServerStreaming: new(Streams()[method].ServerStreams), ClientStreaming: new(Streams()[method].ClientStreams),
+		}
+		if method == Everyone {
+			m.Options.IdempotencyLevel = descriptorpb.MethodOptions_IDEMPOTENT.Enum()
 		}
 		if rule != nil {
 			proto.SetExtension(m.GetOptions(), accessv1.E_Access, rule)

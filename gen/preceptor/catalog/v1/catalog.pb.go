@@ -5768,7 +5768,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\x05state\x18\x02 \x01(\x0e2\".preceptor.catalog.v1.Module.StateR\x05state\x12=\n" +
 	"\bversions\x18\x03 \x03(\v2!.preceptor.catalog.v1.PathVersionR\bversions\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xb3\x1f\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xbc\x1f\n" +
 	"\x0eCatalogService\x12}\n" +
 	"\n" +
 	"ListTopics\x12'.preceptor.catalog.v1.ListTopicsRequest\x1a(.preceptor.catalog.v1.ListTopicsResponse\"\x1c\xaa\xd4\x18\x06\n" +
@@ -5785,9 +5785,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\fCreateModule\x12).preceptor.catalog.v1.CreateModuleRequest\x1a*.preceptor.catalog.v1.CreateModuleResponse\".\xaa\xd4\x18\x06\n" +
 	"\x02\x03\x04 \x01\x82\xd3\xe4\x93\x02\x1e:\acontentb\x06module\"\v/v1/modules\x12\x9f\x01\n" +
 	"\fUpdateModule\x12).preceptor.catalog.v1.UpdateModuleRequest\x1a*.preceptor.catalog.v1.UpdateModuleResponse\"8\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02*:\acontentb\x06module2\x17/v1/modules/{module_id}\x12\x9c\x01\n" +
-	"\rPreviewModule\x12*.preceptor.catalog.v1.PreviewModuleRequest\x1a+.preceptor.catalog.v1.PreviewModuleResponse\"2\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/modules/{module_id}:preview\x12\xa4\x01\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02*:\acontentb\x06module2\x17/v1/modules/{module_id}\x12\x9f\x01\n" +
+	"\rPreviewModule\x12*.preceptor.catalog.v1.PreviewModuleRequest\x1a+.preceptor.catalog.v1.PreviewModuleResponse\"5\xaa\xd4\x18\x04\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/modules/{module_id}:preview\x90\x02\x01\x12\xa4\x01\n" +
 	"\rPublishModule\x12*.preceptor.catalog.v1.PublishModuleRequest\x1a+.preceptor.catalog.v1.PublishModuleResponse\":\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02,:\x01*b\x06module\"\x1f/v1/modules/{module_id}:publish\x12\xa4\x01\n" +
 	"\rArchiveModule\x12*.preceptor.catalog.v1.ArchiveModuleRequest\x1a+.preceptor.catalog.v1.ArchiveModuleResponse\":\xaa\xd4\x18\x04\n" +
@@ -5807,9 +5807,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02\x03\x04 \x01\x82\xd3\xe4\x93\x02\x1a:\acontentb\x04path\"\t/v1/paths\x12\x93\x01\n" +
 	"\n" +
 	"UpdatePath\x12'.preceptor.catalog.v1.UpdatePathRequest\x1a(.preceptor.catalog.v1.UpdatePathResponse\"2\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\acontentb\x04path2\x13/v1/paths/{path_id}\x12\x92\x01\n" +
-	"\vPreviewPath\x12(.preceptor.catalog.v1.PreviewPathRequest\x1a).preceptor.catalog.v1.PreviewPathResponse\".\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/paths/{path_id}:preview\x12\x98\x01\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\acontentb\x04path2\x13/v1/paths/{path_id}\x12\x95\x01\n" +
+	"\vPreviewPath\x12(.preceptor.catalog.v1.PreviewPathRequest\x1a).preceptor.catalog.v1.PreviewPathResponse\"1\xaa\xd4\x18\x04\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/paths/{path_id}:preview\x90\x02\x01\x12\x98\x01\n" +
 	"\vPublishPath\x12(.preceptor.catalog.v1.PublishPathRequest\x1a).preceptor.catalog.v1.PublishPathResponse\"4\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02&:\x01*b\x04path\"\x1b/v1/paths/{path_id}:publish\x12\xbe\x01\n" +
 	"\x12MandatePathVersion\x12/.preceptor.catalog.v1.MandatePathVersionRequest\x1a0.preceptor.catalog.v1.MandatePathVersionResponse\"E\xaa\xd4\x18\x03\n" +
@@ -5823,9 +5823,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\rExportCatalog\x12*.preceptor.catalog.v1.ExportCatalogRequest\x1a+.preceptor.catalog.v1.ExportCatalogResponse\"\"\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/catalog:export0\x01\x12\x9c\x01\n" +
 	"\x12ListCatalogChanges\x12/.preceptor.catalog.v1.ListCatalogChangesRequest\x1a0.preceptor.catalog.v1.ListCatalogChangesResponse\"#\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/catalog/changes\x12t\n" +
-	"\vSyncCatalog\x12(.preceptor.catalog.v1.SyncCatalogRequest\x1a).preceptor.catalog.v1.SyncCatalogResponse\"\x0e\xaa\xd4\x18\n" +
-	"\x1a\bprogress0\x01BGZEgithub.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1;catalogv1b\x06proto3"
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/catalog/changes\x12w\n" +
+	"\vSyncCatalog\x12(.preceptor.catalog.v1.SyncCatalogRequest\x1a).preceptor.catalog.v1.SyncCatalogResponse\"\x11\xaa\xd4\x18\n" +
+	"\x1a\bprogress\x90\x02\x010\x01BGZEgithub.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_preceptor_catalog_v1_catalog_proto_rawDescOnce sync.Once

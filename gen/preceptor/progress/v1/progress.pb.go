@@ -6238,7 +6238,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x127\n" +
 	"\x05draft\x18\x02 \x01(\v2!.preceptor.catalog.v1.PathVersionR\x05draft\"S\n" +
 	"\x17CountPathImpactResponse\x128\n" +
-	"\x06impact\x18\x01 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact2\xb5\x17\n" +
+	"\x06impact\x18\x01 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact2\xc2\x17\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
@@ -6251,9 +6251,9 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x10UpdateEnrollment\x12..preceptor.progress.v1.UpdateEnrollmentRequest\x1a/.preceptor.progress.v1.UpdateEnrollmentResponse\"^\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02O:\n" +
 	"enrollmentb\n" +
-	"enrollment25/v1/learners/{learner_id}/enrollments/{enrollment_id}\x12\xb2\x01\n" +
-	"\x11BatchRecordEvents\x12/.preceptor.progress.v1.BatchRecordEventsRequest\x1a0.preceptor.progress.v1.BatchRecordEventsResponse\":\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/learners/{learner_id}/events:batch\x12\x94\x01\n" +
+	"enrollment25/v1/learners/{learner_id}/enrollments/{enrollment_id}\x12\xb5\x01\n" +
+	"\x11BatchRecordEvents\x12/.preceptor.progress.v1.BatchRecordEventsRequest\x1a0.preceptor.progress.v1.BatchRecordEventsResponse\"=\xaa\xd4\x18\x05\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/learners/{learner_id}/events:batch\x90\x02\x02\x12\x94\x01\n" +
 	"\n" +
 	"ListEvents\x12(.preceptor.progress.v1.ListEventsRequest\x1a).preceptor.progress.v1.ListEventsResponse\"1\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/learners/{learner_id}/events\x12\x99\x01\n" +
@@ -6268,13 +6268,13 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x13ExplainPathProgress\x121.preceptor.progress.v1.ExplainPathProgressRequest\x1a2.preceptor.progress.v1.ExplainPathProgressResponse\"X\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Ib\vexplanation\x12:/v1/learners/{learner_id}/paths/{path_id}/progress:explain\x12\xc1\x01\n" +
 	"\x0fRevokeMilestone\x12-.preceptor.progress.v1.RevokeMilestoneRequest\x1a..preceptor.progress.v1.RevokeMilestoneResponse\"O\xaa\xd4\x18\x03\n" +
-	"\x01\x04\x82\xd3\xe4\x93\x02B:\x01*b\x05award\"6/v1/learners/{learner_id}/milestones/{award_id}:revoke\x12\x96\x01\n" +
-	"\x0eVerifyProgress\x12,.preceptor.progress.v1.VerifyProgressRequest\x1a-.preceptor.progress.v1.VerifyProgressResponse\"%\xaa\xd4\x18\x03\n" +
-	"\x01\x04\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/progress:verify0\x01\x12\x9a\x01\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02B:\x01*b\x05award\"6/v1/learners/{learner_id}/milestones/{award_id}:revoke\x12\x99\x01\n" +
+	"\x0eVerifyProgress\x12,.preceptor.progress.v1.VerifyProgressRequest\x1a-.preceptor.progress.v1.VerifyProgressResponse\"(\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/progress:verify\x90\x02\x010\x01\x12\x9a\x01\n" +
 	"\x0fRebuildProgress\x12-.preceptor.progress.v1.RebuildProgressRequest\x1a..preceptor.progress.v1.RebuildProgressResponse\"&\xaa\xd4\x18\x03\n" +
-	"\x01\x04\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/progress:rebuild0\x01\x12\x85\x01\n" +
-	"\x11CountModuleImpact\x12/.preceptor.progress.v1.CountModuleImpactRequest\x1a0.preceptor.progress.v1.CountModuleImpactResponse\"\r\xaa\xd4\x18\t\x1a\acatalog\x12\x7f\n" +
-	"\x0fCountPathImpact\x12-.preceptor.progress.v1.CountPathImpactRequest\x1a..preceptor.progress.v1.CountPathImpactResponse\"\r\xaa\xd4\x18\t\x1a\acatalog\x12\xa7\x01\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/progress:rebuild0\x01\x12\x88\x01\n" +
+	"\x11CountModuleImpact\x12/.preceptor.progress.v1.CountModuleImpactRequest\x1a0.preceptor.progress.v1.CountModuleImpactResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\x82\x01\n" +
+	"\x0fCountPathImpact\x12-.preceptor.progress.v1.CountPathImpactRequest\x1a..preceptor.progress.v1.CountPathImpactResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\xa7\x01\n" +
 	"\rWatchProgress\x12+.preceptor.progress.v1.WatchProgressRequest\x1a,.preceptor.progress.v1.WatchProgressResponse\"9\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02*\x12(/v1/learners/{learner_id}/progress:watch0\x01BIZGgithub.com/preceptor-dev/preceptor/gen/preceptor/progress/v1;progressv1b\x06proto3"
 

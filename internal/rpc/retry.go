@@ -1,0 +1,135 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
+)
+
+// What a call that failed UNAVAILABLE is given, where it may be made again. Nothing is
+// hedged: a slow answer is no lost one.
+const (
+	maxTries     = 4
+	firstBackoff = 50 * time.Millisecond
+	maxBackoff   = time.Second
+	// retryTokens is how much failing a connection forgives before it retries no more: a
+	// failure costs one, a success gives a tenth back, and below half there are no retries.
+	// So an outage is not made worse by those who suffer it.
+	retryTokens = 100
+)
+
+// pushbackKey is how gRPC's servers tell clients when to try again; below zero: never.
+const pushbackKey = "grpc-retry-pushback-ms"
+
+// idempotencyKey is the metadata by which a create is made at most once.
+const idempotencyKey = "idempotency-key"
+
+// repeatable says which of our methods may be sent a second time, by what their protos say.
+type repeatable struct {
+	// always: those that read, and those whose second run changes nothing.
+	always []protoreflect.MethodDescriptor
+	// keyed: creates, which may be repeated when they carry an idempotency key.
+	keyed map[string]bool
+}
+
+// repeatableIn reads the protos.
+func repeatableIn(files *protoregistry.Files) repeatable {
+	r := repeatable{keyed: map[string]bool{}}
+	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		if !strings.HasPrefix(string(file.Package()), "preceptor.") {
+			return true
+		}
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				r.add(methods.Get(j))
+			}
+		}
+		return true
+	})
+	return r
+}
+
+func (r *repeatable) add(method protoreflect.MethodDescriptor) {
+	options, _ := method.Options().(*descriptorpb.MethodOptions)
+	rule, _ := proto.GetExtension(options, annotations.E_Http).(*annotations.HttpRule)
+	access, _ := proto.GetExtension(options, accessv1.E_Access).(*accessv1.Access)
+	switch {
+	case method.IsStreamingClient():
+	case rule.GetGet() != "", options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN:
+		r.always = append(r.always, method)
+	case access.GetIdempotentCreate():
+		r.keyed["/"+string(method.Parent().FullName())+"/"+string(method.Name())] = true
+	}
+}
+
+// serviceConfig is gRPC's own description of how calls are spread and repeated.
+func (r *repeatable) serviceConfig() (string, error) {
+	type name struct {
+		Service string `json:"service"`
+		Method  string `json:"method"`
+	}
+	names := make([]name, 0, len(r.always))
+	for _, m := range r.always {
+		names = append(names, name{string(m.Parent().FullName()), string(m.Name())})
+	}
+	config := map[string]any{
+		"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}},
+		"retryThrottling":     map[string]any{"maxTokens": retryTokens, "tokenRatio": 0.1},
+	}
+	if len(names) > 0 {
+		config["methodConfig"] = []any{map[string]any{"name": names, "retryPolicy": map[string]any{
+			"maxAttempts": maxTries, "backoffMultiplier": 2, "retryableStatusCodes": []string{"UNAVAILABLE"},
+			"initialBackoff": inSeconds(firstBackoff), "maxBackoff": inSeconds(maxBackoff),
+		}}}
+	}
+	text, err := json.Marshal(config)
+	return string(text), err
+}
+
+// inSeconds is how service configs spell a duration.
+func inSeconds(d time.Duration) string { return fmt.Sprintf("%.3fs", d.Seconds()) }
+
+// keyedUnary repeats creates that carry a key. gRPC's own retries go by the method alone,
+// and without the key a create that was lost on its way back would be made twice.
+func (r *repeatable) keyedUnary(
+	ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
+) error {
+	if !r.keyed[method] || !hasKey(ctx) {
+		return invoke(ctx, method, req, reply, cc, opts...)
+	}
+	wait := firstBackoff
+	for try := 1; ; try++ {
+		var trailer metadata.MD
+		err := invoke(ctx, method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer))...)
+		if status.Code(err) != codes.Unavailable || try == maxTries || len(trailer.Get(pushbackKey)) > 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(wait)): //nolint:gosec // jitter is no secret
+		}
+		wait = min(2*wait, maxBackoff)
+	}
+}
+
+func hasKey(ctx context.Context) bool {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	return len(md.Get(idempotencyKey)) > 0
+}
