@@ -14,6 +14,8 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
@@ -203,11 +205,12 @@ func (s *streamWriter) handle(a arrival) bool {
 	switch {
 	case errors.Is(a.err, io.EOF):
 		more = false
-		if !s.lines { // not all at once: a restart sends everybody back
-			s.buf = fmt.Appendf(s.buf, "retry: %d\n\n", (time.Second + rand.N(4*time.Second)).Milliseconds()) //nolint:gosec // jitter is no secret
-		}
+		s.scatter()
 	case a.err != nil:
 		more = false
+		if status.Code(a.err) == codes.Unavailable {
+			s.scatter()
+		}
 		s.problem(a.err)
 	case a.beat && s.lines:
 		s.buf = append(s.buf, '\n')
@@ -221,6 +224,13 @@ func (s *streamWriter) handle(a arrival) bool {
 		more = s.frame(event, strconv.FormatInt(a.message.GetSequence(), 10), a.message)
 	}
 	return s.flush() == nil && more
+}
+
+// scatter tells readers to come back, not all at once: a restart sends everybody.
+func (s *streamWriter) scatter() {
+	if !s.lines {
+		s.buf = fmt.Appendf(s.buf, "retry: %d\n\n", (time.Second + rand.N(4*time.Second)).Milliseconds()) //nolint:gosec // jitter is no secret
+	}
 }
 
 // frame appends a message; an entry has no event name, so that onmessage gets it.

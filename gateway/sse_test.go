@@ -359,3 +359,22 @@ func TestSlowReaderIsGivenUp(t *testing.T) {
 		t.Error("a reader that does not read holds its stream for ever")
 	}
 }
+
+// TestWatchLosesItsService tells readers when to come back, each another moment.
+func TestWatchLosesItsService(t *testing.T) {
+	h := open(t)
+	h.plays(func(*progressv1.WatchProgressRequest, grpc.ServerStream) error {
+		return fault(codes.Unavailable, "BUSY", "gone")
+	})
+	w := h.watch(t)
+	w.next(t)
+	var ms int
+	if got := w.next(t); !strings.HasPrefix(got, "retry: ") {
+		t.Errorf("%q", got)
+	} else if _, err := fmt.Sscanf(got, "retry: %d", &ms); err != nil || ms < 1000 || ms >= 5000 {
+		t.Errorf("%q", got)
+	}
+	if got := w.next(t); !strings.HasPrefix(got, "event: error\n") || !strings.Contains(got, `"reason":"BUSY"`) {
+		t.Errorf("%q", got)
+	}
+}

@@ -21,6 +21,10 @@ const (
 // defaultHTTP is where the REST API is, unless told otherwise: on this machine only.
 const defaultHTTP = "127.0.0.1:8080"
 
+// splitDrainDelay is how long one of four processes waits, unless told otherwise: about what
+// an orchestrator takes to tell everybody that it is going.
+const splitDrainDelay = 5 * time.Second
+
 // Config holds every setting of `preceptor serve`. Each has a flag and a variable.
 type Config struct {
 	// Only is the one service to run; "" for all of them in this process.
@@ -34,6 +38,7 @@ type Config struct {
 	CORSOrigins []string
 	GRPC        string
 	DrainDelay  time.Duration
+	Reflection  bool
 	RateLimit   float64
 	RateBurst   int
 
@@ -104,14 +109,16 @@ func (c *Config) flags() []cli.Flag {
 		text(groupAlways, "log-level", "debug, info, warn or error", "info", &c.LogLevel),
 		text(groupAlways, "log-format", "text for people, json for machines", "text", &c.LogFormat),
 
+		&cli.DurationFlag{
+			Name: "drain-delay", Category: groupAlways, Destination: &c.DrainDelay, Sources: variable("drain-delay"),
+			Usage:       "how long to say that this process is not ready before closing the door, so that load balancers notice",
+			DefaultText: "5s for one service by itself and for the gateway, else 0s",
+		},
+
 		text(groupEdge, "http", "where the REST API listens", defaultHTTP, &c.HTTP),
 		&cli.StringSliceFlag{
 			Name: "cors-origin", Category: groupEdge, Destination: &c.CORSOrigins, Sources: variable("cors-origin"),
 			Usage: "a web origin whose pages may use the API, as https://learn.example.org; may be repeated, or hold several with commas between",
-		},
-		&cli.DurationFlag{
-			Name: "drain-delay", Category: groupEdge, Destination: &c.DrainDelay, Sources: variable("drain-delay"),
-			Usage: "how long to answer /readyz with 503 before closing the door, so that a load balancer notices",
 		},
 		&cli.FloatFlag{
 			Name: "rate-limit", Category: groupEdge, Destination: &c.RateLimit, Sources: variable("rate-limit"),
@@ -122,6 +129,10 @@ func (c *Config) flags() []cli.Flag {
 			Usage: "how many requests one caller may make at once",
 		},
 		text(groupOne, "grpc", "where the gRPC API listens, without TLS; not offered when not given", "", &c.GRPC),
+		&cli.BoolFlag{
+			Name: "reflection", Category: groupKeeper, Destination: &c.Reflection, Sources: variable("reflection"),
+			Usage: "tell gRPC clients such as grpcurl which RPCs there are",
+		},
 	}, c.identityFlags(), c.networkFlags())
 }
 
@@ -157,9 +168,9 @@ func (c *Config) networkFlags() []cli.Flag {
 		},
 		text(groupRecords, "redis-url", "the Redis that keeps answers and tells replicas of each other's writes: redis://HOST:6379/0,"+
 			" redis+sentinel://HOST:26379,HOST:26379/MASTER, redis+cluster://HOST:6379,HOST:6379; in memory when not given", "", &c.RedisURL),
-		text(groupSplit, "profile-addr", "where the profile service is", "127.0.0.1:7001", &c.ProfileAddr),
-		text(groupSplit, "catalog-addr", "where the catalog service is", "127.0.0.1:7002", &c.CatalogAddr),
-		text(groupSplit, "progress-addr", "where the progress service is", "127.0.0.1:7003", &c.ProgressAddr),
+		text(groupSplit, "profile-addr", "where the profile service is; its replicas by one name, or with commas between", "127.0.0.1:7001", &c.ProfileAddr),
+		text(groupSplit, "catalog-addr", "where the catalog service is, in the same way", "127.0.0.1:7002", &c.CatalogAddr),
+		text(groupSplit, "progress-addr", "where the progress service is, in the same way", "127.0.0.1:7003", &c.ProgressAddr),
 		text(groupSplit, "tls-cert", "the certificate, with a DNS name as preceptor-progress; made in the data folder when not given", "", &c.TLSCert),
 		text(groupSplit, "tls-key", "its key", "", &c.TLSKey),
 		text(groupSplit, "tls-ca", "the authority that all services trust", "", &c.TLSCA),
@@ -182,6 +193,9 @@ func (c *Config) complete(cmd *cli.Command, args []string) error {
 	}
 	if err := c.refuseMeaningless(cmd, args); err != nil {
 		return err
+	}
+	if c.Only != "" && !cmd.IsSet("drain-delay") {
+		c.DrainDelay = splitDrainDelay
 	}
 	if !cmd.IsSet("local-issuer") {
 		c.LocalIssuer = c.OIDCIssuer == ""

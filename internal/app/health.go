@@ -93,6 +93,7 @@ func (h *house) healthPages() http.Handler {
 	})
 	pages.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ready, reason, degraded := h.state(r.Context())
+		degraded = append(h.unreached(), degraded...)
 		p := page{Status: "ready", Degraded: degraded}
 		status := http.StatusOK
 		switch {

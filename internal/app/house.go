@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -39,10 +40,21 @@ type house struct {
 	// waits for until then.
 	only    atomic.Pointer[service]
 	waiting atomic.Pointer[string]
+	// serving tells that the start is done.
+	serving bool
 	// draining is set before anything closes.
 	draining atomic.Bool
+	// servers are told of it; links are the connections to the other services.
+	servers []*rpc.Server
+	links   []link
 	// front and face are where HTTP and gRPC are served; nil where they are not.
 	front, face net.Addr
+}
+
+// link is the connection to one other service.
+type link struct {
+	name string
+	conn *grpc.ClientConn
 }
 
 // ways are the connections to the services.
@@ -58,10 +70,14 @@ func makeFolder(dir string) error {
 
 func (h *house) onStop(f func(context.Context) error) { h.closers = append(h.closers, f) }
 
-// stop closes everything in good order, within bounds.
+// stop closes everything in good order, within bounds. When it was asked for (and nothing
+// failed) all goes on for the drain delay, while /readyz and health say that it ends.
 func (h *house) stop(ctx context.Context) error {
 	h.draining.Store(true)
-	if h.front != nil && h.cfg.DrainDelay > 0 {
+	for _, server := range h.servers {
+		server.Retire()
+	}
+	if h.serving && ctx.Err() != nil && h.cfg.DrainDelay > 0 {
 		time.Sleep(h.cfg.DrainDelay)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -189,12 +205,24 @@ func (h *house) dial() (ways, error) {
 	} {
 		conn, err := rpc.Dial(peer.addr, rpc.DialOptions{TLS: h.identity.ClientTLS(peer.name)})
 		if err != nil {
-			return w, usagef("--%s-addr %s is no address: give host:port", peer.name, peer.addr)
+			return w, usagef("--%s-addr %s is no address: give host:port, or several with commas between", peer.name, peer.addr)
 		}
+		h.links = append(h.links, link{peer.name, conn})
 		h.onStop(func(context.Context) error { return conn.Close() })
 		*peer.to = conn
 	}
 	return w, nil
+}
+
+// unreached names the other services that calls were made to, and that do not answer now.
+func (h *house) unreached() []string {
+	var names []string
+	for _, l := range h.links {
+		if l.conn.GetState() == connectivity.TransientFailure {
+			names = append(names, l.name+" cannot be reached")
+		}
+	}
+	return names
 }
 
 // newServer makes a service's server. It stops before what it serves does.
@@ -203,7 +231,7 @@ func (h *house) newServer(_ context.Context, resolver auth.Resolver, maxRecv int
 	if err != nil {
 		return nil, err
 	}
-	o := rpc.Options{Logger: h.log, Guard: guard, MaxRecv: maxRecv, Now: h.now}
+	o := rpc.Options{Logger: h.log, Guard: guard, MaxRecv: maxRecv, Reflection: h.cfg.Reflection, Now: h.now}
 	if h.identity == nil {
 		o.Logger = quieter(h.log)
 	} else {
@@ -213,6 +241,7 @@ func (h *house) newServer(_ context.Context, resolver auth.Resolver, maxRecv int
 	if err != nil {
 		return nil, err
 	}
+	h.servers = append(h.servers, server)
 	h.onStop(server.Shutdown)
 	return server, nil
 }

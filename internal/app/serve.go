@@ -12,8 +12,9 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 )
 
-// stopTimeout bounds the whole of an orderly stop, after the drain delay.
-const stopTimeout = 15 * time.Second
+// stopTimeout bounds the whole of an orderly stop, after the drain delay. The two and some
+// seconds of haste fit into the half minute that orchestrators give.
+const stopTimeout = 20 * time.Second
 
 func (p Process) serveCommand() *cli.Command {
 	var cfg Config
@@ -58,6 +59,7 @@ func (p Process) serve(ctx context.Context, cfg *Config, logger *slog.Logger) (e
 		}
 		return err
 	}
+	h.serving = true
 	p.welcome(h)
 	select {
 	case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -233,15 +234,8 @@ func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.
 
 // WatchProgress streams log entries as they are written.
 func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.ServerStreamingServer[progressv1.WatchProgressResponse]) error {
-	ctx, cancel := context.WithCancel(stream.Context())
+	ctx, cancel := watchUntil(stream.Context(), g.draining, watchLife+rand.N(watchLife/2)) //nolint:gosec // jitter is no secret
 	defer cancel()
-	go func() {
-		select {
-		case <-g.draining:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	after := r.AfterSequence
 	if last := first(ctx, "last-event-id"); last != "" {
 		n, err := strconv.ParseInt(last, 10, 64)
@@ -252,7 +246,7 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 	}
 	// The header opens the stream at the gateway, before there is anything to say.
 	open := func() error { return stream.SendHeader(metadata.MD{}) }
-	return g.service.Watch(ctx, r.GetLearnerId(), after, open, func(n Notice) error {
+	err := g.service.Watch(ctx, r.GetLearnerId(), after, open, func(n Notice) error {
 		m := &progressv1.WatchProgressResponse{Kind: progressv1.WatchProgressResponse_ENTRY, Sequence: n.Sequence, Awards: awardProtos(n.Awards)}
 		if n.Reset {
 			m.Kind = progressv1.WatchProgressResponse_RESET
@@ -261,6 +255,27 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 		}
 		return stream.Send(m)
 	})
+	if ctx.Err() != nil && stream.Context().Err() == nil {
+		return nil // we ended it, perhaps in the middle of a question: the reader comes again
+	}
+	return err
+}
+
+// watchLife is the least that a stream lasts before we end it. Its reader comes again, and so
+// meets replicas that were not there before; without it they would never get any watchers.
+const watchLife = 10 * time.Minute
+
+// watchUntil ends with ctx, when draining closes, or after life.
+func watchUntil(ctx context.Context, draining <-chan struct{}, life time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, life)
+	go func() {
+		select {
+		case <-draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // actorOf tells who is calling.

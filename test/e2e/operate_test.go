@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -81,6 +82,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"serve", "--oidc-issuer", "https://id.example.org", "--data", data}, "--oidc-audience"},
 		{[]string{"serve", "gateway", "--tls-cert", "x", "--data", data}, "go together"},
 		{[]string{"serve", "--drain-delay", "soon", "--data", data}, "drain-delay"},
+		{[]string{"serve", "gateway", "--profile-addr", "127.0.0.1:1,somewhere", "--data", data}, "--profile-addr"},
 		{[]string{"token", "--data", data}, "subject"},
 		{[]string{"token", "--data", data, "--subject", "x", "--role", "king"}, "no role"},
 		{[]string{"token", "--data", data, "--subject", "x", "--ttl", "1ns"}, "a second"},
@@ -197,6 +199,25 @@ func TestStop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSecondSignal stops a program at once that was told a second time, whatever it waits for.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	p := start(t, "serve", "gateway", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--drain-delay", "1h")
+	anyone := &client{t: t, base: "http://" + p.addr}
+	term := func() {
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	term()
+	eventually(t, "readyz says draining", func() bool {
+		a := anyone.get("/readyz")
+		return a.status == http.StatusServiceUnavailable && a.get("reason") == "draining"
+	})
+	term()
+	p.wait(t)
 }
 
 // TestRestart finds everything again after an orderly stop.

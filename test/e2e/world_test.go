@@ -42,7 +42,7 @@ func fourProcesses(t *testing.T, args ...string) *world {
 func fourProcessesOn(t *testing.T, data string, own map[string][]string, args ...string) *world {
 	t.Helper()
 	serve := func(name string, more ...string) *process {
-		return start(t, slices.Concat([]string{"serve", name, "--data", data}, more, own[name])...)
+		return start(t, slices.Concat([]string{"serve", name, "--data", data, "--drain-delay", "0s"}, more, own[name])...)
 	}
 	// The catalog and progress ask each other, so one of them is told beforehand where the other will be.
 	progressAddr := freeAddrs(t, 1)[0]
