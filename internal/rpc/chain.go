@@ -17,6 +17,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
 // requestIDKey is the metadata that names one request wherever it goes.
@@ -32,6 +33,8 @@ type call struct {
 	id      string // request id
 	service string // the calling service of ours, "" for anyone else
 	start   time.Time
+	span    tracing.Span
+	stream  bool
 }
 
 type callKey struct{}
@@ -68,6 +71,7 @@ func (s *Server) outerUnary(ctx context.Context, req any, info *grpc.UnaryServer
 
 func (s *Server) outerStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	ctx, c := s.begin(ss.Context(), info.FullMethod)
+	c.stream = true
 	defer func() {
 		if r := recover(); r != nil {
 			err = panicError{r, debug.Stack()}
@@ -90,6 +94,9 @@ func (s *Server) begin(ctx context.Context, method string) (context.Context, *ca
 	c := &call{server: s, method: method, id: incomingRequestID(ctx), service: peerService(ctx), start: s.now()}
 	if ts := grpc.ServerTransportStreamFromContext(ctx); ts != nil {
 		ctx = grpc.NewContextWithServerTransportStream(ctx, checkedHeaders{ts})
+	}
+	if s.tracer != nil {
+		ctx = c.trace(ctx)
 	}
 	return auth.Prepare(context.WithValue(ctx, callKey{}, c)), c
 }
@@ -121,6 +128,14 @@ func isRequestID(id string) bool {
 func (c *call) end(ctx context.Context, err error) error {
 	st := statusOf(ctx, err, c.id)
 	c.log(ctx, st, err)
+	c.endTrace(st)
+	if c.server.observe != nil {
+		took := time.Duration(-1)
+		if !c.stream {
+			took = c.server.now().Sub(c.start)
+		}
+		c.server.observe(c.method, CodeName(st.Code()), took)
+	}
 	if st.Code() == codes.Unavailable && foreignStatus(err) != nil {
 		// It was repeated from here; every call above doing so again would multiply them.
 		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackKey, "-1")) // fails where nothing can be said any more

@@ -12,7 +12,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
 // DefaultDeadline is what a unary call gets that has no deadline.
@@ -24,6 +27,8 @@ type DialOptions struct {
 	TLS *tls.Config
 	// Files hold the RPCs, which say what may be repeated; nil for all that are linked in.
 	Files *protoregistry.Files
+	// Tracer makes a span of each call made while serving one; nil for none.
+	Tracer *tracing.Tracer
 }
 
 // Dial makes a connection to addr: host:port, or several with commas between. It
@@ -51,7 +56,7 @@ func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
 	}
 	conn, err := grpc.NewClient(target, append(options,
 		grpc.WithTransportCredentials(creds),
-		grpc.WithChainUnaryInterceptor(clientUnary, again.keyedUnary), grpc.WithStreamInterceptor(clientStream),
+		grpc.WithChainUnaryInterceptor(caller{o.Tracer}.unary, again.keyedUnary), grpc.WithStreamInterceptor(caller{o.Tracer}.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswer)),
 		grpc.WithDefaultServiceConfig(config), grpc.WithMaxCallAttempts(maxTries),
 		grpc.WithDisableServiceConfig(), // none from DNS
@@ -66,16 +71,23 @@ func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-func clientUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+// caller is our side of each call over a network.
+type caller struct{ tracer *tracing.Tracer }
+
+func (c caller) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	ctx, cancel := withDeadline(forwardUser(ctx))
 	defer cancel()
-	return invoke(ctx, method, req, reply, cc, opts...)
+	ctx, span := c.tracer.Continue(ctx, method[1:], tracing.Client)
+	defer span.End()
+	err := invoke(injected(ctx, c.tracer), method, req, reply, cc, opts...)
+	markSpan(span, status.Convert(err))
+	return err
 }
 
-func clientStream(
+func (c caller) stream(
 	ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	return open(forwardUser(ctx), desc, cc, method, opts...)
+	return open(injected(forwardUser(ctx), c.tracer), desc, cc, method, opts...)
 }
 
 // withDeadline keeps a unary call from waiting for ever.

@@ -46,7 +46,7 @@ func inprocCaller(ctx context.Context) string {
 }
 
 func (c *inprocConn) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
-	ctx, cancel := withDeadline(forwardUser(ctx))
+	ctx, cancel := withDeadline(injected(forwardUser(ctx), c.server.tracer))
 	defer cancel()
 	ctx, err := c.outgoing(ctx)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *inprocConn) Invoke(ctx context.Context, method string, req, reply any, 
 }
 
 func (c *inprocConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, err := c.outgoing(forwardUser(ctx))
+	ctx, err := c.outgoing(injected(forwardUser(ctx), c.server.tracer))
 	if err != nil {
 		return nil, err
 	}

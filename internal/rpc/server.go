@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
 const (
@@ -64,7 +65,12 @@ type Options struct {
 	TLS *tls.Config
 	// Reflection tells over the network which RPCs there are, to whoever asks.
 	Reflection bool
-	Now        func() time.Time
+	// Tracer makes a span of each call; nil for none.
+	Tracer *tracing.Tracer
+	// Observe is told of each call that was answered, and how long it took; less than nothing
+	// stands for a stream, whose length says nothing. nil for nobody.
+	Observe func(method, code string, took time.Duration)
+	Now     func() time.Time
 }
 
 // Server answers gRPC over the network and in process, with one chain of
@@ -75,6 +81,8 @@ type Server struct {
 	guard     *auth.Guard
 	validator *Validator
 	maxRecv   int
+	tracer    *tracing.Tracer
+	observe   func(method, code string, took time.Duration)
 	now       func() time.Time
 
 	network *grpc.Server
@@ -98,7 +106,7 @@ func NewServer(o Options) (*Server, error) {
 		return nil, errors.New("rpc: a server needs a guard, a logger and a clock")
 	}
 	s := &Server{
-		logger: o.Logger, guard: o.Guard, validator: o.Validator, now: o.Now,
+		logger: o.Logger, guard: o.Guard, validator: o.Validator, tracer: o.Tracer, observe: o.Observe, now: o.Now,
 		maxRecv: cmp.Or(o.MaxRecv, DefaultMaxRecv), health: health.NewServer(),
 		draining: make(chan struct{}), gate: gate{idle: make(chan struct{})},
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
 // Dialect is which of the two databases this is.
@@ -72,6 +73,8 @@ type Options struct {
 	// Notice is told, a line at a time, what an operator should know while Migrate works;
 	// nil for nobody.
 	Notice func(line string)
+	// Tracer makes a span of each transaction and statement within a trace; nil for none.
+	Tracer *tracing.Tracer
 }
 
 func (o Options) withDefaults() Options {
@@ -131,6 +134,21 @@ func (db *DB) Close() error {
 		}
 	}
 	return err
+}
+
+// Pool is what a pool of connections does.
+type Pool struct {
+	// Name is "read" or "write", or "all" where there is one for both.
+	Name string
+	sql.DBStats
+}
+
+// Pools tells what the pools do now, and did so far.
+func (db *DB) Pools() []Pool {
+	if db.read == db.write {
+		return []Pool{{"all", db.read.Stats()}}
+	}
+	return []Pool{{"read", db.read.Stats()}, {"write", db.write.Stats()}}
 }
 
 // Ping returns Unavailable unless the database answers.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
 // attempts is how often a transaction is tried in all.
@@ -34,9 +35,9 @@ func (h handle) Dialect() Dialect { return h.dialect }
 // on another one. Its errors are the driver's: pass them to Classify.
 func (db *DB) Reader() Tx {
 	if db.dialect == Postgres {
-		return handle{querier: reader{DB: db.read, most: db.opts.MaxConns + 1}, dialect: db.dialect}
+		return handle{querier: db.traced(reader{DB: db.read, most: db.opts.MaxConns + 1}), dialect: db.dialect}
 	}
-	return handle{querier: db.read, dialect: db.dialect}
+	return handle{querier: db.traced(db.read), dialect: db.dialect}
 }
 
 // reader runs statements that may run twice.
@@ -125,7 +126,12 @@ type beginError struct{ error }
 // Unwrap gives the driver's error.
 func (e beginError) Unwrap() error { return e.error }
 
-func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) error {
+func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) (err error) {
+	if db.opts.Tracer != nil {
+		var span tracing.Span
+		ctx, span = db.opts.Tracer.Continue(ctx, transactionName(opts), tracing.Client)
+		defer func() { endSpan(span, db.dialect, err) }()
+	}
 	tx, err := pool.BeginTx(ctx, opts)
 	if err != nil {
 		return beginError{err}
@@ -133,7 +139,7 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fun
 	// After a commit this does nothing. It also runs when f panics, without which the
 	// only writer of SQLite would be lost for good.
 	defer func() { _ = tx.Rollback() }()
-	if err := f(ctx, handle{querier: tx, dialect: db.dialect}); err != nil {
+	if err := f(ctx, handle{querier: db.traced(tx), dialect: db.dialect}); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

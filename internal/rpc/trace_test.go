@@ -1,0 +1,93 @@
+package rpc_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
+)
+
+func TestOneTraceThroughAllServices(t *testing.T) {
+	seen := tracetest.NewInMemoryExporter()
+	tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
+	dir := t.TempDir()
+	issuer := must(auth.OpenLocalIssuer(dir, time.Now))
+	traced := func(o *rpc.Options) { o.Tracer = tracer }
+	outer, inner := newHouseAt(t, dir, issuer, "127.0.0.1:0", traced), newHouseAt(t, dir, issuer, "127.0.0.1:0", traced)
+	network := must(rpc.Dial(inner.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(dir, "progress", time.Now)).ClientTLS("catalog"), Tracer: tracer}))
+	defer func() { _ = network.Close() }()
+	for name, road := range map[string]grpc.ClientConnInterface{"in process": inner.server.InProcess("progress"), "network": network} {
+		seen.Reset()
+		inner.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) {
+			return nil, errs.New(errs.Internal, "", "secret of ours")
+		}
+		outer.Unary = func(ctx context.Context, _ *rpctest.Echo) (*rpctest.Echo, error) {
+			return inner.Call(ctx, road, rpctest.Everyone, inner.New())
+		}
+		if _, err := outer.Call(outer.as(t), outer.server.InProcess(""), rpctest.Everyone, outer.New()); err == nil {
+			t.Error("no error")
+		}
+		spans := map[string]bool{}
+		root := ""
+		for _, span := range seen.GetSpans() {
+			spans[span.SpanContext.SpanID().String()] = true
+			if !span.Parent.IsValid() {
+				root = span.SpanContext.TraceID().String()
+			}
+			if span.Status.Code.String() != "Error" || span.Status.Description != "INTERNAL" {
+				t.Errorf("%s: %s is %+v", name, span.Name, span.Status)
+			}
+		}
+		for _, span := range seen.GetSpans() {
+			if span.SpanContext.TraceID().String() != root || span.Parent.IsValid() && !spans[span.Parent.SpanID().String()] {
+				t.Errorf("%s: %s stands elsewhere", name, span.Name)
+			}
+		}
+		if want := map[string]int{"in process": 2, "network": 3}[name]; len(spans) != want {
+			t.Errorf("%s: %d spans, want %d", name, len(spans), want)
+		}
+		seen.Reset()
+		inner.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) { return req, nil }
+		if _, err := inner.Call(t.Context(), road, rpctest.Internal, inner.New()); err != nil {
+			t.Error(err)
+		}
+		if _, err := healthv1.NewHealthClient(road).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
+			t.Error(err)
+		}
+		if n := len(seen.GetSpans()); n != 0 {
+			t.Errorf("%s: %d spans of what the house asks of itself", name, n)
+		}
+	}
+}
+
+func TestCallsAreObserved(t *testing.T) {
+	type seen struct {
+		method, code string
+		timed        bool
+	}
+	dir, got := t.TempDir(), make(chan seen, 10)
+	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(o *rpc.Options) {
+		o.Observe = func(method, code string, took time.Duration) { got <- seen{method, code, took > 0} }
+	})
+	conn := h.server.InProcess("gateway")
+	_, _ = h.Call(h.as(t), conn, rpctest.Everyone, h.New())
+	_, _ = h.Call(h.as(t), conn, rpctest.Author, h.New())
+	stream := openWatch(h.as(t), t, h, conn)
+	for stream.RecvMsg(h.New().Message) == nil { //nolint:revive // to its end
+	}
+	for _, want := range []seen{{rpctest.Everyone, "OK", true}, {rpctest.Author, "PERMISSION_DENIED", true}, {rpctest.Watch, "OK", false}} {
+		if g := <-got; g != want {
+			t.Errorf("%+v, want %+v", g, want)
+		}
+	}
+}
