@@ -44,7 +44,22 @@ type job struct {
 	enrollment Enrollment
 	err        error
 
+	// caller is the context of who submitted it, for its values alone: the first one's trace is
+	// where a batch's statements belong. queued is when.
+	caller context.Context //nolint:containedctx // a job is a call in a queue
+	queued time.Time
+
 	done chan struct{}
+}
+
+// Commit tells of one transaction of the committer.
+type Commit struct {
+	// Jobs and Events are what it wrote.
+	Jobs, Events int
+	// Waited is how long its first job was queued, Took how long it ran.
+	Waited, Took time.Duration
+	// Failed tells that nothing of it was written, or that nobody knows.
+	Failed bool
 }
 
 func (j *job) reset() {
@@ -62,6 +77,8 @@ type committer struct {
 	log     *slog.Logger
 	// committed is told of each learner whose log grew, after the commit.
 	committed func(learnerID string, sequence int64)
+	// observe is told of each transaction; nil for nobody.
+	observe func(Commit)
 
 	seed  maphash.Seed
 	lanes []chan *job
@@ -74,10 +91,11 @@ type committer struct {
 
 // newCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
 func newCommitter(
-	store Store, lanes int, catalog func() *Catalog, zones *zones, committed func(string, int64), now func() time.Time, log *slog.Logger,
+	store Store, lanes int, catalog func() *Catalog, zones *zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
 ) *committer {
 	c := &committer{
-		pending: map[string]int{}, store: store, catalog: catalog, zones: zones, committed: committed, now: now, log: log, seed: maphash.MakeSeed(),
+		pending: map[string]int{}, store: store, catalog: catalog, zones: zones, committed: committed, observe: observe, now: now, log: log,
+		seed: maphash.MakeSeed(),
 	}
 	for range max(lanes, 1) {
 		lane := make(chan *job, queueLength)
@@ -102,8 +120,8 @@ func (c *committer) Close() {
 
 // submit queues a job. ResourceExhausted when the lane is full, or has enough of this learner's;
 // Unavailable when closing.
-func (c *committer) submit(j *job) error {
-	j.done = make(chan struct{})
+func (c *committer) submit(ctx context.Context, j *job) error {
+	j.done, j.caller, j.queued = make(chan struct{}), ctx, c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -127,7 +145,7 @@ func (c *committer) submit(j *job) error {
 
 // do queues a job and waits for it, or for the caller to give up.
 func (c *committer) do(ctx context.Context, j *job) error {
-	if err := c.submit(j); err != nil {
+	if err := c.submit(ctx, j); err != nil {
 		return err
 	}
 	return j.wait(ctx)
@@ -200,13 +218,15 @@ func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
 // commit writes the jobs in one transaction; when that fails for a reason of the batch itself,
 // each job alone, so that one bad apple costs nobody else.
 func (c *committer) commit(jobs []*job) {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(jobs[0].caller), commitTimeout)
 	defer cancel()
+	begun := c.now()
 	err := c.try(ctx, jobs)
 	if errs.ReasonOf(err) == ReasonCommitUnknown {
 		// Written or not: running it again finds out, since every job finds its own traces.
 		err = c.try(ctx, jobs)
 	}
+	c.tell(jobs, begun, err)
 	switch {
 	case err == nil:
 		c.announce(jobs)
@@ -221,6 +241,27 @@ func (c *committer) commit(jobs []*job) {
 			j.err = err
 		}
 	}
+}
+
+// tell tells the observer of a transaction.
+func (c *committer) tell(jobs []*job, begun time.Time, err error) {
+	if c.observe == nil {
+		return
+	}
+	commit := Commit{Jobs: len(jobs), Waited: begun.Sub(jobs[0].queued), Took: c.now().Sub(begun), Failed: err != nil}
+	for _, j := range jobs {
+		commit.Events += len(j.records)
+	}
+	c.observe(commit)
+}
+
+// queues are how many jobs wait in each lane.
+func (c *committer) queues() []int {
+	lengths := make([]int, 0, len(c.lanes))
+	for _, lane := range c.lanes {
+		lengths = append(lengths, len(lane))
+	}
+	return lengths
 }
 
 // try runs the jobs in one transaction. A panic is an error of theirs: the lane must live on,

@@ -117,6 +117,17 @@ func (f *feed) turn(live bool) {
 	}
 }
 
+// count is how many watchers there are.
+func (f *feed) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, watchers := range f.watchers {
+		n += len(watchers)
+	}
+	return n
+}
+
 func (f *feed) join(learnerID string) *watcher {
 	w := &watcher{look: make(chan struct{}, 1)}
 	w.told.Store(-1)

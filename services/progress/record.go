@@ -26,7 +26,7 @@ func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, eve
 	out := &Recorded{Results: make([]Result, len(events))}
 	records := s.judgeAll(ctx, s.catchUp(ctx, seen), learnerID, actor, events, received, out.Results)
 
-	jobs, places, err := s.submitAll(learnerID, records)
+	jobs, places, err := s.submitAll(ctx, learnerID, records)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Service) judgeAll(
 // submitAll queues the records in pieces; places says where each piece's events stand in the
 // request. A piece that finds the queue full after an earlier one was taken stays nil; when
 // it is the first, the whole call fails.
-func (s *Service) submitAll(learnerID string, records []*Record) (jobs []*job, places [][]int, err error) {
+func (s *Service) submitAll(ctx context.Context, learnerID string, records []*Record) (jobs []*job, places [][]int, err error) {
 	var stored []int
 	for i, r := range records {
 		if r != nil {
@@ -131,7 +131,7 @@ func (s *Service) submitAll(learnerID string, records []*Record) (jobs []*job, p
 			j.records = append(j.records, records[place])
 		}
 		if !full {
-			err := s.committer.submit(j)
+			err := s.committer.submit(ctx, j)
 			full = errs.KindOf(err) == errs.ResourceExhausted && (len(jobs) > 0 || errs.ReasonOf(err) == ReasonLearnerBusy)
 			if err != nil && !full {
 				return nil, nil, err

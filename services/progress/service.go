@@ -24,9 +24,11 @@ type Options struct {
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
 	CommitLanes int
 	// Alone tells that no other process has the store open: a lease that an earlier one left is void.
-	Alone  bool
-	Now    func() time.Time
-	Logger *slog.Logger
+	Alone bool
+	// Committed is told of each transaction, from the committer's own goroutines; nil: nobody is.
+	Committed func(Commit)
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // AtLeast is what the caller has seen of the other services, by their revisions: an answer
@@ -39,6 +41,8 @@ type Service struct {
 	catalog     *CatalogKeeper
 	zoneKeeper  *ZoneKeeper
 	committer   *committer
+	sweeper     *sweeper
+	started     time.Time
 	cache       cache.Cache
 	feed        *feed
 	flights     flights
@@ -64,7 +68,7 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	var background sync.WaitGroup
 	background.Go(func() { s.catalog.Run(run) })
 	background.Go(func() { s.zoneKeeper.Run(run) })
-	background.Go(func() { newSweeper(s).run(run) })
+	background.Go(func() { s.sweeper.run(run) })
 	go func() {
 		defer close(s.stopped)
 		background.Wait()
@@ -97,7 +101,7 @@ func newService(ctx context.Context, store Store, opts Options) (*Service, error
 	if opts.Zones == nil {
 		opts.Zones = noZones{}
 	}
-	zoneKeeper, err := NewZoneKeeper(ctx, opts.Zones, store, opts.Logger)
+	zoneKeeper, err := NewZoneKeeper(ctx, opts.Zones, store, opts.Logger, opts.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +115,13 @@ func newService(ctx context.Context, store Store, opts Options) (*Service, error
 		zones:       new(zones),
 		alone:       opts.Alone,
 		now:         opts.Now,
+		started:     opts.Now(),
 		log:         opts.Logger,
 		stopped:     make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
-	s.committer = newCommitter(store, opts.CommitLanes, keeper.Current, s.zones, s.feed.publish, opts.Now, opts.Logger)
+	s.committer = newCommitter(store, opts.CommitLanes, keeper.Current, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
+	s.sweeper = newSweeper(s)
 	s.feed.start(ctx)
 	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,10 +40,16 @@ type sweeper struct {
 	now       func() time.Time
 	log       *slog.Logger
 	owner     string
+
+	// finished is when nothing was left to sweep, in unix microseconds; behind is how many
+	// catalog revisions the last look found unswept. For the operator.
+	finished, behind atomic.Int64
 }
 
 func newSweeper(s *Service) *sweeper {
-	return &sweeper{store: s.store, catalog: s.catalog, committer: s.committer, now: s.now, log: s.log, owner: uuid.NewString()}
+	w := &sweeper{store: s.store, catalog: s.catalog, committer: s.committer, now: s.now, log: s.log, owner: uuid.NewString()}
+	w.finished.Store(s.now().UnixMicro())
+	return w
 }
 
 // run sweeps whenever there is something to look at, until ctx ends.
@@ -55,7 +62,10 @@ func (s *sweeper) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+		switch err := s.sweep(ctx); {
+		case err == nil:
+			s.finished.Store(s.now().UnixMicro())
+		case ctx.Err() == nil:
 			s.log.WarnContext(ctx, "a sweep after a catalog change stopped; it goes on from there", "error", err)
 		}
 	}
@@ -69,6 +79,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 		return err
 	}
 	catalog := s.catalog.Current()
+	s.behind.Store(max(0, catalog.Revision-w.Revision))
 	if w.ToRevision == 0 {
 		w.ToRevision, w.ToAt, w.Cursor = catalog.Revision, now, ""
 	}
@@ -81,7 +92,11 @@ func (s *sweeper) sweep(ctx context.Context) error {
 		return err
 	}
 	w.Revision, w.At, w.ToRevision, w.ToAt, w.Cursor = w.ToRevision, w.ToAt, 0, time.Time{}, ""
-	return s.store.SaveSweep(ctx, *w)
+	if err := s.store.SaveSweep(ctx, *w); err != nil {
+		return err
+	}
+	s.behind.Store(max(0, s.catalog.Current().Revision-w.Revision))
+	return nil
 }
 
 // pages looks at every learner on the touched paths, and at those whose facts of the touched modules

@@ -20,9 +20,12 @@ type ZoneKeeper struct {
 	source ZoneSource
 	store  Store
 	log    *slog.Logger
+	now    func() time.Time
 
 	revision atomic.Int64
-	follower follower
+	// refreshed is when the source last answered, in unix microseconds; 0: never.
+	refreshed atomic.Int64
+	follower  follower
 	// older tells that the source was seen to be older than what is known; for the one fetch at a time.
 	older bool
 }
@@ -32,8 +35,8 @@ type ZoneKeeper struct {
 const zonePatience = time.Second
 
 // NewZoneKeeper makes a keeper that goes on from where the store is.
-func NewZoneKeeper(ctx context.Context, source ZoneSource, store Store, log *slog.Logger) (*ZoneKeeper, error) {
-	k := &ZoneKeeper{source: source, store: store, log: log}
+func NewZoneKeeper(ctx context.Context, source ZoneSource, store Store, log *slog.Logger, now func() time.Time) (*ZoneKeeper, error) {
+	k := &ZoneKeeper{source: source, store: store, log: log, now: now}
 	k.follower = follower{source: "profile", fetch: k.fetch, revision: k.revision.Load, log: log}
 	stored, err := store.ZoneRevision(ctx)
 	if err != nil {
@@ -69,14 +72,24 @@ func (k *ZoneKeeper) fetch(ctx context.Context) error {
 			"have", have, "profile", revision)
 	}
 	k.older = revision < have
-	if revision <= have {
-		return nil
+	if revision > have {
+		if err := k.store.SaveZones(ctx, revision, zones); err != nil {
+			return err
+		}
+		k.revision.Store(revision)
 	}
-	if err := k.store.SaveZones(ctx, revision, zones); err != nil {
-		return err
-	}
-	k.revision.Store(revision)
+	k.refreshed.Store(k.now().UnixMicro())
 	return nil
+}
+
+// Age answers how long ago the source last confirmed what is known, and whether it ever did
+// since the start.
+func (k *ZoneKeeper) Age() (time.Duration, bool) {
+	at := k.refreshed.Load()
+	if at == 0 {
+		return 0, false
+	}
+	return k.now().Sub(time.UnixMicro(at)), true
 }
 
 // noZones is a source that knows of no time zones.

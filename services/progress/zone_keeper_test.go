@@ -124,7 +124,7 @@ func TestZonesGoOnWhereTheStoreIs(t *testing.T) {
 	r := newRig(t, nil, nil)
 	f := new(feed)
 	follow := func() *progress.ZoneKeeper {
-		k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler))
+		k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler), time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestZonesAreFetchedOnceForAll(t *testing.T) {
 		entered <- struct{}{}
 		<-gate
 		return zones, revision, err
-	}), r.store, slog.New(slog.DiscardHandler))
+	}), r.store, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func inBubble(t *testing.T, source progress.ZoneSource, test func(*testing.T, *p
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store, log := new(zoneStore), new(lines)
-		k, err := progress.NewZoneKeeper(t.Context(), source, store, slog.New(slog.NewTextHandler(log, nil)))
+		k, err := progress.NewZoneKeeper(t.Context(), source, store, slog.New(slog.NewTextHandler(log, nil)), time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
