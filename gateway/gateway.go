@@ -29,6 +29,7 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
 // What Config's zero values stand for.
@@ -52,6 +53,11 @@ type Config struct {
 	Ready func(context.Context) Readiness
 	// Now tells the time, for the log.
 	Now func() time.Time
+	// Tracer makes a span of each request; nil for none.
+	Tracer *tracing.Tracer
+	// Observe is told of each request that was answered, with its route's template, ""
+	// where there is no route; took is less than nothing for a stream. nil for nobody.
+	Observe func(route, method string, status int, took time.Duration)
 	// Heartbeat is how often silent streams are kept alive; 0: DefaultHeartbeat.
 	Heartbeat time.Duration
 	// SlowReader is how long a stream's reader may take over one message before it is
@@ -216,7 +222,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead}
 	method := r.Method
 	rec := &recorder{ResponseWriter: w, head: x.head}
-	r = r.WithContext(withExchange(r.Context(), x)) // a copy, to be changed
+	ctx := withExchange(r.Context(), x)
+	var span tracing.Span
+	if g.config.Tracer != nil {
+		ctx, span = g.trace(ctx, r)
+	}
+	r = r.WithContext(ctx) // a copy, to be changed
 	if x.head {
 		r.Method = http.MethodGet
 	}
@@ -230,6 +241,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.recovered(rec, r, recover())
 		}
 		g.logAccess(rec, r, method, start)
+		endTrace(span, rec, x, method)
+		if g.config.Observe != nil {
+			g.observe(rec, x, method, start)
+		}
 		if aborted && !rec.complete {
 			panic(http.ErrAbortHandler) // half an answer must not look whole
 		}

@@ -299,6 +299,12 @@ func (h *heart) join() (beats <-chan struct{}, leave func()) {
 	}
 }
 
+func (h *heart) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.streams)
+}
+
 // run beats until closing is closed.
 func (h *heart) run(closing <-chan struct{}) {
 	t := time.NewTicker(h.every)

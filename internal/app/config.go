@@ -34,6 +34,9 @@ type Config struct {
 	LogLevel  string
 	LogFormat string
 
+	MetricsAddr  string
+	OTLPEndpoint string
+
 	HTTP        string
 	CORSOrigins []string
 	GRPC        string
@@ -108,6 +111,8 @@ func (c *Config) flags() []cli.Flag {
 		c.dataFlag(),
 		text(groupAlways, "log-level", "debug, info, warn or error", "info", &c.LogLevel),
 		text(groupAlways, "log-format", "text for people, json for machines", "text", &c.LogFormat),
+		text(groupAlways, "metrics-addr", "where GET /metrics is answered for Prometheus; not when not given", "", &c.MetricsAddr),
+		text(groupAlways, "otlp-endpoint", "the collector that gets traces by OTLP/gRPC, as host:port or a URL; none when not given", "", &c.OTLPEndpoint),
 
 		&cli.DurationFlag{
 			Name: "drain-delay", Category: groupAlways, Destination: &c.DrainDelay, Sources: variable("drain-delay"),

@@ -72,11 +72,12 @@ func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
 		return nil, err
 	}
 	h.onStop(func(context.Context) error { return db.Close() })
+	h.measureDB(name, db)
 	return db, nil
 }
 
 func (h *house) openSQLite(ctx context.Context, name string) (*sqldb.DB, error) {
-	db, err := sqldb.Open(ctx, sqliteURL(h.cfg.Data, name), sqldb.Options{})
+	db, err := sqldb.Open(ctx, sqliteURL(h.cfg.Data, name), sqldb.Options{Tracer: h.tracer})
 	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
 		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
 	}
@@ -125,7 +126,7 @@ func (h *house) awaitPostgres(ctx context.Context, name string) (*sqldb.DB, erro
 func (h *house) lookAtPostgres(ctx context.Context, name string) (*sqldb.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	db, err := sqldb.Open(ctx, h.cfg.DatabaseURL, sqldb.Options{Schema: name, MaxConns: h.cfg.DatabaseMaxConns})
+	db, err := sqldb.Open(ctx, h.cfg.DatabaseURL, sqldb.Options{Schema: name, MaxConns: h.cfg.DatabaseMaxConns, Tracer: h.tracer})
 	if err != nil {
 		return nil, err
 	}

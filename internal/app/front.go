@@ -10,7 +10,7 @@ import (
 
 // openGateway makes the REST face. state tells what it does without at the moment.
 func (h *house) openGateway(_ context.Context, w ways, state func(context.Context) (ready bool, degraded []string)) (*gateway.Gateway, error) {
-	return gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
+	face, err := gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
 		Profile:        w.profile,
 		Catalog:        w.catalog,
 		Progress:       w.progress,
@@ -19,6 +19,8 @@ func (h *house) openGateway(_ context.Context, w ways, state func(context.Contex
 		Version:        h.version,
 		RateLimit:      gateway.RateLimit{PerSecond: h.cfg.RateLimit, Burst: h.cfg.RateBurst},
 		Now:            h.now,
+		Tracer:         h.tracer,
+		Observe:        h.metrics.Requests(),
 		Ready: func(ctx context.Context) gateway.Readiness {
 			if h.draining.Load() {
 				return gateway.Readiness{Reason: "draining"}
@@ -30,6 +32,11 @@ func (h *house) openGateway(_ context.Context, w ways, state func(context.Contex
 			return gateway.Readiness{Ready: true, Degraded: degraded}
 		},
 	})
+	if err != nil {
+		return nil, err
+	}
+	h.metrics.Gauge("preceptor_gateway_streams", "Streams of server-sent events that are open.", nil, func() float64 { return float64(face.Streams()) })
+	return face, nil
 }
 
 // offerGRPC answers the API by gRPC on one address: the services with a server in front

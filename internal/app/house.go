@@ -18,8 +18,10 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/metrics"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
 // house is what is open while the program serves.
@@ -29,6 +31,10 @@ type house struct {
 	now      func() time.Time
 	version  string
 	verifier *auth.Verifier
+	// metrics, calls and tracer are nil while nobody asked for them.
+	metrics *metrics.Registry
+	calls   func(method, code string, took time.Duration)
+	tracer  *tracing.Tracer
 	// identity is nil while everything runs in this process.
 	identity rpc.Identity
 
@@ -47,8 +53,8 @@ type house struct {
 	// servers are told of it; links are the connections to the other services.
 	servers []*rpc.Server
 	links   []link
-	// front and face are where HTTP and gRPC are served; nil where they are not.
-	front, face net.Addr
+	// front, face and measured are where HTTP, gRPC and metrics are served; nil where they are not.
+	front, face, measured net.Addr
 }
 
 // link is the connection to one other service.
@@ -203,7 +209,7 @@ func (h *house) dial() (ways, error) {
 	}{
 		{profileName, h.cfg.ProfileAddr, &w.profile}, {catalogName, h.cfg.CatalogAddr, &w.catalog}, {progressName, h.cfg.ProgressAddr, &w.progress},
 	} {
-		conn, err := rpc.Dial(peer.addr, rpc.DialOptions{TLS: h.identity.ClientTLS(peer.name)})
+		conn, err := rpc.Dial(peer.addr, rpc.DialOptions{TLS: h.identity.ClientTLS(peer.name), Tracer: h.tracer})
 		if err != nil {
 			return w, usagef("--%s-addr %s is no address: give host:port, or several with commas between", peer.name, peer.addr)
 		}
@@ -231,7 +237,9 @@ func (h *house) newServer(_ context.Context, resolver auth.Resolver, maxRecv int
 	if err != nil {
 		return nil, err
 	}
-	o := rpc.Options{Logger: h.log, Guard: guard, MaxRecv: maxRecv, Reflection: h.cfg.Reflection, Now: h.now}
+	o := rpc.Options{
+		Logger: h.log, Guard: guard, MaxRecv: maxRecv, Reflection: h.cfg.Reflection, Tracer: h.tracer, Observe: h.calls, Now: h.now,
+	}
 	if h.identity == nil {
 		o.Logger = quieter(h.log)
 	} else {

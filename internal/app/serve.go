@@ -72,6 +72,9 @@ func (p Process) serve(ctx context.Context, cfg *Config, logger *slog.Logger) (e
 
 // start opens all that cfg asks for.
 func (h *house) start(ctx context.Context) error {
+	if err := h.openTelemetry(ctx); err != nil {
+		return err
+	}
 	if h.cfg.needsFolder() {
 		if err := makeFolder(h.cfg.Data); err != nil {
 			return err
@@ -118,6 +121,7 @@ func (h *house) startAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.measureState(r.progress.state)
 	if h.cfg.GRPC != "" {
 		if err := h.offerGRPC(ctx, r); err != nil {
 			return err
@@ -194,6 +198,7 @@ func (h *house) startOne(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.measureState(s.state)
 	h.offerHealth(ctx, s)
 	h.serveRPC(lis, s.server)
 	return nil
@@ -223,10 +228,12 @@ func (h *house) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gateway, err := h.openGateway(ctx, w, newPeers(w).state)
+	state := newPeers(w).state
+	gateway, err := h.openGateway(ctx, w, state)
 	if err != nil {
 		return err
 	}
+	h.measureState(state)
 	h.serveHTTP(front, gateway)
 	return nil
 }
@@ -242,5 +249,6 @@ func (h *house) openIdentity() error {
 	if err != nil {
 		return fmt.Errorf("no certificate to show to the other services: %w", err)
 	}
+	h.measureIdentity()
 	return nil
 }

@@ -107,6 +107,7 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 		Cache:       keep.cache,
 		Nudges:      keep.nudges,
 		CommitLanes: commitLanes(db, h.cfg.DatabaseMaxConns),
+		Committed:   h.measureCommits(),
 		Alone:       db.Dialect() == sqldb.SQLite, // the folder's lock sees to it
 		Now:         h.now,
 		Logger:      h.log,
@@ -114,6 +115,8 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 	if err != nil {
 		return nil, err
 	}
+	h.measureProgress(svc.Stats)
+	h.measureCache(keep.stats)
 	h.onStop(func(context.Context) error {
 		svc.Close()
 		return nil
@@ -126,7 +129,7 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 		},
 		audit: audit.NewServer(progressName, db),
 		state: func(ctx context.Context) (bool, []string) {
-			ready, degraded := progressState(svc.Ready())
+			ready, degraded := progressState(svc.Ready, svc.Stats)
 			return ready, append(degraded, keep.degraded(ctx)...)
 		},
 	}, 0)
@@ -137,19 +140,23 @@ type kept struct {
 	cache  cache.Cache
 	nudges progress.Nudges
 	redis  *cache.Redis // nil where it is all in memory
+	stats  func() cache.Stats
 }
 
 // openCache opens the Redis that the operator named, or a cache in memory.
 func (h *house) openCache(ctx context.Context) (kept, error) {
 	if h.cfg.RedisURL == "" {
-		return kept{cache: cache.NewMemory(cacheBytes, h.now)}, nil
+		memory := cache.NewMemory(cacheBytes, h.now)
+		return kept{cache: memory, stats: memory.Stats}, nil
 	}
 	redis, err := cache.OpenRedis(ctx, h.cfg.RedisURL, cache.RedisOptions{Logger: h.log})
 	if err != nil {
 		return kept{}, fmt.Errorf("%w: mend --redis-url", err)
 	}
 	h.onStop(func(context.Context) error { return redis.Close() })
-	return kept{cache: redis, nudges: nudge.New(redis, h.log), redis: redis}, nil
+	h.measureRedis(redis)
+	stats := func() cache.Stats { s := redis.Stats(); return cache.Stats{Hits: s.Hits, Misses: s.Misses} }
+	return kept{cache: redis, nudges: nudge.New(redis, h.log), redis: redis, stats: stats}, nil
 }
 
 // degraded tells when there should be a Redis and is none.
@@ -164,16 +171,24 @@ func (k kept) degraded(ctx context.Context) []string {
 // it is refreshed every two seconds.
 const staleAfter = 15 * time.Second
 
-func progressState(ready bool, age time.Duration, confirmed bool) (bool, []string) {
+func progressState(state func() (ready bool, age time.Duration, confirmed bool), stats func() progress.Stats) (ready bool, degraded []string) {
+	ready, age, confirmed := state()
 	switch {
 	case !ready:
-		return false, []string{"progress has never seen the catalog"}
+		degraded = append(degraded, "progress has never seen the catalog")
 	case !confirmed:
-		return true, []string{"progress has not reached the catalog since it started"}
+		degraded = append(degraded, "progress has not reached the catalog since it started")
 	case age > staleAfter:
-		return true, []string{"progress last reached the catalog " + age.Round(time.Second).String() + " ago"}
+		degraded = append(degraded, "progress last reached the catalog "+age.Round(time.Second).String()+" ago")
 	}
-	return true, nil
+	switch zones := stats().Zones; {
+	case zones.Age <= staleAfter:
+	case zones.Confirmed:
+		degraded = append(degraded, "progress last reached profile "+zones.Age.Round(time.Second).String()+" ago")
+	default:
+		degraded = append(degraded, "progress has not reached profile since it started")
+	}
+	return ready, degraded
 }
 
 // await returns when the service can do its work.

@@ -22,6 +22,9 @@ func (p Process) welcome(h *house) {
 		if h.face != nil {
 			attrs = append(attrs, "grpc", h.face.String())
 		}
+		if h.measured != nil {
+			attrs = append(attrs, "metrics", h.measured.String())
+		}
 		h.log.Info("ready", attrs...)
 		return
 	}

@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/preceptor-dev/preceptor/internal/tracing"
+)
+
+// TestRequestsAreTracedAndObserved holds what is told of requests to words of ours.
+func TestRequestsAreTracedAndObserved(t *testing.T) {
+	seen := tracetest.NewInMemoryExporter()
+	var observed []string
+	conn := stillConn{path: samplePathProgress()}
+	g, err := New(Config{
+		Profile: conn, Catalog: conn, Progress: conn, Now: time.Now,
+		Tracer: tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen))),
+		Observe: func(route, method string, status int, took time.Duration) {
+			observed = append(observed, fmt.Sprint(method, " ", route, " ", status, " ", took >= 0))
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for _, each := range []struct{ method, path string }{
+		{http.MethodGet, "/v1/learners/ada-the-learner/paths/p/progress"}, {"BREW", "/v1/ada-the-learner"}, {http.MethodGet, "/healthz"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), each.method, each.path, nil)
+		r.Header.Set("Authorization", "Bearer x")
+		r.Header.Set("Traceparent", parent)
+		g.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	want := "GET /v1/learners/{learner_id}/paths/{path_id}/progress 200 true, OTHER  404 true, GET  200 true"
+	if got := strings.Join(observed, ", "); got != want {
+		t.Errorf("observed %s\nwant     %s", got, want)
+	}
+	var names []string
+	for _, span := range seen.GetSpans() {
+		names = append(names, span.Name)
+		if span.SpanContext.TraceID().String() != parent[3:35] {
+			t.Errorf("%s is no part of its caller's trace", span.Name)
+		}
+		if text := fmt.Sprint(span.Name, span.Attributes, span.Status); strings.Contains(text, "ada") || strings.Contains(text, "BREW") {
+			t.Errorf("a span tells what the caller said: %s", text)
+		}
+	}
+	if got := strings.Join(names, ", "); got != "GET /v1/learners/{learner_id}/paths/{path_id}/progress, HTTP" {
+		t.Error(got)
+	}
+}
