@@ -53,6 +53,8 @@ type process struct {
 	cmd *exec.Cmd
 	// addr is where it serves, HTTP or else gRPC.
 	addr string
+	// metrics is where it shows its metrics, if it was told to.
+	metrics string
 
 	mu     sync.Mutex
 	stderr []string
@@ -66,6 +68,8 @@ type readyLine struct {
 	HTTP string        `json:"http"`
 	GRPC string        `json:"grpc"`
 	Took time.Duration `json:"took"`
+
+	Metrics string `json:"metrics"`
 }
 
 // launch starts the program without waiting until it is ready. It is killed when
@@ -119,7 +123,7 @@ func start(t *testing.T, args ...string) *process {
 	p, ready := launch(t, append(args, "--log-format", "json")...)
 	select {
 	case line := <-ready:
-		p.addr = line.HTTP
+		p.addr, p.metrics = line.HTTP, line.Metrics
 		if p.addr == "" {
 			p.addr = line.GRPC
 		}

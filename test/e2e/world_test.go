@@ -38,6 +38,12 @@ func fourProcesses(t *testing.T, args ...string) *world {
 	return fourProcessesOn(t, t.TempDir(), nil, args...)
 }
 
+// fourProcessesWith is fourProcesses with arguments for all of them, and for the gateway.
+func fourProcessesWith(t *testing.T, all []string, args ...string) *world {
+	t.Helper()
+	return fourProcessesOn(t, t.TempDir(), map[string][]string{"profile": all, "catalog": all, "progress": all, "gateway": all}, args...)
+}
+
 // fourProcessesOn is fourProcesses on a folder, with further arguments for each service.
 func fourProcessesOn(t *testing.T, data string, own map[string][]string, args ...string) *world {
 	t.Helper()
