@@ -121,7 +121,7 @@ func (h *house) startAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.measureState(r.progress.state)
+	h.measureState(ctx, r.progress.state)
 	if h.cfg.GRPC != "" {
 		if err := h.offerGRPC(ctx, r); err != nil {
 			return err
@@ -198,7 +198,7 @@ func (h *house) startOne(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.measureState(s.state)
+	h.measureState(ctx, s.state)
 	h.offerHealth(ctx, s)
 	h.serveRPC(lis, s.server)
 	return nil
@@ -233,7 +233,7 @@ func (h *house) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.measureState(state)
+	h.measureState(ctx, state)
 	h.serveHTTP(front, gateway)
 	return nil
 }

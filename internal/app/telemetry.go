@@ -63,9 +63,9 @@ func (h *house) openTelemetry(ctx context.Context) error {
 }
 
 // measureState shows what /readyz says.
-func (h *house) measureState(state func(context.Context) (bool, []string)) {
+func (h *house) measureState(ctx context.Context, state func(context.Context) (bool, []string)) {
 	ask := func() (bool, []string) {
-		ctx, cancel := context.WithTimeout(context.Background(), peerTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), peerTimeout)
 		defer cancel()
 		ready, degraded := state(ctx)
 		return ready && !h.draining.Load(), degraded

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,7 @@ func (r *repeatable) keyedUnary(
 	wait := firstBackoff
 	for try := 1; ; try++ {
 		var trailer metadata.MD
-		err := invoke(ctx, method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer))...)
+		err := invoke(ctx, method, req, reply, cc, append(slices.Clip(opts), grpc.Trailer(&trailer))...)
 		if status.Code(err) != codes.Unavailable || try == maxTries || len(trailer.Get(pushbackKey)) > 0 {
 			return err
 		}

@@ -163,7 +163,7 @@ func (r *replicas) open(i int, address string) {
 	h := newHouseAt(r.T, r.dir, r.issuer, address, func(*rpc.Options) {})
 	h.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
 		r.served[i].Add(1)
-		time.Sleep(time.Millisecond) //nolint:forbidigo // so that calls are in flight when it stops
+		time.Sleep(time.Millisecond) // so that calls are in flight when it stops
 		return req, nil
 	}
 	r.current[i] = h

@@ -76,6 +76,7 @@ func markSpan(span tracing.Span, st *status.Status) {
 	span.Text("rpc.response.status_code", CodeName(st.Code()))
 	switch st.Code() {
 	case codes.Internal, codes.Unknown, codes.DataLoss, codes.Unavailable, codes.DeadlineExceeded, codes.Unimplemented:
-		span.Fail(CodeName(st.Code())) // the others are answers
+		span.Fail(CodeName(st.Code()))
+	default: // an answer
 	}
 }

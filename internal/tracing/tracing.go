@@ -118,8 +118,8 @@ func (t *Tracer) Start(ctx context.Context, name string, kind Kind) (context.Con
 	if t == nil {
 		return ctx, Span{}
 	}
-	ctx, span := t.tracer.Start(ctx, name, kind.option())
-	return ctx, Span{span}
+	ctx, span := t.tracer.Start(ctx, name, kind.option()) //nolint:spancheck // our caller ends it
+	return ctx, Span{span}                                //nolint:spancheck // see above
 }
 
 // Continue begins a span under the one in ctx, and nothing where there is none: what the

@@ -197,9 +197,9 @@ func TestMetrics(t *testing.T) {
 	for _, p := range w.all {
 		shown.scrape(t, p)
 	}
-	t.Run("documents", func(t *testing.T) { checkDocuments(t, shown) })
-	t.Run("dashboard", func(t *testing.T) { checkDashboard(t, shown) })
-	t.Run("alerts", func(t *testing.T) { checkAlerts(t, shown) })
+	checkDocuments(t, shown)
+	checkDashboard(t, shown)
+	checkAlerts(t, shown)
 }
 
 func checkDocuments(t *testing.T, shown families) {
