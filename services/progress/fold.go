@@ -582,9 +582,6 @@ const (
 	StandingOpen Standing = "OPEN"
 	// StandingDone is a current cycle that is complete.
 	StandingDone Standing = "DONE"
-	// StandingWaived is that, where the cycle or an earlier one was waived as a whole: then it may be
-	// complete without anything done.
-	StandingWaived Standing = "WAIVED"
 )
 
 // Summary is what previews and reports ask of facts; numbers are 0 where there is none.
@@ -625,20 +622,21 @@ func (f *Facts) standing() Standing {
 		return StandingNone
 	case f.Cycles[n-1].CompleteAt == 0:
 		return StandingOpen
-	case slices.ContainsFunc(f.Cycles, func(c CycleFacts) bool { return c.WaivedAt != 0 }):
-		return StandingWaived
 	default:
 		return StandingDone
 	}
 }
 
-// shape is the same for two cycles that differ in nothing but times, scores, attempts and how far
-// what is not done has come: so they are done to the same extent, on any version.
+// shape is the same for two cycles that differ in nothing but times, scores, attempts, and how far
+// units that nothing speaks for have come: so as much is done in both, on whatever version.
 func (c *CycleFacts) shape() int64 {
 	b := make([]byte, 0, 256)
 	b = appendShape(b, c.WaivedAt != 0, c.Versions)
 	for i := range c.Units {
 		u := &c.Units[i]
+		if u.CompletedAt == 0 && u.PassedAt == 0 && u.WaivedAt == 0 {
+			continue
+		}
 		b = append(append(b, u.UnitID...), 0) // no id has one
 		b = strconv.AppendInt(b, int64(u.Era), 10)
 		b = appendShape(b, u.WaivedAt != 0, u.Versions, u.CompletedAt != 0, u.PassedAt != 0)

@@ -131,38 +131,13 @@ type impactCount struct {
 	before, after *Module
 	draft         *ModuleVersion
 	fresh         Freshness
-	// asksAnew tells that the draft invalidates a unit that it requires: then nobody has all of it,
-	// but for whom it is waived. asksNoMore tells that who has completed the newest version has all of it.
-	asksAnew, asksNoMore bool
-	out                  ModuleImpact
+	out           ModuleImpact
 }
 
 func newImpactCount(survey Survey, zones *zones, m *Module, draft ModuleVersion, now time.Time) *impactCount {
 	after := *m
 	after.Versions = append(slices.Clone(m.Versions), draft)
-	c := &impactCount{survey: survey, zones: zones, now: now, before: m, after: &after, draft: after.Newest(), fresh: m.freshness(now)}
-	c.asksAnew = slices.ContainsFunc(draft.Units, func(u Unit) bool { return u.Required && draft.invalidates(u.ID) })
-	if len(m.Versions) > 0 {
-		c.asksNoMore = draft.asksNoMore(m.Newest())
-	}
-	return c
-}
-
-// asksNoMore tells whether all that v requires is required in the version before it, and not
-// invalidated by v: who has completed that one has completed v when it comes into effect.
-func (v *ModuleVersion) asksNoMore(before *ModuleVersion) bool {
-	some := false
-	for i := range v.Units {
-		u := &v.Units[i]
-		if !u.Required {
-			continue
-		}
-		was := before.Unit(u.ID)
-		if some = true; was == nil || !was.Required || was.MoveOn != u.MoveOn || v.invalidates(u.ID) {
-			return false
-		}
-	}
-	return some // a version that requires nothing is never complete
+	return &impactCount{survey: survey, zones: zones, now: now, before: m, after: &after, draft: after.Newest(), fresh: m.freshness(now)}
 }
 
 // verdict is what is counted of one learner.
@@ -182,46 +157,36 @@ func (c *impactCount) add(v verdict, learners int64) {
 // surveyPage is how many learners' facts are held at a time.
 const surveyPage = 1000
 
-// learners counts them: by the group where that decides, else by what they have done, and one by
-// one where the facts are not fresh.
+// learners counts them: by the group where nothing of them is touched, else by what they have done,
+// and one by one where the facts are not fresh.
 func (c *impactCount) learners(ctx context.Context) error {
 	groups, err := c.survey.FactsGroups(ctx, c.before.ID)
 	if err != nil {
 		return err
 	}
 	for _, g := range groups {
-		if !c.fresh.has(&g) {
-			if err := c.eachOf(ctx, g); err != nil {
-				return err
-			}
-			continue
+		switch {
+		case !c.fresh.has(&g):
+			err = c.eachOf(ctx, g)
+		case c.draft.Material:
+			err = c.shapesOf(ctx, g)
+		default:
+			c.add(verdict{completed: g.CompleteVersion != 0, inProgress: g.Standing == StandingOpen}, g.Learners)
 		}
-		if v, alike := c.ofGroup(&g); alike {
-			c.add(v, g.Learners)
-			continue
-		}
-		shapes, err := c.survey.FactsShapes(ctx, c.before.ID, g)
 		if err != nil {
 			return err
-		}
-		for _, s := range shapes {
-			c.add(c.ofFacts(s.Facts), s.Learners)
 		}
 	}
 	return nil
 }
 
-// ofGroup answers the verdict on each learner of a group of fresh facts, and whether it is the same for all.
-func (c *impactCount) ofGroup(g *FactsGroup) (v verdict, alike bool) {
-	v.completed, v.inProgress = g.CompleteVersion != 0, g.Standing == StandingOpen
-	switch {
-	case !c.draft.Material || g.Standing == StandingNone:
-		return v, true
-	case g.Standing != StandingDone || g.CompleteVersion >= c.draft.Number:
-		return v, false
+// shapesOf counts the learners of a group by what they have done: one stands for all with the same.
+func (c *impactCount) shapesOf(ctx context.Context, g FactsGroup) error {
+	shapes, err := c.survey.FactsShapes(ctx, c.before.ID, g)
+	for _, s := range shapes {
+		c.add(c.ofFacts(s.Facts), s.Learners)
 	}
-	v.toRetrain = c.asksAnew
-	return v, c.asksAnew || (c.asksNoMore && g.CompleteVersion == c.draft.Number-1)
+	return err
 }
 
 // eachOf counts the learners of a group one by one.

@@ -1,6 +1,7 @@
 package progress_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -8,8 +9,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"context"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"

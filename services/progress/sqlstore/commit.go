@@ -164,13 +164,13 @@ func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[pro
 			args = append(args, k.LearnerID, k.ModuleID)
 		}
 		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, m) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
-			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.standing, f.complete_version FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
+			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.standing, f.complete_version, f.shape FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
 		err = each(rows, err, func(rows *sql.Rows) error {
 			var k progress.FactsKey
 			var state string
 			var s summaryKey
 			var completed sql.NullInt64
-			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state, &s.key, &s.materials, &s.standing, &completed); err != nil {
+			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state, &s.key, &s.materials, &s.standing, &completed, &s.shape); err != nil {
 				return err
 			}
 			s.completeVersion = int(completed.Int64)
@@ -218,6 +218,7 @@ type summaryKey struct {
 	key                        string
 	materials, completeVersion int
 	standing                   progress.Standing
+	shape                      int64
 }
 
 // PutFacts writes facts, with the columns that previews and reports ask for. SQLite writes an index
@@ -238,11 +239,11 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 			return errs.Wrap(err, errs.Internal, "", "facts cannot be stored")
 		}
 		s := facts[k].Summary()
+		now := summaryKey{s.Key, s.Materials, s.CompleteVersion, s.Standing, s.Shape}
 		row := []any{
 			k.LearnerID, k.ModuleID, nullIfZero(facts[k].FirstAt), nullIfZero(int64(s.Version)), s.Cycle, nullIfZero(s.CompleteAt),
 			nullIfZero(int64(s.CompleteVersion)), nullIfZero(s.ExpireAt), string(state), s.Key, s.Materials, s.Standing, s.Shape,
 		}
-		now := summaryKey{s.Key, s.Materials, s.CompleteVersion, s.Standing}
 		if was, known := c.summaries[k]; known && was == now {
 			staying = append(staying, row...)
 		} else {
@@ -253,8 +254,9 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 	const insert = `INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
 		fold_key, materials, standing, shape) VALUES `
 	const update = ` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle,
-		complete_at = excluded.complete_at, expire_at = excluded.expire_at, state = excluded.state, shape = excluded.shape`
-	const move = `, complete_version = excluded.complete_version, fold_key = excluded.fold_key, materials = excluded.materials, standing = excluded.standing`
+		complete_at = excluded.complete_at, expire_at = excluded.expire_at, state = excluded.state`
+	const move = `, complete_version = excluded.complete_version, fold_key = excluded.fold_key, materials = excluded.materials, standing = excluded.standing,
+		shape = excluded.shape`
 	if err := c.insert(ctx, insert, 13, staying, update); err != nil {
 		return err
 	}

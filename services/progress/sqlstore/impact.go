@@ -35,7 +35,7 @@ func (s survey) FactsGroups(ctx context.Context, moduleID string) ([]progress.Fa
 	return out, err
 }
 
-// inGroup is a WHERE for the facts of a group, and its arguments. The index is in this order, and ends with the learner.
+// inGroup is a WHERE for the facts of a group, and its arguments, in the order of the index.
 func inGroup(moduleID string, g *progress.FactsGroup) (where string, args []any) {
 	where = ` WHERE module_id = $1 AND fold_key = $2 AND materials = $3 AND standing = $4 AND complete_version `
 	args = []any{moduleID, g.Key, g.Materials, g.Standing}
@@ -45,7 +45,7 @@ func inGroup(moduleID string, g *progress.FactsGroup) (where string, args []any)
 	return where + `= $5`, append(args, g.CompleteVersion)
 }
 
-// FactsShapes answers the shapes of a group's facts.
+// FactsShapes answers the shapes of a group's facts, from the index alone.
 func (s survey) FactsShapes(ctx context.Context, moduleID string, g progress.FactsGroup) ([]progress.FactsShape, error) {
 	var out []progress.FactsShape
 	where, args := inGroup(moduleID, &g)
