@@ -85,10 +85,13 @@ func OpenRedis(ctx context.Context, url string, o RedisOptions) (*Redis, error) 
 	})
 	hello, cancel := context.WithTimeout(ctx, redisHello)
 	defer cancel()
-	if err := r.do(hello, r.greet); refusal(err) != "" {
+	err = r.greet(hello)
+	if why := refusal(err); why != "" {
 		_ = r.client.Close()
-		return nil, errs.Wrap(err, errs.FailedPrecondition, "REDIS_REFUSED", "%s %s", u, refusal(err))
+		return nil, errs.New(errs.FailedPrecondition, "REDIS_REFUSED", "%s %s", u, why)
 	}
+	// Its error has the first commands left out, and the operator told.
+	_ = r.do(ctx, func(context.Context, redis.UniversalClient) error { return err })
 	return r, nil
 }
 
@@ -128,9 +131,9 @@ func newRedisClient(u redisURL, timeout time.Duration) redis.UniversalClient {
 }
 
 // greet proves that the server is there, lets us in, and is what the url says.
-func (r *Redis) greet(ctx context.Context, client redis.UniversalClient) error {
+func (r *Redis) greet(ctx context.Context) error {
 	for i := range redisProbes {
-		if err := client.Get(ctx, fmt.Sprintf("preceptor:probe:%d", i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
+		if err := r.client.Get(ctx, fmt.Sprintf("preceptor:probe:%d", i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
 	}
@@ -268,12 +271,16 @@ func (r *Redis) Stats() RedisStats {
 // Reachable tells whether Redis answered when it was last asked; after a failure it asks again
 // when the time for it has come, so that a server without traffic notices too.
 func (r *Redis) Reachable(ctx context.Context) bool {
-	if r.breaker.State() == gobreaker.StateClosed {
-		return true
+	if r.breaker.State() != gobreaker.StateClosed {
+		r.Ping(ctx)
 	}
+	return r.breaker.State() == gobreaker.StateClosed
+}
+
+// Ping finds out whether Redis answers, for who has a doubt: Reachable tells afterwards.
+func (r *Redis) Ping(ctx context.Context) {
 	// The error is the answer, and counted.
 	_ = r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error { return client.Ping(ctx).Err() })
-	return r.breaker.State() == gobreaker.StateClosed
 }
 
 // String is where Redis is, without who may use it.

@@ -73,6 +73,7 @@ func (n *Nudges) Run(ctx context.Context, live func(bool), heard func(learnerID 
 			err := n.listen(ctx, live, heard)
 			live(false)
 			if ctx.Err() == nil {
+				n.redis.Ping(ctx) // a service without traffic would not notice otherwise
 				n.log.DebugContext(ctx, "no nudges are heard", "redis", n.redis.String(), "error", err)
 			}
 			select {
