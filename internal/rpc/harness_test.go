@@ -77,11 +77,11 @@ func newHouse(tb testing.TB) *house {
 // newHouseIn makes a server that shares keys with the others in dir.
 func newHouseIn(tb testing.TB, dir string, issuer *auth.LocalIssuer) *house {
 	tb.Helper()
-	return newHouseAt(tb, dir, issuer, "127.0.0.1:0", func(*rpc.Options) {})
+	return newHouseAt(tb, dir, issuer, "127.0.0.1:0", func(*house, *rpc.Options) {})
 }
 
-// newHouseAt makes one that listens there, with other options.
-func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address string, change func(*rpc.Options)) *house {
+// newHouseAt makes one that listens there; change may change it before it serves.
+func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address string, change func(*house, *rpc.Options)) *house {
 	tb.Helper()
 	h := &house{Service: must(rpctest.New()), issuer: issuer, log: &logBuffer{}, dir: dir}
 	var sink io.Writer = h.log
@@ -95,7 +95,7 @@ func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address str
 		Logger: logger, Guard: guard, MaxRecv: maxRecv, Now: time.Now,
 		TLS: must(rpc.LocalPKI(dir, "catalog", time.Now)).ServerTLS(),
 	}
-	change(&o)
+	change(h, &o)
 	h.server = must(rpc.NewServer(o))
 	h.Register(h.server)
 	lis := must(net.Listen("tcp", address))

@@ -190,7 +190,7 @@ func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 		ids[service] = must(rpc.FileIdentity(filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt"), time.Now))
 	}
 	dir := t.TempDir()
-	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
+	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
 	kept := must(rpc.Dial(h.address, rpc.DialOptions{TLS: ids["gateway"].ClientTLS("catalog")}))
 	defer func() { _ = kept.Close() }()
 	call := func(step string) {

@@ -125,7 +125,7 @@ func TestWhatIsLeftOfADeadlineTravels(t *testing.T) {
 func TestReflectionIsOfferedWhenAskedFor(t *testing.T) {
 	for _, offered := range []bool{true, false} {
 		dir := t.TempDir()
-		h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(o *rpc.Options) { o.Reflection = offered })
+		h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) { o.Reflection = offered })
 		stream := must(reflectionv1.NewServerReflectionClient(h.network(t, "gateway")).ServerReflectionInfo(t.Context()))
 		_ = stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
 		answer, err := stream.Recv()
@@ -160,13 +160,13 @@ type replicas struct {
 func (r *replicas) open(i int, address string) {
 	r.Helper()
 	r.served[i].Store(0)
-	h := newHouseAt(r.T, r.dir, r.issuer, address, func(*rpc.Options) {})
-	h.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
-		r.served[i].Add(1)
-		time.Sleep(time.Millisecond) // so that calls are in flight when it stops
-		return req, nil
-	}
-	r.current[i] = h
+	r.current[i] = newHouseAt(r.T, r.dir, r.issuer, address, func(h *house, _ *rpc.Options) {
+		h.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
+			r.served[i].Add(1)
+			time.Sleep(time.Millisecond) // so that calls are in flight when it stops
+			return req, nil
+		}
+	})
 }
 
 // awaitCalls returns when the replica has its share.

@@ -22,7 +22,7 @@ func TestOneTraceThroughAllServices(t *testing.T) {
 	tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
 	dir := t.TempDir()
 	issuer := must(auth.OpenLocalIssuer(dir, time.Now))
-	traced := func(o *rpc.Options) { o.Tracer = tracer }
+	traced := func(_ *house, o *rpc.Options) { o.Tracer = tracer }
 	outer, inner := newHouseAt(t, dir, issuer, "127.0.0.1:0", traced), newHouseAt(t, dir, issuer, "127.0.0.1:0", traced)
 	network := must(rpc.Dial(inner.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(dir, "progress", time.Now)).ClientTLS("catalog"), Tracer: tracer}))
 	defer func() { _ = network.Close() }()
@@ -76,7 +76,7 @@ func TestCallsAreObserved(t *testing.T) {
 		timed        bool
 	}
 	dir, got := t.TempDir(), make(chan seen, 10)
-	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(o *rpc.Options) {
+	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) {
 		o.Observe = func(method, code string, took time.Duration) { got <- seen{method, code, took > 0} }
 	})
 	conn := h.server.InProcess("gateway")
