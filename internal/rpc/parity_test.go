@@ -341,6 +341,9 @@ func parityPanics(t *visit) {
 
 func parityDeadlines(t *visit) {
 	h, conn := t.house, t.conn
+	if _, err := h.Call(h.as(t), conn, rpctest.Everyone, h.New()); err != nil {
+		t.Fatal(err) // connecting, which may outlast the deadline below, is done with
+	}
 	ended := make(chan error, 1)
 	h.Unary = func(ctx context.Context, _ *rpctest.Echo) (*rpctest.Echo, error) {
 		<-ctx.Done()
