@@ -133,7 +133,7 @@ func newRedisClient(u redisURL, timeout time.Duration) redis.UniversalClient {
 // greet proves that the server is there, lets us in, and is what the url says.
 func (r *Redis) greet(ctx context.Context) error {
 	for i := range redisProbes {
-		if err := r.client.Get(ctx, fmt.Sprintf("preceptor:probe:%d", i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
+		if err := r.client.Get(ctx, fmt.Sprintf("{probe-%d}:preceptor", i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/nudge"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
@@ -141,6 +143,8 @@ func TestWordsArriveAgain(t *testing.T) {
 		a.Send(id, 7)
 		return b.heard(id) == 7
 	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.turns != 3 {
 		t.Errorf("it turned %d times", b.turns)
 	}
@@ -181,8 +185,52 @@ func TestStrangeWords(t *testing.T) {
 		a.Send(last, 1)
 		return a.heard(last) == 1
 	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if len(a.words) != 1 {
 		t.Errorf("%v", a.words)
+	}
+}
+
+// The rights that docs/operations.md names are enough, and without them a start says so.
+func TestRights(t *testing.T) {
+	rights := []string{"ACL", "SETUSER", "preceptor", "on", ">secret", "~{*", "&preceptor:log:*", "+get", "+set", "+ping", "+publish", "+subscribe"}
+	single, cluster := testenv.Redis(t), testenv.RedisCluster(t, 2, 0)
+	for name, addrs := range map[string][]string{"redis": {single}, "redis+cluster": cluster} {
+		t.Run(name, func(t *testing.T) {
+			mine := rights
+			if name == "redis+cluster" {
+				mine = append(slices.Clone(rights), "+cluster|slots", "+cluster|shards")
+			}
+			url := name + "://preceptor:secret@" + strings.Join(addrs, ",")
+			set := func(words []string) {
+				t.Helper()
+				for _, addr := range addrs {
+					node := redis.NewClient(&redis.Options{Addr: addr})
+					defer node.Close()
+					args := make([]any, len(words))
+					for i := range words {
+						args[i] = words[i]
+					}
+					if err := node.Do(t.Context(), args...).Err(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			set(slices.DeleteFunc(slices.Clone(mine), func(w string) bool { return w == "+get" }))
+			_, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Logger: slog.New(slog.DiscardHandler)})
+			if errs.ReasonOf(err) != "REDIS_REFUSED" || strings.Contains(err.Error(), "secret") {
+				t.Errorf("without the right to read: %v", err)
+			}
+			set(mine)
+			r, a := open(t, url)
+			until(t, "it hears", a.isLive)
+			everyWordArrives(t, a, a)
+			r.Set(t.Context(), "{k}", []byte("v"), time.Hour)
+			if _, ok := r.Get(t.Context(), "{k}"); !ok || r.Stats().Failures > 0 {
+				t.Errorf("%+v", r.Stats())
+			}
+		})
 	}
 }
 
