@@ -88,7 +88,7 @@ func TestDeadRedisCostsLittle(t *testing.T) {
 					t.Fatal("a value out of nothing")
 				}
 			}
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > 10*time.Second { // all of them would take 100 s
 				t.Errorf("it took %v", took)
 			}
 			if s := r.Stats(); s.State != "open" || s.Skipped != 2000 || s.Misses != 1000 || s.Failures != 1 || r.Reachable(t.Context()) {

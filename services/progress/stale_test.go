@@ -337,6 +337,7 @@ func raise(floor *atomic.Int64, to int64) {
 func TestKeptAnswersWaitForTheirTime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
+	r.refresh()
 	learner, computed := newLearner(), 0
 	ask := func(at time.Time, want int) {
 		t.Helper()
