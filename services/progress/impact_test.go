@@ -377,7 +377,7 @@ type feedOf struct {
 
 func (f feedOf) SyncCatalog(context.Context, *catalogv1.SyncCatalogRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[catalogv1.SyncCatalogResponse], error) {
 	return &feedStream{items: []*catalogv1.SyncCatalogResponse{
-		{Item: &catalogv1.SyncCatalogResponse_Module{Module: f.module}}, {Item: &catalogv1.SyncCatalogResponse_Revision{Revision: 1}},
+		{Item: &catalogv1.SyncCatalogResponse_Module{Module: f.module}}, {Item: &catalogv1.SyncCatalogResponse_Revision{Revision: 9}},
 	}}, nil
 }
 
@@ -407,7 +407,7 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 		}},
 	}
 	r := newRigOn(t, "sqlite:"+filepath.Join(t.TempDir(), "progress.db"), nil, nil)
-	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 1, Versions: []*catalogv1.ModuleVersion{published}}}
+	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 9, Versions: []*catalogv1.ModuleVersion{published}}}
 	var err error
 	r.service, err = progress.New(r.ctx, r.store, progress.Options{
 		Catalog: progress.NewCatalogClient(feed), Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
