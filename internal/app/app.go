@@ -61,6 +61,7 @@ func (p Process) commands() *cli.Command {
 			"Every flag can also be set by a variable: --log-level by PRECEPTOR_LOG_LEVEL, and so on.",
 		Commands: []*cli.Command{
 			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.progressCommand(), p.auditCommand(), p.migrateCommand(),
+			p.backupCommand(), p.restoreCommand(),
 			p.healthcheckCommand(), p.versionCommand(),
 		},
 	}

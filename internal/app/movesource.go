@@ -25,6 +25,9 @@ type source struct {
 // open holds the folder and opens the databases of the services, with schemas up to date.
 func (s *source) open(ctx context.Context, services []string) error {
 	s.dbs, s.fresh = map[string]*sqldb.DB{}, map[string]*sqldb.DB{}
+	if err := wholeFolder(s.folder); err != nil {
+		return err
+	}
 	scratch, err := os.MkdirTemp("", "preceptor-migrate-")
 	if err != nil {
 		return fmt.Errorf("a folder for what is only needed now cannot be made: %w", err)

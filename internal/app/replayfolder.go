@@ -25,6 +25,9 @@ func (t *replayTool) inFolder(ctx context.Context, why error, show func(*replaye
 	if _, serr := os.Stat(filepath.Join(t.data, progressName+".db")); serr != nil {
 		return fmt.Errorf("%w; nor is there a %s.db in %s to work on", why, progressName, t.data)
 	}
+	if err := wholeFolder(t.data); err != nil {
+		return err
+	}
 	h := &house{cfg: &Config{Data: t.data}, log: slog.New(slog.DiscardHandler), now: t.now}
 	defer func() { err = errors.Join(err, h.stop(ctx)) }()
 	release, err := sqldb.LockFolder(t.data, progressName)

@@ -79,6 +79,9 @@ func (h *house) start(ctx context.Context) error {
 		if err := makeFolder(h.cfg.Data); err != nil {
 			return err
 		}
+		if err := wholeFolder(h.cfg.Data); err != nil {
+			return err
+		}
 	}
 	if h.cfg.Only == "" {
 		return h.startAll(ctx)

@@ -82,6 +82,21 @@ func (s *Store) timelineOf(ctx context.Context) (string, error) {
 	return s.timeline, nil
 }
 
+// Renew gives the database a new incarnation, since it was restored and may have lost what was
+// told of it: no answer from before, and no ETag, is taken for one of now. Nobody may serve from
+// it meanwhile.
+func (s *Store) Renew(ctx context.Context) error {
+	fresh, err := uuid.NewRandom()
+	if err != nil {
+		return errs.Wrap(err, errs.Internal, "", "no random numbers")
+	}
+	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO instance (id, incarnation) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation`,
+			fresh.String())
+		return err
+	})
+}
+
 // Head answers a learner's head; a zero one where there is no log yet.
 func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, error) {
 	timeline, err := s.timelineOf(ctx)

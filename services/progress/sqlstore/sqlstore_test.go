@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -42,4 +44,25 @@ func openDB(t *testing.T, url string) *sqldb.DB {
 		t.Fatal(err)
 	}
 	return db
+}
+
+// TestRenew makes another incarnation, of a database that has one and of one that has none.
+func TestRenew(t *testing.T) {
+	store := sqlstore.New(openDB(t, "sqlite:"+filepath.Join(t.TempDir(), "progress.db")))
+	seen := map[string]bool{}
+	for range 2 {
+		if err := store.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			one, err := store.Incarnation(t.Context())
+			if err != nil || uuid.Validate(one) != nil {
+				t.Errorf("%q, %v", one, err)
+			}
+			seen[one] = true
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("incarnations: %v", seen)
+	}
 }
