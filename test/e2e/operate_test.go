@@ -94,6 +94,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"serve", "--database-url", "postgres://h/x", "--data", data}, "--database-url means nothing"},
 		{[]string{"serve", "catalog", "--database-url", "mysql://u:secret@h/x", "--data", data}, "begins with"},
 		{[]string{"serve", "catalog", "--database-url", "postgres://h/x", "--database-max-conns", "1", "--data", data}, "at least 2"},
+		{[]string{"backup", "--data", data}, "--to"},
+		{[]string{"backup", "here", "--data", data, "--to", data}, "takes no argument"},
+		{[]string{"restore", "--data", data}, "--from"},
 		{[]string{"migrate"}, "--database-url"},
 		{[]string{"migrate", "gateway"}, `no records of "gateway"`},
 		{[]string{"migrate", "profile", "catalog"}, "one service at most"},
@@ -109,7 +112,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		"", "--help", "serve --help", "token --help", "catalog --help", "catalog apply --help", "progress --help", "progress rebuild --help",
-		"audit verify --help", "migrate --help", "healthcheck --help",
+		"audit verify --help", "migrate --help", "backup --help", "restore --help", "healthcheck --help",
 	} {
 		args := strings.Fields(line)
 		stdout, stderr, code := command(t, args...)
