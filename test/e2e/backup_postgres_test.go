@@ -27,11 +27,13 @@ func operations(t *testing.T, pattern string) string {
 }
 
 // postgresTool runs one of Postgres's own programs.
-func postgresTool(t *testing.T, name string, args ...string) {
+func postgresTool(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
+	return string(out)
 }
 
 // in is the url of a database, as superuser.
@@ -80,6 +82,12 @@ func TestDumpAndRestore(t *testing.T) {
 		}
 	}
 	postgresTool(t, "psql", "--set=ON_ERROR_STOP=1", "--command="+operations(t, `^UPDATE progress\.instance .*;$`), "--dbname="+r.in(t, "restored"))
+	incarnation := func(database string) string {
+		return postgresTool(t, "psql", "--tuples-only", "--command=SELECT incarnation FROM progress.instance", "--dbname="+r.in(t, database))
+	}
+	if one, two := incarnation("preceptor"), incarnation("restored"); one == two {
+		t.Errorf("both databases are of incarnation %s", one)
+	}
 	w = r.world(t, data, directly)
 	for i, one := range s.all {
 		one.me = w.as(t, fmt.Sprintf("scribe-%d", i))
