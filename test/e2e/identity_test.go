@@ -129,9 +129,14 @@ func (a *authority) write(name string, template, parent *x509.Certificate, key *
 	return certificate
 }
 
+// file writes a file that nobody meets half written.
 func (a *authority) file(name, kind string, der []byte) {
 	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-	if err := os.WriteFile(filepath.Join(a.dir, name), text, 0o600); err != nil {
+	path := filepath.Join(a.dir, name)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		a.t.Fatal(err)
 	}
 }

@@ -1,0 +1,204 @@
+//go:build realservers
+
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	// withRedis says that progress takes --redis-url: then both replicas share one, and the
+	// scenarios of its failures are played.
+	withRedis = false
+	// withAddressLists says that --progress-addr takes several addresses: then each replica has a
+	// network of its own, and callers choose between them; else one balancer chooses for them.
+	withAddressLists = false
+)
+
+// slowStart is how long a process may take to be ready on a machine that does much else.
+const slowStart = 60 * time.Second
+
+// fleet is the four services as they are run for others: records in Postgres, two replicas of
+// what carries the load, mutual TLS between all, and a network that may fail.
+type fleet struct {
+	world *world
+	store *records
+	redis *mortalRedis // nil without
+	ca    *authority
+	// fronts are the networks before progress.
+	fronts []*balancer
+
+	profile, catalog   *member
+	progress, gateways []*member
+}
+
+// member is a process with an address of its own, which it has again when it is started anew.
+type member struct {
+	name, service, addr string
+	args                []string
+	process             *process
+}
+
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{ca: newAuthority(t), store: migrated(t)}
+	addrs := steadyAddrs(t, 6)
+	data := t.TempDir()
+	flags := func(service string, more ...string) []string {
+		return slices.Concat([]string{"serve", service, "--data", data, "--log-format", "json"}, f.ca.flags(service), more)
+	}
+	keeper := func(service, addr string, more ...string) []string {
+		return flags(service, append([]string{"--listen", addr, "--database-url", f.store.urls[service]}, more...)...)
+	}
+	if withAddressLists {
+		f.fronts = []*balancer{newBalancer(t, addrs[2]), newBalancer(t, addrs[3])}
+	} else {
+		f.fronts = []*balancer{newBalancer(t, addrs[2:4]...)}
+	}
+	var before []string
+	for _, b := range f.fronts {
+		before = append(before, b.addr)
+	}
+	where := []string{"--profile-addr", addrs[0], "--catalog-addr", addrs[1], "--progress-addr", strings.Join(before, ",")}
+	sharing := slices.Clone(where[:4])
+	if withRedis {
+		f.redis = newMortalRedis(t)
+		sharing = append(sharing, "--redis-url", "redis://"+f.redis.addr)
+	}
+	f.profile = &member{name: "profile", service: "profile", addr: addrs[0], args: keeper("profile", addrs[0], where[2:4]...)}
+	f.catalog = &member{name: "catalog", service: "catalog", addr: addrs[1], args: keeper("catalog", addrs[1], where[4:]...)}
+	for i, letter := range []string{"a", "b"} {
+		f.progress = append(f.progress, &member{
+			name: "progress " + letter, service: "progress", addr: addrs[2+i], args: keeper("progress", addrs[2+i], sharing...),
+		})
+		f.gateways = append(f.gateways, &member{
+			name: "gateway " + letter, service: "gateway", addr: addrs[4+i], args: flags("gateway", append(where, "--http", addrs[4+i])...),
+		})
+	}
+	for _, m := range f.all() {
+		m.start(t)
+	}
+	f.world = &world{base: "http://" + f.gateways[0].addr, data: data, tokens: map[string]string{}}
+	within(t, "everything is ready", f.ready)
+	return f
+}
+
+// all are the members, those first that others need.
+func (f *fleet) all() []*member {
+	return slices.Concat([]*member{f.catalog, f.profile}, f.progress, f.gateways)
+}
+
+// start runs the member until it is ready.
+func (m *member) start(t *testing.T) {
+	t.Helper()
+	p, ready := launch(t, m.args...)
+	m.process = p
+	select {
+	case <-ready:
+	case <-p.exited:
+		t.Fatalf("%s ended before it was ready: %v\n%s", m.name, p.err, p.said())
+	case <-time.After(slowStart):
+		t.Fatalf("%s is not ready\n%s", m.name, p.said())
+	}
+}
+
+// ready tells whether both gateways find nothing amiss.
+func (f *fleet) ready() bool {
+	for _, g := range f.gateways {
+		a, err := (&client{base: "http://" + g.addr}).try(http.MethodGet, "/readyz", nil)
+		if err != nil || a.status != http.StatusOK || a.get("status") != "ready" {
+			return false
+		}
+	}
+	return true
+}
+
+// burden has one replica of progress carry every call, where callers do not choose by themselves.
+func (f *fleet) burden(m *member) {
+	if !withAddressLists {
+		f.fronts[0].prefer(m.addr)
+	}
+}
+
+// relieve ends that.
+func (f *fleet) relieve() {
+	for _, b := range f.fronts {
+		b.prefer("")
+	}
+}
+
+// rotate gives every service a new certificate by the same authority, waits until all of them
+// show it, and has the callers of progress shake hands anew.
+func (f *fleet) rotate(t *testing.T) {
+	t.Helper()
+	since := big.NewInt(time.Now().UnixNano()) // serial numbers are times
+	for _, m := range f.all() {
+		f.ca.flags(m.service)
+	}
+	for _, m := range f.all() {
+		if m.service != "gateway" {
+			within(t, m.name+" shows its new certificate", func() bool { return f.shows(t, m).Cmp(since) > 0 })
+		}
+	}
+	for _, b := range f.fronts {
+		b.cut(func(*wire) bool { return true })
+	}
+}
+
+// shows is the serial number of the certificate that a member shows to a gateway; 0 for none.
+func (f *fleet) shows(t *testing.T, m *member) *big.Int {
+	t.Helper()
+	own, err := tls.LoadX509KeyPair(filepath.Join(f.ca.dir, "gateway.crt"), filepath.Join(f.ca.dir, "gateway.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(f.ca.certificate)
+	conn, err := tls.Dial("tcp", m.addr, &tls.Config{
+		MinVersion: tls.VersionTLS13, ServerName: "preceptor-" + m.service, RootCAs: roots, NextProtos: []string{"h2"},
+		Certificates: []tls.Certificate{own},
+	})
+	if err != nil {
+		return new(big.Int)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber
+}
+
+// within waits until something is so, longer than eventually does.
+func within(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(slowStart); !so(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never came: %s", what)
+		}
+	}
+}
+
+// steadyAddrs are addresses that stay free while who has them is gone: the system gives
+// outgoing connections other ports.
+func steadyAddrs(t *testing.T, n int) []string {
+	t.Helper()
+	var addrs []string
+	for tries := 0; len(addrs) < n; tries++ {
+		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err == nil {
+			defer lis.Close()
+			addrs = append(addrs, lis.Addr().String())
+		} else if tries > 1000 {
+			t.Fatal(err)
+		}
+	}
+	return addrs
+}

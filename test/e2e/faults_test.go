@@ -1,0 +1,352 @@
+//go:build realservers
+
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+var faultLoad = flag.Duration("faults.load", 2*time.Second, "how long each scenario of TestFaults lasts at least")
+
+const (
+	// handsets are the learners' phones; every second one has its stream open.
+	handsets = 8
+	// enoughRefused is how many tries must have failed before Postgres comes back.
+	enoughRefused = 10
+)
+
+// trial plays faults on a fleet while handsets use it.
+type trial struct {
+	t     *testing.T
+	fleet *fleet
+	count atomic.Pointer[counts]
+	// handsets and ears are those of the same learners, by index; ears are fewer.
+	handsets []*handset
+	ears     []*ears
+	// audited is how much of each learner's log was compared.
+	audited []int
+	rows    []row
+}
+
+// row is a line of the table.
+type row struct {
+	name   string
+	counts *counts
+	// onward and recovered are how long it took until every handset was served again, while the
+	// fault lasted and after it; none where that is not asked.
+	onward, recovered time.Duration
+}
+
+// scenario is something that goes wrong. When play returns nothing is wrong any more.
+type scenario struct {
+	name string
+	play func(*trial, *row)
+	// flawless says that no request may fail for whoever tries again.
+	flawless bool
+}
+
+// TestFaults breaks each part of the fleet while learners' phones use it. Whatever happens,
+// nothing that was acknowledged is lost, and no answer is wrong or stale.
+func TestFaults(t *testing.T) {
+	tr := &trial{t: t, fleet: newFleet(t)}
+	tr.count.Store(&counts{})
+	tr.enlist()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	stop := make(chan struct{})
+	var living, listening sync.WaitGroup
+	for _, h := range tr.handsets {
+		living.Go(func() { h.live(ctx, stop) })
+	}
+	for _, e := range tr.ears {
+		listening.Go(func() { e.listen(ctx) })
+	}
+	defer listening.Wait()
+	defer cancel()
+	for _, s := range tr.scenarios() {
+		tr.run(s)
+	}
+	close(stop)
+	ended := make(chan struct{})
+	go func() {
+		living.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(slowStart):
+		cancel()
+		t.Fatal("a batch was never acknowledged")
+	}
+	tr.settle()
+	t.Log("\n" + tr.table())
+}
+
+// enlist publishes what is learned, and signs everybody in.
+func (tr *trial) enlist() {
+	tr.t.Helper()
+	w := tr.fleet.world
+	author := w.as(tr.t, "author", "author")
+	content := basicsContent("Faults")
+	delete(content, "currencyPolicy")
+	var units []any
+	for i := range faultUnits {
+		units = append(units, map[string]any{"id": fmt.Sprintf("u%d", i), "title": "Unit", "kind": "READING"})
+	}
+	content["units"] = units
+	author.post("/v1/modules?moduleId="+faultModule, content).want(http.StatusCreated)
+	author.post("/v1/modules/"+faultModule+":publish", map[string]any{}).want(http.StatusOK)
+	author.post("/v1/paths?pathId="+faultID, map[string]any{
+		"title": "Faults", "summary": "One step.", "roles": []string{"clinical-ai-engineer"},
+		"milestones": []any{map[string]any{"id": "all", "title": "All", "groups": []any{map[string]any{"moduleIds": []string{faultModule}}}}},
+	}).want(http.StatusCreated)
+	author.post("/v1/paths/"+faultID+":publish", map[string]any{}).want(http.StatusOK)
+	var bases []string
+	for _, g := range tr.fleet.gateways {
+		bases = append(bases, "http://"+g.addr)
+	}
+	for i := range handsets {
+		name := fmt.Sprintf("handset-%d", i)
+		me := w.as(tr.t, name)
+		// The other replica may hear of the path two seconds later.
+		within(tr.t, name+" enrolls", func() bool {
+			return me.post("/v1/learners/me/enrollments", map[string]any{"pathId": faultID}).status == http.StatusCreated
+		})
+		h := &handset{name: name, token: me.token, bases: bases, count: &tr.count, dice: rand.New(rand.NewPCG(1, uint64(i)))}
+		tr.handsets = append(tr.handsets, h)
+		if i%2 == 0 {
+			tr.ears = append(tr.ears, &ears{h: h})
+		}
+	}
+	tr.audited = make([]int, handsets)
+}
+
+// scenarios are what is played, in this order.
+func (tr *trial) scenarios() []scenario {
+	f := tr.fleet
+	all := []scenario{{name: "nothing", play: func(*trial, *row) {}, flawless: true}}
+	for _, m := range []*member{f.profile, f.catalog, f.progress[0], f.progress[1], f.gateways[0], f.gateways[1]} {
+		all = append(all, scenario{name: "kill -9 " + m.name, play: func(tr *trial, r *row) { tr.kill(m, r) }})
+	}
+	all = append(
+		all,
+		scenario{name: "Postgres crashes", play: (*trial).crash},
+		scenario{name: "rolling restart", play: (*trial).roll, flawless: true},
+		scenario{name: "slow, lossy network", play: (*trial).slow},
+		scenario{name: "certificates rotated", play: func(tr *trial, _ *row) { tr.fleet.rotate(tr.t) }},
+	)
+	if f.redis == nil {
+		return all
+	}
+	return append(
+		all,
+		scenario{name: "Redis killed", play: (*trial).killRedis, flawless: true},
+		scenario{name: "Redis paused", play: (*trial).pauseRedis, flawless: true},
+		scenario{name: "Redis flushed", play: func(tr *trial, _ *row) { tr.fleet.redis.flush(tr.t) }, flawless: true},
+	)
+}
+
+// run plays one scenario, waits until everybody is served as before, and judges.
+func (tr *trial) run(s scenario) {
+	tr.t.Helper()
+	began, c := time.Now(), &counts{}
+	tr.count.Store(c)
+	r := row{name: s.name, counts: c}
+	s.play(tr, &r)
+	r.recovered = tr.await(s.name+": everybody is served as before", func(since time.Time) bool {
+		return tr.served(since, true) && tr.fleet.ready()
+	})
+	if left := *faultLoad - time.Since(began); left > 0 {
+		time.Sleep(left) // more of the load, for nothing waits for this to be long enough
+	}
+	tr.audit(c)
+	tr.rows = append(tr.rows, r)
+	tr.judge(s, c)
+}
+
+// judge fails the test for what may not happen.
+func (tr *trial) judge(s scenario, c *counts) {
+	tr.t.Helper()
+	bad := c.lost.Load() + c.wrong.Load() + c.stale.Load()
+	if s.flawless {
+		bad += c.failed.Load()
+	}
+	if bad > 0 {
+		tr.t.Errorf("%s: %d lost, %d wrong, %d stale, %d failed:\n%s", s.name, c.lost.Load(), c.wrong.Load(), c.stale.Load(), c.failed.Load(),
+			strings.Join(c.noted(), "\n"))
+	}
+}
+
+// served tells whether every handset has had a whole round that began after a moment.
+func (tr *trial) served(since time.Time, smoothly bool) bool {
+	return !slices.ContainsFunc(tr.handsets, func(h *handset) bool { return !h.since(since, smoothly) })
+}
+
+// await waits for what is so since now, and tells how long it took.
+func (tr *trial) await(what string, so func(since time.Time) bool) time.Duration {
+	tr.t.Helper()
+	now := time.Now()
+	within(tr.t, what, func() bool { return so(now) })
+	return time.Since(now)
+}
+
+// goOn waits until everybody is served in spite of the fault.
+func (tr *trial) goOn(r *row) {
+	tr.t.Helper()
+	r.onward = max(r.onward, tr.await(r.name+": everybody is served meanwhile", func(since time.Time) bool { return tr.served(since, false) }))
+}
+
+// kill ends a member when it carries the most, and starts it anew once the others do its work.
+func (tr *trial) kill(m *member, r *row) {
+	tr.t.Helper()
+	if m.service == "progress" {
+		tr.fleet.burden(m)
+		tr.goOn(&row{name: r.name})
+	}
+	m.process.kill()
+	tr.goOn(r)
+	tr.fleet.relieve()
+	m.start(tr.t)
+}
+
+// crash has Postgres gone for a while, which nobody can make up for.
+func (tr *trial) crash(r *row) {
+	tr.t.Helper()
+	tr.fleet.store.Crash(tr.t)
+	within(tr.t, "tries are refused", func() bool { return r.counts.repeated.Load() >= enoughRefused })
+	tr.fleet.store.Start(tr.t)
+}
+
+// roll restarts every member in an orderly way, one after the other.
+func (tr *trial) roll(r *row) {
+	tr.t.Helper()
+	f := tr.fleet
+	for _, m := range slices.Concat(f.progress, f.gateways, []*member{f.catalog, f.profile}) {
+		if m.service == "progress" {
+			f.burden(m)
+			tr.goOn(r)
+			f.relieve()
+		}
+		if code := m.process.stop(tr.t); code != 0 {
+			tr.t.Errorf("%s: exit code %d\n%s", m.name, code, m.process.said())
+		}
+		tr.goOn(r)
+		m.start(tr.t)
+		within(tr.t, m.name+" is back", f.ready)
+	}
+}
+
+// slow has the network before progress be late and lose connections.
+func (tr *trial) slow(r *row) {
+	tr.t.Helper()
+	for _, b := range tr.fleet.fronts {
+		b.late.Store(int64(100 * time.Millisecond))
+		b.lossy.Store(true)
+	}
+	lasting := time.Now().Add(*faultLoad)
+	for tr.goOn(r); time.Now().Before(lasting); tr.goOn(r) {
+	}
+	for _, b := range tr.fleet.fronts {
+		b.late.Store(0)
+		b.lossy.Store(false)
+	}
+}
+
+func (tr *trial) killRedis(r *row) {
+	tr.t.Helper()
+	tr.fleet.redis.kill()
+	tr.goOn(r)
+	tr.fleet.redis.start(tr.t)
+}
+
+func (tr *trial) pauseRedis(r *row) {
+	tr.t.Helper()
+	tr.fleet.redis.pause()
+	defer tr.fleet.redis.resume()
+	tr.goOn(r)
+}
+
+// audit compares what each log has since the last audit with what was acknowledged.
+func (tr *trial) audit(c *counts) {
+	tr.t.Helper()
+	for i, h := range tr.handsets {
+		promised := h.promised()
+		fresh := promised[tr.audited[i]:]
+		reader := &handset{name: h.name, token: h.token, bases: h.bases, count: h.count}
+		found, err := reader.log(int64(tr.audited[i])+1, int64(len(promised))+1)
+		if err != nil {
+			tr.t.Errorf("%s: %v", h.name, err)
+			continue
+		}
+		for at, want := range fresh {
+			if at >= len(found) || found[at] != want {
+				c.lost.Add(1)
+				c.note("%s: %+v was acknowledged and is not in its place", h.name, want)
+			}
+		}
+		tr.audited[i] = len(promised)
+	}
+}
+
+// settle compares every whole log with all that was acknowledged, and with what the streams
+// brought; and has the program replay them.
+func (tr *trial) settle() {
+	tr.t.Helper()
+	for i, h := range tr.handsets {
+		promised := slices.Concat([]storedEvent{{sequence: 1}}, h.promised())
+		found, err := h.log(0, int64(len(promised))+1) // one more, if there is one
+		if err != nil || !slices.Equal(found, promised) {
+			tr.t.Errorf("%s: the log has %d entries, %d were acknowledged, and they are not the same: %v", h.name, len(found), len(promised), err)
+		}
+		if i%2 != 0 {
+			continue
+		}
+		e := tr.ears[i/2]
+		within(tr.t, h.name+" hears everything", func() bool { return e.reached() >= int64(len(promised)) })
+		e.mu.Lock()
+		if !slices.Equal(e.heard, promised) {
+			tr.t.Errorf("%s: the stream brought %d entries, and they are not those of the log", h.name, len(e.heard))
+		}
+		e.mu.Unlock()
+	}
+	stdout, stderr, code := command(tr.t, "progress", "verify", "--server", tr.fleet.world.base, "--data", tr.fleet.world.data)
+	if code != 0 {
+		tr.t.Errorf("progress verify: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// table prints the rows as docs/faults.md shows them.
+func (tr *trial) table() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	line := func(cells ...any) {
+		for _, cell := range cells {
+			fmt.Fprintf(w, "| %v\t", cell)
+		}
+		fmt.Fprintln(w, "|")
+	}
+	line("scenario", "events", "reads", "tries repeated", "requests failed", "lost", "wrong or stale", "served meanwhile after", "as before after")
+	line("---", "---:", "---:", "---:", "---:", "---:", "---:", "---:", "---:")
+	for _, r := range tr.rows {
+		c := r.counts
+		onward := ""
+		if r.onward > 0 {
+			onward = fmt.Sprintf("%.1f s", r.onward.Seconds())
+		}
+		line(r.name, c.events.Load(), c.reads.Load(), c.repeated.Load(), c.failed.Load(), c.lost.Load(), c.wrong.Load()+c.stale.Load(),
+			onward, fmt.Sprintf("%.1f s", r.recovered.Seconds()))
+	}
+	_ = w.Flush()
+	return b.String()
+}
