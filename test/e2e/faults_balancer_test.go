@@ -17,8 +17,9 @@ type balancer struct {
 	addr string
 	// late is by how much each direction is late, in nanoseconds.
 	late atomic.Int64
-	// lossy makes it cut connections.
+	// lossy makes it lose connections, and lost is how many it has.
 	lossy atomic.Bool
+	lost  atomic.Int64
 
 	mu       sync.Mutex
 	backends []string
@@ -155,17 +156,16 @@ func (b *balancer) lose(ended <-chan struct{}) {
 			return
 		case <-tick.C:
 			if b.lossy.Load() {
-				b.cut(func(*wire) bool { return rand.IntN(100) < lossPercent })
+				b.lost.Add(b.cut(func(*wire) bool { return rand.IntN(100) < lossPercent }))
 			}
 		}
 	}
 }
 
 // cut ends the connections that are chosen, and counts them.
-func (b *balancer) cut(chosen func(*wire) bool) int {
+func (b *balancer) cut(chosen func(*wire) bool) (n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := 0
 	for w := range b.open {
 		if chosen(w) {
 			w.end()

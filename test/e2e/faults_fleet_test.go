@@ -138,6 +138,15 @@ func (f *fleet) relieve() {
 	}
 }
 
+// cuts are how many connections the networks before progress have lost.
+func (f *fleet) cuts() int64 {
+	var n int64
+	for _, b := range f.fronts {
+		n += b.lost.Load()
+	}
+	return n
+}
+
 // rotate gives every service a new certificate by the same authority, waits until all of them
 // show it, and has the callers of progress shake hands anew.
 func (f *fleet) rotate(t *testing.T) {

@@ -367,6 +367,7 @@ func (e *ears) hear(sent serverSent) bool {
 		count.note("%s: the stream brings %s %s, expected was %d", e.h.name, sent.name, sent.id, next)
 		return false
 	}
-	e.heard = append(e.heard, storedEvent{sequence: next, id: plain(dig(sent.data, "entry.event.eventId"))})
+	id, _ := dig(sent.data, "entry.event.eventId").(string) // none where the entry is the enrollment
+	e.heard = append(e.heard, storedEvent{sequence: next, id: id})
 	return true
 }

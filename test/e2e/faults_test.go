@@ -24,6 +24,8 @@ const (
 	handsets = 8
 	// enoughRefused is how many tries must have failed before Postgres comes back.
 	enoughRefused = 10
+	// enoughCut is how many connections a lossy network must have lost before it is whole again.
+	enoughCut = 3
 )
 
 // trial plays faults on a fleet while handsets use it.
@@ -43,8 +45,10 @@ type trial struct {
 type row struct {
 	name   string
 	counts *counts
-	// onward and recovered are how long it took until every handset was served again, while the
-	// fault lasted and after it; none where that is not asked.
+	// mended is when the fault was over: a process that is gone is started again then.
+	mended time.Time
+	// onward is the longest that a handset waited to be served while the fault lasted, where
+	// others stand in; recovered is how long after its end all were served as before.
 	onward, recovered time.Duration
 }
 
@@ -164,9 +168,11 @@ func (tr *trial) run(s scenario) {
 	tr.count.Store(c)
 	r := row{name: s.name, counts: c}
 	s.play(tr, &r)
-	r.recovered = tr.await(s.name+": everybody is served as before", func(since time.Time) bool {
-		return tr.served(since, true) && tr.fleet.ready()
-	})
+	if r.mended.IsZero() {
+		r.mended = time.Now()
+	}
+	tr.await(s.name+": everybody is served as before", func(since time.Time) bool { return tr.served(since, true) && tr.fleet.ready() })
+	r.recovered = time.Since(r.mended)
 	if left := *faultLoad - time.Since(began); left > 0 {
 		time.Sleep(left) // more of the load, for nothing waits for this to be long enough
 	}
@@ -217,6 +223,7 @@ func (tr *trial) kill(m *member, r *row) {
 	m.process.kill()
 	tr.goOn(r)
 	tr.fleet.relieve()
+	r.mended = time.Now()
 	m.start(tr.t)
 }
 
@@ -225,6 +232,7 @@ func (tr *trial) crash(r *row) {
 	tr.t.Helper()
 	tr.fleet.store.Crash(tr.t)
 	within(tr.t, "tries are refused", func() bool { return r.counts.repeated.Load() >= enoughRefused })
+	r.mended = time.Now()
 	tr.fleet.store.Start(tr.t)
 }
 
@@ -255,7 +263,7 @@ func (tr *trial) slow(r *row) {
 		b.lossy.Store(true)
 	}
 	lasting := time.Now().Add(*faultLoad)
-	for tr.goOn(r); time.Now().Before(lasting); tr.goOn(r) {
+	for tr.goOn(r); time.Now().Before(lasting) || tr.fleet.cuts() < enoughCut; tr.goOn(r) {
 	}
 	for _, b := range tr.fleet.fronts {
 		b.late.Store(0)
@@ -267,6 +275,7 @@ func (tr *trial) killRedis(r *row) {
 	tr.t.Helper()
 	tr.fleet.redis.kill()
 	tr.goOn(r)
+	r.mended = time.Now()
 	tr.fleet.redis.start(tr.t)
 }
 
