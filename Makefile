@@ -48,6 +48,10 @@ e2e: ## Run the black-box suite alone, on SQLite and Postgres, in one process an
 phones: ## Play SEEDS (1000) learners with unreliable phones, and a twentieth as many on four processes.
 	go -C test/e2e test -count=1 -timeout 60m -run TestTwoPhonesConverge -phones.seeds=$(SEEDS)
 
+.PHONY: faults
+faults: ## Break each part of the four services under load, with a real Postgres (and Redis); prints docs/faults.md's table.
+	go -C test/e2e test -count=1 -timeout 15m -tags realservers -v -run 'TestFaults$$' -faults.load=6s
+
 .PHONY: bench
 bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.
 	go run ./test/load

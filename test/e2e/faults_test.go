@@ -246,9 +246,11 @@ func (tr *trial) roll(r *row) {
 			tr.goOn(r)
 			f.relieve()
 		}
+		asked := time.Now()
 		if code := m.process.stop(tr.t); code != 0 {
 			tr.t.Errorf("%s: exit code %d\n%s", m.name, code, m.process.said())
 		}
+		tr.t.Logf("%s stopped within %.1f s", m.name, time.Since(asked).Seconds())
 		tr.goOn(r)
 		m.start(tr.t)
 		within(tr.t, m.name+" is back", f.ready)
