@@ -20,10 +20,10 @@ import (
 const (
 	// withRedis says that progress takes --redis-url: then both replicas share one, and the
 	// scenarios of its failures are played.
-	withRedis = false
+	withRedis = true
 	// withAddressLists says that --progress-addr takes several addresses: then each replica has a
 	// network of its own, and callers choose between them; else one balancer chooses for them.
-	withAddressLists = false
+	withAddressLists = true
 )
 
 // slowStart is how long a process may take to be ready on a machine that does much else.
