@@ -204,5 +204,6 @@ func (r *rig) reopened(tb testing.TB, url string) *progress.Service {
 		svc.Close()
 		_ = db.Close()
 	})
+	r.refreshed(svc)
 	return svc
 }
