@@ -60,7 +60,7 @@ func TestReplayIsLines(t *testing.T) {
 		return fault(codes.Unavailable, "SHUTTING_DOWN", "the server is stopping")
 	})
 	go func() { more <- &progressv1.VerifyProgressResponse{Status: &progressv1.ReplayStatus{LearnersTotal: 2}} }()
-	res, next := h.verified(t)
+	res, next := h.verified(t) //nolint:bodyclose // verified closes it
 	if ct := res.Header.Get("Content-Type"); ct != "application/json" || res.Header.Get("Content-Encoding") != "" || <-asked != "ada" {
 		t.Errorf("%v", res.Header)
 	}
@@ -121,7 +121,7 @@ func TestReplayEnds(t *testing.T) {
 	_ = res.Body.Close()
 	<-ended
 
-	_, next = h.verified(t)
+	_, next = h.verified(t) //nolint:bodyclose // verified closes it
 	next()
 	_ = h.gateway.Close()
 	if got := next(); !strings.Contains(got, `"reason":"SHUTTING_DOWN"`) {

@@ -55,9 +55,9 @@ func (c chains) record(t *testing.T, service string, n int) {
 }
 
 // spoil does what the database refuses, as somebody would who may do everything there.
-func (c chains) spoil(t *testing.T, service string, statements ...string) {
+func (c chains) spoil(t *testing.T, statements ...string) {
 	t.Helper()
-	c.write(t, service, func(ctx context.Context, tx sqldb.Tx) error {
+	c.write(t, "progress", func(ctx context.Context, tx sqldb.Tx) error {
 		for _, text := range append([]string{`DROP TRIGGER IF EXISTS audit_entry_no_update`, `DROP TRIGGER IF EXISTS audit_entry_no_delete`}, statements...) {
 			if _, err := tx.ExecContext(ctx, text); err != nil {
 				return err
@@ -98,15 +98,15 @@ func TestAuditVerify(t *testing.T) {
 	c.verify(t, 0, []string{"progress: 503 entries, chain whole, head "}, "--service", "progress")
 
 	const whole = "catalog: 1 entry, chain whole"
-	c.spoil(t, "progress", `DELETE FROM audit_entry WHERE sequence = 503`)
+	c.spoil(t, `DELETE FROM audit_entry WHERE sequence = 503`)
 	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 503: it is missing, and the chain goes to 503"})
-	c.spoil(t, "progress", `UPDATE audit_head SET sequence = 400`)
+	c.spoil(t, `UPDATE audit_head SET sequence = 400`)
 	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 401: the chain is said to end before it"})
-	c.spoil(t, "progress", `DELETE FROM audit_entry WHERE sequence = 300`)
+	c.spoil(t, `DELETE FROM audit_entry WHERE sequence = 300`)
 	c.verify(t, 1, []string{whole, `progress: the chain is broken at entry 300: an entry "301" is in its place`})
-	c.spoil(t, "progress", `UPDATE audit_entry SET previous_hash = hash WHERE sequence = 200`)
+	c.spoil(t, `UPDATE audit_entry SET previous_hash = hash WHERE sequence = 200`)
 	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 200: it does not hold the hash of the entry before"})
-	c.spoil(t, "progress", `UPDATE audit_entry SET entry_time = entry_time + 1 WHERE sequence = 2`)
+	c.spoil(t, `UPDATE audit_entry SET entry_time = entry_time + 1 WHERE sequence = 2`)
 	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 2: its hash is not that of what it says"})
 	c.verify(t, 0, []string{whole}, "--service", "catalog")
 }

@@ -60,8 +60,10 @@ func (t *replayTool) inFolder(ctx context.Context, why error, show func(*replaye
 // ask calls the service's own face, so that what is told is what a server would tell.
 func (t *replayTool) ask(ctx context.Context, server *progress.Server, show func(*replayed) error) error {
 	if t.rebuild {
+		//nolint:contextcheck // the stream holds it
 		return server.RebuildProgress(&progressv1.RebuildProgressRequest{LearnerId: t.learner, Restart: t.restart}, localStream[replayed]{ctx: ctx, send: show})
 	}
+	//nolint:contextcheck // the stream holds it
 	return server.VerifyProgress(&progressv1.VerifyProgressRequest{LearnerId: t.learner}, localStream[progressv1.VerifyProgressResponse]{
 		ctx: ctx,
 		send: func(m *progressv1.VerifyProgressResponse) error {

@@ -70,6 +70,7 @@ func silent(t *testing.T) string {
 // TestDeadRedisCostsLittle holds a Redis that is gone, or hangs, to one timeout a pause: a
 // thousand reads cost what one does.
 func TestDeadRedisCostsLittle(t *testing.T) {
+	t.Parallel()
 	const timeout, pause = 50 * time.Millisecond, time.Hour
 	nobody := "127.0.0.1:" + strconv.Itoa(testenv.FreePorts(t, 1)[0])
 	for name, url := range map[string]string{

@@ -46,8 +46,14 @@ func TestCurrencyIsDerivedFromTheClock(t *testing.T) {
 		days int
 		want progress.CurrencyState
 	}{
-		{0, progress.CurrencyCurrent}, {59, progress.CurrencyCurrent}, {60, progress.CurrencyDueSoon}, {89, progress.CurrencyDueSoon},
-		{90, progress.CurrencyGrace}, {99, progress.CurrencyGrace}, {100, progress.CurrencyExpired}, {5000, progress.CurrencyExpired},
+		{0, progress.CurrencyCurrent},
+		{59, progress.CurrencyCurrent},
+		{60, progress.CurrencyDueSoon},
+		{89, progress.CurrencyDueSoon},
+		{90, progress.CurrencyGrace},
+		{99, progress.CurrencyGrace},
+		{100, progress.CurrencyExpired},
+		{5000, progress.CurrencyExpired},
 	} {
 		r.clock.set(done.AddDate(0, 0, s.days))
 		m := r.module(learner, "a")

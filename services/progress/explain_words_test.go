@@ -42,9 +42,10 @@ func (s *told) did(unit string, verb progress.Verb, version int, at time.Time, s
 	return e.ID
 }
 
-// expiring completes the module, of a policy, on a day, and lets time pass to so many days after it ran out.
-func (s *told) expiring(policy *progress.CurrencyPolicy, done, after int) {
+// expiring completes the module, of a policy, on day 10, and lets time pass to so many days after it ran out.
+func (s *told) expiring(policy *progress.CurrencyPolicy, after int) {
 	s.t.Helper()
+	const done = 10
 	s.module.Versions[0].Currency = policy
 	s.now(day(done))
 	s.did("u", progress.Completed, 1, day(done))
@@ -113,11 +114,11 @@ func tales() []struct {
 			s.did("v", progress.Completed, 1, day(1))
 			s.did("v", progress.Passed, 1, day(2), 0.95)
 		}},
-		{"good, but due soon", func(s *told) { s.expiring(yearly, 10, -20) }},
-		{"run out, with some days left", func(s *told) { s.expiring(yearly, 10, 5) }},
-		{"run out", func(s *told) { s.expiring(yearly, 10, 20) }},
+		{"good, but due soon", func(s *told) { s.expiring(yearly, -20) }},
+		{"run out, with some days left", func(s *told) { s.expiring(yearly, 5) }},
+		{"run out", func(s *told) { s.expiring(yearly, 20) }},
 		{"renewed", func(s *told) {
-			s.expiring(yearly, 10, -5)
+			s.expiring(yearly, -5)
 			s.did("u", progress.Completed, 1, day(10).AddDate(1, 0, -20))
 			s.did("v", progress.Completed, 1, day(10).AddDate(1, 0, -19))
 		}},

@@ -16,9 +16,10 @@ type watched struct {
 	ended chan error
 }
 
-// watch begins to read from a sequence on, until the test ends; it has begun when this returns.
-func watch(t testing.TB, s *progress.Service, learner string, after int64) *watched {
+// watch begins to read from the first entry on, until the test ends; it has begun when this returns.
+func watch(t testing.TB, s *progress.Service, learner string) *watched {
 	t.Helper()
+	after := int64(0)
 	ctx, stop := context.WithCancel(t.Context())
 	w := &watched{told: make(chan progress.Notice, 1000), ended: make(chan error, 1)}
 	begun := make(chan struct{})
@@ -63,7 +64,7 @@ func TestWatchersSeeOtherReplicasWithoutNudges(t *testing.T) {
 	other := r.replica()
 	r.refreshed(other)
 	learner := newLearner()
-	w := watch(t, r.service, learner, 0)
+	w := watch(t, r.service, learner)
 	for i := range 3 {
 		if err := completeUnit(r.ctx, other, learner, i); err != nil {
 			t.Fatal(err)
@@ -126,7 +127,7 @@ func TestNudges(t *testing.T) {
 	r.refreshed(two)
 	live, heard := <-a.live, <-a.heard
 	learner := newLearner()
-	w := watch(t, one, learner, 0)
+	w := watch(t, one, learner)
 	before := store.looks.Load()
 	live(true)
 	eventually(t, "it looks when nudges begin", func() bool { return store.looks.Load() > before })
@@ -171,7 +172,7 @@ func TestManyWatchersAreOneLook(t *testing.T) {
 	readers := make([]*watched, len(learners))
 	for i := range learners {
 		learners[i] = newLearner()
-		readers[i] = watch(t, s, learners[i], 0)
+		readers[i] = watch(t, s, learners[i])
 	}
 	looks := store.looks.Load()
 	eventually(t, "a look", func() bool { return store.looks.Load() > looks && store.ids.Load() == int64(len(learners)) })

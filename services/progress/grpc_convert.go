@@ -148,7 +148,8 @@ func pathProto(p *PathProgress) *progressv1.PathProgress {
 	out := &progressv1.PathProgress{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State), Percent: countPtr(p.Percent()),
 		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
-		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), PercentChangeReason: why(p.PercentChangeReason), Title: p.Title, NotApplicable: p.Required == 0,
+		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), PercentChangeReason: why(p.PercentChangeReason),
+		Title: p.Title, NotApplicable: p.Required == 0,
 	}
 	out.Enrollment.State = enrollmentState(p.State)
 	if u := p.Upgrade; u != nil {

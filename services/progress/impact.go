@@ -108,7 +108,8 @@ func (s *Service) catalogBefore(ctx context.Context, id string, number int, minR
 	c := s.catalog.AtLeast(ctx, minRevision)
 	if newest(c)+1 != number {
 		if err := s.catalog.Refresh(ctx); err != nil {
-			return nil, errs.Wrap(err, errs.Unavailable, ReasonCatalogBehind, "version %d of %s is not the next one known here, and the catalog cannot be reached", number, id)
+			return nil, errs.Wrap(err, errs.Unavailable, ReasonCatalogBehind,
+				"version %d of %s is not the next one known here, and the catalog cannot be reached", number, id)
 		}
 		c = s.catalog.Current()
 	}

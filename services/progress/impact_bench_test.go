@@ -127,7 +127,7 @@ func multiply(b *testing.B, url, kinds string, lived []string) {
 	}
 	run(`INSERT INTO learner_head (learner_id, sequence, version) SELECT id, sequence, version FROM them CROSS JOIN kinds.learner_head ON learner_id = like_id`)
 	run(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
-		SELECT id, id, path_id, path_version, state, enroll_at, update_at FROM them CROSS JOIN kinds.enrollment ON learner_id = like_id`)
+		SELECT id, id AS enrollment_id, path_id, path_version, state, enroll_at, update_at FROM them CROSS JOIN kinds.enrollment ON learner_id = like_id`)
 	run(`INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
 			fold_key, materials, standing, shape)
 		SELECT id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state, fold_key, materials, standing, shape

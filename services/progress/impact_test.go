@@ -224,7 +224,7 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 
 func TestModuleImpactNamesThePaths(t *testing.T) {
 	t.Parallel()
-	in := func(id string, ms ...progress.Milestone) progress.Path { return path1(id, ms...) }
+	in := path1
 	paths := []progress.Path{
 		in("open", milestone("m1", all("a")), milestone("m2", all("b")), milestone("m3", kOf(1, "b", "a"))),
 		in("other", milestone("m1", all("b"))),
@@ -400,9 +400,9 @@ func (s *feedStream) Recv() (*catalogv1.SyncCatalogResponse, error) {
 func TestModuleImpactComparesWholeUnits(t *testing.T) {
 	t.Parallel()
 	published := &catalogv1.ModuleVersion{
-		Number: proto.Int32(1), Title: "A", PublishTime: timestamppb.New(day0), EffectiveTime: timestamppb.New(day0),
+		Number: new(int32(1)), Title: "A", PublishTime: timestamppb.New(day0), EffectiveTime: timestamppb.New(day0),
 		Units: []*catalogv1.Unit{{
-			Id: "u", Title: "U", Required: proto.Bool(true), Weight: proto.Float64(1), ContentUri: "https://example.org/1",
+			Id: "u", Title: "U", Required: new(true), Weight: new(1.0), ContentUri: "https://example.org/1",
 			MoveOn: catalogv1.Unit_COMPLETED.Enum(),
 		}},
 	}
@@ -421,7 +421,7 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 	server := progress.NewServer(r.service, nil)
 	count := func(uri string) (*catalogv1.ModuleImpact, error) {
 		draft := proto.CloneOf(published)
-		draft.Number, draft.ChangeClass, draft.Retake = proto.Int32(2), catalogv1.ModuleVersion_MATERIAL.Enum(), catalogv1.ModuleVersion_CHANGED_UNITS.Enum()
+		draft.Number, draft.ChangeClass, draft.Retake = new(int32(2)), catalogv1.ModuleVersion_MATERIAL.Enum(), catalogv1.ModuleVersion_CHANGED_UNITS.Enum()
 		draft.Units[0].ContentUri = uri
 		answer, err := server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: draft})
 		return answer.GetImpact(), err
@@ -432,7 +432,7 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 			t.Errorf("%s: %+v, want %d to retrain, %v", uri, got, want, err)
 		}
 	}
-	_, err = server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: proto.Int32(7)}})
+	_, err = server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: new(int32(7))}})
 	if errs.KindOf(err) != errs.Unavailable {
 		t.Errorf("a version too far: %v", err)
 	}

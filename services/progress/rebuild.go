@@ -224,7 +224,7 @@ func (r *replayer) all(ctx context.Context) error {
 	}()
 	defer func() { // nobody works on when this returns
 		cancel()
-		for range done { //nolint:revive // what comes late is done again
+		for range done { // what comes late is done again
 		}
 	}()
 	if err := r.collect(ctx, done, room); err != nil {

@@ -100,7 +100,7 @@ func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
 			r := newRig(t, []progress.Module{hundred()}, nil)
 			a, b := r.replicaOnRedis(urls[0]), r.replicaOnRedis(urls[1])
 			learner := newLearner()
-			w := watch(t, a, learner, 0)
+			w := watch(t, a, learner)
 			next := 0
 			write := func() time.Duration {
 				next++

@@ -143,7 +143,7 @@ func (s *sweeper) newLine(w *Sweep, c *Catalog) *sweepLine {
 	modules := c.touchedModules(w.Revision, passed)
 	paths := c.touchedPaths(w.Revision, passed, modules)
 	line := &sweepLine{modules: slices.Sorted(maps.Keys(modules))}
-	var fresh []Freshness
+	fresh := make([]Freshness, 0, len(line.modules))
 	for _, id := range line.modules {
 		fresh = append(fresh, c.Modules[id].freshness(w.ToAt))
 	}

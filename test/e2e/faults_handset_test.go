@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +60,8 @@ type counts struct {
 	notes []string
 }
 
-// note keeps the first words about what should not have happened.
-func (c *counts) note(format string, args ...any) {
+// notef keeps the first words about what should not have happened.
+func (c *counts) notef(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.notes) < 20 {
@@ -97,7 +98,7 @@ func (h *handset) ask(method, path string, body any) (*answer, error) {
 	}
 	c := h.count.Load()
 	c.failed.Add(1)
-	c.note("%s: %s %s failed for good: %s", h.name, method, path, said)
+	c.notef("%s: %s %s failed for good: %s", h.name, method, path, said)
 	return nil, errGaveUp
 }
 
@@ -159,7 +160,7 @@ func (h *handset) send(events []any) bool {
 	count := h.count.Load()
 	if err := json.Unmarshal(a.body, &said); err != nil || a.status != http.StatusOK || len(said.Results) != len(events) {
 		count.wrong.Add(1)
-		count.note("%s: a batch is answered %d %s", h.name, a.status, a.body)
+		count.notef("%s: a batch is answered %d %s", h.name, a.status, a.body)
 		return false
 	}
 	var stored []storedEvent
@@ -167,7 +168,7 @@ func (h *handset) send(events []any) bool {
 		switch {
 		case r.EventID != plain(dig(events[i], "eventId")) || r.Status == "REJECTED":
 			count.wrong.Add(1)
-			count.note("%s: event %d of %v is answered %+v", h.name, i, events, r)
+			count.notef("%s: event %d of %v is answered %+v", h.name, i, events, r)
 			return false
 		case r.Status == "RETRY":
 			count.repeated.Add(1)
@@ -191,7 +192,7 @@ func (h *handset) acknowledge(stored []storedEvent) {
 		i := e.sequence - next
 		if i < 0 || i >= int64(len(stored)) || placed[i].id != "" {
 			count.wrong.Add(1)
-			count.note("%s: a batch of %d after %d has the sequences %+v", h.name, len(stored), next-1, stored)
+			count.notef("%s: a batch of %d after %d has the sequences %+v", h.name, len(stored), next-1, stored)
 			continue
 		}
 		placed[i] = e
@@ -205,7 +206,7 @@ func (h *handset) acknowledge(stored []storedEvent) {
 func (h *handset) promised() []storedEvent {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.acked[:len(h.acked):len(h.acked)]
+	return slices.Clip(h.acked)
 }
 
 // progressAnswer is what a handset looks at of an answer about a module or a path.
@@ -238,7 +239,7 @@ func (h *handset) read() bool {
 	if !right {
 		count := h.count.Load()
 		count.wrong.Add(1)
-		count.note("%s: with %d units done and %v, the module is %+v and the path %+v", h.name, h.done, h.furthest, module, path)
+		count.notef("%s: with %d units done and %v, the module is %+v and the path %+v", h.name, h.done, h.furthest, module, path)
 	}
 	return right
 }
@@ -252,18 +253,18 @@ func (h *handset) look(path string) (said progressAnswer, ok bool) {
 	count := h.count.Load()
 	if err := json.Unmarshal(a.body, &said); err != nil || a.status != http.StatusOK {
 		count.wrong.Add(1)
-		count.note("%s: GET %s is answered %d %s", h.name, path, a.status, a.body)
+		count.notef("%s: GET %s is answered %d %s", h.name, path, a.status, a.body)
 		return said, false
 	}
 	count.reads.Add(1)
 	switch want := int64(len(h.promised())) + 1; {
 	case said.AsOfSequence < want:
 		count.stale.Add(1)
-		count.note("%s: GET %s is as of %d, and %d is acknowledged", h.name, path, said.AsOfSequence, want)
+		count.notef("%s: GET %s is as of %d, and %d is acknowledged", h.name, path, said.AsOfSequence, want)
 		return said, false
 	case said.AsOfSequence > want:
 		count.wrong.Add(1)
-		count.note("%s: GET %s is as of %d, and only %d was sent", h.name, path, said.AsOfSequence, want)
+		count.notef("%s: GET %s is as of %d, and only %d was sent", h.name, path, said.AsOfSequence, want)
 	}
 	return said, true
 }
@@ -364,7 +365,7 @@ func (e *ears) hear(sent serverSent) bool {
 	if sent.name != "" || sent.id != fmt.Sprint(next) {
 		count := e.h.count.Load()
 		count.wrong.Add(1)
-		count.note("%s: the stream brings %s %s, expected was %d", e.h.name, sent.name, sent.id, next)
+		count.notef("%s: the stream brings %s %s, expected was %d", e.h.name, sent.name, sent.id, next)
 		return false
 	}
 	id, _ := dig(sent.data, "entry.event.eventId").(string) // none where the entry is the enrollment

@@ -265,7 +265,9 @@ func (tr *trial) slow(r *row) {
 		b.lossy.Store(true)
 	}
 	lasting := time.Now().Add(*faultLoad)
-	for tr.goOn(r); time.Now().Before(lasting) || tr.fleet.cuts() < enoughCut; tr.goOn(r) {
+	tr.goOn(r)
+	for time.Now().Before(lasting) || tr.fleet.cuts() < enoughCut {
+		tr.goOn(r)
 	}
 	for _, b := range tr.fleet.fronts {
 		b.late.Store(0)
@@ -303,7 +305,7 @@ func (tr *trial) audit(c *counts) {
 		for at, want := range fresh {
 			if at >= len(found) || found[at] != want {
 				c.lost.Add(1)
-				c.note("%s: %+v was acknowledged and is not in its place", h.name, want)
+				c.notef("%s: %+v was acknowledged and is not in its place", h.name, want)
 			}
 		}
 		tr.audited[i] = len(promised)

@@ -279,7 +279,7 @@ func (s *story) tolerable(r reply) bool {
 		s.total.add("put off", 1)
 		return true
 	}
-	s.fault("a request was answered %s", r)
+	s.faultf("a request was answered %s", r)
 	return false
 }
 

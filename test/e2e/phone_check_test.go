@@ -47,7 +47,7 @@ func (a *phoneAdmin) act(percentage int, pick uint64) {
 		return
 	}
 	a.deliver(e)
-	a.s.note("the admin: %s %s/%s%s, %q expected", e.verb, e.module, e.unit, e.voids, e.expect)
+	a.s.notef("the admin: %s %s/%s%s, %q expected", e.verb, e.module, e.unit, e.voids, e.expect)
 }
 
 // aim makes the event void one of the log, or something that cannot be voided.
@@ -95,7 +95,7 @@ func (a *phoneAdmin) deliver(e *sentEvent) {
 			return
 		}
 	}
-	a.s.fault("an admin's event is not taken: %s", e.spell(0))
+	a.s.faultf("an admin's event is not taken: %s", e.spell(0))
 }
 
 // logEntry is what the checks want to know of an entry.
@@ -129,13 +129,13 @@ func (s *story) log() []logEntry {
 			err = json.Unmarshal(r.body, &page)
 		}
 		if err != nil || r.status != http.StatusOK {
-			s.fault("the log cannot be read: %v %v", err, r)
+			s.faultf("the log cannot be read: %v %v", err, r)
 			return log
 		}
 		for _, raw := range page.Events {
 			entry := logEntry{text: compact(raw)}
 			if err := json.Unmarshal(raw, &entry); err != nil {
-				s.fault("an entry cannot be read: %v: %s", err, raw)
+				s.faultf("an entry cannot be read: %v: %s", err, raw)
 			}
 			log = append(log, entry)
 		}
@@ -162,7 +162,7 @@ func (s *story) check() {
 	s.checkModel(documents, events)
 	s.checkAgain(documents, s.checkAwards(documents, log, events))
 	if again := s.log(); len(again) != len(log) {
-		s.fault("sending everything again wrote entries %d to %d", len(log)+1, len(again))
+		s.faultf("sending everything again wrote entries %d to %d", len(log)+1, len(again))
 	}
 }
 
@@ -174,34 +174,34 @@ func (s *story) checkLog(log []logEntry) map[int64]modelEvent {
 	defer s.book.mu.Unlock()
 	for i, entry := range log {
 		if entry.Sequence != int64(i+1) {
-			s.fault("entry %d of the log has sequence %d", i+1, entry.Sequence)
+			s.faultf("entry %d of the log has sequence %d", i+1, entry.Sequence)
 		}
 		if live, ok := s.book.live[entry.Sequence]; ok && live != entry.text {
-			s.fault("a stream told entry %d otherwise than the log has it:\n%s\n%s", i+1, live, entry.text)
+			s.faultf("a stream told entry %d otherwise than the log has it:\n%s\n%s", i+1, live, entry.text)
 		}
 		e := s.book.at[entry.Sequence]
 		switch {
 		case entry.Type == "ENROLLED":
 			enrolled++
 		case entry.Type != "EVENT" || e == nil || e.id != entry.Event.ID:
-			s.fault("entry %d is not what was acknowledged, %+v: %s", i+1, e, entry.text)
+			s.faultf("entry %d is not what was acknowledged, %+v: %s", i+1, e, entry.text)
 		default:
 			s.checkEntry(entry, e)
 			events[entry.Sequence] = modelEvent{e, entry.Event.Version, entry.Effective}
 		}
 	}
 	if enrolled != 1 || len(events) != len(s.book.at) {
-		s.fault("the log has %d enrollments and %d events, of which %d were acknowledged", enrolled, len(events), len(s.book.at))
+		s.faultf("the log has %d enrollments and %d events, of which %d were acknowledged", enrolled, len(events), len(s.book.at))
 	}
 	for sequence := range s.book.live {
 		if sequence > int64(len(log)) {
-			s.fault("a stream told entry %d, and the log ends at %d", sequence, len(log))
+			s.faultf("a stream told entry %d, and the log ends at %d", sequence, len(log))
 		}
 	}
 	for _, e := range s.book.order {
 		f := s.book.fate[e]
 		if (f.sequence != 0) != (e.expect == "") || f.reason != e.expect || (e.expect == "" && f.accepted == 0 && f.unheard == 0) {
-			s.fault("what became of %s is %+v, expected was %q", e.spell(0), *f, e.expect)
+			s.faultf("what became of %s is %+v, expected was %q", e.spell(0), *f, e.expect)
 		}
 	}
 	return events
@@ -212,7 +212,7 @@ func (s *story) checkEntry(entry logEntry, e *sentEvent) {
 	got := entry.Event
 	same := func(a, b *float64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
 	if got.Verb != e.verb || !got.Occurred.Equal(e.occurred) || !same(got.Score, e.score) || !same(got.Progress, e.progress) {
-		s.fault("%s is kept as %s", e.spell(0), entry.text)
+		s.faultf("%s is kept as %s", e.spell(0), entry.text)
 	}
 	effective := e.occurred
 	if effective.After(entry.Received.Add(5 * time.Minute)) {
@@ -221,14 +221,14 @@ func (s *story) checkEntry(entry logEntry, e *sentEvent) {
 	if e.verb != "VOIDED" {
 		version := s.course.resolve(e)
 		if got.Module != e.module || got.Unit != e.unit || got.Version != version {
-			s.fault("%s is kept as %s, version %d was expected", e.spell(0), entry.text, version)
+			s.faultf("%s is kept as %s, version %d was expected", e.spell(0), entry.text, version)
 		}
 		if published := s.course.module(e.module).versions[version-1].published; !e.admin && effective.Before(published) {
 			effective = published
 		}
 	}
 	if !entry.Effective.Equal(effective) || entry.Adjusted == effective.Equal(e.occurred) {
-		s.fault("%s counts from %v (adjusted: %v), expected was %v", e.spell(0), entry.Effective, entry.Adjusted, effective)
+		s.faultf("%s counts from %v (adjusted: %v), expected was %v", e.spell(0), entry.Effective, entry.Adjusted, effective)
 	}
 }
 
@@ -236,12 +236,12 @@ func (s *story) checkEntry(entry logEntry, e *sentEvent) {
 func (s *story) checkCopies(log []logEntry) {
 	for _, p := range s.phones {
 		if len(p.entries) != len(log) {
-			s.fault("%s has %d of %d entries", p.name, len(p.entries), len(log))
+			s.faultf("%s has %d of %d entries", p.name, len(p.entries), len(log))
 			continue
 		}
 		for i, text := range p.entries {
 			if text != log[i].text {
-				s.fault("entry %d of %s is\n%s\nand of the log\n%s", i+1, p.name, text, log[i].text)
+				s.faultf("entry %d of %s is\n%s\nand of the log\n%s", i+1, p.name, text, log[i].text)
 			}
 		}
 	}
@@ -252,12 +252,12 @@ func (s *story) checkPhones() {
 	for _, p := range s.phones {
 		for e, reason := range p.rejected {
 			if reason != e.expect {
-				s.fault("%s remembers that %s was rejected for %s, not for %q", p.name, e.spell(0), reason, e.expect)
+				s.faultf("%s remembers that %s was rejected for %s, not for %q", p.name, e.spell(0), reason, e.expect)
 			}
 		}
 		for _, e := range p.stored {
 			if s.book.fate[e].sequence == 0 {
-				s.fault("%s believes that %s is stored", p.name, e.spell(0))
+				s.faultf("%s believes that %s is stored", p.name, e.spell(0))
 			}
 		}
 	}
@@ -270,17 +270,17 @@ func (s *story) checkDocuments(head int64) map[string]reply {
 		for i, p := range s.phones {
 			r, err := p.call(http.MethodGet, path, "", nil)
 			if err != nil || r.status != http.StatusOK {
-				s.fault("%s cannot read %s: %v %v", p.name, path, err, r)
+				s.faultf("%s cannot read %s: %v %v", p.name, path, err, r)
 				continue
 			}
 			if had := documents[path]; i > 0 && (string(had.body) != string(r.body) || had.header.Get("ETag") != r.header.Get("ETag")) {
-				s.fault("%s: %s reads\n%s %s\nand the first phone\n%s %s", path, p.name, r.header.Get("ETag"), r.body, had.header.Get("ETag"), had.body)
+				s.faultf("%s: %s reads\n%s %s\nand the first phone\n%s %s", path, p.name, r.header.Get("ETag"), r.body, had.header.Get("ETag"), had.body)
 			}
 			var body struct {
 				AsOf *int64 `json:"asOfSequence,string"`
 			}
 			if err := json.Unmarshal(r.body, &body); err != nil || body.AsOf != nil && *body.AsOf != head {
-				s.fault("%s is not as of %d: %s", path, head, r.body)
+				s.faultf("%s is not as of %d: %s", path, head, r.body)
 			}
 			documents[path] = r
 		}
@@ -359,7 +359,7 @@ func (s *story) checkModel(documents map[string]reply, events map[int64]modelEve
 		path := "/v1/learners/me/modules/" + m.id + "/progress"
 		var got readModule
 		if err := json.Unmarshal(documents[path].body, &got); err != nil {
-			s.fault("%s: %v", path, err)
+			s.faultf("%s: %v", path, err)
 			continue
 		}
 		want := m.standing(of[m.id])
@@ -367,21 +367,21 @@ func (s *story) checkModel(documents map[string]reply, events map[int64]modelEve
 			want.state = "LOCKED"
 		}
 		if wrong := compareModule(got, want, of[m.id]); wrong != "" {
-			s.fault("%s: %s, by the model of %d events; the server says\n%s", m.id, wrong, len(of[m.id]), documents[path].body)
+			s.faultf("%s: %s, by the model of %d events; the server says\n%s", m.id, wrong, len(of[m.id]), documents[path].body)
 		}
 		s.total.add("modules "+want.state, 1)
 	}
 	path := "/v1/learners/me/paths/" + s.course.path + "/progress"
 	var got readPath
 	if err := json.Unmarshal(documents[path].body, &got); err != nil {
-		s.fault("%s: %v", path, err)
+		s.faultf("%s: %v", path, err)
 		return
 	}
 	var all []courseGroup
 	for i, ms := range s.course.milestones {
 		all = append(all, ms.groups...)
 		if want := tallyOf(ms.groups, done); i >= len(got.Milestones) || got.Milestones[i].ID != ms.id || got.Milestones[i].readTally != want {
-			s.fault("milestone %s is %+v by the model; the server says\n%s", ms.id, want, documents[path].body)
+			s.faultf("milestone %s is %+v by the model; the server says\n%s", ms.id, want, documents[path].body)
 		}
 	}
 	want, state := tallyOf(all, done), "ACTIVE"
@@ -390,7 +390,7 @@ func (s *story) checkModel(documents map[string]reply, events map[int64]modelEve
 		s.total.add("paths COMPLETED", 1)
 	}
 	if got.readTally != want || got.State != state {
-		s.fault("the path is %s, %+v by the model; the server says\n%s", state, want, documents[path].body)
+		s.faultf("the path is %s, %+v by the model; the server says\n%s", state, want, documents[path].body)
 	}
 }
 
@@ -488,22 +488,22 @@ func (s *story) checkAwards(documents map[string]reply, log []logEntry, events m
 	var got recorded // for its awards
 	body := documents["/v1/learners/me/milestones"].body
 	if err := json.Unmarshal(body, &got); err != nil {
-		s.fault("the milestones: %v", err)
+		s.faultf("the milestones: %v", err)
 	}
 	if have, want := milestoneIDs(got), slices.Sorted(maps.Keys(earned)); !slices.Equal(have, want) {
-		s.fault("earned was %v by the model; the server says\n%s", want, body)
+		s.faultf("earned was %v by the model; the server says\n%s", want, body)
 	}
 	var path readPath
 	at := "/v1/learners/me/paths/" + s.course.path + "/progress"
 	if err := json.Unmarshal(documents[at].body, &path); err != nil {
-		s.fault("%s: %v", at, err)
+		s.faultf("%s: %v", at, err)
 	}
 	for _, ms := range path.Milestones {
 		if ms.Award != nil && ms.Completed < ms.Required {
 			s.total.add("awards without their reasons", 1)
 		}
 		if (ms.Award != nil) != earned[ms.ID] {
-			s.fault("milestone %s was earned: %v, by the model; the server says\n%s", ms.ID, earned[ms.ID], documents[at].body)
+			s.faultf("milestone %s was earned: %v, by the model; the server says\n%s", ms.ID, earned[ms.ID], documents[at].body)
 		}
 	}
 	s.total.add("awards", len(earned))
@@ -539,25 +539,25 @@ func (s *story) checkAgain(documents map[string]reply, awards map[bool][]string)
 				err = json.Unmarshal(r.body, &said)
 			}
 			if err != nil || r.status != http.StatusOK || len(said.Results) != len(batch) {
-				s.fault("everything again is answered %v %v", err, r)
+				s.faultf("everything again is answered %v %v", err, r)
 				return
 			}
 			for i, result := range said.Results {
 				if f := s.book.fate[batch[i]]; result.Status != "DUPLICATE" || result.Sequence != f.sequence {
-					s.fault("%s again is answered %+v, and was stored as %d", batch[i].spell(0), result, f.sequence)
+					s.faultf("%s again is answered %+v, and was stored as %d", batch[i].spell(0), result, f.sequence)
 				}
 			}
 			told.Awards = append(told.Awards, said.Awards...)
 		}
 		have, want := slices.Compact(milestoneIDs(told)), awards[admin]
 		if slices.Sort(want); !slices.Equal(have, want) {
-			s.fault("everything again (admin: %v) earned %v, the first time it was %v", admin, have, want)
+			s.faultf("everything again (admin: %v) earned %v, the first time it was %v", admin, have, want)
 		}
 	}
 	for path, had := range documents {
 		r, err := s.phones[0].call(http.MethodGet, path, "", nil, "If-None-Match", had.header.Get("ETag"))
 		if err != nil || r.status != http.StatusNotModified {
-			s.fault("%s changed by sending everything again: %v %v\nwas %s", path, err, r, had.body)
+			s.faultf("%s changed by sending everything again: %v %v\nwas %s", path, err, r, had.body)
 		}
 	}
 }

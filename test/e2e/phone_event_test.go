@@ -250,7 +250,7 @@ type recordedResult struct {
 func (l *ledger) heard(batch []*sentEvent, body []byte) {
 	var a recorded
 	if err := json.Unmarshal(body, &a); err != nil || len(a.Results) != len(batch) {
-		l.s.fault("%d events were answered (%v): %s", len(batch), err, body)
+		l.s.faultf("%d events were answered (%v): %s", len(batch), err, body)
 		return
 	}
 	l.mu.Lock()
@@ -258,16 +258,16 @@ func (l *ledger) heard(batch []*sentEvent, body []byte) {
 	last := int64(0)
 	for i, r := range a.Results {
 		if wrong := l.judge(batch[i], r); wrong != "" {
-			l.s.fault("%s: %s was answered %+v", wrong, batch[i].spell(0), r)
+			l.s.faultf("%s: %s was answered %+v", wrong, batch[i].spell(0), r)
 		}
 		if r.Status == "ACCEPTED" && r.Sequence <= last {
-			l.s.fault("event %d of a batch was stored as %d, one before it as %d", i, r.Sequence, last)
+			l.s.faultf("event %d of a batch was stored as %d, one before it as %d", i, r.Sequence, last)
 		}
 		if r.Status == "ACCEPTED" {
 			last = r.Sequence
 		}
 		if r.Sequence > a.AsOf {
-			l.s.fault("an answer as of %d tells of sequence %d", a.AsOf, r.Sequence)
+			l.s.faultf("an answer as of %d tells of sequence %d", a.AsOf, r.Sequence)
 		}
 	}
 }
@@ -317,7 +317,7 @@ func (l *ledger) heardLive(sequence int64, entry string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if had, ok := l.live[sequence]; ok && had != entry {
-		l.s.fault("two streams tell two entries %d:\n%s\n%s", sequence, had, entry)
+		l.s.faultf("two streams tell two entries %d:\n%s\n%s", sequence, had, entry)
 	}
 	l.live[sequence] = entry
 }

@@ -83,7 +83,7 @@ func (p *phone) setClock() {
 	}
 	skew := skews[p.script.IntN(len(skews))]
 	p.clock = time.Now().Add(skew)
-	p.s.note("%s: the clock is off by %v", p.name, skew)
+	p.s.notef("%s: the clock is off by %v", p.name, skew)
 }
 
 // now is the device's time; some of it passes with each look.
@@ -178,15 +178,15 @@ func (p *phone) send() bool {
 	}
 	r, err := p.post(batch)
 	if err != nil || r.status != http.StatusOK {
-		p.s.note("%s: sent %d: %v %v", p.name, len(batch), err, r)
+		p.s.notef("%s: sent %d: %v %v", p.name, len(batch), err, r)
 		return err == nil && p.s.tolerable(r)
 	}
 	var said recorded
 	if err := json.Unmarshal(r.body, &said); err != nil || len(said.Results) != len(batch) {
-		p.s.fault("%s sent %d events, and hears: %s", p.name, len(batch), r)
+		p.s.faultf("%s sent %d events, and hears: %s", p.name, len(batch), r)
 		return false
 	}
-	p.s.note("%s: sent %d, as of %d", p.name, len(batch), said.AsOf)
+	p.s.notef("%s: sent %d, as of %d", p.name, len(batch), said.AsOf)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known = max(p.known, said.AsOf)
@@ -244,7 +244,7 @@ func (p *phone) turnPages(n int) bool {
 			return false
 		}
 		if want := min(page.AsOf, after+int64(size)); len(page.Events) > size || page.Next != want || after+int64(len(page.Events)) != want {
-			p.s.fault("a page of %d after %d has %d entries, goes on after %d, and is as of %d", size, after, len(page.Events), page.Next, page.AsOf)
+			p.s.faultf("a page of %d after %d has %d entries, goes on after %d, and is as of %d", size, after, len(page.Events), page.Next, page.AsOf)
 			return false
 		}
 		for i, raw := range page.Events {
@@ -268,7 +268,7 @@ func (p *phone) keep(sequence int64, raw []byte) {
 	case sequence == have+1:
 		p.entries = append(p.entries, text)
 	case sequence <= have && p.entries[sequence-1] != text:
-		p.s.fault("%s reads two entries %d:\n%s\n%s", p.name, sequence, p.entries[sequence-1], text)
+		p.s.faultf("%s reads two entries %d:\n%s\n%s", p.name, sequence, p.entries[sequence-1], text)
 	}
 }
 
@@ -305,14 +305,14 @@ func (p *phone) read(path string) {
 			AsOf int64 `json:"asOfSequence,string"`
 		}
 		if err := json.Unmarshal(r.body, &body); err != nil {
-			p.s.fault("%s is answered %s", path, r)
+			p.s.faultf("%s is answered %s", path, r)
 			return
 		}
 		had = document{r.header.Get("ETag"), body.AsOf}
 		p.documents[path] = had
 	}
 	if had.asOf < known {
-		p.s.fault("%s is as of %d (status %d), and %s knew of %d", path, had.asOf, r.status, p.name, known)
+		p.s.faultf("%s is as of %d (status %d), and %s knew of %d", path, had.asOf, r.status, p.name, known)
 	}
 }
 
@@ -324,7 +324,7 @@ func (p *phone) toggle() {
 	} else {
 		p.offline.Store(false)
 	}
-	p.s.note("%s: offline is %v", p.name, p.offline.Load())
+	p.s.notef("%s: offline is %v", p.name, p.offline.Load())
 }
 
 // enroll enrolls the learner, with one key for as long as it has heard nothing, and answers whether
@@ -334,7 +334,7 @@ func (p *phone) enroll() bool {
 		p.enrollKey = p.mind.newID()
 	}
 	r, err := p.call(http.MethodPost, "/v1/learners/me/enrollments", fmt.Sprintf(`{"pathId":%q}`, p.s.course.path), nil, "Idempotency-Key", p.enrollKey)
-	p.s.note("%s: enrolls: %v %v", p.name, err, r)
+	p.s.notef("%s: enrolls: %v %v", p.name, err, r)
 	switch {
 	case err != nil || r.status == http.StatusConflict && strings.Contains(string(r.body), "IDEMPOTENCY_KEY_IN_FLIGHT"):
 		return false
@@ -343,7 +343,7 @@ func (p *phone) enroll() bool {
 			ID string `json:"id"`
 		}
 		if err := json.Unmarshal(r.body, &made); err != nil || p.enrolled != "" && p.enrolled != made.ID {
-			p.s.fault("%s was enrolled as %s, and now hears %s", p.name, p.enrolled, r)
+			p.s.faultf("%s was enrolled as %s, and now hears %s", p.name, p.enrolled, r)
 		}
 		p.enrolled = made.ID
 		return true
@@ -370,7 +370,7 @@ func (p *phone) restore(other *phone) {
 			p.outbox = append(p.outbox, e)
 		}
 	}
-	p.s.note("%s: restored a backup of %s, %d events wait", p.name, other.name, len(p.outbox))
+	p.s.notef("%s: restored a backup of %s, %d events wait", p.name, other.name, len(p.outbox))
 }
 
 // forget loses the copy of the log.
@@ -391,7 +391,7 @@ func (p *phone) flush() {
 			return
 		}
 		if !p.send() || time.Now().After(give) {
-			p.s.fault("%s cannot send %d events", p.name, left)
+			p.s.faultf("%s cannot send %d events", p.name, left)
 			return
 		}
 	}
@@ -402,7 +402,7 @@ func (p *phone) catchUp(head int64) {
 	if p.luck.IntN(2) == 0 {
 		for give := time.Now().Add(patience); !p.turnPages(100); {
 			if time.Now().After(give) {
-				p.s.fault("%s cannot read the log", p.name)
+				p.s.faultf("%s cannot read the log", p.name)
 				return
 			}
 		}
@@ -413,6 +413,6 @@ func (p *phone) catchUp(head int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if e := p.ear; e == nil || !e.reaches(ctx, head) {
-		p.s.fault("%s was not told of entry %d by the stream", p.name, head)
+		p.s.faultf("%s was not told of entry %d by the stream", p.name, head)
 	}
 }

@@ -48,7 +48,7 @@ func (p *phone) listen(how int) {
 	default:
 		from, e.next = strconv.FormatInt(have, 10), have+1
 	}
-	p.s.note("%s: listens from %q", p.name, from)
+	p.s.notef("%s: listens from %q", p.name, from)
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.s.base+"/v1/learners/me/progress:watch", nil)
@@ -66,7 +66,7 @@ func (p *phone) listen(how int) {
 		return
 	}
 	if resp.StatusCode != http.StatusOK {
-		p.s.fault("the stream is answered %s", resp.Status)
+		p.s.faultf("the stream is answered %s", resp.Status)
 	}
 	p.ear = e
 	go func() {
@@ -102,13 +102,13 @@ func (e *ear) hear(sent serverSent) bool {
 		return true
 	}
 	if err := json.Unmarshal([]byte(sent.raw), &told); err != nil {
-		s.fault("a stream brings %q: %v", sent.raw, err)
+		s.faultf("a stream brings %q: %v", sent.raw, err)
 		return false
 	}
 	switch sent.name {
 	case "reset":
 		if !e.lost {
-			s.fault("a stream is reset, and had not lost its place: %s", sent.raw)
+			s.faultf("a stream is reset, and had not lost its place: %s", sent.raw)
 		}
 		s.total.add("resets", 1)
 		e.lost, e.next = false, 0
@@ -119,14 +119,14 @@ func (e *ear) hear(sent serverSent) bool {
 		return true
 	case "":
 	default:
-		s.fault("a stream brings %s: %s", sent.name, sent.raw)
+		s.faultf("a stream brings %s: %s", sent.name, sent.raw)
 		return false
 	}
 	if e.lost || sent.id != fmt.Sprint(told.Sequence) || (e.next != 0 && told.Sequence != e.next) {
-		s.fault("a stream brings entry %d with id %s, expected was %d (reset due: %v)", told.Sequence, sent.id, e.next, e.lost)
+		s.faultf("a stream brings entry %d with id %s, expected was %d (reset due: %v)", told.Sequence, sent.id, e.next, e.lost)
 	}
 	if paged := e.paged.Load(); e.next == 0 && paged > 0 && told.Sequence > paged+1 {
-		s.fault("a stream that was open when page %d was read begins with entry %d", paged, told.Sequence)
+		s.faultf("a stream that was open when page %d was read begins with entry %d", paged, told.Sequence)
 	}
 	e.next = told.Sequence + 1
 	s.total.add("entries heard live", 1)

@@ -35,7 +35,7 @@ const (
 // and an admin waives and voids in between. In the end everybody must know the same, no event is
 // lost, and none counts twice. All that is random comes from the seed; what a network and a server
 // do at the same time does not, so a failing seed may need more than one go.
-func TestTwoPhonesConverge(t *testing.T) {
+func TestTwoPhonesConverge(t *testing.T) { //nolint:tparallel // one after the other: each takes the whole machine
 	t.Parallel()
 	t.Run("one", func(t *testing.T) { playSeeds(t, oneProcess(t), *phoneSeeds) })
 	t.Run("four", func(t *testing.T) { playSeeds(t, fourProcesses(t), max(2, *phoneSeeds/fourth)) })
@@ -145,18 +145,18 @@ func (s *story) takenUp() []*courseModule {
 	return modules[:2+dice.IntN(len(modules)-1)]
 }
 
-// note writes the story down.
-func (s *story) note(format string, args ...any) {
+// notef writes the story down.
+func (s *story) notef(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.journal = append(s.journal, fmt.Sprintf("%7.1f ms  ", float64(time.Since(s.began).Microseconds())/1000)+fmt.Sprintf(format, args...))
 }
 
-// fault notes something that must not be. Phones live in goroutines of their own, where a test
+// faultf notes something that must not be. Phones live in goroutines of their own, where a test
 // cannot be ended; it goes on, and is reported as a whole.
-func (s *story) fault(format string, args ...any) {
+func (s *story) faultf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	s.note("BROKEN: %s", text)
+	s.notef("BROKEN: %s", text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.broken = append(s.broken, text)
@@ -173,7 +173,7 @@ func (s *story) live() {
 
 // settle ends all faults, and lets every phone send and learn what is left.
 func (s *story) settle() {
-	s.note("all faults end")
+	s.notef("all faults end")
 	for _, p := range s.phones {
 		p.hangUp()
 		p.air.calm.Store(true)
@@ -186,7 +186,7 @@ func (s *story) settle() {
 	}
 	settling.Wait()
 	if !s.phones[0].enroll() {
-		s.fault("the learner cannot be enrolled")
+		s.faultf("the learner cannot be enrolled")
 	}
 	head := s.head()
 	for _, p := range s.phones {

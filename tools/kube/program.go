@@ -186,8 +186,7 @@ func (p *program) learn(ctx context.Context) error {
 // expected is what the program is going to have and has not: it is to become empty. What it has by
 // now does not belong here, which is a fault too.
 func expected() []string {
-	return []string{
-	}
+	return []string{}
 }
 
 // knows reports whether the program has the command or the flag, or is going to.

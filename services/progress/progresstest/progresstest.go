@@ -815,7 +815,9 @@ func surveyPaths(t *testing.T, s progress.Store) {
 	}
 	must(t, s.Survey(t.Context(), func(ctx context.Context, v progress.Survey) error {
 		got, err := v.Enrollments(ctx, []string{"q", "p", "none"})
-		want := []progress.PinnedEnrollments{{PathID: "p", PathVersion: 1, Count: 1}, {PathID: "p", PathVersion: 2, Count: 2}, {PathID: "q", PathVersion: 1, Count: 1}}
+		want := []progress.PinnedEnrollments{
+			{PathID: "p", PathVersion: 1, Count: 1}, {PathID: "p", PathVersion: 2, Count: 2}, {PathID: "q", PathVersion: 1, Count: 1},
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("enrollments %+v, want %+v", got, want)
 		}
@@ -840,7 +842,7 @@ func surveySnapshot(t *testing.T, s progress.Store) {
 		if err != nil {
 			return err
 		}
-		putFacts(t, s, factsOf("", 1, progress.CycleFacts{}))
+		putFacts(t, s, factsOf("", 1, progress.CycleFacts{})) //nolint:contextcheck // another transaction, beside the snapshot's
 		must(t, add(ctx, s, learner, entry(learner, 2, newID())))
 		after, err1 := v.FactsGroups(ctx, "m")
 		head, err2 := v.Head(ctx, learner)

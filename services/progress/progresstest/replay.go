@@ -3,6 +3,7 @@ package progresstest
 import (
 	"context"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -148,10 +149,11 @@ func headPages(t *testing.T, s progress.Store) {
 	two, err := s.Heads(ctx, one[len(one)-1].LearnerID, 2)
 	must(t, err)
 	want := []progress.Head{
-		{LearnerID: ids[0], Sequence: 1, Version: 1}, {LearnerID: ids[1], Sequence: 1, Version: 1},
+		{LearnerID: ids[0], Sequence: 1, Version: 1},
+		{LearnerID: ids[1], Sequence: 1, Version: 1},
 		{LearnerID: ids[2], Sequence: 1, Version: 2, TimeZone: "Asia/Kathmandu"},
 	}
-	if got := append(one, two...); !reflect.DeepEqual(got, want) || len(one) != 2 {
+	if got := slices.Concat(one, two); !reflect.DeepEqual(got, want) || len(one) != 2 {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if n, err := s.CountHeads(ctx); n != 3 || err != nil {

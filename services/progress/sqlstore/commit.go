@@ -164,7 +164,8 @@ func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[pro
 			args = append(args, k.LearnerID, k.ModuleID)
 		}
 		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, m) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
-			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.standing, f.complete_version, f.shape FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
+			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.standing, f.complete_version, f.shape
+			FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
 		err = each(rows, err, func(rows *sql.Rows) error {
 			var k progress.FactsKey
 			var state string

@@ -38,7 +38,7 @@ func (s survey) FactsGroups(ctx context.Context, moduleID string) ([]progress.Fa
 // inGroup is a WHERE for the facts of a group, and its arguments, in the order of the index.
 func inGroup(moduleID string, g *progress.FactsGroup) (where string, args []any) {
 	where = ` WHERE module_id = $1 AND fold_key = $2 AND materials = $3 AND standing = $4 AND complete_version `
-	args = []any{moduleID, g.Key, g.Materials, g.Standing}
+	args = append(make([]any, 0, 5), moduleID, g.Key, g.Materials, g.Standing)
 	if g.CompleteVersion == 0 {
 		return where + `IS NULL`, args
 	}

@@ -304,7 +304,7 @@ func (s *Store) SaveLink(ctx context.Context, issuer, subject string, link progr
 		if err != nil || link.TimeZone == "" {
 			return err // the feed says it where profile has forgotten one
 		}
-		return saveZone(ctx, tx, progress.LearnerZone{LearnerID: link.LearnerID, TimeZone: link.TimeZone})
+		return saveZone(ctx, tx, progress.LearnerZone(link))
 	})
 }
 
