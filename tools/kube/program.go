@@ -183,25 +183,14 @@ func (p *program) learn(ctx context.Context) error {
 	return nil
 }
 
-// expected is what the program is going to have and has not: it is to become empty. What it has by
-// now does not belong here, which is a fault too.
-func expected() []string {
-	return []string{}
-}
-
-// knows reports whether the program has the command or the flag, or is going to.
+// knows reports whether the program has the command or the flag.
 func (p *program) knows(what string) bool {
-	return p.commands[what] || p.flags[what] || slices.Contains(expected(), what)
+	return p.commands[what] || p.flags[what]
 }
 
 // faults judges the arguments and the variables of all processes.
 func (p *program) faults(ctx context.Context, all []process) []string {
 	f := make(faults, 0, len(all))
-	for _, what := range expected() {
-		if p.commands[what] || p.flags[what] {
-			f.addf("the program has %s now: take it off the list of what is expected", what)
-		}
-	}
 	for _, each := range all {
 		f = append(f, p.judge(ctx, each)...)
 	}
