@@ -30,15 +30,15 @@ build: ## Build the static binary bin/preceptor.
 .PHONY: test
 test: ## Run every test once; with CI set, a skipped test is a failure.
 	go -C tools test ./testreport
-	go test -json -timeout 150s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
+	go test -json -timeout 300s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
 .PHONY: test-servers
 test-servers: ## Run them all again with those that start a real Postgres, PgBouncer and Redis (Debian's packages).
-	go test -json -timeout 10m -tags realservers ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
+	go test -json -timeout 20m -tags realservers ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler).
-	CGO_ENABLED=1 go test -race -timeout 10m $(RACE)
+	CGO_ENABLED=1 go test -race -timeout 20m $(RACE)
 
 .PHONY: e2e
 e2e: ## Run the black-box suite alone, on SQLite and Postgres, in one process and four, never from the cache.
