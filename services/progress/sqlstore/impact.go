@@ -147,18 +147,13 @@ func (s survey) AwardsHeld(ctx context.Context, pathID string, milestoneIDs []st
 func (s *Store) Outdated(ctx context.Context, modules []progress.Freshness, after string, limit int) ([]string, error) {
 	var out []string
 	for _, m := range modules {
-		rows, err := s.db.Reader().QueryContext(ctx, `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
+		ids, err := s.learnerIDs(ctx, `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
 			AND (standing = '' OR fold_key <> $3 OR (materials <> $4 AND standing <> 'NONE')) ORDER BY learner_id LIMIT $5`,
 			m.ModuleID, after, m.Key, m.Materials, limit)
-		err = each(rows, err, func(rows *sql.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			out = append(out, id)
-			return err
-		})
 		if err != nil {
-			return nil, sqldb.Classify(err)
+			return nil, err
 		}
+		out = append(out, ids...)
 		slices.Sort(out)
 		out = slices.Compact(out)
 		out = out[:min(limit, len(out))]

@@ -54,11 +54,16 @@ func (s *Store) SaveSweep(ctx context.Context, w progress.Sweep) error {
 
 // Enrolled answers learners with an enrollment in one of the paths.
 func (s *Store) Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error) {
-	var out []string
 	args := append([]any{after, limit}, anys(pathIDs)...)
-	rows, err := s.db.Reader().QueryContext(ctx,
+	return s.learnerIDs(ctx,
 		`SELECT DISTINCT learner_id FROM enrollment WHERE learner_id > $1 AND state <> 'WITHDRAWN' AND path_id IN `+sqldb.In(len(pathIDs), 3)+
 			` ORDER BY learner_id LIMIT $2`, args...)
+}
+
+// learnerIDs answers a query for learners' ids.
+func (s *Store) learnerIDs(ctx context.Context, query string, args ...any) ([]string, error) {
+	var out []string
+	rows, err := s.db.Reader().QueryContext(ctx, query, args...)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
