@@ -41,7 +41,7 @@ test-race: ## Run the concurrent packages under the race detector (RACE=…; nee
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACE)
 
 .PHONY: e2e
-e2e: ## Run the black-box suite alone, on SQLite and Postgres, in one process and four, never from the cache.
+e2e: ## Run the black-box suite alone, never from the cache: one process, four, and replicas on Postgres and Redis behind TLS.
 	go test -count=1 -timeout 10m -tags realservers ./test/e2e/...
 
 .PHONY: phones

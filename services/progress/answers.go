@@ -33,6 +33,9 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 	if err != nil {
 		return Answer{}, err
 	}
+	if catalog, err = s.noOlder(ctx, catalog, head); err != nil {
+		return Answer{}, err
+	}
 	key := s.answerKey(route, head, catalog.Revision)
 	if a, ok := s.cached(ctx, key); ok {
 		return a, nil
@@ -43,6 +46,15 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 		defer cancel()
 		return s.compute(ctx, learnerID, route, catalog, compute)
 	})
+}
+
+// noOlder answers a catalog that is no older than what any replica had acted on when a head was
+// read: the learner may be enrolled, or have events, in a version that this one has yet to hear of.
+func (s *Service) noOlder(ctx context.Context, catalog *Catalog, head Head) (*Catalog, error) {
+	if catalog.Revision >= head.Catalog {
+		return catalog, nil
+	}
+	return s.catalog.Stored(ctx, head.Catalog)
 }
 
 // View is one learner at one moment, to compute answers from.
@@ -56,6 +68,9 @@ type View struct {
 func (s *Service) compute(ctx context.Context, learnerID, route string, catalog *Catalog, compute func(*View) ([]byte, error)) (Answer, error) {
 	l, err := s.store.Load(ctx, learnerID)
 	if err != nil {
+		return Answer{}, err
+	}
+	if catalog, err = s.noOlder(ctx, catalog, l.Head); err != nil {
 		return Answer{}, err
 	}
 	if err := s.freshen(ctx, l, catalog); err != nil {

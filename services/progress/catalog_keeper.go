@@ -3,8 +3,11 @@ package progress
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // CatalogSource reads the catalog where it is written.
@@ -22,6 +25,8 @@ type CatalogKeeper struct {
 	now    func() time.Time
 
 	current atomic.Pointer[Catalog]
+	// rising is held while current is replaced.
+	rising sync.Mutex
 	// refreshed is when the source last confirmed the snapshot, in unix microseconds; 0: never.
 	refreshed atomic.Int64
 
@@ -68,6 +73,36 @@ func (k *CatalogKeeper) AtLeast(ctx context.Context, revision int64) *Catalog {
 	return k.Current()
 }
 
+// Stored answers a snapshot of at least a revision that the store holds: another replica has put
+// it there, and may have acted on it. Unavailable when neither the catalog nor the store tells it.
+func (k *CatalogKeeper) Stored(ctx context.Context, revision int64) (*Catalog, error) {
+	if c := k.Current(); c.Revision >= revision {
+		return c, nil
+	}
+	// The catalog tells what is new, the store only all that there is.
+	if err := k.Refresh(ctx); err != nil || k.Current().Revision < revision {
+		all, err := k.store.LoadCatalog(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.rise(all)
+	}
+	c := k.Current()
+	if c.Revision < revision {
+		return nil, errs.New(errs.Unavailable, ReasonCatalogBehind, "the catalog is needed at revision %d, and known at %d; ask again", revision, c.Revision)
+	}
+	return c, nil
+}
+
+// rise takes up a delta, unless more is known already.
+func (k *CatalogKeeper) rise(delta CatalogDelta) {
+	k.rising.Lock()
+	defer k.rising.Unlock()
+	if have := k.Current(); delta.Revision > have.Revision {
+		k.current.Store(have.with(delta))
+	}
+}
+
 // Refresh fetches what changed, by a fetch that starts after the call; calls at the same time
 // share one. It returns the source's error, or Canceled.
 func (k *CatalogKeeper) Refresh(ctx context.Context) error { return k.follower.refresh(ctx) }
@@ -87,7 +122,7 @@ func (k *CatalogKeeper) fetch(ctx context.Context) error {
 		if err := k.store.SaveCatalog(ctx, delta); err != nil {
 			return err
 		}
-		k.current.Store(have.with(delta))
+		k.rise(delta)
 	}
 	k.refreshed.Store(k.now().UnixMicro())
 	return nil

@@ -71,7 +71,7 @@ func (j *job) reset() {
 // written. A learner always goes through the same lane.
 type committer struct {
 	store   Store
-	catalog func() *Catalog
+	catalog *CatalogKeeper
 	zones   *zones
 	now     func() time.Time
 	log     *slog.Logger
@@ -91,7 +91,7 @@ type committer struct {
 
 // newCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
 func newCommitter(
-	store Store, lanes int, catalog func() *Catalog, zones *zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
+	store Store, lanes int, catalog *CatalogKeeper, zones *zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
 ) *committer {
 	c := &committer{
 		pending: map[string]int{}, store: store, catalog: catalog, zones: zones, committed: committed, observe: observe, now: now, log: log,
@@ -264,9 +264,25 @@ func (c *committer) queues() []int {
 	return lengths
 }
 
-// try runs the jobs in one transaction. A panic is an error of theirs: the lane must live on,
-// or one learner's log could stop everybody's.
-func (c *committer) try(ctx context.Context, jobs []*job) (err error) {
+// try runs the jobs in one transaction, on a catalog that is no older than what other replicas
+// have acted on: a learner may be in a version that this one has yet to hear of.
+func (c *committer) try(ctx context.Context, jobs []*job) error {
+	for {
+		behind, err := c.attempt(ctx, jobs)
+		if behind == 0 {
+			return err
+		}
+		// Fetched between transactions, for it would hold up whoever waits for these learners.
+		if _, err := c.catalog.Stored(ctx, behind); err != nil {
+			return err
+		}
+	}
+}
+
+// attempt is try on the catalog as it is known. It does nothing where the stored one is newer, and
+// answers that one's revision. A panic is an error of the jobs: the lane must live on, or one
+// learner's log could stop everybody's.
+func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.ErrorContext(ctx, "panic in a commit", "panic", p, "stack", string(debug.Stack()))
@@ -281,8 +297,18 @@ func (c *committer) try(ctx context.Context, jobs []*job) (err error) {
 			ids = append(ids, j.learnerID)
 		}
 	}
-	return c.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
-		b := newBatch(tx, c.catalog(), c.zones, c.now().UTC().Truncate(time.Microsecond))
+	err = c.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
+		behind = 0
+		stored, err := tx.Revision(ctx)
+		if err != nil {
+			return err
+		}
+		catalog := c.catalog.Current()
+		if catalog.Revision < stored {
+			behind = stored
+			return errs.New(errs.Unavailable, ReasonCatalogBehind, "the catalog is needed at revision %d; send it again", stored)
+		}
+		b := newBatch(tx, catalog, c.zones, c.now().UTC().Truncate(time.Microsecond))
 		if err := b.prefetch(ctx, jobs); err != nil {
 			return err
 		}
@@ -294,6 +320,7 @@ func (c *committer) try(ctx context.Context, jobs []*job) (err error) {
 		}
 		return b.flush(ctx)
 	})
+	return behind, err
 }
 
 func (c *committer) announce(jobs []*job) {

@@ -202,6 +202,9 @@ type Head struct {
 	// Timeline is the line of the database's history that this was read from. Another one may give
 	// the same Version to something else. "" where the database knows one line only.
 	Timeline string
+	// Catalog is the stored catalog's revision, where Head or Load answered this: some replica has
+	// acted on that one, perhaps for this learner.
+	Catalog int64
 }
 
 // LearnerZone is a learner's time zone as profile last said it.
@@ -373,6 +376,9 @@ type Store interface {
 type Tx interface {
 	// Head answers a locked head; changes to it are stored when the transaction commits.
 	Head(learnerID string) *Head
+	// Revision is the stored catalog's: nothing that is stored of the locked learners was folded
+	// under a newer one.
+	Revision(ctx context.Context) (int64, error)
 	// KnownEvents answers which of the events are in the log.
 	KnownEvents(ctx context.Context, keys []EventKey) ([]KnownEvent, error)
 	// EventByID answers one stored event. NotFound when it is not in the log.

@@ -374,9 +374,9 @@ func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot Snapsh
 	if err != nil {
 		return nil, 0, err
 	}
-	catalog := r.catalog.AtLeast(ctx, revision)
-	if catalog.Revision < revision { // folding by an older catalog would undo what was folded by a newer one
-		return nil, 0, errs.New(errs.Unavailable, ReasonCatalogBehind, "the catalog cannot be reached, and is needed at revision %d", revision)
+	catalog, err := r.catalog.Stored(ctx, revision) // folding by an older one would undo what was folded by a newer one
+	if err != nil {
+		return nil, 0, err
 	}
 	byID, ids, err := readStored(ctx, snapshot)
 	if err != nil {

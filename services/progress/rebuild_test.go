@@ -232,7 +232,7 @@ func TestReplayOfOneLearner(t *testing.T) {
 		t.Errorf("%q, want %q", found, want)
 	}
 	opts.LearnerID = newLearner()
-	if drifts, _, _ := r.replayOn(r.service, opts); len(drifts) > 0 || r.head(opts.LearnerID) != (progress.Head{LearnerID: opts.LearnerID}) {
+	if drifts, _, _ := r.replayOn(r.service, opts); len(drifts) > 0 || r.head(opts.LearnerID).Version > 0 {
 		t.Errorf("an unknown learner: %+v %+v", drifts, r.head(opts.LearnerID))
 	}
 }

@@ -120,7 +120,7 @@ func newService(ctx context.Context, store Store, opts Options) (*Service, error
 		stopped:     make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
-	s.committer = newCommitter(store, opts.CommitLanes, keeper.Current, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
+	s.committer = newCommitter(store, opts.CommitLanes, keeper, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
 	s.sweeper = newSweeper(s)
 	s.feed.start(ctx)
 	return s, nil

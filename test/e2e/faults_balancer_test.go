@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -86,6 +88,7 @@ func (b *balancer) carry(near net.Conn) {
 	both.Go(func() { b.pass(w, w.far, near) })
 	both.Go(func() { b.pass(w, near, w.far) })
 	both.Wait()
+	w.end()
 	b.mu.Lock()
 	delete(b.open, w)
 	b.mu.Unlock()
@@ -111,7 +114,7 @@ func (b *balancer) connect() *wire {
 	return nil
 }
 
-// pass copies one direction. What comes while the network is slow is held back, and does not
+// pass copies one direction, and its end. What comes while the network is slow is held back, and does not
 // hold up what comes after it more than that.
 func (b *balancer) pass(w *wire, to, from net.Conn) {
 	type chunk struct {
@@ -119,6 +122,7 @@ func (b *balancer) pass(w *wire, to, from net.Conn) {
 		data []byte
 	}
 	queue := make(chan chunk, 1024)
+	var ended error // how the reading did; read after queue is closed
 	go func() {
 		defer close(queue)
 		for {
@@ -128,6 +132,7 @@ func (b *balancer) pass(w *wire, to, from net.Conn) {
 				queue <- chunk{due: time.Now().Add(time.Duration(b.late.Load())), data: data[:n]}
 			}
 			if err != nil {
+				ended = err
 				return
 			}
 		}
@@ -138,7 +143,9 @@ func (b *balancer) pass(w *wire, to, from net.Conn) {
 			w.end() // what else was held back goes nowhere
 		}
 	}
-	w.end()
+	if half, ok := to.(*net.TCPConn); !ok || !errors.Is(ended, io.EOF) || half.CloseWrite() != nil {
+		w.end()
+	}
 }
 
 func (w *wire) end() {

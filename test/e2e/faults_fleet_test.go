@@ -29,8 +29,8 @@ const (
 // slowStart is how long a process may take to be ready on a machine that does much else.
 const slowStart = 60 * time.Second
 
-// fleet is the four services as they are run for others: records in Postgres, two replicas of
-// what carries the load, mutual TLS between all, and a network that may fail.
+// fleet is the four services as they are run for others: records in Postgres, answers in Redis, two
+// replicas of what carries the load, mutual TLS between all, and a network that may fail.
 type fleet struct {
 	world *world
 	store *records
@@ -50,16 +50,18 @@ type member struct {
 	process             *process
 }
 
-func newFleet(t *testing.T) *fleet {
+// newFleet starts one on a store, each service by the url that through makes of its own, with
+// further arguments for its gateways.
+func newFleet(t *testing.T, store *records, through func(string) string, edge ...string) *fleet {
 	t.Helper()
-	f := &fleet{ca: newAuthority(t), store: migrated(t)}
+	f := &fleet{ca: newAuthority(t), store: store}
 	addrs := steadyAddrs(t, 6)
 	data := t.TempDir()
 	flags := func(service string, more ...string) []string {
-		return slices.Concat([]string{"serve", service, "--data", data, "--log-format", "json"}, f.ca.flags(service), more)
+		return slices.Concat([]string{"serve", service, "--data", data, "--log-format", "json", "--metrics-addr", "127.0.0.1:0"}, f.ca.flags(service), more)
 	}
 	keeper := func(service, addr string, more ...string) []string {
-		return flags(service, append([]string{"--listen", addr, "--database-url", f.store.urls[service]}, more...)...)
+		return flags(service, append([]string{"--listen", addr, "--database-url", through(store.urls[service])}, more...)...)
 	}
 	if withAddressLists {
 		f.fronts = []*balancer{newBalancer(t, addrs[2]), newBalancer(t, addrs[3])}
@@ -83,7 +85,7 @@ func newFleet(t *testing.T) *fleet {
 			name: "progress " + letter, service: "progress", addr: addrs[2+i], args: keeper("progress", addrs[2+i], sharing...),
 		})
 		f.gateways = append(f.gateways, &member{
-			name: "gateway " + letter, service: "gateway", addr: addrs[4+i], args: flags("gateway", append(where, "--http", addrs[4+i])...),
+			name: "gateway " + letter, service: "gateway", addr: addrs[4+i], args: flags("gateway", slices.Concat(where, []string{"--http", addrs[4+i]}, edge)...),
 		})
 	}
 	for _, m := range f.all() {
@@ -105,7 +107,8 @@ func (m *member) start(t *testing.T) {
 	p, ready := launch(t, m.args...)
 	m.process = p
 	select {
-	case <-ready:
+	case line := <-ready:
+		p.metrics = line.Metrics
 	case <-p.exited:
 		t.Fatalf("%s ended before it was ready: %v\n%s", m.name, p.err, p.said())
 	case <-time.After(slowStart):

@@ -63,7 +63,7 @@ type scenario struct {
 // TestFaults breaks each part of the fleet while learners' phones use it. Whatever happens,
 // nothing that was acknowledged is lost, and no answer is wrong or stale.
 func TestFaults(t *testing.T) {
-	tr := &trial{t: t, fleet: newFleet(t)}
+	tr := &trial{t: t, fleet: newFleet(t, migrated(t), directly)}
 	tr.count.Store(&counts{})
 	tr.enlist()
 	ctx, cancel := context.WithCancel(context.Background())

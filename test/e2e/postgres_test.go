@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,19 +63,6 @@ func (r *records) world(t *testing.T, data string, through func(string) string, 
 }
 
 func directly(url string) string { return url }
-
-// TestFourProcessesOnPostgres has a pooler between, as large installations do.
-func TestFourProcessesOnPostgres(t *testing.T) {
-	t.Parallel()
-	r := migrated(t)
-	data := t.TempDir()
-	pooled := testenv.PgBouncer(t, r.URL, "app_profile", "app_catalog", "app_progress")
-	suite(t, r.world(t, data, pooled, "--cors-origin", "https://learn.example.org"))
-	found, err := filepath.Glob(filepath.Join(data, "*.db"))
-	if len(found) > 0 || err != nil {
-		t.Errorf("there are records in the folder: %v, %v", found, err)
-	}
-}
 
 // TestPostgresCrashes ends Postgres in the middle of writes, twice. What was acknowledged is
 // there afterwards, and writing goes on by itself.

@@ -21,7 +21,8 @@ func (s *Store) LoadCatalog(ctx context.Context) (progress.CatalogDelta, error) 
 	var d progress.CatalogDelta
 	err := s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		d = progress.CatalogDelta{}
-		if err := tx.QueryRowContext(ctx, `SELECT revision FROM catalog_head WHERE id = 1`).Scan(&d.Revision); err != nil {
+		var err error
+		if d.Revision, err = readRevision(ctx, tx); err != nil {
 			return err
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT kind, body FROM catalog_entity ORDER BY kind, id`)
@@ -34,6 +35,12 @@ func (s *Store) LoadCatalog(ctx context.Context) (progress.CatalogDelta, error) 
 		})
 	})
 	return d, err
+}
+
+func readRevision(ctx context.Context, tx sqldb.Tx) (int64, error) {
+	var revision int64
+	err := tx.QueryRowContext(ctx, `SELECT revision FROM catalog_head WHERE id = 1`).Scan(&revision)
+	return revision, err
 }
 
 func decodeEntity(d *progress.CatalogDelta, kind, body string) error {

@@ -111,6 +111,9 @@ func (c *commitTx) insert(ctx context.Context, head string, columns int, args []
 // Head answers a locked head.
 func (c *commitTx) Head(learnerID string) *progress.Head { return c.heads[learnerID] }
 
+// Revision is the stored catalog's.
+func (c *commitTx) Revision(ctx context.Context) (int64, error) { return readRevision(ctx, c.tx) }
+
 // KnownEvents answers which of the events are in the log.
 func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([]progress.KnownEvent, error) {
 	var out []progress.KnownEvent

@@ -52,11 +52,7 @@ type snapshot struct {
 }
 
 // Revision is the stored catalog's.
-func (s snapshot) Revision(ctx context.Context) (int64, error) {
-	var revision int64
-	err := s.tx.QueryRowContext(ctx, `SELECT revision FROM catalog_head WHERE id = 1`).Scan(&revision)
-	return revision, err
-}
+func (s snapshot) Revision(ctx context.Context) (int64, error) { return readRevision(ctx, s.tx) }
 
 // Heads answers the learners' heads, by id.
 func (s snapshot) Heads(ctx context.Context) ([]progress.Head, error) {

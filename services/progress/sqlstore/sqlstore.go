@@ -105,9 +105,9 @@ func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, erro
 	}
 	head := progress.Head{LearnerID: learnerID}
 	// One row in any case: a learner without a log is on a line of history, too.
-	err = s.db.Reader().QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.time_zone, ''), `+timeline+`
-		FROM (SELECT 1 AS one) o LEFT JOIN learner_head h ON h.learner_id = $1`, learnerID).
-		Scan(&head.Sequence, &head.Version, &head.TimeZone, &head.Timeline)
+	err = s.db.Reader().QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.time_zone, ''), c.revision, `+timeline+`
+		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = $1 WHERE c.id = 1`, learnerID).
+		Scan(&head.Sequence, &head.Version, &head.TimeZone, &head.Catalog, &head.Timeline)
 	if err != nil {
 		return head, sqldb.Classify(err)
 	}
@@ -153,10 +153,10 @@ func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, 
 	var l *progress.Learner
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		var err error
-		if l, err = load(ctx, tx, learnerID); err != nil || tx.Dialect() != sqldb.Postgres {
+		if l, err = load(ctx, tx, learnerID); err != nil {
 			return err
 		}
-		return tx.QueryRowContext(ctx, `SELECT `+timeline).Scan(&l.Head.Timeline)
+		return tx.QueryRowContext(ctx, `SELECT revision, `+timeline+` FROM catalog_head WHERE id = 1`).Scan(&l.Head.Catalog, &l.Head.Timeline)
 	})
 	return l, err
 }

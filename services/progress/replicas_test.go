@@ -1,0 +1,62 @@
+package progress_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// behind starts a replica whose catalog stays as it is now, and may not answer any more at all.
+func (r *rig) behind(down bool) (replica *rig) {
+	other := *r
+	other.catalog = &source{delta: r.catalog.delta}
+	other.service = other.replica()
+	if other.refresh(); down {
+		other.catalog.fail(errs.New(errs.Unavailable, "CATALOG_UNAVAILABLE", "down"))
+	}
+	return &other
+}
+
+// What one replica has acted on is known to all of them, though they have yet to hear of it from
+// the catalog, or cannot: what they answer, and what they store, is as on the one that knows.
+func TestReplicasActOnTheNewestCatalogOfAny(t *testing.T) {
+	for name, down := range map[string]bool{"which others have yet to fetch": false, "which others cannot reach": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, []progress.Module{module1("a", unit("x"))}, []progress.Path{path1("p", milestone("one", all("a")))})
+			reader, writer := r.behind(down), r.behind(down)
+
+			p := path1("p", milestone("one", all("a")))
+			p.Versions = append(p.Versions, progress.PathVersion{
+				Number: 2, Title: "Path", Milestones: []progress.Milestone{milestone("both", all("a", "b"))},
+			})
+			r.catalog.publish([]progress.Module{module1("b", unit("x"))}, []progress.Path{p})
+			learner, second := newLearner(), newLearner()
+			for _, id := range []string{learner, second} {
+				r.enroll(id, "p")
+				r.accept(id, self(id), event("b", "x", progress.Completed, day(1)))
+			}
+			same(t, r.path(learner, "p"), reader.path(learner, "p"))
+			same(t, r.module(learner, "b"), reader.module(learner, "b"))
+
+			late := writer.accept(second, self(second), event("a", "x", progress.Completed, day(1)))
+			if len(late.Awards) != 1 || late.Awards[0].MilestoneID != "both" || late.Awards[0].PathVersion != 2 {
+				t.Errorf("awards are %+v", late.Awards)
+			}
+			same(t, r.path(second, "p"), writer.path(second, "p"))
+		})
+	}
+}
+
+func same(t *testing.T, want, got any) {
+	t.Helper()
+	a, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(got)
+	if err != nil || string(a) != string(b) {
+		t.Errorf("%s, %v; want %s", b, err, a)
+	}
+}

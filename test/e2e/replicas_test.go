@@ -1,0 +1,53 @@
+//go:build realservers
+
+package e2e
+
+import (
+	"context"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
+)
+
+// TestReplicas runs the suite on the services as they are run for others, with a pooler before
+// Postgres, as large installations have: a person's requests reach either gateway, and calls of
+// progress either replica, which have nothing in common but Postgres and Redis.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	store := migrated(t)
+	pooled := testenv.PgBouncer(t, store.URL, "app_profile", "app_catalog", "app_progress")
+	f := newFleet(t, store, pooled, "--cors-origin", "https://learn.example.org")
+	w := f.world
+	w.base = "http://" + newBalancer(t, f.gateways[0].addr, f.gateways[1].addr).addr
+	t.Run("suite", func(t *testing.T) { suite(t, w) })
+
+	for _, m := range f.all() {
+		if m.served(t) < 20 {
+			t.Errorf("%s served %v calls", m.name, m.served(t))
+		}
+	}
+	if n, err := f.redis.client.DBSize(context.Background()).Result(); n == 0 || err != nil {
+		t.Errorf("Redis holds %d answers: %v", n, err)
+	}
+	if found, err := filepath.Glob(filepath.Join(w.data, "*.db")); len(found) > 0 || err != nil {
+		t.Errorf("there are records in the folder: %v, %v", found, err)
+	}
+}
+
+// served is how many requests or calls a member has answered.
+func (m *member) served(t *testing.T) float64 {
+	t.Helper()
+	page := (&client{t: t, base: "http://" + m.process.metrics}).get("/metrics")
+	var sum float64
+	for _, sample := range regexp.MustCompile(`(?m)^preceptor_(?:http|rpc)_requests_total\{.*\} (\S+)$`).FindAllStringSubmatch(string(page.body), -1) {
+		n, err := strconv.ParseFloat(sample[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
