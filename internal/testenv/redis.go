@@ -16,9 +16,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// slots is how many hash slots every Redis Cluster has.
-const slots = 16384
-
 // Redis starts one server and gives its address.
 func Redis(t testing.TB) string {
 	t.Helper()
@@ -26,7 +23,8 @@ func Redis(t testing.TB) string {
 	return node.addr
 }
 
-// MortalRedis is one server that its test kills, and starts again with nothing in it.
+// MortalRedis is one server that its test kills, stops in its tracks, empties, and starts again
+// with nothing in it.
 type MortalRedis struct {
 	// Addr stays the same over lives.
 	Addr string
@@ -39,7 +37,7 @@ type MortalRedis struct {
 // NewMortalRedis starts a server; extra are arguments of its own, as "--requirepass".
 func NewMortalRedis(t testing.TB, extra ...string) *MortalRedis {
 	t.Helper()
-	r := &MortalRedis{port: FreePorts(t, 1)[0], extra: extra}
+	r := &MortalRedis{port: SteadyPorts(t, 1)[0], extra: extra}
 	r.Start(t)
 	r.Addr = r.node.addr
 	return r
@@ -52,6 +50,24 @@ func (r *MortalRedis) Kill() { r.node.end() }
 func (r *MortalRedis) Start(t testing.TB) {
 	t.Helper()
 	r.node = startRedis(t, r.port, r.extra...)
+}
+
+// Pause has the server take connections and answer nobody.
+func (r *MortalRedis) Pause(t testing.TB) {
+	t.Helper()
+	r.node.signal(t, syscall.SIGSTOP)
+}
+
+// Resume has it go on after a pause.
+func (r *MortalRedis) Resume(t testing.TB) {
+	t.Helper()
+	r.node.signal(t, syscall.SIGCONT)
+}
+
+// Flush empties it.
+func (r *MortalRedis) Flush(t testing.TB) {
+	t.Helper()
+	must(t, r.node.client.FlushAll(context.Background()).Err())
 }
 
 // RedisSentinel starts a master with one replica and three sentinels that watch them, and gives
@@ -94,42 +110,7 @@ func contains(cmd *redis.StringCmd, part string) error {
 	return err
 }
 
-// RedisCluster starts masters × (1 + replicas) nodes and gives their addresses, masters
-// first, once every node knows all the others. It takes seconds: share one per package.
-func RedisCluster(t testing.TB, masters, replicas int) []string {
-	t.Helper()
-	n := masters * (1 + replicas)
-	ports := FreePorts(t, 2*n)
-	nodes := make([]*redisNode, n)
-	for i := range nodes {
-		nodes[i] = startRedis(t, ports[i], "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
-			"--cluster-node-timeout", "2000", "--cluster-port", strconv.Itoa(ports[n+i]),
-			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
-	}
-	ctx := context.Background()
-	for i, node := range nodes {
-		must(t, node.client.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
-		if i < masters {
-			must(t, node.client.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", i*slots/masters, (i+1)*slots/masters-1).Err())
-		}
-		if i > 0 {
-			must(t, nodes[0].client.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", ports[i], ports[n+i]).Err())
-		}
-	}
-	for i := masters; i < n; i++ {
-		master, err := nodes[(i-masters)%masters].client.Do(ctx, "CLUSTER", "MYID").Text()
-		must(t, err)
-		// Refused until gossip has told the node of its master.
-		nodes[i].wait(t, func() error { return nodes[i].client.Do(ctx, "CLUSTER", "REPLICATE", master).Err() })
-	}
-	addrs := make([]string, n)
-	for i, node := range nodes {
-		addrs[i] = node.addr
-		node.wait(t, func() error { return node.whole(ctx, n) })
-	}
-	return addrs
-}
-
+// redisNode is one server, and who asks it.
 type redisNode struct {
 	*server
 	addr   string
@@ -159,15 +140,4 @@ func startRedis(t testing.TB, port int, extra ...string) *redisNode {
 		return err
 	})
 	return node
-}
-
-func (r *redisNode) whole(ctx context.Context, nodes int) error {
-	info, err := r.client.ClusterInfo(ctx).Result()
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r\n", nodes)) {
-		return fmt.Errorf("cluster info: %s", info)
-	}
-	return nil
 }

@@ -7,11 +7,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,6 +32,24 @@ func FreePorts(t testing.TB, n int) []int {
 		must(t, err)
 		defer func() { _ = l.Close() }()        // Held until all are found, so that they differ.
 		ports[i] = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on tcp
+	}
+	return ports
+}
+
+// SteadyPorts gives n different loopback ports that stay free while who has them is gone: the
+// system gives outgoing connections other ones.
+func SteadyPorts(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for tries := 0; len(ports) < n; tries++ {
+		port := 20000 + rand.IntN(12000) //nolint:gosec // whichever is free
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			defer func() { _ = l.Close() }() // as above
+			ports = append(ports, port)
+		} else if tries > 1000 {
+			t.Fatal(err)
+		}
 	}
 	return ports
 }
@@ -90,6 +110,12 @@ func (s *server) wait(t testing.TB, ready func() error) {
 		}
 		return ready()
 	})
+}
+
+// signal sends the process a signal that does not end it.
+func (s *server) signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	must(t, s.process.Signal(sig))
 }
 
 func eventually(t testing.TB, what string, ready func() error) {
