@@ -49,7 +49,7 @@ phones: ## Play SEEDS (1000) learners with unreliable phones, and a twentieth as
 	go -C test/e2e test -count=1 -timeout 60m -run TestTwoPhonesConverge -phones.seeds=$(SEEDS)
 
 .PHONY: faults
-faults: ## Break each part of the four services under load, with a real Postgres (and Redis); prints docs/faults.md's table.
+faults: ## Break each part of the four services under load, with a real Postgres and Redis; prints docs/faults.md's table.
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers -v -run 'TestFaults$$' -faults.load=6s
 
 .PHONY: bench

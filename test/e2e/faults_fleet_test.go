@@ -7,37 +7,26 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math/big"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
-)
 
-const (
-	// withRedis says that progress takes --redis-url: then both replicas share one, and the
-	// scenarios of its failures are played.
-	withRedis = true
-	// withAddressLists says that --progress-addr takes several addresses: then each replica has a
-	// network of its own, and callers choose between them; else one balancer chooses for them.
-	withAddressLists = true
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // slowStart is how long a process may take to be ready on a machine that does much else.
 const slowStart = 60 * time.Second
 
-// fleet is the four services as they are run for others: records in Postgres, answers in Redis, two
-// replicas of what carries the load, mutual TLS between all, and a network that may fail.
+// fleet is the four services as they are run for others: records in Postgres, a Redis, two
+// replicas of what carries the load, mutual TLS between all, and networks that may fail.
 type fleet struct {
 	world *world
 	store *records
-	redis *mortalRedis // nil without
 	ca    *authority
-	// fronts are the networks before progress.
-	fronts []*balancer
+	// fronts are the networks before the replicas of progress.
+	fronts []*network
 
 	profile, catalog   *member
 	progress, gateways []*member
@@ -50,9 +39,9 @@ type member struct {
 	process             *process
 }
 
-// newFleet starts one on a store, each service by the url that through makes of its own, with
-// further arguments for its gateways.
-func newFleet(t *testing.T, store *records, through func(string) string, edge ...string) *fleet {
+// newFleet runs a fleet on a store, each service by the url that through makes of its own. The
+// replicas of progress share the Redis of redisURL. The gateways get more arguments by edge.
+func newFleet(t *testing.T, store *records, through func(string) string, redisURL string, edge ...string) *fleet {
 	t.Helper()
 	f := &fleet{ca: newAuthority(t), store: store}
 	addrs := steadyAddrs(t, 6)
@@ -63,21 +52,9 @@ func newFleet(t *testing.T, store *records, through func(string) string, edge ..
 	keeper := func(service, addr string, more ...string) []string {
 		return flags(service, append([]string{"--listen", addr, "--database-url", through(store.urls[service])}, more...)...)
 	}
-	if withAddressLists {
-		f.fronts = []*balancer{newBalancer(t, addrs[2]), newBalancer(t, addrs[3])}
-	} else {
-		f.fronts = []*balancer{newBalancer(t, addrs[2:4]...)}
-	}
-	var before []string
-	for _, b := range f.fronts {
-		before = append(before, b.addr)
-	}
-	where := []string{"--profile-addr", addrs[0], "--catalog-addr", addrs[1], "--progress-addr", strings.Join(before, ",")}
-	sharing := slices.Clone(where[:4])
-	if withRedis {
-		f.redis = newMortalRedis(t)
-		sharing = append(sharing, "--redis-url", "redis://"+f.redis.addr)
-	}
+	f.fronts = []*network{newNetwork(t, addrs[2]), newNetwork(t, addrs[3])}
+	where := []string{"--profile-addr", addrs[0], "--catalog-addr", addrs[1], "--progress-addr", f.fronts[0].addr + "," + f.fronts[1].addr}
+	sharing := append(slices.Clone(where[:4]), "--redis-url", redisURL)
 	f.profile = &member{name: "profile", service: "profile", addr: addrs[0], args: keeper("profile", addrs[0], where[2:4]...)}
 	f.catalog = &member{name: "catalog", service: "catalog", addr: addrs[1], args: keeper("catalog", addrs[1], where[4:]...)}
 	for i, letter := range []string{"a", "b"} {
@@ -127,25 +104,11 @@ func (f *fleet) ready() bool {
 	return true
 }
 
-// burden has one replica of progress carry every call, where callers do not choose by themselves.
-func (f *fleet) burden(m *member) {
-	if !withAddressLists {
-		f.fronts[0].prefer(m.addr)
-	}
-}
-
-// relieve ends that.
-func (f *fleet) relieve() {
-	for _, b := range f.fronts {
-		b.prefer("")
-	}
-}
-
 // cuts are how many connections the networks before progress have lost.
 func (f *fleet) cuts() int64 {
 	var n int64
-	for _, b := range f.fronts {
-		n += b.lost.Load()
+	for _, front := range f.fronts {
+		n += front.lost.Load()
 	}
 	return n
 }
@@ -163,8 +126,8 @@ func (f *fleet) rotate(t *testing.T) {
 			within(t, m.name+" shows its new certificate", func() bool { return f.shows(t, m).Cmp(since) > 0 })
 		}
 	}
-	for _, b := range f.fronts {
-		b.cut(func(*wire) bool { return true })
+	for _, front := range f.fronts {
+		front.cut(func(*wire) bool { return true })
 	}
 }
 
@@ -198,19 +161,12 @@ func within(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// steadyAddrs are addresses that stay free while who has them is gone: the system gives
-// outgoing connections other ports.
+// steadyAddrs are addresses that stay free while who has them is gone.
 func steadyAddrs(t *testing.T, n int) []string {
 	t.Helper()
 	var addrs []string
-	for tries := 0; len(addrs) < n; tries++ {
-		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
-		if err == nil {
-			defer lis.Close()
-			addrs = append(addrs, lis.Addr().String())
-		} else if tries > 1000 {
-			t.Fatal(err)
-		}
+	for _, port := range testenv.SteadyPorts(t, n) {
+		addrs = append(addrs, fmt.Sprintf("127.0.0.1:%d", port))
 	}
 	return addrs
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 var faultLoad = flag.Duration("faults.load", 2*time.Second, "how long each scenario of TestFaults lasts at least")
@@ -45,7 +47,8 @@ type trial struct {
 type row struct {
 	name   string
 	counts *counts
-	// mended is when the fault was over: a process that is gone is started again then.
+	// mended is when the fault was over: a process that is gone is started again then. It is when
+	// the fault began, where nobody mends it.
 	mended time.Time
 	// onward is the longest that a handset waited to be served while the fault lasted, where
 	// others stand in; recovered is how long after its end all were served as before.
@@ -63,7 +66,15 @@ type scenario struct {
 // TestFaults breaks each part of the fleet while learners' phones use it. Whatever happens,
 // nothing that was acknowledged is lost, and no answer is wrong or stale.
 func TestFaults(t *testing.T) {
-	tr := &trial{t: t, fleet: newFleet(t, migrated(t), directly)}
+	server := testenv.NewMortalRedis(t)
+	f := newFleet(t, migrated(t), directly, "redis://"+server.Addr)
+	try(t, f, slices.Concat(f.faults(), redisFaults(server)))
+}
+
+// try plays scenarios on a fleet in use.
+func try(t *testing.T, f *fleet, scenarios []scenario) {
+	t.Helper()
+	tr := &trial{t: t, fleet: f}
 	tr.count.Store(&counts{})
 	tr.enlist()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -78,7 +89,7 @@ func TestFaults(t *testing.T) {
 	}
 	defer listening.Wait()
 	defer cancel()
-	for _, s := range tr.scenarios() {
+	for _, s := range scenarios {
 		tr.run(s)
 	}
 	close(stop)
@@ -136,28 +147,24 @@ func (tr *trial) enlist() {
 	tr.audited = make([]int, handsets)
 }
 
-// scenarios are what is played, in this order.
-func (tr *trial) scenarios() []scenario {
-	f := tr.fleet
-	all := []scenario{{name: "nothing", play: func(*trial, *row) {}, flawless: true}}
+// nothing is the scenario that the others are measured by.
+func nothing() scenario {
+	return scenario{name: "nothing", play: func(*trial, *row) {}, flawless: true}
+}
+
+// faults are those of every part but Redis, in the order in which they are played.
+func (f *fleet) faults() []scenario {
+	all := []scenario{nothing()}
 	for _, m := range []*member{f.profile, f.catalog, f.progress[0], f.progress[1], f.gateways[0], f.gateways[1]} {
 		all = append(all, scenario{name: "kill -9 " + m.name, play: func(tr *trial, r *row) { tr.kill(m, r) }})
 	}
-	all = append(
-		all,
-		scenario{name: "Postgres crashes", play: (*trial).crash},
-		scenario{name: "rolling restart", play: (*trial).roll, flawless: true},
-		scenario{name: "slow, lossy network", play: (*trial).slow},
-		scenario{name: "certificates rotated", play: func(tr *trial, _ *row) { tr.fleet.rotate(tr.t) }},
-	)
-	if f.redis == nil {
-		return all
-	}
+	everybody := slices.Concat(f.progress, f.gateways, []*member{f.catalog, f.profile})
 	return append(
 		all,
-		scenario{name: "Redis killed", play: (*trial).killRedis, flawless: true},
-		scenario{name: "Redis paused", play: (*trial).pauseRedis, flawless: true},
-		scenario{name: "Redis flushed", play: func(tr *trial, _ *row) { tr.fleet.redis.flush(tr.t) }, flawless: true},
+		scenario{name: "Postgres crashes", play: (*trial).crash},
+		scenario{name: "rolling restart", play: func(tr *trial, r *row) { tr.roll(everybody, r) }, flawless: true},
+		scenario{name: "slow, lossy network", play: (*trial).slow},
+		scenario{name: "certificates rotated", play: func(tr *trial, _ *row) { tr.fleet.rotate(tr.t) }},
 	)
 }
 
@@ -213,16 +220,19 @@ func (tr *trial) goOn(r *row) {
 	r.onward = max(r.onward, tr.await(r.name+": everybody is served meanwhile", func(since time.Time) bool { return tr.served(since, false) }))
 }
 
-// kill ends a member when it carries the most, and starts it anew once the others do its work.
+// lasts has a fault go on for as long as a scenario does at least, while everybody is served.
+func (tr *trial) lasts(r *row) {
+	tr.t.Helper()
+	for end := time.Now().Add(*faultLoad); time.Now().Before(end); {
+		tr.goOn(r)
+	}
+}
+
+// kill ends a member, and starts it anew once the others do its work.
 func (tr *trial) kill(m *member, r *row) {
 	tr.t.Helper()
-	if m.service == "progress" {
-		tr.fleet.burden(m)
-		tr.goOn(&row{name: r.name})
-	}
 	m.process.kill()
 	tr.goOn(r)
-	tr.fleet.relieve()
 	r.mended = time.Now()
 	m.start(tr.t)
 }
@@ -236,16 +246,10 @@ func (tr *trial) crash(r *row) {
 	tr.fleet.store.Start(tr.t)
 }
 
-// roll restarts every member in an orderly way, one after the other.
-func (tr *trial) roll(r *row) {
+// roll restarts members in an orderly way, one after the other.
+func (tr *trial) roll(members []*member, r *row) {
 	tr.t.Helper()
-	f := tr.fleet
-	for _, m := range slices.Concat(f.progress, f.gateways, []*member{f.catalog, f.profile}) {
-		if m.service == "progress" {
-			f.burden(m)
-			tr.goOn(r)
-			f.relieve()
-		}
+	for _, m := range members {
 		asked := time.Now()
 		if code := m.process.stop(tr.t); code != 0 {
 			tr.t.Errorf("%s: exit code %d\n%s", m.name, code, m.process.said())
@@ -253,41 +257,25 @@ func (tr *trial) roll(r *row) {
 		tr.t.Logf("%s stopped within %.1f s", m.name, time.Since(asked).Seconds())
 		tr.goOn(r)
 		m.start(tr.t)
-		within(tr.t, m.name+" is back", f.ready)
+		within(tr.t, m.name+" is back", tr.fleet.ready)
 	}
 }
 
 // slow has the network before progress be late and lose connections.
 func (tr *trial) slow(r *row) {
 	tr.t.Helper()
-	for _, b := range tr.fleet.fronts {
-		b.late.Store(int64(100 * time.Millisecond))
-		b.lossy.Store(true)
+	for _, front := range tr.fleet.fronts {
+		front.late.Store(int64(100 * time.Millisecond))
+		front.lossy.Store(true)
 	}
-	lasting := time.Now().Add(*faultLoad)
-	tr.goOn(r)
-	for time.Now().Before(lasting) || tr.fleet.cuts() < enoughCut {
+	tr.lasts(r)
+	for tr.fleet.cuts() < enoughCut {
 		tr.goOn(r)
 	}
-	for _, b := range tr.fleet.fronts {
-		b.late.Store(0)
-		b.lossy.Store(false)
+	for _, front := range tr.fleet.fronts {
+		front.late.Store(0)
+		front.lossy.Store(false)
 	}
-}
-
-func (tr *trial) killRedis(r *row) {
-	tr.t.Helper()
-	tr.fleet.redis.kill()
-	tr.goOn(r)
-	r.mended = time.Now()
-	tr.fleet.redis.start(tr.t)
-}
-
-func (tr *trial) pauseRedis(r *row) {
-	tr.t.Helper()
-	tr.fleet.redis.pause()
-	defer tr.fleet.redis.resume()
-	tr.goOn(r)
 }
 
 // audit compares what each log has since the last audit with what was acknowledged.

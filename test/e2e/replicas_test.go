@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -19,9 +21,11 @@ func TestReplicas(t *testing.T) {
 	t.Parallel()
 	store := migrated(t)
 	pooled := testenv.PgBouncer(t, store.URL, "app_profile", "app_catalog", "app_progress")
-	f := newFleet(t, store, pooled, "--cors-origin", "https://learn.example.org")
+	server := redis.NewClient(&redis.Options{Addr: testenv.Redis(t)})
+	t.Cleanup(func() { _ = server.Close() })
+	f := newFleet(t, store, pooled, "redis://"+server.Options().Addr, "--cors-origin", "https://learn.example.org")
 	w := f.world
-	w.base = "http://" + newBalancer(t, f.gateways[0].addr, f.gateways[1].addr).addr
+	w.base = "http://" + newNetwork(t, f.gateways[0].addr, f.gateways[1].addr).addr
 	t.Run("suite", func(t *testing.T) { suite(t, w) })
 
 	for _, m := range f.all() {
@@ -29,7 +33,7 @@ func TestReplicas(t *testing.T) {
 			t.Errorf("%s served %v calls", m.name, m.served(t))
 		}
 	}
-	if n, err := f.redis.client.DBSize(context.Background()).Result(); n == 0 || err != nil {
+	if n, err := server.DBSize(context.Background()).Result(); n == 0 || err != nil {
 		t.Errorf("Redis holds %d answers: %v", n, err)
 	}
 	if found, err := filepath.Glob(filepath.Join(w.data, "*.db")); len(found) > 0 || err != nil {
