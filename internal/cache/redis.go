@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,9 @@ const (
 	redisProbes = 8
 )
 
+// probe is a key that a user with the rights of docs/operations.md may read, and that nobody writes.
+func probe(i int) string { return fmt.Sprintf("{probe-%d}:preceptor", i) }
+
 // RedisOptions are the settings of a Redis; only the logger is needed.
 type RedisOptions struct {
 	// Timeout bounds each command; 0: DefaultRedisTimeout.
@@ -47,19 +51,28 @@ type RedisOptions struct {
 
 // Redis is a Cache in Redis, alone, behind Sentinel, or as a Cluster.
 //
-// A breaker stands before it: the first command that fails opens it, and then nothing is
-// asked of Redis for a pause, after which one command tries again. So a server that is dead
-// or slow costs one short timeout a pause, and no caller ever an error.
+// A breaker stands before each node: the first command that fails opens it, and then nothing is
+// asked of that node for a pause, after which one command tries again. So a node that is dead or
+// slow costs one short timeout a pause, the others of its cluster nothing, and no caller ever an
+// error.
 type Redis struct {
 	url     redisURL
 	client  redis.UniversalClient
-	breaker *gobreaker.CircuitBreaker[struct{}]
 	timeout time.Duration
+	pause   time.Duration
 	log     *slog.Logger
 
 	hits, misses, failures, skipped atomic.Uint64
-	// last is the newest failure, for the log.
-	last atomic.Pointer[error]
+
+	mu    sync.Mutex
+	nodes map[string]*node
+	// failed is how many nodes' breakers are not closed.
+	failed int
+	// minded tells that mind runs. It does so under minding, which stop ends, and ended waits for it.
+	minded  bool
+	minding context.Context //nolint:containedctx // of no caller: it ends with the Redis
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
 }
 
 var _ Cache = (*Redis)(nil)
@@ -74,24 +87,21 @@ func OpenRedis(ctx context.Context, url string, o RedisOptions) (*Redis, error) 
 		return nil, err
 	}
 	redis.SetLogger(libraryLog{o.Logger}) // the library has one for the whole process
-	r := &Redis{url: u, log: o.Logger, timeout: cmp.Or(o.Timeout, DefaultRedisTimeout)}
+	r := &Redis{
+		url: u, log: o.Logger, timeout: cmp.Or(o.Timeout, DefaultRedisTimeout), pause: cmp.Or(o.Pause, DefaultRedisPause),
+		nodes: map[string]*node{},
+	}
 	r.client = newRedisClient(u, r.timeout)
-	r.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
-		Timeout:       cmp.Or(o.Pause, DefaultRedisPause),
-		MaxRequests:   1,
-		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures > 0 },
-		IsExcluded:    func(err error) bool { return errors.Is(err, errCallerGone) },
-		OnStateChange: r.changed,
-	})
+	r.minding, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	hello, cancel := context.WithTimeout(ctx, redisHello)
 	defer cancel()
 	err = r.greet(hello)
 	if why := refusal(err); why != "" {
-		_ = r.client.Close()
+		_ = r.Close()
 		return nil, errs.New(errs.FailedPrecondition, "REDIS_REFUSED", "%s %s", u, why)
 	}
 	// Its error has the first commands left out, and the operator told.
-	_ = r.do(ctx, func(context.Context, redis.UniversalClient) error { return err })
+	_ = r.node(somewhere).do(func() error { return err })
 	return r, nil
 }
 
@@ -133,7 +143,7 @@ func newRedisClient(u redisURL, timeout time.Duration) redis.UniversalClient {
 // greet proves that the server is there, lets us in, and is what the url says.
 func (r *Redis) greet(ctx context.Context) error {
 	for i := range redisProbes {
-		if err := r.client.Get(ctx, fmt.Sprintf("{probe-%d}:preceptor", i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
+		if err := r.client.Get(ctx, probe(i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
 	}
@@ -166,47 +176,48 @@ func refusal(err error) string {
 // errCallerGone tells that a command ended with its caller, which says nothing of Redis.
 var errCallerGone = errors.New("the caller has gone")
 
-// Do runs commands within the timeout of one, unless Redis failed a moment ago. Its error is
-// for a count or a second way, never for a caller.
-func (r *Redis) Do(ctx context.Context, f func(context.Context, redis.UniversalClient) error) error {
+// Do runs commands about a key within the timeout of one, unless the node that has the key failed
+// a moment ago. Its error is for a count or a second way, never for a caller.
+func (r *Redis) Do(ctx context.Context, key string, f func(context.Context, redis.UniversalClient) error) error {
 	limited, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	return r.do(limited, func(limited context.Context, client redis.UniversalClient) error {
-		err := f(limited, client)
-		if err != nil && ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", errCallerGone, err)
+	at := r.node(somewhere)
+	if cluster, ok := r.client.(*redis.ClusterClient); ok {
+		master := ""
+		if err := at.do(func() (err error) {
+			master, err = masterOf(limited, cluster, key)
+			return excused(ctx, err)
+		}); err != nil {
+			return err
 		}
-		return err
-	})
+		at = r.node(master)
+	}
+	return at.do(func() error { return excused(ctx, f(limited, r.client)) })
 }
 
-func (r *Redis) do(ctx context.Context, f func(context.Context, redis.UniversalClient) error) error {
-	_, err := r.breaker.Execute(func() (struct{}, error) {
-		err := f(ctx, r.client)
-		if err != nil && !errors.Is(err, errCallerGone) {
-			r.failures.Add(1)
-			r.last.Store(&err)
-		}
-		return struct{}{}, err
-	})
-	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		r.skipped.Add(1)
+// excused says of a failure that its caller has gone, if so.
+func excused(caller context.Context, err error) error {
+	if err != nil && caller.Err() != nil {
+		return fmt.Errorf("%w: %w", errCallerGone, err)
 	}
 	return err
 }
 
-// changed tells the operator when Redis goes and when it is back, once each.
-func (r *Redis) changed(_ string, from, to gobreaker.State) {
-	switch {
-	case from == gobreaker.StateClosed:
-		var why error
-		if last := r.last.Load(); last != nil {
-			why = *last
+// Publish sends messages on a channel. No breaker stands before that: who publishes does it aside,
+// and tries again. On a cluster another channel may begin at a node that answers.
+func (r *Redis) Publish(ctx context.Context, channel string, messages ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, each := range messages {
+			pipe.Publish(ctx, channel, each)
 		}
-		r.log.Warn("redis is not reachable; answers come from the database", "redis", r.url.String(), "error", why)
-	case to == gobreaker.StateClosed:
-		r.log.Info("redis is reachable again", "redis", r.url.String())
+		return nil
+	})
+	if err != nil {
+		r.failures.Add(1)
 	}
+	return err
 }
 
 // Subscribe listens to channels on a connection of its own, which the caller closes; whether it
@@ -217,7 +228,7 @@ func (r *Redis) Subscribe(ctx context.Context, channels ...string) *redis.PubSub
 
 // Get returns the value, unless Redis has none or does not answer in time.
 func (r *Redis) Get(ctx context.Context, key string) (value []byte, ok bool) {
-	err := r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
+	err := r.Do(ctx, key, func(ctx context.Context, client redis.UniversalClient) error {
 		got, err := client.Get(ctx, key).Bytes()
 		if errors.Is(err, redis.Nil) {
 			return nil
@@ -239,7 +250,7 @@ func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 		return
 	}
 	// What failed is counted, and costs a computation.
-	_ = r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
+	_ = r.Do(ctx, key, func(ctx context.Context, client redis.UniversalClient) error {
 		err := client.Set(ctx, key, value, ttl).Err()
 		if err != nil && strings.HasPrefix(err.Error(), "OOM ") {
 			return nil // it is full and evicts nothing: what it has is still worth asking for
@@ -255,8 +266,8 @@ type RedisStats struct {
 	Failures uint64
 	// Skipped are commands that were not sent, since one had failed a moment before.
 	Skipped uint64
-	// State is the breaker's: "closed" when Redis answers, "open" while it is left alone,
-	// "half-open" while the next command tries it.
+	// State is that of the breakers: "closed" when every node answers, "open" while one is left
+	// alone, "half-open" while the next command tries it.
 	State string
 }
 
@@ -264,30 +275,30 @@ type RedisStats struct {
 func (r *Redis) Stats() RedisStats {
 	return RedisStats{
 		Hits: r.hits.Load(), Misses: r.misses.Load(), Failures: r.failures.Load(), Skipped: r.skipped.Load(),
-		State: r.breaker.State().String(),
+		State: r.state().String(),
 	}
 }
 
-// Reachable tells whether Redis answered when it was last asked; after a failure it asks again
-// when the time for it has come, so that a server without traffic notices too.
+// Reachable tells whether every node answered when it was last asked; after a failure it asks
+// again when the time for it has come.
 func (r *Redis) Reachable(ctx context.Context) bool {
-	if r.breaker.State() != gobreaker.StateClosed {
+	if r.state() != gobreaker.StateClosed {
 		r.Ping(ctx)
 	}
-	return r.breaker.State() == gobreaker.StateClosed
-}
-
-// Ping finds out whether Redis answers, for who has a doubt: Reachable tells afterwards.
-func (r *Redis) Ping(ctx context.Context) {
-	// The error is the answer, and counted.
-	_ = r.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error { return client.Ping(ctx).Err() })
+	return r.state() == gobreaker.StateClosed
 }
 
 // String is where Redis is, without who may use it.
 func (r *Redis) String() string { return r.url.String() }
 
 // Close ends the connections.
-func (r *Redis) Close() error { return r.client.Close() }
+func (r *Redis) Close() error {
+	r.mu.Lock()
+	r.stop()
+	r.mu.Unlock()
+	r.ended.Wait()
+	return r.client.Close()
+}
 
 // libraryLog takes what the library says of its own accord: we say what matters ourselves.
 type libraryLog struct{ log *slog.Logger }

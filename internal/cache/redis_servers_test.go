@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ func TestRedisContract(t *testing.T) {
 // flush empties all masters.
 func flush(t *testing.T, r *cache.Redis) {
 	t.Helper()
-	err := r.Do(t.Context(), func(ctx context.Context, client redis.UniversalClient) error {
+	err := r.Do(t.Context(), "", func(ctx context.Context, client redis.UniversalClient) error {
 		if c, ok := client.(*redis.ClusterClient); ok {
 			return c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.FlushAll(ctx).Err() })
 		}
@@ -112,6 +113,60 @@ func TestRedisSentinelFailover(t *testing.T) {
 	until(t, "the master keeps values", func() bool { return keeps(t, r, "k") })
 	kill()
 	until(t, "the new master keeps values", func() bool { return keeps(t, r, "k") })
+}
+
+// A shard that is dead costs its own answers, and those of no other; there is a word when it goes
+// and when it is back.
+func TestDeadShardCostsItsOwnAnswers(t *testing.T) {
+	cluster := testenv.NewMortalCluster(t, 3, 0, "--cluster-require-full-coverage", "no")
+	r, log := openRedis(t, cluster.URL(), cache.RedisOptions{Timeout: time.Second, Pause: 50 * time.Millisecond})
+	kept := func() (n int) {
+		for i := range 300 {
+			if keeps(t, r, fmt.Sprint("k", i)) {
+				n++
+			}
+		}
+		return n
+	}
+	until(t, "every shard keeps values", func() bool { return kept() == 300 })
+	lost, err := cluster.Client(1).DBSize(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Kill(1)
+	for range 10 {
+		if n := kept(); n != 300-int(lost) {
+			t.Errorf("%d of 300 values are kept, %d were on the shard that is dead", n, lost)
+		}
+	}
+	if r.Reachable(t.Context()) || r.Stats().State == "closed" || log.count("redis is not reachable") != 1 || log.count("redis is reachable again") != 0 {
+		t.Errorf("it should know: %+v\n%s", r.Stats(), &log.buf)
+	}
+	cluster.Start(t, 1)
+	until(t, "the shard is asked again", func() bool { return kept() == 300 })
+	until(t, "there is a word of it", func() bool { return log.count("redis is reachable again") == 1 })
+	if !r.Reachable(t.Context()) || log.count("redis is not reachable") != 1 {
+		t.Errorf("it is back: %+v\n%s", r.Stats(), &log.buf)
+	}
+}
+
+// A master that dies is no failure any more when its replica has taken over, even if nobody asks.
+func TestRedisClusterFailover(t *testing.T) {
+	cluster := testenv.NewMortalCluster(t, 3, 1)
+	r, log := openRedis(t, cluster.URL(), cache.RedisOptions{Timeout: time.Second, Pause: 50 * time.Millisecond})
+	keys := []string{"a", "b", "c", "d", "e", "f"} // on all shards
+	all := func() bool {
+		return !slices.ContainsFunc(keys, func(key string) bool { return !keeps(t, r, key) })
+	}
+	until(t, "the masters keep values", all)
+	cluster.Kill(1)
+	until(t, "the master is missed", func() bool { return !all() })
+	until(t, "its replica has taken over", func() bool { return cluster.Whole() == nil })
+	until(t, "nothing is amiss", func() bool {
+		went := log.count("redis is not reachable") // a node may still tell of the old master, and it be missed twice
+		return r.Stats().State == "closed" && went > 0 && log.count("redis is reachable again") == went
+	})
+	until(t, "the new master keeps values", all)
 }
 
 // A full server that evicts nothing is still asked for what it has.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -23,17 +22,20 @@ import (
 )
 
 const (
-	// channels is how many there are; a learner's words go through one of them. On a cluster
-	// each has a node of its own to begin at, so that no single one takes all publications in.
+	// channels is how many there are. On a cluster each has a node of its own to begin at, so that
+	// no single one takes all publications in, and none is needed.
 	channels = 64
-	// waiting is how many words may wait to be sent; further ones are dropped.
+	// waiting is how many learners' words may wait to be sent; further ones are dropped.
 	waiting = 4096
 	// together is how many words one round trip takes at most.
 	together = 256
+	// attempts is on how many channels words are tried before a pause.
+	attempts = 3
 	// quiet is how long nothing may be heard before the connection is asked whether it lives, and
 	// how long its answer may take.
 	quiet = time.Second
-	// pause is about how long a broken connection waits before the next.
+	// pause is about how long a broken connection waits before the next, and how long words do that
+	// Redis does not take.
 	pause = 200 * time.Millisecond
 )
 
@@ -85,49 +87,72 @@ func (n *Nudges) Run(ctx context.Context, live func(bool), heard func(learnerID 
 	both.Wait()
 }
 
+// sendAll sends words as they come, those of one moment together. Words that Redis does not take
+// wait: on a cluster the connections of those who hear may stand while others break.
 func (n *Nudges) sendAll(ctx context.Context) {
 	sending := context.WithoutCancel(ctx) // Redis has a timeout of its own
+	newest := map[string]int64{}
 	for {
-		select {
-		case first := <-n.queue:
-			n.send(sending, first)
+		n.gather(newest)
+		if len(newest) == 0 {
+			select {
+			case w := <-n.queue:
+				newest[w.learnerID] = w.sequence
+			case <-ctx.Done():
+				if len(n.queue) == 0 {
+					return
+				}
+			}
 			continue
-		default:
+		}
+		if n.send(sending, newest) {
+			continue
 		}
 		select {
-		case first := <-n.queue:
-			n.send(sending, first)
 		case <-ctx.Done():
-			if len(n.queue) == 0 {
-				return
-			}
+			return // Redis is away, and they are hints
+		case <-time.After(pause):
 		}
 	}
 }
 
-// send sends a word with those that wait behind it. Words that Redis does not take are lost.
-func (n *Nudges) send(ctx context.Context, first word) {
-	newest := map[string]int64{first.learnerID: first.sequence}
-	for more := true; more && len(newest) < together; {
+// gather takes the newest words out of the queue, without waiting for any.
+func (n *Nudges) gather(newest map[string]int64) {
+	for len(newest) < waiting {
 		select {
 		case w := <-n.queue:
 			newest[w.learnerID] = max(newest[w.learnerID], w.sequence)
 		default:
-			more = false
+			return
 		}
 	}
-	_ = n.redis.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
-		_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for learnerID, sequence := range newest {
-				pipe.Publish(ctx, channelOf(learnerID), learnerID+" "+strconv.FormatInt(sequence, 10))
-			}
-			return nil
-		})
-		return err
-	})
 }
 
-// listen hears words on one connection, until it breaks or ctx ends.
+// send tells whether Redis took some of the words, and those it keeps no longer. Everybody hears
+// every channel: one begins at a node that answers, if any does.
+func (n *Nudges) send(ctx context.Context, newest map[string]int64) bool {
+	var ids, words []string
+	for learnerID, sequence := range newest {
+		if len(ids) == together {
+			break
+		}
+		ids = append(ids, learnerID)
+		words = append(words, learnerID+" "+strconv.FormatInt(sequence, 10))
+	}
+	for range attempts {
+		channel := channelName(rand.N[uint32](channels)) //nolint:gosec // balance is no secret
+		if n.redis.Publish(ctx, channel, words...) == nil {
+			for _, learnerID := range ids {
+				delete(newest, learnerID)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// listen hears words on one connection, until it breaks or ctx ends. On a cluster that is to any
+// node, since all pass on everything.
 func (n *Nudges) listen(ctx context.Context, live func(bool), heard func(string, int64)) error {
 	sub := n.redis.Subscribe(ctx, channelNames()...)
 	defer sub.Close()
@@ -166,18 +191,15 @@ func parse(text string) (word, bool) {
 	return word{id, sequence}, err == nil && sequence > 0 && len(id) == 36 && uuid.Validate(id) == nil
 }
 
-func channelOf(learnerID string) string {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(learnerID)) // cannot fail
-	return channelName(h.Sum32() % channels)
-}
-
 func channelName(i uint32) string { return fmt.Sprintf("preceptor:log:%02d", i) }
 
+// channelNames are all channels, beginning anywhere: a cluster is listened to at the node that the
+// first one begins at.
 func channelNames() []string {
 	names := make([]string, channels)
+	first := rand.N[uint32](channels) //nolint:gosec // balance is no secret
 	for i := range names {
-		names[i] = channelName(uint32(i))
+		names[i] = channelName((first + uint32(i)) % channels)
 	}
 	return names
 }

@@ -91,10 +91,10 @@ func until(t *testing.T, what string, f func() bool) {
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// everyWordArrives sends for more learners than there are channels, so that each node takes part.
+// everyWordArrives sends for more learners than one round trip takes.
 func everyWordArrives(t *testing.T, from, to *ear) {
 	t.Helper()
-	ids := make([]string, 200)
+	ids := make([]string, 600)
 	for i := range ids {
 		ids[i] = newID()
 		from.Send(ids[i], 1)
@@ -164,6 +164,33 @@ func TestWordsArriveAfterAFailover(t *testing.T) {
 	})
 }
 
+// Whichever master of a cluster dies, both replicas hear, and every word arrives: before the
+// failover, after it, and also when nobody takes over.
+func TestWordsArriveWithoutAMaster(t *testing.T) {
+	cluster := testenv.NewMortalCluster(t, 3, 1)
+	_, a := open(t, cluster.URL())
+	_, b := open(t, cluster.URL())
+	lose := func(node int) {
+		t.Helper()
+		cluster.Kill(node)
+		until(t, "both hear what is sent now", func() bool {
+			id := newID()
+			a.Send(id, 1)
+			time.Sleep(50 * time.Millisecond)
+			return a.isLive() && b.isLive() && a.heard(id) == 1 && b.heard(id) == 1
+		})
+		everyWordArrives(t, a, b)
+		everyWordArrives(t, b, a)
+	}
+	for shard := range cluster.Shards() {
+		lose(shard)
+		until(t, "its replica has taken over", func() bool { return cluster.Whole() == nil })
+		everyWordArrives(t, a, b)
+		everyWordArrives(t, b, a)
+	}
+	lose(cluster.Nodes(0)[1])
+}
+
 // What others write into our channels is passed over.
 func TestStrangeWords(t *testing.T) {
 	url := "redis://" + testenv.Redis(t)
@@ -172,10 +199,7 @@ func TestStrangeWords(t *testing.T) {
 	id := newID()
 	for i := range 64 {
 		for _, text := range []string{"", " ", "x", id, id + " ", id + " x", id + " -1", id + " 0", "x 7", id + "  7", strings.Repeat("x", 36) + " 7"} {
-			err := r.Do(t.Context(), func(ctx context.Context, c redis.UniversalClient) error {
-				return c.Publish(ctx, fmt.Sprintf("preceptor:log:%02d", i), text).Err()
-			})
-			if err != nil {
+			if err := r.Publish(t.Context(), fmt.Sprintf("preceptor:log:%02d", i), text); err != nil {
 				t.Fatal(err)
 			}
 		}

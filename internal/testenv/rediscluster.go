@@ -90,6 +90,11 @@ func (c *MortalCluster) Nodes(shard int) []int {
 	return nodes
 }
 
+// Alive are those of them that are neither dead nor paused.
+func (c *MortalCluster) Alive(shard int) []int {
+	return slices.DeleteFunc(c.Nodes(shard), func(i int) bool { return c.away[i] })
+}
+
 // Kill ends nodes at once.
 func (c *MortalCluster) Kill(nodes ...int) {
 	for _, i := range nodes {
@@ -128,13 +133,10 @@ func (c *MortalCluster) Resume(t testing.TB, node int) {
 // Client asks one node, and no other in its name.
 func (c *MortalCluster) Client(node int) *redis.Client { return c.nodes[node].client }
 
-// Master is the node of a shard that takes writes, of those that are neither dead nor paused.
+// Master is the one living node of a shard that takes writes.
 func (c *MortalCluster) Master(shard int) (int, error) {
 	master := -1
-	for _, i := range c.Nodes(shard) {
-		if c.away[i] {
-			continue
-		}
+	for _, i := range c.Alive(shard) {
 		info, err := c.nodes[i].client.Info(context.Background(), "replication").Result()
 		switch {
 		case err != nil:
@@ -155,7 +157,7 @@ func (c *MortalCluster) Master(shard int) (int, error) {
 }
 
 // Whole tells why the cluster is not: nil when all slots are served, each shard has one master
-// whom its replicas follow, and every node that is neither dead nor paused knows so.
+// whom its replicas follow, and every living node knows so.
 func (c *MortalCluster) Whole() error {
 	for shard := range c.shards {
 		if _, err := c.Master(shard); err != nil {

@@ -55,7 +55,7 @@ func TestAnswersAreNeverStaleOnRedis(t *testing.T) {
 			trick := func() {
 				switch n := rand.IntN(40); {
 				case n < 4:
-					_ = r.Do(t.Context(), func(ctx context.Context, c redis.UniversalClient) error { return c.FlushAll(ctx).Err() })
+					_ = r.Do(t.Context(), "", func(ctx context.Context, c redis.UniversalClient) error { return c.FlushAll(ctx).Err() })
 				case n == 4 && name == "single":
 					server.Kill()
 					revive()

@@ -1,0 +1,207 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
+)
+
+// somewhere is the node of a Redis that is not a cluster; of one that is, it stands for finding
+// out who has what.
+const somewhere = ""
+
+// node is a server that keys are kept at.
+type node struct {
+	redis   *Redis
+	addr    string
+	breaker *gobreaker.CircuitBreaker[struct{}]
+	// last is the newest failure, for the log.
+	last atomic.Pointer[error]
+	// failed tells that the breaker is not closed; the Redis guards it.
+	failed bool
+}
+
+// node gives the node of an address.
+func (r *Redis) node(addr string) *node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := r.nodes[addr]
+	if at == nil {
+		at = &node{redis: r, addr: addr}
+		at.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+			Timeout:       r.pause,
+			MaxRequests:   1,
+			ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures > 0 },
+			IsExcluded:    func(err error) bool { return errors.Is(err, errCallerGone) },
+			OnStateChange: func(_ string, _, to gobreaker.State) { r.changed(at, to) },
+		})
+		r.nodes[addr] = at
+	}
+	return at
+}
+
+// masterOf is the address of the node that has a key, by what is known of a cluster: that is asked
+// for when nothing is known yet, and renewed aside.
+func masterOf(ctx context.Context, cluster *redis.ClusterClient, key string) (string, error) {
+	master, err := cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	return master.Options().Addr, nil
+}
+
+// do runs a command, unless one failed a moment ago.
+func (n *node) do(f func() error) error {
+	_, err := n.breaker.Execute(func() (struct{}, error) {
+		err := f()
+		if err != nil && !errors.Is(err, errCallerGone) {
+			n.redis.failures.Add(1)
+			n.last.Store(&err)
+		}
+		return struct{}{}, err
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		n.redis.skipped.Add(1)
+	}
+	return err
+}
+
+// changed notes that a breaker opens or closes. It is called by the breaker, which is locked.
+func (r *Redis) changed(at *node, to gobreaker.State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	failed := to != gobreaker.StateClosed
+	if failed == at.failed || r.nodes[at.addr] != at {
+		return
+	}
+	at.failed = failed
+	if !failed {
+		r.recovered()
+		return
+	}
+	r.failed++
+	if r.failed == 1 {
+		log := r.log
+		if at.addr != somewhere {
+			log = log.With("node", at.addr)
+		}
+		log.Warn("redis is not reachable; answers come from the database", "redis", r.url.String(), "error", at.why())
+	}
+	if r.url.kind == redisCluster && !r.minded && r.minding.Err() == nil {
+		r.minded = true
+		r.ended.Go(r.mind)
+	}
+}
+
+// why is the newest failure.
+func (n *node) why() error {
+	if last := n.last.Load(); last != nil {
+		return *last
+	}
+	return nil
+}
+
+// recovered notes that a node answers again, or is none any more. The caller holds the lock.
+func (r *Redis) recovered() {
+	r.failed--
+	if r.failed == 0 {
+		r.log.Info("redis is reachable again", "redis", r.url.String())
+	}
+}
+
+// mind asks a cluster once a pause until nothing is amiss: nobody else asks for a node that was
+// replaced by another.
+func (r *Redis) mind() {
+	for {
+		select {
+		case <-r.minding.Done():
+			return
+		case <-time.After(r.pause):
+		}
+		r.Ping(r.minding)
+		r.mu.Lock()
+		more := r.failed > 0
+		r.minded = more
+		r.mu.Unlock()
+		if !more {
+			return
+		}
+	}
+}
+
+// state is that of the node that is worst off.
+func (r *Redis) state() gobreaker.State {
+	r.mu.Lock()
+	nodes := slices.Collect(maps.Values(r.nodes))
+	r.mu.Unlock() // a breaker that is asked may call changed
+	worst := gobreaker.StateClosed
+	for _, each := range nodes {
+		worst = max(worst, each.breaker.State()) // closed, half-open, open
+	}
+	return worst
+}
+
+// Ping finds out whether every node answers, for who has a doubt: Reachable tells afterwards.
+func (r *Redis) Ping(ctx context.Context) {
+	cluster, ok := r.client.(*redis.ClusterClient)
+	if !ok {
+		r.ping(ctx, somewhere, r.client)
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, 2*r.timeout) // for who has what, and for all at once
+	defer cancel()
+	var mu sync.Mutex
+	masters := map[string]bool{somewhere: true}
+	err := r.node(somewhere).do(func() error {
+		return excused(ctx, cluster.ForEachMaster(limited, func(limited context.Context, client *redis.Client) error {
+			addr := client.Options().Addr
+			mu.Lock()
+			masters[addr] = true
+			mu.Unlock()
+			r.ping(limited, addr, client)
+			return nil
+		}))
+	})
+	if err == nil {
+		r.forget(masters)
+	}
+}
+
+// ping asks one node for a key, as callers do: of a cluster that lacks a shard, a node may live and
+// give nothing out.
+func (r *Redis) ping(ctx context.Context, addr string, client redis.Cmdable) {
+	limited, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	// The error is the answer, and counted.
+	_ = r.node(addr).do(func() error {
+		err := client.Get(limited, probe(0)).Err()
+		_, moved := redis.IsMovedError(err)
+		_, asks := redis.IsAskError(err)
+		if moved || asks || errors.Is(err, redis.Nil) {
+			return nil
+		}
+		return excused(ctx, err)
+	})
+}
+
+// forget drops the nodes that have no keys any more: others took over.
+func (r *Redis) forget(masters map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for addr, each := range r.nodes {
+		if masters[addr] {
+			continue
+		}
+		delete(r.nodes, addr)
+		if each.failed {
+			r.recovered()
+		}
+	}
+}
