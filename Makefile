@@ -52,6 +52,10 @@ phones: ## Play SEEDS (1000) learners with unreliable phones, and a twentieth as
 faults: ## Break each part of the four services under load, with a real Postgres and Redis; prints docs/faults.md's table.
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers -v -run 'TestFaults$$' -faults.load=6s
 
+.PHONY: faults-cluster
+faults-cluster: ## Break a Redis Cluster of six nodes under the same load; prints the other table of docs/faults.md.
+	go -C test/e2e test -count=1 -timeout 15m -tags realservers -v -run 'TestFaultsOnCluster$$' -faults.load=6s
+
 .PHONY: bench
 bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.
 	go run ./test/load

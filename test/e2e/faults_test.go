@@ -19,7 +19,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-var faultLoad = flag.Duration("faults.load", 2*time.Second, "how long each scenario of TestFaults lasts at least")
+var faultLoad = flag.Duration("faults.load", 2*time.Second, "how long each scenario of TestFaults and TestFaultsOnCluster lasts at least")
 
 const (
 	// handsets are the learners' phones; every second one has its stream open.
