@@ -140,7 +140,7 @@ func (n *Nudges) send(ctx context.Context, newest map[string]int64) bool {
 		words = append(words, learnerID+" "+strconv.FormatInt(sequence, 10))
 	}
 	for range attempts {
-		channel := channelName(rand.N[uint32](channels)) //nolint:gosec // balance is no secret
+		channel := channelName(rand.N[uint32](channels))
 		if n.redis.Publish(ctx, channel, words...) == nil {
 			for _, learnerID := range ids {
 				delete(newest, learnerID)
@@ -197,7 +197,7 @@ func channelName(i uint32) string { return fmt.Sprintf("preceptor:log:%02d", i) 
 // first one begins at.
 func channelNames() []string {
 	names := make([]string, channels)
-	first := rand.N[uint32](channels) //nolint:gosec // balance is no secret
+	first := rand.N[uint32](channels)
 	for i := range names {
 		names[i] = channelName((first + uint32(i)) % channels)
 	}
