@@ -17,7 +17,7 @@ import (
 // happen in TestFaults may not here either, and no request may fail.
 func TestFaultsOnCluster(t *testing.T) {
 	c := &clusterTrial{MortalCluster: testenv.NewMortalCluster(t, 3, 1, "--cluster-require-full-coverage", "no")}
-	f := newFleet(t, c.URL())
+	f := newFleet(t, migrated(t), directly, c.URL())
 	all := []scenario{
 		nothing(),
 		{name: "rolling restart of progress", play: func(tr *trial, r *row) { tr.roll(f.progress, r) }},
