@@ -17,7 +17,7 @@ lint := go tool -modfile=tools/lint/go.mod golangci-lint
 
 .PHONY: help
 help: ## List these targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Serve everything in one process on http://127.0.0.1:8080 (ARGS=…).
@@ -79,6 +79,10 @@ properties: ## Try the properties of progress CHECKS times each (20000 take abou
 kube-check: ## Check deploy/ and the Dockerfile, without a cluster or a container engine.
 	go -C tools/kube test -count=1 . # the cache does not see files outside of the module
 	go -C tools/kube run .
+
+.PHONY: kube-apiserver-check
+kube-apiserver-check: ## Apply deploy/'s overlays to a real API server, built from Go modules (minutes, the first time).
+	go -C tools/kube run . -apiserver
 
 .PHONY: lint
 lint: ## Run the linters, pinned in tools/lint.

@@ -2,7 +2,7 @@
 // without a container engine: what kustomize renders is valid against the schemas of a current
 // Kubernetes and keeps the rules of rules.go and roads.go; the compose file is one; the Dockerfile
 // is one, and the files that .dockerignore leaves are enough to build a static program, which
-// knows every argument that it is given anywhere.
+// knows every argument that it is given anywhere. With -apiserver it asks Kubernetes itself instead.
 package main
 
 import (
@@ -12,14 +12,25 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 )
 
 func main() {
 	root := flag.String("root", "../..", "the repository")
+	applied := flag.Bool("apiserver", false, "build an API server, and apply the overlays to it")
 	flag.Parse()
-	if err := run(context.Background(), *root, os.Stdout); err != nil {
+	check := run
+	if *applied {
+		check = runApplied
+	}
+	// Interrupted, it removes what it made, and stops what it started.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := check(ctx, *root, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "FAIL:", err)
 		os.Exit(1)
 	}
@@ -40,8 +51,18 @@ func (r *report) section(began time.Time, what string, faults []string) {
 	r.faults += len(faults)
 }
 
+func (r *report) verdict() error {
+	if r.faults > 0 {
+		return errors.New("what is listed above is wrong")
+	}
+	return nil
+}
+
+// production is the overlay that is an example to copy.
+const production = "production"
+
 // overlays are what somebody applies, by their folders below deploy/k8s/overlays.
-func overlays() []string { return []string{"dev", "production", "production/migrate"} }
+func overlays() []string { return []string{"dev", production, production + "/migrate"} }
 
 func run(ctx context.Context, root string, out io.Writer) error {
 	r := &report{out: out}
@@ -84,10 +105,7 @@ func run(ctx context.Context, root string, out io.Writer) error {
 		}
 		r.section(began, "deploy/k8s/overlays/"+name, faults)
 	}
-	if r.faults > 0 {
-		return errors.New("what is listed above is wrong")
-	}
-	return nil
+	return r.verdict()
 }
 
 // overlayFaults judges what one overlay renders.

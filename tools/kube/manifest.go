@@ -26,8 +26,9 @@ type cluster struct{ manifests []manifest }
 
 // manifest is the part of any kind that a rule asks about; the schemas know the rest.
 type manifest struct {
-	Kind     string `json:"kind"`
-	Metadata struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
 		Name        string            `json:"name"`
 		Namespace   string            `json:"namespace"`
 		Labels      map[string]string `json:"labels"`

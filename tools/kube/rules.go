@@ -341,11 +341,20 @@ func certificates(c *cluster) []string {
 	return f
 }
 
-// printedSecrets are the keys of the Secrets that the dev overlay's script makes.
-func printedSecrets(ctx context.Context, root string) (map[string][]string, error) {
+// secretsScript is what the dev overlay's script prints.
+func secretsScript(ctx context.Context, root string) ([]byte, error) {
 	out, err := exec.CommandContext(ctx, root+"/deploy/k8s/overlays/dev/secrets.sh").Output()
 	if err != nil {
 		return nil, fmt.Errorf("secrets.sh: %w", err)
+	}
+	return out, nil
+}
+
+// printedSecrets are the keys of the Secrets that the script makes.
+func printedSecrets(ctx context.Context, root string) (map[string][]string, error) {
+	out, err := secretsScript(ctx, root)
+	if err != nil {
+		return nil, err
 	}
 	given := map[string][]string{}
 	for part := range strings.SplitSeq(string(out), "---\n") {

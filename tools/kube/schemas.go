@@ -122,13 +122,16 @@ func (s *schemas) kubernetes(ctx context.Context) error {
 	return s.write("_definitions.json", object{"definitions": document.Definitions})
 }
 
+// certManagerKinds are those that somebody may want here, by the names of their resources.
+func certManagerKinds() []string { return []string{"certificates", "issuers", "clusterissuers"} }
+
 // certManager makes them from its custom resource definitions.
 func (s *schemas) certManager(ctx context.Context) error {
 	dir, err := moduleFolder(ctx, "github.com/cert-manager/cert-manager", certManagerVersion)
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"certificates", "issuers", "clusterissuers"} {
+	for _, name := range certManagerKinds() {
 		text, err := os.ReadFile(filepath.Join(dir, "deploy", "crds", "cert-manager.io_"+name+".yaml"))
 		if err != nil {
 			return err
