@@ -11,6 +11,10 @@
 // With the word rebuild it measures how fast logs are replayed; see rebuild.go.
 //
 //	go run ./test/load rebuild -events 1000000
+//
+// With the word scale it measures what requests cost each process and store; see scale.go.
+//
+//	go run ./test/load scale
 package main
 
 import (
@@ -39,6 +43,9 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == "rebuild" {
 		exit(benchRebuild(context.Background(), os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "scale" {
+		exit(benchScale(context.Background(), os.Args[2:]))
 	}
 	var o options
 	flag.IntVar(&o.connections, "connections", 32, "connections, each with one request at a time")

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// streams are what is known of open streams, each one's share.
+type streams struct {
+	count int
+	// memory is in bytes, cpu in seconds a second, received in bytes a second, while nothing happens.
+	memory, cpu [parts]float64
+	received    float64
+	// told is the bytes that bring one event.
+	told float64
+}
+
+// watching opens streams, each a learner's, and measures what opening one costs, what it costs
+// while nothing happens, and an event that its sender hears of.
+func (s *school) watching(ctx context.Context, o scaleOptions, m *measured) error {
+	f := s.fleet
+	if err := f.renew(ctx); err != nil {
+		return err
+	}
+	same := s.again(workPathSame, pathProgress) // connections stand, and the first collections are over
+	if err := same.before(ctx); err != nil {
+		return err
+	}
+	if _, _, _, err := f.repeat(ctx, same, 0, o.connections, 2*time.Second); err != nil {
+		return err
+	}
+	var before [parts]float64
+	for p := range parts {
+		before[p] = f.memory(p)
+	}
+	say(fmt.Sprintf("opening %d streams …", o.streams))
+	crowd := &listeners{address: f.address}
+	defer crowd.close()
+	w := &work{name: workStream, next: func(_, n int) request {
+		return phoneRequest(http.MethodGet, homeProgress+":watch", s.pupils[n].token, "", "Accept", "text/event-stream")
+	}}
+	if err := s.open(ctx, crowd, w, o, m); err != nil {
+		return err
+	}
+	time.Sleep(5 * time.Second)
+	m.streams.count = o.streams
+	heard, began := crowd.received.Load(), time.Now()
+	used, err := f.idle(ctx, 20*time.Second)
+	if err != nil {
+		return err
+	}
+	m.streams.received = float64(crowd.received.Load()-heard) / time.Since(began).Seconds() / float64(o.streams)
+	for p := range parts {
+		m.streams.memory[p] = (f.memory(p) - before[p]) / float64(o.streams)
+		m.streams.cpu[p] = max(0, (used[p]-m.idle[p]).Seconds()) / float64(o.streams)
+	}
+	heard = crowd.received.Load()
+	var turn atomic.Int64
+	if err := f.all(ctx, []*work{{name: workWatchedEvent, events: 1, before: f.checkpoint, next: func(_, _ int) request {
+		return s.post(s.pupils[int(turn.Add(1))%o.streams], 1)
+	}}}, o, m); err != nil {
+		return err
+	}
+	m.streams.told = float64(crowd.received.Load()-heard) / float64(max(m.figures[workWatchedEvent].requests, 1))
+	return crowd.failure()
+}
+
+// open opens the streams, as one round of work.
+func (s *school) open(ctx context.Context, crowd *listeners, w *work, o scaleOptions, m *measured) error {
+	f := s.fleet
+	was, err := f.spent()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range o.connections {
+		all.Go(func() {
+			for n := int(next.Add(1) - 1); n < o.streams; n = int(next.Add(1) - 1) {
+				crowd.open(ctx, w.next(0, n))
+			}
+		})
+	}
+	all.Wait()
+	elapsed := time.Since(began).Seconds()
+	now, err := f.spent()
+	if err = errors.Join(err, crowd.failure()); err != nil {
+		return err
+	}
+	used, n := now.since(was), float64(o.streams)
+	one := figure{requests: o.streams, perSecond: n / elapsed, sent: float64(crowd.sent.Load()) / n, received: float64(crowd.received.Load()) / n}
+	for p := range used {
+		one.cpu[p] = max(0, used[p].Seconds()-m.idle[p].Seconds()*elapsed) / n
+	}
+	m.figures[w.name] = one
+	m.order = append(m.order, w)
+	return nil
+}
+
+// listeners hold streams open and count what comes.
+type listeners struct {
+	address        string
+	sent, received atomic.Int64
+
+	mu     sync.Mutex
+	conns  []net.Conn
+	closed bool
+	faults []error
+}
+
+func (l *listeners) fault(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.faults = append(l.faults, err)
+	}
+}
+
+func (l *listeners) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return errors.Join(l.faults...)
+}
+
+// open opens a stream and returns when it stands; what comes then is read aside.
+func (l *listeners) open(ctx context.Context, r request) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.address)
+	if err != nil {
+		l.fault(err)
+		return
+	}
+	l.mu.Lock()
+	l.conns = append(l.conns, conn)
+	l.mu.Unlock()
+	if _, err := conn.Write(r); err != nil {
+		l.fault(err)
+		return
+	}
+	l.sent.Add(int64(len(r)))
+	in := bufio.NewReaderSize(conn, 512)
+	line, err := in.ReadString('\n')
+	if err != nil || !containsOK(line) {
+		l.fault(fmt.Errorf("a stream was answered %q, %w", line, err))
+		return
+	}
+	l.received.Add(int64(len(line)))
+	go func() {
+		_, err := io.Copy((*counter)(&l.received), in)
+		l.fault(fmt.Errorf("a stream ended: %w", errors.Join(err, io.EOF)))
+	}()
+}
+
+func containsOK(line string) bool { return len(line) > 12 && line[9:12] == "200" }
+
+// counter counts what is written to it.
+type counter atomic.Int64
+
+func (c *counter) Write(b []byte) (int, error) {
+	(*atomic.Int64)(c).Add(int64(len(b)))
+	return len(b), nil
+}
+
+func (l *listeners) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+}

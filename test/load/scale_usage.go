@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tick is the unit of /proc's times: USER_HZ, 100 on every Linux that people run.
+const tick = 10 * time.Millisecond
+
+// spent is the processor time of each part since it began.
+type spent [parts]time.Duration
+
+func (s spent) since(before spent) spent {
+	for p := range s {
+		s[p] -= before[p]
+	}
+	return s
+}
+
+// spent asks the kernel. Postgres is its first process, with all of its own, those that ended included.
+func (f *fleet) spent() (spent, error) {
+	var out spent
+	for p, cmd := range f.commands {
+		var err error
+		if out[p], err = processorTime(cmd.Process.Pid, part(p) == atPostgres); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func processorTime(pid int, family bool) (time.Duration, error) {
+	own, ended, _, err := readStat(pid)
+	if err != nil || !family {
+		return own, err
+	}
+	total := own + ended
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range stats {
+		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			return 0, err
+		}
+		time, _, parent, err := readStat(child)
+		if err == nil && parent == pid { // one that has ended since is the parent's by now
+			total += time
+		}
+	}
+	return total, nil
+}
+
+// readStat answers a process's own time, that of its children which ended, and its parent.
+func readStat(pid int) (own, ended time.Duration, parent int, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name before it may hold anything
+	fields := strings.Fields(rest)
+	if len(fields) < 15 {
+		return 0, 0, 0, errors.New("/proc has a stat of another form")
+	}
+	var n [5]int64
+	for i, field := range []int{1, 11, 12, 13, 14} { // ppid utime stime cutime cstime
+		if n[i], err = strconv.ParseInt(fields[field], 10, 64); err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	return time.Duration(n[1]+n[2]) * tick, time.Duration(n[3]+n[4]) * tick, int(n[0]), nil
+}
+
+// position is how far the stores are.
+type position struct {
+	// wal is Postgres's log position, and commits the transactions that wrote, of all databases.
+	wal     string
+	commits int64
+	// log are the bytes of progress's log, progress and profile those of all tables of theirs, indexes included.
+	log, progress, profile float64
+
+	redisBytes, redisCommands int64
+}
+
+func (f *fleet) position(ctx context.Context) (position, error) {
+	var w position
+	err := f.admin.QueryRowContext(ctx, `SELECT pg_current_wal_flush_lsn()::text, pg_snapshot_xmax(pg_current_snapshot())::text::bigint`).Scan(&w.wal, &w.commits)
+	if err != nil {
+		return w, err
+	}
+	for like, to := range map[string]*float64{"progress.learner\\_log%": &w.log, "progress.%": &w.progress, "profile.%": &w.profile} {
+		err := f.admin.QueryRowContext(ctx, `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::float8 FROM pg_class c
+			JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname || '.' || c.relname LIKE $1`, like).Scan(to)
+		if err != nil {
+			return w, err
+		}
+	}
+	info, err := f.redis.InfoMap(ctx, "memory", "stats").Result()
+	if err != nil {
+		return w, err
+	}
+	w.redisBytes, err = strconv.ParseInt(info["Memory"]["used_memory"], 10, 64)
+	if err != nil {
+		return w, err
+	}
+	w.redisCommands, err = strconv.ParseInt(info["Stats"]["total_commands_processed"], 10, 64)
+	return w, err
+}
+
+// walBytes are what Postgres logged between two positions: records, and whole pages, of which it
+// logs one when it first changes it after a checkpoint.
+func (f *fleet) walBytes(ctx context.Context, from, to string) (records, pages float64, err error) {
+	if from == to {
+		return 0, 0, nil
+	}
+	err = f.admin.QueryRowContext(ctx, `SELECT coalesce(sum(record_size), 0)::float8, coalesce(sum(fpi_size), 0)::float8 FROM pg_get_wal_stats($1::text::pg_lsn, $2::text::pg_lsn)`,
+		from, to).Scan(&records, &pages)
+	return records, pages, err
+}
+
+// memory is the resident set of a part, in bytes.
+func (f *fleet) memory(p part) float64 { return (&server{cmd: f.commands[p]}).memory() * (1 << 20) }
+
+// load is the machine's load average over a minute.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Fields(string(text))[0]
+}
