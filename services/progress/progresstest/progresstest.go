@@ -33,6 +33,7 @@ func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
 		"log entries come back as they went in":            logEntries,
 		"ids keep their case and order by bytes":           idOrder,
 		"event ids are unique for a learner":               uniqueEvents,
+		"known events are found for many learners at once": knownEvents,
 		"an event is voided once":                          voids,
 		"a failed commit leaves nothing":                   rollback,
 		"racing commits number without gaps":               racing,
@@ -202,6 +203,46 @@ func logEntries(t *testing.T, s progress.Store) {
 		want := []progress.KnownEvent{{LearnerID: learner, EventID: full.Event.ID, Sequence: 1, PayloadHash: full.PayloadHash}}
 		if err != nil || !reflect.DeepEqual(known, want) {
 			return fmt.Errorf("known events: %+v, %w", known, err)
+		}
+		return nil
+	}))
+}
+
+// knownEvents asks for more learners than a store may want to ask about at once, of each for another
+// number of events, one of which the log has. Another learner has an event of the same id.
+func knownEvents(t *testing.T, s progress.Store) {
+	ctx := t.Context()
+	var learners []string
+	for range 40 {
+		learners = append(learners, newID())
+	}
+	shared := newID()
+	want := map[progress.EventKey]int64{}
+	must(t, s.Commit(ctx, learners, func(ctx context.Context, tx progress.Tx) error {
+		var keys []progress.EventKey
+		var records []progress.Record
+		for i, learner := range learners {
+			id := newID()
+			if i%2 == 0 {
+				id = shared
+			}
+			records = append(records, entry(learner, int64(i+1), id))
+			want[progress.EventKey{LearnerID: learner, EventID: id}] = int64(i + 1)
+			for range i % 7 {
+				keys = append(keys, progress.EventKey{LearnerID: learner, EventID: newID()})
+			}
+			keys = append(keys, progress.EventKey{LearnerID: learner, EventID: id}, progress.EventKey{LearnerID: learner, EventID: shared})
+		}
+		if err := tx.Append(ctx, records); err != nil {
+			return err
+		}
+		known, err := tx.KnownEvents(ctx, keys)
+		got := map[progress.EventKey]int64{}
+		for _, k := range known {
+			got[progress.EventKey{LearnerID: k.LearnerID, EventID: k.EventID}] = k.Sequence
+		}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			return fmt.Errorf("known events: %v, want %v, %w", got, want, err)
 		}
 		return nil
 	}))

@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
@@ -114,16 +116,28 @@ func (c *commitTx) Head(learnerID string) *progress.Head { return c.heads[learne
 // Revision is the stored catalog's.
 func (c *commitTx) Revision(ctx context.Context) (int64, error) { return readRevision(ctx, c.tx) }
 
-// KnownEvents answers which of the events are in the log.
+// maxWanted bounds the learners of one question for known events: each is planned by itself.
+const maxWanted = 16
+
+// KnownEvents answers which of the events are in the log. Each learner is a part of the statement by
+// themselves: their id is a constant then, so that Postgres plans, and looks into, their one partition
+// of the log. Joined with a list of all that is wanted it plans all 32, and prefers to read the whole
+// log where many are asked about.
 func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([]progress.KnownEvent, error) {
-	var out []progress.KnownEvent
-	for piece := range slices.Chunk(keys, maxRows) {
-		args := make([]any, 0, 2*len(piece))
-		for _, k := range piece {
-			args = append(args, k.LearnerID, k.EventID)
+	var learners []string
+	wanted := map[string][]string{}
+	for _, k := range keys {
+		if wanted[k.LearnerID] == nil {
+			learners = append(learners, k.LearnerID)
 		}
-		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, e) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
-			SELECT g.learner_id, g.event_id, g.sequence, g.payload_hash FROM wanted w JOIN learner_log g ON g.learner_id = w.l AND g.event_id = w.e`, args...)
+		wanted[k.LearnerID] = append(wanted[k.LearnerID], k.EventID)
+	}
+	// Alike in number and order, so that there are few different texts.
+	slices.SortStableFunc(learners, func(a, b string) int { return cmp.Compare(len(wanted[a]), len(wanted[b])) })
+	var out []progress.KnownEvent
+	for piece := range slices.Chunk(learners, maxWanted) {
+		query, args := knownEvents(piece, wanted)
+		rows, err := c.tx.QueryContext(ctx, query, args...)
 		err = each(rows, err, func(rows *sql.Rows) error {
 			var k progress.KnownEvent
 			var hash []byte
@@ -137,6 +151,27 @@ func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([
 		}
 	}
 	return out, nil
+}
+
+// knownEvents is the statement for some learners. An id is repeated until their number is a power of
+// two, for the same reason.
+func knownEvents(learners []string, wanted map[string][]string) (string, []any) {
+	var query strings.Builder
+	var args []any
+	for i, learner := range learners {
+		ids := wanted[learner]
+		for len(ids)&(len(ids)-1) != 0 {
+			ids = append(ids, ids[0])
+		}
+		if i > 0 {
+			query.WriteString(" UNION ALL ")
+		}
+		args = append(args, learner)
+		fmt.Fprintf(&query, "SELECT learner_id, event_id, sequence, payload_hash FROM learner_log WHERE learner_id = $%d AND event_id IN %s",
+			len(args), sqldb.In(len(ids), len(args)+1))
+		args = append(args, anys(ids)...)
+	}
+	return query.String(), args
 }
 
 // EventByID answers one stored event.
