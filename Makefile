@@ -64,6 +64,10 @@ bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benc
 bench-rebuild: ## Time replaying ten million events (ARGS="-events 1000000"); wants 5 GB of disk for minutes.
 	go run ./test/load rebuild $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
+.PHONY: bench-scale
+bench-scale: ## Measure what requests cost each process, Postgres and Redis, and what a million learners need: docs/scale.md.
+	go run ./test/load scale $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
 .PHONY: bench-go
 bench-go: ## Run every Go benchmark.
 	go test -run '^$$' -bench . -benchmem ./...

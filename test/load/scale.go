@@ -25,12 +25,12 @@ type scaleOptions struct {
 func benchScale(ctx context.Context, args []string) error {
 	var o scaleOptions
 	flags := flag.NewFlagSet("scale", flag.ContinueOnError)
-	flags.IntVar(&o.learners, "learners", 3000, "learners who are measured")
+	flags.IntVar(&o.learners, "learners", 1800, "learners who are measured")
 	flags.IntVar(&o.neighbours, "neighbours", 20, "learners more in the tables for each who is measured")
 	flags.IntVar(&o.streams, "streams", 1000, "streams that are open at once")
 	flags.IntVar(&o.connections, "connections", 8, "connections, each with one request at a time")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds; medians are printed")
-	flags.DurationVar(&o.length, "for", 3*time.Second, "length of one round")
+	flags.DurationVar(&o.length, "for", 2*time.Second, "length of one round")
 	flags.StringVar(&o.postgres, "postgres", "", "further settings of Postgres, as wal_compression=lz4,shared_buffers=2GB")
 	flags.StringVar(&o.parameters, "parameters", "", "further parameters of the services' database urls, as default_query_exec_mode=cache_statement")
 	flags.BoolVar(&o.simulate, "simulate", false, "only draw the day of the learners, and say what its peaks are")

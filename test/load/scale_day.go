@@ -119,9 +119,14 @@ func peaksOf(perSecond []int32) peaks {
 	return peaks{busiest(daySeconds), busiest(3600), busiest(60), busiest(1)}
 }
 
-// days are those that are drawn.
+// The days that are drawn.
+const (
+	plainDay    = "plain"
+	reminderDay = "reminder at 18:00"
+)
+
 func days() map[string]reminder {
-	return map[string]reminder{"plain": {}, "reminder": {hour: 18, share: 0.03, minutes: 3}}
+	return map[string]reminder{plainDay: {}, reminderDay: {hour: 18, share: 0.03, minutes: 3}}
 }
 
 // simulated is a day in numbers.
@@ -139,18 +144,23 @@ func simulate(learners int, r reminder) simulated {
 	return simulated{peaksOf(l.requests), peaksOf(l.posts), float64(most)}
 }
 
-// tellDays prints the days of a million and ten million learners.
+// tellDays prints the days of many learners.
 func tellDays() error {
-	fmt.Printf("| daily learners | day | requests/s: mean | busiest hour | minute | second | events/s: mean | busiest minute | most streams |\n")
-	fmt.Printf("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	fmt.Println("| daily learners | day | requests/s: mean | busiest hour | busiest minute | busiest second | events/s: mean | busiest minute | most streams |")
+	fmt.Println("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, learners := range []int{100_000, 1_000_000, 10_000_000} {
-		for _, name := range []string{"plain", "reminder"} {
-			d := simulate(learners, days()[name])
-			fmt.Printf("| %s | %s | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f | %s |\n", millions(learners), name, d.requests.day, d.requests.hour,
-				d.requests.minute, d.requests.second, d.posts.day*eventsAPost, d.posts.minute*eventsAPost, thousands(d.streams))
+		for _, name := range []string{plainDay, reminderDay} {
+			fmt.Println(dayRow(learners, name))
 		}
 	}
 	return nil
+}
+
+// dayRow is a day as a row of docs/scale.md.
+func dayRow(learners int, name string) string {
+	d := simulate(learners, days()[name])
+	return fmt.Sprintf("| %s | %s | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f | %s |", millions(learners), name, d.requests.day, d.requests.hour,
+		d.requests.minute, d.requests.second, d.posts.day*eventsAPost, d.posts.minute*eventsAPost, thousands(d.streams))
 }
 
 func millions(n int) string {

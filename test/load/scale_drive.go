@@ -41,10 +41,12 @@ type figure struct {
 	cpu [parts]float64
 	// sent and received are bytes between the client and the gateway.
 	sent, received float64
-	// records and pages are bytes of Postgres's log; commits its writing transactions.
-	records, pages, commits float64
-	// log and progress are bytes that tables and indexes grew by.
-	log, progress, profile float64
+	// logged is in Postgres's log; commits are its writing transactions.
+	logged
+
+	commits float64
+	// grown is the bytes that tables and indexes of progress and profile grew by.
+	grown float64
 
 	redisBytes, redisCommands float64
 }
@@ -98,7 +100,9 @@ func (f *fleet) round(ctx context.Context, w *work, round, connections int, leng
 	if err != nil {
 		return figure{}, err
 	}
-	out := figure{requests: n, perSecond: float64(n) / elapsed.Seconds(), sent: float64(sent) / float64(n), received: float64(received) / float64(n)}
+	out := figure{
+		requests: n, perSecond: float64(n) / elapsed.Seconds(), sent: float64(sent) / float64(n), received: float64(received) / float64(n),
+	}
 	used := now.since(was)
 	for p := range used {
 		out.cpu[p] = max(0, used[p].Seconds()-idle[p].Seconds()*elapsed.Seconds()) / float64(n)
@@ -108,10 +112,9 @@ func (f *fleet) round(ctx context.Context, w *work, round, connections int, leng
 
 // storedBy fills what the requests left in the stores.
 func (f *fleet) storedBy(ctx context.Context, out *figure, at, to position) error {
-	records, pages, err := f.walBytes(ctx, at.wal, to.wal)
+	l, err := f.logged(ctx, at.wal, to.wal)
 	n := float64(out.requests)
-	out.records, out.pages, out.commits = records/n, pages/n, float64(to.commits-at.commits)/n
-	out.log, out.progress, out.profile = (to.log-at.log)/n, (to.progress-at.progress)/n, (to.profile-at.profile)/n
+	out.logged, out.commits, out.grown = logged{l.records / n, l.images / n, l.pages / n}, float64(to.commits-at.commits)/n, (to.tables-at.tables)/n
 	out.redisBytes, out.redisCommands = float64(to.redisBytes-at.redisBytes)/n, float64(to.redisCommands-at.redisCommands)/n
 	return err
 }
@@ -219,9 +222,9 @@ func middle(rounds []figure) figure {
 	}
 	out.perSecond = of(func(f *figure) float64 { return f.perSecond })
 	out.sent, out.received = of(func(f *figure) float64 { return f.sent }), of(func(f *figure) float64 { return f.received })
-	out.records, out.pages = of(func(f *figure) float64 { return f.records }), of(func(f *figure) float64 { return f.pages })
-	out.commits, out.log = of(func(f *figure) float64 { return f.commits }), of(func(f *figure) float64 { return f.log })
-	out.progress, out.profile = of(func(f *figure) float64 { return f.progress }), of(func(f *figure) float64 { return f.profile })
+	out.records, out.images = of(func(f *figure) float64 { return f.records }), of(func(f *figure) float64 { return f.images })
+	out.pages, out.commits = of(func(f *figure) float64 { return f.pages }), of(func(f *figure) float64 { return f.commits })
+	out.grown = of(func(f *figure) float64 { return f.grown })
 	out.redisBytes = of(func(f *figure) float64 { return f.redisBytes })
 	out.redisCommands = of(func(f *figure) float64 { return f.redisCommands })
 	return out

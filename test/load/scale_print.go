@@ -44,14 +44,14 @@ func (m *measured) printCosts() {
 }
 
 func (m *measured) printStores() {
-	fmt.Println("| request | requests/s | commits | WAL, records | WAL, pages | tables grew by | Redis commands | Redis grew by |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| request | requests/s | commits | WAL, records | WAL, page images | pages | tables grew by | Redis commands | Redis grew by |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, w := range m.order {
 		f := m.figures[w.name]
-		if f.commits < 0.01 && f.redisCommands < 0.5 {
+		if f.commits < 0.1 && f.redisCommands < 0.5 {
 			continue
 		}
-		fmt.Printf("| %s | %.0f | %.2f | %.0f | %.0f | %.0f | %.1f | %.0f |\n", w.name, f.perSecond, f.commits, f.records, f.pages, f.progress+f.profile,
+		fmt.Printf("| %s | %.0f | %.2f | %.0f | %.0f | %.1f | %.0f | %.1f | %.0f |\n", w.name, f.perSecond, f.commits, f.records, f.images, f.pages, f.grown,
 			f.redisCommands, f.redisBytes)
 	}
 	fmt.Println()
@@ -69,7 +69,7 @@ func (m *measured) printStreams() {
 	for p := range parts {
 		fmt.Printf("| %s | %d | %.0f MB | %.1f KB | %.1f |\n", partName(p), m.idle[p].Microseconds(), m.busy[p]/(1<<20), m.streams.memory[p]/1024, m.streams.cpu[p]*1e6)
 	}
-	fmt.Printf("\n%d streams; %.1f bytes a second to each while nothing happens.\n\n", m.streams.count, m.streams.received)
+	fmt.Printf("\n%d streams; %.1f bytes a second to each while nothing happens, %.0f for an event.\n\n", m.streams.count, m.streams.received, m.streams.told)
 }
 
 // plus adds a figure's costs, times a factor.
@@ -80,11 +80,10 @@ func (f *figure) plus(other figure, times float64) {
 	f.sent += times * other.sent
 	f.received += times * other.received
 	f.records += times * other.records
+	f.images += times * other.images
 	f.pages += times * other.pages
 	f.commits += times * other.commits
-	f.log += times * other.log
-	f.progress += times * other.progress
-	f.profile += times * other.profile
+	f.grown += times * other.grown
 	f.redisBytes += times * other.redisBytes
 	f.redisCommands += times * other.redisCommands
 }
@@ -140,18 +139,21 @@ const headroom = 0.5
 
 // printNeeds reckons from the day and the costs.
 func (m *measured) printNeeds() error {
-	session := m.session()
-	fmt.Printf("A session costs %.1f ms of processor time in all, a post of %d events %.0f µs at Postgres and %.0f µs elsewhere; %.0f KB go between phone and gateway.\n\n",
-		total(session)*1e3, eventsAPost, m.post().cpu[atPostgres]*1e6, (total(m.post())-m.post().cpu[atPostgres])*1e6, (session.sent+session.received)/1000)
-	fmt.Println("| busiest minute | 1 M | 10 M |")
-	fmt.Println("| --- | ---: | ---: |")
-	var lists [2][]string
-	var names []string
-	for i, learners := range []int{1_000_000, 10_000_000} {
-		names, lists[i] = m.needs(learners, session)
+	session, post := m.session(), m.post()
+	fmt.Printf("A session costs %.0f ms of processor time, %.0f of them at Postgres; a post of %d events %.1f ms, %.1f at Postgres. %.0f KB go between phone and gateway.\n\n",
+		total(session)*1e3, session.cpu[atPostgres]*1e3, eventsAPost, total(post)*1e3, post.cpu[atPostgres]*1e3, (session.sent+session.received)/1000)
+	fmt.Println("| daily learners | service | cores busy | pods by processor | by memory | pods to have | the autoscaler goes to | of at most | connections |")
+	fmt.Println("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	var all []needs
+	for _, learners := range []int{1_000_000, 10_000_000} {
+		n := m.needs(learners, session)
+		n.printPods()
+		all = append(all, n)
 	}
-	for i, name := range names {
-		fmt.Printf("| %s | %s | %s |\n", name, lists[0][i], lists[1][i])
+	fmt.Println("\n| in the busiest minute | 1 M | 10 M |\n| --- | ---: | ---: |")
+	one, ten := all[0].stores(), all[1].stores()
+	for i, line := range one {
+		fmt.Printf("| %s | %s | %s |\n", line.name, line.value, ten[i].value)
 	}
 	return nil
 }
@@ -164,45 +166,61 @@ func total(f figure) float64 {
 	return sum
 }
 
-// needs are the lines of the table for a number of daily learners.
-func (m *measured) needs(learners int, session figure) (names, values []string) {
-	line := func(name, format string, args ...any) {
-		names, values = append(names, name), append(values, fmt.Sprintf(format, args...))
-	}
-	day := simulate(learners, reminder{})
-	perSecond := day.requests.minute / float64(count(opening())+count(between())+postsASession)
-	line("sessions begun a second", "%.0f", perSecond)
-	line("requests a second", "%.0f", day.requests.minute)
-	line("events a second", "%.0f", day.posts.minute*eventsAPost)
-	line("open streams", "%s", thousands(day.streams))
-	var busy [parts]float64
+// needs is what a number of daily learners takes.
+type needs struct {
+	learners int
+	day      simulated
+	// sessions begin in a second of the busiest minute; each costs session.
+	sessions float64
+	session  figure
+	busy     [parts]float64
+	m        *measured
+}
+
+func (m *measured) needs(learners int, session figure) needs {
+	n := needs{learners: learners, day: simulate(learners, reminder{}), session: session, m: m}
+	n.sessions = n.day.requests.minute / float64(count(opening())+count(between())+postsASession)
 	for p := range parts {
-		busy[p] = perSecond*session.cpu[p] + day.streams*m.streams.cpu[p] + m.idle[p].Seconds()
+		n.busy[p] = n.sessions*session.cpu[p] + n.day.streams*m.streams.cpu[p] + m.idle[p].Seconds()
 	}
-	connections := 0.0
+	return n
+}
+
+// printPods prints a row for each service.
+func (n *needs) printPods() {
 	for _, p := range []part{atGateway, atProgress, atProfile, atCatalog} {
-		shape := pods()[p]
-		byTime := math.Ceil(busy[p] / headroom / shape.limit)
-		byMemory := 0.0
+		shape, byMemory := pods()[p], 0.0
 		if p == atGateway || p == atProgress { // who holds streams
-			byMemory = math.Ceil(day.streams * m.streams.memory[p] / (0.8*shape.memory*(1<<20) - m.busy[p]))
+			byMemory = math.Ceil(n.day.streams * n.m.streams.memory[p] / (0.8*shape.memory*(1<<20) - n.m.busy[p]))
 		}
-		scaled := max(shape.fewest, math.Ceil(busy[p]/(0.7*shape.request)))
-		n := max(shape.fewest, byTime, byMemory)
-		connections += n * shape.connections
-		line(partName(p), "%.1f cores busy: %.0f pods (%.0f by processor, %.0f by memory; the autoscaler wants %.0f of at most %.0f)",
-			busy[p], n, byTime, byMemory, scaled, shape.most)
+		byTime := math.Ceil(n.busy[p] / headroom / shape.limit)
+		have := max(shape.fewest, byTime, byMemory)
+		scaled := max(shape.fewest, math.Ceil(n.busy[p]/(0.7*shape.request)))
+		fmt.Printf("| %s | %s | %.2f | %.0f | %.0f | **%.0f** | %.0f | %.0f | %.0f |\n", millions(n.learners), partName(p), n.busy[p], byTime, byMemory, have, scaled,
+			shape.most, have*shape.connections)
 	}
-	posts := day.posts.minute
-	line("Postgres", "%.1f cores busy, %.0f to have", busy[atPostgres], math.Ceil(busy[atPostgres]/headroom))
-	line("Postgres, commits a second at most", "%.0f", perSecond*session.commits)
-	line("Postgres, WAL", "%.1f to %.1f MB/s", perSecond*session.records/1e6, perSecond*(session.records+session.pages)/1e6)
-	line("Postgres, log a year", "%.1f TB, %.1f G rows", float64(learners)*365*sessionsADay*postsASession*eventsAPost*m.rows["progress.learner_log"]/1e12,
-		float64(learners)*365*sessionsADay*postsASession*eventsAPost/1e9)
-	line("connections of these pods", "%.0f", connections)
-	line("Redis", "%.2f cores busy, %.0f commands a second", busy[atRedis], perSecond*session.redisCommands)
-	line("Redis, answers of an hour", "%.1f GB", day.posts.hour*3600*m.figures[workPathCold].redisBytes/1e9)
-	line("between phones and gateways", "%.0f Mbit/s", perSecond*(session.sent+session.received)*8/1e6)
-	line("posts a second", "%.0f", posts)
-	return names, values
+}
+
+// need is one line of what the stores and the network take.
+type need struct{ name, value string }
+
+func (n *needs) stores() []need {
+	events := float64(n.learners) * 365 * sessionsADay * postsASession * eventsAPost
+	line := func(name, format string, args ...any) need { return need{name, fmt.Sprintf(format, args...)} }
+	s := &n.session
+	return []need{
+		line("sessions begun a second", "%.0f", n.sessions),
+		line("requests a second", "%.0f", n.day.requests.minute),
+		line("posts a second, and events", "%.0f, %.0f", n.day.posts.minute, n.day.posts.minute*eventsAPost),
+		line("open streams", "%s", thousands(n.day.streams)),
+		line("Postgres: cores busy, and to have", "%.1f, %.0f", n.busy[atPostgres], math.Ceil(n.busy[atPostgres]/headroom)),
+		line("Postgres: commits a second", "%.0f", n.sessions*s.commits),
+		line("Postgres: WAL, pages warm to cold", "%.1f to %.1f MB/s", n.sessions*s.records/1e6, n.sessions*(s.records+s.images)/1e6),
+		line("Postgres: cold pages a second", "%.0f", n.sessions*s.pages),
+		line("Postgres: the log grows in a year by", "%.1f TB, %.1f G rows", events*n.m.rows["progress.learner_log"]/1e12, events/1e9),
+		line("Redis: cores busy", "%.2f", n.busy[atRedis]),
+		line("Redis: commands a second", "%.0f", n.sessions*s.redisCommands),
+		line("Redis: the answers of an hour", "%.1f GB", n.day.posts.hour*3600*n.m.figures[workPathCold].redisBytes/1e9),
+		line("between phones and gateways", "%.0f Mbit/s", n.sessions*(s.sent+s.received)*8/1e6),
+	}
 }

@@ -45,7 +45,7 @@ func memoryLimits() map[string]string {
 // mutual TLS between them.
 type fleet struct {
 	dir, bin, base, address, parameters string
-	settings                []string
+	settings                            []string
 
 	gateway  *server
 	commands [parts]*exec.Cmd

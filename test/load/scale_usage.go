@@ -84,8 +84,8 @@ type position struct {
 	// wal is Postgres's log position, and commits the transactions that wrote, of all databases.
 	wal     string
 	commits int64
-	// log are the bytes of progress's log, progress and profile those of all tables of theirs, indexes included.
-	log, progress, profile float64
+	// tables are the bytes of all of progress's and profile's, indexes included.
+	tables float64
 
 	redisBytes, redisCommands int64
 }
@@ -96,12 +96,10 @@ func (f *fleet) position(ctx context.Context) (position, error) {
 	if err != nil {
 		return w, err
 	}
-	for like, to := range map[string]*float64{"progress.learner\\_log%": &w.log, "progress.%": &w.progress, "profile.%": &w.profile} {
-		err := f.admin.QueryRowContext(ctx, `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::float8 FROM pg_class c
-			JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname || '.' || c.relname LIKE $1`, like).Scan(to)
-		if err != nil {
-			return w, err
-		}
+	err = f.admin.QueryRowContext(ctx, `SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'r' AND n.nspname IN ('progress', 'profile')`).Scan(&w.tables)
+	if err != nil {
+		return w, err
 	}
 	info, err := f.redis.InfoMap(ctx, "memory", "stats").Result()
 	if err != nil {
@@ -115,15 +113,19 @@ func (f *fleet) position(ctx context.Context) (position, error) {
 	return w, err
 }
 
-// walBytes are what Postgres logged between two positions: records, and whole pages, of which it
-// logs one when it first changes it after a checkpoint.
-func (f *fleet) walBytes(ctx context.Context, from, to string) (records, pages float64, err error) {
+// logged is what Postgres wrote into its log between two positions: records, and images of whole
+// pages, one when a page is first changed after a checkpoint.
+type logged struct{ records, images, pages float64 }
+
+func (f *fleet) logged(ctx context.Context, from, to string) (logged, error) {
+	var l logged
 	if from == to {
-		return 0, 0, nil
+		return l, nil
 	}
-	err = f.admin.QueryRowContext(ctx, `SELECT coalesce(sum(record_size), 0)::float8, coalesce(sum(fpi_size), 0)::float8 FROM pg_get_wal_stats($1::text::pg_lsn, $2::text::pg_lsn)`,
-		from, to).Scan(&records, &pages)
-	return records, pages, err
+	err := f.admin.QueryRowContext(ctx, `SELECT coalesce(sum(record_length - fpi_length), 0)::float8, coalesce(sum(fpi_length), 0)::float8,
+		count(*) FILTER (WHERE fpi_length > 0)::float8 FROM pg_get_wal_records_info($1::text::pg_lsn, $2::text::pg_lsn)`, from, to).
+		Scan(&l.records, &l.images, &l.pages)
+	return l, err
 }
 
 // memory is the resident set of a part, in bytes.
