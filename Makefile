@@ -65,7 +65,7 @@ bench-rebuild: ## Time replaying ten million events (ARGS="-events 1000000"); wa
 	go run ./test/load rebuild $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 .PHONY: bench-scale
-bench-scale: ## Measure what requests cost each process, Postgres and Redis, and what a million learners need: docs/scale.md.
+bench-scale: ## Measure what requests cost each process and store, with a real Postgres and Redis; prints docs/scale.md's tables.
 	go run ./test/load scale $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 .PHONY: bench-go

@@ -145,7 +145,7 @@ func simulate(learners int, r reminder) simulated {
 }
 
 // tellDays prints the days of many learners.
-func tellDays() error {
+func tellDays() {
 	fmt.Println("| daily learners | day | requests/s: mean | busiest hour | busiest minute | busiest second | events/s: mean | busiest minute | most streams |")
 	fmt.Println("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, learners := range []int{100_000, 1_000_000, 10_000_000} {
@@ -153,7 +153,6 @@ func tellDays() error {
 			fmt.Println(dayRow(learners, name))
 		}
 	}
-	return nil
 }
 
 // dayRow is a day as a row of docs/scale.md.

@@ -51,6 +51,12 @@ type figure struct {
 	redisBytes, redisCommands float64
 }
 
+// traffic is what a work's requests were.
+type traffic struct {
+	requests       int
+	sent, received int64
+}
+
 // wire counts what goes over a connection.
 type wire struct {
 	net.Conn
@@ -87,7 +93,7 @@ func (f *fleet) round(ctx context.Context, w *work, round, connections int, leng
 		return figure{}, err
 	}
 	began := time.Now()
-	n, sent, received, err := f.repeat(ctx, w, round, connections, length)
+	t, err := f.repeat(ctx, w, round, connections, length)
 	if err != nil {
 		return figure{}, err
 	}
@@ -100,12 +106,13 @@ func (f *fleet) round(ctx context.Context, w *work, round, connections int, leng
 	if err != nil {
 		return figure{}, err
 	}
+	n := float64(t.requests)
 	out := figure{
-		requests: n, perSecond: float64(n) / elapsed.Seconds(), sent: float64(sent) / float64(n), received: float64(received) / float64(n),
+		requests: t.requests, perSecond: n / elapsed.Seconds(), sent: float64(t.sent) / n, received: float64(t.received) / n,
 	}
 	used := now.since(was)
 	for p := range used {
-		out.cpu[p] = max(0, used[p].Seconds()-idle[p].Seconds()*elapsed.Seconds()) / float64(n)
+		out.cpu[p] = max(0, used[p].Seconds()-idle[p].Seconds()*elapsed.Seconds()) / n
 	}
 	return out, f.storedBy(ctx, &out, at, to)
 }
@@ -120,7 +127,7 @@ func (f *fleet) storedBy(ctx context.Context, out *figure, at, to position) erro
 }
 
 // repeat keeps every connection busy with one request at a time.
-func (f *fleet) repeat(ctx context.Context, w *work, round, connections int, length time.Duration) (n int, sent, received int64, err error) {
+func (f *fleet) repeat(ctx context.Context, w *work, round, connections int, length time.Duration) (traffic, error) {
 	if w.connections > 0 {
 		connections = w.connections
 	}
@@ -129,6 +136,7 @@ func (f *fleet) repeat(ctx context.Context, w *work, round, connections int, len
 	}
 	end := time.Now().Add(length)
 	var next, done atomic.Int64
+	var out traffic
 	var mu sync.Mutex
 	var faults []error
 	var all sync.WaitGroup
@@ -139,7 +147,7 @@ func (f *fleet) repeat(ctx context.Context, w *work, round, connections int, len
 				line := &wire{Conn: conn}
 				err = line.talk(w, round, end, &next, &done)
 				mu.Lock()
-				sent, received = sent+line.sent, received+line.received
+				out.sent, out.received = out.sent+line.sent, out.received+line.received
 				mu.Unlock()
 				_ = conn.Close()
 			}
@@ -154,7 +162,8 @@ func (f *fleet) repeat(ctx context.Context, w *work, round, connections int, len
 	if done.Load() == 0 && len(faults) == 0 {
 		faults = append(faults, errors.New("no answers"))
 	}
-	return int(done.Load()), sent, received, errors.Join(faults...)
+	out.requests = int(done.Load())
+	return out, errors.Join(faults...)
 }
 
 // talk makes requests on one connection.

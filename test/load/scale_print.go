@@ -19,13 +19,13 @@ type measured struct {
 }
 
 // print prints the tables of docs/scale.md.
-func (m *measured) print(o scaleOptions) error {
+func (m *measured) print(o scaleOptions) {
 	fmt.Printf("%d cores, load %s before and %s after; %d learners among %d, %d rounds of %s, %d connections; medians.\n\n",
 		runtime.NumCPU(), m.load, load(), o.learners, o.learners*(1+o.neighbours), o.rounds, o.length, o.connections)
 	m.printCosts()
 	m.printStores()
 	m.printStreams()
-	return m.printNeeds()
+	m.printNeeds()
 }
 
 func (m *measured) printCosts() {
@@ -67,7 +67,12 @@ func (m *measured) printStreams() {
 	fmt.Println("| part | idle: µs of processor a second | memory after the works | a stream's memory | a stream's µs a second |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: |")
 	for p := range parts {
-		fmt.Printf("| %s | %d | %.0f MB | %.1f KB | %.1f |\n", partName(p), m.idle[p].Microseconds(), m.busy[p]/(1<<20), m.streams.memory[p]/1024, m.streams.cpu[p]*1e6)
+		if p == atPostgres { // many processes that share most of theirs
+			fmt.Printf("| %s | %d | | | %.1f |\n", partName(p), m.idle[p].Microseconds(), m.streams.cpu[p]*1e6)
+			continue
+		}
+		fmt.Printf("| %s | %d | %.0f MB | %.1f KB | %.1f |\n", partName(p), m.idle[p].Microseconds(),
+			m.busy[p]/(1<<20), m.streams.memory[p]/1024, m.streams.cpu[p]*1e6)
 	}
 	fmt.Printf("\n%d streams; %.1f bytes a second to each while nothing happens, %.0f for an event.\n\n", m.streams.count, m.streams.received, m.streams.told)
 }
@@ -138,9 +143,10 @@ func pods() map[part]pod {
 const headroom = 0.5
 
 // printNeeds reckons from the day and the costs.
-func (m *measured) printNeeds() error {
+func (m *measured) printNeeds() {
 	session, post := m.session(), m.post()
-	fmt.Printf("A session costs %.0f ms of processor time, %.0f of them at Postgres; a post of %d events %.1f ms, %.1f at Postgres. %.0f KB go between phone and gateway.\n\n",
+	fmt.Printf("A session costs %.0f ms of processor time, %.0f of them at Postgres; a post of %d events %.1f ms, %.1f at Postgres."+
+		" %.0f KB go between phone and gateway.\n\n",
 		total(session)*1e3, session.cpu[atPostgres]*1e3, eventsAPost, total(post)*1e3, post.cpu[atPostgres]*1e3, (session.sent+session.received)/1000)
 	fmt.Println("| daily learners | service | cores busy | pods by processor | by memory | pods to have | the autoscaler goes to | of at most | connections |")
 	fmt.Println("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
@@ -155,7 +161,6 @@ func (m *measured) printNeeds() error {
 	for i, line := range one {
 		fmt.Printf("| %s | %s | %s |\n", line.name, line.value, ten[i].value)
 	}
-	return nil
 }
 
 func total(f figure) float64 {

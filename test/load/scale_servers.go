@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -168,7 +169,7 @@ func postgresBin() (string, error) {
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
-		return "", fmt.Errorf("install postgresql: no initdb was found")
+		return "", errors.New("install postgresql: no initdb was found")
 	}
 	return filepath.Dir(slices.Max(found)), nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ func (s *school) watching(ctx context.Context, o scaleOptions, m *measured) erro
 	if err := same.before(ctx); err != nil {
 		return err
 	}
-	if _, _, _, err := f.repeat(ctx, same, 0, o.connections, 2*time.Second); err != nil {
+	if _, err := f.repeat(ctx, same, 0, o.connections, 2*time.Second); err != nil {
 		return err
 	}
 	var before [parts]float64
@@ -59,7 +60,7 @@ func (s *school) watching(ctx context.Context, o scaleOptions, m *measured) erro
 	}
 	m.streams.received = float64(crowd.received.Load()-heard) / time.Since(began).Seconds() / float64(o.streams)
 	for p := range parts {
-		m.streams.memory[p] = (f.memory(p) - before[p]) / float64(o.streams)
+		m.streams.memory[p] = max(0, f.memory(p)-before[p]) / float64(o.streams)
 		m.streams.cpu[p] = max(0, (used[p]-m.idle[p]).Seconds()) / float64(o.streams)
 	}
 	return s.telling(ctx, crowd, o, m)
@@ -73,7 +74,7 @@ func (s *school) telling(ctx context.Context, crowd *listeners, o scaleOptions, 
 		return s.post(s.pupils[int(turn.Add(1))%o.streams], 1)
 	}}
 	// The first ones make connections to Postgres, which each learn what tables there are.
-	if _, _, _, err := f.repeat(ctx, w, 0, o.connections, 2*time.Second); err != nil {
+	if _, err := f.repeat(ctx, w, 0, o.connections, 2*time.Second); err != nil {
 		return err
 	}
 	heard := crowd.received.Load()
@@ -159,8 +160,8 @@ func (l *listeners) open(ctx context.Context, r request) {
 	l.sent.Add(int64(len(r)))
 	in := bufio.NewReaderSize(conn, 512)
 	line, err := in.ReadString('\n')
-	if err != nil || !containsOK(line) {
-		l.fault(fmt.Errorf("a stream was answered %q, %w", line, err))
+	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 200 ") {
+		l.fault(errors.Join(fmt.Errorf("a stream was answered %q", line), err))
 		return
 	}
 	l.received.Add(int64(len(line)))
@@ -169,8 +170,6 @@ func (l *listeners) open(ctx context.Context, r request) {
 		l.fault(fmt.Errorf("a stream ended: %w", errors.Join(err, io.EOF)))
 	}()
 }
-
-func containsOK(line string) bool { return len(line) > 12 && line[9:12] == "200" }
 
 // counter counts what is written to it.
 type counter atomic.Int64

@@ -51,9 +51,9 @@ func processorTime(pid int, family bool) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		time, _, parent, err := readStat(child)
+		used, _, parent, err := readStat(child)
 		if err == nil && parent == pid { // one that has ended since is the parent's by now
-			total += time
+			total += used
 		}
 	}
 	return total, nil

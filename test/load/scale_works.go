@@ -93,7 +93,8 @@ func (s *school) token(i int) (string, error) {
 // phoneRequest is a request with the headers that a phone's HTTP library sends.
 func phoneRequest(method, path, token, body string, headers ...string) request {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: learn.example.org\r\nUser-Agent: Learn/4.2 (phone)\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\n", method, path)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: learn.example.org\r\nUser-Agent: Learn/4.2 (phone)\r\n", method, path)
+	b.WriteString("Accept: application/json\r\nAccept-Encoding: gzip\r\n")
 	fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
 	for i := 0; i < len(headers); i += 2 {
 		fmt.Fprintf(&b, "%s: %s\r\n", headers[i], headers[i+1])
@@ -145,10 +146,10 @@ func (s *school) share(round, n int) *pupil {
 
 // newcomers makes learners and enrolls them: every learner once.
 func (s *school) newcomers() []*work {
-	once := func(name string, make func(*pupil) request) *work {
+	once := func(name string, ask func(*pupil) request) *work {
 		return &work{name: name, whole: true, next: func(round, n int) request {
 			if p := s.share(round, n); p != nil {
-				return make(p)
+				return ask(p)
 			}
 			return nil
 		}}
@@ -237,7 +238,7 @@ func (s *school) again(name, path string) *work {
 			},
 			heard: func(_, n int, h http.Header) { s.etags[name][n] = h.Get("ETag") },
 		}
-		_, _, _, err := s.fleet.repeat(ctx, ask, 0, 8, time.Minute)
+		_, err := s.fleet.repeat(ctx, ask, 0, 8, time.Minute)
 		return err
 	}
 	return &work{name: name, before: learn, next: func(_, n int) request {
@@ -258,13 +259,17 @@ func (s *school) neighbours(ctx context.Context, each int) error {
 		`INSERT INTO progress.learner_head (learner_id, sequence, version, time_zone) SELECT ` + made + `, t.sequence, t.version, t.time_zone
 			FROM generate_series(1, $1::int) n, progress.learner_head t`,
 		`INSERT INTO progress.enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
-			SELECT ` + made + `, t.enrollment_id, t.path_id, t.path_version, t.state, t.enroll_at, t.update_at FROM generate_series(1, $1::int) n, progress.enrollment t`,
+			SELECT ` + made + `, t.enrollment_id, t.path_id, t.path_version, t.state, t.enroll_at, t.update_at
+			FROM generate_series(1, $1::int) n, progress.enrollment t`,
 		`INSERT INTO progress.learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb, score, progress,
 			occurred_at, received_at, effective_at, adjusted, device_id, actor_id, body) SELECT ` + made + `, t.sequence, t.record_type, t.event_id, t.payload_hash,
-			t.module_id, t.module_version, t.unit_id, t.verb, t.score, t.progress, t.occurred_at, t.received_at, t.effective_at, t.adjusted, t.device_id, t.actor_id, t.body
+			t.module_id, t.module_version, t.unit_id, t.verb, t.score, t.progress, t.occurred_at, t.received_at, t.effective_at, t.adjusted, t.device_id,
+			t.actor_id, t.body
 			FROM generate_series(1, $1::int) n, progress.learner_log t`,
-		`INSERT INTO progress.module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state, fold_key, materials, standing, shape)
-			SELECT ` + made + `, t.module_id, t.first_at, t.version, t.cycle, t.complete_at, t.complete_version, t.expire_at, t.state, t.fold_key, t.materials, t.standing, t.shape
+		`INSERT INTO progress.module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
+			fold_key, materials, standing, shape)
+			SELECT ` + made + `, t.module_id, t.first_at, t.version, t.cycle, t.complete_at, t.complete_version, t.expire_at, t.state, t.fold_key,
+			t.materials, t.standing, t.shape
 			FROM generate_series(1, $1::int) n, progress.module_facts t`,
 	} {
 		if _, err := s.fleet.admin.ExecContext(ctx, statement, each); err != nil {
