@@ -53,7 +53,7 @@ func TestDumpAndRestore(t *testing.T) {
 	t.Parallel()
 	r := migrated(t)
 	data, dumps := t.TempDir(), t.TempDir()
-	w := r.world(t, data, directly)
+	w := r.world(t, data)
 	c := publishCourse(t, w.as(t, "author", "author"), "backup")
 	q := quietLearner(t, w, c)
 	s := startScribes(t, w, 3, 8)
@@ -88,7 +88,7 @@ func TestDumpAndRestore(t *testing.T) {
 	if one, two := incarnation("preceptor"), incarnation("restored"); one == two {
 		t.Errorf("both databases are of incarnation %s", one)
 	}
-	w = r.world(t, data, directly)
+	w = r.world(t, data)
 	for i, one := range s.all {
 		one.me = w.as(t, fmt.Sprintf("scribe-%d", i))
 		checkLog(t, one.me, one.promised(before[i]))

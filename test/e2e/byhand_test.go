@@ -35,13 +35,14 @@ func TestServicesByHand(t *testing.T) {
 	// A listed address names both replicas; the second one's own flag comes last, and counts.
 	replace = append(replace, "127.0.0.1:7013", own[3], "127.0.0.1:8080", own[4], "127.0.0.1:8081", own[5],
 		"preceptor serve gateway $", "preceptor serve gateway --http "+own[4]+" $")
-	script := "export PRECEPTOR_PROFILE_ADDR=" + own[0] + " PRECEPTOR_CATALOG_ADDR=" + own[1] + " PRECEPTOR_PROGRESS_ADDR=" + own[2] +
-		" PGCONNECT_TIMEOUT=10\ntrap 'kill -9 $(jobs -p) 2>/dev/null' EXIT\n"
+	var script strings.Builder
+	script.WriteString("export PRECEPTOR_PROFILE_ADDR=" + own[0] + " PRECEPTOR_CATALOG_ADDR=" + own[1] + " PRECEPTOR_PROGRESS_ADDR=" + own[2] +
+		" PGCONNECT_TIMEOUT=10\ntrap 'kill -9 $(jobs -p) 2>/dev/null' EXIT\n")
 	const mark = "--- end of step ---"
 	for _, s := range steps {
-		script += "exec 3>&1 2>>said.log\n" + s.script + "\necho; echo '" + mark + "'\n"
+		fmt.Fprintf(&script, "exec 2>>said.log\n%s\necho; echo '%s'\n", s.script, mark)
 	}
-	outputs := strings.Split(bash(t, t.TempDir(), strings.NewReplacer(replace...).Replace(script)), mark+"\n")
+	outputs := strings.Split(bash(t, t.TempDir(), strings.NewReplacer(replace...).Replace(script.String())), mark+"\n")
 	for i, s := range steps {
 		if got, want := strings.TrimSpace(outputs[i]), strings.TrimSpace(s.answer); s.language != "" && got != want {
 			t.Errorf("%s\nanswers\n%s\nand the document says\n%s", s.script, got, want)

@@ -73,6 +73,9 @@ func newFleet(t *testing.T, store *records, through func(string) string, redisUR
 	return f
 }
 
+// directly is for services that have no pooler before their databases.
+func directly(url string) string { return url }
+
 // all are the members, those first that others need.
 func (f *fleet) all() []*member {
 	return slices.Concat([]*member{f.catalog, f.profile}, f.progress, f.gateways)

@@ -52,17 +52,15 @@ func migrated(t *testing.T) *records {
 	return r
 }
 
-// world runs four processes on it, each service by the url that through makes of its own.
-func (r *records) world(t *testing.T, data string, through func(string) string, args ...string) *world {
+// world runs four processes on it.
+func (r *records) world(t *testing.T, data string) *world {
 	t.Helper()
 	own := map[string][]string{}
 	for _, service := range keepers() {
-		own[service] = []string{"--database-url", through(r.urls[service])}
+		own[service] = []string{"--database-url", r.urls[service]}
 	}
-	return fourProcessesOn(t, data, own, args...)
+	return fourProcessesOn(t, data, own)
 }
-
-func directly(url string) string { return url }
 
 // TestPostgresCrashes ends Postgres in the middle of writes, twice. What was acknowledged is
 // there afterwards, and writing goes on by itself.
@@ -70,7 +68,7 @@ func TestPostgresCrashes(t *testing.T) {
 	t.Parallel()
 	const writers, units = 4, 12
 	r := migrated(t)
-	w := r.world(t, t.TempDir(), directly)
+	w := r.world(t, t.TempDir())
 	author := w.as(t, "author", "author")
 	content := basicsContent("Crash")
 	var all []any
@@ -176,7 +174,7 @@ func TestMoveFromSQLite(t *testing.T) {
 			t.Errorf("%s twice: exit code %d: %s", service, code, stderr)
 		}
 	}
-	moved := r.world(t, w.data, directly)
+	moved := r.world(t, w.data)
 	after := moved.everything(t)
 	for path, answer := range before {
 		if after[path] != answer {
@@ -236,7 +234,7 @@ func TestMoveEverything(t *testing.T) {
 	for _, service := range keepers() {
 		r.urls[service] = r.As(t, "app_catalog", "secret-catalog", "preceptor") + "&search_path=" + service
 	}
-	moved := r.world(t, w.data, directly)
+	moved := r.world(t, w.data)
 	if got := moved.as(t, "reader", "admin").get("/v1/learners").want(http.StatusOK).list("learners"); len(got) == 0 {
 		t.Error("the learners are gone")
 	}

@@ -26,8 +26,12 @@ func TestReplicas(t *testing.T) {
 	f := newFleet(t, store, pooled, "redis://"+server.Options().Addr, "--cors-origin", "https://learn.example.org")
 	w := f.world
 	w.base = "http://" + newNetwork(t, f.gateways[0].addr, f.gateways[1].addr).addr
-	t.Run("suite", func(t *testing.T) { suite(t, w) })
+	suite(t, w)
+	t.Cleanup(func() { f.sharedTheWork(t, server) }) // when all of the suite has run
+}
 
+// sharedTheWork tells whether everybody had a part in it.
+func (f *fleet) sharedTheWork(t *testing.T, server *redis.Client) {
 	for _, m := range f.all() {
 		if m.served(t) < 20 {
 			t.Errorf("%s served %v calls", m.name, m.served(t))
@@ -36,7 +40,7 @@ func TestReplicas(t *testing.T) {
 	if n, err := server.DBSize(context.Background()).Result(); n == 0 || err != nil {
 		t.Errorf("Redis holds %d answers: %v", n, err)
 	}
-	if found, err := filepath.Glob(filepath.Join(w.data, "*.db")); len(found) > 0 || err != nil {
+	if found, err := filepath.Glob(filepath.Join(f.world.data, "*.db")); len(found) > 0 || err != nil {
 		t.Errorf("there are records in the folder: %v, %v", found, err)
 	}
 }

@@ -63,7 +63,7 @@ const daySeconds = 24 * 60 * 60
 
 // draw draws a day of learners, each session by itself.
 func draw(learners int, r reminder, seed uint64) loads {
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a simulation repeats itself
+	random := rand.New(rand.NewPCG(seed, 0)) // a simulation repeats itself
 	l := loads{make([]int32, daySeconds), make([]int32, daySeconds), make([]int32, daySeconds+1)}
 	byThousandth := make([]int, 0, 1000)
 	for hour, share := range hours() {

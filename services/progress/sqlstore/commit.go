@@ -157,7 +157,7 @@ func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([
 // two, for the same reason.
 func knownEvents(learners []string, wanted map[string][]string) (string, []any) {
 	var query strings.Builder
-	var args []any
+	args := make([]any, 0, 4*len(learners))
 	for i, learner := range learners {
 		ids := wanted[learner]
 		for len(ids)&(len(ids)-1) != 0 {
