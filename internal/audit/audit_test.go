@@ -21,6 +21,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/audit/audittest"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 )
 
 // migrations are the steps that make a chain, out of one of the services that keep one.
@@ -55,23 +56,9 @@ func TestMigrationsAgree(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, url string) *sqldb.DB {
-	t.Helper()
-	db, err := sqldb.Open(t.Context(), url, sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
 func openSQLite(t *testing.T) *sqldb.DB {
 	t.Helper()
-	db := open(t, "sqlite:"+filepath.Join(t.TempDir(), "audit.db"))
-	if err := db.Migrate(t.Context(), migrations(t)); err != nil {
-		t.Fatal(err)
-	}
-	return db
+	return sqldbtest.SQLite(t, migrations(t))
 }
 
 func TestSQLite(t *testing.T) { suite(t, openSQLite) }

@@ -2,7 +2,6 @@ package catalog_test
 
 import (
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -11,7 +10,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
-	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 	"github.com/preceptor-dev/preceptor/services/catalog/document"
 	"github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
@@ -46,10 +45,7 @@ func newService(tb testing.TB) (*catalog.Service, *clock) {
 // newServiceWith is newService with more than it needs; the clock is its own.
 func newServiceWith(tb testing.TB, opts catalog.Options) (*catalog.Service, *clock) {
 	tb.Helper()
-	db, err := sqldb.Open(tb.Context(), "sqlite:"+filepath.Join(tb.TempDir(), "catalog.db"), sqldb.Options{})
-	must(tb, err)
-	tb.Cleanup(func() { _ = db.Close() })
-	must(tb, db.Migrate(tb.Context(), sqlstore.Migrations()))
+	db := sqldbtest.SQLite(tb, sqlstore.Migrations())
 	c := &clock{t: start}
 	opts.Now = c.now
 	return catalog.New(sqlstore.New(db), document.Codec{}, opts), c

@@ -18,7 +18,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
-	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/profile"
 	"github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 )
@@ -52,15 +52,7 @@ func (f catalogFunc) ActivePaths(ctx context.Context) ([]profile.Path, error) { 
 
 func openDB(t testing.TB, path string) *sqlstore.Store {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), "sqlite:"+path, sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	if err := db.Migrate(t.Context(), sqlstore.Migrations()); err != nil {
-		t.Fatal(err)
-	}
-	return sqlstore.New(db)
+	return sqlstore.New(sqldbtest.Migrated(t, "sqlite:"+path, sqlstore.Migrations()))
 }
 
 // logger writes where only a failed test is heard.

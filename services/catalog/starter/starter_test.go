@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"maps"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 	"github.com/preceptor-dev/preceptor/services/catalog/document"
 	"github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
@@ -19,15 +18,7 @@ import (
 
 func newService(tb testing.TB) *catalog.Service {
 	tb.Helper()
-	db, err := sqldb.Open(tb.Context(), "sqlite:"+filepath.Join(tb.TempDir(), "catalog.db"), sqldb.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = db.Close() })
-	if err := db.Migrate(tb.Context(), sqlstore.Migrations()); err != nil {
-		tb.Fatal(err)
-	}
-	return catalog.New(sqlstore.New(db), document.Codec{}, catalog.Options{})
+	return catalog.New(sqlstore.New(sqldbtest.SQLite(tb, sqlstore.Migrations())), document.Codec{}, catalog.Options{})
 }
 
 // TestLoad proves that the starter catalog breaks no rule, and is loaded once.

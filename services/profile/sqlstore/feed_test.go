@@ -3,28 +3,24 @@ package sqlstore_test
 import (
 	"context"
 	"io/fs"
-	"path/filepath"
 	"reflect"
 	"testing"
 	"testing/fstest"
 
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/profile"
 	"github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 )
 
 func TestSQLiteFeedBegins(t *testing.T) {
-	testFeedBegins(t, "sqlite:"+filepath.Join(t.TempDir(), "profile.db"), "sqlite")
+	testFeedBegins(t, sqldbtest.SQLiteURL(t), "sqlite")
 }
 
 // testFeedBegins migrates a database with learners from before there was a feed.
 func testFeedBegins(t *testing.T, url, dialect string) {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), url, sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := sqldbtest.Open(t, url)
 	name := dialect + "/00001_learners.sql"
 	first, err := fs.ReadFile(sqlstore.Migrations(), name)
 	if err != nil {

@@ -3,40 +3,26 @@
 package sqlstore_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
-	"github.com/preceptor-dev/preceptor/internal/sqldb"
-	"github.com/preceptor-dev/preceptor/internal/testenv"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
 func TestPostgres(t *testing.T) {
-	database := testenv.Postgres(t, migrate)
+	database := sqldbtest.Postgres(t, sqlstore.Migrations())
 	progresstest.Run(t, func(t *testing.T) progress.Store {
 		t.Helper()
-		return open(t, database(t))
+		return sqlstore.New(database(t))
 	})
 	t.Run("audit", func(t *testing.T) {
 		progresstest.RunAudit(t, func(t *testing.T) (progress.Store, *audit.Log) {
 			t.Helper()
-			db := openDB(t, database(t))
+			db := database(t)
 			return sqlstore.New(db), audit.NewLog(db)
 		})
 	})
-}
-
-func migrate(url string) error {
-	ctx := context.Background()
-	db, err := sqldb.Open(ctx, url, sqldb.Options{})
-	if err != nil {
-		return err
-	}
-	if err := db.Migrate(ctx, sqlstore.Migrations()); err != nil {
-		return err
-	}
-	return db.Close()
 }
