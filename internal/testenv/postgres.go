@@ -37,14 +37,15 @@ func Postgres(t testing.TB, migrate func(url string) error) func(t testing.TB) s
 }
 
 // PostgresCopy copies the database of a url, to which nobody may be connected, and gives the url of
-// the copy, which is there until t ends. It takes about 30 ms.
+// the copy, which is there until t ends. Copying files is four times cheaper than what Postgres does
+// of its own accord, which is to log every page.
 func PostgresCopy(t testing.TB, template string) string {
 	t.Helper()
 	from, err := url.Parse(template)
 	must(t, err)
 	server := inDatabase(t, template, "postgres")
 	name := "copy_" + strings.ToLower(rand.Text())
-	execute(t, server, "CREATE DATABASE "+name+" TEMPLATE "+strings.TrimPrefix(from.Path, "/"))
+	execute(t, server, "CREATE DATABASE "+name+" TEMPLATE "+strings.TrimPrefix(from.Path, "/")+" STRATEGY FILE_COPY")
 	t.Cleanup(func() { execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	return inDatabase(t, template, name)
 }

@@ -3,14 +3,12 @@ package progress_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -42,22 +40,7 @@ func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.
 func (r *rig) overFaulty(f *faulty) *progress.Service {
 	r.t.Helper()
 	f.Store = r.store
-	s, err := progress.New(
-		r.ctx,
-		f,
-		progress.Options{
-			Catalog:     r.catalog,
-			Cache:       cache.NewMemory(1<<20, r.clock.now),
-			CommitLanes: 1,
-			Now:         r.clock.now,
-			Logger:      slog.New(slog.DiscardHandler),
-		},
-	)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(s.Close)
-	return s
+	return r.replicaOver(f, progress.Options{CommitLanes: 1})
 }
 
 func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {

@@ -3,8 +3,6 @@ package progress_test
 import (
 	"context"
 	"io"
-	"log/slog"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -17,7 +15,6 @@ import (
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
-	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -406,16 +403,9 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 			MoveOn: catalogv1.Unit_COMPLETED.Enum(),
 		}},
 	}
-	r := newRigOn(t, "sqlite:"+filepath.Join(t.TempDir(), "progress.db"), nil, nil)
+	r := newRig(t, nil, nil)
 	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 9, Versions: []*catalogv1.ModuleVersion{published}}}
-	var err error
-	r.service, err = progress.New(r.ctx, r.store, progress.Options{
-		Catalog: progress.NewCatalogClient(feed), Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.service.Close)
+	r.service = r.replicaWith(progress.Options{Catalog: progress.NewCatalogClient(feed)})
 	learner := newLearner()
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
 	server := progress.NewServer(r.service, nil)
@@ -432,7 +422,7 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 			t.Errorf("%s: %+v, want %d to retrain, %v", uri, got, want, err)
 		}
 	}
-	_, err = server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: new(int32(7))}})
+	_, err := server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: new(int32(7))}})
 	if errs.KindOf(err) != errs.Unavailable {
 		t.Errorf("a version too far: %v", err)
 	}

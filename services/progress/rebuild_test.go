@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,9 +13,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -29,16 +28,10 @@ type replayRig struct {
 
 func newReplayRig(t *testing.T) *replayRig {
 	t.Helper()
-	url := "sqlite:" + filepath.Join(t.TempDir(), "progress.db")
-	r := newRigOn(t, url, []progress.Module{module1("a", unit("u"), unit("v")), module1("b", unit("u"))},
+	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v")), module1("b", unit("u"))},
 		[]progress.Path{path1("p", milestone("m1", all("a"))), path1("q", milestone("m2", all("b")))})
 	r.refresh()
-	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return &replayRig{r, db}
+	return &replayRig{r, sqldbtest.Open(t, r.url)}
 }
 
 // harm runs a statement behind the service's back.
@@ -232,7 +225,7 @@ func TestReplayOfOneLearner(t *testing.T) {
 		t.Errorf("%q, want %q", found, want)
 	}
 	opts.LearnerID = newLearner()
-	if drifts, _, _ := r.replayOn(r.service, opts); len(drifts) > 0 || r.head(opts.LearnerID).Version > 0 {
+	if drifts, _, _ := r.replayOn(r.service, opts); len(drifts) > 0 || r.head(opts.LearnerID).Version != 0 {
 		t.Errorf("an unknown learner: %+v %+v", drifts, r.head(opts.LearnerID))
 	}
 }
@@ -381,7 +374,7 @@ func TestOneRebuildAtATime(t *testing.T) {
 	}
 	refused(r.service)
 	alone, err := progress.NewIdle(r.ctx, r.store, progress.Options{
-		Catalog: r.catalog, Cache: cache.NewMemory(1<<10, r.clock.now), Alone: true, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+		Catalog: r.catalog, Cache: r.cache(), Alone: true, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -463,7 +456,7 @@ func TestRebuildOfWhoGoesOn(t *testing.T) {
 			}
 		}
 		s, err := progress.NewIdle(r.ctx, restless{r.store, act}, progress.Options{
-			Catalog: r.catalog, Cache: cache.NewMemory(1<<10, r.clock.now), Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+			Catalog: r.catalog, Cache: r.cache(), Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -19,19 +19,6 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// redisOf opens a Redis with more patience than one in use has, for busy machines.
-func redisOf(t testing.TB, url string) *cache.Redis {
-	t.Helper()
-	r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{
-		Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.Close() })
-	return r
-}
-
 // replicaOnRedis starts a replica with a client of its own.
 func (r *rig) replicaOnRedis(url string) *progress.Service {
 	r.t.Helper()

@@ -1,10 +1,11 @@
 package progress_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/period"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
@@ -73,16 +76,25 @@ func replace[T any](in []T, v T, same func(T) bool) []T {
 	return append(out, v)
 }
 
-// rig is a service on a real SQLite database, with a catalog and a clock of the test's.
+// What rigs stand on. TestOnServers runs the tests of this package with each.
+var (
+	rigPostgres = flag.String("rig.postgres", "", "the url of a migrated Postgres database: each rig has a copy of it; SQLite when not given")
+	rigRedis    = flag.String("rig.redis", "", "the url of the Redis that keeps the answers of each replica; memory when not given")
+)
+
+// rig is a service on a real database, with a catalog and a clock of the test's.
 type rig struct {
 	t       testing.TB
 	ctx     context.Context //nolint:containedctx // a rig is one test, and so is its context
+	url     string
 	service *progress.Service
 	store   progress.Store
 	catalog *source
 	clock   *clock
-	// cache makes the cache of a replica; nil for one in memory.
+	// cache makes the cache of a replica.
 	cache func() cache.Cache
+	// lanes are how many transactions a replica writes at a time, as in use.
+	lanes int
 }
 
 type clock struct {
@@ -104,28 +116,46 @@ func (c *clock) set(t time.Time) {
 
 func newRig(tb testing.TB, modules []progress.Module, paths []progress.Path) *rig {
 	tb.Helper()
-	return newRigOn(tb, "sqlite:"+filepath.Join(tb.TempDir(), "progress.db"), modules, paths)
+	if *rigPostgres != "" {
+		url := testenv.PostgresCopy(tb, *rigPostgres)
+		return newRigOver(tb, url, sqldbtest.Open(tb, url), modules, paths)
+	}
+	return newRigOn(tb, sqldbtest.SQLiteURL(tb), modules, paths)
 }
 
 // newRigOn is newRig on an empty database.
 func newRigOn(tb testing.TB, url string, modules []progress.Module, paths []progress.Path) *rig {
 	tb.Helper()
-	r := &rig{t: tb, ctx: context.Background(), catalog: new(source), clock: &clock{at: day(1)}}
+	return newRigOver(tb, url, sqldbtest.Migrated(tb, url, sqlstore.Migrations()), modules, paths)
+}
+
+// newRigOver is newRig on an open database.
+func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Module, paths []progress.Path) *rig {
+	tb.Helper()
+	r := &rig{t: tb, ctx: context.Background(), url: url, catalog: new(source), clock: &clock{at: day(1)}, lanes: 1}
 	r.catalog.publish(modules, paths)
-	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
-	if err != nil {
-		tb.Fatal(err)
+	if db.Dialect() == sqldb.Postgres {
+		r.lanes = 2
 	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	if err := db.Migrate(r.ctx, sqlstore.Migrations()); err != nil {
-		tb.Fatal(err)
+	r.cache = func() cache.Cache { return cache.NewMemory(1<<20, r.clock.now) }
+	if *rigRedis != "" {
+		r.cache = func() cache.Cache { return redisOf(tb, *rigRedis) }
 	}
 	r.store = sqlstore.New(db)
 	r.service = r.replica()
+	return r
+}
+
+// redisOf opens a Redis with more patience than one in use has, for busy machines.
+func redisOf(tb testing.TB, url string) *cache.Redis {
+	tb.Helper()
+	r, err := cache.OpenRedis(tb.Context(), url, cache.RedisOptions{
+		Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = r.Close() })
 	return r
 }
 
@@ -139,14 +169,20 @@ func (r *rig) replica() *progress.Service {
 // that are left open.
 func (r *rig) replicaWith(o progress.Options) *progress.Service {
 	r.t.Helper()
-	o.Catalog, o.CommitLanes, o.Now, o.Logger = r.catalog, 1, r.clock.now, slog.New(slog.DiscardHandler)
-	if o.Cache == nil && r.cache != nil {
-		o.Cache = r.cache()
+	return r.replicaOver(r.store, o)
+}
+
+// replicaOver is replicaWith on another store.
+func (r *rig) replicaOver(store progress.Store, o progress.Options) *progress.Service {
+	r.t.Helper()
+	if o.Catalog == nil {
+		o.Catalog = r.catalog
 	}
 	if o.Cache == nil {
-		o.Cache = cache.NewMemory(1<<20, r.clock.now)
+		o.Cache = r.cache()
 	}
-	svc, err := progress.New(r.ctx, r.store, o)
+	o.CommitLanes, o.Now, o.Logger = cmp.Or(o.CommitLanes, r.lanes), r.clock.now, slog.New(slog.DiscardHandler)
+	svc, err := progress.New(r.ctx, store, o)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc"
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
-	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -68,15 +67,7 @@ func (f *feed) times() int {
 // following is another service on the rig's store, which follows zones.
 func (r *rig) following(zones progress.ZoneSource) *progress.Service {
 	r.t.Helper()
-	s, err := progress.New(r.ctx, r.store, progress.Options{
-		Catalog: r.catalog, Zones: zones, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(s.Close)
-	return s
+	return r.replicaWith(progress.Options{Zones: zones})
 }
 
 // etag reads the learner, with what the reader has seen of profile. The rig's catalog is
