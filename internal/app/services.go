@@ -149,7 +149,7 @@ func (h *house) openCache(ctx context.Context) (kept, error) {
 		memory := cache.NewMemory(cacheBytes, h.now)
 		return kept{cache: memory, stats: memory.Stats}, nil
 	}
-	redis, err := cache.OpenRedis(ctx, h.cfg.RedisURL, cache.RedisOptions{Logger: h.log})
+	redis, err := cache.OpenRedis(ctx, h.cfg.RedisURL, cache.RedisOptions{Logger: h.log, Tracer: h.tracer})
 	if err != nil {
 		return kept{}, fmt.Errorf("%w: mend --redis-url", err)
 	}

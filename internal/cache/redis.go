@@ -17,6 +17,8 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/tracing"
+	"github.com/preceptor-dev/preceptor/internal/tracing/redistrace"
 )
 
 // What RedisOptions' zero values stand for.
@@ -47,6 +49,8 @@ type RedisOptions struct {
 	// Pause is how long nothing is asked after a failure; 0: DefaultRedisPause.
 	Pause  time.Duration
 	Logger *slog.Logger
+	// Tracer makes spans of commands; nil: none are made.
+	Tracer *tracing.Tracer
 }
 
 // Redis is a Cache in Redis, alone, behind Sentinel, or as a Cluster.
@@ -92,6 +96,9 @@ func OpenRedis(ctx context.Context, url string, o RedisOptions) (*Redis, error) 
 		nodes: map[string]*node{},
 	}
 	r.client = newRedisClient(u, r.timeout)
+	if o.Tracer != nil {
+		r.client.AddHook(redistrace.Hook{Tracer: o.Tracer})
+	}
 	r.minding, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	hello, cancel := context.WithTimeout(ctx, redisHello)
 	defer cancel()

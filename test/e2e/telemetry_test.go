@@ -91,6 +91,20 @@ func (c *collector) way(steps ...string) bool {
 	return false
 }
 
+// keepsQuiet looks for what no span may tell.
+func (c *collector) keepsQuiet(t *testing.T, private ...string) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.spans {
+		for _, each := range private {
+			if strings.Contains(s.told, each) {
+				t.Errorf("a span tells %q: %s", each, s.told)
+			}
+		}
+	}
+}
+
 // TestTraces follows requests through the processes, down to the database.
 func TestTraces(t *testing.T) {
 	t.Parallel()
@@ -116,15 +130,7 @@ func TestTraces(t *testing.T) {
 		return c.way("preceptor-progress preceptor.profile.v1.ProfileService/ResolveSubject",
 			"preceptor-profile preceptor.profile.v1.ProfileService/ResolveSubject", "preceptor-profile sql SELECT")
 	})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.spans {
-		for _, private := range []string{id, "traced-learner", me.token} {
-			if strings.Contains(s.told, private) {
-				t.Errorf("a span tells %q: %s", private, s.told)
-			}
-		}
-	}
+	c.keepsQuiet(t, id, "traced-learner", me.token)
 	if said := w.front.said(); !strings.Contains(said, `"trace_id":"`) || !strings.Contains(said, `"span_id":"`) {
 		t.Error("the log names no traces")
 	}
@@ -187,7 +193,10 @@ func (f families) has(name string) bool {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	own := []string{"--metrics-addr", "127.0.0.1:0"}
-	w := fourProcessesWith(t, own, own...)
+	w := fourProcessesOn(t, t.TempDir(), map[string][]string{
+		"profile": own, "catalog": own, "gateway": own,
+		"progress": append(own, "--redis-url", "redis://"+freeAddrs(t, 1)[0]), // nobody is there, which is measured too
+	})
 	course := publishCourse(t, w.as(t, "author", "author"), "measured")
 	me := w.as(t, "measured-learner")
 	me.post("/v1/learners/me/enrollments", map[string]any{"pathId": course.path}).want(http.StatusCreated)
