@@ -29,10 +29,12 @@ func TestRedisContract(t *testing.T) {
 	single := "redis://" + testenv.Redis(t)
 	sentinels, master, _ := testenv.RedisSentinel(t)
 	cluster := "redis+cluster://" + strings.Join(testenv.RedisCluster(t, 3, 0)[1:], ",") // not all of them
+	certificate, key := trusted(t).Server(t, time.Now().Add(time.Hour))
 	for name, url := range map[string]string{
 		"single":   single + "/3",
 		"sentinel": "redis+sentinel://" + strings.Join(sentinels, ",") + "/" + master,
 		"cluster":  cluster,
+		"TLS":      "rediss://" + testenv.RedisTLS(t, certificate, key),
 	} {
 		t.Run(name, func(t *testing.T) {
 			cachetest.Run(t, func(t *testing.T) cache.Cache {
@@ -43,6 +45,20 @@ func TestRedisContract(t *testing.T) {
 			})
 		})
 	}
+}
+
+// authority is made once: a process reads the authorities that it trusts a single time.
+var authority = struct {
+	sync.Once
+	*testenv.Authority
+}{}
+
+// trusted is an authority that this process trusts, as one is trusted in use.
+func trusted(t *testing.T) *testenv.Authority {
+	t.Helper()
+	authority.Do(func() { authority.Authority = testenv.NewAuthority(t) })
+	t.Setenv("SSL_CERT_FILE", authority.File(t))
+	return authority.Authority
 }
 
 // flush empties all masters.
@@ -84,6 +100,40 @@ func TestRedisRefusals(t *testing.T) {
 	right.Set(t.Context(), "k", []byte("v"), time.Hour)
 	if _, ok := right.Get(t.Context(), "k"); !ok {
 		t.Error("the right password does not let in")
+	}
+}
+
+// A server whose certificate is not to be trusted is done without, and the log says why, once. The
+// password stays here: it is sent to nobody who has not proved who they are.
+func TestRedisWithoutTrust(t *testing.T) {
+	good := trusted(t)
+	certificate, key := good.Server(t, time.Now().Add(time.Hour))
+	locked := testenv.RedisTLS(t, certificate, key, "--requirepass", "right-secret")
+	right, _ := openRedis(t, "rediss://:right-secret@"+locked, patient())
+	if !keeps(t, right, "k") {
+		t.Fatal("a good certificate and the right password do not let in")
+	}
+	_, err := cache.OpenRedis(t.Context(), "rediss://:wrong-secret@"+locked, cache.RedisOptions{Logger: slog.New(slog.DiscardHandler)})
+	if errs.ReasonOf(err) != "REDIS_REFUSED" || strings.Contains(err.Error(), "secret") {
+		t.Errorf("the wrong password: %v", err)
+	}
+	expired, expiredKey := good.Server(t, time.Now().Add(-time.Hour))
+	foreign, foreignKey := testenv.NewAuthority(t).Server(t, time.Now().Add(time.Hour))
+	for addr, says := range map[string]string{
+		testenv.RedisTLS(t, expired, expiredKey):                                 "certificate has expired",
+		testenv.RedisTLS(t, foreign, foreignKey):                                 "unknown authority",
+		strings.Replace(locked, "127.0.0.1", "localhost", 1) /* not its name */ : "wanted to match localhost",
+	} {
+		r, log := openRedis(t, "rediss://:right-secret@"+addr, patient())
+		for range 3 {
+			if keeps(t, r, "k") {
+				t.Errorf("%s: it was trusted", says)
+			}
+			time.Sleep(30 * time.Millisecond) // the pause: it tries again
+		}
+		if log.count("redis is not reachable") != 1 || log.count(says) != 1 || log.count("secret") > 0 {
+			t.Errorf("want once %q:\n%s", says, &log.buf)
+		}
 	}
 }
 

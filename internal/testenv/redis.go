@@ -23,6 +23,17 @@ func Redis(t testing.TB) string {
 	return node.addr
 }
 
+// RedisTLS starts one server that shows a certificate, and gives the address at which it speaks TLS.
+// It asks its clients for none. extra are arguments of its own.
+func RedisTLS(t testing.TB, certificate, key string, extra ...string) string {
+	t.Helper()
+	ports := FreePorts(t, 2)
+	startRedis(t, ports[0], append([]string{ // its port in the clear is for seeing that it is up
+		"--tls-port", strconv.Itoa(ports[1]), "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no",
+	}, extra...)...)
+	return "127.0.0.1:" + strconv.Itoa(ports[1])
+}
+
 // MortalRedis is one server that its test kills, stops in its tracks, empties, and starts again
 // with nothing in it.
 type MortalRedis struct {
