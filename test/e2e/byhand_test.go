@@ -25,7 +25,7 @@ func TestServicesByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace := []string{"sudo -u postgres psql", "psql " + postgres.String(), "127.0.0.1:5432", postgres.Host, "127.0.0.1:6379", testenv.Redis(t)}
+	replace := []string{"runuser -u postgres -- psql", "psql " + postgres.String(), "127.0.0.1:5432", postgres.Host, "127.0.0.1:6379", testenv.Redis(t)}
 	own := steadyAddrs(t, 6)
 	for i, name := range []string{"profile", "catalog", "progress"} {
 		replace = append(replace, fmt.Sprintf("127.0.0.1:%d", 7001+i), own[i])
