@@ -244,13 +244,15 @@ func (h *house) startGateway(ctx context.Context) error {
 // openIdentity takes the mounted certificates, or makes one in the data folder.
 func (h *house) openIdentity() error {
 	var err error
+	hint := ""
 	if h.cfg.TLSCert != "" {
-		h.identity, err = rpc.FileIdentity(h.cfg.TLSCert, h.cfg.TLSKey, h.cfg.TLSCA, h.now)
+		h.identity, err = rpc.FileIdentity(h.cfg.Only, h.cfg.TLSCert, h.cfg.TLSKey, h.cfg.TLSCA, h.now)
+		hint = ": see --tls-cert, --tls-key and --tls-ca"
 	} else {
 		h.identity, err = rpc.LocalPKI(h.cfg.Data, h.cfg.Only, h.now)
 	}
 	if err != nil {
-		return fmt.Errorf("no certificate to show to the other services: %w", err)
+		return fmt.Errorf("no certificate to show to the other services: %w%s", err, hint)
 	}
 	h.measureIdentity()
 	return nil

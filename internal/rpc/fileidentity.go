@@ -13,14 +13,44 @@ import (
 // FileIdentity is the identity in mounted files, as a certificate manager writes
 // them: the service's certificate with a DNS name "preceptor-<service>", its key,
 // and the authority that all services trust. Changed files are used from the next
-// handshake on; connections that are open stay. It fails when a file is missing or
-// the certificate has expired; one that expires later is missed by the others.
-func FileIdentity(certFile, keyFile, caFile string, now func() time.Time) (Identity, error) {
+// handshake on; connections that are open stay. It fails when a file is missing, or
+// when nobody would take the certificate for the service's: it has expired, names
+// another, or is not by that authority. One that expires later is missed by the others.
+func FileIdentity(service, certFile, keyFile, caFile string, now func() time.Time) (Identity, error) {
 	files := &fileIdentity{paths: [3]string{certFile, keyFile, caFile}, now: now}
-	if _, _, err := files.pair(); err != nil {
+	certificate, roots, err := files.pair()
+	if err != nil {
 		return nil, err
 	}
+	if err := files.prove(service, certificate, roots); err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
 	return identity{files.pair, now}, nil
+}
+
+// prove looks at the certificate as the other services will. It is done at the start alone: in the
+// middle of a rotation the files need not fit together.
+func (f *fileIdentity) prove(service string, certificate *tls.Certificate, roots *x509.CertPool) error {
+	chain := make([]*x509.Certificate, 0, len(certificate.Certificate))
+	for _, der := range certificate.Certificate {
+		each, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.paths[0], err)
+		}
+		chain = append(chain, each)
+	}
+	name := certificatePrefix + service
+	err := verifyChain(chain, roots, name, f.now())
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Errorf("%s is for %q, not for %s", f.paths[0], chain[0].DNSNames, name)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%s is by no authority in %s", f.paths[0], f.paths[2])
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.paths[0], err)
+	}
+	return nil
 }
 
 type fileIdentity struct {

@@ -111,11 +111,17 @@ func (i identity) verify(state tls.ConnectionState, name string) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("the server shows no certificate")
 	}
+	return verifyChain(state.PeerCertificates, roots, name, i.now())
+}
+
+// verifyChain proves that a certificate, with those between it and its authority, is one of ours for
+// that name.
+func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, name string, now time.Time) error {
 	between := x509.NewCertPool()
-	for _, certificate := range state.PeerCertificates[1:] {
+	for _, certificate := range chain[1:] {
 		between.AddCert(certificate)
 	}
-	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between, CurrentTime: i.now()})
+	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between, CurrentTime: now})
 	return err
 }
 

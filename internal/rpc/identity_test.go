@@ -122,11 +122,11 @@ func writeIdentity(tb testing.TB, dir, service string, to string) (cert, key, ca
 
 func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	h, files := newHouse(t), t.TempDir()
-	if _, err := rpc.FileIdentity("absent", "absent", "absent", time.Now); err == nil {
+	if _, err := rpc.FileIdentity("progress", "absent", "absent", "absent", time.Now); err == nil {
 		t.Error("absent files were taken")
 	}
 	cert, key, ca := writeIdentity(t, h.dir, "progress", files)
-	id := must(rpc.FileIdentity(cert, key, ca, time.Now))
+	id := must(rpc.FileIdentity("progress", cert, key, ca, time.Now))
 	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "progress" {
 		t.Errorf("taken for %q, %v", service, err)
 	}
@@ -154,7 +154,7 @@ func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	if err := os.WriteFile(ca, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rpc.FileIdentity(cert, key, ca, time.Now); err == nil {
+	if _, err := rpc.FileIdentity("progress", cert, key, ca, time.Now); err == nil {
 		t.Error("an empty authority was taken")
 	}
 }
@@ -187,7 +187,7 @@ func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 	}
 	change(older, older)
 	for service, to := range at {
-		ids[service] = must(rpc.FileIdentity(filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt"), time.Now))
+		ids[service] = must(rpc.FileIdentity(service, filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt"), time.Now))
 	}
 	dir := t.TempDir()
 	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
@@ -222,15 +222,24 @@ func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 	}
 }
 
-func TestExpiredFilesAreNamed(t *testing.T) {
+func TestFilesThatNobodyWouldTakeAreNamed(t *testing.T) {
 	dir, files := t.TempDir(), t.TempDir()
 	cert, key, ca := writeIdentity(t, dir, "progress", files)
-	_, err := rpc.FileIdentity(cert, key, ca, func() time.Time { return time.Now().Add(48 * time.Hour) })
+	_, err := rpc.FileIdentity("progress", cert, key, ca, func() time.Time { return time.Now().Add(48 * time.Hour) })
 	if err == nil || !strings.Contains(err.Error(), cert+" expired on 20") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("an expired certificate: %v", err)
 	}
-	_, err = rpc.FileIdentity(filepath.Join(files, "absent"), key, ca, time.Now)
+	_, err = rpc.FileIdentity("progress", filepath.Join(files, "absent"), key, ca, time.Now)
 	if err == nil || !strings.Contains(err.Error(), "absent") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("an absent one: %v", err)
+	}
+	_, err = rpc.FileIdentity("catalog", cert, key, ca, time.Now)
+	if err == nil || !strings.Contains(err.Error(), cert+` is for ["preceptor-progress" "localhost"], not for preceptor-catalog`) {
+		t.Errorf("another service's: %v", err)
+	}
+	_, _, foreign := writeIdentity(t, t.TempDir(), "progress", t.TempDir())
+	_, err = rpc.FileIdentity("progress", cert, key, foreign, time.Now)
+	if err == nil || !strings.Contains(err.Error(), cert+" is by no authority in "+foreign) {
+		t.Errorf("another authority's: %v", err)
 	}
 }

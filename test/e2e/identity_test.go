@@ -143,9 +143,14 @@ func (a *authority) file(name, kind string, der []byte) {
 
 // flags issues a service's certificate, and answers the flags that name it.
 func (a *authority) flags(service string) []string {
+	return a.flagsUntil(service, time.Now().Add(time.Hour))
+}
+
+// flagsUntil is flags with a certificate that ends at a time.
+func (a *authority) flagsUntil(service string, end time.Time) []string {
 	key := a.newKey()
 	a.write(service, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
 		DNSNames: []string{"preceptor-" + service}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a.certificate, &key.PublicKey)

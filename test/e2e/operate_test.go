@@ -12,12 +12,16 @@ import (
 	"testing"
 )
 
-// refused runs the program, which must fail with one line that says all of the words.
+// refused runs the program, which must fail with one line that says all of the words. What is secret
+// is called so in tests.
 func refused(t *testing.T, code int, args []string, words ...string) {
 	t.Helper()
 	_, stderr, got := command(t, args...)
 	if got != code {
 		t.Errorf("%v: exit code %d, want %d", args, got, code)
+	}
+	if strings.Contains(stderr, "secret") {
+		t.Errorf("%v: tells a secret: %s", args, stderr)
 	}
 	if strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine") {
 		t.Errorf("%v: not one line:\n%s", args, stderr)
