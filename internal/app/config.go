@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/cache"
 )
 
 // The names of our services, as certificates and commands spell them.
@@ -210,6 +212,8 @@ func (c *Config) complete(cmd *cli.Command, args []string) error {
 		return usagef("--oidc-issuer needs --oidc-audience: else tokens made for other programs would be accepted")
 	case (c.TLSCert == "") != (c.TLSKey == "") || (c.TLSCert == "") != (c.TLSCA == ""):
 		return usagef("--tls-cert, --tls-key and --tls-ca go together")
+	case c.OIDCIssuer != "" && !isWebURL(c.OIDCIssuer):
+		return usagef("--oidc-issuer is no URL, as https://id.example.org")
 	case c.DatabaseMaxConns < 2:
 		return usagef("--database-max-conns must be at least 2")
 	case c.Data == "":
@@ -218,6 +222,23 @@ func (c *Config) complete(cmd *cli.Command, args []string) error {
 		return usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
 	case c.DrainDelay < 0:
 		return usagef("--drain-delay must not be negative")
+	}
+	return c.checkRedis()
+}
+
+// isWebURL tells whether a text is the URL of something on the web.
+func isWebURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+}
+
+// checkRedis reads the url of Redis where it is used, before anything else is waited for.
+func (c *Config) checkRedis() error {
+	if c.RedisURL == "" || c.Only != "" && c.Only != progressName {
+		return nil
+	}
+	if err := cache.CheckRedisURL(c.RedisURL); err != nil {
+		return usagef("--redis-url: %s", explain(err))
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
 }
 
 func (h *house) openSQLite(ctx context.Context, name string) (*sqldb.DB, error) {
-	db, err := sqldb.Open(ctx, sqliteURL(h.cfg.Data, name), sqldb.Options{Tracer: h.tracer})
+	db, err := sqldb.Open(ctx, sqliteURL(h.cfg.Data, name), sqldb.Options{Schema: name, Tracer: h.tracer})
 	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
 		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
 	}

@@ -143,7 +143,7 @@ func (h *house) listen(ctx context.Context, addr, flag string) (net.Listener, er
 }
 
 // openVerifier says whose tokens are accepted.
-func (h *house) openVerifier() error {
+func (h *house) openVerifier(ctx context.Context) error {
 	o := auth.VerifierOptions{OIDC: h.cfg.oidc(), Logger: h.log, Now: h.now}
 	if h.cfg.LocalIssuer {
 		local, err := auth.OpenLocalIssuer(h.cfg.Data, h.now)
@@ -153,8 +153,25 @@ func (h *house) openVerifier() error {
 		o.Local = local
 	}
 	var err error
-	h.verifier, err = auth.NewVerifier(o)
-	return err
+	if h.verifier, err = auth.NewVerifier(o); err != nil {
+		return err
+	}
+	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.onStop(func(context.Context) error {
+		stop()
+		return nil
+	})
+	go h.verifier.Follow(follow)
+	return nil
+}
+
+// unverified names the issuers whose tokens cannot be verified, but for those that were lately.
+func (h *house) unverified() []string {
+	var degraded []string
+	for _, url := range h.verifier.Failing() {
+		degraded = append(degraded, "the token issuer "+url+" gives no keys")
+	}
+	return degraded
 }
 
 // serveRPC answers a service's calls from the network.

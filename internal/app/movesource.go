@@ -57,7 +57,7 @@ func (s *source) open(ctx context.Context, services []string) error {
 }
 
 func (s *source) openFile(ctx context.Context, folder, service string) (*sqldb.DB, error) {
-	db, err := sqldb.Open(ctx, sqliteURL(folder, service), sqldb.Options{})
+	db, err := sqldb.Open(ctx, sqliteURL(folder, service), sqldb.Options{Schema: service})
 	if err != nil {
 		return nil, err
 	}

@@ -140,7 +140,7 @@ func (h *house) startAll(ctx context.Context) error {
 // openAll opens the services in the order in which they need each other. The catalog is
 // first, and asks progress for nothing that it could not go without.
 func (h *house) openAll(ctx context.Context) (r rooms, err error) {
-	if err := h.openVerifier(); err != nil {
+	if err := h.openVerifier(ctx); err != nil {
 		return r, err
 	}
 	dbs := map[string]*sqldb.DB{}
@@ -190,7 +190,7 @@ func (h *house) startOne(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.openVerifier(); err != nil {
+	if err := h.openVerifier(ctx); err != nil {
 		return err
 	}
 	w, err := h.dial()

@@ -56,8 +56,13 @@ func (h *house) open(ctx context.Context, s *service, maxRecv int) (*service, er
 	if s.audit != nil {
 		auditv1.RegisterAuditServiceServer(server, s.audit)
 	}
-	if s.state == nil {
-		s.state = func(context.Context) (bool, []string) { return true, nil }
+	inner := s.state
+	s.state = func(ctx context.Context) (ready bool, degraded []string) {
+		ready = true
+		if inner != nil {
+			ready, degraded = inner(ctx)
+		}
+		return ready, append(degraded, h.unverified()...)
 	}
 	return s, nil
 }

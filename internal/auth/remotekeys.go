@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,10 @@ const (
 	failureRest = time.Second
 	// maxKeySet is more than any issuer publishes.
 	maxKeySet = 1 << 20
+	// keysRetry is how often an issuer that failed is asked again when no token asks for it.
+	keysRetry = 5 * time.Second
+	// maxFault cuts what an issuer answers instead of what it should: it may be a whole page.
+	maxFault = 300
 )
 
 // remoteKeys are the keys of an OpenID Connect issuer, discovered and fetched
@@ -118,12 +123,17 @@ func (r *remoteKeys) fetch() (any, error) {
 	defer cancel()
 	url, keys, err := r.download(ctx, url)
 	if err != nil {
-		r.logger.LogAttrs(ctx, slog.LevelWarn, "token issuer cannot be reached",
-			slog.String("issuer", r.issuerURL), slog.Any("err", err))
+		if failure == nil {
+			r.logger.LogAttrs(ctx, slog.LevelWarn, "the token issuer gives no keys; it is asked again",
+				slog.String("issuer", r.issuerURL), slog.Any("error", err))
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.jwksURL, r.failure, r.failTime = "", err, r.now() // discover anew: the address may have moved
 		return nil, err
+	}
+	if failure != nil {
+		r.logger.LogAttrs(ctx, slog.LevelInfo, "the token issuer gives its keys again", slog.String("issuer", r.issuerURL))
 	}
 	if r.hold(url, keys) {
 		r.logger.LogAttrs(ctx, slog.LevelInfo, "token issuer's keys changed",
@@ -131,6 +141,45 @@ func (r *remoteKeys) fetch() (any, error) {
 		r.changed()
 	}
 	return struct{}{}, nil
+}
+
+// inShort is an error as one line, cut: it may quote all that the issuer answered.
+func inShort(err error) string {
+	text := []rune(strings.Join(strings.Fields(err.Error()), " "))
+	if len(text) > maxFault {
+		return string(text[:maxFault]) + "…"
+	}
+	return string(text)
+}
+
+// follow fetches the keys before a token needs them, and again while that fails, until ctx ends.
+func (r *remoteKeys) follow(ctx context.Context) {
+	tick := time.NewTicker(keysRetry)
+	defer tick.Stop()
+	for {
+		if r.missing() {
+			_, _, _ = r.flight.Do("", r.fetch) // told to the log, and to who needs the keys
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// missing tells whether the last fetch failed, or there was none.
+func (r *remoteKeys) missing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failure != nil || r.held == nil
+}
+
+// failed tells whether the last fetch failed.
+func (r *remoteKeys) failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failure != nil
 }
 
 // hold keeps fetched keys and says whether they are other ones than before.
@@ -148,7 +197,7 @@ func (r *remoteKeys) download(ctx context.Context, url string) (string, []jose.J
 	if url == "" {
 		provider, err := oidc.NewProvider(oidc.ClientContext(ctx, r.client), r.issuerURL)
 		if err != nil {
-			return "", nil, fmt.Errorf("discovery: %w", err)
+			return "", nil, errors.New("discovery: " + inShort(err))
 		}
 		var document struct {
 			JWKSURI string `json:"jwks_uri"` //nolint:tagliatelle // the standard's spelling

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -81,6 +82,7 @@ type VerifierOptions struct {
 // Verifier turns a bearer token into the Principal it speaks for.
 type Verifier struct {
 	issuers map[string]issuer
+	remote  []*remoteKeys
 	cache   *tokenCache
 	now     func() time.Time
 }
@@ -100,7 +102,7 @@ type keySource interface {
 }
 
 // NewVerifier needs no issuer to be reachable: discovery happens when the first
-// token asks for it. Invalid when an issuer is named twice or without audience.
+// token asks for it, or Follow does. Invalid when an issuer is named twice or without audience.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	v := &Verifier{issuers: map[string]issuer{}, cache: newTokenCache(maxCachedTokens), now: o.Now}
 	if o.Local != nil {
@@ -115,8 +117,31 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		}
 		source := newRemoteKeys(i.URL, o.HTTPClient, o.Logger, o.Now, v.cache.purge)
 		v.issuers[i.URL] = issuer{i.Audience, cmp.Or(i.RolesClaim, "roles"), source}
+		v.remote = append(v.remote, source)
 	}
 	return v, nil
+}
+
+// Follow fetches each issuer's keys before the first token asks for them, and every few
+// seconds where that failed, until ctx ends. So the log tells of an issuer that is not
+// there, or not what it should be, when the program starts and not when somebody comes.
+func (v *Verifier) Follow(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, r := range v.remote {
+		all.Go(func() { r.follow(ctx) })
+	}
+	all.Wait()
+}
+
+// Failing are the URLs of the issuers that gave no keys when they were last asked.
+func (v *Verifier) Failing() []string {
+	var urls []string
+	for _, r := range v.remote {
+		if r.failed() {
+			urls = append(urls, r.issuerURL)
+		}
+	}
+	return urls
 }
 
 // Verify answers who the token speaks for. Unauthenticated with TOKEN_EXPIRED

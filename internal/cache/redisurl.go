@@ -42,6 +42,12 @@ func badRedisURL(format string, args ...any) error {
 // errEscapes tells of a password with characters that mean something in a url.
 var errEscapes = badRedisURL("has a user or password that is not properly escaped: write %% as %%25, ? as %%3F and @ as %%40")
 
+// CheckRedisURL is Invalid for a url that OpenRedis cannot read.
+func CheckRedisURL(text string) error {
+	_, err := parseRedisURL(text)
+	return err
+}
+
 // parseRedisURL reads a url. net/url refuses several hosts with ports, so it is taken apart here.
 func parseRedisURL(text string) (redisURL, error) {
 	var u redisURL

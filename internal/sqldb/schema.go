@@ -147,7 +147,7 @@ func (db *DB) judge(known steps, found state) error {
 }
 
 func (db *DB) schemaName() string {
-	if db.dialect == Postgres && db.opts.Schema != "" {
+	if db.opts.Schema != "" {
 		return "the schema of " + db.opts.Schema
 	}
 	return "the schema"

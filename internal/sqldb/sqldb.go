@@ -63,7 +63,7 @@ type Tx interface {
 type Options struct {
 	// Schema is the Postgres schema of everything: Migrate makes it, Settle leads the role's
 	// sessions into it, and Check asks whether they are led there. "" is whatever the
-	// server's search_path says. SQLite has none and ignores it.
+	// server's search_path says. SQLite has none: what is wrong with a file is told by this name.
 	Schema string
 	// MaxConns bounds the Postgres pool; 0 means 16.
 	MaxConns int

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,6 +201,8 @@ type provider struct {
 	t      *testing.T
 	url    string
 	signer jose.Signer
+	// instead answers in its place while it is not nil.
+	instead atomic.Pointer[http.HandlerFunc]
 }
 
 func newProvider(t *testing.T) *provider {
@@ -218,7 +221,13 @@ func newProvider(t *testing.T) *provider {
 			}
 		})
 	}
-	server := httptest.NewServer(pages)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if instead := p.instead.Load(); instead != nil {
+			(*instead)(w, r)
+			return
+		}
+		pages.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	p.url = server.URL
 	answer("/.well-known/openid-configuration", map[string]any{

@@ -1,0 +1,70 @@
+//go:build realservers
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
+)
+
+// TestRedisFailures meets what can be wrong with a Redis at the start: what its operator got wrong ends
+// it, what may come right does not.
+func TestRedisFailures(t *testing.T) {
+	t.Parallel()
+	trusted, foreign := testenv.NewAuthority(t), testenv.NewAuthority(t)
+	certificate, key := trusted.Server(t, time.Now().Add(time.Hour))
+	locked := testenv.RedisTLS(t, certificate, key, "--requirepass", "secret-right")
+	serve := func(url string, more ...string) []string {
+		return append([]string{"serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--redis-url", url}, more...)
+	}
+	open := testenv.Redis(t)
+	refused(t, 1, serve("redis://:secret-wrong@"+testenv.NewMortalRedis(t, "--requirepass", "secret-right").Addr), "refuses the user and password", "--redis-url")
+	refused(t, 1, serve("redis://"+open+"/99"), "no database of that number", "--redis-url")
+	refused(t, 1, serve("redis+cluster://"+open), "write redis://", "--redis-url")
+
+	for authority, says := range map[*testenv.Authority]string{trusted: "", foreign: "unknown authority"} {
+		health := freeAddrs(t, 1)[0]
+		p, ready := launchWith(t, []string{"SSL_CERT_FILE=" + authority.File(t)}, serve("rediss://:secret-right@"+locked, "--health-addr", health, "--log-format", "json")...)
+		select {
+		case <-ready:
+		case <-time.After(patience):
+			t.Fatalf("not ready\n%s", p.said())
+		}
+		degraded := string((&client{t: t, base: "http://" + health}).get("/readyz").body) // 503 in any case: there is no catalog
+		lines := p.lines("redis is not reachable")
+		if says == "" && (len(lines) > 0 || strings.Contains(degraded, "redis")) {
+			t.Errorf("with a trusted certificate: %s\n%s", degraded, lines)
+		}
+		if says != "" && (len(lines) != 1 || !strings.Contains(lines[0], says) || !strings.Contains(degraded, "redis is not reachable")) {
+			t.Errorf("with another authority's: %s\n%s", degraded, lines)
+		}
+		if strings.Contains(p.said(), "secret") {
+			t.Errorf("it tells the password:\n%s", p.said())
+		}
+	}
+}
+
+// TestOldSchema starts on a database that an older program has migrated. It waits, and says once for
+// what; nobody else would do it.
+func TestOldSchema(t *testing.T) {
+	t.Parallel()
+	r := migrated(t)
+	inSchema(t, r, "DELETE FROM progress.schema_migrations WHERE version_id = 5", "DROP TABLE progress.audit_entry, progress.audit_head", "DROP FUNCTION progress.audit_entry_stays")
+	p, ready := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url", r.urls["progress"], "--log-format", "json")
+	eventually(t, "it waits", func() bool { return len(p.lines("the start waits")) > 0 })
+	if _, stderr, code := command(t, "migrate", "progress", "--database-url", r.urls["progress"]); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	select {
+	case <-ready:
+	case <-time.After(patience):
+		t.Fatalf("not ready\n%s", p.said())
+	}
+	told := p.lines("the start waits")
+	if len(told) != 1 || !strings.Contains(told[0], "is at 4, this program needs 5: run preceptor migrate progress") || strings.Contains(p.said(), "secret") {
+		t.Errorf("it says\n%s", strings.Join(told, "\n"))
+	}
+}
