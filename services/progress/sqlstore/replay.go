@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -151,21 +150,19 @@ func (s *Store) LeaseRebuild(ctx context.Context, owner string, now, until time.
 	var out progress.Rebuild
 	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		var r progress.Rebuild
-		var started, lease int64
+		var started, held int64
 		row := tx.QueryRowContext(ctx, `SELECT started_at, actor_id, cursor_id, learners_done, learners_total, entries_read, learners_drifted,
 			owner, lease_until FROM replay WHERE id = 1`+tx.Dialect().ForUpdate())
-		if err := row.Scan(&started, &r.ActorID, &r.Cursor, &r.Done, &r.Total, &r.Entries, &r.Drifted, &r.Owner, &lease); err != nil {
+		if err := row.Scan(&started, &r.ActorID, &r.Cursor, &r.Done, &r.Total, &r.Entries, &r.Drifted, &r.Owner, &held); err != nil {
 			return err
 		}
-		r.StartedAt, r.LeaseUntil = timeOf(started), timeOf(lease)
-		if r.Owner == owner || lease <= now.UnixMicro() {
+		r.StartedAt, r.LeaseUntil = timeOf(started), timeOf(held)
+		ours, err := lease(ctx, tx, "replay", r.Owner, held, owner, now, until)
+		if ours {
 			r.Owner, r.LeaseUntil = owner, until
-			if _, err := tx.ExecContext(ctx, `UPDATE replay SET owner = $1, lease_until = $2 WHERE id = 1`, owner, until.UnixMicro()); err != nil {
-				return err
-			}
 		}
 		out = r
-		return nil
+		return err
 	})
 	return out, err
 }
@@ -184,14 +181,6 @@ func (s *Store) SaveRebuild(ctx context.Context, r progress.Rebuild) error {
 		res, err := tx.ExecContext(ctx, `UPDATE replay SET started_at = $1, actor_id = $2, cursor_id = $3, learners_done = $4, learners_total = $5,
 			entries_read = $6, learners_drifted = $7, lease_until = $8 WHERE id = 1 AND owner = $9`,
 			microsOf(r.StartedAt), r.ActorID, r.Cursor, r.Done, r.Total, r.Entries, r.Drifted, microsOf(r.LeaseUntil), r.Owner)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			return errs.New(errs.Aborted, "", "another process took the rebuild over")
-		}
-		return nil
+		return leased(res, err, "rebuild")
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -16,20 +15,17 @@ func (s *Store) LeaseSweep(ctx context.Context, owner string, now, until time.Ti
 	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		out = nil
 		var w progress.Sweep
-		var at, toAt, lease int64
+		var at, toAt, held int64
 		row := tx.QueryRowContext(ctx, `SELECT revision, at, to_revision, to_at, cursor_id, owner, lease_until FROM sweep WHERE id = 1`+tx.Dialect().ForUpdate())
-		if err := row.Scan(&w.Revision, &at, &w.ToRevision, &toAt, &w.Cursor, &w.Owner, &lease); err != nil {
+		if err := row.Scan(&w.Revision, &at, &w.ToRevision, &toAt, &w.Cursor, &w.Owner, &held); err != nil {
 			return err
 		}
-		if w.Owner != owner && lease > now.UnixMicro() {
-			return nil
+		ours, err := lease(ctx, tx, "sweep", w.Owner, held, owner, now, until)
+		if ours {
+			w.At, w.ToAt, w.Owner, w.LeaseUntil = timeOf(at), timeOf(toAt), owner, until
+			out = &w
 		}
-		w.At, w.ToAt, w.Owner, w.LeaseUntil = timeOf(at), timeOf(toAt), owner, until
-		if _, err := tx.ExecContext(ctx, `UPDATE sweep SET owner = $1, lease_until = $2 WHERE id = 1`, owner, until.UnixMicro()); err != nil {
-			return err
-		}
-		out = &w
-		return nil
+		return err
 	})
 	return out, err
 }
@@ -40,15 +36,7 @@ func (s *Store) SaveSweep(ctx context.Context, w progress.Sweep) error {
 		res, err := tx.ExecContext(ctx, `UPDATE sweep SET revision = $1, at = $2, to_revision = $3, to_at = $4, cursor_id = $5, lease_until = $6
 			WHERE id = 1 AND owner = $7`,
 			w.Revision, microsOf(w.At), w.ToRevision, microsOf(w.ToAt), w.Cursor, microsOf(w.LeaseUntil), w.Owner)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			return errs.New(errs.Aborted, "", "another replica took the sweep over")
-		}
-		return nil
+		return leased(res, err, "sweep")
 	})
 }
 
