@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -170,16 +172,25 @@ func commitLanes(db *sqldb.DB, conns int) int {
 	return max(1, min(8, conns/2))
 }
 
-// watched adds to a service's state whether its Postgres answers. A service stays ready
-// while it does not: calls are answered UNAVAILABLE, with a reason, and nobody else could
-// answer them better.
-func (s *service) watched(db *sqldb.DB) {
+// watched adds to a service's state whether its Postgres answers, and logs once when it does not any
+// more and once when it does again. A service stays ready meanwhile: calls are answered UNAVAILABLE,
+// with a reason, and nobody else could answer them better.
+func (s *service) watched(db *sqldb.DB, log *slog.Logger) {
 	inner := s.state
+	var away atomic.Bool
 	s.state = func(ctx context.Context) (bool, []string) {
 		ready, degraded := inner(ctx)
-		ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+		look, cancel := context.WithTimeout(ctx, peerTimeout)
 		defer cancel()
-		if err := db.Ping(ctx); err != nil {
+		err := db.Ping(look)
+		switch {
+		case ctx.Err() != nil: // whoever asked has left, which tells nothing of the database
+		case err != nil && !away.Swap(true):
+			log.WarnContext(ctx, "the database cannot be reached; calls that need it are answered UNAVAILABLE", "error", explain(err))
+		case err == nil && away.Swap(false):
+			log.InfoContext(ctx, "the database is reachable again")
+		}
+		if err != nil {
 			degraded = append(degraded, s.name+" does not reach its database")
 		}
 		return ready, degraded

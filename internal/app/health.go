@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 const (
@@ -27,8 +29,11 @@ func (h *house) offerHealth(ctx context.Context, s *service) {
 		stop()
 		return nil
 	})
-	ready, _ := s.state(ctx)
-	s.server.SetServing(ready)
+	tell := func(ctx context.Context) {
+		ready, degraded := s.state(ctx)
+		s.server.SetServing(ready, len(degraded)+len(h.unreached()) == 0)
+	}
+	tell(ctx)
 	h.only.Store(s)
 	h.run(func() error {
 		tick := time.NewTicker(healthEvery)
@@ -38,8 +43,7 @@ func (h *house) offerHealth(ctx context.Context, s *service) {
 			case <-run.Done():
 				return nil
 			case <-tick.C:
-				ready, _ := s.state(run)
-				s.server.SetServing(ready)
+				tell(run)
 			}
 		}
 	})
@@ -54,6 +58,7 @@ func (h *house) offerHealthPages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.health = lis.Addr()
 	server := newHTTPServer(h.healthPages(), h.log)
 	h.onStop(func(context.Context) error { return server.Close() })
 	h.run(func() error {
@@ -136,23 +141,15 @@ func newPeers(w ways) *peers {
 	return p
 }
 
-// state names the peers that cannot be reached, or are not ready. A gateway can serve
-// without some of them, so it is ready in any case.
+// state names the peers that cannot be reached, are not ready, or do without something. A
+// gateway can serve without some of them, so it is ready in any case.
 func (p *peers) state(ctx context.Context) (ready bool, degraded []string) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
 	found := make([]string, len(p.named))
 	var all sync.WaitGroup
 	for i, peer := range p.named {
-		all.Go(func() {
-			answer, err := peer.client.Check(ctx, &healthv1.HealthCheckRequest{})
-			switch {
-			case err != nil:
-				found[i] = peer.name + " cannot be reached"
-			case answer.GetStatus() != healthv1.HealthCheckResponse_SERVING:
-				found[i] = peer.name + " is not ready"
-			}
-		})
+		all.Go(func() { found[i] = peer.state(ctx) })
 	}
 	all.Wait()
 	for _, text := range found {
@@ -161,4 +158,23 @@ func (p *peers) state(ctx context.Context) (ready bool, degraded []string) {
 		}
 	}
 	return true, degraded
+}
+
+// state is what is wrong with a peer, or nothing.
+func (p peer) state(ctx context.Context) string {
+	serving := func(what string) (bool, error) {
+		answer, err := p.client.Check(ctx, &healthv1.HealthCheckRequest{Service: what})
+		return answer.GetStatus() == healthv1.HealthCheckResponse_SERVING, err
+	}
+	switch ok, err := serving(""); {
+	case err != nil:
+		return p.name + " cannot be reached"
+	case !ok:
+		return p.name + " is not ready"
+	}
+	// One that is older than the question does not know it.
+	if whole, err := serving(rpc.HealthWhole); err == nil && !whole {
+		return p.name + " is degraded: its own /readyz says why"
+	}
+	return ""
 }

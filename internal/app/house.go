@@ -13,9 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/connectivity"
-
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/metrics"
@@ -53,18 +50,10 @@ type house struct {
 	// servers are told of it; links are the connections to the other services.
 	servers []*rpc.Server
 	links   []link
-	// front, face and measured are where HTTP, gRPC and metrics are served; nil where they are not.
-	front, face, measured net.Addr
+	// front, face, health and measured are where HTTP, gRPC, health pages and metrics are served;
+	// nil where they are not.
+	front, face, health, measured net.Addr
 }
-
-// link is the connection to one other service.
-type link struct {
-	name string
-	conn *grpc.ClientConn
-}
-
-// ways are the connections to the services.
-type ways struct{ profile, catalog, progress grpc.ClientConnInterface }
 
 // makeFolder makes the data folder, for its owner alone.
 func makeFolder(dir string) error {
@@ -214,38 +203,6 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-}
-
-// dial makes the connections to the other services; each connects when it is first used,
-// and again after a failure.
-func (h *house) dial() (ways, error) {
-	var w ways
-	for _, peer := range []struct {
-		name, addr string
-		to         *grpc.ClientConnInterface
-	}{
-		{profileName, h.cfg.ProfileAddr, &w.profile}, {catalogName, h.cfg.CatalogAddr, &w.catalog}, {progressName, h.cfg.ProgressAddr, &w.progress},
-	} {
-		conn, err := rpc.Dial(peer.addr, rpc.DialOptions{TLS: h.identity.ClientTLS(peer.name), Tracer: h.tracer})
-		if err != nil {
-			return w, usagef("--%s-addr %s is no address: give host:port, or several with commas between", peer.name, peer.addr)
-		}
-		h.links = append(h.links, link{peer.name, conn})
-		h.onStop(func(context.Context) error { return conn.Close() })
-		*peer.to = conn
-	}
-	return w, nil
-}
-
-// unreached names the other services that calls were made to, and that do not answer now.
-func (h *house) unreached() []string {
-	var names []string
-	for _, l := range h.links {
-		if l.conn.GetState() == connectivity.TransientFailure {
-			names = append(names, l.name+" cannot be reached")
-		}
-	}
-	return names
 }
 
 // newServer makes a service's server. It stops before what it serves does.

@@ -2,13 +2,11 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 )
 
@@ -37,6 +35,9 @@ func (p Process) serveCommand() *cli.Command {
 			logger, err := newLogger(p.Stderr, cfg.LogLevel, cfg.LogFormat)
 			if err != nil {
 				return err
+			}
+			if cfg.Only != "" {
+				logger = logger.With("service", cfg.Only)
 			}
 			return p.serve(ctx, &cfg, logger)
 		},
@@ -166,7 +167,7 @@ func (h *house) openAll(ctx context.Context) (r rooms, err error) {
 
 // startOne runs one service, or the gateway, with the others across the network.
 func (h *house) startOne(ctx context.Context) error {
-	if err := h.openIdentity(); err != nil {
+	if err := h.openIdentity(ctx); err != nil {
 		return err
 	}
 	if h.cfg.Only == gatewayName {
@@ -217,7 +218,7 @@ func (h *house) openOnly(ctx context.Context, db *sqldb.DB, w ways) (s *service,
 		s, err = h.openProgress(ctx, db, w.catalog, w.profile)
 	}
 	if err == nil && h.cfg.onPostgres() {
-		s.watched(db)
+		s.watched(db, h.log)
 	}
 	return s, err
 }
@@ -231,6 +232,7 @@ func (h *house) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.tellLinks(ctx)
 	state := newPeers(w).state
 	gateway, err := h.openGateway(ctx, w, state)
 	if err != nil {
@@ -238,22 +240,5 @@ func (h *house) startGateway(ctx context.Context) error {
 	}
 	h.measureState(ctx, state)
 	h.serveHTTP(front, gateway)
-	return nil
-}
-
-// openIdentity takes the mounted certificates, or makes one in the data folder.
-func (h *house) openIdentity() error {
-	var err error
-	hint := ""
-	if h.cfg.TLSCert != "" {
-		h.identity, err = rpc.FileIdentity(h.cfg.Only, h.cfg.TLSCert, h.cfg.TLSKey, h.cfg.TLSCA, h.now)
-		hint = ": see --tls-cert, --tls-key and --tls-ca"
-	} else {
-		h.identity, err = rpc.LocalPKI(h.cfg.Data, h.cfg.Only, h.now)
-	}
-	if err != nil {
-		return fmt.Errorf("no certificate to show to the other services: %w%s", err, hint)
-	}
-	h.measureIdentity()
 	return nil
 }

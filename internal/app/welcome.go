@@ -33,19 +33,32 @@ func (p Process) welcome(h *house) {
 	case "":
 		text = p.firstScreen(h)
 	case gatewayName:
-		text = fmt.Sprintf("  API    %s\n", baseURL(h.front))
+		text = fmt.Sprintf("  API      %s\n", baseURL(h.front))
 	default:
 		where := absolute(h.cfg.Data)
 		if h.cfg.onPostgres() {
 			where = "Postgres"
 		}
-		text = fmt.Sprintf("  gRPC   %s (mutual TLS)\n  Data   %s\n", h.face, where)
+		text = fmt.Sprintf("  gRPC     %s (mutual TLS)\n  Data     %s\n", h.face, where)
 	}
 	what := "Preceptor"
 	if h.cfg.Only != "" {
 		what += " " + h.cfg.Only
+		text += h.sidePages()
 	}
 	fmt.Fprintf(p.Stderr, "%s is ready, after %s.\n\n%s\n", what, took.Round(time.Millisecond), text)
+}
+
+// sidePages are where one of the four processes is looked after.
+func (h *house) sidePages() string {
+	var b strings.Builder
+	if h.health != nil {
+		fmt.Fprintf(&b, "  Health   %s/readyz\n", baseURL(h.health))
+	}
+	if h.measured != nil {
+		fmt.Fprintf(&b, "  Metrics  %s/metrics\n", baseURL(h.measured))
+	}
+	return b.String()
 }
 
 func (p Process) firstScreen(h *house) string {

@@ -148,8 +148,8 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	switch {
 	case st.Code() == codes.Internal || st.Code() == codes.Unknown || st.Code() == codes.DataLoss:
 		level = slog.LevelError
-	case strings.HasPrefix(c.method, "/grpc.health."), st.Code() == codes.OK && c.service != "" && !hasCaller(ctx):
-		level = slog.LevelDebug // what the house asks of itself, every other second
+	case strings.HasPrefix(c.method, "/grpc.health."), ofTheHouse(ctx, c) && (st.Code() == codes.OK || st.Code() == codes.Unavailable):
+		level = slog.LevelDebug // every other second; who asks tells of an outage once, and so does who has it
 	}
 	if !c.server.logger.Enabled(ctx, level) {
 		return
@@ -170,10 +170,10 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	c.server.logger.LogAttrs(ctx, level, "call", attrs...)
 }
 
-// hasCaller tells whether a person is behind the call.
-func hasCaller(ctx context.Context) bool {
+// ofTheHouse tells whether it is a service of ours that asks, with no person behind it.
+func ofTheHouse(ctx context.Context, c *call) bool {
 	p, ok := auth.FromContext(ctx)
-	return ok && p.Subject != ""
+	return c.service != "" && (!ok || p.Subject == "")
 }
 
 // errorAttrs logs the whole of a fault of ours, and only the reason of a fault

@@ -25,6 +25,8 @@ type Identity interface {
 	ClientTLS(service string) *tls.Config
 	// Expires is when the certificate that is shown now ends.
 	Expires() time.Time
+	// Unused is why files that have changed are not used; nil while they are, or there are none.
+	Unused() error
 }
 
 // peerService is the service of ours that makes the call being served: known by
@@ -66,8 +68,9 @@ func certifiedService(certificate *x509.Certificate) string {
 type keyPair func() (*tls.Certificate, *x509.CertPool, error)
 
 type identity struct {
-	pair keyPair
-	now  func() time.Time
+	pair   keyPair
+	unused func() error
+	now    func() time.Time
 }
 
 func (i identity) ServerTLS() *tls.Config {
@@ -133,3 +136,6 @@ func (i identity) Expires() time.Time {
 	}
 	return certificate.Leaf.NotAfter
 }
+
+// Unused is why files that have changed are not used.
+func (i identity) Unused() error { return i.unused() }

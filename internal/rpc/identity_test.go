@@ -130,22 +130,36 @@ func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "progress" {
 		t.Errorf("taken for %q, %v", service, err)
 	}
-	writeIdentity(t, h.dir, "profile", files)
-	later := time.Now().Add(time.Minute) // a clock too coarse to tell the two writes apart must not hide the second
-	if err := os.Chtimes(cert, later, later); err != nil {
-		t.Fatal(err)
+	first, times := id.Expires(), 0
+	change := func(dir, service string) {
+		writeIdentity(t, dir, service, files)
+		times++
+		later := time.Now().Add(time.Duration(times) * time.Minute) // a coarse clock must not hide a change
+		if err := os.Chtimes(cert, later, later); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "profile" {
-		t.Errorf("after the change taken for %q, %v", service, err)
+	kept := func(what, says string) {
+		t.Helper()
+		if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "progress" {
+			t.Errorf("%s taken for %q, %v", what, service, err)
+		}
+		if err := id.Unused(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: the fault is %v", what, err)
+		}
 	}
+	change(h.dir, "profile")
+	kept("with another service's certificate", "not for preceptor-progress")
 	if err := os.WriteFile(cert, []byte("half writ"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "profile" {
-			t.Errorf("in the middle of a change taken for %q, %v", service, err)
-		}
-		_ = os.Remove(cert)
+	kept("in the middle of a change", cert)
+	_ = os.Remove(cert)
+	kept("without the file", cert)
+	time.Sleep(time.Until(first.Add(time.Second - 24*time.Hour))) // ends are in whole seconds
+	change(h.dir, "progress")
+	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "progress" || id.Unused() != nil || !id.Expires().After(first) {
+		t.Errorf("after the change taken for %q, %v, fault %v, ends %s after %s", service, err, id.Unused(), id.Expires(), first)
 	}
 	if err := os.WriteFile(ca, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -228,9 +228,9 @@ func TestRollingRestart(t *testing.T) {
 
 func TestRetiredServersSaySo(t *testing.T) {
 	h := newHouse(t)
-	h.server.SetServing(true)
+	h.server.SetServing(true, true)
 	h.server.Retire()
-	h.server.SetServing(true) // a ticker that comes too late
+	h.server.SetServing(true, true) // a ticker that comes too late
 	for _, service := range []string{"", "preceptor.test.v1.EchoService"} {
 		if got := healthOf(t, h, service); got != "NOT_SERVING" {
 			t.Errorf("%q is %s", service, got)

@@ -154,16 +154,21 @@ func (s *Server) Serve(lis net.Listener) error {
 	return nil
 }
 
-// SetServing tells the health service what to answer, about the server as a
-// whole and each of its services. It says serving from the start.
-func (s *Server) SetServing(ok bool) {
-	status := healthv1.HealthCheckResponse_NOT_SERVING
-	if ok {
-		status = healthv1.HealthCheckResponse_SERVING
+// HealthWhole is what the health service is asked for to hear whether a server has all that it should
+// have: it is not serving while the server does its work without some of it.
+const HealthWhole = "preceptor.Whole"
+
+// SetServing tells the health service what to answer: about the server and each of its services
+// whether it can do its work, and about HealthWhole whether with all that it should have. It says
+// serving from the start.
+func (s *Server) SetServing(ok, whole bool) {
+	status := map[bool]healthv1.HealthCheckResponse_ServingStatus{
+		false: healthv1.HealthCheckResponse_NOT_SERVING, true: healthv1.HealthCheckResponse_SERVING,
 	}
 	for _, name := range slices.Concat(s.names, []string{""}) {
-		s.health.SetServingStatus(name, status)
+		s.health.SetServingStatus(name, status[ok])
 	}
+	s.health.SetServingStatus(HealthWhole, status[ok && whole])
 }
 
 // Retire has the health service say, for good, that the server is not serving. Calls

@@ -81,12 +81,23 @@ func TestHealth(t *testing.T) {
 				t.Errorf("%s: %q: %v %v", name, service, got, err)
 			}
 		}
-		h.server.SetServing(false)
-		got, err := client.Check(t.Context(), &healthv1.HealthCheckRequest{})
-		if err != nil || got.GetStatus() != healthv1.HealthCheckResponse_NOT_SERVING {
-			t.Errorf("%s: %v %v", name, got, err)
+		for _, c := range []struct {
+			ok, whole    bool
+			server, rest healthv1.HealthCheckResponse_ServingStatus
+		}{
+			{false, true, healthv1.HealthCheckResponse_NOT_SERVING, healthv1.HealthCheckResponse_NOT_SERVING},
+			{true, false, healthv1.HealthCheckResponse_SERVING, healthv1.HealthCheckResponse_NOT_SERVING},
+			{true, true, healthv1.HealthCheckResponse_SERVING, healthv1.HealthCheckResponse_SERVING},
+		} {
+			h.server.SetServing(c.ok, c.whole)
+			for service, want := range map[string]healthv1.HealthCheckResponse_ServingStatus{"": c.server, rpc.HealthWhole: c.rest} {
+				got, err := client.Check(t.Context(), &healthv1.HealthCheckRequest{Service: service})
+				if err != nil || got.GetStatus() != want {
+					t.Errorf("%s: %q is %v, want %v, %v", name, service, got, want, err)
+				}
+			}
 		}
-		h.server.SetServing(true)
+		h.server.SetServing(true, true)
 	}
 	if log := h.log.String(); strings.Contains(log, `"level":"INFO"`) || !strings.Contains(log, `"level":"DEBUG"`) {
 		t.Errorf("health checks fill the log: %s", log)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -102,6 +103,9 @@ func Classify(err error) error {
 		return classifyPostgres(err, pg.Code)
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	if connecting {
+		err = oneLine{err}
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return canceled(err)
@@ -115,6 +119,22 @@ func Classify(err error) error {
 		return internal(err)
 	}
 }
+
+// oneLine is pgx's account of a failed connection without its line breaks and repetitions: it tells of
+// each address on a line, and tries an address of one host twice, with TLS and without.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	var lines []string
+	for line := range strings.Lines(e.error.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
+func (e oneLine) Unwrap() error { return e.error }
 
 // IsUnique tells whether err, as the driver gave it or classified, says that a row with
 // the same unique key exists.

@@ -187,7 +187,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	for range 1500 {
 		wg.Go(func() {
 			other := newLearner()
-			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
+			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Initialized, day0)}, progress.AtLeast{})
 			if errs.KindOf(err) == errs.ResourceExhausted {
 				full.Add(1)
 			} else if err != nil {

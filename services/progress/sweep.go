@@ -56,7 +56,7 @@ func newSweeper(s *Service) *sweeper {
 func (s *sweeper) run(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for {
+	for said := ""; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -64,8 +64,10 @@ func (s *sweeper) run(ctx context.Context) {
 		}
 		switch err := s.sweep(ctx); {
 		case err == nil:
+			said = ""
 			s.finished.Store(s.now().UnixMicro())
-		case ctx.Err() == nil:
+		case ctx.Err() == nil && err.Error() != said:
+			said = err.Error()
 			s.log.WarnContext(ctx, "a sweep after a catalog change stopped; it goes on from there", "error", err)
 		}
 	}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -66,5 +67,35 @@ func TestOldSchema(t *testing.T) {
 	told := p.lines("the start waits")
 	if len(told) != 1 || !strings.Contains(told[0], "is at 4, this program needs 5: run preceptor migrate progress") || strings.Contains(p.said(), "secret") {
 		t.Errorf("it says\n%s", strings.Join(told, "\n"))
+	}
+}
+
+// TestDatabaseAway takes Postgres away for a while. Each service says so once, in a line, and so does
+// the gateway's page; callers are told to come again.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	r := migrated(t)
+	w := r.world(t, t.TempDir())
+	me, anyone := w.as(t, "away"), &client{t: t, base: w.base}
+	me.id()
+	r.Crash(t)
+	for _, service := range keepers() {
+		eventually(t, service+" is degraded", func() bool {
+			return strings.Contains(string(anyone.get("/readyz").want(http.StatusOK).body), service+" is degraded: its own /readyz says why")
+		})
+	}
+	me.get("/v1/learners/me/enrollments").problem(http.StatusServiceUnavailable, "DATABASE_UNREACHABLE")
+	time.Sleep(3 * time.Second) // every look at it since has failed, too
+	r.Start(t)
+	w.awaitReady(t)
+	me.get("/v1/learners/me/enrollments").want(http.StatusOK)
+	for _, p := range w.all[1:] {
+		away, back := p.lines("the database cannot be reached; calls that need it"), p.lines("the database is reachable again")
+		if len(away) != 1 || len(back) != 1 || strings.Contains(p.said(), "secret") || strings.Contains(p.said(), `\n`) {
+			t.Errorf("it says\n%s", p.said())
+		}
+		if lines := p.lines(`"code":"UNAVAILABLE"`); len(lines) > 4 || len(p.lines("a sweep after")) > 2 {
+			t.Errorf("the log is filled with it:\n%s", p.said())
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -194,6 +195,25 @@ func TestCertificatesFromFiles(t *testing.T) {
 	local := oneProcess(t).as(t, "local")
 	local.base = w.base
 	local.get("/v1/learners/me").problem(http.StatusUnauthorized, "TOKEN_INVALID")
+
+	// What is wrong with changed files is told once, and meanwhile those from before are used.
+	good := ca.flags("gateway")[1]
+	copied, err := os.ReadFile(ca.flags("profile")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(good, copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const refused, taken = "the files of the certificate changed and cannot be used", "the certificate is a new one"
+	eventually(t, refused, func() bool { return len(gateway.lines(refused)) > 0 })
+	me.get("/v1/modules").want(http.StatusOK)
+	ca.flagsUntil("gateway", time.Now().Add(2*time.Hour))
+	eventually(t, taken, func() bool { return len(gateway.lines(taken)) > 0 })
+	if told := gateway.lines(refused); len(told) != 1 || !strings.Contains(told[0], good) {
+		t.Errorf("it says %q", told)
+	}
+	me.get("/v1/modules").want(http.StatusOK)
 }
 
 // provider is an OpenID Connect provider, as far as servers look at one.

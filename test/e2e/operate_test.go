@@ -172,6 +172,19 @@ func TestFirstScreen(t *testing.T) {
 	}
 }
 
+// TestServiceScreen starts one of the four by itself, which says where it is looked after.
+func TestServiceScreen(t *testing.T) {
+	t.Parallel()
+	addrs := freeAddrs(t, 2)
+	p, _ := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--health-addr", addrs[0], "--metrics-addr", addrs[1])
+	eventually(t, "the screen", func() bool { return strings.Contains(p.said(), "/metrics") })
+	for _, word := range []string{"Preceptor progress is ready", "mutual TLS", "http://" + addrs[0] + "/readyz\n", "http://" + addrs[1] + "/metrics\n"} {
+		if !strings.Contains(p.said(), word) {
+			t.Errorf("it does not say %q:\n%s", word, p.said())
+		}
+	}
+}
+
 // TestStop stops the program while a stream is open: the stream ends with a word on when to
 // come back, and the program ends in good order.
 func TestStop(t *testing.T) {
@@ -265,7 +278,7 @@ func TestAnyOrder(t *testing.T) {
 	anyone.get("/healthz").want(http.StatusOK)
 	w.as(t, "order").get("/v1/modules").want(http.StatusServiceUnavailable)
 
-	progress := start(t, args("progress", "--listen", addrs[2], "--health-addr", freeAddrs(t, 1)[0])...)
+	start(t, args("progress", "--listen", addrs[2], "--health-addr", freeAddrs(t, 1)[0])...)
 	start(t, args("profile", "--listen", addrs[0])...)
 	catalog := start(t, args("catalog", "--listen", addrs[1])...)
 	w.awaitReady(t)
@@ -284,7 +297,13 @@ func TestAnyOrder(t *testing.T) {
 	eventually(t, "the catalog confirms that there is no such module", func() bool {
 		return me.record(event("no-such-module", "x", "COMPLETED")).get("results.0.reason") == "UNKNOWN_MODULE"
 	})
-	_ = progress
+	// Each going and coming is told once: of the start, and for the catalog of its end.
+	for name, times := range map[string]int{"profile": 1, "catalog": 2, "progress": 1} {
+		away, back := gateway.lines(name+" cannot be reached"), gateway.lines(name+" is reachable again")
+		if len(away) != times || len(back) != times || !strings.Contains(away[0], `"service":"gateway"`) {
+			t.Errorf("of %s the gateway says %q and %q", name, away, back)
+		}
+	}
 }
 
 // TestServiceNeedsItsCertificate calls a service of the four by whoever comes along.

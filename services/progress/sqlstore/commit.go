@@ -229,9 +229,9 @@ func (c *commitTx) ModuleLog(ctx context.Context, learnerID, moduleID string) ([
 	return queryLog(ctx, c.tx, selectModuleLog, learnerID, moduleID)
 }
 
-// Load is Store.Load inside the transaction.
+// Load is Store.Load inside the transaction, with the head as it was locked.
 func (c *commitTx) Load(ctx context.Context, learnerID string) (*progress.Learner, error) {
-	return load(ctx, c.tx, learnerID)
+	return load(ctx, c.tx, c.was[learnerID])
 }
 
 // Awards answers a learner's awards.

@@ -152,8 +152,11 @@ func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, 
 	}
 	var l *progress.Learner
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		var err error
-		if l, err = load(ctx, tx, learnerID); err != nil {
+		head, err := readHead(ctx, tx, learnerID)
+		if err != nil {
+			return err
+		}
+		if l, err = load(ctx, tx, head); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, `SELECT revision, `+timeline+` FROM catalog_head WHERE id = 1`).Scan(&l.Head.Catalog, &l.Head.Timeline)
@@ -161,13 +164,10 @@ func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, 
 	return l, err
 }
 
-func load(ctx context.Context, tx sqldb.Tx, learnerID string) (*progress.Learner, error) {
-	head, err := readHead(ctx, tx, learnerID)
-	if err != nil {
-		return nil, err
-	}
+// load reads what is stored of the learner of a head.
+func load(ctx context.Context, tx sqldb.Tx, head progress.Head) (*progress.Learner, error) {
 	l := &progress.Learner{Head: head, Facts: map[string]*progress.Facts{}}
-	rows, err := tx.QueryContext(ctx, `SELECT module_id, state FROM module_facts WHERE learner_id = $1`, learnerID)
+	rows, err := tx.QueryContext(ctx, `SELECT module_id, state FROM module_facts WHERE learner_id = $1`, head.LearnerID)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var id, state string
 		if err := rows.Scan(&id, &state); err != nil {
@@ -180,10 +180,10 @@ func load(ctx context.Context, tx sqldb.Tx, learnerID string) (*progress.Learner
 	if err != nil {
 		return nil, err
 	}
-	if l.Enrollments, err = readEnrollments(ctx, tx, ofOne, learnerID); err != nil {
+	if l.Enrollments, err = readEnrollments(ctx, tx, ofOne, head.LearnerID); err != nil {
 		return nil, err
 	}
-	l.Awards, err = readAwards(ctx, tx, ofOne, refuse, learnerID)
+	l.Awards, err = readAwards(ctx, tx, ofOne, refuse, head.LearnerID)
 	return l, err
 }
 

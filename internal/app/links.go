@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/preceptor-dev/preceptor/internal/rpc"
+)
+
+// link is the connection to one other service.
+type link struct {
+	name string
+	conn *grpc.ClientConn
+}
+
+// ways are the connections to the services.
+type ways struct{ profile, catalog, progress grpc.ClientConnInterface }
+
+// dial makes the connections to the other services; each connects when it is first used,
+// and again after a failure.
+func (h *house) dial() (ways, error) {
+	var w ways
+	for _, peer := range []struct {
+		name, addr string
+		to         *grpc.ClientConnInterface
+	}{
+		{profileName, h.cfg.ProfileAddr, &w.profile}, {catalogName, h.cfg.CatalogAddr, &w.catalog}, {progressName, h.cfg.ProgressAddr, &w.progress},
+	} {
+		conn, err := rpc.Dial(peer.addr, rpc.DialOptions{TLS: h.identity.ClientTLS(peer.name), Tracer: h.tracer})
+		if err != nil {
+			return w, usagef("--%s-addr %s is no address: give host:port, or several with commas between", peer.name, peer.addr)
+		}
+		h.links = append(h.links, link{peer.name, conn})
+		h.onStop(func(context.Context) error { return conn.Close() })
+		*peer.to = conn
+	}
+	return w, nil
+}
+
+// unreached names the other services that calls were made to, and that do not answer now.
+func (h *house) unreached() []string {
+	var names []string
+	for _, l := range h.links {
+		if l.conn.GetState() == connectivity.TransientFailure {
+			names = append(names, l.name+" cannot be reached")
+		}
+	}
+	return names
+}
+
+// tellLinks logs once when no replica of another service can be reached any more, and once when
+// one is again. It is the gateway's: progress tells so of the two that it follows, and to the
+// others a call that fails is news enough.
+func (h *house) tellLinks(ctx context.Context) {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.onStop(func(context.Context) error {
+		stop()
+		return nil
+	})
+	for _, l := range h.links {
+		go func() {
+			away := false
+			for state := l.conn.GetState(); ; state = l.conn.GetState() {
+				switch {
+				case state == connectivity.TransientFailure && !away:
+					away = true
+					h.log.WarnContext(run, l.name+" cannot be reached; what needs it is answered 503", "at", l.conn.Target())
+				case state == connectivity.Ready && away:
+					away = false
+					h.log.InfoContext(run, l.name+" is reachable again")
+				}
+				if !l.conn.WaitForStateChange(run, state) {
+					return
+				}
+			}
+		}()
+	}
+}
+
+// identityEvery is how often the files of a certificate are looked at without a handshake.
+const identityEvery = 5 * time.Second
+
+// openIdentity takes the mounted certificates, or makes one in the data folder.
+func (h *house) openIdentity(ctx context.Context) error {
+	var err error
+	hint := ""
+	if h.cfg.TLSCert != "" {
+		h.identity, err = rpc.FileIdentity(h.cfg.Only, h.cfg.TLSCert, h.cfg.TLSKey, h.cfg.TLSCA, h.now)
+		hint = ": see --tls-cert, --tls-key and --tls-ca"
+	} else {
+		h.identity, err = rpc.LocalPKI(h.cfg.Data, h.cfg.Only, h.now)
+	}
+	if err != nil {
+		return fmt.Errorf("no certificate to show to the other services: %w%s", err, hint)
+	}
+	h.measureIdentity()
+	h.tellIdentity(ctx)
+	return nil
+}
+
+// tellIdentity logs once when another certificate is used, and once when changed files cannot be.
+// They need not fit together in the middle of a change, so a fault is one when it is met twice.
+func (h *house) tellIdentity(ctx context.Context) {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.onStop(func(context.Context) error {
+		stop()
+		return nil
+	})
+	ends, met, said := h.identity.Expires(), "", ""
+	tick := time.NewTicker(identityEvery)
+	go func() {
+		defer tick.Stop()
+		for {
+			select {
+			case <-run.Done():
+				return
+			case <-tick.C:
+			}
+			fault := ""
+			if err := h.identity.Unused(); err != nil {
+				fault = explain(err)
+			}
+			if fault != "" && fault == met && fault != said {
+				h.log.WarnContext(run, "the files of the certificate changed and cannot be used; what was read before stays in use", "error", fault, "ends", ends)
+			}
+			if fault == met {
+				said = fault
+			}
+			met = fault
+			if now := h.identity.Expires(); !now.Equal(ends) {
+				ends = now
+				h.log.InfoContext(run, "the certificate is a new one", "ends", ends)
+			}
+		}
+	}()
+}
