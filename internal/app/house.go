@@ -156,8 +156,9 @@ func (h *house) openVerifier(ctx context.Context) error {
 
 // unverified names the issuers whose tokens cannot be verified, but for those that were lately.
 func (h *house) unverified() []string {
-	var degraded []string
-	for _, url := range h.verifier.Failing() {
+	failing := h.verifier.Failing()
+	degraded := make([]string, 0, len(failing))
+	for _, url := range failing {
 		degraded = append(degraded, "the token issuer "+url+" gives no keys")
 	}
 	return degraded

@@ -104,7 +104,7 @@ func Classify(err error) error {
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	if connecting {
-		err = oneLine{err}
+		err = oneLineError{err}
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -120,11 +120,11 @@ func Classify(err error) error {
 	}
 }
 
-// oneLine is pgx's account of a failed connection without its line breaks and repetitions: it tells of
+// oneLineError is pgx's account of a failed connection without its line breaks and repetitions: it tells of
 // each address on a line, and tries an address of one host twice, with TLS and without.
-type oneLine struct{ error }
+type oneLineError struct{ error }
 
-func (e oneLine) Error() string {
+func (e oneLineError) Error() string {
 	var lines []string
 	for line := range strings.Lines(e.error.Error()) {
 		if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
@@ -134,7 +134,7 @@ func (e oneLine) Error() string {
 	return strings.Join(lines, " ")
 }
 
-func (e oneLine) Unwrap() error { return e.error }
+func (e oneLineError) Unwrap() error { return e.error }
 
 // IsUnique tells whether err, as the driver gave it or classified, says that a row with
 // the same unique key exists.

@@ -113,7 +113,7 @@ func explainConnect(err error, cfg *pgx.ConnConfig) error {
 	if classified := Classify(err); errs.KindOf(classified) != errs.Internal && errs.ReasonOf(classified) != ReasonUnreachable {
 		return classified
 	}
-	return errs.Wrap(oneLine{err}, errs.Unavailable, ReasonUnreachable, "Postgres at %s cannot be reached", where)
+	return errs.Wrap(oneLineError{err}, errs.Unavailable, ReasonUnreachable, "Postgres at %s cannot be reached", where)
 }
 
 func setDefault(cfg *pgx.ConnConfig, name, value string) {
