@@ -193,9 +193,14 @@ func (f families) has(name string) bool {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	own := []string{"--metrics-addr", "127.0.0.1:0"}
-	w := fourProcessesOn(t, t.TempDir(), map[string][]string{
+	w := startFour(t, t.TempDir(), map[string][]string{
 		"profile": own, "catalog": own, "gateway": own,
 		"progress": append(own, "--redis-url", "redis://"+freeAddrs(t, 1)[0]), // nobody is there, which is measured too
+	})
+	anyone := &client{t: t, base: w.base}
+	eventually(t, "only Redis is missed", func() bool {
+		a := anyone.get("/readyz")
+		return a.get("degraded.0") == "progress is degraded: its own /readyz says why" && a.get("degraded.1") == nil
 	})
 	course := publishCourse(t, w.as(t, "author", "author"), "measured")
 	me := w.as(t, "measured-learner")

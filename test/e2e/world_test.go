@@ -47,6 +47,14 @@ func fourProcessesWith(t *testing.T, all []string, args ...string) *world {
 // fourProcessesOn is fourProcesses on a folder, with further arguments for each service.
 func fourProcessesOn(t *testing.T, data string, own map[string][]string, args ...string) *world {
 	t.Helper()
+	w := startFour(t, data, own, args...)
+	w.awaitReady(t)
+	return w
+}
+
+// startFour is fourProcessesOn that does not wait until nothing is degraded.
+func startFour(t *testing.T, data string, own map[string][]string, args ...string) *world {
+	t.Helper()
 	serve := func(name string, more ...string) *process {
 		return start(t, slices.Concat([]string{"serve", name, "--data", data, "--drain-delay", "0s"}, more, own[name])...)
 	}
@@ -59,9 +67,7 @@ func fourProcessesOn(t *testing.T, data string, own map[string][]string, args ..
 		"--http", "127.0.0.1:0",
 		"--profile-addr", profile.addr, "--catalog-addr", catalog.addr, "--progress-addr", progress.addr,
 	}, args...)...)
-	w := &world{base: "http://" + gateway.addr, data: data, front: gateway, all: []*process{gateway, progress, profile, catalog}, tokens: map[string]string{}}
-	w.awaitReady(t)
-	return w
+	return &world{base: "http://" + gateway.addr, data: data, front: gateway, all: []*process{gateway, progress, profile, catalog}, tokens: map[string]string{}}
 }
 
 // awaitReady waits until nothing is degraded.
