@@ -66,14 +66,14 @@ func TestReplay(t *testing.T) {
 				if !strings.Contains(found, "learner "+id+"  FACTS "+c.basics+": stored null  replayed {") || !strings.Contains(found, "Harmed") {
 					t.Errorf("verify finds\n%s", found)
 				}
-				if !strings.Contains(said, "1 facts, 0 enrollments and 1 awards drifted") {
+				if !strings.Contains(said, "1 facts, 0 enrollments and 1 awards of 1 learners drifted") {
 					t.Errorf("verify says\n%s", said)
 				}
 				lines, _ := w.replay(t, 3, append(verify, "--json", "--learner", id)...)
 				if !strings.Contains(lines, `{"result":{"drift":{"learnerId":"`+id+`","kind":"AWARD"`) || !strings.Contains(lines, `"finished":true`) {
 					t.Errorf("as JSON:\n%s", lines)
 				}
-				if _, said := w.replay(t, 0, rebuild...); !strings.Contains(said, "1 facts, 0 enrollments and 1 awards mended") {
+				if _, said := w.replay(t, 0, rebuild...); !strings.Contains(said, "1 facts, 0 enrollments and 1 awards of 1 learners mended") {
 					t.Errorf("rebuild says\n%s", said)
 				}
 				w.replay(t, 0, verify...)
