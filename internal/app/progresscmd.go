@@ -273,9 +273,9 @@ func (s *replayScreen) summarize() error {
 	if s.tool.rebuild {
 		verb = "mended"
 	}
-	fmt.Fprintf(s.tool.err, "%d learners, %d log entries in %s; %d facts, %d enrollments and %d awards of %d learners %s", s.last.GetLearnersDone(), s.last.GetEntriesRead(),
-		s.tool.now().Sub(s.began).Round(time.Millisecond), s.drifts[progressv1.Drift_FACTS], s.drifts[progressv1.Drift_ENROLLMENT],
-		s.drifts[progressv1.Drift_AWARD], s.last.GetLearnersDrifted(), verb)
+	fmt.Fprintf(s.tool.err, "%d learners, %d log entries in %s; %d facts, %d enrollments and %d awards of %d learners %s",
+		s.last.GetLearnersDone(), s.last.GetEntriesRead(), s.tool.now().Sub(s.began).Round(time.Millisecond),
+		s.drifts[progressv1.Drift_FACTS], s.drifts[progressv1.Drift_ENROLLMENT], s.drifts[progressv1.Drift_AWARD], s.last.GetLearnersDrifted(), verb)
 	if s.left > 0 && s.tool.rebuild {
 		fmt.Fprintf(s.tool.err, ", of which %d stay as they are: no log entry tells of them", s.left)
 	}
