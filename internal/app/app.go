@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,8 @@ type Process struct {
 // exit code: 0, 1 when it failed, 2 when the arguments make no sense, and 3 when
 // `catalog diff` or `progress verify` found differences. A failure is one line on Stderr.
 func Run(ctx context.Context, p Process) int {
-	err := p.commands().Run(ctx, p.Args)
+	root := p.commands()
+	err := root.Run(ctx, helpOnly(root, p.Args))
 	if err == nil {
 		return 0
 	}
@@ -67,6 +69,21 @@ func (p Process) commands() *cli.Command {
 	}
 	prepare(root)
 	return root
+}
+
+// helpOnly is what is left of the arguments where help is asked for: the commands that it is about.
+// The library would take another word, as in `preceptor serve progress --help`, for one of those.
+func helpOnly(root *cli.Command, args []string) []string {
+	if !slices.Contains(args, "--help") && !slices.Contains(args, "-h") {
+		return args
+	}
+	left := args[:1:1]
+	for _, arg := range args[1:] {
+		if sub := root.Command(arg); sub != nil {
+			root, left = sub, append(left, arg)
+		}
+	}
+	return append(left, "--help")
 }
 
 // prepare gives every command the same manners: what is wrong with the arguments

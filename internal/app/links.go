@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
@@ -68,7 +70,7 @@ func (h *house) tellLinks(ctx context.Context) {
 				switch {
 				case state == connectivity.TransientFailure && !away:
 					away = true
-					h.log.WarnContext(run, l.name+" cannot be reached; what needs it is answered 503", "at", l.conn.Target())
+					h.log.WarnContext(run, l.name+" cannot be reached; what needs it is answered 503", "error", l.why(run))
 				case state == connectivity.Ready && away:
 					away = false
 					h.log.InfoContext(run, l.name+" is reachable again")
@@ -79,6 +81,12 @@ func (h *house) tellLinks(ctx context.Context) {
 			}
 		}()
 	}
+}
+
+// why is what a call says of a connection that cannot be made.
+func (l link) why(ctx context.Context) string {
+	_, err := healthv1.NewHealthClient(l.conn).Check(ctx, &healthv1.HealthCheckRequest{})
+	return status.Convert(err).Message()
 }
 
 // identityEvery is how often the files of a certificate are looked at without a handshake.

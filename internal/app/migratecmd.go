@@ -99,7 +99,7 @@ func (m *migration) one(ctx context.Context, service, url, flag string, then fun
 	defer db.Close()
 	before, err := db.Version(ctx)
 	if err != nil {
-		return err
+		return databaseFault(err, flag)
 	}
 	if err := db.Migrate(ctx, migrationsOf(service)); err != nil {
 		return err

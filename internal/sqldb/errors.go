@@ -99,12 +99,12 @@ func Classify(err error) error {
 	if code, ok := sqliteCode(err); ok {
 		return classifySQLite(err, code)
 	}
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return classifyPostgres(err, pg.Code)
-	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	if connecting {
 		err = oneLineError{err}
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return classifyPostgres(err, pg.Code)
 	}
 	switch {
 	case errors.Is(err, context.Canceled):

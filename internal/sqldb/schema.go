@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -155,6 +156,14 @@ func (db *DB) schemaName() string {
 
 // readState reads the tables of Migrate, which may not be there.
 func (db *DB) readState(ctx context.Context, pool *sql.DB) (state, error) {
+	found, err := db.queryState(ctx, pool)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {
+		return found, errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "the role may not use the schema %s; is it another service's?", db.opts.Schema)
+	}
+	return found, err
+}
+
+func (db *DB) queryState(ctx context.Context, pool *sql.DB) (state, error) {
 	found := state{applied: map[int64]bool{}}
 	exists, err := db.tableExists(ctx, pool, migrationTable)
 	if err != nil || !exists {

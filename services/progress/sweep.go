@@ -56,7 +56,7 @@ func newSweeper(s *Service) *sweeper {
 func (s *sweeper) run(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for said := ""; ; {
+	for stopped := false; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -64,10 +64,10 @@ func (s *sweeper) run(ctx context.Context) {
 		}
 		switch err := s.sweep(ctx); {
 		case err == nil:
-			said = ""
+			stopped = false
 			s.finished.Store(s.now().UnixMicro())
-		case ctx.Err() == nil && err.Error() != said:
-			said = err.Error()
+		case ctx.Err() == nil && !stopped:
+			stopped = true
 			s.log.WarnContext(ctx, "a sweep after a catalog change stopped; it goes on from there", "error", err)
 		}
 	}

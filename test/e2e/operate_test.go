@@ -120,7 +120,7 @@ func TestUsage(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
-		"", "--help", "serve --help", "token --help", "catalog --help", "catalog apply --help", "progress --help", "progress rebuild --help",
+		"", "--help", "serve --help", "serve progress --help", "serve --data x progress -h", "token --help", "catalog --help", "catalog apply --help", "progress --help", "progress rebuild --help",
 		"audit verify --help", "migrate --help", "backup --help", "restore --help", "healthcheck --help",
 	} {
 		args := strings.Fields(line)
@@ -129,7 +129,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%v: exit code %d, stderr %q\n%s", args, code, stderr, stdout)
 		}
 	}
-	help, _, _ := command(t, "serve", "--help")
+	help, _, _ := command(t, "serve", "progress", "--help")
 	for _, word := range []string{"PRECEPTOR_HTTP", "PRECEPTOR_DATA", "--oidc-issuer", "127.0.0.1:8080", "preceptor serve"} {
 		if !strings.Contains(help, word) {
 			t.Errorf("the help of serve does not say %s", word)

@@ -264,6 +264,9 @@ func TestDatabaseFailures(t *testing.T) {
 		refused(t, 1, serve(url), words...)
 		refused(t, 1, []string{"migrate", "progress", "--database-url", url}, words...)
 	}
+	for _, args := range [][]string{serve(r.urls["profile"]), {"migrate", "progress", "--database-url", r.urls["profile"]}} {
+		refused(t, 1, args, "may not use the schema progress; is it another service's?", "see --database-url")
+	}
 	refused(t, 2, serve(unreadable), "--database-url", "cannot be read", "%40")
 	refused(t, 2, []string{"migrate", "progress", "--database-url", unreadable}, "--database-url", "cannot be read")
 	refused(t, 1, []string{"migrate", "progress", "--database-url", "postgres://u:secret@" + freeAddrs(t, 1)[0] + "/x"}, "cannot be reached")
