@@ -139,7 +139,7 @@ func (db *DB) ensureSchema(ctx context.Context, pool *sql.DB) error {
 		return err
 	}
 	_, err = pool.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoteIdentifier(db.opts.Schema))
-	if IsUnique(err) { // Two replicas made it at the same moment.
+	if alreadyMade(err) {
 		return nil
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {

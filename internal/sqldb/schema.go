@@ -218,10 +218,17 @@ func (db *DB) qualified(table string) string {
 // recordMinBinary raises what is recorded, and never lowers it.
 func recordMinBinary(ctx context.Context, pool *sql.DB, n int64) error {
 	_, err := pool.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+infoTable+" (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), min_binary BIGINT NOT NULL)")
-	if err != nil && !IsUnique(err) { // Two replicas may make it at the same moment.
+	if err != nil && !alreadyMade(err) {
 		return err
 	}
 	_, err = pool.ExecContext(ctx, "INSERT INTO "+infoTable+" (id, min_binary) VALUES (1, $1) ON CONFLICT (id) "+
 		"DO UPDATE SET min_binary = excluded.min_binary WHERE "+infoTable+".min_binary < excluded.min_binary", n)
 	return err
+}
+
+// alreadyMade tells whether another replica made a table or a schema at the same moment: IF NOT
+// EXISTS looks, and Postgres finds out later, at its row or at its type.
+func alreadyMade(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{"23505", "42P06", "42P07", "42710"}, pg.Code)
 }
