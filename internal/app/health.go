@@ -24,11 +24,7 @@ const (
 
 // offerHealth tells the service's state by gRPC, and on the pages from here on.
 func (h *house) offerHealth(ctx context.Context, s *service) {
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	h.onStop(func(context.Context) error {
-		stop()
-		return nil
-	})
+	run := h.untilStop(ctx)
 	tell := func(ctx context.Context) {
 		ready, degraded := s.state(ctx)
 		s.server.SetServing(ready, len(degraded)+len(h.unreached()) == 0)

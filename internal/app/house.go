@@ -65,6 +65,16 @@ func makeFolder(dir string) error {
 
 func (h *house) onStop(f func(context.Context) error) { h.closers = append(h.closers, f) }
 
+// untilStop is ctx for what goes on after the start, until the stop.
+func (h *house) untilStop(ctx context.Context) context.Context {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.onStop(func(context.Context) error {
+		stop()
+		return nil
+	})
+	return run
+}
+
 // stop closes everything in good order, within bounds. When it was asked for (and nothing
 // failed) all goes on for the drain delay, while /readyz and health say that it ends.
 func (h *house) stop(ctx context.Context) error {
@@ -145,12 +155,7 @@ func (h *house) openVerifier(ctx context.Context) error {
 	if h.verifier, err = auth.NewVerifier(o); err != nil {
 		return err
 	}
-	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
-	h.onStop(func(context.Context) error {
-		stop()
-		return nil
-	})
-	go h.verifier.Follow(follow)
+	go h.verifier.Follow(h.untilStop(ctx))
 	return nil
 }
 

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
@@ -58,11 +56,7 @@ func (h *house) unreached() []string {
 // one is again. It is the gateway's: progress tells so of the two that it follows, and to the
 // others a call that fails is news enough.
 func (h *house) tellLinks(ctx context.Context) {
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	h.onStop(func(context.Context) error {
-		stop()
-		return nil
-	})
+	run := h.untilStop(ctx)
 	for _, l := range h.links {
 		go func() {
 			away := false
@@ -87,62 +81,4 @@ func (h *house) tellLinks(ctx context.Context) {
 func (l link) why(ctx context.Context) string {
 	_, err := healthv1.NewHealthClient(l.conn).Check(ctx, &healthv1.HealthCheckRequest{})
 	return status.Convert(err).Message()
-}
-
-// identityEvery is how often the files of a certificate are looked at without a handshake.
-const identityEvery = 5 * time.Second
-
-// openIdentity takes the mounted certificates, or makes one in the data folder.
-func (h *house) openIdentity(ctx context.Context) error {
-	var err error
-	hint := ""
-	if h.cfg.TLSCert != "" {
-		h.identity, err = rpc.FileIdentity(h.cfg.Only, h.cfg.TLSCert, h.cfg.TLSKey, h.cfg.TLSCA, h.now)
-		hint = ": see --tls-cert, --tls-key and --tls-ca"
-	} else {
-		h.identity, err = rpc.LocalPKI(h.cfg.Data, h.cfg.Only, h.now)
-	}
-	if err != nil {
-		return fmt.Errorf("no certificate to show to the other services: %w%s", err, hint)
-	}
-	h.measureIdentity()
-	h.tellIdentity(ctx)
-	return nil
-}
-
-// tellIdentity logs once when another certificate is used, and once when changed files cannot be.
-// They need not fit together in the middle of a change, so a fault is one when it is met twice.
-func (h *house) tellIdentity(ctx context.Context) {
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	h.onStop(func(context.Context) error {
-		stop()
-		return nil
-	})
-	ends, met, said := h.identity.Expires(), "", ""
-	tick := time.NewTicker(identityEvery)
-	go func() {
-		defer tick.Stop()
-		for {
-			select {
-			case <-run.Done():
-				return
-			case <-tick.C:
-			}
-			fault := ""
-			if err := h.identity.Unused(); err != nil {
-				fault = explain(err)
-			}
-			if fault != "" && fault == met && fault != said {
-				h.log.WarnContext(run, "the files of the certificate changed and cannot be used; what was read before stays in use", "error", fault, "ends", ends)
-			}
-			if fault == met {
-				said = fault
-			}
-			met = fault
-			if now := h.identity.Expires(); !now.Equal(ends) {
-				ends = now
-				h.log.InfoContext(run, "the certificate is a new one", "ends", ends)
-			}
-		}
-	}()
 }

@@ -142,8 +142,7 @@ func IsUnique(err error) bool {
 	if code, ok := sqliteCode(err); ok {
 		return code == codeConstraintUnique || code == codeConstraintPrimaryKey || code == codeConstraintRowID
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pg.Code == "23505"
+	return isPostgres(err, "23505")
 }
 
 func classifySQLite(err error, code int) error {
@@ -197,8 +196,7 @@ func retryable(err error) bool {
 	if code, ok := sqliteCode(err); ok {
 		return code&0xff == codeBusy || code&0xff == codeLocked
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+	return isPostgres(err, "40001", "40P01")
 }
 
 // commitUnknown tells whether a COMMIT that failed on Postgres may have counted. A server
@@ -216,6 +214,12 @@ func sqliteCode(err error) (int, bool) {
 		return e.Code(), true
 	}
 	return 0, false
+}
+
+// isPostgres tells whether a Postgres server answered with one of the codes.
+func isPostgres(err error, codes ...string) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains(codes, pg.Code)
 }
 
 func brokenConn(err error) bool {

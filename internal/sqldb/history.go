@@ -2,9 +2,6 @@ package sqldb
 
 import (
 	"context"
-	"errors"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A database that was restored, or whose standby took over without the last writes, gives
@@ -61,6 +58,5 @@ func (db *DB) Timeline(ctx context.Context) (string, error) {
 
 // denied tells whether the server does not have, or not give, what a query asks for.
 func denied(err error) bool {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "42883" || pg.Code == "42501" || pg.Code == "0A000")
+	return isPostgres(err, "42883", "42501", "0A000")
 }

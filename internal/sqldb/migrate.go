@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -142,7 +141,7 @@ func (db *DB) ensureSchema(ctx context.Context, pool *sql.DB) error {
 	if alreadyMade(err) {
 		return nil
 	}
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {
+	if isPostgres(err, "42501") {
 		return errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "the role may not make the schema %s: GRANT CREATE ON DATABASE, or make it", db.opts.Schema)
 	}
 	return err
@@ -152,8 +151,7 @@ func lockNotAvailable(err error) bool {
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		err = partial.Err
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pg.Code == "55P03"
+	return isPostgres(err, "55P03")
 }
 
 func failedStep(err error) string {

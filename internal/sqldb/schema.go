@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -157,7 +156,7 @@ func (db *DB) schemaName() string {
 // readState reads the tables of Migrate, which may not be there.
 func (db *DB) readState(ctx context.Context, pool *sql.DB) (state, error) {
 	found, err := db.queryState(ctx, pool)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {
+	if isPostgres(err, "42501") {
 		return found, errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "the role may not use the schema %s; is it another service's?", db.opts.Schema)
 	}
 	return found, err
@@ -229,6 +228,5 @@ func recordMinBinary(ctx context.Context, pool *sql.DB, n int64) error {
 // alreadyMade tells whether another replica made a table or a schema at the same moment: IF NOT
 // EXISTS looks, and Postgres finds out later, at its row or at its type.
 func alreadyMade(err error) bool {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && slices.Contains([]string{"23505", "42P06", "42P07", "42710"}, pg.Code)
+	return isPostgres(err, "23505", "42P06", "42P07", "42710")
 }

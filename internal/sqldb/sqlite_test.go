@@ -12,6 +12,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 )
 
 func TestSQLite(t *testing.T) {
@@ -23,16 +24,7 @@ func TestSQLite(t *testing.T) {
 
 func open(t testing.TB, url string, opts sqldb.Options) *sqldb.DB {
 	t.Helper()
-	db, err := sqldb.Open(context.Background(), url, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
+	return sqldbtest.OpenWith(t, url, opts)
 }
 
 func openFile(t testing.TB) (db *sqldb.DB, path string) {

@@ -14,7 +14,13 @@ import (
 // Open opens the database of a url.
 func Open(t testing.TB, url string) *sqldb.DB {
 	t.Helper()
-	db, err := sqldb.Open(context.Background(), url, sqldb.Options{})
+	return OpenWith(t, url, sqldb.Options{})
+}
+
+// OpenWith is Open with options.
+func OpenWith(t testing.TB, url string, opts sqldb.Options) *sqldb.DB {
+	t.Helper()
+	db, err := sqldb.Open(context.Background(), url, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
