@@ -26,6 +26,7 @@ func main() {
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Version: version,
+		Now:     time.Now,
 		Started: started,
 	}))
 }

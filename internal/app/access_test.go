@@ -95,7 +95,7 @@ func TestAccess(t *testing.T) {
 func attemptsOn(t *testing.T, h *house, r rooms) []attempt {
 	t.Helper()
 	mint := func(subject string, roles ...string) string {
-		token, err := mint(h.cfg.Data, subject, roles, "", time.Hour)
+		token, err := mint(h.now, h.cfg.Data, subject, roles, "", time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

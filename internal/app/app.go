@@ -28,6 +28,8 @@ type Process struct {
 	Args           []string
 	Stdout, Stderr io.Writer
 	Version        string
+	// Now is the clock that everything takes the time from.
+	Now func() time.Time
 	// Started is when, for saying how long the start took.
 	Started time.Time
 }

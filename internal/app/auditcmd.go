@@ -30,7 +30,7 @@ type auditTool struct {
 }
 
 func (p Process) auditCommand() *cli.Command {
-	t := &auditTool{out: p.Stdout, remote: remote{
+	t := &auditTool{out: p.Stdout, remote: remote{now: p.Now,
 		subject: "preceptor-audit", role: auth.RoleAdmin, admits: "admin", timeout: time.Minute, err: p.Stderr,
 	}}
 	return &cli.Command{

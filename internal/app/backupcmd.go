@@ -39,7 +39,7 @@ type backup struct {
 }
 
 func (p Process) backupCommand() *cli.Command {
-	b := &backup{out: p.Stdout, now: time.Now, version: p.Version}
+	b := &backup{out: p.Stdout, now: p.Now, version: p.Version}
 	return &cli.Command{
 		Name:  "backup",
 		Usage: "copy the records of a data folder, also while servers write to it",

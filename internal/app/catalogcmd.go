@@ -32,7 +32,7 @@ type catalogTool struct {
 }
 
 func (p Process) catalogCommand() *cli.Command {
-	t := &catalogTool{out: p.Stdout, remote: remote{
+	t := &catalogTool{out: p.Stdout, remote: remote{now: p.Now,
 		subject: "preceptor-catalog", role: auth.RoleAuthor, admits: "author or admin", timeout: importTimeout, err: p.Stderr,
 	}}
 	var json bool

@@ -26,7 +26,6 @@ type replayTool struct {
 	remote
 
 	out io.Writer
-	now func() time.Time
 	// rebuild stores what the logs give; else they are only compared.
 	rebuild bool
 
@@ -51,7 +50,7 @@ func (p Process) progressCommand() *cli.Command {
 }
 
 func (p Process) replayCommand(rebuild bool, name, usage, description string) *cli.Command {
-	t := &replayTool{out: p.Stdout, now: time.Now, rebuild: rebuild, remote: remote{
+	t := &replayTool{out: p.Stdout, rebuild: rebuild, remote: remote{now: p.Now,
 		subject: "preceptor-progress", role: auth.RoleAdmin, admits: "admin", err: p.Stderr, // no timeout: it takes what it takes
 	}}
 	flags := append(t.flags(), text("", "learner", "the id of the only learner to look at; all when not said", "", &t.learner),

@@ -27,6 +27,7 @@ type remote struct {
 	admits string
 	// timeout is how long one request may take.
 	timeout time.Duration
+	now     func() time.Time
 	// err gets what the server has against a request, a line each.
 	err io.Writer
 
@@ -118,5 +119,5 @@ func (r *remote) bearer() (string, error) {
 		return "", fmt.Errorf("there is no token, and %s has no %s to make one with: give --token, --token-file, or the server's folder with --data",
 			r.data, auth.LocalKeyFile)
 	}
-	return mint(r.data, r.subject, []string{string(r.role)}, "", 10*time.Minute)
+	return mint(r.now, r.data, r.subject, []string{string(r.role)}, "", 10*time.Minute)
 }

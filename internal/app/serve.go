@@ -47,7 +47,7 @@ func (p Process) serveCommand() *cli.Command {
 // serve starts what cfg asks for, and stops it when ctx ends or a part of it fails.
 func (p Process) serve(ctx context.Context, cfg *Config, logger *slog.Logger) (err error) {
 	relaxCollector()
-	h := &house{cfg: cfg, log: logger, now: time.Now, version: p.Version, failed: make(chan error, 1)}
+	h := &house{cfg: cfg, log: logger, now: p.Now, version: p.Version, failed: make(chan error, 1)}
 	defer func() {
 		stopped := h.stop(ctx)
 		if err == nil {

@@ -40,7 +40,7 @@ func (p Process) tokenCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			token, err := mint(cfg.Data, subject, roles, name, ttl)
+			token, err := mint(p.Now, cfg.Data, subject, roles, name, ttl)
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func (p Process) tokenCommand() *cli.Command {
 }
 
 // mint makes a token with the key of a data folder.
-func mint(dir, subject string, roles []string, name string, ttl time.Duration) (string, error) {
+func mint(now func() time.Time, dir, subject string, roles []string, name string, ttl time.Duration) (string, error) {
 	parsed := make([]auth.Role, len(roles))
 	for i, text := range roles {
 		role, err := auth.ParseRole(text)
@@ -63,7 +63,7 @@ func mint(dir, subject string, roles []string, name string, ttl time.Duration) (
 	if err := makeFolder(dir); err != nil {
 		return "", err
 	}
-	issuer, err := auth.OpenLocalIssuer(dir, time.Now)
+	issuer, err := auth.OpenLocalIssuer(dir, now)
 	if err != nil {
 		return "", folderFault(dir, err)
 	}
