@@ -14,6 +14,7 @@ import (
 var (
 	uuidShape = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	timeShape = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+	dayShape  = regexp.MustCompile(`"\d{4}-\d\d-\d\d"`)
 	saidDate  = regexp.MustCompile(`\b\d{1,2} (January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b`)
 	revision  = regexp.MustCompile(`"catalogRevision": ?"\d+"`)
 	etagShape = regexp.MustCompile(`"[0-9a-f]{16}"`)
@@ -31,6 +32,7 @@ func normalized(text []byte) []byte {
 		return []byte(name)
 	})
 	text = timeShape.ReplaceAll(text, []byte("<time>"))
+	text = dayShape.ReplaceAll(text, []byte(`"<day>"`))
 	text = saidDate.ReplaceAll(text, []byte("<date>"))
 	text = revision.ReplaceAll(text, []byte(`"catalogRevision": "<revision>"`))
 	return etagShape.ReplaceAll(text, []byte(`"<etag>"`))
