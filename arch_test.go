@@ -216,7 +216,7 @@ func roomRules() []rule {
 	}, {
 		name: "service roots meet no database",
 		check: importRule(func(i imported) string {
-			if i.serviceRoot() && !i.isTest() && within(i.path, "database/sql", "internal/sqldb", "internal/audit", "github.com/redis/go-redis", "github.com/jackc/pgx") {
+			if i.serviceRoot() && !i.isTest() && within(i.path, "database/sql", "internal/sqldb", "internal/audit", "internal/redis", "github.com/redis/go-redis", "github.com/jackc/pgx") {
 				return "a service's root reaches storage through its Store"
 			}
 			return ""

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
-	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 )
 
 // The names of our services, as certificates and commands spell them.
@@ -237,7 +237,7 @@ func (c *Config) checkRedis() error {
 	if c.RedisURL == "" || c.Only != "" && c.Only != progressName {
 		return nil
 	}
-	if err := cache.CheckRedisURL(c.RedisURL); err != nil {
+	if err := redis.CheckURL(c.RedisURL); err != nil {
 		return usagef("--redis-url: %s", explain(err))
 	}
 	return nil

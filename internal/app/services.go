@@ -15,7 +15,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/cache"
-	"github.com/preceptor-dev/preceptor/internal/nudge"
+	"github.com/preceptor-dev/preceptor/internal/pubsub"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
@@ -144,7 +145,7 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 type kept struct {
 	cache  cache.Cache
 	nudges progress.Nudges
-	redis  *cache.Redis // nil where it is all in memory
+	redis  *redis.Client // nil where it is all in memory
 	stats  func() cache.Stats
 }
 
@@ -154,14 +155,14 @@ func (h *house) openCache(ctx context.Context) (kept, error) {
 		memory := cache.NewMemory(cacheBytes, h.now)
 		return kept{cache: memory, stats: memory.Stats}, nil
 	}
-	redis, err := cache.OpenRedis(ctx, h.cfg.RedisURL, cache.RedisOptions{Logger: h.log, Tracer: h.tracer})
+	client, err := redis.Open(ctx, h.cfg.RedisURL, redis.Options{Logger: h.log, Tracer: h.tracer})
 	if err != nil {
 		return kept{}, fmt.Errorf("%w: mend --redis-url", err)
 	}
-	h.onStop(func(context.Context) error { return redis.Close() })
-	h.measureRedis(redis)
-	stats := func() cache.Stats { s := redis.Stats(); return cache.Stats{Hits: s.Hits, Misses: s.Misses} }
-	return kept{cache: redis, nudges: nudge.New(redis, h.log), redis: redis, stats: stats}, nil
+	h.onStop(func(context.Context) error { return client.Close() })
+	h.measureRedis(client)
+	answers := cache.NewRedis(client)
+	return kept{cache: answers, nudges: pubsub.New(client, h.log), redis: client, stats: answers.Stats}, nil
 }
 
 // degraded tells when there should be a Redis and is none.

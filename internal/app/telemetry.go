@@ -11,6 +11,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/metrics"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -154,9 +155,9 @@ func (h *house) measureCache(stats func() cache.Stats) {
 }
 
 // measureRedis shows whether Redis is asked at present, and how often it failed.
-func (h *house) measureRedis(redis *cache.Redis) {
+func (h *house) measureRedis(client *redis.Client) {
 	h.metrics.Breaker("redis", func() metrics.BreakerState {
-		switch redis.Stats().State {
+		switch client.Stats().State {
 		case "open":
 			return metrics.BreakerOpen
 		case "half-open":
@@ -166,5 +167,5 @@ func (h *house) measureRedis(redis *cache.Redis) {
 		}
 	})
 	h.metrics.Counter("preceptor_redis_failures_total", "Commands that Redis did not answer in time, or with an error.", nil,
-		func() float64 { return float64(redis.Stats().Failures) })
+		func() float64 { return float64(client.Stats().Failures) })
 }

@@ -1,243 +1,33 @@
 package cache
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
-	"github.com/sony/gobreaker/v2"
+	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/tracing"
-	"github.com/preceptor-dev/preceptor/internal/tracing/redistrace"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 )
 
-// What RedisOptions' zero values stand for.
-const (
-	// DefaultRedisTimeout is some fifty times what an answer takes that is worth having.
-	DefaultRedisTimeout = 50 * time.Millisecond
-	// DefaultRedisPause is how long a Redis that failed is left alone.
-	DefaultRedisPause = time.Second
-)
-
-const (
-	// redisDial bounds a connection's making. Nobody waits that long for it: who finds none
-	// ready gives up after the command's timeout, and the next one finds it.
-	redisDial = time.Second
-	// redisHello is how long a start waits for Redis, to tell a wrong password from none there.
-	redisHello = 2 * time.Second
-	// redisProbes are enough keys to meet a slot of another node, should the server be one of a cluster.
-	redisProbes = 8
-)
-
-// probe is a key that a user with the rights of docs/operations.md may read, and that nobody writes.
-func probe(i int) string { return fmt.Sprintf("{probe-%d}:preceptor", i) }
-
-// RedisOptions are the settings of a Redis; only the logger is needed.
-type RedisOptions struct {
-	// Timeout bounds each command; 0: DefaultRedisTimeout.
-	Timeout time.Duration
-	// Pause is how long nothing is asked after a failure; 0: DefaultRedisPause.
-	Pause  time.Duration
-	Logger *slog.Logger
-	// Tracer makes spans of commands; nil: none are made.
-	Tracer *tracing.Tracer
-}
-
-// Redis is a Cache in Redis, alone, behind Sentinel, or as a Cluster.
-//
-// A breaker stands before each node: the first command that fails opens it, and then nothing is
-// asked of that node for a pause, after which one command tries again. So a node that is dead or
-// slow costs one short timeout a pause, the others of its cluster nothing, and no caller ever an
-// error.
+// Redis is a Cache in Redis.
 type Redis struct {
-	url     redisURL
-	client  redis.UniversalClient
-	timeout time.Duration
-	pause   time.Duration
-	log     *slog.Logger
-
-	hits, misses, failures, skipped atomic.Uint64
-
-	mu    sync.Mutex
-	nodes map[string]*node
-	// failed is how many nodes' breakers are not closed.
-	failed int
-	// minded tells that mind runs. It does so under minding, which stop ends, and ended waits for it.
-	minded  bool
-	minding context.Context //nolint:containedctx // of no caller: it ends with the Redis
-	stop    context.CancelFunc
-	ended   sync.WaitGroup
+	client       *redis.Client
+	hits, misses atomic.Uint64
 }
 
 var _ Cache = (*Redis)(nil)
 
-// OpenRedis opens the Redis of a url: redis:// for one server, redis+sentinel:// with the
-// sentinels and the master's name, redis+cluster:// with some of the nodes; rediss for TLS.
-// Invalid for any other url, and FailedPrecondition when the server refuses us, as for a wrong
-// password. One that cannot be reached is no error: it is tried again while the program runs.
-func OpenRedis(ctx context.Context, url string, o RedisOptions) (*Redis, error) {
-	u, err := parseRedisURL(url)
-	if err != nil {
-		return nil, err
-	}
-	redis.SetLogger(libraryLog{o.Logger}) // the library has one for the whole process
-	r := &Redis{
-		url: u, log: o.Logger, timeout: cmp.Or(o.Timeout, DefaultRedisTimeout), pause: cmp.Or(o.Pause, DefaultRedisPause),
-		nodes: map[string]*node{},
-	}
-	r.client = newRedisClient(u, r.timeout)
-	if o.Tracer != nil {
-		r.client.AddHook(redistrace.Hook{Tracer: o.Tracer})
-	}
-	r.minding, r.stop = context.WithCancel(context.WithoutCancel(ctx))
-	hello, cancel := context.WithTimeout(ctx, redisHello)
-	defer cancel()
-	err = r.greet(hello)
-	if why := refusal(err); why != "" {
-		_ = r.Close()
-		return nil, errs.New(errs.FailedPrecondition, "REDIS_REFUSED", "%s %s", u, why)
-	}
-	// Its error has the first commands left out, and the operator told.
-	_ = r.node(somewhere).do(func() error { return err })
-	return r, nil
-}
+// NewRedis returns a cache in the Redis of the client, which the caller closes.
+func NewRedis(client *redis.Client) *Redis { return &Redis{client: client} }
 
-// newRedisClient makes the client of a url. It connects when it is first used.
-func newRedisClient(u redisURL, timeout time.Duration) redis.UniversalClient {
-	o := &redis.UniversalOptions{
-		Addrs: u.addrs, MasterName: u.master, DB: u.db, IsClusterMode: u.kind == redisCluster,
-		Username: u.username, Password: u.password, SentinelUsername: u.sentinelUsername, SentinelPassword: u.sentinelPassword,
-		ContextTimeoutEnabled: true,
-		DialTimeout:           redisDial,
-		DialerRetries:         1,
-		ReadTimeout:           timeout,
-		WriteTimeout:          timeout,
-		PoolTimeout:           timeout,
-		// Once, at once, within the command's timeout: a connection of the pool may have died.
-		MaxRetries:      1,
-		MinRetryBackoff: time.Millisecond,
-		MaxRetryBackoff: time.Millisecond,
-		DisableIdentity: true,
-		// Nothing that Redis says of its upkeep is needed: what fails is tried again.
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-	if u.tls {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	switch u.kind {
-	case redisCluster:
-		cluster := o.Cluster()
-		// A node that failed is replaced within seconds, by one whose address nobody redirects us to.
-		cluster.ClusterStateReloadInterval = time.Second
-		return redis.NewClusterClient(cluster)
-	case redisSentinel:
-		return redis.NewFailoverClient(o.Failover())
-	case redisSingle:
-	}
-	return redis.NewClient(o.Simple())
-}
-
-// greet proves that the server is there, lets us in, and is what the url says.
-func (r *Redis) greet(ctx context.Context) error {
-	for i := range redisProbes {
-		if err := r.client.Get(ctx, probe(i)).Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return err
-		}
-	}
-	return nil
-}
-
-// refusal is what is wrong with the url's words when the server's answer says so; "" for
-// errors that may pass.
-func refusal(err error) string {
-	if err == nil {
-		return ""
-	}
-	text := err.Error()
-	for _, each := range []struct{ sign, says string }{
-		{"WRONGPASS", "refuses the user and password"},
-		{"NOAUTH", "wants a password"},
-		{"NOPERM", "does not let this user read keys that begin with {"},
-		{"DB index", "has no database of that number"},
-		{"MOVED", "is a node of a cluster: write redis+cluster://"},
-		{"cluster support disabled", "is no cluster: write redis://"},
-		{"first record does not look like a TLS handshake", "does not speak TLS: write redis instead of rediss"},
-	} {
-		if strings.Contains(text, each.sign) {
-			return each.says
-		}
-	}
-	return ""
-}
-
-// errCallerGone tells that a command ended with its caller, which says nothing of Redis.
-var errCallerGone = errors.New("the caller has gone")
-
-// Do runs commands about a key within the timeout of one, unless the node that has the key failed
-// a moment ago. Its error is for a count or a second way, never for a caller.
-func (r *Redis) Do(ctx context.Context, key string, f func(context.Context, redis.UniversalClient) error) error {
-	limited, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	at := r.node(somewhere)
-	if cluster, ok := r.client.(*redis.ClusterClient); ok {
-		master := ""
-		if err := at.do(func() (err error) {
-			master, err = masterOf(limited, cluster, key)
-			return excused(ctx, err)
-		}); err != nil {
-			return err
-		}
-		at = r.node(master)
-	}
-	return at.do(func() error { return excused(ctx, f(limited, r.client)) })
-}
-
-// excused says of a failure that its caller has gone, if so.
-func excused(caller context.Context, err error) error {
-	if err != nil && caller.Err() != nil {
-		return fmt.Errorf("%w: %w", errCallerGone, err)
-	}
-	return err
-}
-
-// Publish sends messages on a channel. No breaker stands before that: who publishes does it aside,
-// and tries again. On a cluster another channel may begin at a node that answers.
-func (r *Redis) Publish(ctx context.Context, channel string, messages ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, each := range messages {
-			pipe.Publish(ctx, channel, each)
-		}
-		return nil
-	})
-	if err != nil {
-		r.failures.Add(1)
-	}
-	return err
-}
-
-// Subscribe listens to channels on a connection of its own, which the caller closes; whether it
-// stands is learned by receiving.
-func (r *Redis) Subscribe(ctx context.Context, channels ...string) *redis.PubSub {
-	return r.client.Subscribe(ctx, channels...)
-}
-
-// Get returns the value, unless Redis has none or does not answer in time.
+// Get returns the value, unless Redis has none or does not respond in time.
 func (r *Redis) Get(ctx context.Context, key string) (value []byte, ok bool) {
-	err := r.Do(ctx, key, func(ctx context.Context, client redis.UniversalClient) error {
+	err := r.client.Do(ctx, key, func(ctx context.Context, client goredis.UniversalClient) error {
 		got, err := client.Get(ctx, key).Bytes()
-		if errors.Is(err, redis.Nil) {
+		if errors.Is(err, goredis.Nil) {
 			return nil
 		}
 		value, ok = got, err == nil
@@ -251,13 +41,13 @@ func (r *Redis) Get(ctx context.Context, key string) (value []byte, ok bool) {
 	return value, true
 }
 
-// Set keeps the value if Redis takes it in time.
+// Set stores the value if Redis accepts it in time.
 func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Duration) {
 	if ttl < time.Millisecond { // Redis knows none shorter, and refuses 0
 		return
 	}
-	// What failed is counted, and costs a computation.
-	_ = r.Do(ctx, key, func(ctx context.Context, client redis.UniversalClient) error {
+	// The client counts what failed; the value is computed again.
+	_ = r.client.Do(ctx, key, func(ctx context.Context, client goredis.UniversalClient) error {
 		err := client.Set(ctx, key, value, ttl).Err()
 		if err != nil && strings.HasPrefix(err.Error(), "OOM ") {
 			return nil // it is full and evicts nothing: what it has is still worth asking for
@@ -266,53 +56,7 @@ func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	})
 }
 
-// RedisStats is what a Redis did so far, and whether it is asked at present.
-type RedisStats struct {
-	Hits, Misses uint64
-	// Failures are commands that Redis did not answer in time, or answered with an error.
-	Failures uint64
-	// Skipped are commands that were not sent, since one had failed a moment before.
-	Skipped uint64
-	// State is that of the breakers: "closed" when every node answers, "open" while one is left
-	// alone, "half-open" while the next command tries it.
-	State string
-}
-
-// Stats tells what happened so far.
-func (r *Redis) Stats() RedisStats {
-	return RedisStats{
-		Hits: r.hits.Load(), Misses: r.misses.Load(), Failures: r.failures.Load(), Skipped: r.skipped.Load(),
-		State: r.state().String(),
-	}
-}
-
-// Reachable tells whether every node answered when it was last asked; after a failure it asks
-// again when the time for it has come.
-func (r *Redis) Reachable(ctx context.Context) bool {
-	if r.state() != gobreaker.StateClosed {
-		r.Ping(ctx)
-	}
-	return r.state() == gobreaker.StateClosed
-}
-
-// String is where Redis is, without who may use it.
-func (r *Redis) String() string { return r.url.String() }
-
-// Close ends the connections.
-func (r *Redis) Close() error {
-	r.mu.Lock()
-	r.stop()
-	r.mu.Unlock()
-	r.ended.Wait()
-	return r.client.Close()
-}
-
-// libraryLog takes what the library says of its own accord: we say what matters ourselves.
-type libraryLog struct{ log *slog.Logger }
-
-// Printf logs for who looks closely.
-func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
-	if l.log.Enabled(ctx, slog.LevelDebug) {
-		l.log.DebugContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
-	}
+// Stats returns the hits and misses so far; Redis reports the rest itself.
+func (r *Redis) Stats() Stats {
+	return Stats{Hits: r.hits.Load(), Misses: r.misses.Load()}
 }

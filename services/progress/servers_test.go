@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
-	"github.com/preceptor-dev/preceptor/internal/nudge"
+	"github.com/preceptor-dev/preceptor/internal/pubsub"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -23,7 +23,7 @@ import (
 func (r *rig) replicaOnRedis(url string) *progress.Service {
 	r.t.Helper()
 	client := redisOf(r.t, url)
-	s := r.replicaWith(progress.Options{Cache: client, Nudges: nudge.New(client, slog.New(slog.DiscardHandler))})
+	s := r.replicaWith(progress.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
 	r.refreshed(s)
 	return s
 }
@@ -38,11 +38,12 @@ func TestAnswersAreNeverStaleOnRedis(t *testing.T) {
 	for name, url := range map[string]string{"single": "redis://" + server.Addr, "cluster": cluster} {
 		t.Run(name, func(t *testing.T) {
 			r := redisOf(t, url)
-			p.cache.use(r)
+			answers := cache.NewRedis(r)
+			p.cache.use(answers)
 			trick := func() {
 				switch n := rand.IntN(40); {
 				case n < 4:
-					_ = r.Do(t.Context(), "", func(ctx context.Context, c redis.UniversalClient) error { return c.FlushAll(ctx).Err() })
+					_ = r.Do(t.Context(), "", func(ctx context.Context, c goredis.UniversalClient) error { return c.FlushAll(ctx).Err() })
 				case n == 4 && name == "single":
 					server.Kill()
 					revive()
@@ -51,13 +52,13 @@ func TestAnswersAreNeverStaleOnRedis(t *testing.T) {
 			if err := p.race(trick); err != nil {
 				t.Fatal(err)
 			}
-			if s := r.Stats(); s.Hits == 0 {
+			if s := answers.Stats(); s.Hits == 0 {
 				t.Errorf("it never answered: %+v", s)
 			}
 		})
 	}
 	r := redisOf(t, "redis://"+server.Addr)
-	p.cache.use(forgetful{r})
+	p.cache.use(forgetful{cache.NewRedis(r)})
 	if p.race(func() {}) == nil {
 		t.Error("a cache that ignores the version was not noticed")
 	}
@@ -67,7 +68,7 @@ func TestAnswersAreNeverStaleOnRedis(t *testing.T) {
 func TestMergeIsAJoinOnRedis(t *testing.T) {
 	url := "redis://" + testenv.Redis(t)
 	torn := newRig(t, nil, nil)
-	torn.cache = func() cache.Cache { return redisOf(t, url) }
+	torn.cache = func() cache.Cache { return cache.NewRedis(redisOf(t, url)) }
 	torn.service = torn.replica()
 	mergeIsAJoin(t, newRig(t, nil, nil), torn)
 }

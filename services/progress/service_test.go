@@ -16,6 +16,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/period"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
@@ -139,7 +140,7 @@ func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Modu
 	}
 	r.cache = func() cache.Cache { return cache.NewMemory(1<<20, r.clock.now) }
 	if *rigRedis != "" {
-		r.cache = func() cache.Cache { return redisOf(tb, *rigRedis) }
+		r.cache = func() cache.Cache { return cache.NewRedis(redisOf(tb, *rigRedis)) }
 	}
 	r.store = sqlstore.New(db)
 	r.service = r.replica()
@@ -147,9 +148,9 @@ func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Modu
 }
 
 // redisOf opens a Redis with more patience than one in use has, for busy machines.
-func redisOf(tb testing.TB, url string) *cache.Redis {
+func redisOf(tb testing.TB, url string) *redis.Client {
 	tb.Helper()
-	r, err := cache.OpenRedis(tb.Context(), url, cache.RedisOptions{
+	r, err := redis.Open(tb.Context(), url, redis.Options{
 		Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -1,6 +1,6 @@
 //go:build realservers
 
-package nudge_test
+package pubsub_test
 
 import (
 	"context"
@@ -13,17 +13,18 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/nudge"
+	"github.com/preceptor-dev/preceptor/internal/pubsub"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // ear is one replica's end.
 type ear struct {
-	*nudge.Nudges
+	*pubsub.Notifications
 
 	mu    sync.Mutex
 	words map[string]int64
@@ -31,14 +32,14 @@ type ear struct {
 	turns int
 }
 
-func open(t *testing.T, url string) (*cache.Redis, *ear) {
+func open(t *testing.T, url string) (*redis.Client, *ear) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: log})
+	r, err := redis.Open(t.Context(), url, redis.Options{Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &ear{Nudges: nudge.New(r, log), words: map[string]int64{}}
+	e := &ear{Notifications: pubsub.New(r, log), words: map[string]int64{}}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -230,7 +231,7 @@ func TestRights(t *testing.T) {
 			set := func(words []string) {
 				t.Helper()
 				for _, addr := range addrs {
-					node := redis.NewClient(&redis.Options{Addr: addr})
+					node := goredis.NewClient(&goredis.Options{Addr: addr})
 					defer node.Close()
 					args := make([]any, len(words))
 					for i := range words {
@@ -242,7 +243,7 @@ func TestRights(t *testing.T) {
 				}
 			}
 			set(slices.DeleteFunc(slices.Clone(mine), func(w string) bool { return w == "+get" }))
-			_, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Logger: slog.New(slog.DiscardHandler)})
+			_, err := redis.Open(t.Context(), url, redis.Options{Logger: slog.New(slog.DiscardHandler)})
 			if errs.ReasonOf(err) != "REDIS_REFUSED" || strings.Contains(err.Error(), "secret") {
 				t.Errorf("without the right to read: %v", err)
 			}
@@ -250,8 +251,9 @@ func TestRights(t *testing.T) {
 			r, a := open(t, url)
 			until(t, "it hears", a.isLive)
 			everyWordArrives(t, a, a)
-			r.Set(t.Context(), "{k}", []byte("v"), time.Hour)
-			if _, ok := r.Get(t.Context(), "{k}"); !ok || r.Stats().Failures > 0 {
+			values := cache.NewRedis(r)
+			values.Set(t.Context(), "{k}", []byte("v"), time.Hour)
+			if _, ok := values.Get(t.Context(), "{k}"); !ok || r.Stats().Failures > 0 {
 				t.Errorf("%+v", r.Stats())
 			}
 		})
@@ -264,12 +266,12 @@ func TestLastWords(t *testing.T) {
 	_, b := open(t, url)
 	until(t, "it hears", b.isLive)
 	log := slog.New(slog.DiscardHandler)
-	r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Timeout: 5 * time.Second, Logger: log})
+	r, err := redis.Open(t.Context(), url, redis.Options{Timeout: 5 * time.Second, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	n := nudge.New(r, log)
+	n := pubsub.New(r, log)
 	id := newID()
 	n.Send(id, 3)
 	ended, stop := context.WithCancel(t.Context())

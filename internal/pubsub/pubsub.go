@@ -1,7 +1,7 @@
-// Package nudge passes word between replicas, over Redis, that a learner's log grew. A word is a
+// Package pubsub passes word between replicas, over Redis, that a learner's log grew. A word is a
 // hint and never news: it may be lost, late, doubled, or about nobody that its hearer knows. Who
 // hears one looks into the database; who hears none looks there anyway, a little later.
-package nudge
+package pubsub
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 )
 
 const (
@@ -44,20 +44,20 @@ type word struct {
 	sequence  int64
 }
 
-// Nudges send words and hear them.
-type Nudges struct {
-	redis *cache.Redis
+// Notifications send words and hear them.
+type Notifications struct {
+	redis *redis.Client
 	log   *slog.Logger
 	queue chan word
 }
 
 // New makes nudges over a Redis. Nothing is sent or heard until Run.
-func New(redis *cache.Redis, log *slog.Logger) *Nudges {
-	return &Nudges{redis: redis, log: log, queue: make(chan word, waiting)}
+func New(client *redis.Client, log *slog.Logger) *Notifications {
+	return &Notifications{redis: client, log: log, queue: make(chan word, waiting)}
 }
 
 // Send passes a word on to all replicas. It never waits: a word for which there is no room is lost.
-func (n *Nudges) Send(learnerID string, sequence int64) {
+func (n *Notifications) Send(learnerID string, sequence int64) {
 	select {
 	case n.queue <- word{learnerID, sequence}:
 	default:
@@ -67,7 +67,7 @@ func (n *Nudges) Send(learnerID string, sequence int64) {
 // Run sends and hears until ctx ends; what waits to be sent then still is. heard is given each
 // word that arrives, also this replica's own. live is told true when every word that is sent from
 // now on arrives, false when that is over.
-func (n *Nudges) Run(ctx context.Context, live func(bool), heard func(learnerID string, sequence int64)) {
+func (n *Notifications) Run(ctx context.Context, live func(bool), heard func(learnerID string, sequence int64)) {
 	var both sync.WaitGroup
 	both.Go(func() { n.sendAll(ctx) })
 	both.Go(func() {
@@ -89,7 +89,7 @@ func (n *Nudges) Run(ctx context.Context, live func(bool), heard func(learnerID 
 
 // sendAll sends words as they come, those of one moment together. Words that Redis does not take
 // wait: on a cluster the connections of those who hear may stand while others break.
-func (n *Nudges) sendAll(ctx context.Context) {
+func (n *Notifications) sendAll(ctx context.Context) {
 	sending := context.WithoutCancel(ctx) // Redis has a timeout of its own
 	newest := map[string]int64{}
 	for {
@@ -117,7 +117,7 @@ func (n *Nudges) sendAll(ctx context.Context) {
 }
 
 // gather takes the newest words out of the queue, without waiting for any.
-func (n *Nudges) gather(newest map[string]int64) {
+func (n *Notifications) gather(newest map[string]int64) {
 	for len(newest) < waiting {
 		select {
 		case w := <-n.queue:
@@ -130,7 +130,7 @@ func (n *Nudges) gather(newest map[string]int64) {
 
 // send tells whether Redis took some of the words, and those it keeps no longer. Everybody hears
 // every channel: one begins at a node that answers, if any does.
-func (n *Nudges) send(ctx context.Context, newest map[string]int64) bool {
+func (n *Notifications) send(ctx context.Context, newest map[string]int64) bool {
 	var ids, words []string
 	for learnerID, sequence := range newest {
 		if len(ids) == together {
@@ -153,7 +153,7 @@ func (n *Nudges) send(ctx context.Context, newest map[string]int64) bool {
 
 // listen hears words on one connection, until it breaks or ctx ends. On a cluster that is to any
 // node, since all pass on everything.
-func (n *Nudges) listen(ctx context.Context, live func(bool), heard func(string, int64)) error {
+func (n *Notifications) listen(ctx context.Context, live func(bool), heard func(string, int64)) error {
 	sub := n.redis.Subscribe(ctx, channelNames()...)
 	defer sub.Close()
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })()
@@ -172,11 +172,11 @@ func (n *Nudges) listen(ctx context.Context, live func(bool), heard func(string,
 		}
 		asked = false
 		switch m := message.(type) {
-		case *redis.Subscription:
+		case *goredis.Subscription:
 			if confirmed++; confirmed == channels {
 				live(true)
 			}
-		case *redis.Message:
+		case *goredis.Message:
 			if w, ok := parse(m.Payload); ok {
 				heard(w.learnerID, w.sequence)
 			}

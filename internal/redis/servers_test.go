@@ -1,9 +1,8 @@
 //go:build realservers
 
-package cache_test
+package redis_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,39 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/preceptor-dev/preceptor/internal/cache"
-	"github.com/preceptor-dev/preceptor/internal/cache/cachetest"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // patient are options for a busy machine, where fifty milliseconds are soon over.
-func patient() cache.RedisOptions {
-	return cache.RedisOptions{Timeout: 10 * time.Second, Pause: 20 * time.Millisecond}
-}
-
-func TestRedisContract(t *testing.T) {
-	single := "redis://" + testenv.Redis(t)
-	sentinels, master, _ := testenv.RedisSentinel(t)
-	cluster := "redis+cluster://" + strings.Join(testenv.RedisCluster(t, 3, 0)[1:], ",") // not all of them
-	certificate, key := trusted(t).Server(t, time.Now().Add(time.Hour))
-	for name, url := range map[string]string{
-		"single":   single + "/3",
-		"sentinel": "redis+sentinel://" + strings.Join(sentinels, ",") + "/" + master,
-		"cluster":  cluster,
-		"TLS":      "rediss://" + testenv.RedisTLS(t, certificate, key),
-	} {
-		t.Run(name, func(t *testing.T) {
-			cachetest.Run(t, func(t *testing.T) cache.Cache {
-				t.Helper()
-				r, _ := openRedis(t, url, patient())
-				flush(t, r)
-				return r
-			})
-		})
-	}
+func patient() redis.Options {
+	return redis.Options{Timeout: 10 * time.Second, Pause: 20 * time.Millisecond}
 }
 
 // authority is made once: a process reads the authorities that it trusts a single time.
@@ -61,20 +35,6 @@ func trusted(t *testing.T) *testenv.Authority {
 	return authority.Authority
 }
 
-// flush empties all masters.
-func flush(t *testing.T, r *cache.Redis) {
-	t.Helper()
-	err := r.Do(t.Context(), "", func(ctx context.Context, client redis.UniversalClient) error {
-		if c, ok := client.(*redis.ClusterClient); ok {
-			return c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.FlushAll(ctx).Err() })
-		}
-		return client.FlushAll(ctx).Err()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Whoever starts with a wrong password learns it at once, and not the password.
 func TestRedisRefusals(t *testing.T) {
 	locked, open := testenv.NewMortalRedis(t, "--requirepass", "right-secret").Addr, testenv.Redis(t)
@@ -88,7 +48,7 @@ func TestRedisRefusals(t *testing.T) {
 		"redis+cluster://" + open:                 "write redis://",
 		"redis+cluster://:wrong-secret@" + locked: "refuses the user and password",
 	} {
-		r, err := cache.OpenRedis(t.Context(), url, cache.RedisOptions{Logger: slog.New(slog.DiscardHandler)})
+		r, err := redis.Open(t.Context(), url, redis.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err == nil {
 			_ = r.Close()
 		}
@@ -113,7 +73,7 @@ func TestRedisWithoutTrust(t *testing.T) {
 	if !keeps(t, right, "k") {
 		t.Fatal("a good certificate and the right password do not let in")
 	}
-	_, err := cache.OpenRedis(t.Context(), "rediss://:wrong-secret@"+locked, cache.RedisOptions{Logger: slog.New(slog.DiscardHandler)})
+	_, err := redis.Open(t.Context(), "rediss://:wrong-secret@"+locked, redis.Options{Logger: slog.New(slog.DiscardHandler)})
 	if errs.ReasonOf(err) != "REDIS_REFUSED" || strings.Contains(err.Error(), "secret") {
 		t.Errorf("the wrong password: %v", err)
 	}
@@ -140,7 +100,7 @@ func TestRedisWithoutTrust(t *testing.T) {
 // A server that dies and comes back is used again, with a word for each.
 func TestRedisComesBack(t *testing.T) {
 	server := testenv.NewMortalRedis(t)
-	r, log := openRedis(t, "redis://"+server.Addr, cache.RedisOptions{Timeout: time.Second, Pause: 20 * time.Millisecond})
+	r, log := openRedis(t, "redis://"+server.Addr, redis.Options{Timeout: time.Second, Pause: 20 * time.Millisecond})
 	r.Set(t.Context(), "k", []byte("v"), time.Hour)
 	if _, ok := r.Get(t.Context(), "k"); !ok {
 		t.Fatal("it keeps nothing")
@@ -159,7 +119,7 @@ func TestRedisComesBack(t *testing.T) {
 // After a failover the new master is found.
 func TestRedisSentinelFailover(t *testing.T) {
 	sentinels, name, kill := testenv.RedisSentinel(t)
-	r, _ := openRedis(t, "redis+sentinel://"+strings.Join(sentinels, ",")+"/"+name, cache.RedisOptions{Timeout: time.Second, Pause: 20 * time.Millisecond})
+	r, _ := openRedis(t, "redis+sentinel://"+strings.Join(sentinels, ",")+"/"+name, redis.Options{Timeout: time.Second, Pause: 20 * time.Millisecond})
 	until(t, "the master keeps values", func() bool { return keeps(t, r, "k") })
 	kill()
 	until(t, "the new master keeps values", func() bool { return keeps(t, r, "k") })
@@ -169,7 +129,7 @@ func TestRedisSentinelFailover(t *testing.T) {
 // and when it is back.
 func TestDeadShardCostsItsOwnAnswers(t *testing.T) {
 	cluster := testenv.NewMortalCluster(t, 3, 0, "--cluster-require-full-coverage", "no")
-	r, log := openRedis(t, cluster.URL(), cache.RedisOptions{Timeout: time.Second, Pause: 50 * time.Millisecond})
+	r, log := openRedis(t, cluster.URL(), redis.Options{Timeout: time.Second, Pause: 50 * time.Millisecond})
 	kept := func() (n int) {
 		for i := range 300 {
 			if keeps(t, r, fmt.Sprint("k", i)) {
@@ -203,7 +163,7 @@ func TestDeadShardCostsItsOwnAnswers(t *testing.T) {
 // A master that dies is no failure any more when its replica has taken over, even if nobody asks.
 func TestRedisClusterFailover(t *testing.T) {
 	cluster := testenv.NewMortalCluster(t, 3, 1)
-	r, log := openRedis(t, cluster.URL(), cache.RedisOptions{Timeout: time.Second, Pause: 50 * time.Millisecond})
+	r, log := openRedis(t, cluster.URL(), redis.Options{Timeout: time.Second, Pause: 50 * time.Millisecond})
 	keys := []string{"a", "b", "c", "d", "e", "f"} // on all shards
 	all := func() bool {
 		return !slices.ContainsFunc(keys, func(key string) bool { return !keeps(t, r, key) })
@@ -219,22 +179,7 @@ func TestRedisClusterFailover(t *testing.T) {
 	until(t, "the new master keeps values", all)
 }
 
-// A full server that evicts nothing is still asked for what it has.
-func TestFullRedisIsStillAsked(t *testing.T) {
-	r, _ := openRedis(t, "redis://"+testenv.NewMortalRedis(t, "--maxmemory", "4mb", "--maxmemory-policy", "noeviction").Addr, patient())
-	r.Set(t.Context(), "early", []byte("v"), time.Hour)
-	for i := range 100 {
-		r.Set(t.Context(), fmt.Sprint("k", i), make([]byte, 100<<10), time.Hour)
-	}
-	if _, ok := r.Get(t.Context(), "k99"); ok {
-		t.Fatal("it was never full")
-	}
-	if _, ok := r.Get(t.Context(), "early"); !ok || r.Stats().Skipped > 0 {
-		t.Errorf("what it has is not asked for: %+v", r.Stats())
-	}
-}
-
-func keeps(t *testing.T, r *cache.Redis, key string) bool {
+func keeps(t *testing.T, r opened, key string) bool {
 	t.Helper()
 	r.Set(t.Context(), key, []byte("again"), time.Hour)
 	v, ok := r.Get(t.Context(), key)
@@ -262,7 +207,7 @@ func TestRedisUnderLoad(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s := r.Stats(); s.Failures > 0 || s.Misses > 0 {
-		t.Errorf("%+v", s)
+	if s := r.Stats(); s.Failures > 0 || r.cache.Stats().Misses > 0 {
+		t.Errorf("%+v, %+v", s, r.cache.Stats())
 	}
 }

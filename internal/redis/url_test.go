@@ -1,4 +1,4 @@
-package cache
+package redis
 
 import (
 	"reflect"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestRedisURLs(t *testing.T) {
-	for text, want := range map[string]redisURL{
+	for text, want := range map[string]address{
 		"redis://host":             {addrs: []string{"host:6379"}},
 		"redis://host:1/3":         {addrs: []string{"host:1"}, db: 3},
 		"redis://host:1?db=3":      {addrs: []string{"host:1"}, db: 3},
@@ -17,16 +17,16 @@ func TestRedisURLs(t *testing.T) {
 		"redis://u:p@ss@host":      {addrs: []string{"host:6379"}, username: "u", password: "p@ss"},
 		"rediss://u@[::1]:7":       {addrs: []string{"[::1]:7"}, username: "u", tls: true},
 		"redis://[::1]":            {addrs: []string{"[::1]:6379"}},
-		"redis+cluster://a:1,b":    {addrs: []string{"a:1", "b:6379"}, kind: redisCluster},
-		"rediss+cluster://u:p@a:1": {addrs: []string{"a:1"}, kind: redisCluster, tls: true, username: "u", password: "p"},
+		"redis+cluster://a:1,b":    {addrs: []string{"a:1", "b:6379"}, kind: isCluster},
+		"rediss+cluster://u:p@a:1": {addrs: []string{"a:1"}, kind: isCluster, tls: true, username: "u", password: "p"},
 		"redis+sentinel://u:p@a:26379,b:2/main?db=2": {
-			addrs: []string{"a:26379", "b:2"}, kind: redisSentinel, master: "main", db: 2, username: "u", password: "p",
+			addrs: []string{"a:26379", "b:2"}, kind: isSentinel, master: "main", db: 2, username: "u", password: "p",
 		},
 		"redis+sentinel://a/main?sentinel-user=s&sentinel-password=q%26": {
-			addrs: []string{"a:26379"}, kind: redisSentinel, master: "main", sentinelUsername: "s", sentinelPassword: "q&",
+			addrs: []string{"a:26379"}, kind: isSentinel, master: "main", sentinelUsername: "s", sentinelPassword: "q&",
 		},
 	} {
-		got, err := parseRedisURL(text)
+		got, err := parseURL(text)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
@@ -56,7 +56,7 @@ func TestBadRedisURLs(t *testing.T) {
 		"redis+sentinel://u:secret@a:1/m/x":    "master's name",
 		"redis+sentinel://u:secret@a:1/m?db=x": "the database",
 	} {
-		_, err := parseRedisURL(text)
+		_, err := parseURL(text)
 		switch {
 		case errs.ReasonOf(err) != "REDIS_URL_INVALID" || !strings.Contains(err.Error(), says):
 			t.Errorf("%s: %v; want %q", text, err, says)
@@ -72,7 +72,7 @@ func TestShownRedisURLsHoldNoSecret(t *testing.T) {
 		"rediss+cluster://u:secret@a:1,b:2":                    "rediss+cluster://a:1,b:2",
 		"redis+sentinel://u:secret@a:1/m?sentinel-password=s2": "redis+sentinel://a:1/m",
 	} {
-		u, err := parseRedisURL(text)
+		u, err := parseURL(text)
 		if err != nil || u.String() != want {
 			t.Errorf("%s: %s, %v", text, u, err)
 		}

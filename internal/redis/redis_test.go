@@ -1,4 +1,4 @@
-package cache_test
+package redis_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/redis"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -35,16 +36,31 @@ func (l *logged) count(part string) int {
 	return strings.Count(l.buf.String(), part)
 }
 
-func openRedis(t *testing.T, url string, o cache.RedisOptions) (*cache.Redis, *logged) {
+// opened is a client and a cache on it.
+type opened struct {
+	*redis.Client
+
+	cache *cache.Redis
+}
+
+// Get asks the cache.
+func (o opened) Get(ctx context.Context, key string) ([]byte, bool) { return o.cache.Get(ctx, key) }
+
+// Set stores in the cache.
+func (o opened) Set(ctx context.Context, key string, value []byte, ttl time.Duration) {
+	o.cache.Set(ctx, key, value, ttl)
+}
+
+func openRedis(t *testing.T, url string, o redis.Options) (opened, *logged) {
 	t.Helper()
 	log := new(logged)
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
-	r, err := cache.OpenRedis(t.Context(), url, o)
+	r, err := redis.Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	return r, log
+	return opened{r, cache.NewRedis(r)}, log
 }
 
 // silent is a server that takes connections and never says a word.
@@ -81,7 +97,7 @@ func TestDeadRedisCostsLittle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, log := openRedis(t, url, cache.RedisOptions{Timeout: timeout, Pause: pause})
+			r, log := openRedis(t, url, redis.Options{Timeout: timeout, Pause: pause})
 			start := time.Now()
 			for range 1000 {
 				r.Set(t.Context(), "k", []byte("v"), time.Hour)
@@ -92,7 +108,7 @@ func TestDeadRedisCostsLittle(t *testing.T) {
 			if took := time.Since(start); took > 10*time.Second { // all of them would take 100 s
 				t.Errorf("it took %v", took)
 			}
-			if s := r.Stats(); s.State != "open" || s.Skipped != 2000 || s.Misses != 1000 || s.Failures != 1 || r.Reachable(t.Context()) {
+			if s := r.Stats(); s.State != "open" || s.Skipped != 2000 || r.cache.Stats().Misses != 1000 || s.Failures != 1 || r.Reachable(t.Context()) {
 				t.Errorf("%+v", s)
 			}
 			if n := log.count("redis is not reachable"); n != 1 || log.count("secret") != 0 {
@@ -104,7 +120,7 @@ func TestDeadRedisCostsLittle(t *testing.T) {
 
 // TestRedisIsTriedAgain counts the tries: one a pause, however many ask.
 func TestRedisIsTriedAgain(t *testing.T) {
-	r, log := openRedis(t, "redis://"+silent(t), cache.RedisOptions{Timeout: 20 * time.Millisecond, Pause: 100 * time.Millisecond})
+	r, log := openRedis(t, "redis://"+silent(t), redis.Options{Timeout: 20 * time.Millisecond, Pause: 100 * time.Millisecond})
 	const askers = 8
 	start, before := time.Now(), r.Stats().Failures
 	var wg sync.WaitGroup
@@ -129,7 +145,7 @@ func TestRedisIsTriedAgain(t *testing.T) {
 // A caller who leaves tells nothing of Redis.
 func TestCallersWhoLeaveDoNotOpenTheBreaker(t *testing.T) {
 	address := silent(t)
-	r, err := cache.OpenRedis(expired(t), "redis://"+address, cache.RedisOptions{
+	r, err := redis.Open(expired(t), "redis://"+address, redis.Options{
 		Timeout: time.Hour, Pause: time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -140,7 +156,7 @@ func TestCallersWhoLeaveDoNotOpenTheBreaker(t *testing.T) {
 	failures := r.Stats().Failures
 	for range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		r.Get(ctx, "k")
+		cache.NewRedis(r).Get(ctx, "k")
 		cancel()
 	}
 	if s := r.Stats(); s.Failures != failures || s.Skipped != 0 {
@@ -156,7 +172,7 @@ func expired(t *testing.T) context.Context {
 }
 
 func TestBadURLsAreRefused(t *testing.T) {
-	_, err := cache.OpenRedis(t.Context(), "redis://h:x", cache.RedisOptions{Logger: slog.New(slog.DiscardHandler)})
+	_, err := redis.Open(t.Context(), "redis://h:x", redis.Options{Logger: slog.New(slog.DiscardHandler)})
 	if errs.KindOf(err) != errs.Invalid {
 		t.Error(err)
 	}

@@ -1,4 +1,4 @@
-package cache
+package redis
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -19,7 +19,7 @@ const somewhere = ""
 
 // node is a server that keys are kept at.
 type node struct {
-	redis   *Redis
+	redis   *Client
 	addr    string
 	breaker *gobreaker.CircuitBreaker[struct{}]
 	// last is the newest failure, for the log.
@@ -29,7 +29,7 @@ type node struct {
 }
 
 // node gives the node of an address.
-func (r *Redis) node(addr string) *node {
+func (r *Client) node(addr string) *node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := r.nodes[addr]
@@ -49,7 +49,7 @@ func (r *Redis) node(addr string) *node {
 
 // masterOf is the address of the node that has a key, by what is known of a cluster: that is asked
 // for when nothing is known yet, and renewed aside.
-func masterOf(ctx context.Context, cluster *redis.ClusterClient, key string) (string, error) {
+func masterOf(ctx context.Context, cluster *goredis.ClusterClient, key string) (string, error) {
 	master, err := cluster.MasterForKey(ctx, key)
 	if err != nil {
 		return "", err
@@ -74,7 +74,7 @@ func (n *node) do(f func() error) error {
 }
 
 // changed notes that a breaker opens or closes. It is called by the breaker, which is locked.
-func (r *Redis) changed(at *node, to gobreaker.State) {
+func (r *Client) changed(at *node, to gobreaker.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	failed := to != gobreaker.StateClosed
@@ -94,7 +94,7 @@ func (r *Redis) changed(at *node, to gobreaker.State) {
 		}
 		log.Warn("redis is not reachable; answers come from the database", "redis", r.url.String(), "error", at.why())
 	}
-	if r.url.kind == redisCluster && !r.minded && r.minding.Err() == nil {
+	if r.url.kind == isCluster && !r.minded && r.minding.Err() == nil {
 		r.minded = true
 		r.ended.Go(r.mind)
 	}
@@ -109,7 +109,7 @@ func (n *node) why() error {
 }
 
 // recovered notes that a node answers again, or is none any more. The caller holds the lock.
-func (r *Redis) recovered() {
+func (r *Client) recovered() {
 	r.failed--
 	if r.failed == 0 {
 		r.log.Info("redis is reachable again", "redis", r.url.String())
@@ -118,7 +118,7 @@ func (r *Redis) recovered() {
 
 // mind asks a cluster once a pause until nothing is amiss: nobody else asks for a node that was
 // replaced by another.
-func (r *Redis) mind() {
+func (r *Client) mind() {
 	for {
 		select {
 		case <-r.minding.Done():
@@ -137,7 +137,7 @@ func (r *Redis) mind() {
 }
 
 // state is that of the node that is worst off.
-func (r *Redis) state() gobreaker.State {
+func (r *Client) state() gobreaker.State {
 	r.mu.Lock()
 	nodes := slices.Collect(maps.Values(r.nodes))
 	r.mu.Unlock() // a breaker that is asked may call changed
@@ -149,8 +149,8 @@ func (r *Redis) state() gobreaker.State {
 }
 
 // Ping finds out whether every node answers, for who has a doubt: Reachable tells afterwards.
-func (r *Redis) Ping(ctx context.Context) {
-	cluster, ok := r.client.(*redis.ClusterClient)
+func (r *Client) Ping(ctx context.Context) {
+	cluster, ok := r.client.(*goredis.ClusterClient)
 	if !ok {
 		r.ping(ctx, somewhere, r.client)
 		return
@@ -160,7 +160,7 @@ func (r *Redis) Ping(ctx context.Context) {
 	var mu sync.Mutex
 	masters := map[string]bool{somewhere: true}
 	err := r.node(somewhere).do(func() error {
-		return excused(ctx, cluster.ForEachMaster(limited, func(limited context.Context, client *redis.Client) error {
+		return excused(ctx, cluster.ForEachMaster(limited, func(limited context.Context, client *goredis.Client) error {
 			addr := client.Options().Addr
 			mu.Lock()
 			masters[addr] = true
@@ -176,15 +176,15 @@ func (r *Redis) Ping(ctx context.Context) {
 
 // ping asks one node for a key, as callers do: of a cluster that lacks a shard, a node may live and
 // give nothing out.
-func (r *Redis) ping(ctx context.Context, addr string, client redis.Cmdable) {
+func (r *Client) ping(ctx context.Context, addr string, client goredis.Cmdable) {
 	limited, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	// The error is the answer, and counted.
 	_ = r.node(addr).do(func() error {
 		err := client.Get(limited, probe(0)).Err()
-		_, moved := redis.IsMovedError(err)
-		_, asks := redis.IsAskError(err)
-		if moved || asks || errors.Is(err, redis.Nil) {
+		_, moved := goredis.IsMovedError(err)
+		_, asks := goredis.IsAskError(err)
+		if moved || asks || errors.Is(err, goredis.Nil) {
 			return nil
 		}
 		return excused(ctx, err)
@@ -192,7 +192,7 @@ func (r *Redis) ping(ctx context.Context, addr string, client redis.Cmdable) {
 }
 
 // forget drops the nodes that have no keys any more: others took over.
-func (r *Redis) forget(masters map[string]bool) {
+func (r *Client) forget(masters map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for addr, each := range r.nodes {

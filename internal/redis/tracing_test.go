@@ -1,4 +1,4 @@
-package redistrace_test
+package redis
 
 import (
 	"context"
@@ -7,28 +7,27 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/preceptor-dev/preceptor/internal/tracing"
-	"github.com/preceptor-dev/preceptor/internal/tracing/redistrace"
 )
 
 func TestSpansOfCommands(t *testing.T) {
 	seen := tracetest.NewInMemoryExporter()
 	tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
-	hook := redistrace.Hook{Tracer: tracer}
+	hook := spans{tracer}
 	ctx, outer := tracer.Start(t.Context(), "outer", tracing.Server)
 	gone := errors.New("gone")
-	for _, fault := range []error{nil, redis.Nil, gone} {
-		err := hook.ProcessHook(func(context.Context, redis.Cmder) error { return fault })(ctx, redis.NewCmd(ctx, "get", "{learner-1}:path"))
+	for _, fault := range []error{nil, goredis.Nil, gone} {
+		err := hook.ProcessHook(func(context.Context, goredis.Cmder) error { return fault })(ctx, goredis.NewCmd(ctx, "get", "{learner-1}:path"))
 		if !errors.Is(err, fault) {
 			t.Error(err)
 		}
 	}
-	pipeline := hook.ProcessPipelineHook(func(context.Context, []redis.Cmder) error { return nil })
-	if err := pipeline(ctx, []redis.Cmder{redis.NewCmd(ctx, "set", "k", "v")}); err != nil {
+	pipeline := hook.ProcessPipelineHook(func(context.Context, []goredis.Cmder) error { return nil })
+	if err := pipeline(ctx, []goredis.Cmder{goredis.NewCmd(ctx, "set", "k", "v")}); err != nil {
 		t.Error(err)
 	}
 	outer.End()

@@ -1,4 +1,4 @@
-package cache
+package redis
 
 import (
 	"net"
@@ -10,18 +10,18 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// redisKind is how the servers of a url stand to each other.
-type redisKind int
+// topology is how the servers of a url stand to each other.
+type topology int
 
 const (
-	redisSingle redisKind = iota
-	redisSentinel
-	redisCluster
+	isSingle topology = iota
+	isSentinel
+	isCluster
 )
 
-// redisURL is what a Redis url says.
-type redisURL struct {
-	kind  redisKind
+// address is what a Redis url says.
+type address struct {
+	kind  topology
 	tls   bool
 	addrs []string // host:port, at least one; of the sentinels where there are any
 	// username and password are the data servers'; the sentinels have their own.
@@ -31,26 +31,26 @@ type redisURL struct {
 	db                                 int
 }
 
-// redisForms are the urls that there are, for who wrote another.
-const redisForms = "redis://HOST:6379/0, redis+sentinel://HOST:26379,HOST:26379/MASTER or redis+cluster://HOST:6379,HOST:6379 (rediss… with TLS)"
+// forms are the urls that there are, for who wrote another.
+const forms = "redis://HOST:6379/0, redis+sentinel://HOST:26379,HOST:26379/MASTER or redis+cluster://HOST:6379,HOST:6379 (rediss… with TLS)"
 
-// badRedisURL never repeats the url, which may hold a password.
-func badRedisURL(format string, args ...any) error {
+// badURL never repeats the url, which may hold a password.
+func badURL(format string, args ...any) error {
 	return errs.New(errs.Invalid, "REDIS_URL_INVALID", "the Redis url "+format, args...)
 }
 
 // errEscapes tells of a password with characters that mean something in a url.
-var errEscapes = badRedisURL("has a user or password that is not properly escaped: write %% as %%25, ? as %%3F and @ as %%40")
+var errEscapes = badURL("has a user or password that is not properly escaped: write %% as %%25, ? as %%3F and @ as %%40")
 
-// CheckRedisURL is Invalid for a url that OpenRedis cannot read.
-func CheckRedisURL(text string) error {
-	_, err := parseRedisURL(text)
+// CheckURL is Invalid for a url that Open cannot read.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
 	return err
 }
 
-// parseRedisURL reads a url. net/url refuses several hosts with ports, so it is taken apart here.
-func parseRedisURL(text string) (redisURL, error) {
-	var u redisURL
+// parseURL reads a url. net/url refuses several hosts with ports, so it is taken apart here.
+func parseURL(text string) (address, error) {
+	var u address
 	scheme, rest, ok := strings.Cut(text, "://")
 	plain, tls := strings.CutPrefix(scheme, "rediss")
 	if !tls {
@@ -59,9 +59,9 @@ func parseRedisURL(text string) (redisURL, error) {
 	u.tls = tls
 	kind := slices.Index([]string{"", "+sentinel", "+cluster"}, plain)
 	if !ok || kind < 0 || !strings.Contains(text, "://") {
-		return u, badRedisURL("has none of the forms %s", redisForms)
+		return u, badURL("has none of the forms %s", forms)
 	}
-	u.kind = redisKind(kind)
+	u.kind = topology(kind)
 
 	rest, query, _ := strings.Cut(rest, "?")
 	at := strings.LastIndexByte(rest, '@')
@@ -81,7 +81,7 @@ func parseRedisURL(text string) (redisURL, error) {
 	return u, u.readQuery(query)
 }
 
-func (u *redisURL) readUser(text string) error {
+func (u *address) readUser(text string) error {
 	name, password, _ := strings.Cut(text, ":")
 	var err1, err2 error
 	u.username, err1 = url.PathUnescape(name)
@@ -92,12 +92,12 @@ func (u *redisURL) readUser(text string) error {
 	return nil
 }
 
-func (u *redisURL) readHosts(text string) error {
-	if strings.Contains(text, ",") && u.kind == redisSingle {
-		return badRedisURL("names several hosts: write redis+cluster:// or redis+sentinel:// for those")
+func (u *address) readHosts(text string) error {
+	if strings.Contains(text, ",") && u.kind == isSingle {
+		return badURL("names several hosts: write redis+cluster:// or redis+sentinel:// for those")
 	}
 	port := "6379"
-	if u.kind == redisSentinel {
+	if u.kind == isSentinel {
 		port = "26379"
 	}
 	for each := range strings.SplitSeq(text, ",") {
@@ -106,78 +106,78 @@ func (u *redisURL) readHosts(text string) error {
 			host, given = strings.TrimSuffix(strings.TrimPrefix(each, "["), "]"), port
 		}
 		if host == "" || strings.ContainsAny(host, "[]") || strings.Contains(host, ":") && !strings.HasPrefix(each, "[") {
-			return badRedisURL("has %q where a host and a port belong: give host:port", each)
+			return badURL("has %q where a host and a port belong: give host:port", each)
 		}
 		if n, err := strconv.ParseUint(given, 10, 16); err != nil || n == 0 {
-			return badRedisURL("has the port %q, which is no number from 1 to 65535", given)
+			return badURL("has the port %q, which is no number from 1 to 65535", given)
 		}
 		u.addrs = append(u.addrs, net.JoinHostPort(host, given))
 	}
 	return nil
 }
 
-func (u *redisURL) readPath(path string) error {
+func (u *address) readPath(path string) error {
 	switch {
-	case u.kind == redisSentinel && path == "":
-		return badRedisURL("names no master: redis+sentinel://HOST:26379/MASTER")
-	case u.kind == redisSentinel:
+	case u.kind == isSentinel && path == "":
+		return badURL("names no master: redis+sentinel://HOST:26379/MASTER")
+	case u.kind == isSentinel:
 		var err error
 		if u.master, err = url.PathUnescape(path); err != nil || strings.Contains(path, "/") {
-			return badRedisURL("has a master's name that is not properly escaped")
+			return badURL("has a master's name that is not properly escaped")
 		}
 		return nil
 	case path == "":
 		return nil
-	case u.kind == redisCluster:
-		return badRedisURL("has a path, and a cluster has no numbered databases: leave out what follows the hosts")
+	case u.kind == isCluster:
+		return badURL("has a path, and a cluster has no numbered databases: leave out what follows the hosts")
 	}
 	return u.readDB(path)
 }
 
-func (u *redisURL) readDB(text string) error {
+func (u *address) readDB(text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return badRedisURL("has the database %q, which is no number such as 0", text)
+		return badURL("has the database %q, which is no number such as 0", text)
 	}
 	u.db = n
 	return nil
 }
 
-func (u *redisURL) readQuery(text string) error {
+func (u *address) readQuery(text string) error {
 	values, err := url.ParseQuery(text)
 	if err != nil {
-		return badRedisURL("has a query that is not properly escaped")
+		return badURL("has a query that is not properly escaped")
 	}
 	for name, given := range values {
 		switch {
-		case name == "db" && u.kind != redisCluster:
+		case name == "db" && u.kind != isCluster:
 			if err := u.readDB(given[0]); err != nil {
 				return err
 			}
-		case name == "sentinel-user" && u.kind == redisSentinel:
+		case name == "sentinel-user" && u.kind == isSentinel:
 			u.sentinelUsername = given[0]
-		case name == "sentinel-password" && u.kind == redisSentinel:
+		case name == "sentinel-password" && u.kind == isSentinel:
 			u.sentinelPassword = given[0]
 		default:
-			return badRedisURL("has the parameter %q, which means nothing here", name)
+			return badURL("has the parameter %q, which means nothing here", name)
 		}
 	}
 	return nil
 }
 
 // String is the url without who may use it, for logs.
-func (u redisURL) String() string {
+func (u address) String() string {
 	s := "redis"
 	if u.tls {
 		s = "rediss"
 	}
 	s += []string{"", "+sentinel", "+cluster"}[u.kind] + "://" + strings.Join(u.addrs, ",")
 	switch u.kind {
-	case redisSentinel:
+	case isSentinel:
 		return s + "/" + u.master
-	case redisSingle:
+	case isSingle:
 		return s + "/" + strconv.Itoa(u.db)
-	case redisCluster:
+	case isCluster:
 	}
 	return s
 }
