@@ -13,69 +13,106 @@ import (
 	"testing"
 )
 
-// readme is the file whose lines a newcomer copies.
-const readme = "../../README.md"
+// The documents whose lines a newcomer copies.
+const (
+	readme   = "../../README.md"
+	tutorial = "../../docs/tutorial.md"
+)
 
 var (
 	blockShape = regexp.MustCompile("(?ms)^```(sh|json|text)\n(.*?)^```$")
 	dateShape  = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`)
 )
 
-// step is a block of lines to copy, with the answer that stands below it.
+// step is a block of lines to copy, with the answer that is shown below it.
 type step struct {
 	script   string
 	language string // of the answer: json, text, or "" for none
 	answer   string
-	at       [2]int // where the answer stands in the file
+	at       [2]int // where the answer is in the file
 }
 
-// TestReadme runs the README: each of its lines, against a server of its own, and compares
-// what comes back with what it shows, but for ids and times.
+// TestReadme runs the commands of the README against a server of its own. The answers that it
+// shows are shortened: what they have must be in what comes back, except for ids and times.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps := stepsOf(string(text))
-	if len(steps) < 9 || strings.TrimSpace(steps[0].script) != "make run" {
-		t.Fatalf("the README has %d steps, and begins with %v", len(steps), steps)
-	}
-	dir := t.TempDir()
-	w := oneProcessOn(t, filepath.Join(dir, "data"))
+	w := oneProcessOn(t, filepath.Join(t.TempDir(), "data"))
+	text, steps, outputs := runDocument(t, w, readme)
 
 	me := w.as(t, "counter")
 	total := func(of string) any {
 		return me.get("/v1/" + of + "?pageSize=1&includeTotal=true").want(http.StatusOK).get("totalSize")
 	}
-	says := fmt.Sprintf("%v modules and %v paths", total("modules"), total("paths"))
-	if !strings.Contains(string(text), says) {
-		t.Errorf("the starter catalog has %s, and the README does not say so", says)
+	catalog := fmt.Sprintf("%v modules and %v paths", total("modules"), total("paths"))
+	if !strings.Contains(text, catalog) {
+		t.Errorf("the starter catalog has %s, and the README differs", catalog)
+	}
+	if !strings.Contains(text, "\nmake test\n") {
+		t.Error("the README does not name make test")
 	}
 
+	answers := 0
+	for i, s := range steps {
+		if s.language == "" {
+			continue
+		}
+		answers++
+		got, want := parsed(t, outputs[i]), parsed(t, s.answer)
+		if path := missing(want, got, ""); path != "" {
+			t.Errorf("%s\nreturns\n%s\nwhich differs from the README at %s", s.script, outputs[i], path)
+		}
+	}
+	if answers == 0 {
+		t.Error("the README shows no answer")
+	}
+}
+
+// TestTutorial runs the commands of docs/tutorial.md against a server of its own, and compares
+// whole answers, except for ids and times. With -update it writes those that differ.
+func TestTutorial(t *testing.T) {
+	t.Parallel()
+	w := oneProcessOn(t, filepath.Join(t.TempDir(), "data"))
+	text, steps, outputs := runDocument(t, w, tutorial)
+	if len(steps) < 10 {
+		t.Fatalf("the tutorial has %d steps", len(steps))
+	}
+	if *update {
+		writeTutorial(t, text, steps, outputs)
+		return
+	}
+	for i, s := range steps {
+		got, want := strings.TrimSpace(outputs[i]), strings.TrimSpace(s.answer)
+		if s.language == "json" {
+			got, want = stable(t, got), stable(t, want)
+		}
+		if got != want {
+			t.Errorf("%s\nreturns\n%s\nand the tutorial shows\n%s", s.script, got, want)
+		}
+	}
+}
+
+// runDocument runs the steps of a document that come after "make run", and returns them with
+// the output of each.
+func runDocument(t *testing.T, w *world, file string) (text string, steps []step, outputs []string) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps = stepsOf(string(raw))
+	if len(steps) < 2 || strings.TrimSpace(steps[0].script) != "make run" {
+		t.Fatalf("%s does not begin with make run: %v", file, steps)
+	}
+	steps = steps[1:]
 	const mark = "--- end of step ---"
 	var script strings.Builder
 	script.WriteString("set -e\n")
-	for _, s := range steps[1:] {
+	for _, s := range steps {
 		fmt.Fprintf(&script, "%s\necho; echo '%s'\n", s.script, mark)
 	}
 	lines := strings.ReplaceAll(script.String(), "go run ./cmd/preceptor", "preceptor")
 	lines = strings.ReplaceAll(lines, "http://127.0.0.1:8080", w.base)
-	outputs := strings.Split(bash(t, dir, lines), mark+"\n")
-
-	if *update {
-		writeReadme(t, string(text), steps[1:], outputs)
-		return
-	}
-	for i, s := range steps[1:] {
-		got, want := strings.TrimSpace(outputs[i]), strings.TrimSpace(s.answer)
-		if s.language == "json" {
-			got, want = settled(t, got), settled(t, want)
-		}
-		if got != want {
-			t.Errorf("%s\nanswers\n%s\nand the README says\n%s", s.script, got, want)
-		}
-	}
+	return string(raw), steps, strings.Split(bash(t, filepath.Dir(w.data), lines), mark+"\n")
 }
 
 func stepsOf(text string) []step {
@@ -92,8 +129,70 @@ func stepsOf(text string) []step {
 	return steps
 }
 
-// settled is a JSON text without what differs from run to run.
-func settled(t *testing.T, text string) string {
+// parsed returns a JSON text as a tree, without ids and times.
+func parsed(t *testing.T, text string) any {
+	t.Helper()
+	var tree any
+	if err := json.Unmarshal([]byte(stable(t, text)), &tree); err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// missing returns the path of a value of want that got lacks or has otherwise, or "". Members
+// of objects and the last elements of arrays may be left out of want.
+func missing(want, got any, path string) string {
+	switch want := want.(type) {
+	case map[string]any:
+		members, ok := got.(map[string]any)
+		if !ok {
+			return path
+		}
+		for name, value := range want {
+			if where := missing(value, members[name], path+"."+name); where != "" {
+				return where
+			}
+		}
+		return ""
+	case []any:
+		elements, ok := got.([]any)
+		if !ok {
+			return path
+		}
+		for i, value := range want {
+			where := fmt.Sprintf("%s[%d]", path, i)
+			if i >= len(elements) {
+				return where
+			}
+			if where = missing(value, elements[i], where); where != "" {
+				return where
+			}
+		}
+		return ""
+	default:
+		if want != got {
+			return path
+		}
+		return ""
+	}
+}
+
+// TestMissing proves that the README's comparison can fail.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	answer := `{"a": 1, "list": [{"b": "x", "c": 2}, {"b": "y"}]}`
+	for shown, want := range map[string]string{
+		`{"a": 1}`: "", `{"list": [{"c": 2}]}`: "", `{"list": []}`: "",
+		`{"a": 2}`: ".a", `{"d": 1}`: ".d", `{"list": [{"b": "y"}]}`: ".list[0].b", `{"list": [{}, {}, {}]}`: ".list[2]", `{"d": {}}`: ".d", `{"a": []}`: ".a",
+	} {
+		if got := missing(parsed(t, shown), parsed(t, answer), ""); got != want {
+			t.Errorf("missing(%s) = %q, want %q", shown, got, want)
+		}
+	}
+}
+
+// stable returns a JSON text, indented, without what differs from run to run.
+func stable(t *testing.T, text string) string {
 	t.Helper()
 	var tree any
 	if err := json.Unmarshal([]byte(text), &tree); err != nil {
@@ -107,8 +206,8 @@ func settled(t *testing.T, text string) string {
 	return dateShape.ReplaceAllString(text, "<time>")
 }
 
-// writeReadme puts the answers of today into the file.
-func writeReadme(t *testing.T, text string, steps []step, outputs []string) {
+// writeTutorial writes the answers that differ into the file.
+func writeTutorial(t *testing.T, text string, steps []step, outputs []string) {
 	t.Helper()
 	for i, s := range slices.Backward(steps) {
 		if s.language == "" {
@@ -116,7 +215,7 @@ func writeReadme(t *testing.T, text string, steps []step, outputs []string) {
 		}
 		answer := strings.TrimSpace(outputs[i]) + "\n"
 		if s.language == "json" {
-			if s.answer != "{}\n" && settled(t, s.answer) == settled(t, answer) {
+			if s.answer != "{}\n" && stable(t, s.answer) == stable(t, answer) {
 				continue // only ids and times differ
 			}
 			var pretty bytes.Buffer
@@ -127,7 +226,7 @@ func writeReadme(t *testing.T, text string, steps []step, outputs []string) {
 		}
 		text = text[:s.at[0]] + answer + text[s.at[1]:]
 	}
-	if err := os.WriteFile(readme, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(tutorial, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
