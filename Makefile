@@ -110,7 +110,7 @@ proto-lint: protodeps ## Check the style and the format of proto/.
 	tools/buf.sh format --diff --exit-code proto
 
 .PHONY: proto-breaking
-proto-breaking: protodeps ## Check that proto/ breaks no client (BASE=ref; default: where the branch began, or the last tag).
+proto-breaking: protodeps ## Check that proto/ breaks no client of the last release, a tag v* (BASE=ref for another commit).
 	tools/breaking.sh $(BASE)
 
 .PHONY: verify

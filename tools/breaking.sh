@@ -1,26 +1,23 @@
 #!/usr/bin/env bash
 # Compares proto/ with an earlier one: breaking.sh [REF]. Without REF, with the
-# commit where this branch left main, else with the last tag: what others may
-# already use. With neither, as in a shallow clone, there is nothing to break.
+# last release, a tag v*. Before the first release there is nothing that others
+# may already use, so the check says so and passes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-base() {
-	local fork newest=HEAD
-	if fork=$(git merge-base HEAD origin/main 2>/dev/null) && [ "$fork" != "$(git rev-parse HEAD)" ]; then
-		echo "$fork"
-		return
-	fi
-	# A commit that is tagged itself is held to the tag before.
+# release prints the last release. A commit that is tagged itself is compared
+# with the tag before, unless proto/ has changed since the commit.
+release() {
+	local newest=HEAD
 	if git diff --quiet HEAD -- proto; then
 		newest=HEAD^
 	fi
-	git describe --tags --abbrev=0 "$newest" 2>/dev/null || true
+	git describe --tags --match 'v*' --abbrev=0 "$newest" 2>/dev/null || true
 }
 
-ref=${1:-$(base)}
+ref=${1:-$(release)}
 if [ -z "$ref" ]; then
-	echo "breaking: no earlier protos to compare with"
+	echo "breaking: no release (tag v*) to compare with; BASE=ref compares with a commit"
 	exit 0
 fi
 git rev-parse --quiet --verify "$ref^{commit}" >/dev/null || {
