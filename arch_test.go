@@ -167,10 +167,10 @@ func doorRules() []rule {
 	}, {
 		name: "services and the gateway do not know who runs them",
 		check: importRule(func(i imported) string {
-			if i.under("services") && i.ours && within(i.path, "internal/app", "cmd", "gateway", "test") {
-				return "the app wires services, never the other way round"
+			if i.under("services") && i.ours && within(i.path, "cmd", "gateway", "test") {
+				return "cmd/preceptor wires services, never the other way round"
 			}
-			if i.under("gateway") && i.ours && within(i.path, "internal/app", "cmd", "services", "test") {
+			if i.under("gateway") && i.ours && within(i.path, "cmd", "services", "test") {
 				return "the gateway speaks to services through generated clients"
 			}
 			return ""
@@ -178,25 +178,38 @@ func doorRules() []rule {
 		bad:  one("gateway/g.go", source(module+"/services/progress")),
 		good: one("gateway/g.go", source(module+"/internal/rpc", module+"/gen/preceptor/progress/v1")),
 	}, {
-		name: "internal rooms open no door but app's",
+		name: "internal imports no service, no gateway and no command",
 		check: importRule(func(i imported) string {
-			if i.under("internal") && !i.under("internal/app") && i.ours && within(i.path, "internal/app", "cmd", "gateway", "services", "test") {
-				return "internal rooms serve all services and know none"
+			if i.under("internal") && i.ours && within(i.path, "cmd", "gateway", "services", "test") {
+				return "internal packages serve all services and know none"
 			}
 			return ""
 		}),
 		bad:  one("internal/rpc/r.go", source(module+"/services/profile")),
-		good: one("internal/app/a.go", source(module+"/services/profile", module+"/gateway")),
+		good: one("internal/rpc/r.go", source(module+"/internal/auth", module+"/gen/preceptor/profile/v1")),
 	}, {
-		name: "commands hold no logic",
+		name: "main calls the command line and nothing else",
 		check: importRule(func(i imported) string {
-			if i.under("cmd") && !i.std() && i.path != "internal/app" {
-				return "main calls internal/app and nothing else"
+			if i.file.path == "cmd/preceptor/main.go" && !i.std() && !(i.ours && i.path == "cmd/preceptor/cli") {
+				return "main parses nothing and opens nothing: cli does"
 			}
 			return ""
 		}),
-		bad:  one("cmd/preceptor/main.go", source(module+"/internal/rpc")),
-		good: one("cmd/preceptor/main.go", source("os", module+"/internal/app")),
+		bad:  one("cmd/preceptor/main.go", source(module+"/cmd/preceptor/server")),
+		good: one("cmd/preceptor/main.go", source("os", module+"/cmd/preceptor/cli")),
+	}, {
+		name: "the command line reaches services through the server",
+		check: importRule(func(i imported) string {
+			switch {
+			case i.under("cmd/preceptor/cli") && i.ours && within(i.path, "services", "gateway"):
+				return "cmd/preceptor/server opens services"
+			case i.under("cmd/preceptor/server") && i.ours && within(i.path, "cmd/preceptor/cli"):
+				return "the server knows no command"
+			}
+			return ""
+		}),
+		bad:  one("cmd/preceptor/cli/c.go", source(module+"/services/profile")),
+		good: one("cmd/preceptor/server/s.go", source(module+"/services/profile", module+"/gateway")),
 	}}
 }
 
@@ -254,10 +267,10 @@ func textRules() []rule {
 		bad:   one("internal/a/a.go", "package a\nfunc f() {\n"+strings.Repeat("\n", longestFunc)+"}\n"),
 		good:  one("internal/a/a.go", "package a\nfunc f() {\n"+strings.Repeat("\n", longestFunc-2)+"}\n"),
 	}, {
-		name:  "only the app reads the environment",
+		name:  "only the program reads the environment",
 		check: environment,
 		bad:   one("gateway/g.go", "package g\nimport \"os\"\nvar home = os.Getenv(\"HOME\")\n"),
-		good:  one("internal/app/a.go", "package a\nimport \"os\"\nvar home = os.Getenv(\"HOME\")\n"),
+		good:  one("cmd/preceptor/server/a.go", "package a\nimport \"os\"\nvar home = os.Getenv(\"HOME\")\n"),
 	}, {
 		name:  "nothing runs before main",
 		check: initFuncs,
@@ -359,7 +372,7 @@ func environment(files []file) []string {
 	reads := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"}
 	var found []string
 	for _, f := range files {
-		if f.tree == nil || f.generated() || f.isTest() || f.under("internal/app") {
+		if f.tree == nil || f.generated() || f.isTest() || f.under("cmd/preceptor") {
 			continue
 		}
 		ast.Inspect(f.tree, func(n ast.Node) bool {
@@ -368,7 +381,7 @@ func environment(files []file) []string {
 				return true
 			}
 			if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "os" && slices.Contains(reads, sel.Sel.Name) {
-				found = append(found, f.at(sel.Pos())+": os."+sel.Sel.Name+" outside internal/app")
+				found = append(found, f.at(sel.Pos())+": os."+sel.Sel.Name+" outside cmd/preceptor")
 			}
 			return true
 		})

@@ -10,7 +10,7 @@ import (
 	"time"
 	_ "time/tzdata" // learners name time zones, and the machine may have none
 
-	"github.com/preceptor-dev/preceptor/internal/app"
+	"github.com/preceptor-dev/preceptor/cmd/preceptor/cli"
 )
 
 // version is set by the linker; see the Makefile.
@@ -21,7 +21,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks for an orderly stop; the second one is not caught any more.
 	context.AfterFunc(ctx, stop)
-	os.Exit(app.Run(ctx, app.Process{
+	os.Exit(cli.Run(ctx, cli.Process{
 		Args:    os.Args,
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,

@@ -113,3 +113,8 @@ func ReasonOf(err error) string {
 	}
 	return ""
 }
+
+// OneLine is an error's text on one line, for a terminal or a log.
+func OneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

@@ -92,7 +92,7 @@ func testBodies(t *testing.T, w *world) {
 	author.patch("/v1/modules/bodies", `{"title":"x"`).want(http.StatusBadRequest)
 }
 
-// testRoles checks some of what internal/app checks of every RPC, through the front door.
+// testRoles checks some of what cmd/preceptor/server checks of every RPC, through the front door.
 func testRoles(t *testing.T, w *world) {
 	id := w.as(t, "roles-learner").id()
 	everybody := []string{"", "learner", "manager", "author", "admin"}

@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+)
+
+// importTimeout is how long the largest import may take.
+const importTimeout = 2 * time.Minute
+
+// catalogTool talks to a running server's catalog.
+type catalogTool struct {
+	remote
+
+	out io.Writer
+}
+
+func (p Process) catalogCommand() *cli.Command {
+	t := &catalogTool{out: p.Stdout, remote: remote{now: p.Now,
+		subject: "preceptor-catalog", role: auth.RoleAuthor, admits: "author or admin", timeout: importTimeout, err: p.Stderr,
+	}}
+	var json bool
+	return &cli.Command{
+		Name:  "catalog",
+		Usage: "write the catalog as files, and publish what changed",
+		Description: "The commands talk to a running server. Their token comes from --token, --token-file or\n" +
+			"PRECEPTOR_TOKEN, else they make an author's token with the key in --data.",
+		Commands: []*cli.Command{
+			{
+				Name: "apply", Usage: "publish what is new or changed in the files, all or nothing", ArgsUsage: "FILE|FOLDER…",
+				Description: "Folders are searched for .yaml, .yml and .json files. Example:\n\n   preceptor catalog apply --data ./data catalog/",
+				Flags:       t.flags(),
+				Action: func(ctx context.Context, c *cli.Command) error {
+					_, err := t.importFiles(ctx, c.Args().Slice(), false)
+					return err
+				},
+			},
+			{
+				Name: "diff", Usage: "say what apply would publish; exit code 3 when that is anything", ArgsUsage: "FILE|FOLDER…",
+				Description: "Exit codes: 0 no differences, 3 differences, 1 the files are not valid or the server cannot be reached, 2 usage.",
+				Flags:       t.flags(),
+				Action: func(ctx context.Context, c *cli.Command) error {
+					changes, err := t.importFiles(ctx, c.Args().Slice(), true)
+					if err == nil && changes > 0 {
+						return exitError(exitDiffers)
+					}
+					return err
+				},
+			},
+			{
+				Name: "export", Usage: "print the published catalog as one document that apply takes",
+				Flags: append(t.flags(), &cli.BoolFlag{Name: "json", Usage: "print JSON instead of YAML", Destination: &json}),
+				Action: func(ctx context.Context, c *cli.Command) error {
+					if err := noArguments(c); err != nil {
+						return err
+					}
+					return t.export(ctx, json)
+				},
+			},
+		},
+	}
+}
+
+// imported is what the server says of an import.
+type imported struct {
+	Revision string `json:"revision"`
+	Changes  []struct {
+		Kind        string   `json:"kind"`
+		ID          string   `json:"id"`
+		Version     int      `json:"version"`
+		ChangeClass string   `json:"changeClass"`
+		Differences []string `json:"differences"`
+	} `json:"changes"`
+	UnchangedCount int `json:"unchangedCount"`
+}
+
+type catalogFile struct {
+	Name    string `json:"name"`
+	Content string `json:"content"`
+}
+
+// importFiles sends the files, and prints what that changed, or would change.
+func (t *catalogTool) importFiles(ctx context.Context, paths []string, dryRun bool) (changes int, err error) {
+	files, err := readFiles(paths)
+	if err != nil {
+		return 0, err
+	}
+	body, err := json.Marshal(map[string]any{"files": files, "dryRun": dryRun})
+	if err != nil {
+		return 0, err
+	}
+	if isTerminal(t.err) {
+		fmt.Fprintf(t.err, "Sending %d files, %d KiB, to %s …\n", len(files), len(body)>>10, t.server)
+	}
+	resp, err := t.send(ctx, http.MethodPost, "/v1/catalog:import", bytes.NewReader(body), "application/json")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var done imported
+	if err := json.NewDecoder(resp.Body).Decode(&done); err != nil {
+		return 0, fmt.Errorf("the server's answer cannot be read: %w", err)
+	}
+	t.print(done, dryRun)
+	return len(done.Changes), nil
+}
+
+func (t *catalogTool) print(done imported, dryRun bool) {
+	for _, c := range done.Changes {
+		class := ""
+		if c.ChangeClass != "" {
+			class = ", " + c.ChangeClass
+		}
+		fmt.Fprintf(t.out, "%s %s (version %d%s)\n", strings.ToLower(c.Kind), c.ID, c.Version, class)
+		for _, d := range c.Differences {
+			fmt.Fprintf(t.out, "    %s\n", d)
+		}
+	}
+	verb := "published"
+	if dryRun {
+		verb = "to publish"
+	}
+	fmt.Fprintf(t.out, "%d %s, %d unchanged; the catalog is at revision %s\n", len(done.Changes), verb, done.UnchangedCount, cmp.Or(done.Revision, "0"))
+}
+
+func (t *catalogTool) export(ctx context.Context, asJSON bool) error {
+	accept := "application/yaml"
+	if asJSON {
+		accept = "application/json"
+	}
+	resp, err := t.send(ctx, http.MethodGet, "/v1/catalog:export", nil, accept)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(t.out, resp.Body); err != nil {
+		return fmt.Errorf("the document is not whole: %w", err)
+	}
+	return nil
+}
+
+// readFiles reads the named files, and the catalog's files below the named folders.
+func readFiles(paths []string) ([]catalogFile, error) {
+	if len(paths) == 0 {
+		return nil, server.Usagef("name at least one file or folder")
+	}
+	var names []string
+	for _, path := range paths {
+		found, err := below(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s cannot be read: %w", path, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("%s holds no .yaml, .yml or .json file", path)
+		}
+		names = append(names, found...)
+	}
+	slices.Sort(names)
+	files := make([]catalogFile, 0, len(names))
+	for _, name := range slices.Compact(names) {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s cannot be read: %w", name, err)
+		}
+		if !utf8.Valid(content) {
+			return nil, fmt.Errorf("%s is not UTF-8 text", name)
+		}
+		files = append(files, catalogFile{Name: filepath.ToSlash(name), Content: string(content)})
+	}
+	return files, nil
+}
+
+// below are a file itself, or a folder's files that a catalog may be written in.
+func below(path string) ([]string, error) {
+	var names []string
+	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != path && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		case name == path || slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)):
+			names = append(names, filepath.Clean(name))
+		}
+		return nil
+	})
+	return names, err
+}

@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+)
+
+func (p Process) healthcheckCommand() *cli.Command {
+	var url string
+	return &cli.Command{
+		Name:  "healthcheck",
+		Usage: "ask a running server whether it is ready; exit code 0 when it is, else 1",
+		Flags: []cli.Flag{text("", "url", "what to ask", "http://"+server.DefaultHTTP+"/readyz", &url)},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+			if err != nil {
+				return server.Usagef("--url %s is no URL", url)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return fmt.Errorf("not ready: %w", err)
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				return fmt.Errorf("not ready: %s answered %s", url, resp.Status)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,24 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+)
+
+// newLogger writes to w, one record a line.
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var at slog.Level
+	if err := at.UnmarshalText([]byte(level)); err != nil {
+		return nil, server.Usagef("--log-level %q is none: there are debug, info, warn and error", level)
+	}
+	o := &slog.HandlerOptions{Level: at}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	}
+	return nil, server.Usagef("--log-format %q is none: there are text and json", format)
+}

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+	"github.com/preceptor-dev/preceptor/internal/backup"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+)
+
+// restoring makes a data folder out of a backup.
+type restoring struct {
+	out io.Writer
+
+	// The flags.
+	from, data string
+}
+
+func (p Process) restoreCommand() *cli.Command {
+	r := &restoring{out: p.Stdout}
+	return &cli.Command{
+		Name:  "restore",
+		Usage: "make a data folder out of a backup",
+		Description: "Checks the backup against its manifest, and copies it into a new or empty folder, which can be served\n" +
+			"from at once. Move the old folder away first, and keep it:\n\n" +
+			"   preceptor restore --from /backups/2026-11-24 --data ./data\n\n" +
+			"What was acknowledged after the backup is not there. Progress gets a new incarnation, so that devices\n" +
+			"read anew instead of trusting answers from before. Exit codes: 0 done, 1 failed, 2 usage.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "the folder of the backup", Destination: &r.from},
+			text("", "data", "the folder to make; there is none, or an empty one", "./data", &r.data),
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			if r.from == "" {
+				return server.Usagef("restore needs --from, the folder of a backup")
+			}
+			return r.run(ctx)
+		},
+	}
+}
+
+func (r *restoring) run(ctx context.Context) (err error) {
+	m, err := backup.ReadManifest(r.from)
+	if err != nil {
+		return err
+	}
+	if err := m.Check(r.from); err != nil {
+		return err
+	}
+	release, err := r.claim()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if err := r.fill(ctx, m); err != nil {
+		return errors.Join(err, backup.Empty(r.data))
+	}
+	fmt.Fprintf(r.out, "%s holds what the backup of %s does; serve from it with --data\n", r.data, m.Time.Format(time.RFC3339))
+	for _, service := range server.Names() {
+		if !slices.ContainsFunc(m.Files, func(f backup.File) bool { return f.Service == service }) {
+			fmt.Fprintf(r.out, "%s: its records are not in the backup, and so not in %s\n", service, r.data)
+		}
+	}
+	return nil
+}
+
+// claim makes the data folder, and holds it. It refuses one that is in use, and says so first, or
+// that holds anything.
+func (r *restoring) claim() (release func() error, err error) {
+	if err := server.MakeFolder(r.data); err != nil {
+		return nil, err
+	}
+	found, err := backup.Contents(r.data)
+	if err != nil {
+		return nil, server.FolderError(r.data, err)
+	}
+	var locks []func() error
+	release = func() error {
+		var all []error
+		for _, unlock := range slices.Backward(locks) {
+			all = append(all, unlock())
+		}
+		return errors.Join(all...)
+	}
+	for _, service := range server.Names() {
+		if _, err := os.Stat(filepath.Join(r.data, service+".lock")); err != nil && len(found) > 0 {
+			continue // it is somebody else's folder: nothing is left there
+		}
+		unlock, err := sqldb.LockFolder(r.data, service)
+		if err != nil {
+			_ = release()
+			return nil, fmt.Errorf("%w: restore into another folder, or stop that process and move its folder away", err)
+		}
+		locks = append(locks, unlock)
+	}
+	if len(found) > 0 {
+		_ = release()
+		return nil, fmt.Errorf("the folder %s is not empty, it holds %s: move it away, or choose another one with --data", r.data, strings.Join(found, ", "))
+	}
+	return release, nil
+}
+
+// fill puts everything into the folder. A mark says until the end that it is not all there.
+func (r *restoring) fill(ctx context.Context, m backup.Manifest) error {
+	mark := filepath.Join(r.data, backup.UnfinishedName)
+	if err := backup.CreateFile(mark, func(io.Writer) error { return nil }); err != nil {
+		return server.FolderError(r.data, err)
+	}
+	if err := backup.SyncFolder(r.data); err != nil {
+		return err
+	}
+	for _, f := range m.Files {
+		to := filepath.Join(r.data, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		copied, err := backup.CopyFile(filepath.Join(r.from, filepath.FromSlash(f.Name)), to)
+		if err != nil {
+			return err
+		}
+		if err := f.Same(copied, r.from); err != nil {
+			return err
+		}
+		if f.Service != "" {
+			if err := r.open(ctx, f); err != nil {
+				return err
+			}
+		}
+		if err := backup.SyncFolder(filepath.Dir(to)); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(mark); err != nil {
+		return err
+	}
+	return backup.SyncFolder(r.data)
+}
+
+// open sees whether this program can serve from a database, and makes progress's another one than
+// it was.
+func (r *restoring) open(ctx context.Context, f backup.File) (err error) {
+	if !slices.Contains(server.Names(), f.Service) || f.Name != f.Service+".db" {
+		return fmt.Errorf("%s in %s names records of %q, which this program does not know", backup.ManifestName, r.from, f.Service)
+	}
+	db, err := sqldb.Open(ctx, server.SQLiteURL(r.data, f.Service), sqldb.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	// An old schema is no fault: serving brings it up to date.
+	if err := db.Check(ctx, server.Migrations(f.Service)); err != nil && errs.ReasonOf(err) != sqldb.ReasonSchemaOld {
+		return fmt.Errorf("%s: %w", f.Service, err)
+	}
+	if err := server.Restored(ctx, f.Service, db); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "%s: restored, schema %d\n", f.Service, f.Schema)
+	return nil
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+func (p Process) tokenCommand() *cli.Command {
+	var (
+		cfg           server.Config
+		subject, name string
+		roles         []string
+		ttl           time.Duration
+	)
+	return &cli.Command{
+		Name:  "token",
+		Usage: "print a token of the local issuer",
+		Description: "The token is signed with the key in the data folder, which is made when there is none.\n" +
+			"Servers on that folder accept it. Example:\n\n" +
+			"   preceptor token --data ./data --subject ada --role learner",
+		Flags: []cli.Flag{
+			text("", "data", "the folder that holds the issuer's key", "./data", &cfg.Data),
+			&cli.StringFlag{
+				Name: "subject", Required: true, Destination: &subject, Sources: variable("subject"),
+				Usage: "who the token is for; the same subject is the same person",
+			},
+			&cli.StringSliceFlag{
+				Name: "role", Value: []string{string(auth.RoleLearner)}, Destination: &roles, Sources: variable("role"),
+				Usage: "learner, manager, author or admin; may be repeated",
+			},
+			text("", "name", "the person's name, for a profile made at first sign-in", "", &name),
+			&cli.DurationFlag{Name: "ttl", Usage: "how long it is good for", Value: 24 * time.Hour, Destination: &ttl, Sources: variable("ttl")},
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			token, err := mint(p.Now, cfg.Data, subject, roles, name, ttl)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(p.Stdout, token)
+			return err
+		},
+	}
+}
+
+// mint makes a token with the key of a data folder.
+func mint(now func() time.Time, dir, subject string, roles []string, name string, ttl time.Duration) (string, error) {
+	parsed := make([]auth.Role, len(roles))
+	for i, text := range roles {
+		role, err := auth.ParseRole(text)
+		if err != nil {
+			return "", server.Usagef("%s", errs.OneLine(err))
+		}
+		parsed[i] = role
+	}
+	if err := server.MakeFolder(dir); err != nil {
+		return "", err
+	}
+	issuer, err := auth.OpenLocalIssuer(dir, now)
+	if err != nil {
+		return "", server.FolderError(dir, err)
+	}
+	token, err := issuer.Mint(subject, parsed, name, ttl)
+	if err != nil {
+		return "", server.Usagef("%s", errs.OneLine(err))
+	}
+	return token, nil
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+// openRooms opens the three services on a folder of their own.
+func openRooms(t *testing.T) (*house, rooms) {
+	t.Helper()
+	h := &house{
+		cfg: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true},
+		log: slog.New(slog.DiscardHandler), now: time.Now, version: "test", failed: make(chan error, 1),
+	}
+	t.Cleanup(func() {
+		if err := h.stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	r, err := h.openAll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.progress.await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return h, r
+}
+
+// aboutAnother ends the names of attempts at another learner's data.
+const aboutAnother = " about another"
+
+// attempt is who calls, and about whom.
+type attempt struct {
+	name    string
+	service string // the calling service of ours
+	token   string
+	role    auth.Role // "" for nobody
+	learner string    // whose data, where the request says so
+}
+
+// TestAccess calls every RPC as everybody, and holds what happens to what the RPC's rule
+// says, and to the list in testdata, so that no rule changes unnoticed.
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	h, r := openRooms(t)
+	attempts := attemptsOn(t, h, r)
+	var table strings.Builder
+	for _, rule := range auth.Rules() {
+		var admitted []string
+		for _, a := range attempts {
+			if !rule.NamesLearner && strings.HasSuffix(a.name, aboutAnother) {
+				continue // the request is about nobody
+			}
+			code := try(t, r, rule, a)
+			got := code != codes.Unauthenticated && code != codes.PermissionDenied
+			if want := expected(rule, a); got != want {
+				t.Errorf("%s as %s: %s", rule.Method, a.name, code)
+			}
+			if a.token == "" && !slices.Contains(rule.Access.GetServices(), a.service) && code != codes.Unauthenticated {
+				t.Errorf("%s without a token as %s: %s, want Unauthenticated", rule.Method, a.name, code)
+			}
+			if got {
+				admitted = append(admitted, a.name)
+			}
+		}
+		fmt.Fprintf(&table, "%s\n    %s\n", strings.TrimPrefix(rule.Method, "/"), strings.Join(admitted, ", "))
+	}
+	golden(t, "access.txt", table.String())
+}
+
+func attemptsOn(t *testing.T, h *house, r rooms) []attempt {
+	t.Helper()
+	issuer, err := auth.OpenLocalIssuer(h.cfg.Data, h.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mint := func(subject string, roles ...auth.Role) string {
+		token, err := issuer.Mint(subject, roles, "", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	somebody := profilev1.NewProfileServiceClient(r.profile.server.InProcess(GatewayName))
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+mint("somebody"))
+	other, err := somebody.GetLearner(ctx, &profilev1.GetLearnerRequest{LearnerId: auth.Me})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := []attempt{{name: "nobody", learner: auth.Me}, {name: "gateway alone", service: GatewayName, learner: auth.Me}}
+	for _, service := range []string{ProfileName, CatalogName, ProgressName} {
+		attempts = append(attempts, attempt{name: service + " alone", service: service, learner: other.GetLearner().GetId()})
+	}
+	for _, role := range []auth.Role{auth.RoleLearner, auth.RoleManager, auth.RoleAuthor, auth.RoleAdmin} {
+		token := mint("the-"+string(role), role)
+		attempts = append(attempts,
+			attempt{name: string(role), service: GatewayName, token: token, role: role, learner: auth.Me},
+			attempt{name: string(role) + aboutAnother, service: GatewayName, token: token, role: role, learner: other.GetLearner().GetId()})
+	}
+	return attempts
+}
+
+// expected reads the rule as the design says it is meant.
+func expected(rule auth.Rule, a attempt) bool {
+	if a.token == "" {
+		return slices.Contains(rule.Access.GetServices(), a.service)
+	}
+	byRole := slices.ContainsFunc(rule.Access.GetRoles(), func(r accessv1.Access_Role) bool {
+		return strings.EqualFold(r.String(), string(a.role))
+	})
+	return byRole || rule.Access.GetSelf() && a.learner == auth.Me
+}
+
+// try calls the RPC with an empty request, but for the learner.
+func try(t *testing.T, r rooms, rule auth.Rule, a attempt) codes.Code {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if a.token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+a.token)
+	}
+	// One chain stands for all: the guard is the same on every server.
+	server := map[string]*service{"profile": r.profile, "catalog": r.catalog, "progress": r.progress, "audit": r.progress}[serviceOf(rule)]
+	if server == nil {
+		t.Fatalf("%s belongs to no service", rule.Method)
+	}
+	conn := server.server.InProcess(a.service)
+	req, resp := message(t, rule.Descriptor.Input()), message(t, rule.Descriptor.Output())
+	if rule.NamesLearner {
+		req.ProtoReflect().Set(rule.Descriptor.Input().Fields().ByName("learner_id"), protoreflect.ValueOfString(a.learner))
+	}
+	if !rule.Descriptor.IsStreamingServer() {
+		return status.Code(conn.Invoke(ctx, rule.Method, req, resp))
+	}
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, rule.Method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.SendMsg(req); err != nil {
+		return status.Code(err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		return status.Code(err)
+	}
+	if header, err := stream.Header(); err == nil && header != nil {
+		return codes.OK // let in: a watch would say nothing more by itself
+	}
+	return status.Code(stream.RecvMsg(resp))
+}
+
+// message is an empty message of the type that the generated code has for it.
+func message(t *testing.T, of protoreflect.MessageDescriptor) proto.Message {
+	t.Helper()
+	found, err := protoregistry.GlobalTypes.FindMessageByName(of.FullName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.New().Interface()
+}
+
+// serviceOf is "progress" of "/preceptor.progress.v1.ProgressService/ListEvents".
+func serviceOf(rule auth.Rule) string { return strings.Split(rule.Method, ".")[1] }
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, []byte(got)) {
+		t.Errorf("not as in %s (go test ./cmd/preceptor/server -update writes it anew):\n%s", path, got)
+	}
+}

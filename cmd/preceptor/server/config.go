@@ -1,0 +1,112 @@
+package server
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/redis"
+)
+
+// The names of our services, as certificates and commands spell them.
+const (
+	ProfileName  = "profile"
+	CatalogName  = "catalog"
+	ProgressName = "progress"
+	GatewayName  = "gateway"
+)
+
+// DefaultHTTP is where the REST API is, unless told otherwise: on this machine only.
+const DefaultHTTP = "127.0.0.1:8080"
+
+// SplitDrainDelay is how long one of four processes waits, unless told otherwise: about what
+// an orchestrator takes to tell everybody that it is going.
+const SplitDrainDelay = 5 * time.Second
+
+// Config holds every setting of `preceptor serve`. Each has a flag and a variable.
+type Config struct {
+	// Only is the one service to run; "" for all of them in this process.
+	Only string
+
+	Data      string
+	LogLevel  string
+	LogFormat string
+
+	MetricsAddr  string
+	OTLPEndpoint string
+
+	HTTP        string
+	CORSOrigins []string
+	GRPC        string
+	DrainDelay  time.Duration
+	Reflection  bool
+	RateLimit   float64
+	RateBurst   int
+
+	// DatabaseURL may hold a password: it is neither logged nor shown.
+	DatabaseURL      string
+	DatabaseMaxConns int
+
+	Listen       string
+	HealthAddr   string
+	ProfileAddr  string
+	CatalogAddr  string
+	ProgressAddr string
+	TLSCert      string
+	TLSKey       string
+	TLSCA        string
+	RedisURL     string
+
+	Starter        bool
+	LocalIssuer    bool
+	OIDCIssuer     string
+	OIDCAudience   string
+	OIDCRolesClaim string
+}
+
+// Check checks what the settings say.
+func (c *Config) Check() error {
+	switch {
+	case c.OIDCIssuer != "" && c.OIDCAudience == "":
+		return Usagef("--oidc-issuer needs --oidc-audience: else tokens made for other programs would be accepted")
+	case (c.TLSCert == "") != (c.TLSKey == "") || (c.TLSCert == "") != (c.TLSCA == ""):
+		return Usagef("--tls-cert, --tls-key and --tls-ca go together")
+	case c.OIDCIssuer != "" && !isWebURL(c.OIDCIssuer):
+		return Usagef("--oidc-issuer is no URL, as https://id.example.org")
+	case c.DatabaseMaxConns < 2:
+		return Usagef("--database-max-conns must be at least 2")
+	case c.Data == "":
+		return Usagef("--data must name a folder")
+	case c.RateLimit < 0 || c.RateLimit > 0 && c.RateBurst < 1:
+		return Usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
+	case c.DrainDelay < 0:
+		return Usagef("--drain-delay must not be negative")
+	}
+	return c.checkRedis()
+}
+
+// isWebURL tells whether a text is the URL of something on the web.
+func isWebURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+}
+
+// checkRedis reads the url of Redis where it is used, before anything else is waited for.
+func (c *Config) checkRedis() error {
+	if c.RedisURL == "" || c.Only != "" && c.Only != ProgressName {
+		return nil
+	}
+	if err := redis.CheckURL(c.RedisURL); err != nil {
+		return Usagef("--redis-url: %s", errs.OneLine(err))
+	}
+	return nil
+}
+
+// oidc are the issuers whose tokens are accepted besides the local one's.
+func (c *Config) oidc() []auth.OIDCIssuer {
+	if c.OIDCIssuer == "" {
+		return nil
+	}
+	return []auth.OIDCIssuer{{URL: c.OIDCIssuer, Audience: c.OIDCAudience, RolesClaim: c.OIDCRolesClaim}}
+}

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"syscall"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// exitError ends the program with a code and without a word.
+type exitError int
+
+func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// UsageError reports settings or arguments that make no sense.
+type UsageError struct{ text string }
+
+func (e UsageError) Error() string { return e.text }
+
+// Usagef returns a UsageError.
+func Usagef(format string, args ...any) error { return UsageError{fmt.Sprintf(format, args...)} }
+
+// listen opens an address. flag is how the operator chooses another.
+func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		return lis, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("the address %s is in use by another program: stop it, or choose another one with %s", addr, flag)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("the address %s may not be used by this user: choose another one with %s", addr, flag)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("the address %s is none of this machine's: choose another one with %s", addr, flag)
+	}
+	return nil, Usagef("%s %s is no address to listen on: give host:port, as 127.0.0.1:8080", flag, addr)
+}
+
+// FolderError says what is wrong with the data folder, and what to do.
+func FolderError(dir string, err error) error {
+	why := "cannot be made"
+	switch {
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		why = "is no folder, or lies below something that is none"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		why = "cannot be written by this user"
+	case errors.Is(err, syscall.ENOSPC):
+		why = "lies on a disk that is full"
+	}
+	return errs.Wrap(err, errs.FailedPrecondition, "DATA_FOLDER", "the data folder %s %s: choose another one with --data", dir, why)
+}
