@@ -42,8 +42,7 @@ func BenchmarkMarshal(b *testing.B) {
 
 func BenchmarkReadBatch(b *testing.B) {
 	one, fifty := []byte(`{"events":[`+oneEvent+`]}`), []byte(`{"events":[`+strings.Repeat(oneEvent+",", 49)+oneEvent+`]}`)
-	escaped := []byte(`{"events":[` + strings.Replace(oneEvent, "phone-1", `ph\u006fne-1`, 1) + `]}`)
-	for name, body := range map[string][]byte{"1 event": one, "50 events": fifty, "1 event with an escape": escaped} {
+	for name, body := range map[string][]byte{"1 event": one, "50 events": fifty} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body)))

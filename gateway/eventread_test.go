@@ -30,20 +30,10 @@ func seeds() []string {
 	}
 }
 
-// TestEventsAreReadAsProtojsonReadsThem holds the quick reader, and the one behind
-// it, to protojson.
+// TestEventsAreReadAsProtojsonReadsThem checks that an event is read as protojson reads it.
 func TestEventsAreReadAsProtojsonReadsThem(t *testing.T) {
-	quick := 0
 	for _, text := range seeds() {
-		if compareReaders(t, []byte(text)) {
-			quick++
-		}
-	}
-	if quick < 8 {
-		t.Errorf("only %d events were read quickly", quick)
-	}
-	if !compareReaders(t, []byte(oneEvent)) {
-		t.Error("the event of the documentation is not read quickly")
+		compareReaders(t, []byte(text))
 	}
 }
 
@@ -54,31 +44,24 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) { compareReaders(t, text) })
 }
 
-// compareReaders tells whether the event was read quickly.
-func compareReaders(t *testing.T, text []byte) bool {
+// compareReaders reads an event both ways. readEvent also refuses what protojson takes and no
+// database does, and unknown verbs.
+func compareReaders(t *testing.T, text []byte) {
 	t.Helper()
+	if !validText(text) || !json.Valid(text) {
+		return
+	}
 	want := &progressv1.ProgressEvent{}
 	wantErr := protojson.Unmarshal(text, want)
-	b := &batchReader{scanner: scanner{data: text}}
-	event := b.quickEvent()
-	if event != nil && b.done() && validText(text) {
-		if wantErr != nil || !proto.Equal(event, want) {
-			t.Fatalf("%s\nquick    %v\nprotojson %v %v", text, event, want, wantErr)
-		}
-	}
-	if !validText(text) || !json.Valid(text) {
-		return false
-	}
-	slow, faults := readEvent(text)
+	got, faults := readEvent(text)
 	switch {
 	case wantErr != nil && faults == nil:
-		t.Fatalf("%s\nread as %v, protojson: %v", text, slow, wantErr)
-	case faults == nil && !proto.Equal(slow, want):
-		t.Fatalf("%s\nread as %v, protojson %v", text, slow, want)
+		t.Fatalf("%s\nread as %v, protojson: %v", text, got, wantErr)
+	case faults == nil && !proto.Equal(got, want):
+		t.Fatalf("%s\nread as %v, protojson %v", text, got, want)
 	case wantErr == nil && faults != nil && sound(want.ProtoReflect()) && progressv1.ProgressEvent_Verb_name[int32(want.GetVerb())] != "":
 		t.Fatalf("%s\n%q, protojson reads it", text, faults)
 	}
-	return event != nil
 }
 
 func validText(text []byte) bool { return strings.ToValidUTF8(string(text), "") == string(text) }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -127,7 +128,7 @@ func (b *batchReader) read() error {
 			return errTruncated
 		}
 		name := b.skip()
-		if !isJSON(name) || !b.take(':') {
+		if !json.Valid(name) || !b.take(':') {
 			return errTruncated
 		}
 		if err := b.member(unquote(name)); err != nil {
@@ -149,7 +150,7 @@ func (b *batchReader) member(name string) error {
 	}
 	value := b.skip()
 	switch {
-	case !isJSON(value):
+	case !json.Valid(value):
 		return errTruncated
 	case name != "events":
 		b.violation(joinPath("", name), reasonUnknownField, "is not a field that this request knows")
@@ -185,18 +186,10 @@ func (b *batchReader) list() error {
 	return nil
 }
 
-// element reads one event: quickly when it is as clients write it, else with
-// protojson, which knows every other way to write it.
+// element reads one event.
 func (b *batchReader) element() error {
-	b.space()
-	start := b.pos
-	if event := b.quickEvent(); event != nil {
-		b.keep(event)
-		return nil
-	}
-	b.pos = start
 	text := b.skip()
-	if !isJSON(text) {
+	if !json.Valid(text) {
 		return errTruncated
 	}
 	if b.size >= maxEvents {
@@ -204,7 +197,7 @@ func (b *batchReader) element() error {
 	}
 	event, faults := readEvent(text)
 	if faults == nil {
-		b.keep(event)
+		b.accept(event)
 		return nil
 	}
 	if (&scanner{data: text}).space() != '{' {
@@ -228,7 +221,7 @@ func (b *batchReader) element() error {
 	return nil
 }
 
-func (b *batchReader) keep(event *progressv1.ProgressEvent) {
+func (b *batchReader) accept(event *progressv1.ProgressEvent) {
 	if !isUUID(event.GetEventId()) {
 		b.noID()
 		return
