@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -195,12 +194,10 @@ type Change struct {
 	Actor string
 }
 
-// Options are what New can do without.
+// Options are what a Service needs beside its store and documents.
 type Options struct {
-	// Now is the clock; time.Now when nil.
+	// Now is the clock.
 	Now func() time.Time
-	// Logger gets what an operator may want to know; slog.Default when nil.
-	Logger *slog.Logger
 	// Impact counts for previews; they go without when nil.
 	Impact Impact
 }
@@ -215,7 +212,6 @@ type Service struct {
 	documents Documents
 	impact    Impact
 	now       func() time.Time
-	logger    *slog.Logger
 }
 
 // Collection does what is done alike to modules and to paths.
@@ -229,13 +225,7 @@ type Collection[C Content[C]] struct {
 
 // New makes a Service on a store; documents reads and writes the catalog as code.
 func New(store Store, documents Documents, opts Options) *Service {
-	if opts.Now == nil {
-		opts.Now = time.Now //nolint:forbidigo // the injected clock's default
-	}
-	if opts.Logger == nil {
-		opts.Logger = slog.Default()
-	}
-	s := &Service{store: store, documents: documents, impact: opts.Impact, now: opts.Now, logger: opts.Logger}
+	s := &Service{store: store, documents: documents, impact: opts.Impact, now: opts.Now}
 	s.Modules = &Collection[ModuleContent]{service: s, kind: KindModule, store: store.Modules(), in: Tx.Modules}
 	s.Paths = &Collection[PathContent]{service: s, kind: KindPath, store: store.Paths(), in: Tx.Paths}
 	return s

@@ -2,45 +2,55 @@ package catalog
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-type progressClient struct {
+type impact struct {
 	client progressv1.ProgressServiceClient
+	logger *slog.Logger
 }
 
-// NewImpact makes an Impact that asks the progress service.
-func NewImpact(client progressv1.ProgressServiceClient) Impact { return progressClient{client: client} }
+// NewImpact returns an Impact that calls the progress service.
+func NewImpact(client progressv1.ProgressServiceClient, logger *slog.Logger) Impact {
+	return impact{client: client, logger: logger}
+}
 
-// Module is Impact's.
-func (p progressClient) Module(ctx context.Context, id string, draft Version[ModuleContent]) (ModuleImpact, error) {
-	resp, err := p.client.CountModuleImpact(ctx, &progressv1.CountModuleImpactRequest{ModuleId: id, Draft: moduleVersionProto(draft)})
-	if err != nil {
-		return ModuleImpact{}, err
+// Module implements Impact.
+func (i impact) Module(ctx context.Context, id string, draft Version[ModuleContent]) (ModuleImpact, error) {
+	resp, err := i.client.CountModuleImpact(ctx, &progressv1.CountModuleImpactRequest{ModuleId: id, Draft: moduleVersionProto(draft)})
+	if err == nil && resp.GetImpact() == nil {
+		err = errNoImpact
 	}
-	if resp.GetImpact() == nil {
-		return ModuleImpact{}, noImpact()
+	if err != nil {
+		i.warn(ctx, KindModule, id, err)
+		return ModuleImpact{}, err
 	}
 	return moduleImpactOf(resp.GetImpact()), nil
 }
 
-// Path is Impact's.
-func (p progressClient) Path(ctx context.Context, id string, draft Version[PathContent]) (PathImpact, error) {
-	resp, err := p.client.CountPathImpact(ctx, &progressv1.CountPathImpactRequest{PathId: id, Draft: pathVersionProto(draft)})
-	if err != nil {
-		return PathImpact{}, err
+// Path implements Impact.
+func (i impact) Path(ctx context.Context, id string, draft Version[PathContent]) (PathImpact, error) {
+	resp, err := i.client.CountPathImpact(ctx, &progressv1.CountPathImpactRequest{PathId: id, Draft: pathVersionProto(draft)})
+	if err == nil && resp.GetImpact() == nil {
+		err = errNoImpact
 	}
-	if resp.GetImpact() == nil {
-		return PathImpact{}, noImpact()
+	if err != nil {
+		i.warn(ctx, KindPath, id, err)
+		return PathImpact{}, err
 	}
 	return pathImpactOf(resp.GetImpact()), nil
 }
 
-// noImpact keeps an answer that says nothing from being read as nobody.
-func noImpact() error { return errs.New(errs.Internal, "", "progress answered without counting") }
+// errNoImpact reports a response without its impact, which must not be read as zero learners.
+var errNoImpact = errors.New("the response of progress has no impact")
+
+func (i impact) warn(ctx context.Context, kind Kind, id string, err error) {
+	i.logger.WarnContext(ctx, "a preview goes without its impact", "kind", kind, "id", id, "error", err)
+}
 
 func moduleImpactOf(i *catalogv1.ModuleImpact) ModuleImpact {
 	out := ModuleImpact{

@@ -50,11 +50,12 @@ func newHouseBeside(t *testing.T, progress progressv1.ProgressServiceServer) *ho
 	var err error
 	h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), time.Now)
 	must(t, err)
-	opts := catalog.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	opts := catalog.Options{}
 	if progress != nil {
 		other := h.newServer(t)
 		progressv1.RegisterProgressServiceServer(other, progress)
-		opts.Impact = catalog.NewImpact(progressv1.NewProgressServiceClient(other.InProcess("catalog")))
+		opts.Impact = catalog.NewImpact(
+			progressv1.NewProgressServiceClient(other.InProcess("catalog")), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	}
 	h.service, h.clock = newServiceWith(t, opts)
 	h.server = h.newServer(t)

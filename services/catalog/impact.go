@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Impact counts whom a publication would touch. It writes nothing. The draft is the version
-// that it would become, though there may be violations against it.
+// Impact counts the learners that a publication would affect. It writes nothing, and logs
+// why it cannot count. The draft is the version that it would become, though there may be
+// violations against it.
 type Impact interface {
 	// Module answers for a module's draft. Returns Unavailable when nobody can be asked.
 	Module(ctx context.Context, id string, draft Version[ModuleContent]) (ModuleImpact, error)
@@ -75,8 +76,8 @@ func (s *Service) pathImpact(ctx context.Context, item Path) *PathImpact {
 	return impactOf(ctx, s.Paths, item, Publication{}, s.impact.Path)
 }
 
-// impactOf is what count answers of the item's draft; nil when there is none, or one whose
-// shape nobody could read, and when no answer came.
+// impactOf returns what count makes of the item's draft; nil when there is no draft, when
+// its shape is invalid, and when count fails: a preview without an impact is better than none.
 func impactOf[C Content[C], I any](
 	ctx context.Context, c *Collection[C], item Item[C], p Publication, count func(context.Context, string, Version[C]) (I, error),
 ) *I {
@@ -86,12 +87,11 @@ func impactOf[C Content[C], I any](
 	bounded, cancel := context.WithTimeout(ctx, impactPatience)
 	defer cancel()
 	draft, err := c.version(item, *item.Draft, p, c.service.micros())
-	var impact I
-	if err == nil {
-		impact, err = count(bounded, item.ID, draft)
-	}
 	if err != nil {
-		c.service.logger.WarnContext(ctx, "a preview goes without its impact", "kind", c.kind, "id", item.ID, "error", err)
+		return nil
+	}
+	impact, err := count(bounded, item.ID, draft)
+	if err != nil {
 		return nil
 	}
 	return &impact

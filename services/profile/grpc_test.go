@@ -3,6 +3,7 @@ package profile_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -55,7 +56,7 @@ func newHouse(t *testing.T) *house {
 	service := profile.New(
 		openDB(t, filepath.Join(t.TempDir(), "profile.db")),
 		profile.NewCatalog(catalogv1.NewCatalogServiceClient(shelf.InProcess("profile"))),
-		profile.Options{Now: time.Now, Logger: logger(t)},
+		profile.Options{Now: time.Now},
 	)
 	h.server = h.newServer(t, profile.NewResolver(service))
 	profilev1.RegisterProfileServiceServer(h.server, profile.NewServer(service))
@@ -64,7 +65,7 @@ func newHouse(t *testing.T) *house {
 
 func (h *house) newServer(t *testing.T, resolver auth.Resolver) *rpc.Server {
 	t.Helper()
-	logger := logger(t)
+	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -167,8 +166,8 @@ type Catalog interface {
 type Options struct {
 	// Now is the clock.
 	Now func() time.Time
-	// Logger gets what an operator may want to know, never personal data; slog.Default when nil.
-	Logger *slog.Logger
+	// Created, unless nil, is called with the id of each learner made at a first sign-in.
+	Created func(ctx context.Context, learnerID string)
 }
 
 // Service does what the profile service offers. It is safe for concurrent use.
@@ -176,16 +175,16 @@ type Service struct {
 	store   Store
 	catalog Catalog
 	now     func() time.Time
-	logger  *slog.Logger
+	created func(ctx context.Context, learnerID string)
 	creates idem.Guard
 }
 
 // New makes a Service on a store and a catalog.
 func New(store Store, catalog Catalog, opts Options) *Service {
-	if opts.Logger == nil {
-		opts.Logger = slog.Default()
+	if opts.Created == nil {
+		opts.Created = func(context.Context, string) {}
 	}
-	return &Service{store: store, catalog: catalog, now: opts.Now, logger: opts.Logger}
+	return &Service{store: store, catalog: catalog, now: opts.Now, created: opts.Created}
 }
 
 // Learner answers a learner.

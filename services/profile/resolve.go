@@ -52,7 +52,7 @@ func (s *Service) welcome(ctx context.Context, subject Subject, hints Hints) (Re
 	if _, _, err := s.store.Create(ctx, learner, idem.Key{}, nil, learner.CreateTime); err != nil {
 		return Resolved{}, err
 	}
-	s.logger.InfoContext(ctx, "learner made at first sign-in", "learner_id", learner.ID)
+	s.created(ctx, learner.ID)
 	return Resolved{LearnerID: learner.ID, TimeZone: learner.TimeZone}, nil
 }
 

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,17 +55,11 @@ func openDB(t testing.TB, path string) *sqlstore.Store {
 	return sqlstore.New(sqldbtest.Migrated(t, "sqlite:"+path, sqlstore.Migrations()))
 }
 
-// logger writes where only a failed test is heard.
-func logger(t *testing.T) *slog.Logger {
-	t.Helper()
-	return slog.New(slog.NewTextHandler(t.Output(), nil))
-}
-
 func newService(t *testing.T, catalog profile.Catalog) (*profile.Service, *clock) {
 	t.Helper()
 	c := newClock()
 	store := openDB(t, filepath.Join(t.TempDir(), "profile.db"))
-	return profile.New(store, catalog, profile.Options{Now: c.Now, Logger: logger(t)}), c
+	return profile.New(store, catalog, profile.Options{Now: c.Now}), c
 }
 
 func subject(name string) profile.Subject {
@@ -185,10 +179,9 @@ func TestResolveRefusesWhatIsNoIdentity(t *testing.T) {
 func TestResolveAtOnceMakesOneLearner(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "profile.db")
-	replicas := []*profile.Service{
-		profile.New(openDB(t, path), nil, profile.Options{Now: time.Now, Logger: logger(t)}),
-		profile.New(openDB(t, path), nil, profile.Options{Now: time.Now, Logger: logger(t)}),
-	}
+	var created atomic.Int64
+	opts := profile.Options{Now: newClock().Now, Created: func(context.Context, string) { created.Add(1) }}
+	replicas := []*profile.Service{profile.New(openDB(t, path), nil, opts), profile.New(openDB(t, path), nil, opts)}
 	for round := range 5 {
 		const callers = 16
 		ids := make([]string, callers)
@@ -212,6 +205,9 @@ func TestResolveAtOnceMakesOneLearner(t *testing.T) {
 		page, err := replicas[0].List(t.Context(), profile.ListQuery{IncludeTotal: true})
 		if err != nil || page.Total != round+1 {
 			t.Errorf("round %d: %d learners are stored (%v)", round, page.Total, err)
+		}
+		if got := created.Load(); got != int64(round+1) {
+			t.Errorf("round %d: Created was called %d times", round, got)
 		}
 	}
 }
@@ -560,7 +556,7 @@ func TestCreateTwinInFlight(t *testing.T) {
 
 // BenchmarkResolveKnown is what each call of a known learner pays.
 func BenchmarkResolveKnown(b *testing.B) {
-	s := profile.New(openDB(b, filepath.Join(b.TempDir(), "profile.db")), nil, profile.Options{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	s := profile.New(openDB(b, filepath.Join(b.TempDir(), "profile.db")), nil, profile.Options{Now: newClock().Now})
 	for b.Loop() {
 		if _, err := s.Resolve(b.Context(), subject("ana"), profile.Hints{}); err != nil {
 			b.Fatal(err)

@@ -73,7 +73,7 @@ const catalogMaxRecv = catalog.MaxImport + rpc.DefaultMaxRecv
 
 func (h *house) openCatalog(ctx context.Context, db *sqldb.DB, progress grpc.ClientConnInterface) (*service, error) {
 	svc := catalog.New(catalogstore.New(db), document.Codec{}, catalog.Options{
-		Now: h.now, Logger: h.log, Impact: catalog.NewImpact(progressv1.NewProgressServiceClient(progress)),
+		Now: h.now, Impact: catalog.NewImpact(progressv1.NewProgressServiceClient(progress), h.log),
 	})
 	if h.cfg.Starter {
 		if _, err := starter.Load(ctx, svc); err != nil {
@@ -90,7 +90,12 @@ func (h *house) openCatalog(ctx context.Context, db *sqldb.DB, progress grpc.Cli
 }
 
 func (h *house) openProfile(ctx context.Context, db *sqldb.DB, catalog grpc.ClientConnInterface) (*service, error) {
-	svc := profile.New(profilestore.New(db), profile.NewCatalog(catalogv1.NewCatalogServiceClient(catalog)), profile.Options{Now: h.now, Logger: h.log})
+	svc := profile.New(profilestore.New(db), profile.NewCatalog(catalogv1.NewCatalogServiceClient(catalog)), profile.Options{
+		Now: h.now,
+		Created: func(ctx context.Context, learnerID string) {
+			h.log.InfoContext(ctx, "learner made at first sign-in", "learner_id", learnerID)
+		},
+	})
 	return h.open(ctx, &service{
 		name:     ProfileName,
 		resolver: profile.NewResolver(svc),
