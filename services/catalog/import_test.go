@@ -10,6 +10,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/catalog"
+	"github.com/preceptor-dev/preceptor/services/catalog/catalogtest"
 )
 
 func file(name, content string) catalog.File { return catalog.File{Name: name, Content: content} }
@@ -21,33 +22,10 @@ func importing(t *testing.T, s *catalog.Service, opts catalog.ImportOptions, fil
 	return done
 }
 
-const twoModules = `
-modules:
-  - id: second
-    title: Second
-    prerequisites: [first]
-    units:
-      - {id: read, title: Read, duration: PT10M}
-paths:
-  - id: way
-    title: Way
-    milestones:
-      - {id: all, title: All, groups: [{moduleIds: [first, second]}]}
----
-modules:
-  - id: first
-    title: First
-    changeClass: MATERIAL   # of some version long ago
-    retake: ALL_UNITS
-    effectiveTime: 2020-01-01T00:00:00Z
-    units:
-      - {id: read, title: Read, duration: PT10M}
-`
-
 func TestImport(t *testing.T) {
 	s, _ := newService(t)
-	dry := importing(t, s, catalog.ImportOptions{DryRun: true}, file("a.yaml", twoModules))
-	done := importing(t, s, catalog.ImportOptions{Actor: "ada"}, file("a.yaml", twoModules))
+	dry := importing(t, s, catalog.ImportOptions{DryRun: true}, file("a.yaml", catalogtest.TwoModules))
+	done := importing(t, s, catalog.ImportOptions{Actor: "ada"}, file("a.yaml", catalogtest.TwoModules))
 	want := []catalog.ImportedChange{
 		{Kind: catalog.KindModule, ID: "first", Version: 1, Differences: []string{"new"}},
 		{Kind: catalog.KindModule, ID: "second", Version: 1, Differences: []string{"new"}},
@@ -59,7 +37,7 @@ func TestImport(t *testing.T) {
 	if !reflect.DeepEqual(dry.Changes, want) || dry.Revision != 0 {
 		t.Errorf("a dry run %+v", dry)
 	}
-	again := importing(t, s, catalog.ImportOptions{}, file("a.yaml", twoModules))
+	again := importing(t, s, catalog.ImportOptions{}, file("a.yaml", catalogtest.TwoModules))
 	if again.Unchanged != 3 || len(again.Changes) != 0 || again.Revision != 3 {
 		t.Errorf("imported again: %+v", again)
 	}
@@ -72,9 +50,9 @@ func TestImport(t *testing.T) {
 
 func TestImportChanged(t *testing.T) {
 	s, c := newService(t)
-	importing(t, s, catalog.ImportOptions{}, file("a.yaml", twoModules))
-	draft(t, s.Modules, "first", module())
-	changed := strings.Replace(twoModules, "title: First", "title: The first", 1)
+	importing(t, s, catalog.ImportOptions{}, file("a.yaml", catalogtest.TwoModules))
+	catalogtest.Draft(t, s.Modules, "first", catalogtest.Module())
+	changed := strings.Replace(catalogtest.TwoModules, "title: First", "title: The first", 1)
 	silent := strings.ReplaceAll(changed, "    changeClass: MATERIAL   # of some version long ago\n", "")
 	_, err := s.Import(t.Context(), []catalog.File{file("a.yaml", silent)}, catalog.ImportOptions{})
 	wantFaults(t, err,
@@ -104,7 +82,7 @@ func TestImportChanged(t *testing.T) {
 	}
 	m, err := s.Modules.Get(t.Context(), "first", true)
 	must(t, err)
-	if m.Draft == nil || m.Draft.Title != module().Title {
+	if m.Draft == nil || m.Draft.Title != catalogtest.Module().Title {
 		t.Errorf("the draft became %+v", m.Draft)
 	}
 	if m.Version.Retake != catalog.RetakeAllUnits || m.Latest() != 2 {
@@ -189,8 +167,8 @@ func TestImportTooLarge(t *testing.T) {
 
 func TestImportOnlyIfEmpty(t *testing.T) {
 	s, _ := newService(t)
-	draft(t, s.Modules, "mine", module())
-	if done := importing(t, s, catalog.ImportOptions{OnlyIfEmpty: true}, file("a.yaml", twoModules)); len(done.Changes) != 3 {
+	catalogtest.Draft(t, s.Modules, "mine", catalogtest.Module())
+	if done := importing(t, s, catalog.ImportOptions{OnlyIfEmpty: true}, file("a.yaml", catalogtest.TwoModules)); len(done.Changes) != 3 {
 		t.Errorf("imported %+v into an empty catalog", done)
 	}
 	more := file("a.yaml", "modules: [{id: x, title: X, units: [{id: u}]}]")
@@ -203,9 +181,9 @@ func TestImportOnlyIfEmpty(t *testing.T) {
 func TestExportIsOrdered(t *testing.T) {
 	s, _ := newService(t)
 	for _, id := range []string{"b", "a", "c"} {
-		publish(t, s.Modules, id, module(), catalog.Publication{})
+		catalogtest.Publish(t, s.Modules, id, catalogtest.Module(), catalog.Publication{})
 	}
-	draft(t, s.Modules, "unborn", module())
+	catalogtest.Draft(t, s.Modules, "unborn", catalogtest.Module())
 	_, err := s.Modules.Archive(t.Context(), "c", time.Time{}, nil, "ada")
 	must(t, err)
 	got, err := s.Export(t.Context(), catalog.FormatYAML)
@@ -246,9 +224,9 @@ func TestHashIsOfMeaning(t *testing.T) {
 	s, _ := newService(t)
 	seen := map[string]string{}
 	hash := func(id string, change func(*catalog.ModuleContent)) string {
-		m := module()
+		m := catalogtest.Module()
 		change(&m)
-		return publish(t, s.Modules, id, m, catalog.Publication{}).Version.ContentHash
+		return catalogtest.Publish(t, s.Modules, id, m, catalog.Publication{}).Version.ContentHash
 	}
 	plain := hash("plain", func(*catalog.ModuleContent) {})
 	spelled := hash("spelled", func(m *catalog.ModuleContent) {
@@ -279,7 +257,7 @@ func TestHashIsOfMeaning(t *testing.T) {
 // TestImportIsAtomic proves that a failure in the last moment leaves nothing.
 func TestImportIsAtomic(t *testing.T) {
 	s, _ := newService(t)
-	broken := strings.Replace(twoModules, "[{moduleIds: [first, second]}]", "[{moduleIds: [first, third]}]", 1)
+	broken := strings.Replace(catalogtest.TwoModules, "[{moduleIds: [first, second]}]", "[{moduleIds: [first, third]}]", 1)
 	_, err := s.Import(t.Context(), []catalog.File{file("a.yaml", broken)}, catalog.ImportOptions{})
 	if _, ok := errors.AsType[*errs.Error](err); !ok {
 		t.Fatalf("imported: %v", err)

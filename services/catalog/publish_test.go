@@ -10,21 +10,22 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/catalog"
+	"github.com/preceptor-dev/preceptor/services/catalog/catalogtest"
 )
 
 // library has a module in each state, and one with a prerequisite.
 func library(t *testing.T) (*catalog.Service, *clock) {
 	t.Helper()
 	s, c := newService(t)
-	publish(t, s.Modules, "active", module(), catalog.Publication{})
-	publish(t, s.Modules, "other", module(), catalog.Publication{})
-	follower := module()
+	catalogtest.Publish(t, s.Modules, "active", catalogtest.Module(), catalog.Publication{})
+	catalogtest.Publish(t, s.Modules, "other", catalogtest.Module(), catalog.Publication{})
+	follower := catalogtest.Module()
 	follower.Prerequisites = []string{"active"}
-	publish(t, s.Modules, "follower", follower, catalog.Publication{})
-	publish(t, s.Modules, "archived", module(), catalog.Publication{})
+	catalogtest.Publish(t, s.Modules, "follower", follower, catalog.Publication{})
+	catalogtest.Publish(t, s.Modules, "archived", catalogtest.Module(), catalog.Publication{})
 	_, err := s.Modules.Archive(t.Context(), "archived", time.Time{}, nil, "ada")
 	must(t, err)
-	draft(t, s.Modules, "unborn", module())
+	catalogtest.Draft(t, s.Modules, "unborn", catalogtest.Module())
 	return s, c
 }
 
@@ -116,12 +117,12 @@ func TestModuleViolations(t *testing.T) {
 			m.Title, m.Units[0].ContentURI, m.Prerequisites, m.CurrencyPolicy.Period = "", "//evil.example", []string{"nobody"}, "P0D"
 		}, []string{"title MISSING_TITLE", "units[0].contentUri BAD_CONTENT_URI", "prerequisites[0] UNKNOWN_MODULE", "currencyPolicy.period BAD_PERIOD"}},
 	}
-	draft(t, s.Modules, "subject", module())
+	catalogtest.Draft(t, s.Modules, "subject", catalogtest.Module())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := module()
+			m := catalogtest.Module()
 			test.change(&m)
-			draft(t, s.Modules, "subject", m)
+			catalogtest.Draft(t, s.Modules, "subject", m)
 			preview, err := s.PreviewModule(t.Context(), "subject", catalog.Publication{})
 			must(t, err)
 			wantFaults(t, errs.InvalidFields(preview.Violations), test.want...)
@@ -139,7 +140,7 @@ func TestModuleViolations(t *testing.T) {
 
 func TestContentURI(t *testing.T) {
 	s, _ := newService(t)
-	draft(t, s.Modules, "m", module())
+	catalogtest.Draft(t, s.Modules, "m", catalogtest.Module())
 	for uri, ok := range map[string]bool{
 		"https://example.org/a?b=c#d": true, "http://example.org": true, "HTTPS://EXAMPLE.ORG/": true,
 		"content/quiz": true, "./quiz": true, "../quiz": true, "/abs/quiz": true, "?q=1": true, "#part": true, "a%20b": true,
@@ -148,9 +149,9 @@ func TestContentURI(t *testing.T) {
 		"https:relative": false, "https://": false, "https:///path": false, "http://user:pw@host/": false, "a b": false, "mailto:a@b": false,
 		"https://exa mple.org": false, "http://[::1": false, "%zz": false,
 	} {
-		m := module()
+		m := catalogtest.Module()
 		m.Units[0].ContentURI = uri
-		draft(t, s.Modules, "m", m)
+		catalogtest.Draft(t, s.Modules, "m", m)
 		preview, err := s.PreviewModule(t.Context(), "m", catalog.Publication{})
 		must(t, err)
 		if got := len(preview.Violations) == 0; got != ok {
@@ -209,9 +210,9 @@ func TestPathViolations(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := path("active")
+			p := catalogtest.Path("active")
 			test.change(&p)
-			draft(t, s.Paths, "subject", p)
+			catalogtest.Draft(t, s.Paths, "subject", p)
 			preview, err := s.PreviewPath(t.Context(), "subject")
 			must(t, err)
 			wantFaults(t, errs.InvalidFields(preview.Violations), test.want...)
@@ -225,10 +226,10 @@ func TestPathViolations(t *testing.T) {
 
 func TestPublicationViolations(t *testing.T) {
 	s, c := newService(t)
-	publish(t, s.Modules, "m", module(), catalog.Publication{})
-	changed := module()
+	catalogtest.Publish(t, s.Modules, "m", catalogtest.Module(), catalog.Publication{})
+	changed := catalogtest.Module()
 	changed.Summary = "What PHI is, and what it is not."
-	draft(t, s.Modules, "m", changed)
+	catalogtest.Draft(t, s.Modules, "m", changed)
 	for name, test := range map[string]struct {
 		publication catalog.Publication
 		want        []string
@@ -270,7 +271,7 @@ func TestPublicationViolations(t *testing.T) {
 	_, err = s.Modules.Publish(t.Context(), "m", catalog.Publication{ChangeClass: catalog.ClassMinor}, nil, "ada")
 	wantFaults(t, err, "draft NO_CHANGES")
 	changed.Topic, changed.Units[0].Required, changed.Duration = "hipaa", new(true), "PT35M"
-	draft(t, s.Modules, "m", changed) // spells out what was default
+	catalogtest.Draft(t, s.Modules, "m", changed) // spells out what was default
 	_, err = s.Modules.Publish(t.Context(), "m", catalog.Publication{ChangeClass: catalog.ClassMinor}, nil, "ada")
 	wantFaults(t, err, "draft NO_CHANGES")
 }
@@ -278,7 +279,7 @@ func TestPublicationViolations(t *testing.T) {
 // TestFirstVersion proves that the class of a first version means nothing.
 func TestFirstVersion(t *testing.T) {
 	s, _ := newService(t)
-	m := publish(t, s.Modules, "m", module(), catalog.Publication{ChangeClass: catalog.ClassMaterial, Retake: catalog.RetakeAllUnits})
+	m := catalogtest.Publish(t, s.Modules, "m", catalogtest.Module(), catalog.Publication{ChangeClass: catalog.ClassMaterial, Retake: catalog.RetakeAllUnits})
 	if m.Version.ChangeClass != "" || m.Version.Retake != "" || m.Version.Number != 1 {
 		t.Errorf("published %+v", m.Version)
 	}
@@ -287,9 +288,9 @@ func TestFirstVersion(t *testing.T) {
 // TestDefaults proves that a published version says all that was default.
 func TestDefaults(t *testing.T) {
 	s, _ := newService(t)
-	content := module()
+	content := catalogtest.Module()
 	content.Topic = ""
-	v := publish(t, s.Modules, "m", content, catalog.Publication{}).Version.Content
+	v := catalogtest.Publish(t, s.Modules, "m", content, catalog.Publication{}).Version.Content
 	reading, quiz := v.Units[0], v.Units[1]
 	if v.Topic != "general" || v.Duration != "PT35M" || v.CurrencyPolicy.Basis != catalog.BasisCompletion ||
 		reading.Kind != catalog.UnitReading || !*reading.Required || *reading.Weight != 1 || reading.MoveOn != catalog.MoveOnCompleted ||
@@ -308,9 +309,9 @@ func TestDefaults(t *testing.T) {
 
 func TestCycles(t *testing.T) {
 	s, _ := library(t)
-	loop := module()
+	loop := catalogtest.Module()
 	loop.Prerequisites = []string{"other", "follower"}
-	draft(t, s.Modules, "active", loop)
+	catalogtest.Draft(t, s.Modules, "active", loop)
 	_, err := s.Modules.Publish(t.Context(), "active", catalog.Publication{ChangeClass: catalog.ClassMinor}, nil, "ada")
 	wantFaults(t, err, "prerequisites[1] PREREQUISITE_CYCLE")
 	e, ok := errors.AsType[*errs.Error](err)
@@ -325,12 +326,12 @@ func TestRacingPublishes(t *testing.T) {
 	s, _ := newService(t)
 	ids := []string{"a", "b", "c", "d"}
 	for _, id := range ids {
-		publish(t, s.Modules, id, module(), catalog.Publication{})
+		catalogtest.Publish(t, s.Modules, id, catalogtest.Module(), catalog.Publication{})
 	}
 	for i, id := range ids {
-		next := module()
+		next := catalogtest.Module()
 		next.Prerequisites = []string{ids[(i+1)%len(ids)]}
-		draft(t, s.Modules, id, next)
+		catalogtest.Draft(t, s.Modules, id, next)
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -364,11 +365,11 @@ func TestRacingPublishes(t *testing.T) {
 
 func TestPreview(t *testing.T) {
 	s, _ := library(t)
-	publish(t, s.Paths, "p", path("active", "other"), catalog.Publication{})
-	changed := module()
+	catalogtest.Publish(t, s.Paths, "p", catalogtest.Path("active", "other"), catalog.Publication{})
+	changed := catalogtest.Module()
 	changed.Units = []catalog.Unit{changed.Units[1], {ID: "new"}}
 	changed.Units[0].Title = "Another check"
-	draft(t, s.Modules, "active", changed)
+	catalogtest.Draft(t, s.Modules, "active", changed)
 	before, err := s.Revision(t.Context())
 	must(t, err)
 	preview, err := s.PreviewModule(t.Context(), "active", catalog.Publication{ChangeClass: catalog.ClassMinor})
@@ -377,7 +378,7 @@ func TestPreview(t *testing.T) {
 	if !reflect.DeepEqual(preview, want) {
 		t.Errorf("preview %+v, want %+v", preview, want)
 	}
-	draft(t, s.Paths, "p", path("other", "follower"))
+	catalogtest.Draft(t, s.Paths, "p", catalogtest.Path("other", "follower"))
 	preview, err = s.PreviewPath(t.Context(), "p")
 	must(t, err)
 	if !slices.Equal(preview.AddedModules, []string{"follower"}) || !slices.Equal(preview.RemovedModules, []string{"active"}) {
@@ -390,8 +391,8 @@ func TestPreview(t *testing.T) {
 
 func TestArchive(t *testing.T) {
 	s, c := newService(t)
-	publish(t, s.Modules, "m", module(), catalog.Publication{})
-	draft(t, s.Modules, "unborn", module())
+	catalogtest.Publish(t, s.Modules, "m", catalogtest.Module(), catalog.Publication{})
+	catalogtest.Draft(t, s.Modules, "unborn", catalogtest.Module())
 	_, err := s.Modules.Archive(t.Context(), "unborn", time.Time{}, nil, "ada")
 	wantReason(t, err, catalog.ReasonNotActive)
 	_, err = s.Modules.Restore(t.Context(), "m", nil, "ada")
@@ -407,9 +408,9 @@ func TestArchive(t *testing.T) {
 	}
 	_, err = s.Modules.Archive(t.Context(), "m", sunset, nil, "ada")
 	wantReason(t, err, catalog.ReasonNotActive)
-	changed := module()
+	changed := catalogtest.Module()
 	changed.Title = "Another"
-	draft(t, s.Modules, "m", changed)
+	catalogtest.Draft(t, s.Modules, "m", changed)
 	_, err = s.Modules.Publish(t.Context(), "m", catalog.Publication{ChangeClass: catalog.ClassMinor}, nil, "ada")
 	wantReason(t, err, catalog.ReasonArchived)
 

@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
@@ -209,20 +208,6 @@ func TestResolveAtOnceMakesOneLearner(t *testing.T) {
 		if got := created.Load(); got != int64(round+1) {
 			t.Errorf("round %d: Created was called %d times", round, got)
 		}
-	}
-}
-
-func TestResolverServesTheGuard(t *testing.T) {
-	t.Parallel()
-	s, _ := newService(t, nil)
-	id, err := profile.NewResolver(s).ResolveSubject(t.Context(), "https://id.example.org", "ana",
-		auth.Hints{Name: "Ana", Email: "ana@example.org", Locale: "de", ZoneInfo: "Europe/Berlin"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := signIn(t, s, "ana", profile.Hints{})
-	if l.ID != id || l.DisplayName != "Ana" || l.Email != "ana@example.org" || l.Locale != "de" || l.TimeZone != "Europe/Berlin" {
-		t.Errorf("the guard's learner %s is %+v", id, l)
 	}
 }
 

@@ -20,10 +20,14 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
+	catalogclients "github.com/preceptor-dev/preceptor/services/catalog/clients"
 	"github.com/preceptor-dev/preceptor/services/catalog/document"
+	cataloggrpc "github.com/preceptor-dev/preceptor/services/catalog/grpcapi"
 	catalogstore "github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
 	"github.com/preceptor-dev/preceptor/services/catalog/starter"
 	"github.com/preceptor-dev/preceptor/services/profile"
+	profileclients "github.com/preceptor-dev/preceptor/services/profile/clients"
+	profilegrpc "github.com/preceptor-dev/preceptor/services/profile/grpcapi"
 	profilestore "github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	progressstore "github.com/preceptor-dev/preceptor/services/progress/sqlstore"
@@ -73,7 +77,7 @@ const catalogMaxRecv = catalog.MaxImport + rpc.DefaultMaxRecv
 
 func (h *house) openCatalog(ctx context.Context, db *sqldb.DB, progress grpc.ClientConnInterface) (*service, error) {
 	svc := catalog.New(catalogstore.New(db), document.Codec{}, catalog.Options{
-		Now: h.now, Impact: catalog.NewImpact(progressv1.NewProgressServiceClient(progress), h.log),
+		Now: h.now, Impact: catalogclients.NewImpact(progressv1.NewProgressServiceClient(progress), h.log),
 	})
 	if h.cfg.Starter {
 		if _, err := starter.Load(ctx, svc); err != nil {
@@ -83,14 +87,14 @@ func (h *house) openCatalog(ctx context.Context, db *sqldb.DB, progress grpc.Cli
 	return h.open(ctx, &service{
 		name: CatalogName,
 		register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) {
-			catalogv1.RegisterCatalogServiceServer(to, catalog.NewServer(svc))
+			catalogv1.RegisterCatalogServiceServer(to, cataloggrpc.NewServer(svc))
 		},
 		audit: audit.NewServer(CatalogName, db),
 	}, catalogMaxRecv)
 }
 
 func (h *house) openProfile(ctx context.Context, db *sqldb.DB, catalog grpc.ClientConnInterface) (*service, error) {
-	svc := profile.New(profilestore.New(db), profile.NewCatalog(catalogv1.NewCatalogServiceClient(catalog)), profile.Options{
+	svc := profile.New(profilestore.New(db), profileclients.NewCatalog(catalogv1.NewCatalogServiceClient(catalog)), profile.Options{
 		Now: h.now,
 		Created: func(ctx context.Context, learnerID string) {
 			h.log.InfoContext(ctx, "learner made at first sign-in", "learner_id", learnerID)
@@ -98,9 +102,9 @@ func (h *house) openProfile(ctx context.Context, db *sqldb.DB, catalog grpc.Clie
 	})
 	return h.open(ctx, &service{
 		name:     ProfileName,
-		resolver: profile.NewResolver(svc),
+		resolver: profilegrpc.NewResolver(svc),
 		register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) {
-			profilev1.RegisterProfileServiceServer(to, profile.NewServer(svc))
+			profilev1.RegisterProfileServiceServer(to, profilegrpc.NewServer(svc))
 		},
 	}, 0)
 }

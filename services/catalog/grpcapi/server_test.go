@@ -1,4 +1,4 @@
-package catalog_test
+package grpcapi_test
 
 import (
 	"context"
@@ -25,11 +25,17 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/catalog"
+	"github.com/preceptor-dev/preceptor/services/catalog/catalogtest"
+	"github.com/preceptor-dev/preceptor/services/catalog/clients"
+	"github.com/preceptor-dev/preceptor/services/catalog/document"
+	"github.com/preceptor-dev/preceptor/services/catalog/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
 )
 
-// house is the service behind its whole chain of interceptors.
-type house struct {
+// harness is the service behind its whole chain of interceptors.
+type harness struct {
 	catalogv1.CatalogServiceClient
 
 	service *catalog.Service
@@ -38,34 +44,35 @@ type house struct {
 	issuer  *auth.LocalIssuer
 }
 
-func newHouse(t *testing.T) *house {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	return newHouseBeside(t, nil)
+	return newHarnessWith(t, nil)
 }
 
-// newHouseBeside is a house whose catalog asks progress, unless that is nil.
-func newHouseBeside(t *testing.T, progress progressv1.ProgressServiceServer) *house {
+// newHarnessWith returns a harness whose catalog calls progress, unless that is nil.
+func newHarnessWith(t *testing.T, progress progressv1.ProgressServiceServer) *harness {
 	t.Helper()
-	h := &house{}
+	h := &harness{}
 	var err error
 	h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), time.Now)
 	must(t, err)
-	opts := catalog.Options{}
+	h.clock = &clock{t: start}
+	opts := catalog.Options{Now: h.clock.now}
 	if progress != nil {
 		other := h.newServer(t)
 		progressv1.RegisterProgressServiceServer(other, progress)
-		opts.Impact = catalog.NewImpact(
+		opts.Impact = clients.NewImpact(
 			progressv1.NewProgressServiceClient(other.InProcess("catalog")), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	}
-	h.service, h.clock = newServiceWith(t, opts)
+	h.service = catalog.New(sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())), document.Codec{}, opts)
 	h.server = h.newServer(t)
-	catalogv1.RegisterCatalogServiceServer(h.server, catalog.NewServer(h.service))
+	catalogv1.RegisterCatalogServiceServer(h.server, grpcapi.NewServer(h.service))
 	h.CatalogServiceClient = catalogv1.NewCatalogServiceClient(h.server.InProcess("gateway"))
 	return h
 }
 
 // newServer is a server with nothing on it yet.
-func (h *house) newServer(t *testing.T) *rpc.Server {
+func (h *harness) newServer(t *testing.T) *rpc.Server {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: time.Now})
@@ -83,7 +90,7 @@ func (h *house) newServer(t *testing.T) *rpc.Server {
 }
 
 // as is the context of a call by somebody with the role, and metadata in pairs.
-func (h *house) as(t *testing.T, role auth.Role, pairs ...string) context.Context {
+func (h *harness) as(t *testing.T, role auth.Role, pairs ...string) context.Context {
 	t.Helper()
 	token, err := h.issuer.Mint("the-"+string(role), []auth.Role{role}, "", time.Hour)
 	must(t, err)
@@ -124,14 +131,14 @@ func moduleV1() *catalogv1.ModuleVersion {
 	}
 }
 
-func (h *house) create(t *testing.T, id string, content *catalogv1.ModuleVersion) *catalogv1.Module {
+func (h *harness) create(t *testing.T, id string, content *catalogv1.ModuleVersion) *catalogv1.Module {
 	t.Helper()
 	resp, err := h.CreateModule(h.as(t, auth.RoleAuthor), &catalogv1.CreateModuleRequest{ModuleId: id, Content: content})
 	must(t, err)
 	return resp.GetModule()
 }
 
-func (h *house) publish(t *testing.T, id string, content *catalogv1.ModuleVersion) {
+func (h *harness) publish(t *testing.T, id string, content *catalogv1.ModuleVersion) {
 	t.Helper()
 	h.create(t, id, content)
 	_, err := h.PublishModule(h.as(t, auth.RoleAuthor), &catalogv1.PublishModuleRequest{ModuleId: id})
@@ -141,7 +148,7 @@ func (h *house) publish(t *testing.T, id string, content *catalogv1.ModuleVersio
 // TestLifecycle goes with a module from draft to archive, and looks at it as an author
 // and as a learner.
 func TestLifecycle(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	author, learner := h.as(t, auth.RoleAuthor), h.as(t, auth.RoleLearner)
 	var header metadata.MD
 	created, err := h.CreateModule(author, &catalogv1.CreateModuleRequest{ModuleId: "hipaa", Content: moduleV1()}, grpc.Header(&header))
@@ -211,7 +218,7 @@ func TestLifecycle(t *testing.T) {
 }
 
 func TestPathLifecycle(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	author := h.as(t, auth.RoleAuthor)
 	h.publish(t, "a", moduleV1())
 	content := &catalogv1.PathVersion{Title: "Way", Backgrounds: []string{"AI"}, Milestones: []*catalogv1.Milestone{
@@ -267,7 +274,7 @@ func TestPathLifecycle(t *testing.T) {
 }
 
 func TestIdempotentCreate(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	author := h.as(t, auth.RoleAuthor, "idempotency-key", "k1")
 	req := &catalogv1.CreateModuleRequest{ModuleId: "a", Content: moduleV1()}
 	one, err := h.CreateModule(author, req)
@@ -291,7 +298,7 @@ func TestIdempotentCreate(t *testing.T) {
 }
 
 func TestEtags(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	etag := h.create(t, "a", moduleV1()).GetEtag()
 	edit := func(title, ifMatch, field string) (*catalogv1.UpdateModuleResponse, error) {
 		ctx := h.as(t, auth.RoleAuthor)
@@ -336,7 +343,7 @@ func TestEtags(t *testing.T) {
 }
 
 func TestPatch(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	base := moduleV1()
 	base.CurrencyPolicy = &catalogv1.CurrencyPolicy{Period: "P1Y", Grace: "P30D", Basis: catalogv1.CurrencyPolicy_PRIOR_EXPIRY}
 	base.Roles = []string{"nlp"}
@@ -388,7 +395,7 @@ func TestPatch(t *testing.T) {
 }
 
 func TestPublishNamesAll(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.create(t, "a", &catalogv1.ModuleVersion{Prerequisites: []string{"nobody"}})
 	past := timestamppb.New(start.AddDate(-1, 0, 0))
 	_, err := h.PublishModule(h.as(t, auth.RoleAuthor), &catalogv1.PublishModuleRequest{ModuleId: "a", EffectiveTime: past})
@@ -403,7 +410,7 @@ func TestPublishNamesAll(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	learner := h.as(t, auth.RoleLearner)
 	for i := range 7 {
 		h.publish(t, fmt.Sprintf("m%d", i*10), moduleV1())
@@ -448,14 +455,14 @@ func TestPages(t *testing.T) {
 }
 
 func TestPageSizes(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	ctx := t.Context()
 	var files strings.Builder
 	files.WriteString("modules:\n")
 	for i := range 210 {
 		fmt.Fprintf(&files, "- {id: m%03d, title: M, units: [{id: u}]}\n", i)
 	}
-	_, err := h.service.Import(ctx, []catalog.File{file("a.yaml", files.String())}, catalog.ImportOptions{})
+	_, err := h.service.Import(ctx, []catalog.File{{Name: "a.yaml", Content: files.String()}}, catalog.ImportOptions{})
 	must(t, err)
 	for asked, want := range map[int32]int{0: 50, 1: 1, 200: 200, 100000: 200} {
 		page, err := h.ListModules(h.as(t, auth.RoleLearner), &catalogv1.ListModulesRequest{PageSize: asked})
@@ -466,11 +473,11 @@ func TestPageSizes(t *testing.T) {
 }
 
 func TestVersionPages(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for i := range 5 {
-		content := module()
+		content := catalogtest.Module()
 		content.Summary = fmt.Sprint(i)
-		publish(t, h.service.Modules, "a", content, catalog.Publication{ChangeClass: catalog.ClassEditorial})
+		catalogtest.Publish(t, h.service.Modules, "a", content, catalog.Publication{ChangeClass: catalog.ClassEditorial})
 	}
 	h.publish(t, "b", moduleV1())
 	var numbers []int32
@@ -494,7 +501,7 @@ func TestVersionPages(t *testing.T) {
 }
 
 func TestListStates(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.publish(t, "active", moduleV1())
 	h.create(t, "unborn", moduleV1())
 	_, err := h.UpdateModule(h.as(t, auth.RoleAuthor), &catalogv1.UpdateModuleRequest{ModuleId: "active", Content: &catalogv1.ModuleVersion{Title: "x"}})
@@ -530,7 +537,7 @@ func TestListStates(t *testing.T) {
 }
 
 func TestRoles(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	learner := h.as(t, auth.RoleLearner)
 	_, err := h.CreateModule(learner, &catalogv1.CreateModuleRequest{ModuleId: "a", Content: moduleV1()})
 	wantStatus(t, err, codes.PermissionDenied, "ROLE_REQUIRED")
@@ -546,7 +553,7 @@ func TestRoles(t *testing.T) {
 }
 
 func TestCatalogAsCode(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	author := h.as(t, auth.RoleAuthor)
 	send := func(dry bool, content string) (*catalogv1.ImportCatalogResponse, metadata.MD, error) {
 		var header metadata.MD
@@ -555,11 +562,11 @@ func TestCatalogAsCode(t *testing.T) {
 		}, grpc.Header(&header))
 		return resp, header, err
 	}
-	resp, header, err := send(true, twoModules)
+	resp, header, err := send(true, catalogtest.TwoModules)
 	if err != nil || resp.GetRevision() != 0 || len(resp.GetChanges()) != 3 || first(header, "preceptor-catalog-revision") != "" {
 		t.Errorf("a dry run: %v, %v, %v", resp, header, err)
 	}
-	resp, header, err = send(false, twoModules)
+	resp, header, err = send(false, catalogtest.TwoModules)
 	if err != nil || resp.GetRevision() != 3 || first(header, "preceptor-catalog-revision") != "3" {
 		t.Errorf("imported: %v, %v, %v", resp, header, err)
 	}
@@ -600,7 +607,7 @@ func TestCatalogAsCode(t *testing.T) {
 
 // TestSync follows the catalog as progress does.
 func TestSync(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	progress := catalogv1.NewCatalogServiceClient(h.server.InProcess("progress"))
 	sync := func(after int64) (names []string, revision int64) {
 		stream, err := progress.SyncCatalog(t.Context(), &catalogv1.SyncCatalogRequest{AfterRevision: after})
@@ -624,9 +631,9 @@ func TestSync(t *testing.T) {
 			}
 		}
 	}
-	publish(t, h.service.Modules, "a", module(), catalog.Publication{})
-	publish(t, h.service.Paths, "p", path("a"), catalog.Publication{})
-	draft(t, h.service.Modules, "unborn", module())
+	catalogtest.Publish(t, h.service.Modules, "a", catalogtest.Module(), catalog.Publication{})
+	catalogtest.Publish(t, h.service.Paths, "p", catalogtest.Path("a"), catalog.Publication{})
+	catalogtest.Draft(t, h.service.Modules, "unborn", catalogtest.Module())
 	if names, revision := sync(0); !slices.Equal(names, []string{"a ACTIVE 1", "p ACTIVE 1"}) || revision != 2 {
 		t.Errorf("synced %v to %d", names, revision)
 	}

@@ -1,9 +1,10 @@
-package catalog
+package grpcapi
 
 import (
 	"context"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
 // MandatePathVersion makes an upgrade mandatory.
@@ -12,7 +13,7 @@ func (s *Server) MandatePathVersion(ctx context.Context, req *catalogv1.MandateP
 	if err != nil {
 		return nil, err
 	}
-	mandate := Mandate{Number: int(req.GetNumber()), EffectiveTime: effective, Reason: req.GetReason(), Actor: actor(ctx)}
+	mandate := catalog.Mandate{Number: int(req.GetNumber()), EffectiveTime: effective, Reason: req.GetReason(), Actor: actor(ctx)}
 	path, err := s.service.Mandate(ctx, req.GetPathId(), mandate, preconditions(ctx, req.GetEtag()))
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
-package catalog
+package grpcapi
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,14 +38,16 @@ func maskPaths(mask *fieldmaskpb.FieldMask, content proto.Message) []string {
 // that is not set clears, and one that only the service sets is left alone: a client
 // may send back what it read. Returns Invalid naming each path that is none.
 func mergeMasked(to, from proto.Message, paths []string) error {
-	var f faults
+	var violations []errs.Violation
 	for i, path := range paths {
 		if !mergeField(to.ProtoReflect(), from.ProtoReflect(), strings.Split(path, ".")) {
-			f.addf("updateMask.paths["+strconv.Itoa(i)+"]", "UNKNOWN_FIELD", "%s", fmt.Sprintf("%q is no field that can change", path))
+			violations = append(violations, errs.Violation{
+				Field: "updateMask.paths[" + strconv.Itoa(i) + "]", Reason: "UNKNOWN_FIELD", Description: strconv.Quote(path) + " is no field that can change",
+			})
 		}
 	}
-	if len(f) > 0 {
-		return errs.InvalidFields(f)
+	if len(violations) > 0 {
+		return errs.InvalidFields(violations)
 	}
 	return nil
 }

@@ -1,23 +1,24 @@
-package profile
+package grpcapi
 
 import (
 	"context"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
 // Resolver lets the guard in front of this service resolve callers without an RPC to
 // itself, so that the first GET /v1/learners/me makes the learner.
-type Resolver struct{ service *Service }
+type Resolver struct{ service *profile.Service }
 
 var _ auth.Resolver = (*Resolver)(nil)
 
 // NewResolver makes a Resolver.
-func NewResolver(service *Service) *Resolver { return &Resolver{service: service} }
+func NewResolver(service *profile.Service) *Resolver { return &Resolver{service: service} }
 
 // ResolveSubject answers the caller's learner id, as Service.Resolve does.
 func (r *Resolver) ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (string, error) {
-	found, err := r.service.Resolve(ctx, Subject{Issuer: issuer, Subject: subject}, Hints{
+	found, err := r.service.Resolve(ctx, profile.Subject{Issuer: issuer, Subject: subject}, profile.Hints{
 		DisplayName: hints.Name,
 		Email:       hints.Email,
 		Locale:      hints.Locale,

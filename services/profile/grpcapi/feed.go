@@ -1,4 +1,4 @@
-package profile
+package grpcapi
 
 import (
 	"strconv"
@@ -7,11 +7,12 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
 // SyncLearners streams what changed of whom, and last the revision reached.
 func (s *Server) SyncLearners(req *profilev1.SyncLearnersRequest, stream grpc.ServerStreamingServer[profilev1.SyncLearnersResponse]) error {
-	revision, err := s.service.Feed(stream.Context(), req.GetAfterRevision(), func(c Change) error {
+	revision, err := s.service.Feed(stream.Context(), req.GetAfterRevision(), func(c profile.Change) error {
 		record := &profilev1.LearnerRecord{Id: c.LearnerID, TimeZone: c.TimeZone}
 		return stream.Send(&profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: record}})
 	})

@@ -1,4 +1,4 @@
-package catalog
+package grpcapi
 
 import (
 	"context"
@@ -6,11 +6,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
 // ListModules answers one page of modules.
 func (s *Server) ListModules(ctx context.Context, req *catalogv1.ListModulesRequest) (*catalogv1.ListModulesResponse, error) {
-	page, err := s.service.Modules.List(ctx, Query{
+	page, err := s.service.Modules.List(ctx, catalog.Query{
 		State: stateOf(req.GetState()), Topic: req.GetTopic(), Level: req.GetLevel(), Role: req.GetRole(), Q: req.GetQ(),
 		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
 		Editor: isEditor(ctx),
@@ -45,7 +46,7 @@ func (s *Server) ListModuleVersions(ctx context.Context, req *catalogv1.ListModu
 	}
 	resp := &catalogv1.ListModuleVersionsResponse{NextPageToken: page.Next}
 	for _, v := range page.Items {
-		resp.Versions = append(resp.Versions, moduleVersionProto(v))
+		resp.Versions = append(resp.Versions, ModuleVersion(v))
 	}
 	return resp, setEtagOf(ctx, resp)
 }
@@ -56,7 +57,7 @@ func (s *Server) GetModuleVersion(ctx context.Context, req *catalogv1.GetModuleV
 	if err != nil {
 		return nil, err
 	}
-	resp := &catalogv1.GetModuleVersionResponse{Version: moduleVersionProto(version)}
+	resp := &catalogv1.GetModuleVersionResponse{Version: ModuleVersion(version)}
 	return resp, setEtagOf(ctx, resp)
 }
 
@@ -66,7 +67,7 @@ func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRe
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := s.service.Modules.Create(ctx, req.GetModuleId(), moduleContentOf(req.GetContent()), key, func(m Module) ([]byte, error) {
+	encoded, err := s.service.Modules.Create(ctx, req.GetModuleId(), moduleContentOf(req.GetContent()), key, func(m catalog.Module) ([]byte, error) {
 		return proto.Marshal(&catalogv1.CreateModuleResponse{Module: moduleProto(m)})
 	})
 	if err != nil {
@@ -82,7 +83,7 @@ func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRe
 // UpdateModule edits a draft.
 func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRequest) (*catalogv1.UpdateModuleResponse, error) {
 	paths := maskPaths(req.GetUpdateMask(), req.GetContent())
-	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), preconditions(ctx, req.GetEtag()), func(c ModuleContent) (ModuleContent, error) {
+	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), preconditions(ctx, req.GetEtag()), func(c catalog.ModuleContent) (catalog.ModuleContent, error) {
 		merged := moduleContentProto(c)
 		err := mergeMasked(merged, req.GetContent(), paths)
 		return moduleContentOf(merged), err
@@ -99,7 +100,7 @@ func (s *Server) PreviewModule(ctx context.Context, req *catalogv1.PreviewModule
 	if err != nil {
 		return nil, err
 	}
-	preview, err := s.service.PreviewModule(ctx, req.GetModuleId(), Publication{
+	preview, err := s.service.PreviewModule(ctx, req.GetModuleId(), catalog.Publication{
 		ChangeClass: classOf(req.GetChangeClass()), Retake: retakeOf(req.GetRetake()), EffectiveTime: effective,
 	})
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *Server) PublishModule(ctx context.Context, req *catalogv1.PublishModule
 	if err != nil {
 		return nil, err
 	}
-	publication := Publication{
+	publication := catalog.Publication{
 		ChangeClass: classOf(req.GetChangeClass()), Retake: retakeOf(req.GetRetake()), EffectiveTime: effective,
 	}
 	module, err := s.service.Modules.Publish(ctx, req.GetModuleId(), publication, preconditions(ctx, req.GetEtag()), actor(ctx))

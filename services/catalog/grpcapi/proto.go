@@ -1,4 +1,4 @@
-package catalog
+package grpcapi
 
 import (
 	"strconv"
@@ -8,6 +8,7 @@ import (
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
 // enum is a generated enum type.
@@ -37,45 +38,47 @@ func valueOf[E ~int32, N ~string](values map[string]int32, name N) E {
 	return E(number)
 }
 
-func stateOf(s catalogv1.Module_State) State                    { return nameOf[State](s) }
-func classOf(c catalogv1.ModuleVersion_ChangeClass) ChangeClass { return nameOf[ChangeClass](c) }
-func retakeOf(r catalogv1.ModuleVersion_Retake) Retake          { return nameOf[Retake](r) }
-func stateProto(s State) catalogv1.Module_State {
+func stateOf(s catalogv1.Module_State) catalog.State { return nameOf[catalog.State](s) }
+func classOf(c catalogv1.ModuleVersion_ChangeClass) catalog.ChangeClass {
+	return nameOf[catalog.ChangeClass](c)
+}
+func retakeOf(r catalogv1.ModuleVersion_Retake) catalog.Retake { return nameOf[catalog.Retake](r) }
+func stateProto(s catalog.State) catalogv1.Module_State {
 	return valueOf[catalogv1.Module_State](catalogv1.Module_State_value, s)
 }
 
-func classProto(c ChangeClass) catalogv1.ModuleVersion_ChangeClass {
+func classProto(c catalog.ChangeClass) catalogv1.ModuleVersion_ChangeClass {
 	return valueOf[catalogv1.ModuleVersion_ChangeClass](catalogv1.ModuleVersion_ChangeClass_value, c)
 }
 
 // moduleContentOf reads what a client may set.
-func moduleContentOf(v *catalogv1.ModuleVersion) ModuleContent {
-	content := ModuleContent{
+func moduleContentOf(v *catalogv1.ModuleVersion) catalog.ModuleContent {
+	content := catalog.ModuleContent{
 		Topic: v.GetTopic(), Title: v.GetTitle(), Summary: v.GetSummary(), Level: v.GetLevel(),
 		Roles: v.GetRoles(), Objectives: v.GetObjectives(), Prerequisites: v.GetPrerequisites(), Duration: v.GetDuration(),
 	}
 	for _, c := range v.GetCredits() {
-		content.Credits = append(content.Credits, Credit{ModuleIDs: c.GetModuleIds()})
+		content.Credits = append(content.Credits, catalog.Credit{ModuleIDs: c.GetModuleIds()})
 	}
 	if p := v.GetCurrencyPolicy(); p != nil {
-		content.CurrencyPolicy = &CurrencyPolicy{
+		content.CurrencyPolicy = &catalog.CurrencyPolicy{
 			Period: p.GetPeriod(), Window: p.GetWindow(), Grace: p.GetGrace(),
-			Basis: nameOf[Basis](p.GetBasis()), FixedDate: p.GetFixedDate(),
+			Basis: nameOf[catalog.Basis](p.GetBasis()), FixedDate: p.GetFixedDate(),
 		}
 	}
 	for _, u := range v.GetUnits() {
 		if u == nil {
 			u = &catalogv1.Unit{}
 		}
-		content.Units = append(content.Units, Unit{
-			ID: u.GetId(), Title: u.GetTitle(), Kind: nameOf[UnitKind](u.GetKind()), Required: u.Required, Weight: u.Weight,
-			Duration: u.GetDuration(), ContentURI: u.GetContentUri(), MoveOn: nameOf[MoveOn](u.GetMoveOn()), MasteryScore: u.MasteryScore,
+		content.Units = append(content.Units, catalog.Unit{
+			ID: u.GetId(), Title: u.GetTitle(), Kind: nameOf[catalog.UnitKind](u.GetKind()), Required: u.Required, Weight: u.Weight,
+			Duration: u.GetDuration(), ContentURI: u.GetContentUri(), MoveOn: nameOf[catalog.MoveOn](u.GetMoveOn()), MasteryScore: u.MasteryScore,
 		})
 	}
 	return content
 }
 
-func moduleContentProto(c ModuleContent) *catalogv1.ModuleVersion {
+func moduleContentProto(c catalog.ModuleContent) *catalogv1.ModuleVersion {
 	v := &catalogv1.ModuleVersion{
 		Topic: c.Topic, Title: c.Title, Summary: c.Summary, Level: c.Level,
 		Roles: c.Roles, Objectives: c.Objectives, Prerequisites: c.Prerequisites, Duration: c.Duration,
@@ -104,12 +107,12 @@ func moduleContentProto(c ModuleContent) *catalogv1.ModuleVersion {
 }
 
 // pathContentOf reads what a client may set.
-func pathContentOf(v *catalogv1.PathVersion) PathContent {
-	content := PathContent{Title: v.GetTitle(), Summary: v.GetSummary(), Roles: v.GetRoles(), Backgrounds: v.GetBackgrounds()}
+func pathContentOf(v *catalogv1.PathVersion) catalog.PathContent {
+	content := catalog.PathContent{Title: v.GetTitle(), Summary: v.GetSummary(), Roles: v.GetRoles(), Backgrounds: v.GetBackgrounds()}
 	for _, m := range v.GetMilestones() {
-		milestone := Milestone{ID: m.GetId(), Title: m.GetTitle(), Summary: m.GetSummary()}
+		milestone := catalog.Milestone{ID: m.GetId(), Title: m.GetTitle(), Summary: m.GetSummary()}
 		for _, g := range m.GetGroups() {
-			group := Group{ModuleIDs: g.GetModuleIds()}
+			group := catalog.Group{ModuleIDs: g.GetModuleIds()}
 			if g != nil && g.RequiredCount != nil {
 				group.RequiredCount = new(int(g.GetRequiredCount()))
 			}
@@ -120,7 +123,7 @@ func pathContentOf(v *catalogv1.PathVersion) PathContent {
 	return content
 }
 
-func pathContentProto(c PathContent) *catalogv1.PathVersion {
+func pathContentProto(c catalog.PathContent) *catalogv1.PathVersion {
 	v := &catalogv1.PathVersion{Title: c.Title, Summary: c.Summary, Roles: c.Roles, Backgrounds: c.Backgrounds}
 	for _, m := range c.Milestones {
 		milestone := &catalogv1.Milestone{Id: m.ID, Title: m.Title, Summary: m.Summary}
@@ -136,7 +139,8 @@ func pathContentProto(c PathContent) *catalogv1.PathVersion {
 	return v
 }
 
-func moduleVersionProto(version Version[ModuleContent]) *catalogv1.ModuleVersion {
+// ModuleVersion returns a version as the message that holds it.
+func ModuleVersion(version catalog.Version[catalog.ModuleContent]) *catalogv1.ModuleVersion {
 	v := moduleContentProto(version.Content)
 	v.Number = new(int32(version.Number))
 	v.ContentHash = new(version.ContentHash)
@@ -151,7 +155,8 @@ func moduleVersionProto(version Version[ModuleContent]) *catalogv1.ModuleVersion
 	return v
 }
 
-func pathVersionProto(version Version[PathContent]) *catalogv1.PathVersion {
+// PathVersion returns a version as the message that holds it.
+func PathVersion(version catalog.Version[catalog.PathContent]) *catalogv1.PathVersion {
 	v := pathContentProto(version.Content)
 	v.Number = new(int32(version.Number))
 	v.ContentHash = new(version.ContentHash)
@@ -160,10 +165,10 @@ func pathVersionProto(version Version[PathContent]) *catalogv1.PathVersion {
 	return v
 }
 
-func moduleProto(m Module) *catalogv1.Module {
+func moduleProto(m catalog.Module) *catalogv1.Module {
 	out := &catalogv1.Module{Id: m.ID, State: stateProto(m.State), LatestVersion: int32(m.Latest()), Etag: m.Etag()}
 	if m.Version != nil {
-		out.Version = moduleVersionProto(*m.Version)
+		out.Version = ModuleVersion(*m.Version)
 		out.Topic = m.Version.Content.Facets().Topic
 	}
 	if m.Draft != nil {
@@ -178,10 +183,10 @@ func moduleProto(m Module) *catalogv1.Module {
 	return out
 }
 
-func pathProto(p Path) *catalogv1.Path {
+func pathProto(p catalog.Path) *catalogv1.Path {
 	out := &catalogv1.Path{Id: p.ID, State: stateProto(p.State), LatestVersion: int32(p.Latest()), Etag: p.Etag()}
 	if p.Version != nil {
-		out.Version = pathVersionProto(*p.Version)
+		out.Version = PathVersion(*p.Version)
 	}
 	if p.Draft != nil {
 		out.Draft = pathContentProto(*p.Draft)
@@ -192,10 +197,10 @@ func pathProto(p Path) *catalogv1.Path {
 	return out
 }
 
-func moduleRecordProto(r Record[ModuleContent]) *catalogv1.ModuleRecord {
+func moduleRecordProto(r catalog.Record[catalog.ModuleContent]) *catalogv1.ModuleRecord {
 	out := &catalogv1.ModuleRecord{Id: r.ID, State: stateProto(r.State), Revision: r.Revision}
 	for _, v := range r.Versions {
-		out.Versions = append(out.Versions, moduleVersionProto(v))
+		out.Versions = append(out.Versions, ModuleVersion(v))
 	}
 	for _, stay := range r.Archives {
 		out.ArchivePeriods = append(out.ArchivePeriods, &catalogv1.ArchivePeriod{
@@ -205,10 +210,10 @@ func moduleRecordProto(r Record[ModuleContent]) *catalogv1.ModuleRecord {
 	return out
 }
 
-func pathRecordProto(r Record[PathContent]) *catalogv1.PathRecord {
+func pathRecordProto(r catalog.Record[catalog.PathContent]) *catalogv1.PathRecord {
 	out := &catalogv1.PathRecord{Id: r.ID, State: stateProto(r.State), Revision: r.Revision}
 	for _, v := range r.Versions {
-		out.Versions = append(out.Versions, pathVersionProto(v))
+		out.Versions = append(out.Versions, PathVersion(v))
 	}
 	return out
 }
@@ -227,4 +232,33 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 		return nil
 	}
 	return timestamppb.New(t)
+}
+
+// moduleImpactProto is absent for what was not counted.
+func moduleImpactProto(i *catalog.ModuleImpact) *catalogv1.ModuleImpact {
+	if i == nil {
+		return nil
+	}
+	out := &catalogv1.ModuleImpact{
+		LearnersCompleted: i.LearnersCompleted, LearnersInProgress: i.LearnersInProgress,
+		LearnersToRetrain: i.LearnersToRetrain, LearnersLosingCredit: i.LearnersLosingCredit,
+	}
+	for _, p := range i.Paths {
+		out.Paths = append(out.Paths, &catalogv1.ImpactedPath{
+			PathId: p.ID, Title: p.Title, MilestoneIds: p.Milestones, Enrollments: p.Enrollments,
+		})
+	}
+	return out
+}
+
+// pathImpactProto is absent for what was not counted.
+func pathImpactProto(i *catalog.PathImpact) *catalogv1.PathImpact {
+	if i == nil {
+		return nil
+	}
+	out := &catalogv1.PathImpact{UpgradeOffers: i.UpgradeOffers, ChangedMilestoneIds: i.ChangedMilestones, AwardsHeld: i.AwardsHeld}
+	for _, e := range i.Enrollments {
+		out.Enrollments = append(out.Enrollments, &catalogv1.PinnedEnrollments{PathVersion: int32(e.Version), Enrollments: e.Enrollments})
+	}
+	return out
 }

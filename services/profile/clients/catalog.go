@@ -1,4 +1,6 @@
-package profile
+// Package clients calls the services that profile depends on, and translates what
+// they return into the types of package profile.
+package clients
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
 // catalogPageSize is the most that the catalog gives at once.
@@ -18,11 +21,13 @@ type catalogClient struct {
 }
 
 // NewCatalog makes a Catalog that asks the catalog service, in the name of whoever calls.
-func NewCatalog(client catalogv1.CatalogServiceClient) Catalog { return catalogClient{client: client} }
+func NewCatalog(client catalogv1.CatalogServiceClient) profile.Catalog {
+	return catalogClient{client: client}
+}
 
 // ActivePaths is Catalog's.
-func (c catalogClient) ActivePaths(ctx context.Context) ([]Path, error) {
-	var paths []Path
+func (c catalogClient) ActivePaths(ctx context.Context) ([]profile.Path, error) {
+	var paths []profile.Path
 	req := &catalogv1.ListPathsRequest{State: catalogv1.Module_ACTIVE, PageSize: catalogPageSize}
 	for {
 		page, err := c.client.ListPaths(ctx, req)
@@ -44,14 +49,14 @@ func catalogFault(ctx context.Context, err error) error {
 	if code := status.Code(err); ctx.Err() != nil || code == codes.Unauthenticated || code == codes.PermissionDenied {
 		return err
 	}
-	return errs.Wrap(err, errs.Unavailable, ReasonCatalogUnavailable, "the catalog does not answer at the moment")
+	return errs.Wrap(err, errs.Unavailable, profile.ReasonCatalogUnavailable, "the catalog does not answer at the moment")
 }
 
-func pathOf(p *catalogv1.Path) Path {
+func pathOf(p *catalogv1.Path) profile.Path {
 	v := p.GetVersion()
-	backgrounds := make([]Background, len(v.GetBackgrounds()))
+	backgrounds := make([]profile.Background, len(v.GetBackgrounds()))
 	for i, b := range v.GetBackgrounds() {
-		backgrounds[i] = Background(b)
+		backgrounds[i] = profile.Background(b)
 	}
-	return Path{ID: p.GetId(), Title: v.GetTitle(), Roles: v.GetRoles(), Backgrounds: backgrounds}
+	return profile.Path{ID: p.GetId(), Title: v.GetTitle(), Roles: v.GetRoles(), Backgrounds: backgrounds}
 }

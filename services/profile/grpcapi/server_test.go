@@ -1,11 +1,10 @@
-package profile_test
+package grpcapi_test
 
 import (
 	"context"
 	"errors"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +22,11 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/profile"
+	"github.com/preceptor-dev/preceptor/services/profile/clients"
+	"github.com/preceptor-dev/preceptor/services/profile/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 )
 
 // house is the profile service behind its whole chain of interceptors, beside a catalog
@@ -54,12 +57,12 @@ func newHouse(t *testing.T) *house {
 	shelf := h.newServer(t, nil)
 	catalogv1.RegisterCatalogServiceServer(shelf, h.catalog)
 	service := profile.New(
-		openDB(t, filepath.Join(t.TempDir(), "profile.db")),
-		profile.NewCatalog(catalogv1.NewCatalogServiceClient(shelf.InProcess("profile"))),
+		sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())),
+		clients.NewCatalog(catalogv1.NewCatalogServiceClient(shelf.InProcess("profile"))),
 		profile.Options{Now: time.Now},
 	)
-	h.server = h.newServer(t, profile.NewResolver(service))
-	profilev1.RegisterProfileServiceServer(h.server, profile.NewServer(service))
+	h.server = h.newServer(t, grpcapi.NewResolver(service))
+	profilev1.RegisterProfileServiceServer(h.server, grpcapi.NewServer(service))
 	return h
 }
 

@@ -1,4 +1,6 @@
-package catalog
+// Package grpcapi serves the catalog service over gRPC: it translates between the
+// messages of catalog.proto and the types of package catalog.
+package grpcapi
 
 import (
 	"context"
@@ -17,6 +19,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
 // exportChunk is how much of an export one message carries.
@@ -26,13 +29,13 @@ const exportChunk = 64 << 10
 type Server struct {
 	catalogv1.UnsafeCatalogServiceServer
 
-	service *Service
+	service *catalog.Service
 }
 
 var _ catalogv1.CatalogServiceServer = (*Server)(nil)
 
 // NewServer makes a Server.
-func NewServer(service *Service) *Server { return &Server{service: service} }
+func NewServer(service *catalog.Service) *Server { return &Server{service: service} }
 
 // ListTopics answers topics with their numbers of active modules.
 func (s *Server) ListTopics(ctx context.Context, _ *catalogv1.ListTopicsRequest) (*catalogv1.ListTopicsResponse, error) {
@@ -91,11 +94,11 @@ func (s *Server) SyncCatalog(req *catalogv1.SyncCatalogRequest, stream grpc.Serv
 
 // ImportCatalog publishes what changed in files.
 func (s *Server) ImportCatalog(ctx context.Context, req *catalogv1.ImportCatalogRequest) (*catalogv1.ImportCatalogResponse, error) {
-	files := make([]File, 0, len(req.GetFiles()))
+	files := make([]catalog.File, 0, len(req.GetFiles()))
 	for _, f := range req.GetFiles() {
-		files = append(files, File{Name: f.GetName(), Content: f.GetContent()})
+		files = append(files, catalog.File{Name: f.GetName(), Content: f.GetContent()})
 	}
-	done, err := s.service.Import(ctx, files, ImportOptions{DryRun: req.GetDryRun(), Actor: actor(ctx)})
+	done, err := s.service.Import(ctx, files, catalog.ImportOptions{DryRun: req.GetDryRun(), Actor: actor(ctx)})
 	if err != nil {
 		return nil, err
 	}
@@ -120,9 +123,9 @@ func (s *Server) ImportCatalog(ctx context.Context, req *catalogv1.ImportCatalog
 
 // ExportCatalog streams the published catalog as one document.
 func (s *Server) ExportCatalog(req *catalogv1.ExportCatalogRequest, stream grpc.ServerStreamingServer[catalogv1.ExportCatalogResponse]) error {
-	format := FormatYAML
+	format := catalog.FormatYAML
 	if req.GetFormat() == catalogv1.ExportCatalogRequest_JSON {
-		format = FormatJSON
+		format = catalog.FormatJSON
 	}
 	text, err := s.service.Export(stream.Context(), format)
 	if err != nil {

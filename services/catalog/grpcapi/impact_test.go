@@ -1,4 +1,4 @@
-package catalog_test
+package grpcapi_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/services/catalog"
+	"github.com/preceptor-dev/preceptor/services/catalog/catalogtest"
 )
 
 // counting is progress as far as the catalog knows it. It can fail, and be slow.
@@ -66,7 +67,7 @@ func aPathImpact() *catalogv1.PathImpact {
 // become, whether it can be published or not, and that its answer comes through whole.
 func TestModuleImpact(t *testing.T) {
 	progress, asked, _ := counted()
-	h := newHouseBeside(t, progress)
+	h := newHarnessWith(t, progress)
 	author := h.as(t, auth.RoleAuthor)
 	preview := func(req *catalogv1.PreviewModuleRequest) *catalogv1.PreviewModuleResponse {
 		t.Helper()
@@ -114,8 +115,8 @@ func TestModuleImpact(t *testing.T) {
 
 func TestPathImpact(t *testing.T) {
 	progress, _, asked := counted()
-	h := newHouseBeside(t, progress)
-	editions(t, h.service, h.clock, 1)
+	h := newHarnessWith(t, progress)
+	catalogtest.PublishVersions(t, h.service, 1, func() { h.clock.add(time.Hour) })
 	author := h.as(t, auth.RoleAuthor)
 	none, err := h.PreviewPath(author, &catalogv1.PreviewPathRequest{PathId: "way"})
 	if err != nil || none.GetImpact() != nil || len(*asked) > 0 {
@@ -167,20 +168,20 @@ func TestNoImpact(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantNoImpact(t, newHouseBeside(t, progress))
+			wantNoImpact(t, newHarnessWith(t, progress))
 		})
 	}
 	t.Run("nobody to ask", func(t *testing.T) {
 		t.Parallel()
-		wantNoImpact(t, newHouse(t))
+		wantNoImpact(t, newHarness(t))
 	})
 }
 
-func wantNoImpact(t *testing.T, h *house) {
+func wantNoImpact(t *testing.T, h *harness) {
 	t.Helper()
-	publish(t, h.service.Modules, "other", module(), catalog.Publication{})
+	catalogtest.Publish(t, h.service.Modules, "other", catalogtest.Module(), catalog.Publication{})
 	h.create(t, "a", moduleV1())
-	draft(t, h.service.Paths, "way", path("other", "nobody"))
+	catalogtest.Draft(t, h.service.Paths, "way", catalogtest.Path("other", "nobody"))
 	m, err := h.PreviewModule(h.as(t, auth.RoleAuthor), &catalogv1.PreviewModuleRequest{ModuleId: "a"})
 	if err != nil || m.GetImpact() != nil || len(m.GetChangedUnitIds()) != 2 {
 		t.Errorf("module: %v, %v", m, err)

@@ -1,4 +1,4 @@
-package catalog
+package grpcapi
 
 import (
 	"context"
@@ -7,11 +7,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
 // ListPaths answers one page of paths.
 func (s *Server) ListPaths(ctx context.Context, req *catalogv1.ListPathsRequest) (*catalogv1.ListPathsResponse, error) {
-	page, err := s.service.Paths.List(ctx, Query{
+	page, err := s.service.Paths.List(ctx, catalog.Query{
 		State: stateOf(req.GetState()), Role: req.GetRole(), Q: req.GetQ(),
 		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
 		Editor: isEditor(ctx),
@@ -46,7 +47,7 @@ func (s *Server) ListPathVersions(ctx context.Context, req *catalogv1.ListPathVe
 	}
 	resp := &catalogv1.ListPathVersionsResponse{NextPageToken: page.Next}
 	for _, v := range page.Items {
-		resp.Versions = append(resp.Versions, pathVersionProto(v))
+		resp.Versions = append(resp.Versions, PathVersion(v))
 	}
 	return resp, setEtagOf(ctx, resp)
 }
@@ -57,7 +58,7 @@ func (s *Server) GetPathVersion(ctx context.Context, req *catalogv1.GetPathVersi
 	if err != nil {
 		return nil, err
 	}
-	resp := &catalogv1.GetPathVersionResponse{Version: pathVersionProto(version)}
+	resp := &catalogv1.GetPathVersionResponse{Version: PathVersion(version)}
 	return resp, setEtagOf(ctx, resp)
 }
 
@@ -67,7 +68,7 @@ func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathReques
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := s.service.Paths.Create(ctx, req.GetPathId(), pathContentOf(req.GetContent()), key, func(p Path) ([]byte, error) {
+	encoded, err := s.service.Paths.Create(ctx, req.GetPathId(), pathContentOf(req.GetContent()), key, func(p catalog.Path) ([]byte, error) {
 		return proto.Marshal(&catalogv1.CreatePathResponse{Path: pathProto(p)})
 	})
 	if err != nil {
@@ -83,7 +84,7 @@ func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathReques
 // UpdatePath edits a draft.
 func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathRequest) (*catalogv1.UpdatePathResponse, error) {
 	paths := maskPaths(req.GetUpdateMask(), req.GetContent())
-	path, err := s.service.Paths.Update(ctx, req.GetPathId(), preconditions(ctx, req.GetEtag()), func(c PathContent) (PathContent, error) {
+	path, err := s.service.Paths.Update(ctx, req.GetPathId(), preconditions(ctx, req.GetEtag()), func(c catalog.PathContent) (catalog.PathContent, error) {
 		merged := pathContentProto(c)
 		err := mergeMasked(merged, req.GetContent(), paths)
 		return pathContentOf(merged), err
@@ -110,7 +111,7 @@ func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequ
 
 // PublishPath makes the draft a version.
 func (s *Server) PublishPath(ctx context.Context, req *catalogv1.PublishPathRequest) (*catalogv1.PublishPathResponse, error) {
-	path, err := s.service.Paths.Publish(ctx, req.GetPathId(), Publication{}, preconditions(ctx, req.GetEtag()), actor(ctx))
+	path, err := s.service.Paths.Publish(ctx, req.GetPathId(), catalog.Publication{}, preconditions(ctx, req.GetEtag()), actor(ctx))
 	if err != nil {
 		return nil, err
 	}

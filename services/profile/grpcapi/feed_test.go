@@ -1,4 +1,4 @@
-package profile_test
+package grpcapi_test
 
 import (
 	"context"

@@ -1,4 +1,6 @@
-package profile
+// Package grpcapi serves the profile service over gRPC: it translates between the
+// messages of profile.proto and the types of package profile.
+package grpcapi
 
 import (
 	"context"
@@ -12,19 +14,20 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
 // Server is the service as gRPC offers it.
 type Server struct {
 	profilev1.UnsafeProfileServiceServer
 
-	service *Service
+	service *profile.Service
 }
 
 var _ profilev1.ProfileServiceServer = (*Server)(nil)
 
 // NewServer makes a Server.
-func NewServer(service *Service) *Server { return &Server{service: service} }
+func NewServer(service *profile.Service) *Server { return &Server{service: service} }
 
 // GetLearner answers a learner, and its etag as a header.
 func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerRequest) (*profilev1.GetLearnerResponse, error) {
@@ -39,7 +42,7 @@ func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerReques
 // UpdateLearner changes the fields that the mask names, or, without one, those that are set.
 func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearnerRequest) (*profilev1.UpdateLearnerResponse, error) {
 	caller, _ := auth.FromContext(ctx)
-	update := Update{
+	update := profile.Update{
 		LearnerID:     req.GetLearnerId(),
 		Changes:       learnerOf(req.GetLearner()),
 		Paths:         req.GetUpdateMask().GetPaths(),
@@ -64,7 +67,7 @@ func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearner
 
 // ListLearners answers one page of learners.
 func (s *Server) ListLearners(ctx context.Context, req *profilev1.ListLearnersRequest) (*profilev1.ListLearnersResponse, error) {
-	page, err := s.service.List(ctx, ListQuery{
+	page, err := s.service.List(ctx, profile.ListQuery{
 		Q:            req.GetQ(),
 		PageSize:     int(req.GetPageSize()),
 		PageToken:    req.GetPageToken(),
@@ -89,7 +92,7 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	if err != nil {
 		return nil, err
 	}
-	encoded, revision, err := s.service.Create(ctx, learnerOf(req.GetLearner()), key, func(l Learner) ([]byte, error) {
+	encoded, revision, err := s.service.Create(ctx, learnerOf(req.GetLearner()), key, func(l profile.Learner) ([]byte, error) {
 		return proto.Marshal(&profilev1.CreateLearnerResponse{Learner: learnerProto(l)})
 	})
 	if err != nil {
@@ -129,7 +132,7 @@ func (s *Server) ListRecommendedPaths(
 
 // ResolveSubject answers the learner that an identity belongs to.
 func (s *Server) ResolveSubject(ctx context.Context, req *profilev1.ResolveSubjectRequest) (*profilev1.ResolveSubjectResponse, error) {
-	found, err := s.service.Resolve(ctx, subjectOf(req.GetSubject()), Hints{
+	found, err := s.service.Resolve(ctx, subjectOf(req.GetSubject()), profile.Hints{
 		DisplayName: req.GetDisplayName(),
 		Email:       req.GetEmail(),
 		Locale:      req.GetLocale(),
@@ -168,15 +171,15 @@ func populated(l *profilev1.Learner) []string {
 func quoted(etag string) string { return `"` + etag + `"` }
 
 // learnerOf reads what a client may set.
-func learnerOf(l *profilev1.Learner) Learner {
-	learner := Learner{
+func learnerOf(l *profilev1.Learner) profile.Learner {
+	learner := profile.Learner{
 		DisplayName: l.GetDisplayName(),
 		Email:       l.GetEmail(),
 		Locale:      l.GetLocale(),
 		TimeZone:    l.GetTimeZone(),
 		Background:  backgroundOf(l.GetBackground()),
 		TargetRole:  l.GetTargetRole(),
-		WeeklyGoal:  WeeklyGoal{Minutes: l.GetWeeklyGoal().GetMinutes(), Units: l.GetWeeklyGoal().GetUnits()},
+		WeeklyGoal:  profile.WeeklyGoal{Minutes: l.GetWeeklyGoal().GetMinutes(), Units: l.GetWeeklyGoal().GetUnits()},
 	}
 	for _, s := range l.GetSubjects() {
 		learner.Subjects = append(learner.Subjects, subjectOf(s))
@@ -184,7 +187,7 @@ func learnerOf(l *profilev1.Learner) Learner {
 	return learner
 }
 
-func learnerProto(l Learner) *profilev1.Learner {
+func learnerProto(l profile.Learner) *profilev1.Learner {
 	learner := &profilev1.Learner{
 		Id:          l.ID,
 		DisplayName: l.DisplayName,
@@ -197,7 +200,7 @@ func learnerProto(l Learner) *profilev1.Learner {
 		CreateTime:  timestamppb.New(l.CreateTime),
 		UpdateTime:  timestamppb.New(l.UpdateTime),
 	}
-	if l.WeeklyGoal != (WeeklyGoal{}) {
+	if l.WeeklyGoal != (profile.WeeklyGoal{}) {
 		learner.WeeklyGoal = &profilev1.WeeklyGoal{Minutes: l.WeeklyGoal.Minutes, Units: l.WeeklyGoal.Units}
 	}
 	for _, s := range l.Subjects {
@@ -206,25 +209,25 @@ func learnerProto(l Learner) *profilev1.Learner {
 	return learner
 }
 
-func subjectOf(s *profilev1.Subject) Subject {
-	return Subject{Issuer: s.GetIssuer(), Subject: s.GetSubject()}
+func subjectOf(s *profilev1.Subject) profile.Subject {
+	return profile.Subject{Issuer: s.GetIssuer(), Subject: s.GetSubject()}
 }
 
 // backgroundOf keeps a number that has no name as its digits, for validation to refuse.
-func backgroundOf(b profilev1.Learner_Background) Background {
+func backgroundOf(b profilev1.Learner_Background) profile.Background {
 	if b == profilev1.Learner_BACKGROUND_UNSPECIFIED {
 		return ""
 	}
-	return Background(b.String())
+	return profile.Background(b.String())
 }
 
-func whyProto(w Why) profilev1.RecommendedPath_Reason {
+func whyProto(w profile.Why) profilev1.RecommendedPath_Reason {
 	switch w {
-	case WhyTargetRole:
+	case profile.WhyTargetRole:
 		return profilev1.RecommendedPath_TARGET_ROLE
-	case WhyBackground:
+	case profile.WhyBackground:
 		return profilev1.RecommendedPath_BACKGROUND
-	case WhyGeneral:
+	case profile.WhyGeneral:
 		return profilev1.RecommendedPath_GENERAL
 	default:
 		return profilev1.RecommendedPath_REASON_UNSPECIFIED
