@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -26,6 +25,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/preceptor-dev/preceptor/gateway"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 const token = "Bearer secret-token"
@@ -183,7 +183,7 @@ func open(tb testing.TB, change ...func(*gateway.Config)) *house {
 	tb.Cleanup(func() { _ = conn.Close() })
 	log := &safeBuffer{}
 	config := gateway.Config{
-		Profile: conn, Catalog: conn, Progress: conn, Now: time.Now, Version: "1.2.3",
+		Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now, Version: "1.2.3",
 		Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

@@ -6,13 +6,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 func BenchmarkMarshal(b *testing.B) {
@@ -94,7 +94,7 @@ func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
 func BenchmarkGateway(b *testing.B) {
 	conn := stillConn{path: samplePathProgress()}
-	g, err := New(Config{Profile: conn, Catalog: conn, Progress: conn, Now: time.Now})
+	g, err := New(Config{Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -20,7 +21,7 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 	var observed []string
 	conn := stillConn{path: samplePathProgress()}
 	g, err := New(Config{
-		Profile: conn, Catalog: conn, Progress: conn, Now: time.Now,
+		Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now,
 		Tracer: tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen))),
 		Observe: func(route, method string, status int, took time.Duration) {
 			observed = append(observed, fmt.Sprint(method, " ", route, " ", status, " ", took >= 0))

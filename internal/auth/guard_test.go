@@ -21,6 +21,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 const (
@@ -348,10 +349,10 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 			}
 		},
 	} {
-		start := time.Now()
+		start := testenv.Now()
 		_, err := g.stream(ctx, rpctest.Watch, handler, "me")
 		wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenExpired)
-		if took := time.Since(start); took < 500*time.Millisecond || took > 5*time.Second {
+		if took := testenv.Since(start); took < 500*time.Millisecond || took > 5*time.Second {
 			t.Errorf("a stream %s took %s", name, took)
 		}
 	}

@@ -29,6 +29,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // clock is a time that tests move.
@@ -187,7 +188,7 @@ func TestLocalIssuerRefusesADamagedKey(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, auth.LocalKeyFile), []byte("secret-but-no-key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := auth.OpenLocalIssuer(dir, time.Now)
+	_, err := auth.OpenLocalIssuer(dir, testenv.Now)
 	if err == nil || strings.Contains(err.Error(), "secret-but") {
 		t.Errorf("got %v", err)
 	}
@@ -419,8 +420,8 @@ func TestWithdrawnKeysGoWithoutANewToken(t *testing.T) {
 	p.publish(public(newKey(jose.EdDSA), "other"))
 	c.advance(5 * time.Minute)
 	must(v.Verify(t.Context(), token)) // good by the held keys; they are fetched again beside it
-	deadline := time.Now().Add(10 * time.Second)
-	for time.Now().Before(deadline) {
+	deadline := testenv.Now().Add(10 * time.Second)
+	for testenv.Now().Before(deadline) {
 		if _, err := v.Verify(t.Context(), token); err != nil {
 			wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenInvalid)
 			return
@@ -447,7 +448,7 @@ func TestVerifierOptionsAreChecked(t *testing.T) {
 	for name, issuers := range map[string][]auth.OIDCIssuer{
 		"no audience": {{URL: "https://a.example"}}, "no URL": {{Audience: "x"}}, "twice": {one, one},
 	} {
-		if _, err := auth.NewVerifier(auth.VerifierOptions{OIDC: issuers, Now: time.Now}); errs.KindOf(err) != errs.Invalid {
+		if _, err := auth.NewVerifier(auth.VerifierOptions{OIDC: issuers, Now: testenv.Now}); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

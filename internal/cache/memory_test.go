@@ -10,12 +10,13 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/cache/cachetest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 func TestMemory(t *testing.T) {
 	for _, size := range []int64{1 << 20, 64 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			cachetest.Run(t, func(*testing.T) cache.Cache { return cache.NewMemory(size, time.Now) })
+			cachetest.Run(t, func(*testing.T) cache.Cache { return cache.NewMemory(size, testenv.Now) })
 		})
 	}
 }
@@ -38,7 +39,7 @@ func TestMemoryExpiresByItsClock(t *testing.T) {
 }
 
 func TestMemoryForgetsTheLeastRecentlyUsed(t *testing.T) {
-	c := cache.NewMemory(10<<10, time.Now)
+	c := cache.NewMemory(10<<10, testenv.Now)
 	value := make([]byte, 1<<10)
 	for i := range 8 {
 		c.Set(t.Context(), fmt.Sprint(i), value, time.Hour)
@@ -59,7 +60,7 @@ func TestMemoryForgetsTheLeastRecentlyUsed(t *testing.T) {
 }
 
 func TestMemoryRefusesWhatCannotFit(t *testing.T) {
-	c := cache.NewMemory(10<<10, time.Now)
+	c := cache.NewMemory(10<<10, testenv.Now)
 	c.Set(t.Context(), "small", []byte("v"), time.Hour)
 	c.Set(t.Context(), "k", []byte("old"), time.Hour)
 	c.Set(t.Context(), "k", make([]byte, 11<<10), time.Hour)
@@ -69,7 +70,7 @@ func TestMemoryRefusesWhatCannotFit(t *testing.T) {
 	if _, ok := c.Get(t.Context(), "small"); !ok {
 		t.Error("it emptied the cache")
 	}
-	if cache.NewMemory(0, time.Now).Set(t.Context(), "k", nil, time.Hour); cache.NewMemory(-1, time.Now).Stats().Bytes != 0 {
+	if cache.NewMemory(0, testenv.Now).Set(t.Context(), "k", nil, time.Hour); cache.NewMemory(-1, testenv.Now).Stats().Bytes != 0 {
 		t.Error("a cache without room holds something")
 	}
 }
@@ -78,7 +79,7 @@ func TestMemoryRefusesWhatCannotFit(t *testing.T) {
 func TestMemoryAgainstModel(t *testing.T) {
 	const room = 20 << 10
 	rapid.Check(t, func(r *rapid.T) {
-		c := cache.NewMemory(room, time.Now)
+		c := cache.NewMemory(room, testenv.Now)
 		values := map[string]string{}
 		var order []string // the last used at the end
 		touch := func(key string) {
@@ -128,7 +129,7 @@ func TestMemoryAgainstModel(t *testing.T) {
 }
 
 func BenchmarkMemoryGet(b *testing.B) {
-	c := cache.NewMemory(64<<20, time.Now)
+	c := cache.NewMemory(64<<20, testenv.Now)
 	keys := make([]string, 1000)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("{%d}:path:incarnation:%d", i, i)

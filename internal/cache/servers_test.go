@@ -37,7 +37,7 @@ func TestRedisContract(t *testing.T) {
 	cluster := "redis+cluster://" + strings.Join(testenv.RedisCluster(t, 3, 0)[1:], ",") // not all of them
 	authority := testenv.NewAuthority(t)
 	t.Setenv("SSL_CERT_FILE", authority.File(t)) // read once in a process, when it first verifies
-	certificate, key := authority.Server(t, time.Now().Add(time.Hour))
+	certificate, key := authority.Server(t, testenv.Now().Add(time.Hour))
 	for name, url := range map[string]string{
 		"single":   single + "/3",
 		"sentinel": "redis+sentinel://" + strings.Join(sentinels, ",") + "/" + master,

@@ -83,8 +83,8 @@ func (e *ear) heard(learnerID string) int64 {
 
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
+	for end := testenv.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if testenv.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
 	}

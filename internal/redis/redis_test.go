@@ -98,14 +98,14 @@ func TestDeadRedisCostsLittle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, log := openRedis(t, url, redis.Options{Timeout: timeout, Pause: pause})
-			start := time.Now()
+			start := testenv.Now()
 			for range 1000 {
 				r.Set(t.Context(), "k", []byte("v"), time.Hour)
 				if _, ok := r.Get(t.Context(), "k"); ok {
 					t.Fatal("a value out of nothing")
 				}
 			}
-			if took := time.Since(start); took > 10*time.Second { // all of them would take 100 s
+			if took := testenv.Since(start); took > 10*time.Second { // all of them would take 100 s
 				t.Errorf("it took %v", took)
 			}
 			if s := r.Stats(); s.State != "open" || s.Skipped != 2000 || r.cache.Stats().Misses != 1000 || s.Failures != 1 || r.Reachable(t.Context()) {
@@ -122,11 +122,11 @@ func TestDeadRedisCostsLittle(t *testing.T) {
 func TestRedisIsTriedAgain(t *testing.T) {
 	r, log := openRedis(t, "redis://"+silent(t), redis.Options{Timeout: 20 * time.Millisecond, Pause: 100 * time.Millisecond})
 	const askers = 8
-	start, before := time.Now(), r.Stats().Failures
+	start, before := testenv.Now(), r.Stats().Failures
 	var wg sync.WaitGroup
 	for range askers {
 		wg.Go(func() {
-			for time.Since(start) < time.Second {
+			for testenv.Since(start) < time.Second {
 				r.Get(t.Context(), "k")
 				time.Sleep(time.Millisecond)
 			}
@@ -134,7 +134,7 @@ func TestRedisIsTriedAgain(t *testing.T) {
 	}
 	wg.Wait()
 	tries := r.Stats().Failures - before
-	if limit := uint64(time.Since(start)/(100*time.Millisecond)) + 1; tries == 0 || tries > limit {
+	if limit := uint64(testenv.Since(start)/(100*time.Millisecond)) + 1; tries == 0 || tries > limit {
 		t.Errorf("%d tries, at most %d", tries, limit)
 	}
 	if n := log.count("redis is not reachable"); n != 1 {

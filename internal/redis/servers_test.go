@@ -67,7 +67,7 @@ func TestRedisRefusals(t *testing.T) {
 // password stays here: it is sent to nobody who has not proved who they are.
 func TestRedisWithoutTrust(t *testing.T) {
 	good := trusted(t)
-	certificate, key := good.Server(t, time.Now().Add(time.Hour))
+	certificate, key := good.Server(t, testenv.Now().Add(time.Hour))
 	locked := testenv.RedisTLS(t, certificate, key, "--requirepass", "right-secret")
 	right, _ := openRedis(t, "rediss://:right-secret@"+locked, patient())
 	if !keeps(t, right, "k") {
@@ -77,8 +77,8 @@ func TestRedisWithoutTrust(t *testing.T) {
 	if errs.ReasonOf(err) != "REDIS_REFUSED" || strings.Contains(err.Error(), "secret") {
 		t.Errorf("the wrong password: %v", err)
 	}
-	expired, expiredKey := good.Server(t, time.Now().Add(-time.Hour))
-	foreign, foreignKey := testenv.NewAuthority(t).Server(t, time.Now().Add(time.Hour))
+	expired, expiredKey := good.Server(t, testenv.Now().Add(-time.Hour))
+	foreign, foreignKey := testenv.NewAuthority(t).Server(t, testenv.Now().Add(time.Hour))
 	for addr, says := range map[string]string{
 		testenv.RedisTLS(t, expired, expiredKey):                                 "certificate has expired",
 		testenv.RedisTLS(t, foreign, foreignKey):                                 "unknown authority",
@@ -188,8 +188,8 @@ func keeps(t *testing.T, r opened, key string) bool {
 
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
+	for end := testenv.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if testenv.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
 	}

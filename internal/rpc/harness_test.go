@@ -18,6 +18,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 const (
@@ -71,7 +72,7 @@ type house struct {
 func newHouse(tb testing.TB) *house {
 	tb.Helper()
 	dir := tb.TempDir()
-	return newHouseIn(tb, dir, must(auth.OpenLocalIssuer(dir, time.Now)))
+	return newHouseIn(tb, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)))
 }
 
 // newHouseIn makes a server that shares keys with the others in dir.
@@ -89,11 +90,11 @@ func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address str
 		sink = io.Discard // a log that grows would be what is measured
 	}
 	logger := slog.New(slog.NewJSONHandler(sink, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	verifier := must(auth.NewVerifier(auth.VerifierOptions{Local: issuer, Logger: logger, Now: time.Now}))
-	guard := must(auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: everyone{}, Logger: logger, Now: time.Now, Files: h.Files()}))
+	verifier := must(auth.NewVerifier(auth.VerifierOptions{Local: issuer, Logger: logger, Now: testenv.Now}))
+	guard := must(auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: everyone{}, Logger: logger, Now: testenv.Now, Files: h.Files()}))
 	o := rpc.Options{
-		Logger: logger, Guard: guard, MaxRecv: maxRecv, Now: time.Now,
-		TLS: must(rpc.LocalPKI(dir, "catalog", time.Now)).ServerTLS(),
+		Logger: logger, Guard: guard, MaxRecv: maxRecv, Now: testenv.Now,
+		TLS: must(rpc.LocalPKI(dir, "catalog", testenv.Now)).ServerTLS(),
 	}
 	change(h, &o)
 	h.server = must(rpc.NewServer(o))
@@ -118,7 +119,7 @@ func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address str
 // network is a connection over loopback and mutual TLS, for the named service.
 func (h *house) network(tb testing.TB, caller string) grpc.ClientConnInterface {
 	tb.Helper()
-	conn := must(rpc.Dial(h.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(h.dir, caller, time.Now)).ClientTLS("catalog")}))
+	conn := must(rpc.Dial(h.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(h.dir, caller, testenv.Now)).ClientTLS("catalog")}))
 	tb.Cleanup(func() { _ = conn.Close() })
 	return conn
 }

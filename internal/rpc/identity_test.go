@@ -18,6 +18,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // callWith makes a call on a new connection with that TLS, and answers which
@@ -39,11 +40,11 @@ func callWith(tb testing.TB, h *house, config *tls.Config) (string, error) {
 func TestServicesAreKnownByTheirCertificates(t *testing.T) {
 	h := newHouse(t)
 	stranger := t.TempDir()
-	progress := must(rpc.LocalPKI(h.dir, "progress", time.Now)).ClientTLS("catalog")
+	progress := must(rpc.LocalPKI(h.dir, "progress", testenv.Now)).ClientTLS("catalog")
 	person := progress.Clone()
 	person.GetClientCertificate = nil
 	forged := progress.Clone()
-	forged.GetClientCertificate = must(rpc.LocalPKI(stranger, "progress", time.Now)).ClientTLS("catalog").GetClientCertificate
+	forged.GetClientCertificate = must(rpc.LocalPKI(stranger, "progress", testenv.Now)).ClientTLS("catalog").GetClientCertificate
 	for name, test := range map[string]struct {
 		config  *tls.Config
 		service string
@@ -52,9 +53,9 @@ func TestServicesAreKnownByTheirCertificates(t *testing.T) {
 		"a service":                         {progress, "progress", codes.OK},
 		"a person without certificate":      {person, "", codes.OK},
 		"a certificate of another house":    {forged, "nobody", codes.Unavailable},
-		"a server of another house":         {must(rpc.LocalPKI(stranger, "progress", time.Now)).ClientTLS("catalog"), "nobody", codes.Unavailable},
-		"a server that is another service":  {must(rpc.LocalPKI(h.dir, "progress", time.Now)).ClientTLS("profile"), "nobody", codes.Unavailable},
-		"a name that only looks like one's": {must(rpc.LocalPKI(h.dir, "progress.else", time.Now)).ClientTLS("catalog"), "", codes.OK},
+		"a server of another house":         {must(rpc.LocalPKI(stranger, "progress", testenv.Now)).ClientTLS("catalog"), "nobody", codes.Unavailable},
+		"a server that is another service":  {must(rpc.LocalPKI(h.dir, "progress", testenv.Now)).ClientTLS("profile"), "nobody", codes.Unavailable},
+		"a name that only looks like one's": {must(rpc.LocalPKI(h.dir, "progress.else", testenv.Now)).ClientTLS("catalog"), "", codes.OK},
 	} {
 		service, err := callWith(t, h, test.config)
 		if service != test.service || status.Code(err) != test.code {
@@ -67,7 +68,7 @@ func TestLocalPKIIsOneForAllAndPrivate(t *testing.T) {
 	dir := t.TempDir()
 	var wg sync.WaitGroup
 	for range 8 {
-		wg.Go(func() { must(rpc.LocalPKI(dir, "catalog", time.Now)) })
+		wg.Go(func() { must(rpc.LocalPKI(dir, "catalog", testenv.Now)) })
 	}
 	wg.Wait()
 	path := filepath.Join(dir, "pki", "ca.pem")
@@ -79,13 +80,13 @@ func TestLocalPKIIsOneForAllAndPrivate(t *testing.T) {
 	if err := os.WriteFile(path, []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rpc.LocalPKI(dir, "catalog", time.Now); err == nil {
+	if _, err := rpc.LocalPKI(dir, "catalog", testenv.Now); err == nil {
 		t.Error("a damaged authority was taken")
 	}
 }
 
 func TestLocalCertificatesAreRenewed(t *testing.T) {
-	dir, now := t.TempDir(), time.Now()
+	dir, now := t.TempDir(), testenv.Now()
 	id := must(rpc.LocalPKI(dir, "catalog", func() time.Time { return now }))
 	shown := func() *x509.Certificate { return must(id.ClientTLS("profile").GetClientCertificate(nil)).Leaf }
 	first := shown()
@@ -106,7 +107,7 @@ func TestLocalCertificatesAreRenewed(t *testing.T) {
 // writeIdentity writes a local identity as the files of a certificate manager.
 func writeIdentity(tb testing.TB, dir, service string, to string) (cert, key, ca string) {
 	tb.Helper()
-	certificate := must(must(rpc.LocalPKI(dir, service, time.Now)).ClientTLS("x").GetClientCertificate(nil))
+	certificate := must(must(rpc.LocalPKI(dir, service, testenv.Now)).ClientTLS("x").GetClientCertificate(nil))
 	cert, key, ca = filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt")
 	private := must(x509.MarshalPKCS8PrivateKey(certificate.PrivateKey))
 	authority, _ := pem.Decode(must(os.ReadFile(filepath.Join(dir, "pki", "ca.pem"))))
@@ -122,11 +123,11 @@ func writeIdentity(tb testing.TB, dir, service string, to string) (cert, key, ca
 
 func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	h, files := newHouse(t), t.TempDir()
-	if _, err := rpc.FileIdentity("progress", "absent", "absent", "absent", time.Now); err == nil {
+	if _, err := rpc.FileIdentity("progress", "absent", "absent", "absent", testenv.Now); err == nil {
 		t.Error("absent files were taken")
 	}
 	cert, key, ca := writeIdentity(t, h.dir, "progress", files)
-	id := must(rpc.FileIdentity("progress", cert, key, ca, time.Now))
+	id := must(rpc.FileIdentity("progress", cert, key, ca, testenv.Now))
 	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "progress" {
 		t.Errorf("taken for %q, %v", service, err)
 	}
@@ -134,7 +135,7 @@ func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	change := func(dir, service string) {
 		writeIdentity(t, dir, service, files)
 		times++
-		later := time.Now().Add(time.Duration(times) * time.Minute) // a coarse clock must not hide a change
+		later := testenv.Now().Add(time.Duration(times) * time.Minute) // a coarse clock must not hide a change
 		if err := os.Chtimes(cert, later, later); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +157,7 @@ func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	kept("in the middle of a change", cert)
 	_ = os.Remove(cert)
 	kept("without the file", cert)
-	time.Sleep(time.Until(first.Add(time.Second - 24*time.Hour))) // ends are in whole seconds
+	time.Sleep(testenv.Until(first.Add(time.Second - 24*time.Hour))) // ends are in whole seconds
 	change(h.dir, "progress")
 	if service, err := callWith(t, h, id.ClientTLS("catalog")); err != nil || service != "progress" || id.Unused() != nil || !id.Expires().After(first) {
 		t.Errorf("after the change taken for %q, %v, fault %v, ends %s after %s", service, err, id.Unused(), id.Expires(), first)
@@ -168,7 +169,7 @@ func TestFileIdentityFollowsItsFiles(t *testing.T) {
 	if err := os.WriteFile(ca, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rpc.FileIdentity("progress", cert, key, ca, time.Now); err == nil {
+	if _, err := rpc.FileIdentity("progress", cert, key, ca, testenv.Now); err == nil {
 		t.Error("an empty authority was taken")
 	}
 }
@@ -178,10 +179,10 @@ func TestFileIdentityFollowsItsFiles(t *testing.T) {
 func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 	older, newer := t.TempDir(), t.TempDir()
 	at := map[string]string{"catalog": t.TempDir(), "gateway": t.TempDir()}
-	ids, tick := map[string]rpc.Identity{}, time.Now()
+	ids, tick := map[string]rpc.Identity{}, testenv.Now()
 	authority := func(dirs ...string) (text []byte) {
 		for _, dir := range dirs {
-			must(rpc.LocalPKI(dir, "catalog", time.Now))
+			must(rpc.LocalPKI(dir, "catalog", testenv.Now))
 			block, _ := pem.Decode(must(os.ReadFile(filepath.Join(dir, "pki", "ca.pem"))))
 			text = append(text, pem.EncodeToMemory(block)...)
 		}
@@ -201,10 +202,10 @@ func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 	}
 	change(older, older)
 	for service, to := range at {
-		ids[service] = must(rpc.FileIdentity(service, filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt"), time.Now))
+		ids[service] = must(rpc.FileIdentity(service, filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt"), testenv.Now))
 	}
 	dir := t.TempDir()
-	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
+	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
 	kept := must(rpc.Dial(h.address, rpc.DialOptions{TLS: ids["gateway"].ClientTLS("catalog")}))
 	defer func() { _ = kept.Close() }()
 	call := func(step string) {
@@ -228,10 +229,10 @@ func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 		change(step.from, step.trusted...)
 		call(step.name)
 	}
-	if left := time.Until(ids["gateway"].Expires()); left < 23*time.Hour || left > 25*time.Hour {
+	if left := testenv.Until(ids["gateway"].Expires()); left < 23*time.Hour || left > 25*time.Hour {
 		t.Errorf("the certificate ends in %s", left)
 	}
-	if _, err := callWith(t, h, must(rpc.LocalPKI(older, "gateway", time.Now)).ClientTLS("catalog")); err == nil {
+	if _, err := callWith(t, h, must(rpc.LocalPKI(older, "gateway", testenv.Now)).ClientTLS("catalog")); err == nil {
 		t.Error("the authority that was replaced is trusted still")
 	}
 }
@@ -239,20 +240,20 @@ func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 func TestFilesThatNobodyWouldTakeAreNamed(t *testing.T) {
 	dir, files := t.TempDir(), t.TempDir()
 	cert, key, ca := writeIdentity(t, dir, "progress", files)
-	_, err := rpc.FileIdentity("progress", cert, key, ca, func() time.Time { return time.Now().Add(48 * time.Hour) })
+	_, err := rpc.FileIdentity("progress", cert, key, ca, func() time.Time { return testenv.Now().Add(48 * time.Hour) })
 	if err == nil || !strings.Contains(err.Error(), cert+" expired on 20") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("an expired certificate: %v", err)
 	}
-	_, err = rpc.FileIdentity("progress", filepath.Join(files, "absent"), key, ca, time.Now)
+	_, err = rpc.FileIdentity("progress", filepath.Join(files, "absent"), key, ca, testenv.Now)
 	if err == nil || !strings.Contains(err.Error(), "absent") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("an absent one: %v", err)
 	}
-	_, err = rpc.FileIdentity("catalog", cert, key, ca, time.Now)
+	_, err = rpc.FileIdentity("catalog", cert, key, ca, testenv.Now)
 	if err == nil || !strings.Contains(err.Error(), cert+` is for ["preceptor-progress" "localhost"], not for preceptor-catalog`) {
 		t.Errorf("another service's: %v", err)
 	}
 	_, _, foreign := writeIdentity(t, t.TempDir(), "progress", t.TempDir())
-	_, err = rpc.FileIdentity("progress", cert, key, foreign, time.Now)
+	_, err = rpc.FileIdentity("progress", cert, key, foreign, testenv.Now)
 	if err == nil || !strings.Contains(err.Error(), cert+" is by no authority in "+foreign) {
 		t.Errorf("another authority's: %v", err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // visit is one case on one road.
@@ -364,8 +365,7 @@ func parityDeadlines(t *visit) {
 	}
 	var left time.Duration
 	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
-		deadline, _ := ctx.Deadline()
-		left = time.Until(deadline)
+		left, _ = testenv.TimeLeft(ctx)
 		return req, nil
 	}
 	md, _ := metadata.FromOutgoingContext(h.as(t))

@@ -20,11 +20,12 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 func TestCallsCarryTheUserOn(t *testing.T) {
 	dir := t.TempDir()
-	issuer := must(auth.OpenLocalIssuer(dir, time.Now))
+	issuer := must(auth.OpenLocalIssuer(dir, testenv.Now))
 	outer, inner := newHouseIn(t, dir, issuer), newHouseIn(t, dir, issuer)
 	for name, road := range map[string]grpc.ClientConnInterface{
 		"in process": inner.server.InProcess("progress"), "network": inner.network(t, "progress"),
@@ -176,11 +177,11 @@ func TestShutdownEndsCallsWhenTimeIsUp(t *testing.T) {
 			<-begun
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			start := time.Now()
+			start := testenv.Now()
 			if err := h.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
-			if took := time.Since(start); took > 900*time.Millisecond {
+			if took := testenv.Since(start); took > 900*time.Millisecond {
 				t.Errorf("took %s", took)
 			}
 			if err := cs.RecvMsg(h.New().Message); status.Code(err) != codes.Unavailable {
@@ -239,8 +240,8 @@ func TestGoroutinesEnd(t *testing.T) {
 			err = cs.RecvMsg(h.New().Message)
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+	for end := testenv.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if testenv.Now().After(end) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -21,10 +22,10 @@ func TestOneTraceThroughAllServices(t *testing.T) {
 	seen := tracetest.NewInMemoryExporter()
 	tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
 	dir := t.TempDir()
-	issuer := must(auth.OpenLocalIssuer(dir, time.Now))
+	issuer := must(auth.OpenLocalIssuer(dir, testenv.Now))
 	traced := func(_ *house, o *rpc.Options) { o.Tracer = tracer }
 	outer, inner := newHouseAt(t, dir, issuer, "127.0.0.1:0", traced), newHouseAt(t, dir, issuer, "127.0.0.1:0", traced)
-	network := must(rpc.Dial(inner.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(dir, "progress", time.Now)).ClientTLS("catalog"), Tracer: tracer}))
+	network := must(rpc.Dial(inner.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(dir, "progress", testenv.Now)).ClientTLS("catalog"), Tracer: tracer}))
 	defer func() { _ = network.Close() }()
 	for name, road := range map[string]grpc.ClientConnInterface{"in process": inner.server.InProcess("progress"), "network": network} {
 		seen.Reset()
@@ -76,7 +77,7 @@ func TestCallsAreObserved(t *testing.T) {
 		timed        bool
 	}
 	dir, got := t.TempDir(), make(chan seen, 10)
-	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, time.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) {
+	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) {
 		o.Observe = func(method, code string, took time.Duration) { got <- seen{method, code, took > 0} }
 	})
 	conn := h.server.InProcess("gateway")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // opener opens an empty database for one test; called again in the same test, the same one.
@@ -364,7 +365,7 @@ func doneContext(t *testing.T, db *sqldb.DB) {
 	never := func(context.Context, sqldb.Tx) error { t.Error("it ran"); return nil }
 	wantKind(t, db.Write(ctx, never), errs.Canceled, sqldb.ReasonCanceled)
 	wantKind(t, db.Read(ctx, never), errs.Canceled, sqldb.ReasonCanceled)
-	past, cancelPast := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	past, cancelPast := context.WithTimeout(t.Context(), -time.Second)
 	defer cancelPast()
 	wantKind(t, db.Write(past, never), errs.DeadlineExceeded, sqldb.ReasonDeadline)
 	exec(t, db, "INSERT INTO t (a) VALUES (1)")
@@ -395,14 +396,14 @@ func endingContext(t *testing.T, db *sqldb.DB) {
 func slowRead(t *testing.T, db *sqldb.DB) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	begun := time.Now()
+	begun := testenv.Now()
 	err := db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		var n int64
 		return tx.QueryRowContext(ctx, `WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 2000000000)
 SELECT count(*) FROM r`).Scan(&n)
 	})
 	wantKind(t, err, errs.DeadlineExceeded, sqldb.ReasonDeadline)
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := testenv.Since(begun); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	if n := count(t, db.Reader()); n != 0 {

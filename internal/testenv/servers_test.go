@@ -101,8 +101,8 @@ func TestServersDieWithTheTest(t *testing.T) {
 	_ = child.Wait()
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	defer func() { _ = client.Close() }()
-	for end := time.Now().Add(5 * time.Second); client.Ping(t.Context()).Err() == nil; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
+	for end := testenv.Now().Add(5 * time.Second); client.Ping(t.Context()).Err() == nil; time.Sleep(10 * time.Millisecond) {
+		if testenv.Now().After(end) {
 			t.Fatal("the server outlived its test")
 		}
 	}

@@ -121,7 +121,7 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 func eventually(t testing.TB, what string, ready func() error) {
 	t.Helper()
 	err := errors.New("never asked")
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := Now().Add(patience); Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if err = ready(); err == nil {
 			return
 		}

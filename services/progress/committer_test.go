@@ -11,6 +11,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -199,7 +200,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	if err := <-left; errs.KindOf(err) != errs.DeadlineExceeded {
 		t.Errorf("who left: %v", err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); full.Load() == 0 && time.Now().Before(deadline); {
+	for deadline := testenv.Now().Add(10 * time.Second); full.Load() == 0 && testenv.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	close(gate)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -277,7 +278,7 @@ func TestExplanationsInWords(t *testing.T) {
 // explained waits until the sweep has latched what the catalog lets the learner earn.
 func (s *told) explained(path string) *progress.PathExplanation {
 	s.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := testenv.Now().Add(20 * time.Second)
 	for {
 		x := s.explain(s.learner, path)
 		missing := slices.ContainsFunc(x.Milestones, func(m progress.MilestoneExplanation) bool {
@@ -286,7 +287,7 @@ func (s *told) explained(path string) *progress.PathExplanation {
 		if !missing {
 			return x
 		}
-		if time.Now().After(deadline) {
+		if testenv.Now().After(deadline) {
 			s.t.Fatalf("no award: %+v", x.Milestones)
 		}
 		time.Sleep(10 * time.Millisecond)

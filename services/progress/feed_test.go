@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -45,7 +46,7 @@ func watch(t testing.TB, s *progress.Service, learner string) *watched {
 // hears waits for one entry, and answers how long it took.
 func (w *watched) hears(t testing.TB, sequence int64) time.Duration {
 	t.Helper()
-	start := time.Now()
+	start := testenv.Now()
 	select {
 	case n := <-w.told:
 		if n.Sequence != sequence || n.Reset {
@@ -54,7 +55,7 @@ func (w *watched) hears(t testing.TB, sequence int64) time.Duration {
 	case <-time.After(20 * time.Second):
 		t.Fatalf("entry %d was never told", sequence)
 	}
-	return time.Since(start)
+	return testenv.Since(start)
 }
 
 // What another replica writes is found by looking, within two seconds, though nobody tells.
@@ -188,8 +189,8 @@ func TestManyWatchersAreOneLook(t *testing.T) {
 
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
+	for end := testenv.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+		if testenv.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -339,7 +340,7 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 	r.refresh()
 	for _, learner := range []string{enrolled, alone} {
 		var l *progress.Learner
-		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := testenv.Now().Add(20 * time.Second); testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			var err error
 			if l, err = r.store.Load(r.ctx, learner); err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -904,7 +905,7 @@ func TestSweepLatchesWhatNoEventDoes(t *testing.T) {
 	r.refresh()
 	for _, learner := range learners {
 		var award *progress.Award
-		for deadline := time.Now().Add(20 * time.Second); award == nil && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := testenv.Now().Add(20 * time.Second); award == nil && testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			award = r.path(learner, "p").Milestones[0].Award
 		}
 		if award == nil {

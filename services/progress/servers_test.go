@@ -98,11 +98,11 @@ func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
 				return w.hears(t, int64(next))
 			}
 			byNudges := func() bool {
-				start := time.Now()
+				start := testenv.Now()
 				for range 10 {
 					write()
 				}
-				return time.Since(start) < 2*time.Second
+				return testenv.Since(start) < 2*time.Second
 			}
 			eventually(t, "it hears by nudges", byNudges)
 			if name != "single" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -196,7 +197,7 @@ func TestMandatoryUpgrade(t *testing.T) {
 // waitFor waits for a log entry that the service writes by itself.
 func (r *rig) waitFor(learner string, kind progress.RecordType, is func(*progress.Record) bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := testenv.Now().Add(20 * time.Second); testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		records, _, err := r.service.History(r.ctx, learner, 0, 1000)
 		if err != nil {
 			r.t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -115,7 +116,7 @@ func TestZonesGoOnWhereTheStoreIs(t *testing.T) {
 	r := newRig(t, nil, nil)
 	f := new(feed)
 	follow := func() *progress.ZoneKeeper {
-		k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler), time.Now)
+		k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler), testenv.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +145,7 @@ func TestZonesAreFetchedOnceForAll(t *testing.T) {
 		entered <- struct{}{}
 		<-gate
 		return zones, revision, err
-	}), r.store, slog.New(slog.DiscardHandler), time.Now)
+	}), r.store, slog.New(slog.DiscardHandler), testenv.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func inBubble(t *testing.T, source progress.ZoneSource, test func(*testing.T, *p
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store, log := new(zoneStore), new(lines)
-		k, err := progress.NewZoneKeeper(t.Context(), source, store, slog.New(slog.NewTextHandler(log, nil)), time.Now)
+		k, err := progress.NewZoneKeeper(t.Context(), source, store, slog.New(slog.NewTextHandler(log, nil)), testenv.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,9 +281,9 @@ func TestHangingProfileIsNotWaitedFor(t *testing.T) {
 		return nil, 0, ctx.Err()
 	})
 	inBubble(t, hanging, func(t *testing.T, k *progress.ZoneKeeper, _ *zoneStore, _ *lines) {
-		start := time.Now()
+		start := testenv.Now()
 		k.AtLeast(t.Context(), 1)
-		if waited := time.Since(start); waited > time.Second {
+		if waited := testenv.Since(start); waited > time.Second {
 			t.Errorf("a reader waited %v", waited)
 		}
 	})

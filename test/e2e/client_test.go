@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // client is a person with a token; without one, anybody.
@@ -247,7 +249,7 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 func event(module, unit, verb string, more ...any) map[string]any {
 	e := map[string]any{
 		"eventId": newID(), "moduleId": module, "unitId": unit, "verb": verb,
-		"occurredAt": time.Now().UTC().Format(time.RFC3339Nano), "deviceId": "phone-1",
+		"occurredAt": testenv.Now().UTC().Format(time.RFC3339Nano), "deviceId": "phone-1",
 	}
 	for i := 0; i < len(more); i += 2 {
 		e[fmt.Sprint(more[i])] = more[i+1]

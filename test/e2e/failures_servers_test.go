@@ -16,7 +16,7 @@ import (
 func TestRedisFailures(t *testing.T) {
 	t.Parallel()
 	trusted, foreign := testenv.NewAuthority(t), testenv.NewAuthority(t)
-	certificate, key := trusted.Server(t, time.Now().Add(time.Hour))
+	certificate, key := trusted.Server(t, testenv.Now().Add(time.Hour))
 	locked := testenv.RedisTLS(t, certificate, key, "--requirepass", "secret-right")
 	serve := func(url string, more ...string) []string {
 		return append([]string{"serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--redis-url", url}, more...)

@@ -8,13 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // TestCertificateFailures meets what can be wrong with the files of a certificate.
 func TestCertificateFailures(t *testing.T) {
 	t.Parallel()
 	ours, foreign := newAuthority(t), newAuthority(t)
-	good, late := ours.flags("catalog"), newAuthority(t).flagsUntil("catalog", time.Now().Add(-time.Minute))
+	good, late := ours.flags("catalog"), newAuthority(t).flagsUntil("catalog", testenv.Now().Add(-time.Minute))
 	other := foreign.flags("catalog")
 	const cert, key, ca = 1, 3, 5
 	with := func(at int, file string) []string {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
@@ -49,7 +48,7 @@ func (c *clusterTrial) masterDies(tr *trial, r *row) {
 	tr.t.Helper()
 	shard := c.busiest(tr)
 	c.dead = c.master(tr, shard)
-	r.mended = time.Now() // by the cluster itself
+	r.mended = testenv.Now() // by the cluster itself
 	c.Kill(c.dead)
 	tr.goOn(r)
 	c.heals(tr)
@@ -72,7 +71,7 @@ func (c *clusterTrial) pauses(tr *trial, r *row) {
 	c.Pause(tr.t, sleeper)
 	tr.goOn(r)
 	c.heals(tr)
-	r.mended = time.Now()
+	r.mended = testenv.Now()
 	c.Resume(tr.t, sleeper)
 	c.heals(tr)
 	c.asked(tr, shard)
@@ -94,7 +93,7 @@ func (c *clusterTrial) shardDies(tr *trial, r *row) {
 		tr.t.Logf("the other shards were asked %d times, of %d reads and %.0f %% of the answers", gets, reads, 100*share)
 		return float64(gets) >= share*float64(reads)/4
 	})
-	r.mended = time.Now()
+	r.mended = testenv.Now()
 	c.Start(tr.t, c.Nodes(shard)...)
 	c.heals(tr)
 	c.asked(tr, shard)
@@ -108,7 +107,7 @@ func (c *clusterTrial) shardDiesForAll(tr *trial, r *row) {
 	c.Kill(c.Nodes(shard)...)
 	within(tr.t, "the others refuse", func() bool { return !c.serves(tr, shard) })
 	tr.lasts(r)
-	r.mended = time.Now()
+	r.mended = testenv.Now()
 	c.Start(tr.t, c.Nodes(shard)...)
 	c.heals(tr)
 	c.asked(tr, shard)
@@ -137,7 +136,7 @@ func (c *clusterTrial) allDie(tr *trial, r *row) {
 	}
 	c.Kill(all...)
 	tr.lasts(r)
-	r.mended = time.Now()
+	r.mended = testenv.Now()
 	c.Start(tr.t, all...)
 	c.heals(tr)
 	within(tr.t, "answers are kept again", func() bool { return c.keys(tr, shard) > 0 })
@@ -146,9 +145,9 @@ func (c *clusterTrial) allDie(tr *trial, r *row) {
 // heals waits until the nodes that run are a whole cluster.
 func (c *clusterTrial) heals(tr *trial) {
 	tr.t.Helper()
-	began := time.Now()
+	began := testenv.Now()
 	within(tr.t, "the cluster is whole", func() bool { return c.Whole() == nil })
-	tr.t.Logf("the cluster was whole after %.1f s", time.Since(began).Seconds())
+	tr.t.Logf("the cluster was whole after %.1f s", testenv.Since(began).Seconds())
 }
 
 // asked waits until a shard is asked for answers.

@@ -120,7 +120,7 @@ func (f *fleet) cuts() int64 {
 // show it, and has the callers of progress shake hands anew.
 func (f *fleet) rotate(t *testing.T) {
 	t.Helper()
-	since := big.NewInt(time.Now().UnixNano()) // serial numbers are times
+	since := big.NewInt(testenv.Now().UnixNano()) // serial numbers are times
 	for _, m := range f.all() {
 		f.ca.flags(m.service)
 	}
@@ -157,8 +157,8 @@ func (f *fleet) shows(t *testing.T, m *member) *big.Int {
 // within waits until something is so, longer than eventually does.
 func within(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for end := time.Now().Add(slowStart); !so(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
+	for end := testenv.Now().Add(slowStart); !so(); time.Sleep(10 * time.Millisecond) {
+		if testenv.Now().After(end) {
 			t.Fatalf("never came: %s", what)
 		}
 	}

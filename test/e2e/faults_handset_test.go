@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 const (
@@ -105,7 +107,7 @@ func (h *handset) ask(method, path string, body any) (*answer, error) {
 // live does rounds until told to stop. The last batch is acknowledged by then, or ctx has ended.
 func (h *handset) live(ctx context.Context, stop <-chan struct{}) {
 	for {
-		began, tries := time.Now(), h.count.Load().repeated.Load()
+		began, tries := testenv.Now(), h.count.Load().repeated.Load()
 		batch := h.batch()
 		for !h.send(batch) {
 			if ctx.Err() != nil {

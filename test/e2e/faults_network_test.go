@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // network is the way to a replica, or to several in turns, by an address of its own: it is slow
@@ -107,7 +109,7 @@ func (n *network) pass(w *wire, to, from net.Conn) {
 			data := make([]byte, 16<<10)
 			got, err := from.Read(data)
 			if got > 0 {
-				queue <- chunk{due: time.Now().Add(time.Duration(n.late.Load())), data: data[:got]}
+				queue <- chunk{due: testenv.Now().Add(time.Duration(n.late.Load())), data: data[:got]}
 			}
 			if err != nil {
 				ended = err
@@ -116,7 +118,7 @@ func (n *network) pass(w *wire, to, from net.Conn) {
 		}
 	}()
 	for c := range queue {
-		time.Sleep(time.Until(c.due))
+		time.Sleep(testenv.Until(c.due))
 		if _, err := to.Write(c.data); err != nil {
 			w.end() // what else was held back goes nowhere
 		}

@@ -171,16 +171,16 @@ func (f *fleet) faults() []scenario {
 // run plays one scenario, waits until everybody is served as before, and judges.
 func (tr *trial) run(s scenario) {
 	tr.t.Helper()
-	began, c := time.Now(), &counts{}
+	began, c := testenv.Now(), &counts{}
 	tr.count.Store(c)
 	r := row{name: s.name, counts: c}
 	s.play(tr, &r)
 	if r.mended.IsZero() {
-		r.mended = time.Now()
+		r.mended = testenv.Now()
 	}
 	tr.await(s.name+": everybody is served as before", func(since time.Time) bool { return tr.served(since, true) && tr.fleet.ready() })
-	r.recovered = time.Since(r.mended)
-	if left := *faultLoad - time.Since(began); left > 0 {
+	r.recovered = testenv.Since(r.mended)
+	if left := *faultLoad - testenv.Since(began); left > 0 {
 		time.Sleep(left) // more of the load, for nothing waits for this to be long enough
 	}
 	tr.audit(c)
@@ -209,9 +209,9 @@ func (tr *trial) served(since time.Time, smoothly bool) bool {
 // await waits for what is so since now, and tells how long it took.
 func (tr *trial) await(what string, so func(since time.Time) bool) time.Duration {
 	tr.t.Helper()
-	now := time.Now()
+	now := testenv.Now()
 	within(tr.t, what, func() bool { return so(now) })
-	return time.Since(now)
+	return testenv.Since(now)
 }
 
 // goOn waits until everybody is served in spite of the fault.
@@ -223,7 +223,7 @@ func (tr *trial) goOn(r *row) {
 // lasts has a fault go on for as long as a scenario does at least, while everybody is served.
 func (tr *trial) lasts(r *row) {
 	tr.t.Helper()
-	for end := time.Now().Add(*faultLoad); time.Now().Before(end); {
+	for end := testenv.Now().Add(*faultLoad); testenv.Now().Before(end); {
 		tr.goOn(r)
 	}
 }
@@ -233,7 +233,7 @@ func (tr *trial) kill(m *member, r *row) {
 	tr.t.Helper()
 	m.process.kill()
 	tr.goOn(r)
-	r.mended = time.Now()
+	r.mended = testenv.Now()
 	m.start(tr.t)
 }
 
@@ -242,7 +242,7 @@ func (tr *trial) crash(r *row) {
 	tr.t.Helper()
 	tr.fleet.store.Crash(tr.t)
 	within(tr.t, "tries are refused", func() bool { return r.counts.repeated.Load() >= enoughRefused })
-	r.mended = time.Now()
+	r.mended = testenv.Now()
 	tr.fleet.store.Start(tr.t)
 }
 
@@ -250,11 +250,11 @@ func (tr *trial) crash(r *row) {
 func (tr *trial) roll(members []*member, r *row) {
 	tr.t.Helper()
 	for _, m := range members {
-		asked := time.Now()
+		asked := testenv.Now()
 		if code := m.process.stop(tr.t); code != 0 {
 			tr.t.Errorf("%s: exit code %d\n%s", m.name, code, m.process.said())
 		}
-		tr.t.Logf("%s stopped within %.1f s", m.name, time.Since(asked).Seconds())
+		tr.t.Logf("%s stopped within %.1f s", m.name, testenv.Since(asked).Seconds())
 		tr.goOn(r)
 		m.start(tr.t)
 		within(tr.t, m.name+" is back", tr.fleet.ready)

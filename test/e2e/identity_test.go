@@ -32,6 +32,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // TestGRPC speaks to one process by gRPC.
@@ -102,7 +103,7 @@ func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{t: t, dir: t.TempDir()}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: testenv.Now().Add(-time.Hour), NotAfter: testenv.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	a.key = a.newKey()
@@ -145,14 +146,14 @@ func (a *authority) file(name, kind string, der []byte) {
 
 // flags issues a service's certificate, and answers the flags that name it.
 func (a *authority) flags(service string) []string {
-	return a.flagsUntil(service, time.Now().Add(time.Hour))
+	return a.flagsUntil(service, testenv.Now().Add(time.Hour))
 }
 
 // flagsUntil is flags with a certificate that ends at a time.
 func (a *authority) flagsUntil(service string, end time.Time) []string {
 	key := a.newKey()
 	a.write(service, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
+		SerialNumber: big.NewInt(testenv.Now().UnixNano()), NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
 		DNSNames: []string{"preceptor-" + service}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a.certificate, &key.PublicKey)
@@ -208,7 +209,7 @@ func TestCertificatesFromFiles(t *testing.T) {
 	const refused, taken = "the files of the certificate changed and cannot be used", "the certificate is a new one"
 	eventually(t, refused, func() bool { return len(gateway.lines(refused)) > 0 })
 	me.get("/v1/modules").want(http.StatusOK)
-	ca.flagsUntil("gateway", time.Now().Add(2*time.Hour))
+	ca.flagsUntil("gateway", testenv.Now().Add(2*time.Hour))
 	eventually(t, taken, func() bool { return len(gateway.lines(taken)) > 0 })
 	if told := gateway.lines(refused); len(told) != 1 || !strings.Contains(told[0], good) {
 		t.Errorf("it says %q", told)
@@ -264,7 +265,7 @@ func newProvider(t *testing.T) *provider {
 
 func (p *provider) token(subject, role string) string {
 	p.t.Helper()
-	now := time.Now()
+	now := testenv.Now()
 	token, err := jwt.Signed(p.signer).Claims(jwt.Claims{
 		Issuer: p.url, Subject: subject, Audience: jwt.Audience{"preceptor-test"}, IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(time.Hour)),
 	}).Claims(map[string]any{"name": "Ada from elsewhere", "realm": map[string]any{"roles": []string{role}}}).Serialize()

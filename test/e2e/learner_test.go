@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 func testSignIn(t *testing.T, w *world) {
@@ -245,7 +247,7 @@ func testClocks(t *testing.T, w *world) {
 	c := publishCourse(t, w.as(t, "author", "author"), "clocks")
 	me := w.as(t, "clocks-learner")
 	me.record(
-		event(c.basics, "phi", "COMPLETED", "occurredAt", time.Now().Add(48*time.Hour).UTC().Format(time.RFC3339)),
+		event(c.basics, "phi", "COMPLETED", "occurredAt", testenv.Now().Add(48*time.Hour).UTC().Format(time.RFC3339)),
 		event(c.basics, "rules", "COMPLETED", "occurredAt", "2001-02-03T04:05:06Z"),
 		event(c.basics, "extra", "COMPLETED", "occurredAt", "1969-12-31T23:59:59Z"),
 		event(c.basics, "extra", "COMPLETED", "occurredAt", "10000-01-01T00:00:00Z"),

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // phoneAdmin waives and voids, through a network as bad as the learner's.
@@ -35,7 +37,7 @@ func newPhoneAdmin(s *story) *phoneAdmin {
 func (a *phoneAdmin) act(percentage int, pick uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e := &sentEvent{id: a.mind.newID(), device: "desk", reason: "It is so.", admin: true, occurred: time.Now().UTC().Truncate(time.Microsecond)}
+	e := &sentEvent{id: a.mind.newID(), device: "desk", reason: "It is so.", admin: true, occurred: testenv.Now().UTC().Truncate(time.Microsecond)}
 	if percentage < 40 {
 		m := a.s.course.modules[pick%uint64(len(a.s.course.modules))]
 		e.module, e.verb = m.id, "WAIVED"
@@ -88,7 +90,7 @@ func (a *phoneAdmin) aim(e *sentEvent, percentage int, pick uint64) bool {
 // deliver sends the event until it is answered.
 func (a *phoneAdmin) deliver(e *sentEvent) {
 	batch := []*sentEvent{e}
-	for give := time.Now().Add(patience); time.Now().Before(give); {
+	for give := testenv.Now().Add(patience); testenv.Now().Before(give); {
 		body := batchBody(batch, func() int { return a.luck.IntN(spellings) })
 		r, err := a.s.call(a.http, a.s.adminToken, http.MethodPost, "/v1/learners/"+a.s.learner+"/events:batch", body, batch)
 		if err == nil && r.status == http.StatusOK && !strings.Contains(string(r.body), `"RETRY"`) {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // phone is one device of a learner, as a program for phones would be written: what is done goes
@@ -82,7 +84,7 @@ func (p *phone) setClock() {
 		-20 * time.Second, -3 * time.Minute, -47 * time.Minute, -26 * time.Hour, -30 * day, -400 * day, -9 * 365 * day,
 	}
 	skew := skews[p.script.IntN(len(skews))]
-	p.clock = time.Now().Add(skew)
+	p.clock = testenv.Now().Add(skew)
 	p.s.notef("%s: the clock is off by %v", p.name, skew)
 }
 
@@ -383,14 +385,14 @@ func (p *phone) forget() {
 
 // flush sends until nothing is left.
 func (p *phone) flush() {
-	for give := time.Now().Add(patience); ; {
+	for give := testenv.Now().Add(patience); ; {
 		p.mu.Lock()
 		left := len(p.outbox)
 		p.mu.Unlock()
 		if left == 0 {
 			return
 		}
-		if !p.send() || time.Now().After(give) {
+		if !p.send() || testenv.Now().After(give) {
 			p.s.faultf("%s cannot send %d events", p.name, left)
 			return
 		}
@@ -400,8 +402,8 @@ func (p *phone) flush() {
 // catchUp reads the log up to head: by pages, or by a stream.
 func (p *phone) catchUp(head int64) {
 	if p.luck.IntN(2) == 0 {
-		for give := time.Now().Add(patience); !p.turnPages(100); {
-			if time.Now().After(give) {
+		for give := testenv.Now().Add(patience); !p.turnPages(100); {
+			if testenv.Now().After(give) {
 				p.s.faultf("%s cannot read the log", p.name)
 				return
 			}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 var (
@@ -112,7 +114,7 @@ func newStory(t *testing.T, w *world, course *phoneCourse, seed uint64, total *p
 	t.Helper()
 	subject := fmt.Sprintf("phones-%d", seed)
 	s := &story{
-		seed: seed, course: course, total: total, base: w.base, began: time.Now(),
+		seed: seed, course: course, total: total, base: w.base, began: testenv.Now(),
 		token: w.token(t, subject), adminToken: w.token(t, "phones-admin", "admin"), learner: w.as(t, subject).id(),
 		wire: &http.Client{Transport: course.wire, Timeout: patience},
 	}
@@ -149,7 +151,7 @@ func (s *story) takenUp() []*courseModule {
 func (s *story) notef(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.journal = append(s.journal, fmt.Sprintf("%7.1f ms  ", float64(time.Since(s.began).Microseconds())/1000)+fmt.Sprintf(format, args...))
+	s.journal = append(s.journal, fmt.Sprintf("%7.1f ms  ", float64(testenv.Since(s.began).Microseconds())/1000)+fmt.Sprintf(format, args...))
 }
 
 // faultf notes something that must not be. Phones live in goroutines of their own, where a test
@@ -205,7 +207,7 @@ type phoneTally struct {
 }
 
 func newPhoneTally(of int) *phoneTally {
-	return &phoneTally{of: of, began: time.Now(), counts: map[string]int{}}
+	return &phoneTally{of: of, began: testenv.Now(), counts: map[string]int{}}
 }
 
 func (c *phoneTally) add(what string, n int) {
@@ -229,7 +231,7 @@ func (c *phoneTally) played() {
 func (c *phoneTally) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	parts := []string{fmt.Sprintf("%d seeds in %v", c.seeds, time.Since(c.began).Round(10*time.Millisecond))}
+	parts := []string{fmt.Sprintf("%d seeds in %v", c.seeds, testenv.Since(c.began).Round(10*time.Millisecond))}
 	for _, what := range slices.Sorted(maps.Keys(c.counts)) {
 		parts = append(parts, fmt.Sprintf("%s %d", what, c.counts[what]))
 	}

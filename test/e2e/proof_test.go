@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // audited answers the reasons of the entries in a service's chain whose resource is the given one, by action.
@@ -58,7 +60,7 @@ func testAudited(t *testing.T, w *world) {
 		{"EVENT_RECORDED_FOR_LEARNER", event(c.basics, "rules", "COMPLETED", "reason", "seen in class")},
 		{"EVENT_WAIVED", event(c.quiz, "quiz", "WAIVED", "reason", "holds a certificate")},
 		{"EVENT_VOIDED", map[string]any{
-			"eventId": newID(), "verb": "VOIDED", "voidsEventId": own["eventId"], "reason": "the wrong person", "occurredAt": time.Now().UTC().Format(time.RFC3339),
+			"eventId": newID(), "verb": "VOIDED", "voidsEventId": own["eventId"], "reason": "the wrong person", "occurredAt": testenv.Now().UTC().Format(time.RFC3339),
 		}},
 	} {
 		action, e := sent.action, sent.event
@@ -90,7 +92,7 @@ func testMandatoryUpgrade(t *testing.T, w *world) {
 	me.get(at).want(http.StatusOK).has("percent", 50, "upgrade.version", 2, "upgrade.mandatory", false, "upgrade.addedModuleIds.0", "mandatory-more")
 
 	mandate := "/v1/paths/" + c.path + "/versions/2:mandate"
-	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	soon := testenv.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	admin.post(mandate, map[string]any{"effectiveTime": soon, "reason": "a new rule"}).want(http.StatusOK)
 	me.get(at).want(http.StatusOK).has("pathVersion", 1, "upgrade.mandatory", true, "upgrade.mandateTime", soon)
 	admin.post(mandate, map[string]any{"reason": "at once"}).want(http.StatusOK)

@@ -12,6 +12,7 @@ import (
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // chains are a server with its chains, and whoever can write into its databases.
@@ -25,7 +26,7 @@ func openChains(t *testing.T) chains {
 	go func() {
 		done <- server.Run(ctx, server.Options{
 			Config: &server.Config{Data: data, HTTP: "127.0.0.1:0", LocalIssuer: true}, Logger: slog.New(slog.DiscardHandler),
-			Now: time.Now, Version: "test", Ready: func(at server.Endpoints) { ready <- at },
+			Now: testenv.Now, Version: "test", Ready: func(at server.Endpoints) { ready <- at },
 		})
 	}()
 	t.Cleanup(func() {
@@ -87,7 +88,7 @@ func (c chains) verify(t *testing.T, code int, lines []string, more ...string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	args := append([]string{"preceptor", "audit", "verify", "--server", c.url, "--data", c.data}, more...)
-	got := Run(t.Context(), Process{Now: time.Now, Args: args, Stdout: &stdout, Stderr: &stderr, Version: "test"})
+	got := Run(t.Context(), Process{Now: testenv.Now, Args: args, Stdout: &stdout, Stderr: &stderr, Version: "test"})
 	if got != code || stderr.Len() > 0 {
 		t.Errorf("%v: exit code %d, want %d: %s", more, got, code, stderr.String())
 	}

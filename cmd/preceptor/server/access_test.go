@@ -24,6 +24,7 @@ import (
 	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -33,7 +34,7 @@ func openRooms(t *testing.T) (*house, rooms) {
 	t.Helper()
 	h := &house{
 		cfg: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true},
-		log: slog.New(slog.DiscardHandler), now: time.Now, version: "test", failed: make(chan error, 1),
+		log: slog.New(slog.DiscardHandler), now: testenv.Now, version: "test", failed: make(chan error, 1),
 	}
 	t.Cleanup(func() {
 		if err := h.stop(context.WithoutCancel(t.Context())); err != nil {

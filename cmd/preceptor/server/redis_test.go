@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
@@ -15,7 +14,7 @@ import (
 
 func houseWithRedis(t *testing.T, url string) *house {
 	t.Helper()
-	h := &house{cfg: &Config{RedisURL: url}, log: slog.New(slog.DiscardHandler), now: time.Now}
+	h := &house{cfg: &Config{RedisURL: url}, log: slog.New(slog.DiscardHandler), now: testenv.Now}
 	t.Cleanup(func() {
 		if err := h.stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // long is a time to live that no case waits for.
@@ -114,7 +115,7 @@ func expires(t *testing.T, c cache.Cache) {
 }
 
 func within(limit time.Duration, f func() bool) bool {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := testenv.Now().Add(limit); testenv.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if f() {
 			return true
 		}

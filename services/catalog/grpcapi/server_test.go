@@ -26,6 +26,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 	"github.com/preceptor-dev/preceptor/services/catalog/catalogtest"
 	"github.com/preceptor-dev/preceptor/services/catalog/clients"
@@ -54,7 +55,7 @@ func newHarnessWith(t *testing.T, progress progressv1.ProgressServiceServer) *ha
 	t.Helper()
 	h := &harness{}
 	var err error
-	h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), time.Now)
+	h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), testenv.Now)
 	must(t, err)
 	h.clock = &clock{t: start}
 	opts := catalog.Options{Now: h.clock.now}
@@ -75,11 +76,11 @@ func newHarnessWith(t *testing.T, progress progressv1.ProgressServiceServer) *ha
 func (h *harness) newServer(t *testing.T) *rpc.Server {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
-	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: time.Now})
+	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: testenv.Now})
 	must(t, err)
-	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: verifier, Logger: logger, Now: time.Now})
+	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: verifier, Logger: logger, Now: testenv.Now})
 	must(t, err)
-	server, err := rpc.NewServer(rpc.Options{Logger: logger, Guard: guard, Now: time.Now, MaxRecv: 32 << 20})
+	server, err := rpc.NewServer(rpc.Options{Logger: logger, Guard: guard, Now: testenv.Now, MaxRecv: 32 << 20})
 	must(t, err)
 	t.Cleanup(func() {
 		if err := server.Shutdown(context.Background()); err != nil {

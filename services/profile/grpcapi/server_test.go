@@ -23,6 +23,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/profile"
 	"github.com/preceptor-dev/preceptor/services/profile/clients"
 	"github.com/preceptor-dev/preceptor/services/profile/grpcapi"
@@ -51,7 +52,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{catalog: &fakeCatalog{}}
 	var err error
-	if h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), time.Now); err != nil {
+	if h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), testenv.Now); err != nil {
 		t.Fatal(err)
 	}
 	shelf := h.newServer(t, nil)
@@ -59,7 +60,7 @@ func newHouse(t *testing.T) *house {
 	service := profile.New(
 		sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())),
 		clients.NewCatalog(catalogv1.NewCatalogServiceClient(shelf.InProcess("profile"))),
-		profile.Options{Now: time.Now},
+		profile.Options{Now: testenv.Now},
 	)
 	h.server = h.newServer(t, grpcapi.NewResolver(service))
 	profilev1.RegisterProfileServiceServer(h.server, grpcapi.NewServer(service))
@@ -69,15 +70,15 @@ func newHouse(t *testing.T) *house {
 func (h *house) newServer(t *testing.T, resolver auth.Resolver) *rpc.Server {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
-	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: time.Now})
+	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: testenv.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: resolver, Logger: logger, Now: time.Now})
+	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: resolver, Logger: logger, Now: testenv.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := rpc.NewServer(rpc.Options{Logger: logger, Guard: guard, Now: time.Now})
+	server, err := rpc.NewServer(rpc.Options{Logger: logger, Guard: guard, Now: testenv.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
