@@ -24,7 +24,7 @@ const (
 	workCrowd        = "send 10 events, 64 at a time"
 	workCrowdOne     = "send 1 event, 64 at a time"
 	workPathCold     = "read a path's progress, changed since"
-	workPathWarm     = "the same, kept in Redis"
+	workPathWarm     = "the same, cached in Redis"
 	workPathSame     = "the same with its ETag, 304"
 	workHomeCold     = "read the home page, changed since"
 	workHomeSame     = "the home page, 304"
