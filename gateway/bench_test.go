@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,53 +16,21 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-func BenchmarkMarshal(b *testing.B) {
-	p := samplePathProgress()
-	m := newMarshaler(answers())
-	b.Run("gateway", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			text, err := m.Marshal(p)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.SetBytes(int64(len(text)))
-		}
-	})
-	b.Run("protojson", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(p)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.SetBytes(int64(len(text)))
-		}
-	})
-}
+const oneEvent = `{"eventId":"0190a1b2-0000-7000-8000-000000000001","moduleId":"hipaa-foundations","moduleVersion":2,"unitId":"phi",` +
+	`"verb":"COMPLETED","score":0.9,"occurredAt":"2026-11-20T08:00:00Z","deviceId":"phone-1"}`
 
-func BenchmarkReadBatch(b *testing.B) {
-	one, fifty := []byte(`{"events":[`+oneEvent+`]}`), []byte(`{"events":[`+strings.Repeat(oneEvent+",", 49)+oneEvent+`]}`)
-	for name, body := range map[string][]byte{"1 event": one, "50 events": fifty} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(body)))
-			for b.Loop() {
-				if _, err := readBatch(body); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+// samplePathProgress reads a learner's progress on a path as large as real ones are.
+func samplePathProgress(tb testing.TB) *progressv1.PathProgress {
+	tb.Helper()
+	text, err := os.ReadFile("wire/testdata/path-progress.json")
+	if err != nil {
+		tb.Fatal(err)
 	}
-	b.Run("1 event by protojson", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(len(one)))
-		for b.Loop() {
-			if err := protojson.Unmarshal(one, &progressv1.BatchRecordEventsRequest{}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	p := &progressv1.PathProgress{}
+	if err := protojson.Unmarshal(text, p); err != nil {
+		tb.Fatal(err)
+	}
+	return p
 }
 
 // stillConn answers at once, so that only the gateway is measured.
@@ -93,7 +62,7 @@ func (n nowhere) WriteHeader(int)             {}
 func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
 func BenchmarkGateway(b *testing.B) {
-	conn := stillConn{path: samplePathProgress()}
+	conn := stillConn{path: samplePathProgress(b)}
 	g, err := New(Config{Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now})
 	if err != nil {
 		b.Fatal(err)

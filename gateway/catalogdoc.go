@@ -15,6 +15,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -55,23 +56,23 @@ func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 	case len(text) == 0:
 		return req, nil // the service says that files are missing
 	case !utf8.Valid(text):
-		return nil, errs.InvalidFields([]errs.Violation{*notJSON(text)})
+		return nil, errs.InvalidFields([]errs.Violation{*wire.CheckJSON(text)})
 	case bytes.IndexByte(text, 0) >= 0:
-		return nil, errs.InvalidFields([]errs.Violation{{Field: bodyField, Reason: reasonNUL, Description: "must not hold a NUL character"}})
+		return nil, errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: wire.ReasonNUL, Description: "must not hold a NUL character"}})
 	case isYAML(r.Header.Get("Content-Type")) || text[0] != '{':
 		req.Files = oneFile("body.yaml", x.body)
 		return req, nil
 	}
-	if v := notJSON(text); v != nil {
+	if v := wire.CheckJSON(text); v != nil {
 		return nil, errs.InvalidFields([]errs.Violation{*v})
 	}
-	for name := range members(text) {
+	for name := range wire.Members(text) {
 		if name != "files" {
 			continue
 		}
 		listed := &catalogv1.ImportCatalogRequest{}
-		if err := unmarshalStrict(text, listed); err != nil {
-			return nil, errs.InvalidFields(diagnose(text, x.route.input))
+		if err := wire.Unmarshal(text, listed); err != nil {
+			return nil, errs.InvalidFields(wire.Diagnose(text, x.route.input))
 		}
 		listed.DryRun = listed.GetDryRun() || req.GetDryRun()
 		return listed, nil
@@ -133,7 +134,7 @@ func (g *Gateway) exportCatalog(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", contentYAML)
 	if req.GetFormat() == catalogv1.ExportCatalogRequest_JSON {
 		name = "preceptor-catalog.json"
-		w.Header().Set("Content-Type", contentJSON)
+		w.Header().Set("Content-Type", wire.ContentType)
 	}
 	w.Header().Add("Vary", "Accept")
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
@@ -170,7 +171,7 @@ func isYAMLRange(media string) bool { return isYAML(media) || media == "*/*" || 
 
 // prefersJSON tells whether JSON is at least as welcome as YAML, and is named.
 func prefersJSON(accept []string) bool {
-	json := quality(accept, func(media string) bool { return media == contentJSON })
+	json := quality(accept, func(media string) bool { return media == wire.ContentType })
 	return json > 0 && json >= quality(accept, isYAMLRange)
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
@@ -49,19 +50,13 @@ func (g *Gateway) fault(r *http.Request, err error) fault {
 			return faultOfOwn(errs.InvalidFields(violations))
 		}
 		f.reason = "INVALID_ARGUMENT"
-		f.detail = "the request cannot be read: " + plainText(f.detail)
+		f.detail = "the request cannot be read: " + wire.PlainText(f.detail)
 	}
 	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" {
 		// The service did not log it, or was never reached.
 		g.logger.LogAttrs(r.Context(), slog.LevelError, "call failed", slog.Any("err", err), slog.String("request_id", exchangeOf(r).id))
 	}
 	return f
-}
-
-// plainText is a message of protojson without its mark and its odd spaces.
-func plainText(message string) string {
-	message = strings.ReplaceAll(message, "\u00a0", " ")
-	return strings.TrimSpace(strings.TrimPrefix(message, "proto:"))
 }
 
 // unreadable names what of path, query and body cannot be read.
@@ -72,7 +67,7 @@ func unreadable(r *http.Request) []errs.Violation {
 	}
 	found := badParameters(x, r)
 	if md := x.route.bodyType(); md != nil && len(x.body) > 0 {
-		found = append(found, diagnose(x.body, md)...)
+		found = append(found, wire.Diagnose(x.body, md)...)
 	}
 	return found
 }
@@ -86,20 +81,20 @@ func badParameters(x *exchange, r *http.Request) []errs.Violation {
 	var found []errs.Violation
 	for name, value := range x.params {
 		if runtime.PopulateFieldFromPath(kind.New().Interface(), name, value) != nil {
-			fd := fieldNamed(x.route.input, name)
-			found = append(found, errs.Violation{Field: fd.JSONName(), Reason: reasonInvalidType, Description: expected(fd)})
+			fd := wire.FieldByName(x.route.input, name)
+			found = append(found, errs.Violation{Field: fd.JSONName(), Reason: wire.ReasonInvalidType, Description: wire.Expected(fd)})
 		}
 	}
 	seen := map[string]bool{}
 	for name, values := range r.URL.Query() {
-		fd := fieldNamed(x.route.input, name)
+		fd := wire.FieldByName(x.route.input, name)
 		if fd == nil {
 			continue // no field of ours: somebody else's parameter
 		}
-		v := errs.Violation{Field: fd.JSONName(), Reason: reasonInvalidType, Description: expected(fd)}
+		v := errs.Violation{Field: fd.JSONName(), Reason: wire.ReasonInvalidType, Description: wire.Expected(fd)}
 		switch {
 		case seen[v.Field] || len(values) > 1 && !fd.IsList():
-			v.Reason, v.Description = reasonDuplicateField, "is given more than once"
+			v.Reason, v.Description = wire.ReasonDuplicateField, "is given more than once"
 		case runtime.PopulateQueryParameters(kind.New().Interface(), map[string][]string{name: values}, utilities.NewDoubleArray(nil)) == nil:
 			seen[v.Field] = true
 			continue

@@ -1,36 +1,21 @@
 package gateway
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
-	"strings"
-	"unicode/utf8"
 
 	"google.golang.org/grpc"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// maxEvents is how many events one batch may hold.
-const maxEvents = 500
-
-// reasonMalformed is the answer to an event that cannot be read.
-const reasonMalformed = "MALFORMED"
-
-// errTruncated says that a body ends where JSON must go on; what is wrong with it
-// is said by encoding/json.
-var errTruncated = errors.New("gateway: not JSON")
-
 // recordEvents serves events:batch. The body is read element by element, so that
-// one event that cannot be read does not sink the others.
+// one event that cannot be read does not fail the others.
 func (g *Gateway) recordEvents(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r)
-	batch, err := readBatch(x.body)
+	batch, err := wire.ReadBatch(x.body)
 	if err != nil {
 		g.fail(w, r, err)
 		return
@@ -40,246 +25,16 @@ func (g *Gateway) recordEvents(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	// Asked even when no event is left: the service says who may ask at all.
-	req := &progressv1.BatchRecordEventsRequest{LearnerId: x.params["learner_id"], Events: batch.events}
+	// Called even when no event is left: the service decides who may record at all.
+	req := &progressv1.BatchRecordEventsRequest{LearnerId: x.params["learner_id"], Events: batch.Events}
 	var md runtime.ServerMetadata
 	resp, err := g.progress.BatchRecordEvents(ctx, req, grpc.Header(&md.HeaderMD))
 	if err == nil {
-		err = batch.merge(resp)
+		err = batch.Merge(resp)
 	}
 	if err != nil {
 		g.fail(w, r, err)
 		return
 	}
 	g.answer(w, r, md.HeaderMD, resp)
-}
-
-// batch is a body of events: those to be sent on, and the answers to the others
-// by their place in the request.
-type batch struct {
-	size     int
-	events   []*progressv1.ProgressEvent
-	rejected map[int]*progressv1.EventResult
-}
-
-// merge puts the answers of the edge among those of the service, in the order of
-// the request.
-func (b *batch) merge(resp *progressv1.BatchRecordEventsResponse) error {
-	if len(resp.GetResults()) != len(b.events) {
-		return errs.New(errs.Internal, "INTERNAL", "%d results for %d events", len(resp.GetResults()), len(b.events))
-	}
-	if len(b.rejected) == 0 {
-		return nil
-	}
-	merged, rest := make([]*progressv1.EventResult, 0, b.size), resp.GetResults()
-	for i := range b.size {
-		if result, ok := b.rejected[i]; ok {
-			merged = append(merged, result)
-			continue
-		}
-		merged, rest = append(merged, rest[0]), rest[1:]
-	}
-	resp.Results = merged
-	return nil
-}
-
-// readBatch reads {"events": […]}. It fails when the whole request is at fault:
-// bad JSON, an unknown field, too many events, an event without a UUID as its id.
-func readBatch(body []byte) (*batch, error) {
-	b := &batchReader{scanner: scanner{data: body}}
-	if b.done() {
-		return &b.batch, nil
-	}
-	if !utf8.Valid(body) || b.read() != nil || !b.done() {
-		if v := notJSON(body); v != nil {
-			return nil, errs.InvalidFields([]errs.Violation{*v})
-		}
-		return nil, errs.InvalidFields([]errs.Violation{{Field: bodyField, Reason: reasonInvalidType, Description: "must be an object"}})
-	}
-	if len(b.violations) > 0 {
-		return nil, errs.InvalidFields(b.violations[:min(len(b.violations), maxViolations)])
-	}
-	return &b.batch, nil
-}
-
-// batchReader reads a body in one pass.
-type batchReader struct {
-	scanner
-	batch
-
-	violations []errs.Violation
-	given      bool // "events" was there
-}
-
-func (b *batchReader) violation(field, reason, description string) {
-	b.violations = append(b.violations, errs.Violation{Field: field, Reason: reason, Description: description})
-}
-
-// read returns errTruncated where the text is not JSON, or no object.
-func (b *batchReader) read() error {
-	if !b.take('{') {
-		return errTruncated
-	}
-	if b.take('}') {
-		return nil
-	}
-	for {
-		if b.space() != '"' {
-			return errTruncated
-		}
-		name := b.skip()
-		if !json.Valid(name) || !b.take(':') {
-			return errTruncated
-		}
-		if err := b.member(unquote(name)); err != nil {
-			return err
-		}
-		if b.take('}') {
-			return nil
-		}
-		if !b.take(',') {
-			return errTruncated
-		}
-	}
-}
-
-func (b *batchReader) member(name string) error {
-	if name == "events" && !b.given && b.space() == '[' {
-		b.given = true
-		return b.list()
-	}
-	value := b.skip()
-	switch {
-	case !json.Valid(value):
-		return errTruncated
-	case name != "events":
-		b.violation(joinPath("", name), reasonUnknownField, "is not a field that this request knows")
-	case b.given:
-		b.violation("events", reasonDuplicateField, "is given more than once")
-	case string(value) != "null":
-		b.violation("events", reasonInvalidType, "must be a list")
-	}
-	b.given = b.given || name == "events"
-	return nil
-}
-
-func (b *batchReader) list() error {
-	b.take('[')
-	if b.take(']') {
-		return nil
-	}
-	for {
-		if err := b.element(); err != nil {
-			return err
-		}
-		b.size++
-		if b.take(']') {
-			break
-		}
-		if !b.take(',') {
-			return errTruncated
-		}
-	}
-	if b.size > maxEvents {
-		b.violation("events", "TOO_MANY_EVENTS", fmt.Sprintf("must be at most %d; there are %d", maxEvents, b.size))
-	}
-	return nil
-}
-
-// element reads one event.
-func (b *batchReader) element() error {
-	text := b.skip()
-	if !json.Valid(text) {
-		return errTruncated
-	}
-	if b.size >= maxEvents {
-		return nil // refused anyway, for being too many
-	}
-	event, faults := readEvent(text)
-	if faults == nil {
-		b.accept(event)
-		return nil
-	}
-	if (&scanner{data: text}).space() != '{' {
-		b.violation(fmt.Sprintf("events[%d]", b.size), reasonInvalidType, "must be an object")
-		return nil
-	}
-	id := eventID(text)
-	if !isUUID(id) {
-		b.noID()
-		return nil
-	}
-	if b.rejected == nil {
-		b.rejected = map[int]*progressv1.EventResult{}
-	}
-	b.rejected[b.size] = &progressv1.EventResult{
-		EventId:     id,
-		Status:      progressv1.EventResult_REJECTED,
-		Reason:      new(reasonMalformed),
-		Description: new(strings.Join(faults, "; ")),
-	}
-	return nil
-}
-
-func (b *batchReader) accept(event *progressv1.ProgressEvent) {
-	if !isUUID(event.GetEventId()) {
-		b.noID()
-		return
-	}
-	b.events = append(b.events, event)
-}
-
-func (b *batchReader) noID() {
-	b.violation(fmt.Sprintf("events[%d].eventId", b.size), "INVALID_UUID", "must be a UUID: it tells a new event from one sent again")
-}
-
-// readEvent reads an event from valid JSON, or says what is wrong with it, naming
-// each field.
-func readEvent(text []byte) (*progressv1.ProgressEvent, []string) {
-	event := &progressv1.ProgressEvent{}
-	err := unmarshalStrict(text, event)
-	if err == nil {
-		if event.GetVerb().Descriptor().Values().ByNumber(event.GetVerb().Number()) != nil {
-			return event, nil
-		}
-		return nil, []string{"verb: must be one of " + enumNames(event.GetVerb().Descriptor())}
-	}
-	var faults []string
-	for _, v := range diagnose(text, event.ProtoReflect().Descriptor()) {
-		faults = append(faults, v.Field+": "+v.Description)
-	}
-	if faults == nil {
-		faults = []string{plainText(err.Error())}
-	}
-	return nil, faults
-}
-
-// eventID finds the id of an event that cannot be read, "" when it has none.
-func eventID(object []byte) string {
-	for name, value := range members(object) {
-		if name == "eventId" || name == "event_id" {
-			return unquote(value)
-		}
-	}
-	return ""
-}
-
-// isUUID takes the form that everybody writes, in either case.
-func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if c != '-' {
-				return false
-			}
-			continue
-		}
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
-			return false
-		}
-	}
-	return true
 }

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
@@ -75,7 +76,7 @@ type Gateway struct {
 	routes   routeTable
 	own      map[string]http.HandlerFunc // by RPC: routes that the mux does not serve
 	mux      *runtime.ServeMux
-	json     *marshaler
+	json     *wire.Codec
 	site     map[string]page
 	plain    http.Handler // all but streams
 	catalog  catalogv1.CatalogServiceClient
@@ -113,7 +114,7 @@ func New(config Config) (*Gateway, error) {
 		config:   config,
 		logger:   config.Logger,
 		routes:   routes,
-		json:     newMarshaler(answers()),
+		json:     wire.NewCodec(answers()),
 		site:     site,
 		catalog:  catalogv1.NewCatalogServiceClient(preconditions{config.Catalog}),
 		progress: progressv1.NewProgressServiceClient(preconditions{config.Progress}),
@@ -336,7 +337,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 // sanitize drops what would make grpc-gateway answer otherwise or write to stderr.
 func sanitize(h http.Header) {
 	h.Del("TE") // asks for trailers, which no answer has
-	if ct := h.Get("Content-Type"); ct != "" && ct != contentJSON {
+	if ct := h.Get("Content-Type"); ct != "" && ct != wire.ContentType {
 		if _, _, err := mime.ParseMediaType(ct); err != nil {
 			h.Del("Content-Type")
 		}

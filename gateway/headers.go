@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
@@ -90,7 +91,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, md metadata.MD,
 		return
 	}
 	forwardHeaders(w, md)
-	w.Header().Set("Content-Type", contentJSON)
+	w.Header().Set("Content-Type", wire.ContentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if status := statusIn(md); status != 0 {
 		w.WriteHeader(status)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 )
 
 // Readiness is whether requests can be served.
@@ -61,7 +63,7 @@ func (g *Gateway) writeHealth(w http.ResponseWriter, r *http.Request, status int
 		g.fail(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", contentJSON)
+	w.Header().Set("Content-Type", wire.ContentType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -74,9 +75,9 @@ func badText(x *exchange, u *url.URL) []errs.Violation {
 	check := func(field, text string) {
 		switch {
 		case !utf8.ValidString(text):
-			found = append(found, errs.Violation{Field: field, Reason: reasonInvalidUTF8, Description: "is not valid UTF-8"})
+			found = append(found, errs.Violation{Field: field, Reason: wire.ReasonInvalidUTF8, Description: "is not valid UTF-8"})
 		case strings.IndexByte(text, 0) >= 0:
-			found = append(found, errs.Violation{Field: field, Reason: reasonNUL, Description: "must not hold a NUL character"})
+			found = append(found, errs.Violation{Field: field, Reason: wire.ReasonNUL, Description: "must not hold a NUL character"})
 		}
 	}
 	if strings.Contains(u.EscapedPath(), "%") {
@@ -98,10 +99,10 @@ func badText(x *exchange, u *url.URL) []errs.Violation {
 
 // jsonName is the name that a client knows a parameter by.
 func jsonName(r *route, name string) string {
-	if fd := fieldNamed(r.input, name); fd != nil {
+	if fd := wire.FieldByName(r.input, name); fd != nil {
 		return fd.JSONName()
 	}
-	return joinPath("", name)
+	return wire.Shorten(name)
 }
 
 // noRoute is the answer to a path, or a method, that does not exist.
@@ -109,7 +110,7 @@ func noRoute(r *http.Request, allow []string) error {
 	if len(allow) > 0 {
 		return methodError{allow}
 	}
-	return errs.New(errs.NotFound, reasonNoRoute, "nothing is served at %s", joinPath("", r.URL.Path))
+	return errs.New(errs.NotFound, reasonNoRoute, "nothing is served at %s", wire.Shorten(r.URL.Path))
 }
 
 // methodError is an error that says which methods there are.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -88,8 +89,8 @@ func readLineRequest(r *http.Request, req proto.Message) error {
 	if len(x.body) == 0 {
 		return nil
 	}
-	if err := unmarshalStrict(x.body, req); err != nil {
-		return errs.InvalidFields(diagnose(x.body, x.route.input))
+	if err := wire.Unmarshal(x.body, req); err != nil {
+		return errs.InvalidFields(wire.Diagnose(x.body, x.route.input))
 	}
 	return nil
 }

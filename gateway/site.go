@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 )
 
 // The API's description is made from proto/ and gen/openapi; the page is ours.
@@ -43,7 +45,7 @@ func newSite(version string) (map[string]page, error) {
 	site := map[string]page{
 		"/":             {target: "/docs"},
 		"/docs/":        {target: "/docs"},
-		"/openapi.json": {content: contentJSON, body: api},
+		"/openapi.json": {content: wire.ContentType, body: api},
 	}
 	entries, err := embedded.ReadDir("docs")
 	if err != nil {

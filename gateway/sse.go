@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -99,7 +100,7 @@ func readWatch(r *http.Request) (*progressv1.WatchProgressRequest, error) {
 func wantsLines(r *http.Request) bool {
 	accept := r.Header.Values("Accept")
 	isEvents := func(media string) bool { return media == contentEvents || media == "text/*" || media == "*/*" }
-	isLines := func(media string) bool { return media == contentJSON || media == "application/x-ndjson" }
+	isLines := func(media string) bool { return media == wire.ContentType || media == "application/x-ndjson" }
 	return quality(accept, isLines) > 0 && quality(accept, isEvents) == 0
 }
 
@@ -184,7 +185,7 @@ func (s *streamWriter) open() error {
 	h.Add("Vary", "Accept")
 	h.Set("Content-Type", contentEvents)
 	if s.lines {
-		h.Set("Content-Type", contentJSON)
+		h.Set("Content-Type", wire.ContentType)
 	}
 	s.w.WriteHeader(http.StatusOK)
 	// The server's limit for a whole answer does not fit one without an end.

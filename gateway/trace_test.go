@@ -19,7 +19,7 @@ import (
 func TestRequestsAreTracedAndObserved(t *testing.T) {
 	seen := tracetest.NewInMemoryExporter()
 	var observed []string
-	conn := stillConn{path: samplePathProgress()}
+	conn := stillConn{path: samplePathProgress(t)}
 	g, err := New(Config{
 		Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now,
 		Tracer: tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen))),

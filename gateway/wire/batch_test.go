@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"encoding/json"
@@ -80,7 +80,7 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte(`{"events":[[],{},"]",{"a":"}"}]} `))
 	f.Add([]byte(`{"ev\u0065nts":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := readBatch(body)
+		got, err := ReadBatch(body)
 		var shape struct {
 			Events []json.RawMessage `json:"events"`
 		}
@@ -94,8 +94,8 @@ func FuzzBatch(f *testing.F) {
 		if jsonErr != nil || !validText(body) {
 			t.Fatalf("%q was taken; encoding/json: %v", body, jsonErr)
 		}
-		if got.size != len(shape.Events) || got.size != len(got.events)+len(got.rejected) {
-			t.Fatalf("%q: size %d, %d read, %d rejected; encoding/json has %d", body, got.size, len(got.events), len(got.rejected), len(shape.Events))
+		if got.size != len(shape.Events) || got.size != len(got.Events)+len(got.rejected) {
+			t.Fatalf("%q: size %d, %d read, %d rejected; encoding/json has %d", body, got.size, len(got.Events), len(got.rejected), len(shape.Events))
 		}
 		next := 0
 		for i, raw := range shape.Events {
@@ -104,8 +104,8 @@ func FuzzBatch(f *testing.F) {
 			if got.rejected[i] != nil {
 				continue
 			}
-			if err != nil || !proto.Equal(got.events[next], want) {
-				t.Fatalf("%s\nread as %v, protojson %v %v", raw, got.events[next], want, err)
+			if err != nil || !proto.Equal(got.Events[next], want) {
+				t.Fatalf("%s\nread as %v, protojson %v %v", raw, got.Events[next], want, err)
 			}
 			next++
 		}
@@ -120,8 +120,8 @@ func FuzzDiagnose(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		event := &progressv1.ProgressEvent{}
-		found := diagnose(text, event.ProtoReflect().Descriptor())
-		if err := unmarshalStrict(text, event); (err == nil) != (len(found) == 0) {
+		found := Diagnose(text, event.ProtoReflect().Descriptor())
+		if err := Unmarshal(text, event); (err == nil) != (len(found) == 0) {
 			t.Fatalf("%q: %v, but %v", text, err, found)
 		}
 	})

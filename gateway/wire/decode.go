@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"bytes"
@@ -22,17 +22,17 @@ import (
 
 // The reasons that violations found at the edge have.
 const (
-	reasonInvalidJSON    = "INVALID_JSON"
-	reasonInvalidUTF8    = "INVALID_UTF8"
-	reasonInvalidType    = "INVALID_TYPE"
-	reasonUnknownField   = "UNKNOWN_FIELD"
-	reasonDuplicateField = "DUPLICATE_FIELD"
-	reasonNotFinite      = "NOT_FINITE"
-	reasonNUL            = "NUL_CHARACTER"
+	ReasonInvalidJSON    = "INVALID_JSON"
+	ReasonInvalidUTF8    = "INVALID_UTF8"
+	ReasonInvalidType    = "INVALID_TYPE"
+	ReasonUnknownField   = "UNKNOWN_FIELD"
+	ReasonDuplicateField = "DUPLICATE_FIELD"
+	ReasonNotFinite      = "NOT_FINITE"
+	ReasonNUL            = "NUL_CHARACTER"
 )
 
-// bodyField is the field of a violation that is about the whole body.
-const bodyField = "body"
+// BodyField is the field of a violation that is about the whole body.
+const BodyField = "body"
 
 // maxViolations bounds the answer to a request that is wrong all over.
 const maxViolations = 100
@@ -42,7 +42,7 @@ const maxName = 100
 
 // NewDecoder reads one message: all that r holds. Nothing at all is io.EOF, which
 // the generated handlers take as no body.
-func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
+func (m *Codec) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		data, err := io.ReadAll(r)
 		if err != nil {
@@ -57,23 +57,23 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 
 // Unmarshal reads JSON strictly: no unknown fields, nothing after the value, no
 // number that is none, no NUL in a string.
-func (m *marshaler) Unmarshal(data []byte, v any) error {
+func (m *Codec) Unmarshal(data []byte, v any) error {
 	if message, ok := v.(proto.Message); ok {
-		return unmarshalStrict(data, message)
+		return Unmarshal(data, message)
 	}
 	// A request's body may be one of its fields: a pointer to a message's pointer.
 	if field := reflect.ValueOf(v); field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Pointer {
 		value := reflect.New(field.Elem().Type().Elem())
 		if message, ok := reflect.TypeAssert[proto.Message](value); ok {
 			field.Elem().Set(value)
-			return unmarshalStrict(data, message)
+			return Unmarshal(data, message)
 		}
 	}
 	return m.slow.Unmarshal(data, v)
 }
 
-// unmarshalStrict reads one message from data, which it must be all of.
-func unmarshalStrict(data []byte, into proto.Message) error {
+// Unmarshal reads one message from data, which it must be all of.
+func Unmarshal(data []byte, into proto.Message) error {
 	if err := protojson.Unmarshal(data, into); err != nil {
 		return err
 	}
@@ -119,11 +119,11 @@ func soundValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 	}
 }
 
-// diagnose names every field of a body that keeps it from being read as md. It
+// Diagnose names every field of a body that keeps it from being read as md. It
 // runs only once reading has failed, so it may take its time. Nothing found
 // means that the fault is of a kind that it does not know.
-func diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
-	if v := notJSON(data); v != nil {
+func Diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
+	if v := CheckJSON(data); v != nil {
 		return []errs.Violation{*v}
 	}
 	d := diagnosis{}
@@ -131,10 +131,10 @@ func diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
 	return d.found
 }
 
-// notJSON is what is wrong with a text that is not JSON at all.
-func notJSON(data []byte) *errs.Violation {
+// CheckJSON is what is wrong with a text that is not JSON at all.
+func CheckJSON(data []byte) *errs.Violation {
 	if !utf8.Valid(data) {
-		return &errs.Violation{Field: bodyField, Reason: reasonInvalidUTF8, Description: "is not valid UTF-8"}
+		return &errs.Violation{Field: BodyField, Reason: ReasonInvalidUTF8, Description: "is not valid UTF-8"}
 	}
 	var value json.RawMessage
 	err := json.Unmarshal(data, &value)
@@ -145,7 +145,7 @@ func notJSON(data []byte) *errs.Violation {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		where = fmt.Sprintf(" at byte %d", syntax.Offset)
 	}
-	return &errs.Violation{Field: bodyField, Reason: reasonInvalidJSON, Description: "is not valid JSON: " + err.Error() + where}
+	return &errs.Violation{Field: BodyField, Reason: ReasonInvalidJSON, Description: "is not valid JSON: " + err.Error() + where}
 }
 
 // diagnosis collects violations on a walk through a body beside its descriptor.
@@ -156,7 +156,7 @@ type diagnosis struct {
 func (d *diagnosis) add(field, reason, description string) {
 	if len(d.found) < maxViolations {
 		if field == "" {
-			field = bodyField
+			field = BodyField
 		}
 		d.found = append(d.found, errs.Violation{Field: field, Reason: reason, Description: description})
 	}
@@ -164,18 +164,18 @@ func (d *diagnosis) add(field, reason, description string) {
 
 func (d *diagnosis) message(path string, md protoreflect.MessageDescriptor, text []byte) {
 	if (&scanner{data: text}).space() != '{' {
-		d.add(path, reasonInvalidType, "must be an object")
+		d.add(path, ReasonInvalidType, "must be an object")
 		return
 	}
 	seen := map[protoreflect.FieldDescriptor]bool{}
-	for name, value := range members(text) {
+	for name, value := range Members(text) {
 		field := joinPath(path, name)
-		fd := fieldNamed(md, name)
+		fd := FieldByName(md, name)
 		switch {
 		case fd == nil:
-			d.add(field, reasonUnknownField, "is not a field that this request knows")
+			d.add(field, ReasonUnknownField, "is not a field that this request knows")
 		case seen[fd]:
-			d.add(field, reasonDuplicateField, "is given more than once")
+			d.add(field, ReasonDuplicateField, "is given more than once")
 		default:
 			seen[fd] = true
 			d.field(field, fd, value)
@@ -189,7 +189,7 @@ func (d *diagnosis) field(path string, fd protoreflect.FieldDescriptor, text []b
 	case string(text) == "null":
 	case fd.IsList():
 		if s.space() != '[' {
-			d.add(path, reasonInvalidType, "must be a list")
+			d.add(path, ReasonInvalidType, "must be a list")
 			return
 		}
 		for i, value := range elements(text) {
@@ -215,20 +215,20 @@ func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole st
 	}
 	alone := kind.New()
 	if protojson.Unmarshal([]byte(`{"`+fd.JSONName()+`":`+whole+`}`), alone.Interface()) != nil {
-		d.add(path, reasonInvalidType, expected(fd))
+		d.add(path, ReasonInvalidType, Expected(fd))
 		return
 	}
 	switch {
 	case sound(alone):
 	case fd.Kind() == protoreflect.StringKind:
-		d.add(path, reasonNUL, "must not hold a NUL character")
+		d.add(path, ReasonNUL, "must not hold a NUL character")
 	default:
-		d.add(path, reasonNotFinite, "must be a finite number")
+		d.add(path, ReasonNotFinite, "must be a finite number")
 	}
 }
 
-// fieldNamed finds a field by its JSON name or its proto name: protojson takes both.
-func fieldNamed(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+// FieldByName finds a field by its JSON name or its proto name: protojson takes both.
+func FieldByName(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
 	if fd := md.Fields().ByJSONName(name); fd != nil {
 		return fd
 	}
@@ -236,17 +236,22 @@ func fieldNamed(md protoreflect.MessageDescriptor, name string) protoreflect.Fie
 }
 
 func joinPath(path, name string) string {
-	if len(name) > maxName { // no answer repeats a body
-		name = strings.ToValidUTF8(name[:maxName], "") + "…"
-	}
 	if path == "" {
-		return name
+		return Shorten(name)
 	}
-	return path + "." + name
+	return path + "." + Shorten(name)
 }
 
-// expected says what a field wants.
-func expected(fd protoreflect.FieldDescriptor) string {
+// Shorten bounds a name that a client chose, so that no response repeats a whole body.
+func Shorten(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	return strings.ToValidUTF8(name[:maxName], "") + "…"
+}
+
+// Expected says what a field wants.
+func Expected(fd protoreflect.FieldDescriptor) string {
 	switch fd.Kind() {
 	case protoreflect.StringKind:
 		return "must be a string"
@@ -287,4 +292,10 @@ func enumNames(ed protoreflect.EnumDescriptor) string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// PlainText is a message of protojson without its mark and its odd spaces.
+func PlainText(message string) string {
+	message = strings.ReplaceAll(message, "\u00a0", " ")
+	return strings.TrimSpace(strings.TrimPrefix(message, "proto:"))
 }

@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"encoding/json"
@@ -96,9 +96,9 @@ func (s *scanner) skipNested() []byte {
 	return nil
 }
 
-// members are the names and the texts of the values of an object, which must be
+// Members are the names and the texts of the values of an object, which must be
 // valid JSON.
-func members(object []byte) iter.Seq2[string, []byte] {
+func Members(object []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		s := scanner{data: object}
 		if !s.take('{') {

@@ -1,4 +1,6 @@
-package gateway
+// Package wire reads and writes the JSON of the REST API: messages as protojson writes them, several
+// times faster, and batches of events one by one. What cannot be read is reported field by field.
+package wire
 
 import (
 	"bytes"
@@ -22,24 +24,25 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-const contentJSON = "application/json"
+// ContentType is the media type of JSON.
+const ContentType = "application/json"
 
-// marshaler turns messages into JSON and back. What it writes is what protojson
+// Codec turns messages into JSON and back. What it writes is what protojson
 // writes with EmitDefaultValues, without its random spaces, several times faster:
 // each message that the services answer has a plan made beforehand. Any other
 // message goes through protojson.
-type marshaler struct {
+type Codec struct {
 	slow    *runtime.JSONPb
 	plans   map[protoreflect.MessageDescriptor]*plan
 	scratch *sync.Pool // of *[]byte, so that an answer is allocated once, in its size
 }
 
-var _ runtime.Marshaler = (*marshaler)(nil)
+var _ runtime.Marshaler = (*Codec)(nil)
 
-// newMarshaler makes a marshaler with a plan for each of the messages, and for
+// NewCodec makes a Codec with a plan for each of the messages, and for
 // all that they hold.
-func newMarshaler(messages []protoreflect.MessageDescriptor) *marshaler {
-	m := &marshaler{
+func NewCodec(messages []protoreflect.MessageDescriptor) *Codec {
+	m := &Codec{
 		slow:    &runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}},
 		plans:   map[protoreflect.MessageDescriptor]*plan{},
 		scratch: &sync.Pool{New: func() any { return new([]byte) }},
@@ -51,13 +54,13 @@ func newMarshaler(messages []protoreflect.MessageDescriptor) *marshaler {
 }
 
 // ContentType is JSON for whatever is answered.
-func (m *marshaler) ContentType(any) string { return contentJSON }
+func (m *Codec) ContentType(any) string { return ContentType }
 
 // Delimiter stands between the messages of a stream.
-func (m *marshaler) Delimiter() []byte { return []byte("\n") }
+func (m *Codec) Delimiter() []byte { return []byte("\n") }
 
 // Marshal writes v as JSON.
-func (m *marshaler) Marshal(v any) ([]byte, error) {
+func (m *Codec) Marshal(v any) ([]byte, error) {
 	message, ok := v.(proto.Message)
 	if !ok {
 		return m.slow.Marshal(v)
@@ -74,7 +77,7 @@ func (m *marshaler) Marshal(v any) ([]byte, error) {
 }
 
 // NewEncoder writes a line for each message.
-func (m *marshaler) NewEncoder(w io.Writer) runtime.Encoder {
+func (m *Codec) NewEncoder(w io.Writer) runtime.Encoder {
 	return runtime.EncoderFunc(func(v any) error {
 		b, err := m.Marshal(v)
 		if err != nil {
@@ -85,7 +88,7 @@ func (m *marshaler) NewEncoder(w io.Writer) runtime.Encoder {
 	})
 }
 
-func (m *marshaler) append(b []byte, message proto.Message) ([]byte, error) {
+func (m *Codec) append(b []byte, message proto.Message) ([]byte, error) {
 	r := message.ProtoReflect()
 	if p, ok := m.plans[r.Descriptor()]; ok {
 		return p.append(b, r)
@@ -123,7 +126,7 @@ type fieldPlan struct {
 }
 
 // plan makes the plan of a type, once.
-func (m *marshaler) plan(md protoreflect.MessageDescriptor) *plan {
+func (m *Codec) plan(md protoreflect.MessageDescriptor) *plan {
 	if p, ok := m.plans[md]; ok {
 		return p
 	}
@@ -148,7 +151,7 @@ func isWellKnown(md protoreflect.MessageDescriptor) bool {
 	return md.ParentFile().Package() == "google.protobuf"
 }
 
-func (m *marshaler) fieldPlan(fd protoreflect.FieldDescriptor) fieldPlan {
+func (m *Codec) fieldPlan(fd protoreflect.FieldDescriptor) fieldPlan {
 	f := fieldPlan{field: fd, name: `"` + fd.JSONName() + `":`, list: fd.IsList(), dict: fd.IsMap(), presence: fd.HasPresence()}
 	value := fd
 	if f.dict {
@@ -292,7 +295,7 @@ func (f *fieldPlan) appendValue(b []byte, v protoreflect.Value) ([]byte, error) 
 	case protoreflect.BytesKind:
 		return append(base64.StdEncoding.AppendEncode(append(b, '"'), v.Bytes()), '"'), nil
 	default:
-		return b, fmt.Errorf("gateway: no JSON for a field of kind %v", f.kind)
+		return b, fmt.Errorf("wire: no JSON for a field of kind %v", f.kind)
 	}
 }
 
@@ -328,7 +331,7 @@ func appendString(b []byte, s string) ([]byte, error) {
 		}
 	}
 	if !ascii && !utf8.ValidString(s) {
-		return b, errors.New("gateway: a string to answer is not valid UTF-8")
+		return b, errors.New("wire: a string to answer is not valid UTF-8")
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"'), nil

@@ -1,0 +1,254 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// maxEvents is how many events one batch may hold.
+const maxEvents = 500
+
+// reasonMalformed is the answer to an event that cannot be read.
+const reasonMalformed = "MALFORMED"
+
+// errTruncated says that a body ends where JSON must go on; what is wrong with it
+// is said by encoding/json.
+var errTruncated = errors.New("wire: not JSON")
+
+// Batch is a body of events: those to be sent on, and the answers to the others
+// by their place in the request.
+type Batch struct {
+	// Events are those to be sent on.
+	Events []*progressv1.ProgressEvent
+
+	size     int
+	rejected map[int]*progressv1.EventResult
+}
+
+// Merge puts the answers of the edge among those of the service, in the order of
+// the request.
+func (b *Batch) Merge(resp *progressv1.BatchRecordEventsResponse) error {
+	if len(resp.GetResults()) != len(b.Events) {
+		return errs.New(errs.Internal, "INTERNAL", "%d results for %d events", len(resp.GetResults()), len(b.Events))
+	}
+	if len(b.rejected) == 0 {
+		return nil
+	}
+	merged, rest := make([]*progressv1.EventResult, 0, b.size), resp.GetResults()
+	for i := range b.size {
+		if result, ok := b.rejected[i]; ok {
+			merged = append(merged, result)
+			continue
+		}
+		merged, rest = append(merged, rest[0]), rest[1:]
+	}
+	resp.Results = merged
+	return nil
+}
+
+// ReadBatch reads {"events": […]}. It fails when the whole request is at fault:
+// bad JSON, an unknown field, too many events, an event without a UUID as its id.
+func ReadBatch(body []byte) (*Batch, error) {
+	b := &batchReader{scanner: scanner{data: body}}
+	if b.done() {
+		return &b.Batch, nil
+	}
+	if !utf8.Valid(body) || b.read() != nil || !b.done() {
+		if v := CheckJSON(body); v != nil {
+			return nil, errs.InvalidFields([]errs.Violation{*v})
+		}
+		return nil, errs.InvalidFields([]errs.Violation{{Field: BodyField, Reason: ReasonInvalidType, Description: "must be an object"}})
+	}
+	if len(b.violations) > 0 {
+		return nil, errs.InvalidFields(b.violations[:min(len(b.violations), maxViolations)])
+	}
+	return &b.Batch, nil
+}
+
+// batchReader reads a body in one pass.
+type batchReader struct {
+	scanner
+	Batch
+
+	violations []errs.Violation
+	given      bool // "events" was there
+}
+
+func (b *batchReader) violation(field, reason, description string) {
+	b.violations = append(b.violations, errs.Violation{Field: field, Reason: reason, Description: description})
+}
+
+// read returns errTruncated where the text is not JSON, or no object.
+func (b *batchReader) read() error {
+	if !b.take('{') {
+		return errTruncated
+	}
+	if b.take('}') {
+		return nil
+	}
+	for {
+		if b.space() != '"' {
+			return errTruncated
+		}
+		name := b.skip()
+		if !json.Valid(name) || !b.take(':') {
+			return errTruncated
+		}
+		if err := b.member(unquote(name)); err != nil {
+			return err
+		}
+		if b.take('}') {
+			return nil
+		}
+		if !b.take(',') {
+			return errTruncated
+		}
+	}
+}
+
+func (b *batchReader) member(name string) error {
+	if name == "events" && !b.given && b.space() == '[' {
+		b.given = true
+		return b.list()
+	}
+	value := b.skip()
+	switch {
+	case !json.Valid(value):
+		return errTruncated
+	case name != "events":
+		b.violation(joinPath("", name), ReasonUnknownField, "is not a field that this request knows")
+	case b.given:
+		b.violation("events", ReasonDuplicateField, "is given more than once")
+	case string(value) != "null":
+		b.violation("events", ReasonInvalidType, "must be a list")
+	}
+	b.given = b.given || name == "events"
+	return nil
+}
+
+func (b *batchReader) list() error {
+	b.take('[')
+	if b.take(']') {
+		return nil
+	}
+	for {
+		if err := b.element(); err != nil {
+			return err
+		}
+		b.size++
+		if b.take(']') {
+			break
+		}
+		if !b.take(',') {
+			return errTruncated
+		}
+	}
+	if b.size > maxEvents {
+		b.violation("events", "TOO_MANY_EVENTS", fmt.Sprintf("must be at most %d; there are %d", maxEvents, b.size))
+	}
+	return nil
+}
+
+// element reads one event.
+func (b *batchReader) element() error {
+	text := b.skip()
+	if !json.Valid(text) {
+		return errTruncated
+	}
+	if b.size >= maxEvents {
+		return nil // refused anyway, for being too many
+	}
+	event, faults := readEvent(text)
+	if faults == nil {
+		b.accept(event)
+		return nil
+	}
+	if (&scanner{data: text}).space() != '{' {
+		b.violation(fmt.Sprintf("events[%d]", b.size), ReasonInvalidType, "must be an object")
+		return nil
+	}
+	id := eventID(text)
+	if !isUUID(id) {
+		b.noID()
+		return nil
+	}
+	if b.rejected == nil {
+		b.rejected = map[int]*progressv1.EventResult{}
+	}
+	b.rejected[b.size] = &progressv1.EventResult{
+		EventId:     id,
+		Status:      progressv1.EventResult_REJECTED,
+		Reason:      new(reasonMalformed),
+		Description: new(strings.Join(faults, "; ")),
+	}
+	return nil
+}
+
+func (b *batchReader) accept(event *progressv1.ProgressEvent) {
+	if !isUUID(event.GetEventId()) {
+		b.noID()
+		return
+	}
+	b.Events = append(b.Events, event)
+}
+
+func (b *batchReader) noID() {
+	b.violation(fmt.Sprintf("events[%d].eventId", b.size), "INVALID_UUID", "must be a UUID: it tells a new event from one sent again")
+}
+
+// readEvent reads an event from valid JSON, or says what is wrong with it, naming
+// each field.
+func readEvent(text []byte) (*progressv1.ProgressEvent, []string) {
+	event := &progressv1.ProgressEvent{}
+	err := Unmarshal(text, event)
+	if err == nil {
+		if event.GetVerb().Descriptor().Values().ByNumber(event.GetVerb().Number()) != nil {
+			return event, nil
+		}
+		return nil, []string{"verb: must be one of " + enumNames(event.GetVerb().Descriptor())}
+	}
+	var faults []string
+	for _, v := range Diagnose(text, event.ProtoReflect().Descriptor()) {
+		faults = append(faults, v.Field+": "+v.Description)
+	}
+	if faults == nil {
+		faults = []string{PlainText(err.Error())}
+	}
+	return nil, faults
+}
+
+// eventID finds the id of an event that cannot be read, "" when it has none.
+func eventID(object []byte) string {
+	for name, value := range Members(object) {
+		if name == "eventId" || name == "event_id" {
+			return unquote(value)
+		}
+	}
+	return ""
+}
+
+// isUUID takes the form that everybody writes, in either case.
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if c != '-' {
+				return false
+			}
+			continue
+		}
+		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			return false
+		}
+	}
+	return true
+}
