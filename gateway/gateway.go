@@ -15,7 +15,6 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/preceptor-dev/preceptor/gateway/stream"
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
@@ -82,10 +82,8 @@ type Gateway struct {
 	catalog  catalogv1.CatalogServiceClient
 	progress progressv1.ProgressServiceClient
 	origins  origins
-	heart    *heart
+	streams  *stream.Server
 	limiter  *limiter
-	closing  chan struct{}
-	close    sync.Once
 	seen     revisions
 }
 
@@ -119,9 +117,7 @@ func New(config Config) (*Gateway, error) {
 		catalog:  catalogv1.NewCatalogServiceClient(preconditions{config.Catalog}),
 		progress: progressv1.NewProgressServiceClient(preconditions{config.Progress}),
 		origins:  newOrigins(config.AllowedOrigins),
-		heart:    newHeart(config.Heartbeat),
 		limiter:  newLimiter(config.RateLimit, limitedCallers),
-		closing:  make(chan struct{}),
 	}
 	g.own = map[string]http.HandlerFunc{
 		progressv1.ProgressService_BatchRecordEvents_FullMethodName: g.recordEvents,
@@ -139,7 +135,12 @@ func New(config Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: compression: %w", err)
 	}
 	g.plain = compress(conditional(http.HandlerFunc(g.serve)))
-	go g.heart.run(g.closing)
+	g.streams = stream.NewServer(stream.Config{
+		Heartbeat: config.Heartbeat, SlowReader: config.SlowReader, Marshal: g.json.Marshal, Fail: g.fail,
+		Problem: func(r *http.Request, err error) []byte {
+			return g.fault(r, err).problem(r.URL.Path, exchangeOf(r).id).encode()
+		},
+	})
 	return g, nil
 }
 
@@ -188,7 +189,7 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 // Close ends the open streams, telling their readers to come back, and lets no
 // new one open. It may be called more than once.
 func (g *Gateway) Close() error {
-	g.close.Do(func() { close(g.closing) })
+	g.streams.Close()
 	return nil
 }
 
@@ -288,15 +289,15 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.route, x.params, x.allow = g.routes.find(r.Method, r.URL.Path)
-	if x.route != nil && streams(x.route.rpc) {
+	if x.route != nil && streamed(x.route.rpc) {
 		g.serve(w, r)
 		return
 	}
 	g.plain.ServeHTTP(w, r)
 }
 
-// streams tells whether an answer goes out message by message, and so neither compressed nor kept for an ETag.
-func streams(rpc string) bool {
+// streamed tells whether an answer goes out message by message, and so neither compressed nor kept for an ETag.
+func streamed(rpc string) bool {
 	switch rpc {
 	case progressv1.ProgressService_WatchProgress_FullMethodName,
 		progressv1.ProgressService_VerifyProgress_FullMethodName,

@@ -37,10 +37,8 @@ func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
 	if g.config.Ready != nil {
 		ready = g.config.Ready(r.Context())
 	}
-	select {
-	case <-g.closing:
+	if g.streams.Closed() {
 		ready.Ready, ready.Reason = false, "draining"
-	default:
 	}
 	body := readinessBody{Status: "ready", Reason: ready.Reason, Degraded: append([]string{}, ready.Degraded...)}
 	status := http.StatusOK

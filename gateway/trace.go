@@ -59,5 +59,5 @@ func knownMethod(method string) string {
 	return "OTHER"
 }
 
-// Streams is how many streams are open.
-func (g *Gateway) Streams() int { return g.heart.count() }
+// Streams returns how many streams are open.
+func (g *Gateway) Streams() int { return g.streams.Open() }

@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/preceptor-dev/preceptor/gateway/stream"
+	"github.com/preceptor-dev/preceptor/gateway/wire"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// watch serves progress:watch as server-sent events, or as lines of JSON to a client that takes
+// nothing else.
+func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
+	req, err := readWatch(r)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	form := stream.Form{Endless: true, Lines: wantsLines(r), HeaderOnly: exchangeOf(r).head, Event: watchEvent}
+	stream.Serve(g.streams, w, r, form, calling(g, r, req, g.progress.WatchProgress))
+}
+
+// calling returns a call of a streaming RPC on behalf of a request.
+func calling[Req, Resp any](
+	g *Gateway, r *http.Request, req Req, rpc func(context.Context, Req, ...grpc.CallOption) (grpc.ServerStreamingClient[Resp], error),
+) func(context.Context) (grpc.ServerStreamingClient[Resp], error) {
+	return func(ctx context.Context) (grpc.ServerStreamingClient[Resp], error) {
+		ctx, err := g.outgoing(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		return rpc(ctx, req)
+	}
+}
+
+// watchEvent names a message's event. An entry has no name, so that a browser's onmessage gets it.
+func watchEvent(message proto.Message) (name, id string) {
+	m, _ := message.(*progressv1.WatchProgressResponse)
+	if m.GetKind() == progressv1.WatchProgressResponse_RESET {
+		name = "reset"
+	}
+	return name, strconv.FormatInt(m.GetSequence(), 10)
+}
+
+// readWatch reads where to begin. Last-Event-ID overrides the query. One that is not a sequence
+// is left to the service, which gets the header too: it resets the reader, and reports from where
+// the stream goes on.
+func readWatch(r *http.Request) (*progressv1.WatchProgressRequest, error) {
+	x := exchangeOf(r)
+	req := &progressv1.WatchProgressRequest{}
+	if last := r.Header.Get("Last-Event-ID"); last == "" {
+		if runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray([][]string{{"learner_id"}})) != nil {
+			return nil, errs.InvalidFields(badParameters(x, r))
+		}
+	} else if sequence, err := strconv.ParseInt(last, 10, 64); err == nil && sequence >= 0 {
+		req.AfterSequence = new(sequence)
+	}
+	req.LearnerId = x.params["learner_id"]
+	return req, nil
+}
+
+// wantsLines reports whether a client takes JSON and no server-sent events.
+func wantsLines(r *http.Request) bool {
+	accept := r.Header.Values("Accept")
+	isEvents := func(media string) bool { return media == stream.ContentType || media == "text/*" || media == "*/*" }
+	isLines := func(media string) bool { return media == wire.ContentType || media == "application/x-ndjson" }
+	return quality(accept, isLines) > 0 && quality(accept, isEvents) == 0
+}
