@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,9 +63,21 @@ type remoteKeys struct {
 
 func newRemoteKeys(url string, client *http.Client, logger *slog.Logger, now func() time.Time, changed func()) *remoteKeys {
 	if client == nil {
-		client = &http.Client{Timeout: fetchTimeout}
+		client = &http.Client{Timeout: fetchTimeout, Transport: HTTPTransport(now)}
 	}
 	return &remoteKeys{issuerURL: url, client: client, logger: logger, now: now, changed: changed}
+}
+
+// HTTPTransport returns a transport like the default one, for which a server's certificate is
+// valid by a clock.
+func HTTPTransport(now func() time.Time) http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, Time: now}
+	return t
 }
 
 // keys answers from what is held wherever it can.

@@ -53,6 +53,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Tracer makes spans of commands; nil: none are made.
 	Tracer *tracing.Tracer
+	// Now is the clock by which the server's certificate is valid; nil: the machine's.
+	Now func() time.Time
 }
 
 // Redis is a Cache in Redis, alone, behind Sentinel, or as a Cluster.
@@ -95,7 +97,7 @@ func Open(ctx context.Context, url string, o Options) (*Client, error) {
 		url: u, log: o.Logger, timeout: cmp.Or(o.Timeout, DefaultTimeout), pause: cmp.Or(o.Pause, DefaultPause),
 		nodes: map[string]*node{},
 	}
-	r.client = newClient(u, r.timeout)
+	r.client = newClient(u, r.timeout, o.Now)
 	if o.Tracer != nil {
 		r.client.AddHook(spans{o.Tracer})
 	}
@@ -113,7 +115,7 @@ func Open(ctx context.Context, url string, o Options) (*Client, error) {
 }
 
 // newClient makes the client of a url. It connects when it is first used.
-func newClient(u address, timeout time.Duration) goredis.UniversalClient {
+func newClient(u address, timeout time.Duration, now func() time.Time) goredis.UniversalClient {
 	o := &goredis.UniversalOptions{
 		Addrs: u.addrs, MasterName: u.master, DB: u.db, IsClusterMode: u.kind == isCluster,
 		Username: u.username, Password: u.password, SentinelUsername: u.sentinelUsername, SentinelPassword: u.sentinelPassword,
@@ -132,7 +134,7 @@ func newClient(u address, timeout time.Duration) goredis.UniversalClient {
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if u.tls {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Time: now}
 	}
 	switch u.kind {
 	case isCluster:

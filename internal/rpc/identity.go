@@ -75,7 +75,7 @@ type identity struct {
 
 func (i identity) ServerTLS() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
+		MinVersion: tls.VersionTLS13, Time: i.now,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			certificate, roots, err := i.pair()
 			if err != nil {

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"net"
@@ -33,6 +34,7 @@ func openPostgres(ctx context.Context, text string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	setClock(cfg, opts.Now)
 	direct := cfg.Copy()
 	if opts.Schema != "" {
 		direct.RuntimeParams["search_path"] = quoteIdentifier(opts.Schema)
@@ -80,6 +82,19 @@ func postgresConfig(text string) (*pgx.ConnConfig, error) {
 	setDefault(cfg, "application_name", "preceptor")
 	setDefault(cfg, "timezone", "UTC")
 	return cfg, nil
+}
+
+// setClock makes the certificates of all servers of cfg valid by a clock.
+func setClock(cfg *pgx.ConnConfig, now func() time.Time) {
+	configs := []*tls.Config{cfg.TLSConfig}
+	for _, fallback := range cfg.Fallbacks {
+		configs = append(configs, fallback.TLSConfig)
+	}
+	for _, c := range configs {
+		if c != nil {
+			c.Time = now
+		}
+	}
 }
 
 // parseFault is what pgx has against a parameter of a url that is well formed, where that

@@ -75,6 +75,8 @@ type Options struct {
 	Notice func(line string)
 	// Tracer makes a span of each transaction and statement within a trace; nil for none.
 	Tracer *tracing.Tracer
+	// Now is the clock by which the certificate of Postgres is valid; nil for the machine's.
+	Now func() time.Time
 }
 
 func (o Options) withDefaults() Options {

@@ -145,7 +145,7 @@ func (f *fleet) shows(t *testing.T, m *member) *big.Int {
 	roots.AddCert(f.ca.certificate)
 	conn, err := tls.Dial("tcp", m.addr, &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: "preceptor-" + m.service, RootCAs: roots, NextProtos: []string{"h2"},
-		Certificates: []tls.Certificate{own},
+		Certificates: []tls.Certificate{own}, Time: testenv.Now,
 	})
 	if err != nil {
 		return new(big.Int)

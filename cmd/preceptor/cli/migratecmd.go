@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -17,6 +18,7 @@ import (
 // migration prepares Postgres for the services.
 type migration struct {
 	out io.Writer
+	now func() time.Time
 	// services are those to prepare.
 	services []string
 
@@ -25,7 +27,7 @@ type migration struct {
 }
 
 func (p Process) migrateCommand() *cli.Command {
-	m := &migration{out: p.Stdout}
+	m := &migration{out: p.Stdout, now: p.Now}
 	return &cli.Command{
 		Name:      "migrate",
 		Usage:     "prepare a Postgres database for a service, or move the data of a folder into it",
@@ -93,7 +95,7 @@ func (m *migration) each(ctx context.Context, url, flag string, then func(servic
 }
 
 func (m *migration) one(ctx context.Context, service, url, flag string, then func(service string, db *sqldb.DB) error) error {
-	db, err := sqldb.Open(ctx, url, sqldb.Options{Schema: service, MaxConns: 2, Direct: true, Notice: func(line string) { m.say(service, line) }})
+	db, err := sqldb.Open(ctx, url, sqldb.Options{Schema: service, MaxConns: 2, Direct: true, Now: m.now, Notice: func(line string) { m.say(service, line) }})
 	if err != nil {
 		return server.DatabaseError(err, flag)
 	}

@@ -29,6 +29,8 @@ type remote struct {
 	// timeout is how long one request may take.
 	timeout time.Duration
 	now     func() time.Time
+	// http is made by the first request.
+	http *http.Client
 	// err gets what the server has against a request, a line each.
 	err io.Writer
 
@@ -64,7 +66,7 @@ func (r *remote) send(ctx context.Context, method, path string, body io.Reader, 
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", accept)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := (&http.Client{Timeout: r.timeout}).Do(req)
+	resp, err := r.client().Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("the server at %s cannot be reached (is it running? give another one with --server): %w", r.server, errors.Unwrap(err))
 	}
@@ -73,6 +75,13 @@ func (r *remote) send(ctx context.Context, method, path string, body io.Reader, 
 	}
 	defer resp.Body.Close()
 	return nil, r.refusal(resp)
+}
+
+func (r *remote) client() *http.Client {
+	if r.http == nil {
+		r.http = &http.Client{Timeout: r.timeout, Transport: auth.HTTPTransport(r.now)}
+	}
+	return r.http
 }
 
 // refusal prints what the server has against the request.

@@ -128,7 +128,7 @@ func (h *house) awaitPostgres(ctx context.Context, name string) (*sqldb.DB, erro
 func (h *house) lookAtPostgres(ctx context.Context, name string) (*sqldb.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	db, err := sqldb.Open(ctx, h.cfg.DatabaseURL, sqldb.Options{Schema: name, MaxConns: h.cfg.DatabaseMaxConns, Tracer: h.tracer})
+	db, err := sqldb.Open(ctx, h.cfg.DatabaseURL, sqldb.Options{Schema: name, MaxConns: h.cfg.DatabaseMaxConns, Tracer: h.tracer, Now: h.now})
 	if err != nil {
 		return nil, err
 	}

@@ -164,7 +164,7 @@ func (h *house) openCache(ctx context.Context) (kept, error) {
 		memory := cache.NewMemory(cacheBytes, h.now)
 		return kept{cache: memory, stats: memory.Stats}, nil
 	}
-	client, err := redis.Open(ctx, h.cfg.RedisURL, redis.Options{Logger: h.log, Tracer: h.tracer})
+	client, err := redis.Open(ctx, h.cfg.RedisURL, redis.Options{Logger: h.log, Tracer: h.tracer, Now: h.now})
 	if err != nil {
 		return kept{}, fmt.Errorf("%w: mend --redis-url", err)
 	}
