@@ -139,7 +139,7 @@ func source(imports ...string) string {
 func one(path, text string) map[string]string { return map[string]string{path: text} }
 
 func rules() []rule {
-	return slices.Concat(doorRules(), roomRules(), textRules())
+	return slices.Concat(doorRules(), roomRules(), textRules(), clockRules())
 }
 
 // doorRules say which room may open which door.
