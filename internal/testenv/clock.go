@@ -9,7 +9,7 @@ import (
 )
 
 // clockVariable is the environment variable that moves the clock of the tests. It holds the
-// instant (RFC 3339) at which each test process begins, or the duration by which the clock is
+// instant (RFC 3339) at which the tests of each package begin, or the duration by which the clock is
 // ahead of the machine's: what a test process passes to the processes that it starts, so that
 // all of them share one clock. The shipped program has no such setting.
 const clockVariable = "PRECEPTOR_TEST_CLOCK"
@@ -42,6 +42,13 @@ func clockAhead(setting string, began time.Time) (time.Duration, error) {
 	return at.Sub(began), nil
 }
 
+// ClockMoved reports whether the clock of the tests is not the machine's.
+func ClockMoved() bool { return os.Getenv(clockVariable) != "" }
+
+// StartClock makes the present the instant that the environment gives. It is for a TestMain that
+// prepares for long, and comes before any use of the clock.
+func StartClock() { began = time.Now() }
+
 // Now returns the time by the clock of the tests. Like time.Now's, its results may be subtracted
 // from each other to measure durations.
 func Now() time.Time { return time.Now().Add(ahead()) }
@@ -62,7 +69,7 @@ func TimeLeft(ctx context.Context) (time.Duration, bool) {
 // ClockEnv returns the environment variables by which a process that uses this package shares the
 // clock of this one: none if the clock is not moved.
 func ClockEnv() []string {
-	if ahead() == 0 {
+	if !ClockMoved() {
 		return nil
 	}
 	return []string{clockVariable + "=" + ahead().String()}

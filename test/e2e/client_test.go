@@ -257,6 +257,16 @@ func event(module, unit, verb string, more ...any) map[string]any {
 	return e
 }
 
+// oneDay makes the events of one learner occur on one day, whatever the hour: today in UTC, one
+// after the other from its beginning. It returns that day.
+func oneDay(events ...map[string]any) string {
+	day := testenv.Now().UTC().Truncate(24 * time.Hour)
+	for i, e := range events {
+		e["occurredAt"] = day.Add(time.Duration(i) * time.Millisecond).Format(time.RFC3339Nano)
+	}
+	return day.Format(time.DateOnly)
+}
+
 // record sends events.
 func (c *client) record(events ...any) *answer {
 	c.t.Helper()

@@ -150,20 +150,22 @@ func testLearn(t *testing.T, w *world) {
 	me.get(at).want(http.StatusOK).golden("path_progress_begun").has(
 		"percent", 0, "milestones.1.modules.0.state", "LOCKED", "milestones.1.modules.0.blockedBy.0", c.basics, "next.0.unitId", "phi", "next.0.reason", "START")
 
-	me.record(event(c.basics, "phi", "COMPLETED")).has("results.0.status", "ACCEPTED", "asOfSequence", 2)
+	begun, done := event(c.basics, "phi", "COMPLETED"), event(c.basics, "rules", "COMPLETED")
+	failed, passed, read := event(c.quiz, "quiz", "FAILED", "score", 0.4), event(c.quiz, "quiz", "PASSED", "score", 0.9), event(c.quiz, "read", "COMPLETED")
+	day := oneDay(begun, done, failed, passed, read)
+	me.record(begun).has("results.0.status", "ACCEPTED", "asOfSequence", 2)
 	me.get(at).want(http.StatusOK).has("percent", 0, "milestones.0.modules.0.percent", 25, "next.0.unitId", "rules", "next.0.reason", "CONTINUE")
 
-	done := event(c.basics, "rules", "COMPLETED")
 	earned := me.record(done).golden("batch_award").has("awards.0.milestoneId", "begin")
 	me.record(done).has("results.0.status", "DUPLICATE", "results.0.sequence", 3, "awards.0.id", earned.text("awards.0.id"))
 	me.get(at).want(http.StatusOK).golden("path_progress_half").has("percent", 50, "milestones.0.percent", 100, "milestones.1.modules.0.state", "AVAILABLE")
 	me.get("/v1/learners/me/modules/" + c.basics + "/progress").want(http.StatusOK).golden("module_progress")
 
-	me.record(event(c.quiz, "quiz", "FAILED", "score", 0.4), event(c.quiz, "quiz", "PASSED", "score", 0.9), event(c.quiz, "read", "COMPLETED")).
+	me.record(failed, passed, read).
 		has("results.2.status", "ACCEPTED", "awards.0.milestoneId", "finish")
 	me.get(at).want(http.StatusOK).has("percent", 100, "state", "COMPLETED", "completedCount", 2, "requiredCount", 2, "next", "[]")
 	me.get("/v1/learners/me/milestones").want(http.StatusOK).golden("milestones")
-	me.get("/v1/learners/me/progress").want(http.StatusOK).golden("overview")
+	me.get("/v1/learners/me/progress").want(http.StatusOK).golden("overview").has("streak.lastActiveDate", day)
 	me.get("/v1/learners/me/modules/"+c.quiz+"/progress").want(http.StatusOK).has("units.1.attempts", 2, "units.1.score", 0.9)
 }
 

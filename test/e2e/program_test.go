@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 var (
@@ -40,11 +42,16 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "preceptor")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "github.com/preceptor-dev/preceptor/cmd/preceptor")
+	program := "github.com/preceptor-dev/preceptor/cmd/preceptor"
+	if testenv.ClockMoved() {
+		program = "github.com/preceptor-dev/preceptor/test/e2e/movedclock"
+	}
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, program)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
 		return 1
 	}
+	testenv.StartClock()
 	return m.Run()
 }
 
@@ -135,7 +142,7 @@ func start(t *testing.T, args ...string) *process {
 	return p
 }
 
-// environment is ours without what would set the program's flags.
+// environment is ours without what would set the program's flags, and with our clock.
 func environment() []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -143,7 +150,7 @@ func environment() []string {
 			env = append(env, v)
 		}
 	}
-	return env
+	return append(env, testenv.ClockEnv()...)
 }
 
 func (p *process) said() string {

@@ -115,8 +115,9 @@ func testAttempts(t *testing.T, w *world) {
 	result := func(verb string, score float64) map[string]any {
 		return event(c.quiz, "quiz", verb, "score", score)
 	}
-	failed, passed := result("FAILED", 0.5), result("PASSED", 0.9)
-	me.record(failed, passed, result("PASSED", 0.79), result("FAILED", 0.8)).has("results.0.status", "ACCEPTED", "results.1.status", "ACCEPTED",
+	failed, passed, low, high := result("FAILED", 0.5), result("PASSED", 0.9), result("PASSED", 0.79), result("FAILED", 0.8)
+	oneDay(failed, passed, low, high)
+	me.record(failed, passed, low, high).has("results.0.status", "ACCEPTED", "results.1.status", "ACCEPTED",
 		"results.2.reason", "BELOW_MASTERY_SCORE", "results.3.reason", "MASTERY_SCORE_REACHED")
 	me.get("/v1/learners/me/modules/"+c.quiz+"/progress").want(http.StatusOK).has("units.1.attempts", 2, "units.1.score", 0.9,
 		"units.1.results.2", "<none>", "cycles.0.units.1.results.0.score", 0.5, "cycles.0.opening", "FIRST", "resume.unitId", "quiz")
