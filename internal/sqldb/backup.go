@@ -15,12 +15,15 @@ import (
 )
 
 // Backup copies the SQLite database in file, as it is at one moment, into the new file to, and
-// answers the newest migration that the copy has. Another process may be writing meanwhile: it
-// neither waits nor is waited for. When it returns, the copy is on the disk, for its owner alone,
-// in one file without a log beside it. It returns FailedPrecondition when the database cannot be
-// read, or when there is a file to already, and Unavailable when there is no room. What of a
-// copy that failed is there stays there.
-func Backup(ctx context.Context, file, to string) (version int64, err error) {
+// returns the newest migration that the copy has. Another process may be writing meanwhile: neither
+// waits for the other. When it returns, the copy is on the disk, for its owner alone, in one file
+// without a log beside it. It returns FailedPrecondition when the database cannot be read or has
+// another format than the migrations of fsys, or when there is a file to already, and Unavailable
+// when there is no room. A copy that failed stays as far as it came.
+func Backup(ctx context.Context, file, to string, fsys fs.FS) (version int64, err error) {
+	if err := CheckFile(ctx, file, fsys); err != nil {
+		return 0, err
+	}
 	to, err = filepath.Abs(to) // SQLite takes what begins with "file:" for more than a name
 	if err != nil {
 		return 0, internal(err)
@@ -49,7 +52,7 @@ func Backup(ctx context.Context, file, to string) (version int64, err error) {
 // copyInto has SQLite write what one read transaction sees. A copy page by page would have to
 // begin anew whenever somebody writes, and reading the file past SQLite misses its log.
 func copyInto(ctx context.Context, file, to string) error {
-	db, err := readSQLite(file)
+	db, err := readSQLite(file, false)
 	if err != nil {
 		return err
 	}
@@ -67,7 +70,7 @@ func copyInto(ctx context.Context, file, to string) error {
 }
 
 func versionOf(ctx context.Context, file string) (int64, error) {
-	db, err := readSQLite(file)
+	db, err := readSQLite(file, false)
 	if err != nil {
 		return 0, err
 	}
@@ -75,19 +78,22 @@ func versionOf(ctx context.Context, file string) (int64, error) {
 	return db.Version(ctx)
 }
 
-// readSQLite opens a file that others may be writing to, changing nothing in it, not even how it
-// is kept. It must exist.
-func readSQLite(path string) (*DB, error) {
+// readSQLite opens a file that must exist, changing nothing in it, not even its journal mode. Others
+// may be writing to it, unless it is atRest, closed by all: then it makes no files beside it either.
+func readSQLite(path string, atRest bool) (*DB, error) {
 	path, err := sqlitePath(path)
 	if err != nil {
 		return nil, err
 	}
 	query := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)"}}
+	if atRest {
+		query.Set("immutable", "1")
+	}
 	connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode())
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, ReasonURL, "the SQLite path %s is not usable", path)
 	}
 	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(1)
-	return &DB{dialect: SQLite, read: pool, write: pool, pause: sleep}, nil
+	return &DB{dialect: SQLite, path: path, read: pool, write: pool, pause: sleep}, nil
 }

@@ -49,7 +49,7 @@ func TestBackupIsOneMoment(t *testing.T) {
 		before := count
 		written.Unlock()
 		to := filepath.Join(dir, fmt.Sprintf("a %%3F?name %d.db", i))
-		version, err := sqldb.Backup(t.Context(), path, to)
+		version, err := sqldb.Backup(t.Context(), path, to, migrations(stepOne))
 		if err != nil || version != 1 {
 			t.Fatalf("version %d, %v", version, err)
 		}
@@ -95,7 +95,7 @@ func TestBackupFindsTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := filepath.Join(t.TempDir(), "copy.db")
-	if _, err := sqldb.Backup(t.Context(), killed, to); err != nil {
+	if _, err := sqldb.Backup(t.Context(), killed, to, migrations(stepOne)); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := os.ReadFile(killed); err != nil || !bytes.Equal(before, after) {
@@ -122,7 +122,7 @@ func TestBackupRefuses(t *testing.T) {
 		{path, exists, sqldb.ReasonNotEmpty},
 		{path, filepath.Join(dir, "missing", "3.db"), sqldb.ReasonCannotOpen},
 	} {
-		_, err := sqldb.Backup(t.Context(), c.file, c.to)
+		_, err := sqldb.Backup(t.Context(), c.file, c.to, migrations(stepOne))
 		wantKind(t, err, errs.FailedPrecondition, c.reason)
 	}
 	if text, err := os.ReadFile(exists); err != nil || !strings.HasPrefix(string(text), "no database") {

@@ -53,6 +53,8 @@ const (
 	ReasonSchemaNewer = "SCHEMA_NEWER"
 	// ReasonSchemaOld says that the database lacks migrations.
 	ReasonSchemaOld = "SCHEMA_OLD"
+	// ReasonSchemaFormat says that the database has another format than this program reads.
+	ReasonSchemaFormat = "SCHEMA_FORMAT"
 	// ReasonSchemaDiffers says that two databases do not have the same migrations.
 	ReasonSchemaDiffers = "SCHEMA_DIFFERS"
 	// ReasonNotEmpty says that a database, which should be, holds something.

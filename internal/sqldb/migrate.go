@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -35,14 +36,14 @@ const (
 // "-- min_binary: 4": a program must know migration 4 to run on what it leaves. Migrate
 // records the highest of them, and accepts a database with newer migrations as long as
 // what is recorded there allows. Else it returns FailedPrecondition SCHEMA_NEWER.
+//
+// A line "-- format: 2" is the number of the whole schema: until the first release, a change edits
+// the one migration and raises it. A database of another format, or from before there were any,
+// stays as it is: Migrate returns FailedPrecondition SCHEMA_FORMAT.
 func (db *DB) Migrate(ctx context.Context, fsys fs.FS) (err error) {
-	folder, err := fs.Sub(fsys, db.dialect.String())
+	known, folder, err := db.stepsOf(fsys)
 	if err != nil {
-		return internal(err)
-	}
-	known, err := readSteps(folder)
-	if err != nil {
-		return errs.Wrap(err, errs.Internal, ReasonInternal, "the migrations in %s cannot be read", db.dialect)
+		return err
 	}
 	pool, done, err := db.migrateDB()
 	if err != nil {
@@ -56,14 +57,17 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS) (err error) {
 	if err := db.ensureSchema(ctx, pool); err != nil {
 		return Classify(err)
 	}
-	found, err := db.readState(ctx, pool)
+	found, err := db.readFormat(ctx, pool, known)
 	if err != nil {
-		return Classify(err)
+		return err
 	}
 	if found.newest() <= known.newest() {
-		// Before, not after: an older program that comes between is told in time.
-		if err := recordMinBinary(ctx, pool, known.minBinary); err != nil {
+		// Before, not after: an older program that comes between is refused in time.
+		if err := record(ctx, pool, known); err != nil {
 			return Classify(err)
+		}
+		if found, err = db.readFormat(ctx, pool, known); err != nil { // a program of another format may have been first
+			return err
 		}
 	}
 	if len(known.missing(found)) > 0 {
@@ -75,6 +79,34 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS) (err error) {
 		}
 	}
 	return db.judge(known, found)
+}
+
+// readFormat returns what the database has, unless that is of another format.
+func (db *DB) readFormat(ctx context.Context, pool *sql.DB, known steps) (state, error) {
+	found, err := db.readState(ctx, pool)
+	if err != nil {
+		return found, Classify(err)
+	}
+	return found, db.checkFormat(known, found)
+}
+
+// OpenMigrated opens the database of url and migrates it. A SQLite file of another format is not
+// even opened for writing: the caller holds its folder, so no process writes to it meanwhile.
+func OpenMigrated(ctx context.Context, url string, opts Options, fsys fs.FS) (*DB, error) {
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if err := CheckFile(ctx, strings.TrimPrefix(path, "//"), fsys); err != nil {
+			return nil, err
+		}
+	}
+	db, err := Open(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx, fsys); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
 }
 
 // up applies what is missing.

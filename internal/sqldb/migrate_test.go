@@ -19,6 +19,7 @@ func migrationSuite(t *testing.T, fresh func(t *testing.T) opener) {
 		{"each is applied once, in order", migratesOnce},
 		{"an older program runs where it may", migratesNewer},
 		{"a program checks and changes nothing", checks},
+		{"another format is refused", otherFormat},
 		{"one that fails leaves nothing", migrationFails},
 		{"replicas wait for one another", migratesTogether},
 		{"no migrations", migratesNothing},
@@ -80,6 +81,52 @@ func migratesNewer(t *testing.T, open opener) {
 
 	exec(t, db, "DROP TABLE schema_info") // Nothing is recorded: nobody knows.
 	wantKind(t, db.Migrate(t.Context(), migrations(stepOne, stepTwo)), errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
+}
+
+// ofFormat gives migrations a format.
+func ofFormat(fsys fstest.MapFS, format int) fstest.MapFS {
+	for name, file := range fsys {
+		fsys[name] = &fstest.MapFile{Data: append(fmt.Appendf(nil, "-- format: %d\n", format), file.Data...)}
+	}
+	return fsys
+}
+
+func otherFormat(t *testing.T, open opener) {
+	db := open(t, sqldb.Options{Schema: "svc"})
+	if err := db.Migrate(t.Context(), ofFormat(migrations(stepOne), 2)); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(has string, program fstest.MapFS, reads int) {
+		t.Helper()
+		for _, f := range []func() error{
+			func() error { return db.Migrate(t.Context(), program) },
+			func() error { return db.Check(t.Context(), program) },
+		} {
+			err := f()
+			wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
+			says := fmt.Sprintf("%s and this program reads format %d: before the first release formats are not converted; ", has, reads)
+			if !strings.Contains(err.Error(), says) {
+				t.Errorf("%v; want %q", err, says)
+			}
+		}
+		if v, err := db.Version(t.Context()); v != 1 || err != nil {
+			t.Errorf("it is at %d, %v", v, err)
+		}
+	}
+	refused("has format 2", ofFormat(migrations(stepOne, stepTwo), 3), 3)
+	refused("has format 2", ofFormat(migrations(stepOne, stepTwo), 1), 1)
+	refused("has format 2", migrations(stepOne, stepTwo), 0)
+	info := "schema_info"
+	if db.Dialect() == sqldb.Postgres {
+		info = "svc.schema_info"
+	}
+	if err := db.Migrate(t.Context(), ofFormat(migrations(stepOne), 2)); err != nil {
+		t.Fatalf("its own format: %v", err)
+	}
+	exec(t, db, "ALTER TABLE "+info+" DROP COLUMN format") // as the programs before formats left it
+	refused("has no format number, as older programs left it,", ofFormat(migrations(stepOne, stepTwo), 2), 2)
+	exec(t, db, "DROP TABLE "+info)
+	refused("has no format number, as older programs left it,", ofFormat(migrations(stepOne, stepTwo), 2), 2)
 }
 
 func checks(t *testing.T, open opener) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -17,24 +18,25 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// infoTable says what programs must be like to run on the schema.
+// infoTable records the schema's format, and which migration a program must know to run on it.
 const infoTable = "schema_info"
-
-// minBinaryLine is how a migration says which one programs must know to live with it.
-var minBinaryLine = regexp.MustCompile(`(?m)^-- min_binary: ([0-9]+)\s*$`)
 
 // steps are the migrations that a program knows.
 type steps struct {
-	versions  []int64 // ascending
-	minBinary int64
+	versions []int64 // ascending
+	// minBinary and format are the highest numbers that a migration names in lines of its own,
+	// "-- min_binary: 4" and "-- format: 2"; 0 for none.
+	minBinary, format int64
 }
 
 // state is what a database has of them.
 type state struct {
+	// begun reports whether a Migrate has ever written to the database.
+	begun   bool
 	applied map[int64]bool
-	// minBinary is what was recorded; recorded tells whether anything was.
-	minBinary int64
-	recorded  bool
+	// minBinary and format are what was recorded; recorded reports whether anything was.
+	minBinary, format int64
+	recorded          bool
 }
 
 func (s steps) newest() int64 {
@@ -81,19 +83,40 @@ func readSteps(folder fs.FS) (steps, error) {
 			return steps{}, err
 		}
 		known.versions = append(known.versions, version)
-		if line := minBinaryLine.FindSubmatch(text); line != nil {
-			n, err := strconv.ParseInt(string(line[1]), 10, 64)
-			if err != nil {
-				return steps{}, err
-			}
-			known.minBinary = max(known.minBinary, n)
+		minBinary, err1 := numberIn(text, "min_binary")
+		format, err2 := numberIn(text, "format")
+		if err := errors.Join(err1, err2); err != nil {
+			return steps{}, fmt.Errorf("%s: %w", name, err)
 		}
+		known.minBinary, known.format = max(known.minBinary, minBinary), max(known.format, format)
 	}
 	slices.Sort(known.versions)
 	return known, nil
 }
 
-// Version is the newest migration that the database has; 0 for none.
+// numberIn returns the number of a migration's line "-- name: 2", or 0 when there is none.
+func numberIn(text []byte, name string) (int64, error) {
+	line := regexp.MustCompile(`(?m)^-- ` + name + `: ([0-9]+)\s*$`).FindSubmatch(text)
+	if line == nil {
+		return 0, nil
+	}
+	return strconv.ParseInt(string(line[1]), 10, 64)
+}
+
+// stepsOf reads the migrations of the database's dialect.
+func (db *DB) stepsOf(fsys fs.FS) (steps, fs.FS, error) {
+	folder, err := fs.Sub(fsys, db.dialect.String())
+	if err != nil {
+		return steps{}, nil, internal(err)
+	}
+	known, err := readSteps(folder)
+	if err != nil {
+		return steps{}, nil, errs.Wrap(err, errs.Internal, ReasonInternal, "the migrations in %s cannot be read", db.dialect)
+	}
+	return known, folder, nil
+}
+
+// Version returns the newest migration that the database has, or 0 for none.
 func (db *DB) Version(ctx context.Context) (int64, error) {
 	found, err := db.readState(ctx, db.read)
 	if err != nil {
@@ -102,19 +125,15 @@ func (db *DB) Version(ctx context.Context) (int64, error) {
 	return found.newest(), nil
 }
 
-// Check tells whether a program with the migrations of fsys can work on the database as it
-// is, and changes nothing. It returns Unavailable SCHEMA_OLD when migrations are missing,
-// Unavailable SEARCH_PATH when the role's sessions begin in another schema, both of which
-// a Migrate and a Settle mend while the program waits; and FailedPrecondition SCHEMA_NEWER
-// as Migrate does.
+// Check returns nil when a program with the migrations of fsys can work on the database as it
+// is. It changes nothing. It returns Unavailable SCHEMA_OLD when migrations are missing, and
+// Unavailable SEARCH_PATH when the role's sessions begin in another schema, both of which a
+// Migrate and a ConfigureRole can fix while the program waits; and FailedPrecondition
+// SCHEMA_FORMAT or SCHEMA_NEWER as Migrate does.
 func (db *DB) Check(ctx context.Context, fsys fs.FS) error {
-	folder, err := fs.Sub(fsys, db.dialect.String())
+	known, _, err := db.stepsOf(fsys)
 	if err != nil {
-		return internal(err)
-	}
-	known, err := readSteps(folder)
-	if err != nil {
-		return errs.Wrap(err, errs.Internal, ReasonInternal, "the migrations in %s cannot be read", db.dialect)
+		return err
 	}
 	found, err := db.readState(ctx, db.read)
 	if err != nil {
@@ -128,6 +147,9 @@ func (db *DB) Check(ctx context.Context, fsys fs.FS) error {
 
 // judge compares what a program knows with what a database has.
 func (db *DB) judge(known steps, found state) error {
+	if err := db.checkFormat(known, found); err != nil {
+		return err
+	}
 	name := db.schemaName()
 	missing := known.missing(found)
 	switch {
@@ -144,6 +166,47 @@ func (db *DB) judge(known steps, found state) error {
 	}
 	return errs.New(errs.FailedPrecondition, ReasonSchemaNewer,
 		"%s is at %d and admits only %s, this one knows %d: run a newer program", name, found.newest(), oldest, known.newest())
+}
+
+// checkFormat refuses a database of another format than the program reads.
+func (db *DB) checkFormat(known steps, found state) error {
+	if !found.begun || found.format == known.format {
+		return nil
+	}
+	place, advice := db.schemaName(), "drop the schema and migrate anew"
+	if db.dialect == SQLite {
+		place, advice = db.path, "move the folder away and start with an empty one"
+	}
+	has := fmt.Sprintf("has format %d", found.format)
+	if found.format == 0 {
+		has = "has no format number, as older programs left it,"
+	}
+	return errs.New(errs.FailedPrecondition, ReasonSchemaFormat,
+		"%s %s and this program reads format %d: before the first release formats are not converted; %s, or run the program that made it",
+		place, has, known.format, advice)
+}
+
+// CheckFile returns FailedPrecondition SCHEMA_FORMAT when the SQLite database in file has another
+// format than the migrations of fsys, and nil when there is no file. It writes nothing.
+func CheckFile(ctx context.Context, file string, fsys fs.FS) error {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	log, err := os.Stat(file + "-wal")
+	db, err := readSQLite(file, err != nil || log.Size() == 0)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	known, _, err := db.stepsOf(fsys)
+	if err != nil {
+		return err
+	}
+	found, err := db.readState(ctx, db.read)
+	if err != nil {
+		return explainOpen(err, file)
+	}
+	return db.checkFormat(known, found)
 }
 
 func (db *DB) schemaName() string {
@@ -164,10 +227,14 @@ func (db *DB) readState(ctx context.Context, pool *sql.DB) (state, error) {
 
 func (db *DB) queryState(ctx context.Context, pool *sql.DB) (state, error) {
 	found := state{applied: map[int64]bool{}}
+	if err := db.queryInfo(ctx, pool, &found); err != nil {
+		return found, err
+	}
 	exists, err := db.tableExists(ctx, pool, migrationTable)
 	if err != nil || !exists {
 		return found, err
 	}
+	found.begun = true
 	// goose's own first row is version 0.
 	query := "SELECT version_id FROM " + db.qualified(migrationTable) + " WHERE is_applied AND version_id > 0" //nolint:gosec // a quoted name of ours
 	rows, err := pool.QueryContext(ctx, query)
@@ -182,19 +249,35 @@ func (db *DB) queryState(ctx context.Context, pool *sql.DB) (state, error) {
 		}
 		found.applied[v] = true
 	}
-	if err := rows.Err(); err != nil {
-		return found, err
-	}
-	exists, err = db.tableExists(ctx, pool, infoTable)
+	return found, rows.Err()
+}
+
+// queryInfo reads what is recorded. The table of an older program has no format.
+func (db *DB) queryInfo(ctx context.Context, pool *sql.DB, found *state) error {
+	exists, err := db.tableExists(ctx, pool, infoTable)
 	if err != nil || !exists {
-		return found, err
+		return err
 	}
-	err = pool.QueryRowContext(ctx, "SELECT min_binary FROM "+db.qualified(infoTable)+" WHERE id = 1").Scan(&found.minBinary)
+	found.begun = true
+	column := "SELECT count(*) > 0 FROM pragma_table_info($1) WHERE name = 'format'"
+	arg := infoTable
+	if db.dialect == Postgres {
+		column, arg = "SELECT count(*) > 0 FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'format'", db.qualified(infoTable)
+	}
+	if err := pool.QueryRowContext(ctx, column, arg).Scan(&exists); err != nil {
+		return err
+	}
+	format := "format"
+	if !exists {
+		format = "0"
+	}
+	row := pool.QueryRowContext(ctx, "SELECT min_binary, "+format+" FROM "+db.qualified(infoTable)+" WHERE id = 1") //nolint:gosec // names of ours
+	err = row.Scan(&found.minBinary, &found.format)
 	if errors.Is(err, sql.ErrNoRows) {
-		return found, nil
+		return nil
 	}
 	found.recorded = err == nil
-	return found, err
+	return err
 }
 
 func (db *DB) tableExists(ctx context.Context, pool *sql.DB, name string) (exists bool, err error) {
@@ -214,18 +297,21 @@ func (db *DB) qualified(table string) string {
 	return quoteIdentifier(table)
 }
 
-// recordMinBinary raises what is recorded, and never lowers it.
-func recordMinBinary(ctx context.Context, pool *sql.DB, n int64) error {
-	_, err := pool.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+infoTable+" (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), min_binary BIGINT NOT NULL)")
+// record writes the format into a database that has none yet, and raises min_binary, which it never
+// lowers.
+func record(ctx context.Context, pool *sql.DB, known steps) error {
+	_, err := pool.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+infoTable+
+		" (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), min_binary BIGINT NOT NULL, format BIGINT NOT NULL)")
 	if err != nil && !alreadyMade(err) {
 		return err
 	}
-	_, err = pool.ExecContext(ctx, "INSERT INTO "+infoTable+" (id, min_binary) VALUES (1, $1) ON CONFLICT (id) "+
-		"DO UPDATE SET min_binary = excluded.min_binary WHERE "+infoTable+".min_binary < excluded.min_binary", n)
+	_, err = pool.ExecContext(ctx, "INSERT INTO "+infoTable+" (id, min_binary, format) VALUES (1, $1, $2) ON CONFLICT (id) "+
+		"DO UPDATE SET min_binary = excluded.min_binary WHERE "+infoTable+".min_binary < excluded.min_binary AND "+infoTable+".format = excluded.format",
+		known.minBinary, known.format)
 	return err
 }
 
-// alreadyMade tells whether another replica made a table or a schema at the same moment: IF NOT
+// alreadyMade reports whether another replica made a table or a schema at the same moment: IF NOT
 // EXISTS looks, and Postgres finds out later, at its row or at its type.
 func alreadyMade(err error) bool {
 	return isPostgres(err, "23505", "42P06", "42P07", "42710")

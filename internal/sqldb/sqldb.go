@@ -92,7 +92,9 @@ func (o Options) withDefaults() Options {
 // DB is an open database, safe for concurrent use.
 type DB struct {
 	dialect Dialect
-	opts    Options
+	// path is the SQLite file.
+	path string
+	opts Options
 	// read and write are the same pool on Postgres. On SQLite write is a single
 	// connection, for SQLite has one writer, and a queue in Go is fair where its
 	// own busy handler is a race.

@@ -36,7 +36,7 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 		_ = write.Close()
 		return nil, err
 	}
-	db := &DB{dialect: SQLite, opts: opts, read: read, write: write, pause: sleep}
+	db := &DB{dialect: SQLite, path: path, opts: opts, read: read, write: write, pause: sleep}
 	db.migrateDB = func() (*sql.DB, func() error, error) {
 		return write, func() error { return nil }, nil
 	}

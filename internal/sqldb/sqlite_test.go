@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -235,5 +236,71 @@ func TestSQLiteSurvivesReopening(t *testing.T) {
 	again := open(t, "sqlite:"+path, sqldb.Options{})
 	if n := count(t, again.Reader()); n != 1 {
 		t.Errorf("%d rows", n)
+	}
+}
+
+// TestFilesOfAnotherFormat holds what reads a file to leaving one of another format as it is: closed
+// in order, or by a kill, with a part of it in the log.
+func TestFilesOfAnotherFormat(t *testing.T) {
+	db, path := openFile(t)
+	if err := db.Migrate(t.Context(), ofFormat(migrations(stepOne), 1)); err != nil {
+		t.Fatal(err)
+	}
+	killed := filepath.Join(t.TempDir(), "killed.db")
+	for _, suffix := range []string{"", "-wal"} {
+		copyTo(t, path+suffix, killed+suffix)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed := filepath.Join(t.TempDir(), "closed.db")
+	copyTo(t, path, closed)
+	program := ofFormat(migrations(stepOne, stepTwo), 2)
+	for _, file := range []string{closed, killed} {
+		before := contents(t, file)
+		_, err := sqldb.OpenMigrated(t.Context(), "sqlite:"+file, sqldb.Options{}, program)
+		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
+		wantKind(t, sqldb.CheckFile(t.Context(), file, program), errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
+		want := file + " has format 1 and this program reads format 2: before the first release formats are not converted; " +
+			"move the folder away and start with an empty one, or run the program that made it"
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+		if after := contents(t, file); !reflect.DeepEqual(before, after) {
+			t.Errorf("%s was written to", file)
+		}
+		_, err = sqldb.Backup(t.Context(), file, filepath.Join(t.TempDir(), "copy.db"), program)
+		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
+	}
+	if err := sqldb.CheckFile(t.Context(), filepath.Join(t.TempDir(), "none.db"), program); err != nil {
+		t.Error(err)
+	}
+	open(t, "sqlite:"+closed, sqldb.Options{}) // a folder is not refused for ever: its own program opens it
+	if err := sqldb.CheckFile(t.Context(), closed, ofFormat(migrations(stepOne), 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// contents are the file of a database and its log.
+func contents(t *testing.T, file string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, suffix := range []string{"", "-wal"} {
+		text, err := os.ReadFile(file + suffix)
+		if err == nil {
+			found[suffix] = string(text)
+		}
+	}
+	return found
+}
+
+func copyTo(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

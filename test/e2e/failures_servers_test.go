@@ -48,26 +48,27 @@ func TestRedisFailures(t *testing.T) {
 	}
 }
 
-// TestOldSchema starts on a database that an older program has migrated. It waits, and says once for
-// what; nobody else would do it.
+// TestOldSchema refuses a Postgres schema of another format, and leaves it as it is.
 func TestOldSchema(t *testing.T) {
 	t.Parallel()
 	r := migrated(t)
-	inSchema(t, r, "DELETE FROM progress.schema_migrations WHERE version_id = 5", "DROP TABLE progress.audit_entry, progress.audit_head", "DROP FUNCTION progress.audit_entry_stays")
-	p, ready := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url", r.urls["progress"], "--log-format", "json")
-	eventually(t, "it waits", func() bool { return len(p.lines("the start waits")) > 0 })
-	if _, stderr, code := command(t, "migrate", "progress", "--database-url", r.urls["progress"]); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr)
+	for statement, has := range map[string]string{
+		"UPDATE progress.schema_info SET format = 1":          "has format 1",
+		"ALTER TABLE progress.schema_info RENAME format TO f": "has no format number, as older programs left it,",
+	} {
+		inSchema(t, r, statement)
+		for _, args := range [][]string{
+			{"serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url", r.urls["progress"]},
+			{"migrate", "progress", "--database-url", r.urls["progress"]},
+		} {
+			refused(t, 1, args, "the schema of progress "+has+" and this program reads format 2", "drop the schema and migrate anew, or run the program that made it")
+		}
+		if strings.HasPrefix(statement, "ALTER") {
+			inSchema(t, r, "ALTER TABLE progress.schema_info RENAME f TO format")
+		}
+		inSchema(t, r, "UPDATE progress.schema_info SET format = 2")
 	}
-	select {
-	case <-ready:
-	case <-time.After(patience):
-		t.Fatalf("not ready\n%s", p.said())
-	}
-	told := p.lines("the start waits")
-	if len(told) != 1 || !strings.Contains(told[0], "is at 4, this program needs 5: run preceptor migrate progress") || strings.Contains(p.said(), "secret") {
-		t.Errorf("it says\n%s", strings.Join(told, "\n"))
-	}
+	start(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url", r.urls["progress"])
 }
 
 // TestDatabaseAway takes Postgres away for a while. Each service says so once, in a line, and so does

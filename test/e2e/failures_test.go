@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -124,25 +128,110 @@ func TestIssuerFailures(t *testing.T) {
 	}
 }
 
-// TestSchemas serves from a folder that an older program left, and not from one of a newer one.
+// TestSchemas refuses folders whose schema is not this program's: a newer one's, and one of another
+// format, which every command leaves as it is.
 func TestSchemas(t *testing.T) {
 	t.Parallel()
 	w := oneProcess(t)
-	id := w.as(t, "schema-learner").id()
-	w.front.stop(t)
-	db := w.database(t)
-	harm(t, db, "DELETE FROM schema_migrations WHERE version_id = 5") // as before there was an audit
-	harm(t, db, "DROP TABLE audit_entry")
-	harm(t, db, "DROP TABLE audit_head")
-	again := oneProcessOn(t, w.data)
-	if got := again.as(t, "schema-learner").id(); got != id {
-		t.Errorf("the learner was %s and is %s", id, got)
+	w.as(t, "schema-learner").id()
+	copied := filepath.Join(t.TempDir(), "backup")
+	if _, stderr, code := command(t, "backup", "--data", w.data, "--to", copied); code != 0 {
+		t.Fatal(stderr)
 	}
-	again.as(t, "admin", "admin").get("/v1/audit?service=progress").want(http.StatusOK)
-	again.front.stop(t)
-	harm(t, db, "UPDATE schema_info SET min_binary = 999")
-	harm(t, db, "INSERT INTO schema_migrations (version_id, is_applied) VALUES (999, true)")
-	refused(t, 1, []string{"serve", "--http", "127.0.0.1:0", "--data", w.data}, "the schema of progress is at 999", "run a newer program")
+	w.front.stop(t)
+	serve := []string{"serve", "--http", "127.0.0.1:0", "--data", w.data}
+	change := func(folder, statement string) {
+		t.Helper()
+		db := (&world{data: folder}).database(t)
+		harm(t, db, statement)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const says = " and this program reads format 2: before the first release formats are not converted; " +
+		"move the folder away and start with an empty one, or run the program that made it"
+	for statement, has := range map[string]string{
+		"UPDATE schema_info SET format = 1":          "has format 1" + says,
+		"UPDATE schema_info SET format = 3":          "has format 3" + says,
+		"ALTER TABLE schema_info RENAME format TO f": "has no format number, as older programs left it," + says,
+	} {
+		change(w.data, statement)
+		before := databaseFiles(t, w.data)
+		for _, args := range [][]string{
+			serve,
+			{"backup", "--data", w.data, "--to", filepath.Join(t.TempDir(), "refused")},
+			{"progress", "verify", "--data", w.data},
+			{"progress", "rebuild", "--data", w.data},
+			{"migrate", "progress", "--from", "sqlite:" + w.data, "--to", "postgres://u:secret@127.0.0.1:1/x"},
+		} {
+			refused(t, 1, args, filepath.Join(w.data, "progress.db")+" "+has)
+		}
+		if !maps.Equal(before, databaseFiles(t, w.data)) {
+			t.Errorf("%s: the folder was written to", has)
+		}
+		if strings.HasPrefix(statement, "ALTER") {
+			change(w.data, "ALTER TABLE schema_info RENAME f TO format")
+		}
+		change(w.data, "UPDATE schema_info SET format = 2")
+	}
+	oneProcessOn(t, w.data).front.stop(t)
+	change(copied, "UPDATE schema_info SET format = 1")
+	correctManifest(t, copied, "progress.db")
+	into := filepath.Join(t.TempDir(), "restored")
+	refused(t, 1, []string{"restore", "--from", copied, "--data", into}, "the backup cannot be restored", "progress.db has format 1"+says)
+	if _, err := os.Stat(into); err == nil {
+		t.Error("a folder was made of a backup that cannot be restored")
+	}
+	change(w.data, "UPDATE schema_info SET min_binary = 999")
+	change(w.data, "INSERT INTO schema_migrations (version_id, is_applied) VALUES (999, true)")
+	refused(t, 1, serve, "the schema of progress is at 999", "run a newer program")
+}
+
+// databaseFiles are the contents of a folder's databases and their logs.
+func databaseFiles(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(folder, "*.db*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = string(text)
+	}
+	return found
+}
+
+// correctManifest has a backup's manifest agree with a file that was changed.
+func correctManifest(t *testing.T, folder, name string) {
+	t.Helper()
+	file := filepath.Join(folder, "manifest.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest map[string]any
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range manifest["files"].([]any) {
+		if entry := each.(map[string]any); entry["name"] == name {
+			entry["size"], entry["sha256"] = len(content), fmt.Sprintf("%x", sha256.Sum256(content))
+		}
+	}
+	if text, err = json.Marshal(manifest); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // lines are what the program said with a text in them.

@@ -122,7 +122,7 @@ func (b *backupTool) present() (services []string, err error) {
 func (b *backupTool) copy(ctx context.Context, services []string) error {
 	for _, service := range services {
 		name := service + ".db"
-		schema, err := sqldb.Backup(ctx, filepath.Join(b.data, name), filepath.Join(b.to, name))
+		schema, err := sqldb.Backup(ctx, filepath.Join(b.data, name), filepath.Join(b.to, name), server.Migrations(service))
 		if err != nil {
 			return err
 		}

@@ -59,12 +59,12 @@ func (s *source) open(ctx context.Context, services []string) error {
 }
 
 func (s *source) openFile(ctx context.Context, folder, service string) (*sqldb.DB, error) {
-	db, err := sqldb.Open(ctx, server.SQLiteURL(folder, service), sqldb.Options{Schema: service})
+	db, err := sqldb.OpenMigrated(ctx, server.SQLiteURL(folder, service), sqldb.Options{Schema: service}, server.Migrations(service))
 	if err != nil {
 		return nil, err
 	}
 	s.undo = append(s.undo, db.Close)
-	return db, db.Migrate(ctx, server.Migrations(service))
+	return db, nil
 }
 
 // close lets the folder go.

@@ -61,6 +61,14 @@ func (r *restoring) run(ctx context.Context) (err error) {
 	if err := m.Check(r.from); err != nil {
 		return err
 	}
+	for _, f := range m.Files {
+		if !slices.Contains(server.Names(), f.Service) {
+			continue
+		}
+		if err := sqldb.CheckFile(ctx, filepath.Join(r.from, filepath.FromSlash(f.Name)), server.Migrations(f.Service)); err != nil {
+			return fmt.Errorf("the backup cannot be restored: %w", err)
+		}
+	}
 	release, err := r.claim()
 	if err != nil {
 		return err

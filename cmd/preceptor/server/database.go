@@ -79,18 +79,11 @@ func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
 }
 
 func (h *house) openSQLite(ctx context.Context, name string) (*sqldb.DB, error) {
-	db, err := sqldb.Open(ctx, SQLiteURL(h.cfg.Data, name), sqldb.Options{Schema: name, Tracer: h.tracer})
+	db, err := sqldb.OpenMigrated(ctx, SQLiteURL(h.cfg.Data, name), sqldb.Options{Schema: name, Tracer: h.tracer}, Migrations(name))
 	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
 		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Migrate(ctx, Migrations(name)); err != nil {
-		_ = db.Close()
-		return nil, err
-	}
-	return db, nil
+	return db, err
 }
 
 // awaitPostgres opens a service's database when it is there and has the schema that this

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
-	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/profile"
 	"github.com/preceptor-dev/preceptor/services/profile/profiletest"
 	"github.com/preceptor-dev/preceptor/services/profile/sqlstore"
@@ -18,8 +17,4 @@ func TestPostgres(t *testing.T) {
 		t.Helper()
 		return sqlstore.New(database(t))
 	})
-}
-
-func TestPostgresFeedBegins(t *testing.T) {
-	testFeedBegins(t, testenv.Postgres(t, nil)(t), "postgres")
 }

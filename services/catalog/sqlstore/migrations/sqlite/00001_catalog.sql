@@ -1,6 +1,8 @@
 -- +goose Up
+-- format: 2
+-- min_binary: 1
 
--- One row; whoever changes the catalog holds it until the end of the transaction.
+-- One row; a transaction that changes the catalog holds it until its end.
 CREATE TABLE catalog_head (
     id       INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     revision BIGINT  NOT NULL
@@ -39,6 +41,8 @@ CREATE TABLE versions (
     retake         TEXT    NOT NULL,
     publish_time   BIGINT  NOT NULL,
     effective_time BIGINT  NOT NULL,
+    -- From when an upgrade to the version is mandatory; NULL: it is not.
+    mandate_time   BIGINT,
     PRIMARY KEY (kind, id, number),
     FOREIGN KEY (kind, id) REFERENCES items (kind, id)
 );
@@ -94,3 +98,40 @@ CREATE TABLE idempotency_keys (
 );
 
 CREATE INDEX idempotency_keys_create_time ON idempotency_keys (create_time);
+
+-- The audit chain. The head is one row; a transaction that appends holds it until its end, so that
+-- entries number without gaps in the order of commits. It comes last, and is the same in all services.
+CREATE TABLE audit_head (
+    id       INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    sequence BIGINT  NOT NULL,
+    hash     TEXT    NOT NULL
+);
+
+INSERT INTO audit_head (id, sequence, hash) VALUES (1, 0, '');
+
+-- Admin commands, each with the hash of the one before.
+CREATE TABLE audit_entry (
+    sequence      BIGINT NOT NULL PRIMARY KEY,
+    entry_time    BIGINT NOT NULL,
+    actor         TEXT   NOT NULL,
+    action        TEXT   NOT NULL,
+    resource      TEXT   NOT NULL,
+    reason        TEXT   NOT NULL,
+    previous_hash TEXT   NOT NULL,
+    hash          TEXT   NOT NULL
+);
+
+-- The hashes show a change; these stop one made in error.
+-- +goose StatementBegin
+CREATE TRIGGER audit_entry_no_update BEFORE UPDATE ON audit_entry
+BEGIN
+    SELECT RAISE(ABORT, 'an audit entry stays as it is');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER audit_entry_no_delete BEFORE DELETE ON audit_entry
+BEGIN
+    SELECT RAISE(ABORT, 'an audit entry stays as it is');
+END;
+-- +goose StatementEnd

@@ -1,4 +1,6 @@
 -- +goose Up
+-- format: 2
+-- min_binary: 1
 -- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
 CREATE TABLE instance (
   id          SMALLINT PRIMARY KEY CHECK (id = 1),
@@ -8,7 +10,9 @@ CREATE TABLE instance (
 CREATE TABLE learner_head (
   learner_id TEXT COLLATE "C" PRIMARY KEY,
   sequence   BIGINT NOT NULL,
-  version    BIGINT NOT NULL
+  version    BIGINT NOT NULL,
+  -- The IANA zone of the learner's days; '' is UTC.
+  time_zone  TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
 
 CREATE TABLE learner_log (
@@ -55,9 +59,17 @@ CREATE TABLE module_facts (
   complete_version INTEGER,
   expire_at        BIGINT,
   state            TEXT COLLATE "C" NOT NULL,
+  -- Facts in short, by which previews count without reading them (progress.Summary). A standing of ''
+  -- is one that is not known: the learner's time zone changed since.
+  fold_key         TEXT COLLATE "C" NOT NULL DEFAULT '',
+  materials        INTEGER NOT NULL DEFAULT 0,
+  standing         TEXT COLLATE "C" NOT NULL DEFAULT '',
+  -- What is done in the current cycle, as a hash: it changes when a unit is done, and not with every event.
+  shape            BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (learner_id, module_id)
 );
-CREATE INDEX module_facts_module ON module_facts (module_id, learner_id);
+-- The shape comes after the learner, so that the entry stays on its page when it changes.
+CREATE INDEX module_facts_summary ON module_facts (module_id, fold_key, materials, standing, complete_version, learner_id, shape);
 
 CREATE TABLE enrollment (
   learner_id            TEXT COLLATE "C" NOT NULL,
@@ -72,7 +84,7 @@ CREATE TABLE enrollment (
   PRIMARY KEY (learner_id, enrollment_id)
 );
 CREATE UNIQUE INDEX enrollment_one_per_path ON enrollment (learner_id, path_id) WHERE state <> 'WITHDRAWN';
-CREATE INDEX enrollment_path ON enrollment (path_id, path_version, learner_id);
+CREATE INDEX enrollment_open ON enrollment (path_id, path_version, learner_id, state) WHERE state <> 'WITHDRAWN';
 
 CREATE TABLE award (
   learner_id    TEXT COLLATE "C" NOT NULL,
@@ -86,8 +98,11 @@ CREATE TABLE award (
   to_sequence   BIGINT NOT NULL,
   completions   TEXT COLLATE "C" NOT NULL,
   rule          TEXT COLLATE "C" NOT NULL,
+  revoke_at     BIGINT,
+  revoke_reason TEXT COLLATE "C",
   PRIMARY KEY (learner_id, award_id)
 );
+CREATE INDEX award_held ON award (path_id, milestone_id, revoke_at) WHERE revoke_at IS NULL;
 
 CREATE TABLE catalog_head (
   id       SMALLINT PRIMARY KEY CHECK (id = 1),
@@ -102,6 +117,13 @@ CREATE TABLE catalog_entity (
   PRIMARY KEY (kind, id)
 );
 
+-- Profile's revision that learners' time zones are known up to.
+CREATE TABLE zone_head (
+  id       SMALLINT PRIMARY KEY CHECK (id = 1),
+  revision BIGINT NOT NULL
+);
+INSERT INTO zone_head (id, revision) VALUES (1, 0);
+
 CREATE TABLE sweep (
   id          SMALLINT PRIMARY KEY CHECK (id = 1),
   revision    BIGINT NOT NULL,
@@ -113,6 +135,23 @@ CREATE TABLE sweep (
   lease_until BIGINT NOT NULL
 );
 INSERT INTO sweep (id, revision, at, to_revision, to_at, cursor_id, owner, lease_until) VALUES (1, 0, 0, 0, 0, '', '', 0);
+
+-- How far the rebuild of all learners is, who asked for it, and which replica holds it until when.
+-- started_at is 0 where none is begun and not finished.
+CREATE TABLE replay (
+  id               SMALLINT PRIMARY KEY CHECK (id = 1),
+  started_at       BIGINT NOT NULL,
+  actor_id         TEXT COLLATE "C" NOT NULL,
+  cursor_id        TEXT COLLATE "C" NOT NULL,
+  learners_done    BIGINT NOT NULL,
+  learners_total   BIGINT NOT NULL,
+  entries_read     BIGINT NOT NULL,
+  learners_drifted BIGINT NOT NULL,
+  owner            TEXT COLLATE "C" NOT NULL,
+  lease_until      BIGINT NOT NULL
+);
+INSERT INTO replay (id, started_at, actor_id, cursor_id, learners_done, learners_total, entries_read, learners_drifted, owner, lease_until)
+VALUES (1, 0, '', '', 0, 0, 0, 0, '', 0);
 
 CREATE TABLE subject_link (
   issuer     TEXT COLLATE "C" NOT NULL,
@@ -132,3 +171,37 @@ CREATE TABLE idempotency_keys (
   PRIMARY KEY (caller, method, idem_key)
 );
 CREATE INDEX idempotency_keys_by_time ON idempotency_keys (create_time);
+
+-- The audit chain. The head is one row; a transaction that appends holds it until its end, so that
+-- entries number without gaps in the order of commits. It comes last, and is the same in all services.
+CREATE TABLE audit_head (
+    id       INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    sequence BIGINT  NOT NULL,
+    hash     TEXT    NOT NULL
+);
+
+INSERT INTO audit_head (id, sequence, hash) VALUES (1, 0, '');
+
+-- Admin commands, each with the hash of the one before.
+CREATE TABLE audit_entry (
+    sequence      BIGINT NOT NULL PRIMARY KEY,
+    entry_time    BIGINT NOT NULL,
+    actor         TEXT   NOT NULL,
+    action        TEXT   NOT NULL,
+    resource      TEXT   NOT NULL,
+    reason        TEXT   NOT NULL,
+    previous_hash TEXT   NOT NULL,
+    hash          TEXT   NOT NULL
+);
+
+-- The hashes show a change; these stop one made in error.
+-- +goose StatementBegin
+CREATE FUNCTION audit_entry_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'an audit entry stays as it is';
+END
+$$;
+-- +goose StatementEnd
+
+CREATE TRIGGER audit_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entry
+FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_stays();
