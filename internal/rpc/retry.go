@@ -37,9 +37,6 @@ const (
 // pushbackKey is how gRPC's servers tell clients when to try again; below zero: never.
 const pushbackKey = "grpc-retry-pushback-ms"
 
-// idempotencyKey is the metadata by which a create is made at most once.
-const idempotencyKey = "idempotency-key"
-
 // repeatable says which of our methods may be sent a second time, by what their protos say.
 type repeatable struct {
 	// always: those that read, and those whose second run changes nothing.

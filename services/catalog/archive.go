@@ -13,14 +13,14 @@ import (
 //
 // Returns NotFound; FailedPrecondition ETAG_MISMATCH, or NOT_ACTIVE; Invalid
 // SUNSET_IN_PAST.
-func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time, preconditions []string, actor string) (Item[C], error) {
+func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time, match Match, actor string) (Item[C], error) {
 	now := c.service.micros()
 	if !sunset.IsZero() && sunset.Before(now) {
 		return Item[C]{}, errs.InvalidFields([]errs.Violation{{
 			Field: "sunsetTime", Description: "must not lie in the past", Reason: reasonSunsetInPast,
 		}})
 	}
-	return c.move(ctx, id, preconditions, actor, func(item *Item[C]) (Action, error) {
+	return c.move(ctx, id, match, actor, func(item *Item[C]) (Action, error) {
 		if item.State != StateActive {
 			return "", errs.New(errs.FailedPrecondition, ReasonNotActive, "%q is %s, and only what is ACTIVE can be archived", id, item.State)
 		}
@@ -37,9 +37,9 @@ func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time
 // Restore makes what is archived active again. The stay in the archive remains on record.
 //
 // Returns NotFound; FailedPrecondition ETAG_MISMATCH, or NOT_ARCHIVED.
-func (c *Collection[C]) Restore(ctx context.Context, id string, preconditions []string, actor string) (Item[C], error) {
+func (c *Collection[C]) Restore(ctx context.Context, id string, match Match, actor string) (Item[C], error) {
 	now := c.service.micros()
-	return c.move(ctx, id, preconditions, actor, func(item *Item[C]) (Action, error) {
+	return c.move(ctx, id, match, actor, func(item *Item[C]) (Action, error) {
 		stay, archived := item.Archive()
 		if !archived {
 			return "", errs.New(errs.FailedPrecondition, ReasonNotArchived, "%q is %s, and only what is ARCHIVED can be restored", id, item.State)
@@ -55,11 +55,11 @@ func (c *Collection[C]) Restore(ctx context.Context, id string, preconditions []
 }
 
 // move changes an item's state and announces it.
-func (c *Collection[C]) move(ctx context.Context, id string, preconditions []string, actor string, to func(*Item[C]) (Action, error)) (Item[C], error) {
+func (c *Collection[C]) move(ctx context.Context, id string, match Match, actor string, to func(*Item[C]) (Action, error)) (Item[C], error) {
 	now := c.service.micros()
 	var after Item[C]
 	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
-		item, err := c.get(ctx, tx, id, preconditions)
+		item, err := c.get(ctx, tx, id, match)
 		if err != nil {
 			return err
 		}

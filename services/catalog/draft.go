@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"strings"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
@@ -64,19 +63,21 @@ func (k Kind) idField() string {
 	return "moduleId"
 }
 
+// Match reports whether an edit may be made of the item that has the etag; nil: of any.
+type Match func(etag string) bool
+
 // Update lets edit change the draft, or, where there is none, the newest version's
 // content without its defaults; and keeps it as the draft. Only its shape is checked.
-// An edit that changes nothing of a draft leaves the etag as it is. Each of the
-// preconditions, etags as an If-Match header holds them, must name the item as it
-// stands. Edit may run more than once.
+// An edit that changes nothing of a draft leaves the etag as it is. Edit may run more
+// than once.
 //
 // Returns edit's error as it came; Invalid with every violation of the shape;
 // NotFound; FailedPrecondition ETAG_MISMATCH.
-func (c *Collection[C]) Update(ctx context.Context, id string, preconditions []string, edit func(C) (C, error)) (Item[C], error) {
+func (c *Collection[C]) Update(ctx context.Context, id string, match Match, edit func(C) (C, error)) (Item[C], error) {
 	now := c.service.micros()
 	var after Item[C]
 	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
-		before, err := c.get(ctx, tx, id, preconditions)
+		before, err := c.get(ctx, tx, id, match)
 		if err != nil {
 			return err
 		}
@@ -100,17 +101,15 @@ func (c *Collection[C]) Update(ctx context.Context, id string, preconditions []s
 	return after, err
 }
 
-// get reads an item for an edit whose preconditions must hold.
-func (c *Collection[C]) get(ctx context.Context, tx Tx, id string, preconditions []string) (Item[C], error) {
+// get reads an item for an edit, unless its etag does not match.
+func (c *Collection[C]) get(ctx context.Context, tx Tx, id string, match Match) (Item[C], error) {
 	item, err := c.in(tx).Get(ctx, id)
 	if err != nil {
 		return Item[C]{}, err
 	}
-	for _, p := range preconditions {
-		if !etagMatches(p, item.Etag()) {
-			return Item[C]{}, errs.New(errs.FailedPrecondition, ReasonEtagMismatch,
-				"%q has changed since it was read; read it again, then edit that", id)
-		}
+	if match != nil && !match(item.Etag()) {
+		return Item[C]{}, errs.New(errs.FailedPrecondition, ReasonEtagMismatch,
+			"%q has changed since it was read; read it again, then edit that", id)
 	}
 	return item, nil
 }
@@ -125,16 +124,4 @@ func (i Item[C]) editable() C {
 		content = i.Version.Content.Plain()
 	}
 	return content
-}
-
-// etagMatches reads a list as in If-Match, and a bare etag. A W/ counts for nothing:
-// proxies that compress add it, and our etags name what was read, not its bytes.
-func etagMatches(list, etag string) bool {
-	for item := range strings.SplitSeq(list, ",") {
-		item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
-		if item == "*" || strings.Trim(item, `"`) == etag {
-			return true
-		}
-	}
-	return false
 }

@@ -69,3 +69,6 @@ func wantFaults(tb testing.TB, err error, want ...string) {
 }
 
 type collection[C catalog.Content[C]] = catalog.Collection[C]
+
+// only matches one etag.
+func only(etag string) catalog.Match { return func(other string) bool { return other == etag } }

@@ -41,14 +41,14 @@ func (m Mandate) check(now time.Time) []errs.Violation {
 // NotFound PATH_NOT_FOUND or VERSION_NOT_FOUND; FailedPrecondition ETAG_MISMATCH,
 // NOT_ACTIVE, NOTHING_TO_MANDATE for the first version, or MANDATE_TO_OLDER when a newer
 // version is mandatory by then.
-func (s *Service) Mandate(ctx context.Context, id string, m Mandate, preconditions []string) (Path, error) {
+func (s *Service) Mandate(ctx context.Context, id string, m Mandate, match Match) (Path, error) {
 	now := s.micros()
 	if violations := m.check(now); len(violations) > 0 {
 		return Path{}, errs.InvalidFields(violations)
 	}
 	var after Path
 	err := s.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
-		path, err := s.Paths.get(ctx, tx, id, preconditions)
+		path, err := s.Paths.get(ctx, tx, id, match)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func TestMandate(t *testing.T) {
 	revision, err := s.Revision(t.Context())
 	must(t, err)
 
-	p, err := s.Mandate(t.Context(), "way", catalog.Mandate{Number: 3, Reason: "The law changed.", Actor: "ada"}, []string{before.Etag()})
+	p, err := s.Mandate(t.Context(), "way", catalog.Mandate{Number: 3, Reason: "The law changed.", Actor: "ada"}, only(before.Etag()))
 	must(t, err)
 	want := *before.Version
 	want.MandateTime = c.now()
@@ -130,7 +130,7 @@ func TestMandateOfOthers(t *testing.T) {
 	wantReason(t, err, catalog.ReasonPathNotFound)
 	_, err = s.Mandate(t.Context(), "unborn", order, nil)
 	wantReason(t, err, catalog.ReasonNotActive)
-	_, err = s.Mandate(t.Context(), "way", order, []string{"old"})
+	_, err = s.Mandate(t.Context(), "way", order, only("old"))
 	wantReason(t, err, catalog.ReasonEtagMismatch)
 	_, err = s.Paths.Archive(t.Context(), "way", time.Time{}, nil, "ada")
 	must(t, err)

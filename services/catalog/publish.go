@@ -17,11 +17,11 @@ const draftField = "draft"
 //
 // Returns Invalid with every violation of the reasons in validate.go; NotFound;
 // FailedPrecondition ETAG_MISMATCH, or ARCHIVED when the item must be restored first.
-func (c *Collection[C]) Publish(ctx context.Context, id string, p Publication, preconditions []string, actor string) (Item[C], error) {
+func (c *Collection[C]) Publish(ctx context.Context, id string, p Publication, match Match, actor string) (Item[C], error) {
 	now := c.service.micros()
 	var after Item[C]
 	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
-		before, err := c.get(ctx, tx, id, preconditions)
+		before, err := c.get(ctx, tx, id, match)
 		if err != nil {
 			return err
 		}

@@ -63,8 +63,7 @@ func TestRecommendations(t *testing.T) {
 	} {
 		l := signIn(t, s, strings.Repeat("x", i+1), profile.Hints{})
 		l, err := s.Update(t.Context(), profile.Update{
-			LearnerID: l.ID, Paths: []string{"background", "target_role"},
-			Changes: profile.Learner{Background: c.background, TargetRole: c.role},
+			LearnerID: l.ID, Edit: sets(func(l *profile.Learner) { l.Background, l.TargetRole = c.background, c.role }),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -104,8 +103,7 @@ func TestRecommendationsOfOtherCatalogs(t *testing.T) {
 	// A path that fits twice comes once.
 	paths = []profile.Path{{ID: "both", Roles: []string{"r", "r"}, Backgrounds: []profile.Background{"AI", "AI"}}}
 	if _, err := s.Update(t.Context(), profile.Update{
-		LearnerID: l.ID, Paths: []string{"background", "target_role"},
-		Changes: profile.Learner{Background: "AI", TargetRole: "r"},
+		LearnerID: l.ID, Edit: sets(func(l *profile.Learner) { l.Background, l.TargetRole = "AI", "r" }),
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -13,126 +11,56 @@ import (
 // Update is an edit of a learner.
 type Update struct {
 	LearnerID string
-	// Changes holds the new values of the fields that Paths names; an empty one clears.
-	Changes Learner
-	// Paths are field names as profile.proto spells them: "weekly_goal.minutes".
-	Paths []string
-	// Preconditions are etags as an If-Match header holds them; each must name the learner
-	// as it stands. None: unconditional.
-	Preconditions []string
+	// Edit returns the learner with its new values. Only what a client may set counts: the
+	// subjects, and what the learner says of themselves. Edit may run more than once.
+	Edit func(Learner) (Learner, error)
+	// Match reports whether the learner that has the etag may be edited; nil: any.
+	Match func(etag string) bool
 	// Admin says that the caller may set the subjects.
 	Admin bool
 }
 
-// Update changes the fields that the paths name. Fields that only the service sets are
-// ignored when they are sent back. A change to nothing new leaves the etag as it is.
+// Update edits a learner. A change to nothing new leaves the etag as it is.
 //
-// Returns NotFound LEARNER_NOT_FOUND; Invalid with every violation of the learner as it
-// would be, or of the paths; FailedPrecondition ETAG_MISMATCH; PermissionDenied
-// ROLE_REQUIRED when the subjects would change and the caller is no admin; and
-// AlreadyExists SUBJECT_TAKEN.
+// Returns NotFound LEARNER_NOT_FOUND; FailedPrecondition ETAG_MISMATCH; Edit's error as it
+// came; PermissionDenied ROLE_REQUIRED when the subjects would change and the caller is no
+// admin; Invalid with every violation of the learner as it would be; and AlreadyExists
+// SUBJECT_TAKEN.
 func (s *Service) Update(ctx context.Context, u Update) (Learner, error) {
 	if !isID(u.LearnerID) {
 		return Learner{}, NotFound(u.LearnerID)
 	}
-	if err := u.checkPaths(); err != nil {
-		return Learner{}, err
-	}
 	now := s.micros()
 	return s.store.Update(ctx, u.LearnerID, func(l *Learner) (bool, error) {
-		if err := checkPreconditions(u.Preconditions, l.Etag()); err != nil {
+		edited, err := u.apply(*l)
+		if err != nil || reflect.DeepEqual(edited, normalized(*l)) {
 			return false, err
 		}
-		merged := *l
-		// Who sends back what they read changes no subject.
-		if slices.Contains(u.Paths, "subjects") && !u.Admin && !slices.Equal(u.Changes.Subjects, l.Subjects) {
-			return false, errs.New(errs.PermissionDenied, ReasonRoleRequired, "subjects: only an admin may change them")
+		edited.Version++
+		if now.After(edited.UpdateTime) { // Replicas' clocks differ; this one only moves forward.
+			edited.UpdateTime = now
 		}
-		for _, path := range u.Paths {
-			setField(&merged, u.Changes, path)
-		}
-		merged = normalized(merged)
-		if err := validate(merged); err != nil {
-			return false, err
-		}
-		if reflect.DeepEqual(merged, normalized(*l)) {
-			return false, nil
-		}
-		merged.Version++
-		if now.After(merged.UpdateTime) { // Replicas' clocks differ; this one only moves forward.
-			merged.UpdateTime = now
-		}
-		*l = merged
+		*l = edited
 		return true, nil
 	})
 }
 
-func (u Update) checkPaths() error {
-	var v violations
-	for i, path := range u.Paths {
-		if !setField(&Learner{}, Learner{}, path) && !outputOnly(path) {
-			v.check("updateMask.paths["+strconv.Itoa(i)+"]", fault{reasonUnknown, strconv.Quote(path) + " is no field that can change"})
-		}
+// apply returns the learner as the edit leaves it, unless it must not be made.
+func (u Update) apply(l Learner) (Learner, error) {
+	if u.Match != nil && !u.Match(l.Etag()) {
+		return Learner{}, errs.New(errs.FailedPrecondition, ReasonEtagMismatch,
+			"the learner has changed since it was read; read it again, then edit that")
 	}
-	return v.err()
-}
-
-// setField copies one field; false when no field that can change has the path.
-func setField(to *Learner, from Learner, path string) bool {
-	switch path {
-	case "subjects":
-		to.Subjects = from.Subjects
-	case "display_name":
-		to.DisplayName = from.DisplayName
-	case "email":
-		to.Email = from.Email
-	case "locale":
-		to.Locale = from.Locale
-	case "time_zone":
-		to.TimeZone = from.TimeZone
-	case "background":
-		to.Background = from.Background
-	case "target_role":
-		to.TargetRole = from.TargetRole
-	case "weekly_goal":
-		to.WeeklyGoal = from.WeeklyGoal
-	case "weekly_goal.minutes":
-		to.WeeklyGoal.Minutes = from.WeeklyGoal.Minutes
-	case "weekly_goal.units":
-		to.WeeklyGoal.Units = from.WeeklyGoal.Units
-	default:
-		return false
+	edited, err := u.Edit(l)
+	if err != nil {
+		return Learner{}, err
 	}
-	return true
-}
-
-func outputOnly(path string) bool {
-	field, _, _ := strings.Cut(path, ".")
-	switch field {
-	case "id", "etag", "create_time", "update_time":
-		return true
+	// A client that sends back what it read changes no subject.
+	if !u.Admin && !slices.Equal(edited.Subjects, l.Subjects) {
+		return Learner{}, errs.New(errs.PermissionDenied, ReasonRoleRequired, "subjects: only an admin may change them")
 	}
-	return false
-}
-
-func checkPreconditions(preconditions []string, etag string) error {
-	for _, p := range preconditions {
-		if !etagMatches(p, etag) {
-			return errs.New(errs.FailedPrecondition, ReasonEtagMismatch,
-				"the learner has changed since it was read; read it again, then edit that")
-		}
-	}
-	return nil
-}
-
-// etagMatches reads a list as in If-Match, and a bare etag. A W/ counts for nothing:
-// proxies that compress add it, and our etags name what was read, not its bytes.
-func etagMatches(list, etag string) bool {
-	for item := range strings.SplitSeq(list, ",") {
-		item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
-		if item == "*" || strings.Trim(item, `"`) == etag {
-			return true
-		}
-	}
-	return false
+	edited = normalized(edited)
+	edited.ID, edited.Version, edited.Revision = l.ID, l.Version, l.Revision
+	edited.CreateTime, edited.UpdateTime = l.CreateTime, l.UpdateTime
+	return edited, validate(edited)
 }

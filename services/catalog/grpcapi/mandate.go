@@ -4,6 +4,7 @@ import (
 	"context"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
@@ -14,7 +15,7 @@ func (s *Server) MandatePathVersion(ctx context.Context, req *catalogv1.MandateP
 		return nil, err
 	}
 	mandate := catalog.Mandate{Number: int(req.GetNumber()), EffectiveTime: effective, Reason: req.GetReason(), Actor: actor(ctx)}
-	path, err := s.service.Mandate(ctx, req.GetPathId(), mandate, preconditions(ctx, req.GetEtag()))
+	path, err := s.service.Mandate(ctx, req.GetPathId(), mandate, rpc.PreconditionsOf(ctx, req.GetEtag()).Match)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
@@ -63,7 +64,7 @@ func (s *Server) GetModuleVersion(ctx context.Context, req *catalogv1.GetModuleV
 
 // CreateModule makes a draft, and says where it is to be found.
 func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRequest) (*catalogv1.CreateModuleResponse, error) {
-	key, err := idempotencyKey(ctx, catalogv1.CatalogService_CreateModule_FullMethodName, req)
+	key, err := rpc.IdempotencyKey(ctx, catalogv1.CatalogService_CreateModule_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}
@@ -82,10 +83,10 @@ func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRe
 
 // UpdateModule edits a draft.
 func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRequest) (*catalogv1.UpdateModuleResponse, error) {
-	paths := maskPaths(req.GetUpdateMask(), req.GetContent())
-	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), preconditions(ctx, req.GetEtag()), func(c catalog.ModuleContent) (catalog.ModuleContent, error) {
+	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
+	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, func(c catalog.ModuleContent) (catalog.ModuleContent, error) {
 		merged := moduleContentProto(c)
-		err := mergeMasked(merged, req.GetContent(), paths)
+		err := mask.Merge(merged, req.GetContent(), reasonUnknownField)
 		return moduleContentOf(merged), err
 	})
 	if err != nil {
@@ -124,7 +125,7 @@ func (s *Server) PublishModule(ctx context.Context, req *catalogv1.PublishModule
 	publication := catalog.Publication{
 		ChangeClass: classOf(req.GetChangeClass()), Retake: retakeOf(req.GetRetake()), EffectiveTime: effective,
 	}
-	module, err := s.service.Modules.Publish(ctx, req.GetModuleId(), publication, preconditions(ctx, req.GetEtag()), actor(ctx))
+	module, err := s.service.Modules.Publish(ctx, req.GetModuleId(), publication, rpc.PreconditionsOf(ctx, req.GetEtag()).Match, actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (s *Server) ArchiveModule(ctx context.Context, req *catalogv1.ArchiveModule
 	if err != nil {
 		return nil, err
 	}
-	module, err := s.service.Modules.Archive(ctx, req.GetModuleId(), sunset, preconditions(ctx, req.GetEtag()), actor(ctx))
+	module, err := s.service.Modules.Archive(ctx, req.GetModuleId(), sunset, rpc.PreconditionsOf(ctx, req.GetEtag()).Match, actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func (s *Server) ArchiveModule(ctx context.Context, req *catalogv1.ArchiveModule
 
 // RestoreModule makes a module active again.
 func (s *Server) RestoreModule(ctx context.Context, req *catalogv1.RestoreModuleRequest) (*catalogv1.RestoreModuleResponse, error) {
-	module, err := s.service.Modules.Restore(ctx, req.GetModuleId(), preconditions(ctx, req.GetEtag()), actor(ctx))
+	module, err := s.service.Modules.Restore(ctx, req.GetModuleId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, actor(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
@@ -64,7 +65,7 @@ func (s *Server) GetPathVersion(ctx context.Context, req *catalogv1.GetPathVersi
 
 // CreatePath makes a draft, and says where it is to be found.
 func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathRequest) (*catalogv1.CreatePathResponse, error) {
-	key, err := idempotencyKey(ctx, catalogv1.CatalogService_CreatePath_FullMethodName, req)
+	key, err := rpc.IdempotencyKey(ctx, catalogv1.CatalogService_CreatePath_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +84,10 @@ func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathReques
 
 // UpdatePath edits a draft.
 func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathRequest) (*catalogv1.UpdatePathResponse, error) {
-	paths := maskPaths(req.GetUpdateMask(), req.GetContent())
-	path, err := s.service.Paths.Update(ctx, req.GetPathId(), preconditions(ctx, req.GetEtag()), func(c catalog.PathContent) (catalog.PathContent, error) {
+	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
+	path, err := s.service.Paths.Update(ctx, req.GetPathId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, func(c catalog.PathContent) (catalog.PathContent, error) {
 		merged := pathContentProto(c)
-		err := mergeMasked(merged, req.GetContent(), paths)
+		err := mask.Merge(merged, req.GetContent(), reasonUnknownField)
 		return pathContentOf(merged), err
 	})
 	if err != nil {
@@ -111,7 +112,7 @@ func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequ
 
 // PublishPath makes the draft a version.
 func (s *Server) PublishPath(ctx context.Context, req *catalogv1.PublishPathRequest) (*catalogv1.PublishPathResponse, error) {
-	path, err := s.service.Paths.Publish(ctx, req.GetPathId(), catalog.Publication{}, preconditions(ctx, req.GetEtag()), actor(ctx))
+	path, err := s.service.Paths.Publish(ctx, req.GetPathId(), catalog.Publication{}, rpc.PreconditionsOf(ctx, req.GetEtag()).Match, actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (s *Server) PublishPath(ctx context.Context, req *catalogv1.PublishPathRequ
 
 // ArchivePath ends new enrollments.
 func (s *Server) ArchivePath(ctx context.Context, req *catalogv1.ArchivePathRequest) (*catalogv1.ArchivePathResponse, error) {
-	path, err := s.service.Paths.Archive(ctx, req.GetPathId(), time.Time{}, preconditions(ctx, req.GetEtag()), actor(ctx))
+	path, err := s.service.Paths.Archive(ctx, req.GetPathId(), time.Time{}, rpc.PreconditionsOf(ctx, req.GetEtag()).Match, actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (s *Server) ArchivePath(ctx context.Context, req *catalogv1.ArchivePathRequ
 
 // RestorePath makes a path active again.
 func (s *Server) RestorePath(ctx context.Context, req *catalogv1.RestorePathRequest) (*catalogv1.RestorePathResponse, error) {
-	path, err := s.service.Paths.Restore(ctx, req.GetPathId(), preconditions(ctx, req.GetEtag()), actor(ctx))
+	path, err := s.service.Paths.Restore(ctx, req.GetPathId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, actor(ctx))
 	if err != nil {
 		return nil, err
 	}

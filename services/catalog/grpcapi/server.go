@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strconv"
 	"time"
 
@@ -18,12 +17,14 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
 // exportChunk is how much of an export one message carries.
 const exportChunk = 64 << 10
+
+// reasonUnknownField is the reason of a path in an update mask that names no field.
+const reasonUnknownField = "UNKNOWN_FIELD"
 
 // Server is the service as gRPC offers it.
 type Server struct {
@@ -154,29 +155,6 @@ func actor(ctx context.Context) string {
 		return caller.ActorID()
 	}
 	return caller.Subject
-}
-
-// preconditions are the etags that the caller gave, in the request and as If-Match.
-func preconditions(ctx context.Context, etag string) []string {
-	all := metadata.ValueFromIncomingContext(ctx, "if-match")
-	if etag != "" {
-		all = append(slices.Clip(all), etag)
-	}
-	return all
-}
-
-// idempotencyKey is the caller's key with the request that it came with.
-func idempotencyKey(ctx context.Context, method string, req proto.Message) (idem.Key, error) {
-	texts := metadata.ValueFromIncomingContext(ctx, "idempotency-key")
-	if len(texts) == 0 {
-		return idem.Key{}, nil
-	}
-	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
-	if err != nil {
-		return idem.Key{}, err
-	}
-	caller, _ := auth.FromContext(ctx)
-	return idem.New(caller.ActorID(), method, texts[0], encoded)
 }
 
 func setCreated(ctx context.Context, location, etag string) error {

@@ -4,18 +4,21 @@ package grpcapi
 
 import (
 	"context"
+	"strconv"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
-	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
+
+// reasonUnknownValue is the reason of a path in an update mask that names no field.
+const reasonUnknownValue = "UNKNOWN_VALUE"
 
 // Server is the service as gRPC offers it.
 type Server struct {
@@ -36,33 +39,30 @@ func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerReques
 		return nil, err
 	}
 	return &profilev1.GetLearnerResponse{Learner: learnerProto(learner)},
-		grpc.SetHeader(ctx, metadata.Pairs("etag", quoted(learner.Etag())))
+		grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(learner.Etag())))
 }
 
 // UpdateLearner changes the fields that the mask names, or, without one, those that are set.
 func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearnerRequest) (*profilev1.UpdateLearnerResponse, error) {
 	caller, _ := auth.FromContext(ctx)
-	update := profile.Update{
-		LearnerID:     req.GetLearnerId(),
-		Changes:       learnerOf(req.GetLearner()),
-		Paths:         req.GetUpdateMask().GetPaths(),
-		Preconditions: metadata.ValueFromIncomingContext(ctx, "if-match"),
-		Admin:         caller.HasRole(auth.RoleAdmin),
-	}
-	if len(update.Paths) == 0 {
-		update.Paths = populated(req.GetLearner())
-	}
-	if req.GetEtag() != "" {
-		update.Preconditions = append(update.Preconditions, req.GetEtag())
-	}
-	learner, err := s.service.Update(ctx, update)
+	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetLearner())
+	learner, err := s.service.Update(ctx, profile.Update{
+		LearnerID: req.GetLearnerId(),
+		Edit: func(l profile.Learner) (profile.Learner, error) {
+			merged := learnerProto(l)
+			err := mask.Merge(merged, req.GetLearner(), reasonUnknownValue)
+			return learnerOf(merged), err
+		},
+		Match: rpc.PreconditionsOf(ctx, req.GetEtag()).Match,
+		Admin: caller.HasRole(auth.RoleAdmin),
+	})
 	if err != nil {
 		return nil, err
 	}
 	// The revision is told even when this call changed no time zone: the one that did may
 	// have lost its answer.
 	return &profilev1.UpdateLearnerResponse{Learner: learnerProto(learner)},
-		grpc.SetHeader(ctx, withRevision(metadata.Pairs("etag", quoted(learner.Etag())), learner.Revision))
+		grpc.SetHeader(ctx, withRevision(metadata.Pairs("etag", strconv.Quote(learner.Etag())), learner.Revision))
 }
 
 // ListLearners answers one page of learners.
@@ -88,7 +88,7 @@ func (s *Server) ListLearners(ctx context.Context, req *profilev1.ListLearnersRe
 
 // CreateLearner makes a learner, and says where it is to be found.
 func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearnerRequest) (*profilev1.CreateLearnerResponse, error) {
-	key, err := idempotencyKey(ctx, profilev1.ProfileService_CreateLearner_FullMethodName, req)
+	key, err := rpc.IdempotencyKey(ctx, profilev1.ProfileService_CreateLearner_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	return resp, grpc.SetHeader(ctx, withRevision(metadata.Pairs(
 		"http-status", "201",
 		"location", "/v1/learners/"+resp.GetLearner().GetId(),
-		"etag", quoted(resp.GetLearner().GetEtag()),
+		"etag", strconv.Quote(resp.GetLearner().GetEtag()),
 	), revision))
 }
 
@@ -143,32 +143,6 @@ func (s *Server) ResolveSubject(ctx context.Context, req *profilev1.ResolveSubje
 	}
 	return &profilev1.ResolveSubjectResponse{LearnerId: found.LearnerID, TimeZone: found.TimeZone}, nil
 }
-
-// idempotencyKey is the caller's key with the request that it came with.
-func idempotencyKey(ctx context.Context, method string, req proto.Message) (idem.Key, error) {
-	texts := metadata.ValueFromIncomingContext(ctx, "idempotency-key")
-	if len(texts) == 0 {
-		return idem.Key{}, nil
-	}
-	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
-	if err != nil {
-		return idem.Key{}, err
-	}
-	caller, _ := auth.FromContext(ctx)
-	return idem.New(caller.ActorID(), method, texts[0], encoded)
-}
-
-// populated are the names of the fields that are set: what AIP-134 says of an absent mask.
-func populated(l *profilev1.Learner) []string {
-	var names []string
-	l.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		names = append(names, string(field.Name()))
-		return true
-	})
-	return names
-}
-
-func quoted(etag string) string { return `"` + etag + `"` }
 
 // learnerOf reads what a client may set.
 func learnerOf(l *profilev1.Learner) profile.Learner {

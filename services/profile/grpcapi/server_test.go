@@ -251,8 +251,8 @@ func TestUpdateLearner(t *testing.T) {
 	bad := &profilev1.Learner{Background: 7, TimeZone: "Local", WeeklyGoal: &profilev1.WeeklyGoal{Units: 1001}, DisplayName: "\xff"}
 	_, err = update(ana, bad, "")
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "displayName", "timeZone", "background", "weeklyGoal.units")
-	_, err = update(ana, bad, "", "nickname")
-	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "updateMask.paths[0]")
+	_, err = update(ana, bad, "", "displayName", "email", "weekly_goal.hours", "*")
+	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "updateMask.paths[0]", "updateMask.paths[2]", "updateMask.paths[3]")
 	mine := &profilev1.Learner{Subjects: before.GetSubjects()}
 	if _, err = update(ana, mine, "", "subjects"); err != nil { // what was read may come back
 		t.Error(err)
