@@ -102,7 +102,7 @@ func (op *operation) answerContent(s *schemas) (*object, string, error) {
 		answer = answer.Fields().ByName(protoreflect.Name(op.answer)).Message()
 		description = s.words.typeWords(answer.FullName())
 	}
-	if before, _, found := strings.Cut(description, " answers "); found && before == string(answer.Name()) {
+	if before, _, found := strings.Cut(description, " is the response of "); found && before == string(answer.Name()) {
 		description = "What was asked for"
 	}
 	ref, err := s.ref(answer)

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: preceptor/access/v1/access.proto
 
-// Package preceptor.access.v1 says, on each RPC, who may call it.
+// Package preceptor.access.v1 declares, on each RPC, who may call it.
 
 package accessv1
 
@@ -28,7 +28,7 @@ const (
 type Access_Role int32
 
 const (
-	// Not said: admits nobody.
+	// Unset: admits nobody.
 	Access_ROLE_UNSPECIFIED Access_Role = 0
 	// Reads the catalog and works on their own data.
 	Access_LEARNER Access_Role = 1

@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: preceptor/audit/v1/audit.proto
 
-// Package preceptor.audit.v1 answers who did what in whose name, as a chain that cannot be changed unseen.
-// Every service that takes admin commands keeps a chain of its own and serves it.
+// Package preceptor.audit.v1 serves what admins did in the name of others, as a chain in which every change is detectable.
+// Every service with admin commands has a chain of its own and serves it.
 
 package auditv1
 
@@ -35,13 +35,13 @@ type AuditEntry struct {
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When it was done.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// Who did it: a learner id, or the subject of an identity.
+	// The actor: a learner id, or the subject of an identity.
 	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
 	// What was done: EVENT_VOIDED, EVENT_WAIVED, EVENT_RECORDED_FOR_LEARNER, AWARD_REVOKED, UPGRADE_MANDATED, …
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	// To what: "learners/{learner}/events/{event}", "paths/{path}/versions/{number}", …
 	Resource string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
-	// Why, in the words of who did it.
+	// The reason, as the actor gave it.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The hash of the entry before; empty for the first.
 	PreviousHash string `protobuf:"bytes,7,opt,name=previous_hash,json=previousHash,proto3" json:"previous_hash,omitempty"`
@@ -137,14 +137,14 @@ func (x *AuditEntry) GetHash() string {
 	return ""
 }
 
-// ListAuditEntriesRequest asks for ListAuditEntries.
+// ListAuditEntriesRequest is the request of ListAuditEntries.
 type ListAuditEntriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose chain: catalog or progress.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// Entries after this one; 0: from the first.
 	AfterSequence int64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
-	// At most this many, 1 to 500; 100 when not said.
+	// At most this many, 1 to 500; 100 when unset.
 	PageSize      int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -201,7 +201,7 @@ func (x *ListAuditEntriesRequest) GetPageSize() int32 {
 	return 0
 }
 
-// ListAuditEntriesResponse answers ListAuditEntries.
+// ListAuditEntriesResponse is the response of ListAuditEntries.
 type ListAuditEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first.

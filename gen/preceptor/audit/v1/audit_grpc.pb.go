@@ -4,8 +4,8 @@
 // - protoc             (unknown)
 // source: preceptor/audit/v1/audit.proto
 
-// Package preceptor.audit.v1 answers who did what in whose name, as a chain that cannot be changed unseen.
-// Every service that takes admin commands keeps a chain of its own and serves it.
+// Package preceptor.audit.v1 serves what admins did in the name of others, as a chain in which every change is detectable.
+// Every service with admin commands has a chain of its own and serves it.
 
 package auditv1
 
@@ -29,9 +29,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AuditService answers a service's audit entries.
+// AuditService serves a service's audit entries.
 type AuditServiceClient interface {
-	// ListAuditEntries answers the entries of one service's chain, oldest first.
+	// ListAuditEntries returns the entries of one service's chain, oldest first.
 	ListAuditEntries(ctx context.Context, in *ListAuditEntriesRequest, opts ...grpc.CallOption) (*ListAuditEntriesResponse, error)
 }
 
@@ -57,9 +57,9 @@ func (c *auditServiceClient) ListAuditEntries(ctx context.Context, in *ListAudit
 // All implementations must embed UnimplementedAuditServiceServer
 // for forward compatibility.
 //
-// AuditService answers a service's audit entries.
+// AuditService serves a service's audit entries.
 type AuditServiceServer interface {
-	// ListAuditEntries answers the entries of one service's chain, oldest first.
+	// ListAuditEntries returns the entries of one service's chain, oldest first.
 	ListAuditEntries(context.Context, *ListAuditEntriesRequest) (*ListAuditEntriesResponse, error)
 	mustEmbedUnimplementedAuditServiceServer()
 }

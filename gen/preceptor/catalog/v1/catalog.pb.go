@@ -33,7 +33,7 @@ const (
 type Module_State int32
 
 const (
-	// Not said.
+	// Unset.
 	Module_STATE_UNSPECIFIED Module_State = 0
 	// Never published.
 	Module_DRAFT Module_State = 1
@@ -90,7 +90,7 @@ func (Module_State) EnumDescriptor() ([]byte, []int) {
 type ModuleVersion_ChangeClass int32
 
 const (
-	// Not said: a first version, or a draft.
+	// Unset: a first version, or a draft.
 	ModuleVersion_CHANGE_CLASS_UNSPECIFIED ModuleVersion_ChangeClass = 0
 	// Wording only: nothing changes for anyone.
 	ModuleVersion_EDITORIAL ModuleVersion_ChangeClass = 1
@@ -147,7 +147,7 @@ func (ModuleVersion_ChangeClass) EnumDescriptor() ([]byte, []int) {
 type ModuleVersion_Retake int32
 
 const (
-	// Not said.
+	// Unset.
 	ModuleVersion_RETAKE_UNSPECIFIED ModuleVersion_Retake = 0
 	// Units that are new, or whose content differs from the preceding version.
 	ModuleVersion_CHANGED_UNITS ModuleVersion_Retake = 1
@@ -200,13 +200,13 @@ func (ModuleVersion_Retake) EnumDescriptor() ([]byte, []int) {
 type Unit_Kind int32
 
 const (
-	// Not said: a READING.
+	// Unset: a READING.
 	Unit_KIND_UNSPECIFIED Unit_Kind = 0
 	// To read.
 	Unit_READING Unit_Kind = 1
 	// To watch.
 	Unit_VIDEO Unit_Kind = 2
-	// To answer.
+	// Questions to answer.
 	Unit_QUIZ Unit_Kind = 3
 	// To try out.
 	Unit_LAB Unit_Kind = 4
@@ -269,7 +269,7 @@ func (Unit_Kind) EnumDescriptor() ([]byte, []int) {
 type Unit_MoveOn int32
 
 const (
-	// Not said: PASSED for a QUIZ, else COMPLETED.
+	// Unset: PASSED for a QUIZ, else COMPLETED.
 	Unit_MOVE_ON_UNSPECIFIED Unit_MoveOn = 0
 	// A COMPLETED event.
 	Unit_COMPLETED Unit_MoveOn = 1
@@ -334,7 +334,7 @@ func (Unit_MoveOn) EnumDescriptor() ([]byte, []int) {
 type CurrencyPolicy_Basis int32
 
 const (
-	// Not said: COMPLETION.
+	// Unset: COMPLETION.
 	CurrencyPolicy_BASIS_UNSPECIFIED CurrencyPolicy_Basis = 0
 	// The completion.
 	CurrencyPolicy_COMPLETION CurrencyPolicy_Basis = 1
@@ -391,7 +391,7 @@ func (CurrencyPolicy_Basis) EnumDescriptor() ([]byte, []int) {
 type ImportChange_Kind int32
 
 const (
-	// Not said.
+	// Unset.
 	ImportChange_KIND_UNSPECIFIED ImportChange_Kind = 0
 	// A module.
 	ImportChange_MODULE ImportChange_Kind = 1
@@ -444,7 +444,7 @@ func (ImportChange_Kind) EnumDescriptor() ([]byte, []int) {
 type ExportCatalogRequest_Format int32
 
 const (
-	// Not said: YAML.
+	// Unset: YAML.
 	ExportCatalogRequest_FORMAT_UNSPECIFIED ExportCatalogRequest_Format = 0
 	// YAML 1.2.
 	ExportCatalogRequest_YAML ExportCatalogRequest_Format = 1
@@ -497,7 +497,7 @@ func (ExportCatalogRequest_Format) EnumDescriptor() ([]byte, []int) {
 type CatalogChange_Kind int32
 
 const (
-	// Not said.
+	// Unset.
 	CatalogChange_KIND_UNSPECIFIED CatalogChange_Kind = 0
 	// A module.
 	CatalogChange_MODULE CatalogChange_Kind = 1
@@ -550,7 +550,7 @@ func (CatalogChange_Kind) EnumDescriptor() ([]byte, []int) {
 type CatalogChange_Action int32
 
 const (
-	// Not said.
+	// Unset.
 	CatalogChange_ACTION_UNSPECIFIED CatalogChange_Action = 0
 	// A version was published.
 	CatalogChange_PUBLISHED CatalogChange_Action = 1
@@ -730,7 +730,7 @@ type ModuleVersion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1, 2, 3, …; absent in a draft.
 	Number *int32 `protobuf:"varint,1,opt,name=number,proto3,oneof" json:"number,omitempty"`
-	// What it is about; "general" when not said.
+	// What it is about; "general" when unset.
 	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
 	// Its title.
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
@@ -742,7 +742,7 @@ type ModuleVersion struct {
 	Roles []string `protobuf:"bytes,6,rep,name=roles,proto3" json:"roles,omitempty"`
 	// What a learner can do afterwards.
 	Objectives []string `protobuf:"bytes,7,rep,name=objectives,proto3" json:"objectives,omitempty"`
-	// How long it takes, as an ISO 8601 duration; the sum of its units' when not said.
+	// How long it takes, as an ISO 8601 duration; the sum of its units' when unset.
 	Duration string `protobuf:"bytes,8,opt,name=duration,proto3" json:"duration,omitempty"`
 	// Its parts, in order.
 	Units []*Unit `protobuf:"bytes,9,rep,name=units,proto3" json:"units,omitempty"`
@@ -924,15 +924,15 @@ type Unit struct {
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	// What a learner does in it.
 	Kind Unit_Kind `protobuf:"varint,3,opt,name=kind,proto3,enum=preceptor.catalog.v1.Unit_Kind" json:"kind,omitempty"`
-	// Whether the module needs it; true when not said.
+	// Whether the module needs it; true when unset.
 	Required *bool `protobuf:"varint,4,opt,name=required,proto3,oneof" json:"required,omitempty"`
-	// Its share of the module's percent; 1 when not said.
+	// Its share of the module's percent; 1 when unset.
 	Weight *float64 `protobuf:"fixed64,5,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
 	// How long it takes, as an ISO 8601 duration: "PT15M".
 	Duration string `protobuf:"bytes,6,opt,name=duration,proto3" json:"duration,omitempty"`
 	// Where its content is: an http(s) or relative URI.
 	ContentUri string `protobuf:"bytes,7,opt,name=content_uri,json=contentUri,proto3" json:"content_uri,omitempty"`
-	// When it is satisfied; PASSED for a QUIZ, else COMPLETED, when not said.
+	// When it is satisfied; PASSED for a QUIZ, else COMPLETED, when unset.
 	MoveOn *Unit_MoveOn `protobuf:"varint,8,opt,name=move_on,json=moveOn,proto3,enum=preceptor.catalog.v1.Unit_MoveOn,oneof" json:"move_on,omitempty"`
 	// The score, 0..1, from which it is passed.
 	MasteryScore  *float64 `protobuf:"fixed64,9,opt,name=mastery_score,json=masteryScore,proto3,oneof" json:"mastery_score,omitempty"`
@@ -1161,7 +1161,7 @@ func (x *CurrencyPolicy) GetFixedDate() string {
 	return ""
 }
 
-// Path is a learning path: milestones on the way to a role.
+// Path is a learning path: milestones that lead to a role.
 type Path struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A slug, stable for ever.
@@ -1279,7 +1279,7 @@ type PathVersion struct {
 	ContentHash *string `protobuf:"bytes,6,opt,name=content_hash,json=contentHash,proto3,oneof" json:"content_hash,omitempty"`
 	// When it was published; absent in a draft.
 	PublishTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=publish_time,json=publishTime,proto3" json:"publish_time,omitempty"`
-	// The learners' backgrounds that it is the way in for: AI, CLINICAL, RESEARCH, PRODUCT; mostly none.
+	// The learners' backgrounds that it is an introduction for: AI, CLINICAL, RESEARCH, PRODUCT; mostly none.
 	Backgrounds []string `protobuf:"bytes,8,rep,name=backgrounds,proto3" json:"backgrounds,omitempty"`
 	// From when an upgrade to it is mandatory; absent: it is not.
 	MandateTime   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=mandate_time,json=mandateTime,proto3" json:"mandate_time,omitempty"`
@@ -1458,7 +1458,7 @@ type ModuleGroup struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ids of modules.
 	ModuleIds []string `protobuf:"bytes,1,rep,name=module_ids,json=moduleIds,proto3" json:"module_ids,omitempty"`
-	// How many of them are asked for; all when not said.
+	// How many of them are required; all when unset.
 	RequiredCount *int32 `protobuf:"varint,2,opt,name=required_count,json=requiredCount,proto3,oneof" json:"required_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1627,7 +1627,7 @@ func (x *Topic) GetModuleCount() int32 {
 	return 0
 }
 
-// ListTopicsRequest asks for ListTopics.
+// ListTopicsRequest is the request of ListTopics.
 type ListTopicsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1664,7 +1664,7 @@ func (*ListTopicsRequest) Descriptor() ([]byte, []int) {
 	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{11}
 }
 
-// ListTopicsResponse answers ListTopics.
+// ListTopicsResponse is the response of ListTopics.
 type ListTopicsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// By id.
@@ -1721,12 +1721,12 @@ type ListModulesRequest struct {
 	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
 	// Words that title, summary, objectives or id hold, in any case.
 	Q string `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`
-	// Only this state; ACTIVE when not said. DRAFT and ARCHIVED need role author.
-	// DRAFT answers every module that has a draft.
+	// Only this state; ACTIVE when unset. DRAFT and ARCHIVED need role author.
+	// DRAFT returns every module that has a draft.
 	State Module_State `protobuf:"varint,5,opt,name=state,proto3,enum=preceptor.catalog.v1.Module_State" json:"state,omitempty"`
-	// At most this many, 1 to 200; 50 when not said.
+	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the answer before, with the same filters.
+	// next_page_token of the previous response, with the same filters.
 	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Whether to count them all.
 	IncludeTotal  bool `protobuf:"varint,8,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
@@ -1820,7 +1820,7 @@ func (x *ListModulesRequest) GetIncludeTotal() bool {
 	return false
 }
 
-// ListModulesResponse answers ListModules.
+// ListModulesResponse is the response of ListModules.
 type ListModulesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One page, by id.
@@ -1884,7 +1884,7 @@ func (x *ListModulesResponse) GetTotalSize() int32 {
 	return 0
 }
 
-// GetModuleRequest asks for GetModule.
+// GetModuleRequest is the request of GetModule.
 type GetModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -1930,7 +1930,7 @@ func (x *GetModuleRequest) GetModuleId() string {
 	return ""
 }
 
-// GetModuleResponse answers GetModule.
+// GetModuleResponse is the response of GetModule.
 type GetModuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The module.
@@ -1976,14 +1976,14 @@ func (x *GetModuleResponse) GetModule() *Module {
 	return nil
 }
 
-// ListModuleVersionsRequest asks for ListModuleVersions.
+// ListModuleVersionsRequest is the request of ListModuleVersions.
 type ListModuleVersionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which module.
 	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
-	// At most this many, 1 to 200; 50 when not said.
+	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the answer before.
+	// next_page_token of the previous response.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2040,7 +2040,7 @@ func (x *ListModuleVersionsRequest) GetPageToken() string {
 	return ""
 }
 
-// ListModuleVersionsResponse answers ListModuleVersions.
+// ListModuleVersionsResponse is the response of ListModuleVersions.
 type ListModuleVersionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Newest first.
@@ -2095,7 +2095,7 @@ func (x *ListModuleVersionsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// GetModuleVersionRequest asks for GetModuleVersion.
+// GetModuleVersionRequest is the request of GetModuleVersion.
 type GetModuleVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which module.
@@ -2150,7 +2150,7 @@ func (x *GetModuleVersionRequest) GetNumber() int32 {
 	return 0
 }
 
-// GetModuleVersionResponse answers GetModuleVersion.
+// GetModuleVersionResponse is the response of GetModuleVersion.
 type GetModuleVersionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version.
@@ -2196,7 +2196,7 @@ func (x *GetModuleVersionResponse) GetVersion() *ModuleVersion {
 	return nil
 }
 
-// CreateModuleRequest asks for CreateModule.
+// CreateModuleRequest is the request of CreateModule.
 type CreateModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new module's id, a slug.
@@ -2251,7 +2251,7 @@ func (x *CreateModuleRequest) GetContent() *ModuleVersion {
 	return nil
 }
 
-// CreateModuleResponse answers CreateModule.
+// CreateModuleResponse is the response of CreateModule.
 type CreateModuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The module as made.
@@ -2297,7 +2297,7 @@ func (x *CreateModuleResponse) GetModule() *Module {
 	return nil
 }
 
-// UpdateModuleRequest asks for UpdateModule.
+// UpdateModuleRequest is the request of UpdateModule.
 type UpdateModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -2370,7 +2370,7 @@ func (x *UpdateModuleRequest) GetEtag() string {
 	return ""
 }
 
-// UpdateModuleResponse answers UpdateModule.
+// UpdateModuleResponse is the response of UpdateModule.
 type UpdateModuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The module after it.
@@ -2416,14 +2416,14 @@ func (x *UpdateModuleResponse) GetModule() *Module {
 	return nil
 }
 
-// PreviewModuleRequest asks for PreviewModule: what PublishModule would be asked.
+// PreviewModuleRequest is the request of PreviewModule: that of PublishModule.
 type PreviewModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
 	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
 	// What publishing would mean.
 	ChangeClass ModuleVersion_ChangeClass `protobuf:"varint,2,opt,name=change_class,json=changeClass,proto3,enum=preceptor.catalog.v1.ModuleVersion_ChangeClass" json:"change_class,omitempty"`
-	// From when it would count; at once when not said.
+	// From when it would count; at once when unset.
 	EffectiveTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=effective_time,json=effectiveTime,proto3" json:"effective_time,omitempty"`
 	// What a MATERIAL version would ask to be learned again.
 	Retake        ModuleVersion_Retake `protobuf:"varint,4,opt,name=retake,proto3,enum=preceptor.catalog.v1.ModuleVersion_Retake" json:"retake,omitempty"`
@@ -2489,7 +2489,7 @@ func (x *PreviewModuleRequest) GetRetake() ModuleVersion_Retake {
 	return ModuleVersion_RETAKE_UNSPECIFIED
 }
 
-// PreviewModuleResponse answers PreviewModule.
+// PreviewModuleResponse is the response of PreviewModule.
 type PreviewModuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Everything that stands against publishing; empty: it can be published.
@@ -2500,7 +2500,7 @@ type PreviewModuleResponse struct {
 	RemovedUnitIds []string `protobuf:"bytes,3,rep,name=removed_unit_ids,json=removedUnitIds,proto3" json:"removed_unit_ids,omitempty"`
 	// Ids of the active paths that name the module.
 	PathIds []string `protobuf:"bytes,4,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
-	// Whom it would touch; absent while progress cannot be asked.
+	// The learners whom it would affect; absent while progress is unavailable.
 	Impact        *ModuleImpact `protobuf:"bytes,5,opt,name=impact,proto3" json:"impact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2576,7 +2576,7 @@ type ModuleImpact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Learners who have completed the module, on any version.
 	LearnersCompleted int64 `protobuf:"varint,1,opt,name=learners_completed,json=learnersCompleted,proto3" json:"learners_completed,omitempty"`
-	// Learners who are in the middle of it: begun, or in a renewal, and not complete.
+	// Learners in progress: begun, or in a renewal, and not complete.
 	LearnersInProgress int64 `protobuf:"varint,2,opt,name=learners_in_progress,json=learnersInProgress,proto3" json:"learners_in_progress,omitempty"`
 	// Of those who have completed it, how many would turn SUPERSEDED with something left to learn.
 	LearnersToRetrain int64 `protobuf:"varint,3,opt,name=learners_to_retrain,json=learnersToRetrain,proto3" json:"learners_to_retrain,omitempty"`
@@ -2726,14 +2726,14 @@ func (x *ImpactedPath) GetEnrollments() int64 {
 	return 0
 }
 
-// PublishModuleRequest asks for PublishModule.
+// PublishModuleRequest is the request of PublishModule.
 type PublishModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
 	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
-	// What it means for who has begun or finished; a first version needs none.
+	// What it means for learners who have begun or finished; a first version needs none.
 	ChangeClass ModuleVersion_ChangeClass `protobuf:"varint,2,opt,name=change_class,json=changeClass,proto3,enum=preceptor.catalog.v1.ModuleVersion_ChangeClass" json:"change_class,omitempty"`
-	// From when it counts; at once when not said.
+	// From when it counts; at once when unset.
 	EffectiveTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=effective_time,json=effectiveTime,proto3" json:"effective_time,omitempty"`
 	// What a MATERIAL version asks to be learned again; needed for one.
 	Retake ModuleVersion_Retake `protobuf:"varint,4,opt,name=retake,proto3,enum=preceptor.catalog.v1.ModuleVersion_Retake" json:"retake,omitempty"`
@@ -2808,7 +2808,7 @@ func (x *PublishModuleRequest) GetEtag() string {
 	return ""
 }
 
-// PublishModuleResponse answers PublishModule.
+// PublishModuleResponse is the response of PublishModule.
 type PublishModuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The module after it.
@@ -2854,12 +2854,12 @@ func (x *PublishModuleResponse) GetModule() *Module {
 	return nil
 }
 
-// ArchiveModuleRequest asks for ArchiveModule.
+// ArchiveModuleRequest is the request of ArchiveModule.
 type ArchiveModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
 	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
-	// Until when learners in progress may finish; without end when not said.
+	// Until when learners in progress may finish; without end when unset.
 	SunsetTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sunset_time,json=sunsetTime,proto3" json:"sunset_time,omitempty"`
 	// The etag that was looked at; absent: unconditional.
 	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -2918,7 +2918,7 @@ func (x *ArchiveModuleRequest) GetEtag() string {
 	return ""
 }
 
-// ArchiveModuleResponse answers ArchiveModule.
+// ArchiveModuleResponse is the response of ArchiveModule.
 type ArchiveModuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The module after it.
@@ -2964,7 +2964,7 @@ func (x *ArchiveModuleResponse) GetModule() *Module {
 	return nil
 }
 
-// RestoreModuleRequest asks for RestoreModule.
+// RestoreModuleRequest is the request of RestoreModule.
 type RestoreModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -3019,7 +3019,7 @@ func (x *RestoreModuleRequest) GetEtag() string {
 	return ""
 }
 
-// RestoreModuleResponse answers RestoreModule.
+// RestoreModuleResponse is the response of RestoreModule.
 type RestoreModuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The module after it.
@@ -3072,11 +3072,11 @@ type ListPathsRequest struct {
 	Role string `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
 	// Words that title, summary or id hold, in any case.
 	Q string `protobuf:"bytes,2,opt,name=q,proto3" json:"q,omitempty"`
-	// Only this state; ACTIVE when not said. DRAFT and ARCHIVED need role author.
+	// Only this state; ACTIVE when unset. DRAFT and ARCHIVED need role author.
 	State Module_State `protobuf:"varint,3,opt,name=state,proto3,enum=preceptor.catalog.v1.Module_State" json:"state,omitempty"`
-	// At most this many, 1 to 200; 50 when not said.
+	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the answer before, with the same filters.
+	// next_page_token of the previous response, with the same filters.
 	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Whether to count them all.
 	IncludeTotal  bool `protobuf:"varint,6,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
@@ -3156,7 +3156,7 @@ func (x *ListPathsRequest) GetIncludeTotal() bool {
 	return false
 }
 
-// ListPathsResponse answers ListPaths.
+// ListPathsResponse is the response of ListPaths.
 type ListPathsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One page, by id.
@@ -3220,7 +3220,7 @@ func (x *ListPathsResponse) GetTotalSize() int32 {
 	return 0
 }
 
-// GetPathRequest asks for GetPath.
+// GetPathRequest is the request of GetPath.
 type GetPathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -3266,7 +3266,7 @@ func (x *GetPathRequest) GetPathId() string {
 	return ""
 }
 
-// GetPathResponse answers GetPath.
+// GetPathResponse is the response of GetPath.
 type GetPathResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path.
@@ -3312,14 +3312,14 @@ func (x *GetPathResponse) GetPath() *Path {
 	return nil
 }
 
-// ListPathVersionsRequest asks for ListPathVersions.
+// ListPathVersionsRequest is the request of ListPathVersions.
 type ListPathVersionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which path.
 	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
-	// At most this many, 1 to 200; 50 when not said.
+	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the answer before.
+	// next_page_token of the previous response.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3376,7 +3376,7 @@ func (x *ListPathVersionsRequest) GetPageToken() string {
 	return ""
 }
 
-// ListPathVersionsResponse answers ListPathVersions.
+// ListPathVersionsResponse is the response of ListPathVersions.
 type ListPathVersionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Newest first.
@@ -3431,7 +3431,7 @@ func (x *ListPathVersionsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// GetPathVersionRequest asks for GetPathVersion.
+// GetPathVersionRequest is the request of GetPathVersion.
 type GetPathVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which path.
@@ -3486,7 +3486,7 @@ func (x *GetPathVersionRequest) GetNumber() int32 {
 	return 0
 }
 
-// GetPathVersionResponse answers GetPathVersion.
+// GetPathVersionResponse is the response of GetPathVersion.
 type GetPathVersionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version.
@@ -3532,7 +3532,7 @@ func (x *GetPathVersionResponse) GetVersion() *PathVersion {
 	return nil
 }
 
-// CreatePathRequest asks for CreatePath.
+// CreatePathRequest is the request of CreatePath.
 type CreatePathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new path's id, a slug.
@@ -3587,7 +3587,7 @@ func (x *CreatePathRequest) GetContent() *PathVersion {
 	return nil
 }
 
-// CreatePathResponse answers CreatePath.
+// CreatePathResponse is the response of CreatePath.
 type CreatePathResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path as made.
@@ -3633,7 +3633,7 @@ func (x *CreatePathResponse) GetPath() *Path {
 	return nil
 }
 
-// UpdatePathRequest asks for UpdatePath.
+// UpdatePathRequest is the request of UpdatePath.
 type UpdatePathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -3706,7 +3706,7 @@ func (x *UpdatePathRequest) GetEtag() string {
 	return ""
 }
 
-// UpdatePathResponse answers UpdatePath.
+// UpdatePathResponse is the response of UpdatePath.
 type UpdatePathResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path after it.
@@ -3752,7 +3752,7 @@ func (x *UpdatePathResponse) GetPath() *Path {
 	return nil
 }
 
-// PreviewPathRequest asks for PreviewPath.
+// PreviewPathRequest is the request of PreviewPath.
 type PreviewPathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -3798,7 +3798,7 @@ func (x *PreviewPathRequest) GetPathId() string {
 	return ""
 }
 
-// PreviewPathResponse answers PreviewPath.
+// PreviewPathResponse is the response of PreviewPath.
 type PreviewPathResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Everything that stands against publishing; empty: it can be published.
@@ -3807,7 +3807,7 @@ type PreviewPathResponse struct {
 	AddedModuleIds []string `protobuf:"bytes,2,rep,name=added_module_ids,json=addedModuleIds,proto3" json:"added_module_ids,omitempty"`
 	// Ids of the modules that only the newest version has.
 	RemovedModuleIds []string `protobuf:"bytes,3,rep,name=removed_module_ids,json=removedModuleIds,proto3" json:"removed_module_ids,omitempty"`
-	// Whom it would touch; absent while progress cannot be asked.
+	// The learners whom it would affect; absent while progress is unavailable.
 	Impact        *PathImpact `protobuf:"bytes,4,opt,name=impact,proto3" json:"impact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4000,7 +4000,7 @@ func (x *PinnedEnrollments) GetEnrollments() int64 {
 	return 0
 }
 
-// PublishPathRequest asks for PublishPath.
+// PublishPathRequest is the request of PublishPath.
 type PublishPathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -4055,7 +4055,7 @@ func (x *PublishPathRequest) GetEtag() string {
 	return ""
 }
 
-// PublishPathResponse answers PublishPath.
+// PublishPathResponse is the response of PublishPath.
 type PublishPathResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path after it.
@@ -4101,14 +4101,14 @@ func (x *PublishPathResponse) GetPath() *Path {
 	return nil
 }
 
-// MandatePathVersionRequest asks for MandatePathVersion.
+// MandatePathVersionRequest is the request of MandatePathVersion.
 type MandatePathVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
 	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
 	// Which version of it.
 	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
-	// From when; at once when not said.
+	// From when; at once when unset.
 	EffectiveTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=effective_time,json=effectiveTime,proto3" json:"effective_time,omitempty"`
 	// Why; for the learners and for the audit.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -4183,7 +4183,7 @@ func (x *MandatePathVersionRequest) GetEtag() string {
 	return ""
 }
 
-// MandatePathVersionResponse answers MandatePathVersion.
+// MandatePathVersionResponse is the response of MandatePathVersion.
 type MandatePathVersionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path after it.
@@ -4229,7 +4229,7 @@ func (x *MandatePathVersionResponse) GetPath() *Path {
 	return nil
 }
 
-// ArchivePathRequest asks for ArchivePath.
+// ArchivePathRequest is the request of ArchivePath.
 type ArchivePathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -4284,7 +4284,7 @@ func (x *ArchivePathRequest) GetEtag() string {
 	return ""
 }
 
-// ArchivePathResponse answers ArchivePath.
+// ArchivePathResponse is the response of ArchivePath.
 type ArchivePathResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path after it.
@@ -4330,7 +4330,7 @@ func (x *ArchivePathResponse) GetPath() *Path {
 	return nil
 }
 
-// RestorePathRequest asks for RestorePath.
+// RestorePathRequest is the request of RestorePath.
 type RestorePathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
@@ -4385,7 +4385,7 @@ func (x *RestorePathRequest) GetEtag() string {
 	return ""
 }
 
-// RestorePathResponse answers RestorePath.
+// RestorePathResponse is the response of RestorePath.
 type RestorePathResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path after it.
@@ -4431,12 +4431,12 @@ func (x *RestorePathResponse) GetPath() *Path {
 	return nil
 }
 
-// ImportCatalogRequest asks for ImportCatalog.
+// ImportCatalogRequest is the request of ImportCatalog.
 type ImportCatalogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The files; together they are one catalog.
 	Files []*ImportCatalogRequest_File `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
-	// Only say what would change.
+	// Only return what would change.
 	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4486,7 +4486,7 @@ func (x *ImportCatalogRequest) GetDryRun() bool {
 	return false
 }
 
-// ImportCatalogResponse answers ImportCatalog.
+// ImportCatalogResponse is the response of ImportCatalog.
 type ImportCatalogResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The catalog's revision after it.
@@ -4632,10 +4632,10 @@ func (x *ImportChange) GetDifferences() []string {
 	return nil
 }
 
-// ExportCatalogRequest asks for ExportCatalog.
+// ExportCatalogRequest is the request of ExportCatalog.
 type ExportCatalogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// YAML when not said.
+	// YAML when unset.
 	Format        ExportCatalogRequest_Format `protobuf:"varint,1,opt,name=format,proto3,enum=preceptor.catalog.v1.ExportCatalogRequest_Format" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4739,7 +4739,7 @@ type CatalogChange struct {
 	Version int32 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
 	// When.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
-	// Who did it: the token's subject.
+	// The token's subject.
 	Actor         string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4824,12 +4824,12 @@ func (x *CatalogChange) GetActor() string {
 	return ""
 }
 
-// ListCatalogChangesRequest asks for ListCatalogChanges.
+// ListCatalogChangesRequest is the request of ListCatalogChanges.
 type ListCatalogChangesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Changes after this revision.
 	AfterRevision int64 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
-	// At most this many, 1 to 500; 100 when not said.
+	// At most this many, 1 to 500; 100 when unset.
 	PageSize      int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4879,7 +4879,7 @@ func (x *ListCatalogChangesRequest) GetPageSize() int32 {
 	return 0
 }
 
-// ListCatalogChangesResponse answers ListCatalogChanges.
+// ListCatalogChangesResponse is the response of ListCatalogChanges.
 type ListCatalogChangesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first.
@@ -4934,10 +4934,10 @@ func (x *ListCatalogChangesResponse) GetRevision() int64 {
 	return 0
 }
 
-// SyncCatalogRequest asks for SyncCatalog.
+// SyncCatalogRequest is the request of SyncCatalog.
 type SyncCatalogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The revision that the reader has; 0: none.
+	// The reader's revision; 0: none.
 	AfterRevision int64 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -54,52 +54,52 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// CatalogService answers what there is to learn, and takes what authors publish.
+// CatalogService holds modules and learning paths, and publishes authors' drafts.
 type CatalogServiceClient interface {
-	// ListTopics answers every topic that has a published module, with how many.
+	// ListTopics returns every topic that has a published module, with the number of modules.
 	ListTopics(ctx context.Context, in *ListTopicsRequest, opts ...grpc.CallOption) (*ListTopicsResponse, error)
-	// ListModules answers published modules, by id; authors see drafts and archived ones with state.
+	// ListModules returns published modules, by id; authors see drafts and archived ones with state.
 	ListModules(ctx context.Context, in *ListModulesRequest, opts ...grpc.CallOption) (*ListModulesResponse, error)
-	// GetModule answers a module with its newest version; authors see its draft too.
+	// GetModule returns a module with its newest version; authors see its draft too.
 	GetModule(ctx context.Context, in *GetModuleRequest, opts ...grpc.CallOption) (*GetModuleResponse, error)
-	// ListModuleVersions answers a module's published versions, newest first.
+	// ListModuleVersions returns a module's published versions, newest first.
 	ListModuleVersions(ctx context.Context, in *ListModuleVersionsRequest, opts ...grpc.CallOption) (*ListModuleVersionsResponse, error)
-	// GetModuleVersion answers one published version.
+	// GetModuleVersion returns one published version.
 	GetModuleVersion(ctx context.Context, in *GetModuleVersionRequest, opts ...grpc.CallOption) (*GetModuleVersionResponse, error)
 	// CreateModule makes a module in state DRAFT from the content in the body.
 	// ALREADY_EXISTS when the id is taken.
 	CreateModule(ctx context.Context, in *CreateModuleRequest, opts ...grpc.CallOption) (*CreateModuleResponse, error)
-	// UpdateModule edits a module's draft; one is made from the newest version where there is none.
+	// UpdateModule edits a module's draft; without a draft, one is made from the newest version.
 	// ETAG_MISMATCH (412) when an etag is given and is not the module's.
 	UpdateModule(ctx context.Context, in *UpdateModuleRequest, opts ...grpc.CallOption) (*UpdateModuleResponse, error)
-	// PreviewModule says what publishing the draft would do. It writes nothing.
+	// PreviewModule returns what publishing the draft would do. It writes nothing.
 	PreviewModule(ctx context.Context, in *PreviewModuleRequest, opts ...grpc.CallOption) (*PreviewModuleResponse, error)
 	// PublishModule makes the draft the next immutable version; every violation is named at once.
 	PublishModule(ctx context.Context, in *PublishModuleRequest, opts ...grpc.CallOption) (*PublishModuleResponse, error)
-	// ArchiveModule ends new starts; who is in progress may finish until the sunset time.
+	// ArchiveModule prevents new starts; learners in progress may finish until the sunset time.
 	ArchiveModule(ctx context.Context, in *ArchiveModuleRequest, opts ...grpc.CallOption) (*ArchiveModuleResponse, error)
 	// RestoreModule makes an archived module active again.
 	RestoreModule(ctx context.Context, in *RestoreModuleRequest, opts ...grpc.CallOption) (*RestoreModuleResponse, error)
-	// ListPaths answers published learning paths, by id.
+	// ListPaths returns published learning paths, by id.
 	ListPaths(ctx context.Context, in *ListPathsRequest, opts ...grpc.CallOption) (*ListPathsResponse, error)
-	// GetPath answers a learning path with its newest version; authors see its draft too.
+	// GetPath returns a learning path with its newest version; authors see its draft too.
 	GetPath(ctx context.Context, in *GetPathRequest, opts ...grpc.CallOption) (*GetPathResponse, error)
-	// ListPathVersions answers a path's published versions, newest first.
+	// ListPathVersions returns a path's published versions, newest first.
 	ListPathVersions(ctx context.Context, in *ListPathVersionsRequest, opts ...grpc.CallOption) (*ListPathVersionsResponse, error)
-	// GetPathVersion answers one published version.
+	// GetPathVersion returns one published version.
 	GetPathVersion(ctx context.Context, in *GetPathVersionRequest, opts ...grpc.CallOption) (*GetPathVersionResponse, error)
 	// CreatePath makes a learning path in state DRAFT from the content in the body.
 	CreatePath(ctx context.Context, in *CreatePathRequest, opts ...grpc.CallOption) (*CreatePathResponse, error)
-	// UpdatePath edits a path's draft; one is made from the newest version where there is none.
+	// UpdatePath edits a path's draft; without a draft, one is made from the newest version.
 	UpdatePath(ctx context.Context, in *UpdatePathRequest, opts ...grpc.CallOption) (*UpdatePathResponse, error)
-	// PreviewPath says what publishing the draft would do. It writes nothing.
+	// PreviewPath returns what publishing the draft would do. It writes nothing.
 	PreviewPath(ctx context.Context, in *PreviewPathRequest, opts ...grpc.CallOption) (*PreviewPathResponse, error)
 	// PublishPath makes the draft the next immutable version.
 	PublishPath(ctx context.Context, in *PublishPathRequest, opts ...grpc.CallOption) (*PublishPathResponse, error)
-	// MandatePathVersion makes an upgrade mandatory: from its time on, who is enrolled on an older
-	// version is on this one. It is an audited command.
+	// MandatePathVersion makes an upgrade mandatory: from its time on, enrollments on
+	// an older version are on this one. It is an audited command.
 	MandatePathVersion(ctx context.Context, in *MandatePathVersionRequest, opts ...grpc.CallOption) (*MandatePathVersionResponse, error)
-	// ArchivePath ends new enrollments; who is enrolled goes on.
+	// ArchivePath prevents new enrollments; enrolled learners continue.
 	ArchivePath(ctx context.Context, in *ArchivePathRequest, opts ...grpc.CallOption) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
 	RestorePath(ctx context.Context, in *RestorePathRequest, opts ...grpc.CallOption) (*RestorePathResponse, error)
@@ -107,9 +107,9 @@ type CatalogServiceClient interface {
 	// Over REST the body may also be one YAML or JSON document as ExportCatalog gives it.
 	ImportCatalog(ctx context.Context, in *ImportCatalogRequest, opts ...grpc.CallOption) (*ImportCatalogResponse, error)
 	// ExportCatalog streams the published catalog as one document that ImportCatalog takes.
-	// Over REST the answer is the document itself: YAML, or JSON with Accept: application/json.
+	// Over REST the response is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(ctx context.Context, in *ExportCatalogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCatalogResponse], error)
-	// ListCatalogChanges answers what was published, archived, restored or made mandatory after a
+	// ListCatalogChanges returns what was published, archived, restored or made mandatory after a
 	// revision, oldest first.
 	ListCatalogChanges(ctx context.Context, in *ListCatalogChangesRequest, opts ...grpc.CallOption) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every
@@ -407,52 +407,52 @@ type CatalogService_SyncCatalogClient = grpc.ServerStreamingClient[SyncCatalogRe
 // All implementations must embed UnimplementedCatalogServiceServer
 // for forward compatibility.
 //
-// CatalogService answers what there is to learn, and takes what authors publish.
+// CatalogService holds modules and learning paths, and publishes authors' drafts.
 type CatalogServiceServer interface {
-	// ListTopics answers every topic that has a published module, with how many.
+	// ListTopics returns every topic that has a published module, with the number of modules.
 	ListTopics(context.Context, *ListTopicsRequest) (*ListTopicsResponse, error)
-	// ListModules answers published modules, by id; authors see drafts and archived ones with state.
+	// ListModules returns published modules, by id; authors see drafts and archived ones with state.
 	ListModules(context.Context, *ListModulesRequest) (*ListModulesResponse, error)
-	// GetModule answers a module with its newest version; authors see its draft too.
+	// GetModule returns a module with its newest version; authors see its draft too.
 	GetModule(context.Context, *GetModuleRequest) (*GetModuleResponse, error)
-	// ListModuleVersions answers a module's published versions, newest first.
+	// ListModuleVersions returns a module's published versions, newest first.
 	ListModuleVersions(context.Context, *ListModuleVersionsRequest) (*ListModuleVersionsResponse, error)
-	// GetModuleVersion answers one published version.
+	// GetModuleVersion returns one published version.
 	GetModuleVersion(context.Context, *GetModuleVersionRequest) (*GetModuleVersionResponse, error)
 	// CreateModule makes a module in state DRAFT from the content in the body.
 	// ALREADY_EXISTS when the id is taken.
 	CreateModule(context.Context, *CreateModuleRequest) (*CreateModuleResponse, error)
-	// UpdateModule edits a module's draft; one is made from the newest version where there is none.
+	// UpdateModule edits a module's draft; without a draft, one is made from the newest version.
 	// ETAG_MISMATCH (412) when an etag is given and is not the module's.
 	UpdateModule(context.Context, *UpdateModuleRequest) (*UpdateModuleResponse, error)
-	// PreviewModule says what publishing the draft would do. It writes nothing.
+	// PreviewModule returns what publishing the draft would do. It writes nothing.
 	PreviewModule(context.Context, *PreviewModuleRequest) (*PreviewModuleResponse, error)
 	// PublishModule makes the draft the next immutable version; every violation is named at once.
 	PublishModule(context.Context, *PublishModuleRequest) (*PublishModuleResponse, error)
-	// ArchiveModule ends new starts; who is in progress may finish until the sunset time.
+	// ArchiveModule prevents new starts; learners in progress may finish until the sunset time.
 	ArchiveModule(context.Context, *ArchiveModuleRequest) (*ArchiveModuleResponse, error)
 	// RestoreModule makes an archived module active again.
 	RestoreModule(context.Context, *RestoreModuleRequest) (*RestoreModuleResponse, error)
-	// ListPaths answers published learning paths, by id.
+	// ListPaths returns published learning paths, by id.
 	ListPaths(context.Context, *ListPathsRequest) (*ListPathsResponse, error)
-	// GetPath answers a learning path with its newest version; authors see its draft too.
+	// GetPath returns a learning path with its newest version; authors see its draft too.
 	GetPath(context.Context, *GetPathRequest) (*GetPathResponse, error)
-	// ListPathVersions answers a path's published versions, newest first.
+	// ListPathVersions returns a path's published versions, newest first.
 	ListPathVersions(context.Context, *ListPathVersionsRequest) (*ListPathVersionsResponse, error)
-	// GetPathVersion answers one published version.
+	// GetPathVersion returns one published version.
 	GetPathVersion(context.Context, *GetPathVersionRequest) (*GetPathVersionResponse, error)
 	// CreatePath makes a learning path in state DRAFT from the content in the body.
 	CreatePath(context.Context, *CreatePathRequest) (*CreatePathResponse, error)
-	// UpdatePath edits a path's draft; one is made from the newest version where there is none.
+	// UpdatePath edits a path's draft; without a draft, one is made from the newest version.
 	UpdatePath(context.Context, *UpdatePathRequest) (*UpdatePathResponse, error)
-	// PreviewPath says what publishing the draft would do. It writes nothing.
+	// PreviewPath returns what publishing the draft would do. It writes nothing.
 	PreviewPath(context.Context, *PreviewPathRequest) (*PreviewPathResponse, error)
 	// PublishPath makes the draft the next immutable version.
 	PublishPath(context.Context, *PublishPathRequest) (*PublishPathResponse, error)
-	// MandatePathVersion makes an upgrade mandatory: from its time on, who is enrolled on an older
-	// version is on this one. It is an audited command.
+	// MandatePathVersion makes an upgrade mandatory: from its time on, enrollments on
+	// an older version are on this one. It is an audited command.
 	MandatePathVersion(context.Context, *MandatePathVersionRequest) (*MandatePathVersionResponse, error)
-	// ArchivePath ends new enrollments; who is enrolled goes on.
+	// ArchivePath prevents new enrollments; enrolled learners continue.
 	ArchivePath(context.Context, *ArchivePathRequest) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
 	RestorePath(context.Context, *RestorePathRequest) (*RestorePathResponse, error)
@@ -460,9 +460,9 @@ type CatalogServiceServer interface {
 	// Over REST the body may also be one YAML or JSON document as ExportCatalog gives it.
 	ImportCatalog(context.Context, *ImportCatalogRequest) (*ImportCatalogResponse, error)
 	// ExportCatalog streams the published catalog as one document that ImportCatalog takes.
-	// Over REST the answer is the document itself: YAML, or JSON with Accept: application/json.
+	// Over REST the response is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(*ExportCatalogRequest, grpc.ServerStreamingServer[ExportCatalogResponse]) error
-	// ListCatalogChanges answers what was published, archived, restored or made mandatory after a
+	// ListCatalogChanges returns what was published, archived, restored or made mandatory after a
 	// revision, oldest first.
 	ListCatalogChanges(context.Context, *ListCatalogChangesRequest) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every

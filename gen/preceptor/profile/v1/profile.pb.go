@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: preceptor/profile/v1/profile.proto
 
-// Package preceptor.profile.v1 knows the learners: who they are, what they bring, and where they are going.
+// Package preceptor.profile.v1 holds the records of learners: their identities, backgrounds and goals.
 // Personal data lives here and nowhere else.
 
 package profilev1
@@ -33,7 +33,7 @@ const (
 type Learner_Background int32
 
 const (
-	// Not said.
+	// Unset.
 	Learner_BACKGROUND_UNSPECIFIED Learner_Background = 0
 	// AI, ML or software engineering.
 	Learner_AI Learner_Background = 1
@@ -98,13 +98,13 @@ func (Learner_Background) EnumDescriptor() ([]byte, []int) {
 type RecommendedPath_Reason int32
 
 const (
-	// Not said.
+	// Unset.
 	RecommendedPath_REASON_UNSPECIFIED RecommendedPath_Reason = 0
 	// It leads to the learner's target role.
 	RecommendedPath_TARGET_ROLE RecommendedPath_Reason = 1
-	// It is the way in for who has the learner's background.
+	// It is an introduction for people with the learner's background.
 	RecommendedPath_BACKGROUND RecommendedPath_Reason = 2
-	// A good start for whoever has said neither.
+	// A good start for learners without a background or a target role.
 	RecommendedPath_GENERAL RecommendedPath_Reason = 3
 )
 
@@ -164,7 +164,7 @@ type Learner struct {
 	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
 	// A BCP 47 tag: "en-US".
 	Locale string `protobuf:"bytes,5,opt,name=locale,proto3" json:"locale,omitempty"`
-	// An IANA time zone: "Europe/Berlin"; UTC when not said.
+	// An IANA time zone: "Europe/Berlin"; UTC when unset.
 	TimeZone string `protobuf:"bytes,6,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// What they bring.
 	Background Learner_Background `protobuf:"varint,7,opt,name=background,proto3,enum=preceptor.profile.v1.Learner_Background" json:"background,omitempty"`
@@ -296,7 +296,7 @@ func (x *Learner) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// Subject is one identity: who issued it, and its name there.
+// Subject is one identity: its issuer, and its name there.
 type Subject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token's iss.
@@ -406,7 +406,7 @@ func (x *WeeklyGoal) GetUnits() int32 {
 	return 0
 }
 
-// GetLearnerRequest asks for GetLearner.
+// GetLearnerRequest is the request of GetLearner.
 type GetLearnerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -452,7 +452,7 @@ func (x *GetLearnerRequest) GetLearnerId() string {
 	return ""
 }
 
-// GetLearnerResponse answers GetLearner.
+// GetLearnerResponse is the response of GetLearner.
 type GetLearnerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The learner.
@@ -498,7 +498,7 @@ func (x *GetLearnerResponse) GetLearner() *Learner {
 	return nil
 }
 
-// UpdateLearnerRequest asks for UpdateLearner.
+// UpdateLearnerRequest is the request of UpdateLearner.
 type UpdateLearnerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -571,7 +571,7 @@ func (x *UpdateLearnerRequest) GetEtag() string {
 	return ""
 }
 
-// UpdateLearnerResponse answers UpdateLearner.
+// UpdateLearnerResponse is the response of UpdateLearner.
 type UpdateLearnerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The learner after it.
@@ -617,14 +617,14 @@ func (x *UpdateLearnerResponse) GetLearner() *Learner {
 	return nil
 }
 
-// ListLearnersRequest asks for ListLearners.
+// ListLearnersRequest is the request of ListLearners.
 type ListLearnersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Words that display name or email hold, in any case.
 	Q string `protobuf:"bytes,1,opt,name=q,proto3" json:"q,omitempty"`
-	// At most this many, 1 to 200; 50 when not said.
+	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the answer before, with the same filters.
+	// next_page_token of the previous response, with the same filters.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Whether to count them all.
 	IncludeTotal  bool `protobuf:"varint,4,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
@@ -690,7 +690,7 @@ func (x *ListLearnersRequest) GetIncludeTotal() bool {
 	return false
 }
 
-// ListLearnersResponse answers ListLearners.
+// ListLearnersResponse is the response of ListLearners.
 type ListLearnersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One page, in the order they were made.
@@ -754,7 +754,7 @@ func (x *ListLearnersResponse) GetTotalSize() int32 {
 	return 0
 }
 
-// CreateLearnerRequest asks for CreateLearner.
+// CreateLearnerRequest is the request of CreateLearner.
 type CreateLearnerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The learner to make; the service names every fault of it at once.
@@ -800,7 +800,7 @@ func (x *CreateLearnerRequest) GetLearner() *Learner {
 	return nil
 }
 
-// CreateLearnerResponse answers CreateLearner.
+// CreateLearnerResponse is the response of CreateLearner.
 type CreateLearnerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The learner as made.
@@ -846,7 +846,7 @@ func (x *CreateLearnerResponse) GetLearner() *Learner {
 	return nil
 }
 
-// ListRecommendedPathsRequest asks for ListRecommendedPaths.
+// ListRecommendedPathsRequest is the request of ListRecommendedPaths.
 type ListRecommendedPathsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -892,7 +892,7 @@ func (x *ListRecommendedPathsRequest) GetLearnerId() string {
 	return ""
 }
 
-// ListRecommendedPathsResponse answers ListRecommendedPaths.
+// ListRecommendedPathsResponse is the response of ListRecommendedPaths.
 type ListRecommendedPathsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The best first.
@@ -1011,13 +1011,13 @@ func (x *RecommendedPath) GetDescription() string {
 	return ""
 }
 
-// ResolveSubjectRequest asks for ResolveSubject.
+// ResolveSubjectRequest is the request of ResolveSubject.
 type ResolveSubjectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The identity.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The token's name, for a learner made now. A hint that is not valid is dropped: nobody is
-	// kept from signing in by what their token calls them. The same holds for those below.
+	// The token's name, for a new learner. A hint that is not valid is ignored, so that
+	// the token's claims prevent no sign-in. The same holds for those below.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// The token's email, for a learner made now.
 	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
@@ -1094,7 +1094,7 @@ func (x *ResolveSubjectRequest) GetTimeZone() string {
 	return ""
 }
 
-// ResolveSubjectResponse answers ResolveSubject.
+// ResolveSubjectResponse is the response of ResolveSubject.
 type ResolveSubjectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The learner's id.
@@ -1149,10 +1149,10 @@ func (x *ResolveSubjectResponse) GetTimeZone() string {
 	return ""
 }
 
-// SyncLearnersRequest asks for SyncLearners.
+// SyncLearnersRequest is the request of SyncLearners.
 type SyncLearnersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The revision that the reader has; 0: none.
+	// The reader's revision; 0: none.
 	AfterRevision int64 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: preceptor/profile/v1/profile.proto
 
-// Package preceptor.profile.v1 knows the learners: who they are, what they bring, and where they are going.
+// Package preceptor.profile.v1 holds the records of learners: their identities, backgrounds and goals.
 // Personal data lives here and nowhere else.
 
 package profilev1
@@ -35,24 +35,24 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ProfileService answers who a learner is.
+// ProfileService holds the records of learners.
 type ProfileServiceClient interface {
-	// GetLearner answers a learner; "me" is whoever the token names, made at first sign-in.
+	// GetLearner returns a learner; "me" is the learner of the token, created at the first sign-in.
 	GetLearner(ctx context.Context, in *GetLearnerRequest, opts ...grpc.CallOption) (*GetLearnerResponse, error)
 	// UpdateLearner changes the fields that the mask names.
 	UpdateLearner(ctx context.Context, in *UpdateLearnerRequest, opts ...grpc.CallOption) (*UpdateLearnerResponse, error)
-	// ListLearners answers learners in the order they were made.
+	// ListLearners returns learners in the order of their creation.
 	ListLearners(ctx context.Context, in *ListLearnersRequest, opts ...grpc.CallOption) (*ListLearnersResponse, error)
 	// CreateLearner makes a learner before their first sign-in.
 	// ALREADY_EXISTS when a subject belongs to a learner already.
 	CreateLearner(ctx context.Context, in *CreateLearnerRequest, opts ...grpc.CallOption) (*CreateLearnerResponse, error)
-	// ListRecommendedPaths answers learning paths that fit the learner's background and target role,
+	// ListRecommendedPaths returns learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(ctx context.Context, in *ListRecommendedPathsRequest, opts ...grpc.CallOption) (*ListRecommendedPathsResponse, error)
 	// SyncLearners streams, for each learner who changed after a revision in something that other
-	// services depend on, what that is now; and last the revision that the stream brings the reader to.
+	// services depend on, its present value; the last message has the revision that the reader has then.
 	SyncLearners(ctx context.Context, in *SyncLearnersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncLearnersResponse], error)
-	// ResolveSubject answers the learner that an identity belongs to, and makes one at first sight.
+	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(ctx context.Context, in *ResolveSubjectRequest, opts ...grpc.CallOption) (*ResolveSubjectResponse, error)
 }
 
@@ -147,24 +147,24 @@ func (c *profileServiceClient) ResolveSubject(ctx context.Context, in *ResolveSu
 // All implementations must embed UnimplementedProfileServiceServer
 // for forward compatibility.
 //
-// ProfileService answers who a learner is.
+// ProfileService holds the records of learners.
 type ProfileServiceServer interface {
-	// GetLearner answers a learner; "me" is whoever the token names, made at first sign-in.
+	// GetLearner returns a learner; "me" is the learner of the token, created at the first sign-in.
 	GetLearner(context.Context, *GetLearnerRequest) (*GetLearnerResponse, error)
 	// UpdateLearner changes the fields that the mask names.
 	UpdateLearner(context.Context, *UpdateLearnerRequest) (*UpdateLearnerResponse, error)
-	// ListLearners answers learners in the order they were made.
+	// ListLearners returns learners in the order of their creation.
 	ListLearners(context.Context, *ListLearnersRequest) (*ListLearnersResponse, error)
 	// CreateLearner makes a learner before their first sign-in.
 	// ALREADY_EXISTS when a subject belongs to a learner already.
 	CreateLearner(context.Context, *CreateLearnerRequest) (*CreateLearnerResponse, error)
-	// ListRecommendedPaths answers learning paths that fit the learner's background and target role,
+	// ListRecommendedPaths returns learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(context.Context, *ListRecommendedPathsRequest) (*ListRecommendedPathsResponse, error)
 	// SyncLearners streams, for each learner who changed after a revision in something that other
-	// services depend on, what that is now; and last the revision that the stream brings the reader to.
+	// services depend on, its present value; the last message has the revision that the reader has then.
 	SyncLearners(*SyncLearnersRequest, grpc.ServerStreamingServer[SyncLearnersResponse]) error
-	// ResolveSubject answers the learner that an identity belongs to, and makes one at first sight.
+	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(context.Context, *ResolveSubjectRequest) (*ResolveSubjectResponse, error)
 	mustEmbedUnimplementedProfileServiceServer()
 }

@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: preceptor/progress/v1/progress.proto
 
-// Package preceptor.progress.v1 records what each learner does, and says how far they have come.
-// It knows learners by id only.
+// Package preceptor.progress.v1 records what each learner does, and computes how far they have come.
+// It identifies learners by id only.
 
 package progressv1
 
@@ -30,11 +30,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Verb is what was done, in the words of xAPI and cmi5.
+// Verb is what was done, by the verbs of xAPI and cmi5.
 type ProgressEvent_Verb int32
 
 const (
-	// Not said.
+	// Unset.
 	ProgressEvent_VERB_UNSPECIFIED ProgressEvent_Verb = 0
 	// Begun.
 	ProgressEvent_INITIALIZED ProgressEvent_Verb = 1
@@ -107,15 +107,15 @@ func (ProgressEvent_Verb) EnumDescriptor() ([]byte, []int) {
 type EventResult_Status int32
 
 const (
-	// Not said.
+	// Unset.
 	EventResult_STATUS_UNSPECIFIED EventResult_Status = 0
 	// Stored.
 	EventResult_ACCEPTED EventResult_Status = 1
 	// Stored before, from an earlier delivery.
 	EventResult_DUPLICATE EventResult_Status = 2
-	// Never to be stored; reason says why.
+	// Never to be stored; see reason.
 	EventResult_REJECTED EventResult_Status = 3
-	// Not stored; keep it and send it again.
+	// Not stored; hold it and send it again.
 	EventResult_RETRY EventResult_Status = 4
 )
 
@@ -168,7 +168,7 @@ func (EventResult_Status) EnumDescriptor() ([]byte, []int) {
 type LogEntry_Type int32
 
 const (
-	// Not said.
+	// Unset.
 	LogEntry_TYPE_UNSPECIFIED LogEntry_Type = 0
 	// A progress event.
 	LogEntry_EVENT LogEntry_Type = 1
@@ -237,7 +237,7 @@ func (LogEntry_Type) EnumDescriptor() ([]byte, []int) {
 type Enrollment_State int32
 
 const (
-	// Not said.
+	// Unset.
 	Enrollment_STATE_UNSPECIFIED Enrollment_State = 0
 	// Being worked on.
 	Enrollment_ACTIVE Enrollment_State = 1
@@ -298,7 +298,7 @@ func (Enrollment_State) EnumDescriptor() ([]byte, []int) {
 type Currency_State int32
 
 const (
-	// Not said.
+	// Unset.
 	Currency_STATE_UNSPECIFIED Currency_State = 0
 	// Up to date.
 	Currency_CURRENT Currency_State = 1
@@ -363,7 +363,7 @@ func (Currency_State) EnumDescriptor() ([]byte, []int) {
 type ModuleProgress_State int32
 
 const (
-	// Not said.
+	// Unset.
 	ModuleProgress_STATE_UNSPECIFIED ModuleProgress_State = 0
 	// Prerequisites are missing and nothing has counted yet.
 	ModuleProgress_LOCKED ModuleProgress_State = 1
@@ -481,7 +481,7 @@ func (ModuleProgress_CreditKind) EnumDescriptor() ([]byte, []int) {
 type NextStep_Reason int32
 
 const (
-	// Not said.
+	// Unset.
 	NextStep_REASON_UNSPECIFIED NextStep_Reason = 0
 	// The learner is in the middle of it.
 	NextStep_CONTINUE NextStep_Reason = 1
@@ -538,7 +538,7 @@ func (NextStep_Reason) EnumDescriptor() ([]byte, []int) {
 type Cycle_Opening int32
 
 const (
-	// Not said.
+	// Unset.
 	Cycle_OPENING_UNSPECIFIED Cycle_Opening = 0
 	// The module was begun.
 	Cycle_FIRST Cycle_Opening = 1
@@ -595,7 +595,7 @@ func (Cycle_Opening) EnumDescriptor() ([]byte, []int) {
 type WatchProgressResponse_Kind int32
 
 const (
-	// Not said.
+	// Unset.
 	WatchProgressResponse_KIND_UNSPECIFIED WatchProgressResponse_Kind = 0
 	// A log entry was written.
 	WatchProgressResponse_ENTRY WatchProgressResponse_Kind = 1
@@ -648,7 +648,7 @@ func (WatchProgressResponse_Kind) EnumDescriptor() ([]byte, []int) {
 type Drift_Kind int32
 
 const (
-	// Not said.
+	// Unset.
 	Drift_KIND_UNSPECIFIED Drift_Kind = 0
 	// What is folded of a module.
 	Drift_FACTS Drift_Kind = 1
@@ -722,7 +722,7 @@ type ProgressEvent struct {
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// Which device.
 	DeviceId string `protobuf:"bytes,9,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	// Why; needed for WAIVED, VOIDED, and events about somebody else.
+	// The reason; required for WAIVED, VOIDED, and events of another learner.
 	Reason string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The event that VOIDED takes back.
 	VoidsEventId  string `protobuf:"bytes,11,opt,name=voids_event_id,json=voidsEventId,proto3" json:"voids_event_id,omitempty"`
@@ -837,7 +837,7 @@ func (x *ProgressEvent) GetVoidsEventId() string {
 	return ""
 }
 
-// EventResult is the answer to one event.
+// EventResult is the result of one event.
 type EventResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which event.
@@ -932,9 +932,9 @@ type LogEntry struct {
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// The time that every rule uses.
 	EffectiveAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
-	// Whether effective_at is not what the device said.
+	// Whether effective_at differs from the device's time.
 	EffectiveAtAdjusted bool `protobuf:"varint,6,opt,name=effective_at_adjusted,json=effectiveAtAdjusted,proto3" json:"effective_at_adjusted,omitempty"`
-	// Who sent it: a learner id, or the subject of an admin's or system's identity.
+	// The sender: a learner id, or the subject of an admin's or system's identity.
 	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	// The enrollment after it; only of the enrollment types.
 	Enrollment *Enrollment `protobuf:"bytes,8,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
@@ -1980,7 +1980,7 @@ type Attempt struct {
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	// PASSED or FAILED.
 	Verb ProgressEvent_Verb `protobuf:"varint,2,opt,name=verb,proto3,enum=preceptor.progress.v1.ProgressEvent_Verb" json:"verb,omitempty"`
-	// The score, 0..1; absent when not said.
+	// The score, 0..1; absent when unset.
 	Score *float64 `protobuf:"fixed64,3,opt,name=score,proto3,oneof" json:"score,omitempty"`
 	// When, by the device's clock.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
@@ -2453,7 +2453,7 @@ type Award struct {
 	AwardTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=award_time,json=awardTime,proto3" json:"award_time,omitempty"`
 	// The completions that it rests on.
 	Completions []*Completion `protobuf:"bytes,7,rep,name=completions,proto3" json:"completions,omitempty"`
-	// What the milestone asked for when the award was last judged.
+	// What the milestone required when the award was last evaluated.
 	Rule []*AwardGroup `protobuf:"bytes,8,rep,name=rule,proto3" json:"rule,omitempty"`
 	// When it was revoked; absent: it was not.
 	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
@@ -2568,7 +2568,7 @@ type AwardGroup struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ids of its modules.
 	ModuleIds []string `protobuf:"bytes,1,rep,name=module_ids,json=moduleIds,proto3" json:"module_ids,omitempty"`
-	// How many of them were asked for; absent: all.
+	// How many of them were required; absent: all.
 	RequiredCount *int32 `protobuf:"varint,2,opt,name=required_count,json=requiredCount,proto3,oneof" json:"required_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2828,7 +2828,7 @@ type Streak struct {
 	LongestDays int32 `protobuf:"varint,2,opt,name=longest_days,json=longestDays,proto3" json:"longest_days,omitempty"`
 	// The last day with something learned, as YYYY-MM-DD; empty: none yet.
 	LastActiveDate string `protobuf:"bytes,3,opt,name=last_active_date,json=lastActiveDate,proto3" json:"last_active_date,omitempty"`
-	// The IANA time zone that the days are told by.
+	// The IANA time zone of these days.
 	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2892,7 +2892,7 @@ func (x *Streak) GetTimeZone() string {
 	return ""
 }
 
-// DueModule is a completion that wants renewing.
+// DueModule is a completion to renew.
 type DueModule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which module.
@@ -2956,7 +2956,7 @@ func (x *DueModule) GetCurrency() *Currency {
 	return nil
 }
 
-// CreateEnrollmentRequest asks for CreateEnrollment.
+// CreateEnrollmentRequest is the request of CreateEnrollment.
 type CreateEnrollmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3011,7 +3011,7 @@ func (x *CreateEnrollmentRequest) GetPathId() string {
 	return ""
 }
 
-// CreateEnrollmentResponse answers CreateEnrollment.
+// CreateEnrollmentResponse is the response of CreateEnrollment.
 type CreateEnrollmentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The enrollment as made.
@@ -3057,7 +3057,7 @@ func (x *CreateEnrollmentResponse) GetEnrollment() *Enrollment {
 	return nil
 }
 
-// ListEnrollmentsRequest asks for ListEnrollments.
+// ListEnrollmentsRequest is the request of ListEnrollments.
 type ListEnrollmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3103,7 +3103,7 @@ func (x *ListEnrollmentsRequest) GetLearnerId() string {
 	return ""
 }
 
-// ListEnrollmentsResponse answers ListEnrollments.
+// ListEnrollmentsResponse is the response of ListEnrollments.
 type ListEnrollmentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first; at most one per path is not withdrawn.
@@ -3149,7 +3149,7 @@ func (x *ListEnrollmentsResponse) GetEnrollments() []*Enrollment {
 	return nil
 }
 
-// GetEnrollmentRequest asks for GetEnrollment.
+// GetEnrollmentRequest is the request of GetEnrollment.
 type GetEnrollmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3204,7 +3204,7 @@ func (x *GetEnrollmentRequest) GetEnrollmentId() string {
 	return ""
 }
 
-// GetEnrollmentResponse answers GetEnrollment.
+// GetEnrollmentResponse is the response of GetEnrollment.
 type GetEnrollmentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The enrollment.
@@ -3250,7 +3250,7 @@ func (x *GetEnrollmentResponse) GetEnrollment() *Enrollment {
 	return nil
 }
 
-// UpdateEnrollmentRequest asks for UpdateEnrollment.
+// UpdateEnrollmentRequest is the request of UpdateEnrollment.
 type UpdateEnrollmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3332,7 +3332,7 @@ func (x *UpdateEnrollmentRequest) GetEtag() string {
 	return ""
 }
 
-// UpdateEnrollmentResponse answers UpdateEnrollment.
+// UpdateEnrollmentResponse is the response of UpdateEnrollment.
 type UpdateEnrollmentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The enrollment after it.
@@ -3378,7 +3378,7 @@ func (x *UpdateEnrollmentResponse) GetEnrollment() *Enrollment {
 	return nil
 }
 
-// BatchRecordEventsRequest asks for BatchRecordEvents.
+// BatchRecordEventsRequest is the request of BatchRecordEvents.
 type BatchRecordEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3433,7 +3433,7 @@ func (x *BatchRecordEventsRequest) GetEvents() []*ProgressEvent {
 	return nil
 }
 
-// BatchRecordEventsResponse answers BatchRecordEvents.
+// BatchRecordEventsResponse is the response of BatchRecordEvents.
 type BatchRecordEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One for each event, in the order of the request.
@@ -3497,14 +3497,14 @@ func (x *BatchRecordEventsResponse) GetAsOfSequence() int64 {
 	return 0
 }
 
-// ListEventsRequest asks for ListEvents.
+// ListEventsRequest is the request of ListEvents.
 type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
 	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
 	// Entries after this one; 0: from the first.
 	AfterSequence int64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
-	// At most this many, 1 to 500; 100 when not said.
+	// At most this many, 1 to 500; 100 when unset.
 	PageSize      int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3561,7 +3561,7 @@ func (x *ListEventsRequest) GetPageSize() int32 {
 	return 0
 }
 
-// ListEventsResponse answers ListEvents.
+// ListEventsResponse is the response of ListEvents.
 type ListEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In order of sequence.
@@ -3625,7 +3625,7 @@ func (x *ListEventsResponse) GetAsOfSequence() int64 {
 	return 0
 }
 
-// GetProgressRequest asks for GetProgress.
+// GetProgressRequest is the request of GetProgress.
 type GetProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3671,12 +3671,12 @@ func (x *GetProgressRequest) GetLearnerId() string {
 	return ""
 }
 
-// GetProgressResponse answers GetProgress.
+// GetProgressResponse is the response of GetProgress.
 type GetProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every enrollment that is not withdrawn, oldest first.
 	Enrollments []*EnrollmentSummary `protobuf:"bytes,1,rep,name=enrollments,proto3" json:"enrollments,omitempty"`
-	// Completions that want renewing, the most urgent first.
+	// Completions to renew, the most urgent first.
 	Due []*DueModule `protobuf:"bytes,2,rep,name=due,proto3" json:"due,omitempty"`
 	// What to go on with, at most five.
 	Next []*NextStep `protobuf:"bytes,3,rep,name=next,proto3" json:"next,omitempty"`
@@ -3753,7 +3753,7 @@ func (x *GetProgressResponse) GetStreak() *Streak {
 	return nil
 }
 
-// GetPathProgressRequest asks for GetPathProgress.
+// GetPathProgressRequest is the request of GetPathProgress.
 type GetPathProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3808,7 +3808,7 @@ func (x *GetPathProgressRequest) GetPathId() string {
 	return ""
 }
 
-// GetPathProgressResponse answers GetPathProgress.
+// GetPathProgressResponse is the response of GetPathProgress.
 type GetPathProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How far the learner is.
@@ -3854,7 +3854,7 @@ func (x *GetPathProgressResponse) GetProgress() *PathProgress {
 	return nil
 }
 
-// GetModuleProgressRequest asks for GetModuleProgress.
+// GetModuleProgressRequest is the request of GetModuleProgress.
 type GetModuleProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -3909,7 +3909,7 @@ func (x *GetModuleProgressRequest) GetModuleId() string {
 	return ""
 }
 
-// GetModuleProgressResponse answers GetModuleProgress.
+// GetModuleProgressResponse is the response of GetModuleProgress.
 type GetModuleProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How far the learner is.
@@ -3955,7 +3955,7 @@ func (x *GetModuleProgressResponse) GetProgress() *ModuleProgressDetail {
 	return nil
 }
 
-// ListMilestonesRequest asks for ListMilestones.
+// ListMilestonesRequest is the request of ListMilestones.
 type ListMilestonesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -4001,7 +4001,7 @@ func (x *ListMilestonesRequest) GetLearnerId() string {
 	return ""
 }
 
-// ListMilestonesResponse answers ListMilestones.
+// ListMilestonesResponse is the response of ListMilestones.
 type ListMilestonesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first.
@@ -4047,7 +4047,7 @@ func (x *ListMilestonesResponse) GetAwards() []*Award {
 	return nil
 }
 
-// WatchProgressRequest asks for WatchProgress.
+// WatchProgressRequest is the request of WatchProgress.
 type WatchProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -4107,7 +4107,7 @@ type WatchProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What happened.
 	Kind WatchProgressResponse_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=preceptor.progress.v1.WatchProgressResponse_Kind" json:"kind,omitempty"`
-	// The log's last sequence that the reader now knows.
+	// The log's last sequence that the reader has received.
 	Sequence int64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The log entry; only of kind ENTRY.
 	Entry *LogEntry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
@@ -4434,7 +4434,7 @@ type GroupExplanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ids of its modules, in order.
 	ModuleIds []string `protobuf:"bytes,1,rep,name=module_ids,json=moduleIds,proto3" json:"module_ids,omitempty"`
-	// How many of them are asked for; absent: all.
+	// How many of them are required; absent: all.
 	RequiredCount *int32 `protobuf:"varint,2,opt,name=required_count,json=requiredCount,proto3,oneof" json:"required_count,omitempty"`
 	// What it asks for and how much of it is done, in a sentence.
 	Summary string `protobuf:"bytes,3,opt,name=summary,proto3" json:"summary,omitempty"`
@@ -4893,7 +4893,7 @@ func (x *EventExplanation) GetReason() string {
 	return ""
 }
 
-// ExplainPathProgressRequest asks for ExplainPathProgress.
+// ExplainPathProgressRequest is the request of ExplainPathProgress.
 type ExplainPathProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
@@ -4948,7 +4948,7 @@ func (x *ExplainPathProgressRequest) GetPathId() string {
 	return ""
 }
 
-// ExplainPathProgressResponse answers ExplainPathProgress.
+// ExplainPathProgressResponse is the response of ExplainPathProgress.
 type ExplainPathProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
@@ -4994,7 +4994,7 @@ func (x *ExplainPathProgressResponse) GetExplanation() *PathExplanation {
 	return nil
 }
 
-// RevokeMilestoneRequest asks for RevokeMilestone.
+// RevokeMilestoneRequest is the request of RevokeMilestone.
 type RevokeMilestoneRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id.
@@ -5058,7 +5058,7 @@ func (x *RevokeMilestoneRequest) GetReason() string {
 	return ""
 }
 
-// RevokeMilestoneResponse answers RevokeMilestone.
+// RevokeMilestoneResponse is the response of RevokeMilestone.
 type RevokeMilestoneResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The award, revoked.
@@ -5104,10 +5104,10 @@ func (x *RevokeMilestoneResponse) GetAward() *Award {
 	return nil
 }
 
-// VerifyProgressRequest asks for VerifyProgress.
+// VerifyProgressRequest is the request of VerifyProgress.
 type VerifyProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only this learner; all when not said.
+	// Only this learner; all when unset.
 	LearnerId     string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5153,7 +5153,7 @@ func (x *VerifyProgressRequest) GetLearnerId() string {
 // VerifyProgressResponse is a drift that was found, or how far the work is.
 type VerifyProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A difference; absent in messages that only say how far the work is.
+	// A difference; absent in messages with only a status.
 	Drift *Drift `protobuf:"bytes,1,opt,name=drift,proto3" json:"drift,omitempty"`
 	// How far the work is.
 	Status        *ReplayStatus `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
@@ -5205,12 +5205,12 @@ func (x *VerifyProgressResponse) GetStatus() *ReplayStatus {
 	return nil
 }
 
-// RebuildProgressRequest asks for RebuildProgress.
+// RebuildProgressRequest is the request of RebuildProgress.
 type RebuildProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only this learner; all when not said.
+	// Only this learner; all when unset.
 	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
-	// Begin anew, though an earlier one was cut off and could go on.
+	// Start over, though an earlier rebuild was interrupted and could continue.
 	Restart       bool `protobuf:"varint,2,opt,name=restart,proto3" json:"restart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5260,10 +5260,10 @@ func (x *RebuildProgressRequest) GetRestart() bool {
 	return false
 }
 
-// RebuildProgressResponse is a difference that was mended, or how far the work is.
+// RebuildProgressResponse is a difference that was fixed, or the status of the work.
 type RebuildProgressResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was mended; absent in messages that only say how far the work is.
+	// What was fixed; absent in messages with only a status.
 	Drift *Drift `protobuf:"bytes,1,opt,name=drift,proto3" json:"drift,omitempty"`
 	// How far the work is.
 	Status        *ReplayStatus `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
@@ -5488,7 +5488,7 @@ func (x *ReplayStatus) GetFinished() bool {
 	return false
 }
 
-// CountModuleImpactRequest asks for CountModuleImpact.
+// CountModuleImpactRequest is the request of CountModuleImpact.
 type CountModuleImpactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which module.
@@ -5543,7 +5543,7 @@ func (x *CountModuleImpactRequest) GetDraft() *v1.ModuleVersion {
 	return nil
 }
 
-// CountModuleImpactResponse answers CountModuleImpact.
+// CountModuleImpactResponse is the response of CountModuleImpact.
 type CountModuleImpactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whom it would touch.
@@ -5589,7 +5589,7 @@ func (x *CountModuleImpactResponse) GetImpact() *v1.ModuleImpact {
 	return nil
 }
 
-// CountPathImpactRequest asks for CountPathImpact.
+// CountPathImpactRequest is the request of CountPathImpact.
 type CountPathImpactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which path.
@@ -5644,7 +5644,7 @@ func (x *CountPathImpactRequest) GetDraft() *v1.PathVersion {
 	return nil
 }
 
-// CountPathImpactResponse answers CountPathImpact.
+// CountPathImpactResponse is the response of CountPathImpact.
 type CountPathImpactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whom it would touch.

@@ -4,8 +4,8 @@
 // - protoc             (unknown)
 // source: preceptor/progress/v1/progress.proto
 
-// Package preceptor.progress.v1 records what each learner does, and says how far they have come.
-// It knows learners by id only.
+// Package preceptor.progress.v1 records what each learner does, and computes how far they have come.
+// It identifies learners by id only.
 
 package progressv1
 
@@ -45,31 +45,31 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ProgressService takes events and answers progress.
+// ProgressService accepts events and returns progress.
 type ProgressServiceClient interface {
 	// CreateEnrollment enrolls a learner in the newest version of a learning path.
 	// ALREADY_EXISTS when one that is not withdrawn exists.
 	CreateEnrollment(ctx context.Context, in *CreateEnrollmentRequest, opts ...grpc.CallOption) (*CreateEnrollmentResponse, error)
-	// ListEnrollments answers a learner's enrollments, oldest first, withdrawn ones too.
+	// ListEnrollments returns a learner's enrollments, oldest first, withdrawn ones too.
 	ListEnrollments(ctx context.Context, in *ListEnrollmentsRequest, opts ...grpc.CallOption) (*ListEnrollmentsResponse, error)
-	// GetEnrollment answers one enrollment.
+	// GetEnrollment returns one enrollment.
 	GetEnrollment(ctx context.Context, in *GetEnrollmentRequest, opts ...grpc.CallOption) (*GetEnrollmentResponse, error)
 	// UpdateEnrollment pauses, resumes or withdraws (state), or accepts an upgrade (path_version).
 	UpdateEnrollment(ctx context.Context, in *UpdateEnrollmentRequest, opts ...grpc.CallOption) (*UpdateEnrollmentResponse, error)
-	// BatchRecordEvents records what a learner did, and answers for each event, in order.
+	// BatchRecordEvents records what a learner did, and returns a result for each event, in order.
 	// Sending the same events again is harmless.
 	BatchRecordEvents(ctx context.Context, in *BatchRecordEventsRequest, opts ...grpc.CallOption) (*BatchRecordEventsResponse, error)
-	// ListEvents answers a learner's log in order of sequence, so that a second device can catch up.
+	// ListEvents returns a learner's log in order of sequence, so that a second device can catch up.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
-	// GetProgress answers all enrollments in summary, what is due, and what is next.
+	// GetProgress returns a summary of all enrollments, what is due, and what is next.
 	GetProgress(ctx context.Context, in *GetProgressRequest, opts ...grpc.CallOption) (*GetProgressResponse, error)
-	// GetPathProgress answers how far a learner is on a path. NOT_FOUND when not enrolled.
+	// GetPathProgress returns how far a learner is on a path. NOT_FOUND when not enrolled.
 	GetPathProgress(ctx context.Context, in *GetPathProgressRequest, opts ...grpc.CallOption) (*GetPathProgressResponse, error)
-	// GetModuleProgress answers how far a learner is in a module, unit by unit.
+	// GetModuleProgress returns how far a learner is in a module, unit by unit.
 	GetModuleProgress(ctx context.Context, in *GetModuleProgressRequest, opts ...grpc.CallOption) (*GetModuleProgressResponse, error)
-	// ListMilestones answers the milestone awards that a learner has earned, oldest first.
+	// ListMilestones returns the milestone awards that a learner has earned, oldest first.
 	ListMilestones(ctx context.Context, in *ListMilestonesRequest, opts ...grpc.CallOption) (*ListMilestonesResponse, error)
-	// ExplainPathProgress says why a path's percent is what it is, unit by unit: with the version,
+	// ExplainPathProgress explains a path's percent unit by unit: with the version,
 	// the cycle, the rule and the event behind each. NOT_FOUND when not enrolled.
 	ExplainPathProgress(ctx context.Context, in *ExplainPathProgressRequest, opts ...grpc.CallOption) (*ExplainPathProgressResponse, error)
 	// RevokeMilestone takes an award back, for good and with a reason. It is an audited command.
@@ -296,31 +296,31 @@ type ProgressService_WatchProgressClient = grpc.ServerStreamingClient[WatchProgr
 // All implementations must embed UnimplementedProgressServiceServer
 // for forward compatibility.
 //
-// ProgressService takes events and answers progress.
+// ProgressService accepts events and returns progress.
 type ProgressServiceServer interface {
 	// CreateEnrollment enrolls a learner in the newest version of a learning path.
 	// ALREADY_EXISTS when one that is not withdrawn exists.
 	CreateEnrollment(context.Context, *CreateEnrollmentRequest) (*CreateEnrollmentResponse, error)
-	// ListEnrollments answers a learner's enrollments, oldest first, withdrawn ones too.
+	// ListEnrollments returns a learner's enrollments, oldest first, withdrawn ones too.
 	ListEnrollments(context.Context, *ListEnrollmentsRequest) (*ListEnrollmentsResponse, error)
-	// GetEnrollment answers one enrollment.
+	// GetEnrollment returns one enrollment.
 	GetEnrollment(context.Context, *GetEnrollmentRequest) (*GetEnrollmentResponse, error)
 	// UpdateEnrollment pauses, resumes or withdraws (state), or accepts an upgrade (path_version).
 	UpdateEnrollment(context.Context, *UpdateEnrollmentRequest) (*UpdateEnrollmentResponse, error)
-	// BatchRecordEvents records what a learner did, and answers for each event, in order.
+	// BatchRecordEvents records what a learner did, and returns a result for each event, in order.
 	// Sending the same events again is harmless.
 	BatchRecordEvents(context.Context, *BatchRecordEventsRequest) (*BatchRecordEventsResponse, error)
-	// ListEvents answers a learner's log in order of sequence, so that a second device can catch up.
+	// ListEvents returns a learner's log in order of sequence, so that a second device can catch up.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
-	// GetProgress answers all enrollments in summary, what is due, and what is next.
+	// GetProgress returns a summary of all enrollments, what is due, and what is next.
 	GetProgress(context.Context, *GetProgressRequest) (*GetProgressResponse, error)
-	// GetPathProgress answers how far a learner is on a path. NOT_FOUND when not enrolled.
+	// GetPathProgress returns how far a learner is on a path. NOT_FOUND when not enrolled.
 	GetPathProgress(context.Context, *GetPathProgressRequest) (*GetPathProgressResponse, error)
-	// GetModuleProgress answers how far a learner is in a module, unit by unit.
+	// GetModuleProgress returns how far a learner is in a module, unit by unit.
 	GetModuleProgress(context.Context, *GetModuleProgressRequest) (*GetModuleProgressResponse, error)
-	// ListMilestones answers the milestone awards that a learner has earned, oldest first.
+	// ListMilestones returns the milestone awards that a learner has earned, oldest first.
 	ListMilestones(context.Context, *ListMilestonesRequest) (*ListMilestonesResponse, error)
-	// ExplainPathProgress says why a path's percent is what it is, unit by unit: with the version,
+	// ExplainPathProgress explains a path's percent unit by unit: with the version,
 	// the cycle, the rule and the event behind each. NOT_FOUND when not enrolled.
 	ExplainPathProgress(context.Context, *ExplainPathProgressRequest) (*ExplainPathProgressResponse, error)
 	// RevokeMilestone takes an award back, for good and with a reason. It is an audited command.
