@@ -71,48 +71,62 @@ type Result struct {
 	Sequence int64
 }
 
-func rejected(e *Event, reason, format string, args ...any) *Result {
+// Reject returns the refusal of an event.
+func Reject(e *Event, reason, format string, args ...any) *Result {
 	return &Result{EventID: e.ID, Status: StatusRejected, Reason: reason, Description: fmt.Sprintf(format, args...)}
 }
 
-// isUnknown tells that the verdict may be another one on a newer catalog.
-func (r *Result) isUnknown() bool {
-	return r != nil && (r.Reason == ReasonUnknownModule || r.Reason == ReasonUnknownVersion || r.Reason == ReasonUnknownUnit)
+// Judged is an event with the decision on it.
+type Judged struct {
+	// Record is the log entry to store. Of an event that is refused it has only what finds a copy of
+	// it that was stored before, when the catalog was another one perhaps.
+	Record Record
+	// Refusal is why the event is not to be stored; nil where it is.
+	Refusal *Result
 }
 
-// judge decides on one event by itself, its sender and the catalog: never by other events,
-// locks or enrollments. It answers the record to store, or why there is none.
-func judge(c *Catalog, learnerID string, actor Actor, e *Event, received time.Time) (*Record, *Result) {
+// Final reports whether the event is refused for what it says itself: no copy of it was ever stored.
+func (j *Judged) Final() bool {
+	return j.Refusal != nil && (j.Refusal.Reason == ReasonMalformed || j.Refusal.Reason == ReasonForbiddenVerb)
+}
+
+// Unknown reports whether the event is refused for naming what the catalog lacks: a newer one may have it.
+func (j *Judged) Unknown() bool {
+	return j.Refusal != nil &&
+		(j.Refusal.Reason == ReasonUnknownModule || j.Refusal.Reason == ReasonUnknownVersion || j.Refusal.Reason == ReasonUnknownUnit)
+}
+
+// Judge decides on one event by itself, its sender and the catalog: never by other events, locks or
+// enrollments.
+func Judge(c *Catalog, learnerID string, actor Actor, e *Event, received time.Time) Judged {
+	r := Record{LearnerID: learnerID, Type: RecordEvent, Event: *e, PayloadHash: payloadHash(e)}
 	if bad := malformed(e); bad != nil {
-		return nil, bad
+		return Judged{Record: r, Refusal: bad}
 	}
 	if bad := forbidden(learnerID, actor, e); bad != nil {
-		return nil, bad
+		return Judged{Record: r, Refusal: bad}
 	}
-	r := &Record{
-		LearnerID: learnerID, Type: RecordEvent, Event: *e, PayloadHash: payloadHash(e), ReceivedAt: received,
-		EffectiveAt: e.OccurredAt, ActorID: actor.ID,
-	}
+	effective := e.OccurredAt
 	if e.OccurredAt.After(received.Add(maxAhead)) {
-		r.EffectiveAt = received
+		effective = received
 	}
 	if e.Verb != Voided {
-		v, bad := resolve(c, e, r.EffectiveAt)
+		v, bad := resolve(c, e, effective)
 		if bad != nil {
-			return nil, bad
+			return Judged{Record: r, Refusal: bad}
 		}
 		r.Event.ModuleVersion = v.Number
-		if !actor.Admin && r.EffectiveAt.Before(v.PublishTime) {
-			r.EffectiveAt = v.PublishTime
+		if !actor.Admin && effective.Before(v.PublishTime) {
+			effective = v.PublishTime
 		}
 	}
-	r.Adjusted = !r.EffectiveAt.Equal(e.OccurredAt)
-	return r, nil
+	r.ReceivedAt, r.EffectiveAt, r.Adjusted, r.ActorID = received, effective, !effective.Equal(e.OccurredAt), actor.ID
+	return Judged{Record: r}
 }
 
 // malformed names the first field of the event that cannot be right by itself.
 func malformed(e *Event) *Result {
-	bad := func(format string, args ...any) *Result { return rejected(e, ReasonMalformed, format, args...) }
+	bad := func(format string, args ...any) *Result { return Reject(e, ReasonMalformed, format, args...) }
 	texts := []struct {
 		name, text string
 		most       int
@@ -158,18 +172,18 @@ func malformed(e *Event) *Result {
 func malformedTarget(e *Event) *Result {
 	if e.Verb == Voided {
 		if _, err := uuid.Parse(e.VoidsEventID); err != nil {
-			return rejected(e, ReasonMalformed, "voidsEventId must be the UUID of the event to void")
+			return Reject(e, ReasonMalformed, "voidsEventId must be the UUID of the event to void")
 		}
 		return nil
 	}
 	if e.VoidsEventID != "" {
-		return rejected(e, ReasonMalformed, "voidsEventId goes with verb VOIDED only")
+		return Reject(e, ReasonMalformed, "voidsEventId goes with verb VOIDED only")
 	}
 	if e.ModuleID == "" {
-		return rejected(e, ReasonMalformed, "moduleId is missing")
+		return Reject(e, ReasonMalformed, "moduleId is missing")
 	}
 	if e.UnitID == "" && e.Verb != Waived {
-		return rejected(e, ReasonMalformed, "unitId is missing: only WAIVED may be about a whole module")
+		return Reject(e, ReasonMalformed, "unitId is missing: only WAIVED may be about a whole module")
 	}
 	return nil
 }
@@ -195,11 +209,11 @@ func forbidden(learnerID string, actor Actor, e *Event) *Result {
 	}
 	switch {
 	case own:
-		return rejected(e, ReasonForbiddenVerb, "nobody may send %s about themselves: ask an admin", e.Verb)
+		return Reject(e, ReasonForbiddenVerb, "nobody may send %s about themselves: ask an admin", e.Verb)
 	case !actor.Admin:
-		return rejected(e, ReasonForbiddenVerb, "only an admin may send events about somebody else")
+		return Reject(e, ReasonForbiddenVerb, "only an admin may send events about somebody else")
 	case strings.TrimSpace(e.Reason) == "":
-		return rejected(e, ReasonForbiddenVerb, "an admin's event needs a reason")
+		return Reject(e, ReasonForbiddenVerb, "an admin's event needs a reason")
 	}
 	return nil
 }
@@ -208,18 +222,18 @@ func forbidden(learnerID string, actor Actor, e *Event) *Result {
 func resolve(c *Catalog, e *Event, at time.Time) (*ModuleVersion, *Result) {
 	m := c.Modules[e.ModuleID]
 	if m == nil {
-		return nil, rejected(e, ReasonUnknownModule, "there is no module %q", e.ModuleID)
+		return nil, Reject(e, ReasonUnknownModule, "there is no module %q", e.ModuleID)
 	}
 	v := m.Version(e.ModuleVersion)
 	switch {
 	case e.ModuleVersion == 0:
 		if v = m.versionAt(at, e.UnitID); v == nil {
-			return nil, rejected(e, ReasonUnknownUnit, "module %s has no unit %q in any version", m.ID, e.UnitID)
+			return nil, Reject(e, ReasonUnknownUnit, "module %s has no unit %q in any version", m.ID, e.UnitID)
 		}
 	case v == nil:
-		return nil, rejected(e, ReasonUnknownVersion, "module %s has no version %d; its newest is %d", m.ID, e.ModuleVersion, m.Newest().Number)
+		return nil, Reject(e, ReasonUnknownVersion, "module %s has no version %d; its newest is %d", m.ID, e.ModuleVersion, m.Newest().Number)
 	case e.UnitID != "" && v.Unit(e.UnitID) == nil:
-		return nil, rejected(e, ReasonUnknownUnit, "module %s has no unit %q in version %d", m.ID, e.UnitID, v.Number)
+		return nil, Reject(e, ReasonUnknownUnit, "module %s has no unit %q in version %d", m.ID, e.UnitID, v.Number)
 	}
 	if bad := contradictory(e, v); bad != nil {
 		return nil, bad
@@ -236,10 +250,10 @@ func contradictory(e *Event, v *ModuleVersion) *Result {
 	switch {
 	case u.MasteryScore == nil:
 	case e.Verb == Passed && *e.Score < *u.MasteryScore:
-		return rejected(e, ReasonBelowMastery, "PASSED with score %v, but unit %s of version %d asks for %v: send FAILED",
+		return Reject(e, ReasonBelowMastery, "PASSED with score %v, but unit %s of version %d asks for %v: send FAILED",
 			*e.Score, u.ID, v.Number, *u.MasteryScore)
 	case e.Verb == Failed && *e.Score >= *u.MasteryScore:
-		return rejected(e, ReasonMasteryReached, "FAILED with score %v, but unit %s of version %d is passed from %v: send PASSED",
+		return Reject(e, ReasonMasteryReached, "FAILED with score %v, but unit %s of version %d is passed from %v: send PASSED",
 			*e.Score, u.ID, v.Number, *u.MasteryScore)
 	}
 	return nil

@@ -57,14 +57,6 @@ func (s *Service) noOlder(ctx context.Context, catalog *Catalog, head Head) (*Ca
 	return s.catalog.Stored(ctx, head.Catalog)
 }
 
-// View is one learner at one moment, to compute answers from.
-type View struct {
-	view
-
-	// moduleLog reads the learner's events of a module as of the moment.
-	moduleLog func(moduleID string) ([]Record, error)
-}
-
 func (s *Service) compute(ctx context.Context, learnerID, route string, catalog *Catalog, compute func(*View) ([]byte, error)) (Answer, error) {
 	l, err := s.store.Load(ctx, learnerID)
 	if err != nil {
@@ -76,17 +68,20 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 	if err := s.freshen(ctx, l, catalog); err != nil {
 		return Answer{}, err
 	}
-	w := &View{view: view{catalog: catalog, learner: l, now: s.now(), zone: s.zones.of(l.Head.TimeZone)}}
+	now := s.now()
+	w := NewView(catalog, l, now, s.zones.Of(l.Head.TimeZone), func(moduleID string) ([]Record, error) { return s.moduleLog(ctx, l.Head, moduleID) })
 	w.settle()
-	w.moduleLog = func(moduleID string) ([]Record, error) { return s.moduleLog(ctx, l.Head, moduleID) }
 	body, err := compute(w)
 	if err != nil {
 		return Answer{}, err
 	}
 	// The snapshot may be newer than the head that was asked for: file it under its own.
 	key := s.answerKey(route, l.Head, catalog.Revision)
-	until := uint64(unixMicro(w.validUntil))
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, timesSize+len(body)), uint64(w.now.UnixMicro()))
+	var until uint64
+	if t := w.ValidUntil(); !t.IsZero() {
+		until = uint64(t.UnixMicro())
+	}
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, timesSize+len(body)), uint64(now.UnixMicro()))
 	value = append(binary.BigEndian.AppendUint64(value, until), body...)
 	s.cache.Set(ctx, key, value, answerTTL)
 	return Answer{Body: body, ETag: etagOf(key, until)}, nil
@@ -95,7 +90,7 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 // freshen folds again what was folded under another catalog. Reads never write, so this is
 // done in memory until the next event of the module stores it.
 func (s *Service) freshen(ctx context.Context, l *Learner, catalog *Catalog) error {
-	z := s.zones.of(l.Head.TimeZone)
+	z := s.zones.Of(l.Head.TimeZone)
 	for id, f := range l.Facts {
 		m := catalog.Modules[id]
 		if m == nil || !f.stale(m, z) {

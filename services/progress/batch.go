@@ -13,7 +13,7 @@ import (
 type batch struct {
 	tx      Tx
 	catalog *Catalog
-	zones   *zones
+	zones   *Zones
 	now     time.Time
 
 	known   map[EventKey]KnownEvent
@@ -21,7 +21,7 @@ type batch struct {
 	changed map[FactsKey]bool
 	// was is the completion of each module before the current job touched it; stale are the
 	// facts whose log is to be folded again.
-	was         map[FactsKey]completion
+	was         map[FactsKey]FirstCompletion
 	stale       map[FactsKey]bool
 	appended    []Record
 	learners    map[string]*Learner
@@ -33,10 +33,10 @@ type batch struct {
 	touched  map[string]bool
 }
 
-func newBatch(tx Tx, catalog *Catalog, zones *zones, now time.Time) *batch {
+func newBatch(tx Tx, catalog *Catalog, zones *Zones, now time.Time) *batch {
 	return &batch{
 		tx: tx, catalog: catalog, zones: zones, now: now,
-		known: map[EventKey]KnownEvent{}, facts: map[FactsKey]*Facts{}, changed: map[FactsKey]bool{}, was: map[FactsKey]completion{}, stale: map[FactsKey]bool{},
+		known: map[EventKey]KnownEvent{}, facts: map[FactsKey]*Facts{}, changed: map[FactsKey]bool{}, was: map[FactsKey]FirstCompletion{}, stale: map[FactsKey]bool{},
 		learners: map[string]*Learner{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}, touched: map[string]bool{},
 	}
 }
@@ -47,9 +47,10 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 	var keys []FactsKey
 	asked := map[FactsKey]bool{}
 	for _, j := range jobs {
-		for _, r := range j.records {
+		for _, e := range j.events {
+			r := &e.Record
 			events = append(events, EventKey{j.learnerID, r.Event.ID})
-			if key := (FactsKey{j.learnerID, r.Event.ModuleID}); r.Event.Verb != Voided && r.verdict == nil && !asked[key] {
+			if key := (FactsKey{j.learnerID, r.Event.ModuleID}); r.Event.Verb != Voided && e.Refusal == nil && !asked[key] {
 				asked[key] = true
 				keys = append(keys, key)
 			}
@@ -79,7 +80,7 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 }
 
 // zone is the calendar of a learner of this batch.
-func (b *batch) zone(learnerID string) zone { return b.zones.of(b.tx.Head(learnerID).TimeZone) }
+func (b *batch) zone(learnerID string) zone { return b.zones.Of(b.tx.Head(learnerID).TimeZone) }
 
 // run does one job. An error that concerns only this job goes into it; one that is returned
 // fails the transaction.
@@ -105,15 +106,15 @@ func (b *batch) recordAll(ctx context.Context, j *job) error {
 	from := head.Sequence + 1
 	voided := false
 	var before map[string]*int
-	for _, r := range j.records {
-		if r.Event.Verb == Voided && !voided {
+	for _, e := range j.events {
+		if e.Record.Event.Verb == Voided && !voided {
 			voided = true
 			var err error
 			if before, err = b.percents(ctx, j.learnerID); err != nil {
 				return err
 			}
 		}
-		if err := b.record(ctx, j, r); err != nil {
+		if err := b.record(ctx, j, e); err != nil {
 			return err
 		}
 	}
@@ -139,21 +140,22 @@ func (b *batch) recordAll(ctx context.Context, j *job) error {
 }
 
 // record stores one event, unless it is known or cannot be, and folds it.
-func (b *batch) record(ctx context.Context, j *job, r *Record) error {
+func (b *batch) record(ctx context.Context, j *job, e *Judged) error {
+	r := &e.Record
 	key := EventKey{j.learnerID, r.Event.ID}
 	if k, ok := b.known[key]; ok {
 		if k.PayloadHash != r.PayloadHash {
 			j.results = append(
 				j.results,
-				*rejected(&r.Event, ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
+				*Reject(&r.Event, ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
 			)
 			return nil
 		}
 		j.results = append(j.results, Result{EventID: r.Event.ID, Status: StatusDuplicate, Sequence: k.Sequence})
 		return b.awardsOf(ctx, j, k.Sequence)
 	}
-	if r.verdict != nil {
-		j.results = append(j.results, *r.verdict)
+	if e.Refusal != nil {
+		j.results = append(j.results, *e.Refusal)
 		return nil
 	}
 	rec := *r
@@ -207,8 +209,7 @@ func (b *batch) beforeVoid(ctx context.Context, r *Record) (*Effects, error) {
 	if m == nil {
 		return nil, nil //nolint:nilnil // a catalog restored from an older backup lacks it: no percent, and no fault
 	}
-	w := b.view(l)
-	return &Effects{PercentBefore: w.module(m, w.neededSince(m.ID)).Percent}, nil
+	return &Effects{PercentBefore: b.view(l).modulePercent(m)}, nil
 }
 
 // append gives the record the learner's next sequence.
@@ -231,20 +232,20 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *Record) (*Resu
 	} else {
 		var err error
 		if target, err = b.tx.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
-			return rejected(&r.Event, ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
+			return Reject(&r.Event, ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
 		} else if err != nil {
 			return nil, err
 		}
 	}
 	if target.Event.Verb == Voided {
-		return rejected(&r.Event, ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
+		return Reject(&r.Event, ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
 	}
 	voided, err := b.tx.IsVoided(ctx, learnerID, r.Event.VoidsEventID)
 	if err != nil {
 		return nil, err
 	}
 	if voided || slices.ContainsFunc(b.appended, func(p Record) bool { return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID }) {
-		return rejected(&r.Event, ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
+		return Reject(&r.Event, ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
 	}
 	// The void is filed with what it takes back, so that the module's log is whole.
 	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID
@@ -282,7 +283,7 @@ func (b *batch) fold(ctx context.Context, r *Record) error {
 		f = facts[key]
 	}
 	if _, noted := b.was[key]; !noted {
-		b.was[key] = completionOf(f.settled(m, b.now, b.zone(r.LearnerID).loc))
+		b.was[key] = f.settled(m, b.now, b.zone(r.LearnerID).loc).FirstCompletion()
 	}
 	if f == nil && r.Event.Verb != Voided {
 		f = newFacts(m, b.zone(r.LearnerID))
@@ -312,23 +313,9 @@ func (b *batch) settleFacts(ctx context.Context) (bool, error) {
 		if l := b.learners[key.LearnerID]; l != nil {
 			l.Facts[key.ModuleID] = settled
 		}
-		turned = turned || completionOf(settled) != was
+		turned = turned || settled.FirstCompletion() != was
 	}
 	return turned, nil
-}
-
-type completion struct {
-	at      int64
-	version int
-	waived  bool
-}
-
-func completionOf(f *Facts) completion {
-	c := f.firstComplete()
-	if c == nil {
-		return completion{}
-	}
-	return completion{c.CompleteAt, c.CompleteVersion, c.WaivedAt != 0}
 }
 
 // learner answers all of a learner as this batch leaves it.
@@ -364,8 +351,8 @@ func (b *batch) learner(ctx context.Context, id string) (*Learner, error) {
 	return l, nil
 }
 
-func (b *batch) view(l *Learner) *view {
-	return &view{catalog: b.catalog, learner: l, now: b.now, zone: b.zone(l.Head.LearnerID)}
+func (b *batch) view(l *Learner) *View {
+	return NewView(b.catalog, l, b.now, b.zone(l.Head.LearnerID), nil)
 }
 
 // judgeAwards latches the milestones whose rule holds and that have no award yet, and brings
@@ -375,30 +362,17 @@ func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
 	if err != nil {
 		return err
 	}
-	w := b.view(l)
-	for _, e := range l.Enrollments {
-		p := b.catalog.Paths[e.PathID]
-		if e.State == EnrollmentWithdrawn || p == nil || p.Version(e.PathVersion) == nil {
+	for _, a := range b.view(l).earnedNow() {
+		k := slices.IndexFunc(l.Awards, func(s Award) bool { return s.ID == a.ID })
+		if k < 0 {
+			a.FromSequence, a.ToSequence = from, to
+			j.awards = append(j.awards, a)
+			b.putAward(l, a)
 			continue
 		}
-		v := p.Version(e.PathVersion)
-		modules := w.pathModules(v, e.EnrollTime)
-		for i := range v.Milestones {
-			a := w.earned(e, &v.Milestones[i], modules)
-			if a == nil {
-				continue
-			}
-			k := slices.IndexFunc(l.Awards, func(s Award) bool { return s.ID == a.ID })
-			if k < 0 {
-				a.FromSequence, a.ToSequence = from, to
-				j.awards = append(j.awards, *a)
-				b.putAward(l, *a)
-				continue
-			}
-			a.FromSequence, a.ToSequence = l.Awards[k].FromSequence, l.Awards[k].ToSequence
-			if !l.Awards[k].revoked() && !reflect.DeepEqual(*a, l.Awards[k]) {
-				b.putAward(l, *a)
-			}
+		a.FromSequence, a.ToSequence = l.Awards[k].FromSequence, l.Awards[k].ToSequence
+		if !l.Awards[k].revoked() && !reflect.DeepEqual(a, l.Awards[k]) {
+			b.putAward(l, a)
 		}
 	}
 	return nil
@@ -450,14 +424,7 @@ func (b *batch) percents(ctx context.Context, learnerID string) (map[string]*int
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]*int{}
-	w := b.view(l)
-	for _, e := range l.Enrollments {
-		if e.State != EnrollmentWithdrawn {
-			out[e.ID] = w.percentOf(e)
-		}
-	}
-	return out, nil
+	return b.view(l).percents(), nil
 }
 
 // noteFall keeps, with each enrollment whose percent fell, what it was before and why. One

@@ -99,6 +99,14 @@ func (v *ModuleVersion) Unit(id string) *Unit {
 	return nil
 }
 
+// MarkChanged sets which units of v are new or differ from the version that v follows; before is nil
+// for a first version, whose units are all new.
+func (v *ModuleVersion) MarkChanged(before *ModuleVersion) {
+	for i := range v.Units {
+		v.Units[i].Changed = before.differs(&v.Units[i])
+	}
+}
+
 // differs tells whether a unit of the version after v is new, or not as it is in v. v may be nil.
 func (v *ModuleVersion) differs(u *Unit) bool {
 	var was *Unit
@@ -367,6 +375,49 @@ func (c *Catalog) with(d CatalogDelta) *Catalog {
 		}
 	}
 	return out
+}
+
+// touchedPaths answers the paths whose learners may have reached something between two looks:
+// those that changed, or have a module that was touched.
+func (c *Catalog) touchedPaths(revision int64, passed func(time.Time) bool, touched map[string]bool) []string {
+	var out []string
+	for id, p := range c.Paths {
+		hit := p.Revision > revision
+		for i := range p.Versions {
+			hit = hit || passed(p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].moduleIDs(), func(module string) bool { return touched[module] })
+		}
+		if hit {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// touchedModules answers the modules that changed, or had a time of theirs pass, or have an
+// equivalence with such a one; the others are absent.
+func (c *Catalog) touchedModules(revision int64, passed func(time.Time) bool) map[string]bool {
+	touched := map[string]bool{}
+	for id, m := range c.Modules {
+		if m.Revision > revision ||
+			slices.ContainsFunc(m.Archives, func(p ArchivePeriod) bool { return passed(p.ArchiveTime) || passed(p.SunsetTime) }) ||
+			slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return passed(v.EffectiveTime) }) {
+			touched[id] = true
+		}
+	}
+	var credited []string // equivalences are not transitive: so collected first
+	for id, m := range c.Modules {
+		for i := range m.Versions {
+			for _, group := range m.Versions[i].Credits {
+				if slices.ContainsFunc(group, func(part string) bool { return touched[part] }) {
+					credited = append(credited, id)
+				}
+			}
+		}
+	}
+	for _, id := range credited {
+		touched[id] = true
+	}
+	return touched
 }
 
 func unixMicro(t time.Time) int64 {

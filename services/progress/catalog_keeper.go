@@ -20,7 +20,7 @@ type CatalogSource interface {
 // store across restarts. Its revision only rises.
 type CatalogKeeper struct {
 	source CatalogSource
-	store  Store
+	store  CatalogStore
 	log    *slog.Logger
 	now    func() time.Time
 
@@ -34,7 +34,7 @@ type CatalogKeeper struct {
 }
 
 // NewCatalogKeeper makes a keeper with the snapshot that the store holds.
-func NewCatalogKeeper(ctx context.Context, source CatalogSource, store Store, log *slog.Logger, now func() time.Time) (*CatalogKeeper, error) {
+func NewCatalogKeeper(ctx context.Context, source CatalogSource, store CatalogStore, log *slog.Logger, now func() time.Time) (*CatalogKeeper, error) {
 	k := &CatalogKeeper{source: source, store: store, log: log, now: now}
 	k.follower = follower{source: "the catalog", fetch: k.fetch, revision: func() int64 { return k.Current().Revision }, log: log}
 	stored, err := store.LoadCatalog(ctx)

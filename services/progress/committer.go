@@ -32,9 +32,9 @@ const ReasonCommitUnknown = "COMMIT_OUTCOME_UNKNOWN"
 // job is one caller's piece of work on one learner's log.
 type job struct {
 	learnerID string
-	// records are judged events to store; apply is any other change. One of them is set.
-	records []*Record
-	apply   func(ctx context.Context, b *batch, j *job) error
+	// events are those to store; apply is any other change. One of them is set.
+	events []*Judged
+	apply  func(ctx context.Context, b *batch, j *job) error
 
 	// What came of it; each run starts them anew. Only who has waited to the end may read them.
 	results    []Result
@@ -70,9 +70,9 @@ func (j *job) reset() {
 // is mostly the commit. There is no timer: a batch is what queued while the last one was
 // written. A learner always goes through the same lane.
 type committer struct {
-	store   Store
+	store   LearnerStore
 	catalog *CatalogKeeper
-	zones   *zones
+	zones   *Zones
 	now     func() time.Time
 	log     *slog.Logger
 	// committed is told of each learner whose log grew, after the commit.
@@ -91,7 +91,7 @@ type committer struct {
 
 // newCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
 func newCommitter(
-	store Store, lanes int, catalog *CatalogKeeper, zones *zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
+	store LearnerStore, lanes int, catalog *CatalogKeeper, zones *Zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
 ) *committer {
 	c := &committer{
 		pending: map[string]int{}, store: store, catalog: catalog, zones: zones, committed: committed, observe: observe, now: now, log: log,
@@ -171,7 +171,7 @@ func (c *committer) run(lane chan *job) {
 			}
 		}
 		var jobs []*job
-		jobs, carry = drain(lane, []*job{first}, len(first.records))
+		jobs, carry = drain(lane, []*job{first}, len(first.events))
 		c.commit(jobs)
 		c.finish(jobs)
 	}
@@ -198,13 +198,13 @@ func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
 			if !open {
 				return jobs, nil
 			}
-			own := len(j.records)
+			own := len(j.events)
 			for _, other := range jobs {
 				if other.learnerID == j.learnerID {
-					own += len(other.records)
+					own += len(other.events)
 				}
 			}
-			if events += len(j.records); events > maxBatchEvents || own > maxJobEvents {
+			if events += len(j.events); events > maxBatchEvents || own > maxJobEvents {
 				return jobs, j
 			}
 			jobs = append(jobs, j)
@@ -250,7 +250,7 @@ func (c *committer) tell(jobs []*job, begun time.Time, err error) {
 	}
 	commit := Commit{Jobs: len(jobs), Waited: begun.Sub(jobs[0].queued), Took: c.now().Sub(begun), Failed: err != nil}
 	for _, j := range jobs {
-		commit.Events += len(j.records)
+		commit.Events += len(j.events)
 	}
 	c.observe(commit)
 }

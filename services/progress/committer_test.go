@@ -13,11 +13,12 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
 // faulty is a store whose commits a test can make fail or wait.
 type faulty struct {
-	progress.Store
+	progresstest.Store
 	before func(learners []string) error
 	after  func(learners []string) error
 }
@@ -38,7 +39,7 @@ func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.
 }
 
 // overFaulty puts a faulty store under a second service on the rig's database.
-func (r *rig) overFaulty(f *faulty) *progress.Service {
+func (r *rig) overFaulty(f *faulty) *replica {
 	r.t.Helper()
 	f.Store = r.store
 	return r.replicaOver(f, progress.Options{CommitLanes: 1})

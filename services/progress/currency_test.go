@@ -124,7 +124,7 @@ func TestChangingTheTimeZoneChangesTheAnswer(t *testing.T) {
 		t.Errorf("before %s, after %s; etags %s, %s", before.Currency.ExpireTime, after.Currency.ExpireTime, etag, moved)
 	}
 	r.accept(learner, self(learner), event("a", "u", progress.Initialized, utc("2026-03-01T11:30:00Z")))
-	if drift, err := r.service.Verify(r.ctx, learner); err != nil || len(drift) > 0 {
+	if drift, err := r.service.verify(r.ctx, learner); err != nil || len(drift) > 0 {
 		t.Errorf("%+v %v", drift, err)
 	}
 	// A zone that this program does not know is no reason to answer nothing.

@@ -3,7 +3,6 @@ package progress
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -150,22 +149,21 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(l.Enrollments, func(e Enrollment) bool { return e.ID == enrollmentID })
-		if i < 0 {
-			return noEnrollment(enrollmentID)
+		out, err := b.view(l).Enrollment(enrollmentID)
+		if err != nil {
+			return err
 		}
-		out := l.Enrollments[i]
 		if change.IfMatch != "" && change.IfMatch != out.ETag() {
 			return errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
 		}
-		if change, err = change.from(out, b.view(l).standing(out)); err != nil {
+		if change, err = change.from(out, b.view(l).Standing(out)); err != nil {
 			return err
 		}
 		if err := b.updateEnrollment(ctx, j, actor, change, &out); err != nil {
 			return err
 		}
 		j.enrollment = out
-		j.enrollment.State = b.view(l).standing(out)
+		j.enrollment.State = b.view(l).Standing(out)
 		return nil
 	}
 	if err := s.committer.do(ctx, j); err != nil {

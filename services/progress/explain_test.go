@@ -68,7 +68,7 @@ func (l *life) explained(t *rapid.T) {
 // ask asks for the explanation, and for what it must agree with.
 func (l *life) ask(t *rapid.T) (*progressv1.PathExplanation, *progressv1.PathProgress, []*progressv1.ModuleProgressDetail) {
 	ctx := grpc.NewContextWithServerTransportStream(l.ctx, headers{})
-	server := progress.NewServer(l.service, nil)
+	server := l.service.server()
 	x, err := server.ExplainPathProgress(ctx, &progressv1.ExplainPathProgressRequest{LearnerId: l.learner, PathId: "p"})
 	if err != nil {
 		t.Fatal(err)

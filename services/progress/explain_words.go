@@ -12,7 +12,7 @@ import (
 // English, dates in the learner's time zone, and of people nothing but ids.
 type words struct{ loc *time.Location }
 
-func (w *view) words() words { return words{w.zone.loc} }
+func (w *View) words() words { return words{w.zone.loc} }
 
 // The sentences that are always the same.
 const (

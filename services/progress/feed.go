@@ -33,7 +33,7 @@ const (
 // and by a look at the heads from time to time. It only says "look": what happened is read from
 // the log.
 type feed struct {
-	store  Store
+	store  LearnerStore
 	nudges Nudges // nil where nobody else writes, or nobody tells
 	log    *slog.Logger
 
@@ -61,7 +61,7 @@ func (w *watcher) nudge() {
 	}
 }
 
-func newFeed(store Store, nudges Nudges, log *slog.Logger) *feed {
+func newFeed(store LearnerStore, nudges Nudges, log *slog.Logger) *feed {
 	return &feed{
 		store: store, nudges: nudges, log: log, watchers: map[string]map[*watcher]struct{}{}, turned: make(chan struct{}, 1), stop: func() {},
 	}

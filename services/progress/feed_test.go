@@ -9,6 +9,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
 // watched is a reader of one learner's log at one replica.
@@ -18,7 +19,7 @@ type watched struct {
 }
 
 // watch begins to read from the first entry on, until the test ends; it has begun when this returns.
-func watch(t testing.TB, s *progress.Service, learner string) *watched {
+func watch(t testing.TB, s *replica, learner string) *watched {
 	t.Helper()
 	after := int64(0)
 	ctx, stop := context.WithCancel(t.Context())
@@ -101,7 +102,7 @@ func (w *wire) Run(ctx context.Context, live func(bool), heard func(string, int6
 
 // counting is a store that counts looks at the heads, and can be told to fail them.
 type counting struct {
-	progress.Store
+	progresstest.Store
 	looks atomic.Int64
 	ids   atomic.Int64
 	fails atomic.Bool

@@ -91,6 +91,9 @@ type Resume struct {
 	EventID string `json:"eventId"`
 }
 
+// OccurTime returns OccurredAt as a time.
+func (r *Resume) OccurTime() time.Time { return timeOf(r.OccurredAt) }
+
 // resumeAt makes the event where the learner left off, unless a later one is.
 func (f *Facts) resumeAt(e *Event, at int64) {
 	if e.UnitID == "" || e.Verb == Waived {
@@ -549,6 +552,23 @@ func highest(a, b *float64) *float64 {
 		return b
 	}
 	return a
+}
+
+// FirstCompletion is when, on what version and how the first cycle was completed; zero where it is not.
+type FirstCompletion struct {
+	// At is in microseconds.
+	At      int64
+	Version int
+	Waived  bool
+}
+
+// FirstCompletion returns the facts' first completion: that, and no later one, is what credits and awards rest on.
+func (f *Facts) FirstCompletion() FirstCompletion {
+	c := f.firstComplete()
+	if c == nil {
+		return FirstCompletion{}
+	}
+	return FirstCompletion{c.CompleteAt, c.CompleteVersion, c.WaivedAt != 0}
 }
 
 // FactsColumns are the columns that stand beside stored facts.

@@ -26,14 +26,16 @@ type Server struct {
 	progressv1.UnsafeProgressServiceServer
 
 	service  *Service
+	previews *PreviewService
+	replays  *ReplayService
 	draining <-chan struct{}
 }
 
 var _ progressv1.ProgressServiceServer = (*Server)(nil)
 
 // NewServer makes the gRPC face. Watch streams end when draining closes.
-func NewServer(service *Service, draining <-chan struct{}) *Server {
-	return &Server{service: service, draining: draining}
+func NewServer(service *Service, previews *PreviewService, replays *ReplayService, draining <-chan struct{}) *Server {
+	return &Server{service: service, previews: previews, replays: replays, draining: draining}
 }
 
 // CreateEnrollment enrolls a learner.

@@ -6,15 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
-	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
-	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/period"
 )
@@ -84,18 +81,19 @@ func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
 	}
 	var before *ModuleVersion
 	for _, v := range m.GetVersions() {
-		version, err := versionOf(v, before)
+		version, err := versionOf(v)
 		if err != nil {
 			return out, err
 		}
+		version.MarkChanged(before)
 		out.Versions = append(out.Versions, version)
 		before = &version
 	}
 	return out, nil
 }
 
-// versionOf reads a version; before is the one that it follows, nil for the first.
-func versionOf(v *catalogv1.ModuleVersion, before *ModuleVersion) (ModuleVersion, error) {
+// versionOf reads a version, without what of it is changed: that is a matter of the version before.
+func versionOf(v *catalogv1.ModuleVersion) (ModuleVersion, error) {
 	out := ModuleVersion{
 		Number: int(v.GetNumber()), Title: v.GetTitle(), Prerequisites: v.GetPrerequisites(),
 		Material:    v.GetChangeClass() == catalogv1.ModuleVersion_MATERIAL,
@@ -110,7 +108,6 @@ func versionOf(v *catalogv1.ModuleVersion, before *ModuleVersion) (ModuleVersion
 		if err != nil {
 			return out, err
 		}
-		unit.Changed = before.differs(&unit)
 		out.Units = append(out.Units, unit)
 	}
 	var err error
@@ -188,118 +185,4 @@ func timeOfStamp(t *timestamppb.Timestamp) time.Time {
 		return time.Time{}
 	}
 	return t.AsTime()
-}
-
-// ProfileZones is a ZoneSource over profile's API.
-type ProfileZones struct {
-	client profilev1.ProfileServiceClient
-}
-
-var _ ZoneSource = (*ProfileZones)(nil)
-
-// NewProfileZones makes a source of a client.
-func NewProfileZones(client profilev1.ProfileServiceClient) *ProfileZones {
-	return &ProfileZones{client: client}
-}
-
-// Sync answers the time zones that changed after a revision.
-func (p *ProfileZones) Sync(ctx context.Context, afterRevision int64) (zones []LearnerZone, revision int64, err error) {
-	stream, err := p.client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: afterRevision})
-	if err != nil {
-		return nil, 0, profileUnreachable(err)
-	}
-	reached := false
-	for {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, 0, profileUnreachable(err)
-		}
-		switch item := m.GetItem().(type) {
-		case *profilev1.SyncLearnersResponse_Learner:
-			zones = append(zones, LearnerZone{LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone()})
-		case *profilev1.SyncLearnersResponse_Revision:
-			revision, reached = item.Revision, true
-		}
-	}
-	if !reached {
-		return nil, 0, errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile's answer ended early")
-	}
-	return zones, revision, nil
-}
-
-func profileUnreachable(err error) error {
-	return errs.Wrap(err, errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile cannot be reached")
-}
-
-// Subjects resolves identities to learners: from memory, from our own store, else by asking
-// profile, which makes a learner at first sight. So known learners are served while profile is down.
-type Subjects struct {
-	store   Store
-	profile profilev1.ProfileServiceClient
-	now     func() time.Time
-
-	mu    sync.Mutex
-	known map[subject]knownSubject
-}
-
-type subject struct{ issuer, subject string }
-
-type knownSubject struct {
-	learnerID string
-	until     time.Time
-}
-
-// The bounds of what Subjects keeps in memory.
-const (
-	maxKnownSubjects = 50_000
-	subjectTTL       = time.Minute
-)
-
-var _ auth.Resolver = (*Subjects)(nil)
-
-// NewSubjects makes a resolver.
-func NewSubjects(store Store, profile profilev1.ProfileServiceClient, now func() time.Time) *Subjects {
-	return &Subjects{store: store, profile: profile, now: now, known: map[subject]knownSubject{}}
-}
-
-// ResolveSubject answers the learner id of an identity.
-func (s *Subjects) ResolveSubject(ctx context.Context, issuer, sub string, hints auth.Hints) (string, error) {
-	key := subject{issuer, sub}
-	s.mu.Lock()
-	k, ok := s.known[key]
-	s.mu.Unlock()
-	if ok && s.now().Before(k.until) {
-		return k.learnerID, nil
-	}
-	link, err := s.store.FindLink(ctx, issuer, sub)
-	if errs.KindOf(err) == errs.NotFound {
-		link, err = s.ask(ctx, issuer, sub, hints)
-	}
-	if err != nil {
-		return "", err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.known) >= maxKnownSubjects {
-		clear(s.known)
-	}
-	s.known[key] = knownSubject{link.LearnerID, s.now().Add(subjectTTL)}
-	return link.LearnerID, nil
-}
-
-func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints) (Link, error) {
-	r, err := s.profile.ResolveSubject(ctx, &profilev1.ResolveSubjectRequest{
-		Subject: &profilev1.Subject{
-			Issuer:  issuer,
-			Subject: sub,
-		}, DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
-	})
-	if err != nil {
-		return Link{}, err
-	}
-	link := Link{LearnerID: r.GetLearnerId(), TimeZone: r.GetTimeZone()}
-	return link, s.store.SaveLink(ctx, issuer, sub, link)
 }

@@ -9,15 +9,16 @@ import (
 
 // CountModuleImpact counts whom the publication of a module's draft would touch.
 func (g *Server) CountModuleImpact(ctx context.Context, r *progressv1.CountModuleImpactRequest) (*progressv1.CountModuleImpactResponse, error) {
-	before, err := g.service.VersionBefore(ctx, r.GetModuleId(), int(r.GetDraft().GetNumber()), atLeast(ctx).Catalog)
+	before, err := g.previews.VersionBefore(ctx, r.GetModuleId(), int(r.GetDraft().GetNumber()), atLeast(ctx).Catalog)
 	if err != nil {
 		return nil, err
 	}
-	draft, err := versionOf(r.GetDraft(), before)
+	draft, err := versionOf(r.GetDraft())
 	if err != nil {
 		return nil, err
 	}
-	impact, err := g.service.CountModuleImpact(ctx, r.GetModuleId(), draft)
+	draft.MarkChanged(before)
+	impact, err := g.previews.CountModuleImpact(ctx, r.GetModuleId(), draft)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +34,7 @@ func (g *Server) CountModuleImpact(ctx context.Context, r *progressv1.CountModul
 
 // CountPathImpact counts whom the publication of a path's draft would touch.
 func (g *Server) CountPathImpact(ctx context.Context, r *progressv1.CountPathImpactRequest) (*progressv1.CountPathImpactResponse, error) {
-	impact, err := g.service.CountPathImpact(ctx, r.GetPathId(), pathVersionOf(r.GetDraft()), atLeast(ctx).Catalog)
+	impact, err := g.previews.CountPathImpact(ctx, r.GetPathId(), pathVersionOf(r.GetDraft()), atLeast(ctx).Catalog)
 	if err != nil {
 		return nil, err
 	}

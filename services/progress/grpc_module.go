@@ -15,7 +15,7 @@ func moduleDetailProto(m *ModuleDetail) *progressv1.ModuleProgressDetail {
 		out.Cycles = append(out.Cycles, cycleProto(&m.Cycles[i]))
 	}
 	if r := m.Resume; r != nil {
-		out.Resume = &progressv1.ResumePosition{UnitId: r.UnitID, Progress: r.Progress, OccurredAt: stamp(timeOf(r.OccurredAt))}
+		out.Resume = &progressv1.ResumePosition{UnitId: r.UnitID, Progress: r.Progress, OccurredAt: stamp(r.OccurTime())}
 	}
 	return out
 }

@@ -38,7 +38,7 @@ func (g *Server) replay(ctx context.Context, opts ReplayOptions, report func(Rep
 		case <-ctx.Done():
 		}
 	}()
-	err := g.service.Replay(ctx, opts, report)
+	err := g.replays.Replay(ctx, opts, report)
 	if err != nil && context.Cause(ctx) == error(errDraining) { //nolint:errorlint // the very one
 		return errDraining
 	}

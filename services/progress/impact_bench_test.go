@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -160,9 +159,9 @@ func BenchmarkModuleImpact(b *testing.B) {
 		{"material", crowdDraft(true, "unit-1"), progress.ModuleImpact{Completed: 70_000, InProgress: 30_000, ToRetrain: 60_000, LosingCredit: 30_000}},
 		{"material-asks-no-more", extra, progress.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
 	} {
-		count := func(b *testing.B, s *progress.Service) {
+		count := func(b *testing.B, s *replica) {
 			b.Helper()
-			got, err := s.CountModuleImpact(r.ctx, "module-05", draft.version)
+			got, err := s.previews.CountModuleImpact(r.ctx, "module-05", draft.version)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -188,22 +187,16 @@ func BenchmarkModuleImpact(b *testing.B) {
 }
 
 // reopened is a service on new connections to the database, whose caches are empty.
-func (r *rig) reopened(tb testing.TB, url string) *progress.Service {
+func (r *rig) reopened(tb testing.TB, url string) *replica {
 	tb.Helper()
 	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	svc, err := progress.New(r.ctx, sqlstore.New(db), progress.Options{
-		Catalog: r.catalog, Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		svc.Close()
-		_ = db.Close()
-	})
-	r.refreshed(svc)
-	return svc
+	tb.Cleanup(func() { _ = db.Close() })
+	on := *r
+	on.t = tb
+	s := on.replicaOver(sqlstore.New(db), progress.Options{Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1})
+	r.refreshed(s)
+	return s
 }

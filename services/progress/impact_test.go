@@ -164,7 +164,7 @@ func TestModuleImpactIsWhatPublishingDoes(t *testing.T) {
 			}
 			versions[id] = head.Version
 		}
-		got, err := r.service.CountModuleImpact(r.ctx, w.module.ID, draft)
+		got, err := r.service.previews.CountModuleImpact(r.ctx, w.module.ID, draft)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -205,16 +205,16 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 	} {
 		draft := version(2, day(1), c.units...)
 		draft.Material, draft.RetakeAll = c.material, c.retakeAll
-		got, err := r.service.CountModuleImpact(r.ctx, "a", draft)
+		got, err := r.service.previews.CountModuleImpact(r.ctx, "a", draft)
 		want := progress.ModuleImpact{Completed: 2, InProgress: 1, ToRetrain: c.toRetrain, LosingCredit: c.losing}
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, want %+v, %v", name, got, want, err)
 		}
 	}
-	if _, err := r.service.CountModuleImpact(r.ctx, "a", version(3, day(1))); reasonOf(err) != progress.ReasonCatalogBehind {
+	if _, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(3, day(1))); reasonOf(err) != progress.ReasonCatalogBehind {
 		t.Errorf("a version too far: %v", err)
 	}
-	first, err := r.service.CountModuleImpact(r.ctx, "new", version(1, day(1), unit("u")))
+	first, err := r.service.previews.CountModuleImpact(r.ctx, "new", version(1, day(1), unit("u")))
 	if err != nil || !reflect.DeepEqual(*first, progress.ModuleImpact{}) {
 		t.Errorf("a first version: %+v %v", first, err)
 	}
@@ -256,7 +256,7 @@ func TestModuleImpactNamesThePaths(t *testing.T) {
 	paths[5].State = progress.ModuleArchived
 	r.catalog.publish(nil, paths[5:])
 	r.refresh()
-	got, err := r.service.CountModuleImpact(r.ctx, "a", version(2, day(1), unit("u")))
+	got, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(2, day(1), unit("u")))
 	want := []progress.ImpactedPath{
 		{PathID: "empty", Title: "Path empty", MilestoneIDs: []string{"m1"}},
 		{PathID: "left", Title: "Path left, new", MilestoneIDs: []string{"m1"}, Enrollments: 2},
@@ -295,7 +295,7 @@ func TestPathImpact(t *testing.T) {
 	draft := progress.PathVersion{Number: 3, Milestones: []progress.Milestone{
 		milestone("m0", all("a")), renamed, milestone("m2", kOf(2, "b", "a")), milestone("m3", kOf(2, "a", "b")),
 	}}
-	got, err := r.service.CountPathImpact(r.ctx, "p", draft, 0)
+	got, err := r.service.previews.CountPathImpact(r.ctx, "p", draft, 0)
 	want := &progress.PathImpact{
 		UpgradeOffers:       4,
 		Enrollments:         []progress.PinnedEnrollments{{PathID: "p", PathVersion: 1, Count: 3}, {PathID: "p", PathVersion: 2, Count: 1}},
@@ -305,11 +305,11 @@ func TestPathImpact(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
 	}
 	draft.Number = 5
-	if _, err := r.service.CountPathImpact(r.ctx, "p", draft, 0); reasonOf(err) != progress.ReasonCatalogBehind {
+	if _, err := r.service.previews.CountPathImpact(r.ctx, "p", draft, 0); reasonOf(err) != progress.ReasonCatalogBehind {
 		t.Errorf("a version too far: %v", err)
 	}
 	draft.Number = 1
-	if got, err := r.service.CountPathImpact(r.ctx, "new", draft, 0); err != nil || len(got.ChangedMilestoneIDs) != 4 || got.UpgradeOffers != 0 {
+	if got, err := r.service.previews.CountPathImpact(r.ctx, "new", draft, 0); err != nil || len(got.ChangedMilestoneIDs) != 4 || got.UpgradeOffers != 0 {
 		t.Errorf("a first version: %+v %v", got, err)
 	}
 }
@@ -360,7 +360,7 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 		if err != nil || slices.Contains(late, learner) {
 			t.Errorf("outdated after the sweep: %v %v", late, err)
 		}
-		if drift, err := r.service.Verify(r.ctx, learner); err != nil || len(drift) > 0 {
+		if drift, err := r.service.verify(r.ctx, learner); err != nil || len(drift) > 0 {
 			t.Errorf("folding again differs: %+v %v", drift, err)
 		}
 	}
@@ -409,7 +409,7 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 	r.service = r.replicaWith(progress.Options{Catalog: progress.NewCatalogClient(feed)})
 	learner := newLearner()
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
-	server := progress.NewServer(r.service, nil)
+	server := r.service.server()
 	count := func(uri string) (*catalogv1.ModuleImpact, error) {
 		draft := proto.CloneOf(published)
 		draft.Number, draft.ChangeClass, draft.Retake = new(int32(2)), catalogv1.ModuleVersion_MATERIAL.Enum(), catalogv1.ModuleVersion_CHANGED_UNITS.Enum()

@@ -25,10 +25,10 @@ func (headers) SetHeader(metadata.MD) error { return nil }
 
 // answers are all that the API says of a learner's progress at several times, byte for byte but
 // for sequences, the ids of enrollments, and what the order of arrival may tell.
-func (r *rig) answers(service *progress.Service, learner string) string {
+func (r *rig) answers(service *replica, learner string) string {
 	r.t.Helper()
 	ctx := grpc.NewContextWithServerTransportStream(r.ctx, headers{})
-	server := progress.NewServer(service, nil)
+	server := service.server()
 	var out []json.RawMessage
 	add := func(m proto.Message, err error) {
 		if err != nil {
@@ -109,7 +109,7 @@ func (r *rig) setZone(learner, zone string) {
 }
 
 // send sends events of the world, by their places, to one replica.
-func (w *world) send(ctx context.Context, service *progress.Service, learner string, places []int) error {
+func (w *world) send(ctx context.Context, service *replica, learner string, places []int) error {
 	for _, i := range places {
 		if _, err := service.Record(ctx, learner, w.actors[i], w.events[i:i+1], progress.AtLeast{}); err != nil {
 			return err
@@ -127,7 +127,7 @@ func TestMergeIsAJoin(t *testing.T) {
 
 func mergeIsAJoin(t *testing.T, plain, torn *rig) {
 	t.Helper()
-	replicas := []*progress.Service{torn.service, torn.replica()}
+	replicas := []*replica{torn.service, torn.replica()}
 	rapid.Check(t, func(rt *rapid.T) {
 		learner := newLearner()
 		w := drawWorld(rt, learner)
@@ -151,7 +151,7 @@ func mergeIsAJoin(t *testing.T, plain, torn *rig) {
 			}
 		}
 		for _, r := range []*rig{plain, torn} {
-			if drift, err := r.service.Verify(r.ctx, learner); err != nil || len(drift) > 0 {
+			if drift, err := r.service.verify(r.ctx, learner); err != nil || len(drift) > 0 {
 				rt.Fatalf("folding again differs: %+v %v", drift, err)
 			}
 		}
@@ -159,7 +159,7 @@ func mergeIsAJoin(t *testing.T, plain, torn *rig) {
 }
 
 // tear sends the events shuffled and partly repeated, from up to three devices at once.
-func (r *rig) tear(rt *rapid.T, w *world, replicas []*progress.Service, learner string, order []int) {
+func (r *rig) tear(rt *rapid.T, w *world, replicas []*replica, learner string, order []int) {
 	again := append(rapid.Permutation(order).Draw(rt, "order"), rapid.SliceOfN(rapid.SampledFrom(order), 0, 5).Draw(rt, "repeats")...)
 	var devices sync.WaitGroup
 	errs := make(chan error, len(again))
@@ -234,7 +234,7 @@ func TestFoldingAgainGivesWhatIsStored(t *testing.T) {
 func (l *life) check(t *rapid.T) {
 	l.clock.set(l.at)
 	l.refresh()
-	drift, err := l.service.Verify(l.ctx, l.learner)
+	drift, err := l.service.verify(l.ctx, l.learner)
 	if err != nil || len(drift) > 0 {
 		t.Fatalf("%+v %v", drift, err)
 	}

@@ -110,7 +110,7 @@ func (w *View) results(m *Module) (map[int][]*Record, error) {
 }
 
 // neededSince is the time of the oldest enrollment, not withdrawn, whose path has the module; zero where there is none.
-func (w *view) neededSince(moduleID string) time.Time {
+func (w *View) neededSince(moduleID string) time.Time {
 	var since time.Time
 	for _, e := range w.learner.Enrollments {
 		p := w.catalog.Paths[e.PathID]
@@ -125,7 +125,7 @@ func (w *view) neededSince(moduleID string) time.Time {
 }
 
 // cycle answers one cycle; on is the version that the learner is on, for one that is not complete.
-func (w *view) cycle(m *Module, c *CycleFacts, on *ModuleVersion, results []*Record) CycleProgress {
+func (w *View) cycle(m *Module, c *CycleFacts, on *ModuleVersion, results []*Record) CycleProgress {
 	out := CycleProgress{
 		Number:         c.Number,
 		Opening:        c.Opening,

@@ -53,19 +53,30 @@ type ModuleProgress struct {
 
 func (p *ModuleProgress) done() bool { return p.State == StateCompleted }
 
-// view computes what a learner sees from one snapshot of the facts, one of the catalog, and
-// the clock. Everything that it answers holds until validUntil (zero: for ever).
-type view struct {
+// View is one learner at one moment. It computes what the learner sees from one snapshot of the
+// facts, one of the catalog, and the clock.
+type View struct {
 	catalog    *Catalog
 	learner    *Learner
 	now        time.Time
 	zone       zone
 	validUntil time.Time
+	// moduleLog reads the learner's events of a module as of the moment.
+	moduleLog func(moduleID string) ([]Record, error)
 }
+
+// NewView returns a view of a learner, whose facts are none of them stale. moduleLog reads the
+// learner's events of a module as of the same moment; only Module and Explain call it.
+func NewView(c *Catalog, l *Learner, now time.Time, z zone, moduleLog func(moduleID string) ([]Record, error)) *View {
+	return &View{catalog: c, learner: l, now: now, zone: z, moduleLog: moduleLog}
+}
+
+// ValidUntil is when something that the view has computed changes by the clock alone; zero: never.
+func (w *View) ValidUntil() time.Time { return w.validUntil }
 
 // settle brings what is stored up to the present: MATERIAL versions that have come into effect,
 // and upgrades that have become mandatory. It answers the enrollments that those moved.
-func (w *view) settle() []Enrollment {
+func (w *View) settle() []Enrollment {
 	for id, f := range w.learner.Facts {
 		w.learner.Facts[id] = f.settled(w.catalog.Modules[id], w.now, w.zone.loc)
 	}
@@ -79,14 +90,14 @@ func (w *view) settle() []Enrollment {
 }
 
 // until notes that something changes at t, when that is still to come.
-func (w *view) until(t time.Time) {
+func (w *View) until(t time.Time) {
 	if t.After(w.now) {
 		w.validUntil = sooner(w.validUntil, t)
 	}
 }
 
 // untilMaterial notes the times at which a MATERIAL version may change what is done.
-func (w *view) untilMaterial(m *Module) {
+func (w *View) untilMaterial(m *Module) {
 	for i := range m.Versions {
 		if v := &m.Versions[i]; v.Material {
 			w.until(v.EffectiveTime)
@@ -105,7 +116,7 @@ type credit struct {
 }
 
 // own answers the credit of the learner's own events and an admin's waivers, or nil.
-func (w *view) own(id string) *credit {
+func (w *View) own(id string) *credit {
 	c := w.learner.Facts[id].firstComplete()
 	if c == nil {
 		if m := w.catalog.Modules[id]; m != nil {
@@ -122,7 +133,7 @@ func (w *view) own(id string) *credit {
 
 // equivalence answers the credit that older modules give, or nil. It is not transitive, and
 // what any version once granted stays granted: a percent must not fall by an edit.
-func (w *view) equivalence(m *Module) *credit {
+func (w *View) equivalence(m *Module) *credit {
 	var best *credit
 	for i := range m.Versions {
 		for _, group := range m.Versions[i].Credits {
@@ -147,7 +158,7 @@ func (w *view) equivalence(m *Module) *credit {
 
 // archived answers the system waiver of who cannot finish a module because it was archived, or
 // nil. since is when the learner began to need it, zero: does not. A later restoring takes it from nobody.
-func (w *view) archived(m *Module, since time.Time) *credit {
+func (w *View) archived(m *Module, since time.Time) *credit {
 	if since.IsZero() {
 		return nil // nothing asks the learner for it
 	}
@@ -177,7 +188,7 @@ func (w *view) archived(m *Module, since time.Time) *credit {
 }
 
 // creditOf answers how the module counts as done for who needs it since then, or nil.
-func (w *view) creditOf(m *Module, since time.Time) *credit {
+func (w *View) creditOf(m *Module, since time.Time) *credit {
 	if c := w.own(m.ID); c != nil {
 		return c
 	}
@@ -188,7 +199,7 @@ func (w *view) creditOf(m *Module, since time.Time) *credit {
 }
 
 // missing answers the prerequisites of the module's newest version that are not done.
-func (w *view) missing(m *Module, since time.Time) []string {
+func (w *View) missing(m *Module, since time.Time) []string {
 	var ids []string
 	if since.IsZero() {
 		since = w.now // an archived prerequisite must not lock the module for ever
@@ -203,7 +214,7 @@ func (w *view) missing(m *Module, since time.Time) []string {
 }
 
 // module computes a module's progress for a learner who needs it since then.
-func (w *view) module(m *Module, since time.Time) ModuleProgress {
+func (w *View) module(m *Module, since time.Time) ModuleProgress {
 	f := w.learner.Facts[m.ID]
 	newest := m.Newest()
 	out := ModuleProgress{ModuleID: m.ID, Title: newest.Title, Version: newest.Number}
@@ -243,6 +254,9 @@ func (w *view) module(m *Module, since time.Time) ModuleProgress {
 	}
 	return out
 }
+
+// modulePercent returns the module's percent for a learner as enrolled as they are; nil where nothing is required.
+func (w *View) modulePercent(m *Module) *int { return w.module(m, w.neededSince(m.ID)).Percent }
 
 // reasonVoided is why a percent fell after a void.
 const reasonVoided = "An event was voided."

@@ -19,7 +19,7 @@ func (w *View) Path(pathID string) (*PathProgress, error) {
 }
 
 // enrollment answers the enrollment in a path that is not withdrawn, or nil.
-func (w *view) enrollment(pathID string) *Enrollment {
+func (w *View) enrollment(pathID string) *Enrollment {
 	i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool {
 		return e.PathID == pathID && e.State != EnrollmentWithdrawn
 	})
@@ -36,23 +36,17 @@ func (w *View) Enrollments() []Enrollment { return w.learner.Enrollments }
 func (w *View) Enrollment(id string) (Enrollment, error) {
 	i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool { return e.ID == id })
 	if i < 0 {
-		return Enrollment{}, noEnrollment(id)
+		return Enrollment{}, errs.New(errs.NotFound, "ENROLLMENT_NOT_FOUND", "there is no enrollment %s", id)
 	}
 	return w.learner.Enrollments[i], nil
 }
 
 // Standing is the state of an enrollment with what progress makes of it: COMPLETED is derived.
-func (w *View) Standing(e Enrollment) EnrollmentState { return w.standing(e) }
-
-func (w *view) standing(e Enrollment) EnrollmentState {
+func (w *View) Standing(e Enrollment) EnrollmentState {
 	if p := w.path(e); p != nil {
 		return p.State
 	}
 	return e.State
-}
-
-func noEnrollment(id string) error {
-	return errs.New(errs.NotFound, "ENROLLMENT_NOT_FOUND", "there is no enrollment %s", id)
 }
 
 // DueModule is a completion that wants renewing.

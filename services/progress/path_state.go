@@ -128,7 +128,7 @@ func tally(groups []Group, done func(moduleID string) bool) Tally {
 }
 
 // pathModules computes every module of the path version once, in order.
-func (w *view) pathModules(v *PathVersion, since time.Time) map[string]ModuleProgress {
+func (w *View) pathModules(v *PathVersion, since time.Time) map[string]ModuleProgress {
 	out := make(map[string]ModuleProgress)
 	for _, id := range v.moduleIDs() {
 		if m := w.catalog.Modules[id]; m != nil {
@@ -139,7 +139,7 @@ func (w *view) pathModules(v *PathVersion, since time.Time) map[string]ModulePro
 }
 
 // path computes an enrollment's progress. It answers nil where the catalog has no such version.
-func (w *view) path(e Enrollment) *PathProgress {
+func (w *View) path(e Enrollment) *PathProgress {
 	p := w.catalog.Paths[e.PathID]
 	if p == nil || p.Version(e.PathVersion) == nil {
 		return nil
@@ -174,7 +174,7 @@ func (w *view) path(e Enrollment) *PathProgress {
 
 // mandate moves the enrollment to the newest version whose upgrade is mandatory by now, and
 // answers whether it did. What it leaves is the same whenever it is done, but for a percent that fell.
-func (w *view) mandate(e *Enrollment) bool {
+func (w *View) mandate(e *Enrollment) bool {
 	p := w.catalog.Paths[e.PathID]
 	if e.State == EnrollmentWithdrawn || p == nil {
 		return false
@@ -194,7 +194,7 @@ func (w *view) mandate(e *Enrollment) bool {
 }
 
 // percentOf is the enrollment's percent, or nil.
-func (w *view) percentOf(e Enrollment) *int {
+func (w *View) percentOf(e Enrollment) *int {
 	if p := w.path(e); p != nil {
 		return p.Percent()
 	}
@@ -214,9 +214,40 @@ func (e *Enrollment) noteFall(before, after *int, why string) bool {
 	return true
 }
 
+// percents returns the percent of each enrollment that is not withdrawn, by enrollment id.
+func (w *View) percents() map[string]*int {
+	out := map[string]*int{}
+	for _, e := range w.learner.Enrollments {
+		if e.State != EnrollmentWithdrawn {
+			out[e.ID] = w.percentOf(e)
+		}
+	}
+	return out
+}
+
+// earnedNow returns the awards of all milestones whose rule holds now, without the sequences that
+// earned them. It does not look at the awards that are stored.
+func (w *View) earnedNow() []Award {
+	var out []Award
+	for _, e := range w.learner.Enrollments {
+		p := w.catalog.Paths[e.PathID]
+		if e.State == EnrollmentWithdrawn || p == nil || p.Version(e.PathVersion) == nil {
+			continue
+		}
+		v := p.Version(e.PathVersion)
+		modules := w.pathModules(v, e.EnrollTime)
+		for i := range v.Milestones {
+			if a := w.earned(e, &v.Milestones[i], modules); a != nil {
+				out = append(out, *a)
+			}
+		}
+	}
+	return out
+}
+
 // award answers the milestone's award. While its rule holds, its time and completions are
 // derived; otherwise they stay as they were last stored.
-func (w *view) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
+func (w *View) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
 	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
 	i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id })
 	if i < 0 || w.learner.Awards[i].revoked() {
@@ -231,7 +262,7 @@ func (w *view) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgr
 }
 
 // earned answers the award that the milestone's rule gives now, or nil while it does not hold.
-func (w *view) earned(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
+func (w *View) earned(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
 	done := func(id string) bool { m, ok := modules[id]; return ok && m.done() }
 	if !tally(ms.Groups, done).done() {
 		return nil
@@ -291,7 +322,7 @@ func contributing(groups []Group, modules map[string]ModuleProgress) []string {
 
 // next answers what to go on with: what is begun, then what wants renewing, then what is open
 // and still needed, each in the path's order.
-func (w *view) next(v *PathVersion, modules map[string]ModuleProgress, done func(string) bool) []NextStep {
+func (w *View) next(v *PathVersion, modules map[string]ModuleProgress, done func(string) bool) []NextStep {
 	var goOn, renew, start []NextStep
 	seen := map[string]bool{}
 	for i := range v.Milestones {
@@ -323,7 +354,7 @@ func (w *view) next(v *PathVersion, modules map[string]ModuleProgress, done func
 func wantsRenewal(c *Currency) bool { return c != nil && c.State != CurrencyCurrent }
 
 // appendStep adds the first unit of the module that is required and not done.
-func (w *view) appendStep(steps []NextStep, p *ModuleProgress, reason StepReason) []NextStep {
+func (w *View) appendStep(steps []NextStep, p *ModuleProgress, reason StepReason) []NextStep {
 	m := w.catalog.Modules[p.ModuleID]
 	v := m.Version(p.Version)
 	var c *CycleFacts

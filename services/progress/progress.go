@@ -9,13 +9,11 @@
 package progress
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
-
-	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
 // Verb is what a learner did, in the words of xAPI and cmi5.
@@ -99,9 +97,6 @@ type Record struct {
 	Reason string
 	// Effects are what the record did that folding the log cannot tell again; nil for none.
 	Effects *Effects
-
-	// verdict is why the event is not to be stored; nil where it is.
-	verdict *Result
 }
 
 // Effects are what a record did to a learner beside the facts of its module: with them the log
@@ -124,6 +119,14 @@ func (r *Record) Enrollment() *Enrollment {
 	case RecordEvent, RecordAwarded, RecordRevoked:
 	}
 	return nil
+}
+
+// earned are the awards that were made by the record's delivery, of which it is the last.
+func (r *Record) earned() []Award {
+	if r.Effects == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.Effects.Awards), func(a Award) bool { return a.ToSequence != r.Sequence })
 }
 
 // EnrollmentState is where an enrollment stands.
@@ -290,127 +293,4 @@ type StoredFacts struct {
 	State string
 	// Columns is what stands beside the state for previews and reports.
 	Columns FactsColumns
-}
-
-// Snapshot is what is stored of the learners in a range of ids at one moment.
-type Snapshot interface {
-	// Revision is the stored catalog's: nothing that is stored was folded under a newer one.
-	Revision(ctx context.Context) (int64, error)
-	// Heads answers the learners' heads, by id.
-	Heads(ctx context.Context) ([]Head, error)
-	// Facts tells the stored facts, by learner.
-	Facts(ctx context.Context, tell func(StoredFacts)) error
-	// Enrollments and Awards answer those of all the learners. What cannot be read of an award is left out of it.
-	Enrollments(ctx context.Context) ([]Enrollment, error)
-	Awards(ctx context.Context) ([]Award, error)
-	// Entries tells the log entries by learner and sequence. Of each it tells what folding needs: no
-	// hash, reception, device or reason. The record is lent until tell returns.
-	Entries(ctx context.Context, tell func(*Record) error) error
-}
-
-// Store keeps the logs and what is folded from them. Errors are *errs.Error:
-// Unavailable when the database cannot be reached.
-type Store interface {
-	// Incarnation names the database, and changes when a dump of it is restored. It begins with a UUID.
-	Incarnation(ctx context.Context) (string, error)
-	// Head answers a learner's head; the zero Head with the learner's id where there is no log yet.
-	Head(ctx context.Context, learnerID string) (Head, error)
-	// Sequences answers the sequences of many learners' heads, in few queries; those without a log are absent.
-	Sequences(ctx context.Context, learnerIDs []string) (map[string]int64, error)
-	// Load answers all that is stored of a learner, from one snapshot.
-	Load(ctx context.Context, learnerID string) (*Learner, error)
-	// ModuleLog answers a learner's events of one module, with the voids that name them, by sequence.
-	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
-	// Log answers at most limit entries after a sequence, by sequence, with the head of the same snapshot.
-	Log(ctx context.Context, learnerID string, after int64, limit int) ([]Record, Head, error)
-	// Commit runs fn in one write transaction with the heads of the learners locked, made where
-	// missing, in id order. It may run fn again after a conflict; nothing of a failed run stays.
-	// Unavailable with ReasonCommitUnknown when the transaction may or may not have been written.
-	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, Tx) error) error
-
-	// LoadCatalog answers the stored catalog: its revision and every entity.
-	LoadCatalog(ctx context.Context) (CatalogDelta, error)
-	// SaveCatalog merges a delta, in one transaction. A delta older than what is stored changes nothing.
-	SaveCatalog(ctx context.Context, delta CatalogDelta) error
-	// LeaseSweep answers the sweep, leased to owner until a time, or nil while another's lease holds at now.
-	LeaseSweep(ctx context.Context, owner string, now, until time.Time) (*Sweep, error)
-	// SaveSweep stores the sweep. Aborted when its owner holds the lease no more.
-	SaveSweep(ctx context.Context, sweep Sweep) error
-	// Enrolled answers at most limit learners after one, in order, with an enrollment in one of
-	// the paths that is not withdrawn.
-	Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error)
-	// Outdated answers at most limit learners after one, in order, with facts of one of the modules
-	// whose summary is not as that module's Freshness says.
-	Outdated(ctx context.Context, modules []Freshness, after string, limit int) ([]string, error)
-	// Survey runs fn on one snapshot of all learners. It may run fn again after a conflict.
-	Survey(ctx context.Context, fn func(context.Context, Survey) error) error
-
-	// Heads answers at most limit heads after a learner, by id.
-	Heads(ctx context.Context, after string, limit int) ([]Head, error)
-	// CountHeads answers how many learners have a head.
-	CountHeads(ctx context.Context) (int64, error)
-	// Snapshot runs fn on what is stored of the learners from one to another, both included, at one
-	// moment. It may run fn again.
-	Snapshot(ctx context.Context, from, to string, fn func(context.Context, Snapshot) error) error
-	// LeaseRebuild answers the rebuild, leased to owner until a time; or as it is, with another
-	// owner, while another's lease holds at now.
-	LeaseRebuild(ctx context.Context, owner string, now, until time.Time) (Rebuild, error)
-	// FreeRebuild ends the lease of an owner.
-	FreeRebuild(ctx context.Context, owner string) error
-	// SaveRebuild stores the rebuild. Aborted when its owner holds the lease no more.
-	SaveRebuild(ctx context.Context, rebuild Rebuild) error
-
-	// ZoneRevision answers profile's revision that the learners' time zones are known up to.
-	ZoneRevision(ctx context.Context) (int64, error)
-	// SaveZones sets learners' time zones, raises the head's version of each whose zone changes,
-	// and keeps the revision, in one transaction. A revision older than what is stored changes nothing.
-	SaveZones(ctx context.Context, revision int64, zones []LearnerZone) error
-
-	// FindLink answers the learner of an identity; NotFound when it is not stored.
-	FindLink(ctx context.Context, issuer, subject string) (Link, error)
-	// SaveLink stores an identity's learner, replacing what was, and the learner's time zone.
-	SaveLink(ctx context.Context, issuer, subject string, link Link) error
-}
-
-// Tx is the write transaction of Store.Commit. Only learners named to Commit may be touched.
-type Tx interface {
-	// Head answers a locked head; changes to it are stored when the transaction commits.
-	Head(learnerID string) *Head
-	// Revision is the stored catalog's: nothing that is stored of the locked learners was folded
-	// under a newer one.
-	Revision(ctx context.Context) (int64, error)
-	// KnownEvents answers which of the events are in the log.
-	KnownEvents(ctx context.Context, keys []EventKey) ([]KnownEvent, error)
-	// EventByID answers one stored event. NotFound when it is not in the log.
-	EventByID(ctx context.Context, learnerID, eventID string) (Record, error)
-	// IsVoided tells whether the log has a void of the event.
-	IsVoided(ctx context.Context, learnerID, eventID string) (bool, error)
-	// Facts answers the stored facts of the keys; those without any are absent.
-	Facts(ctx context.Context, keys []FactsKey) (map[FactsKey]*Facts, error)
-	// ModuleLog is Store.ModuleLog inside the transaction, including what it appended.
-	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
-	// Load is Store.Load inside the transaction.
-	Load(ctx context.Context, learnerID string) (*Learner, error)
-	// Awards answers a learner's awards, oldest first.
-	Awards(ctx context.Context, learnerID string) ([]Award, error)
-	// Append writes log entries.
-	Append(ctx context.Context, records []Record) error
-	// PutFacts writes facts; at most one for each key.
-	PutFacts(ctx context.Context, facts map[FactsKey]*Facts) error
-	// DropFacts takes stored facts away.
-	DropFacts(ctx context.Context, keys []FactsKey) error
-	// Snapshot answers what is stored of one learner, as this transaction sees it.
-	Snapshot(learnerID string) Snapshot
-	// PutEnrollments writes enrollments by id. AlreadyExists when the learner has one of
-	// the same path that is not withdrawn.
-	PutEnrollments(ctx context.Context, enrollments []Enrollment) error
-	// PutAwards writes awards by id.
-	PutAwards(ctx context.Context, awards []Award) error
-	// Audit appends entries to the chain of admin commands.
-	Audit(ctx context.Context, entries []AuditEntry) error
-	// FindIdempotent answers the stored answer of a create; FailedPrecondition
-	// IDEMPOTENCY_KEY_REUSED when the key came with another request.
-	FindIdempotent(ctx context.Context, key idem.Key, now time.Time) (answer []byte, found bool, err error)
-	// SaveIdempotent stores the answer of a create.
-	SaveIdempotent(ctx context.Context, key idem.Key, answer []byte, now time.Time) error
 }

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +38,8 @@ const (
 	mendRows = 400
 	// mendTries is how often a learner who goes on learning is looked at from outside before they are made to wait.
 	mendTries = 3
+	// releaseTimeout bounds the last write of a replay.
+	releaseTimeout = 5 * time.Second
 )
 
 // ReasonRebuildRunning is the reason for refusing a second rebuild.
@@ -69,9 +73,68 @@ type ReplayReport struct {
 	Status *ReplayStatus
 }
 
+// ReplayStore is what a replay reads and writes. Errors are *errs.Error.
+type ReplayStore interface {
+	// Heads returns at most limit heads after a learner, by id.
+	Heads(ctx context.Context, after string, limit int) ([]Head, error)
+	// CountHeads returns how many learners have a head.
+	CountHeads(ctx context.Context) (int64, error)
+	// Snapshot runs fn on what is stored of the learners from one to another, both included, at one
+	// moment. It may run fn again.
+	Snapshot(ctx context.Context, from, to string, fn func(context.Context, Snapshot) error) error
+	// Commit runs fn in one write transaction with the heads of the learners locked. It may run fn
+	// again after a conflict; nothing of a failed run stays.
+	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, Tx) error) error
+	// LeaseRebuild returns the rebuild, leased to owner until a time; or as it is, with another
+	// owner, while another's lease holds at now.
+	LeaseRebuild(ctx context.Context, owner string, now, until time.Time) (Rebuild, error)
+	// FreeRebuild ends the lease of an owner.
+	FreeRebuild(ctx context.Context, owner string) error
+	// SaveRebuild stores the rebuild. It returns Aborted when its owner holds the lease no more.
+	SaveRebuild(ctx context.Context, rebuild Rebuild) error
+}
+
+// ReplayCatalog is the catalog as far as it is known here.
+type ReplayCatalog interface {
+	// Current returns the newest known snapshot; of revision 0 while there never was one.
+	Current() *Catalog
+	// Stored returns a snapshot of at least a revision that the store holds. It returns Unavailable
+	// when that cannot be had.
+	Stored(ctx context.Context, revision int64) (*Catalog, error)
+}
+
+// ReplayConfig is what a ReplayService needs beside its store.
+type ReplayConfig struct {
+	Catalog ReplayCatalog
+	// Zone finds a time zone by its name.
+	Zone func(name string) zone
+	// Alone tells that no other process has the store open: a lease that an earlier one left is void.
+	Alone  bool
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// ReplayService replays logs.
+type ReplayService struct {
+	store   ReplayStore
+	catalog ReplayCatalog
+	zone    func(name string) zone
+	alone   bool
+	now     func() time.Time
+	log     *slog.Logger
+
+	// rebuilding is the rebuild of all learners that runs here, or nil.
+	rebuilding atomic.Pointer[Rebuild]
+}
+
+// NewReplays returns a ReplayService.
+func NewReplays(store ReplayStore, o ReplayConfig) *ReplayService {
+	return &ReplayService{store: store, catalog: o.Catalog, zone: o.Zone, alone: o.Alone, now: o.Now, log: o.Logger}
+}
+
 // replayer is one replay.
 type replayer struct {
-	*Service
+	*ReplayService
 
 	opts   ReplayOptions
 	report func(ReplayReport) error
@@ -84,11 +147,11 @@ type replayer struct {
 // is to write. report is told about once a second how far it is, and in the end that it is finished;
 // its error ends the replay. It returns FailedPrecondition REBUILD_RUNNING while another rebuild of
 // all learners runs, and Unavailable where there never was a catalog to fold by.
-func (s *Service) Replay(ctx context.Context, opts ReplayOptions, report func(ReplayReport) error) error {
+func (s *ReplayService) Replay(ctx context.Context, opts ReplayOptions, report func(ReplayReport) error) error {
 	if s.catalog.Current().Revision == 0 {
 		return errs.New(errs.Unavailable, ReasonCatalogBehind, "there never was a catalog to fold logs by; try again when the catalog can be reached")
 	}
-	r := &replayer{Service: s, opts: opts, report: report}
+	r := &replayer{ReplayService: s, opts: opts, report: report}
 	switch {
 	case opts.LearnerID != "":
 		return r.one(ctx)
@@ -97,18 +160,6 @@ func (s *Service) Replay(ctx context.Context, opts ReplayOptions, report func(Re
 	default:
 		return r.all(ctx)
 	}
-}
-
-// Verify answers where what is stored of a learner is not what their log gives. It writes nothing.
-func (s *Service) Verify(ctx context.Context, learnerID string) ([]Drift, error) {
-	var found []Drift
-	err := s.Replay(ctx, ReplayOptions{LearnerID: learnerID}, func(r ReplayReport) error {
-		if r.Drift != nil {
-			found = append(found, *r.Drift)
-		}
-		return nil
-	})
-	return found, err
 }
 
 // one replays a single learner. Progress knows no learners: an unknown one has an empty log.
@@ -165,7 +216,7 @@ func rebuildRunning(by *Rebuild) error {
 
 // release lets another rebuild go on at once, however this one ended.
 func (r *replayer) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := r.save(ctx, time.Time{}); err != nil {
 		r.log.WarnContext(ctx, "the place of a rebuild could not be kept; it goes on from an earlier one", "error", err)
@@ -389,7 +440,7 @@ func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot Snapsh
 			return nil
 		}
 		delete(byID, id)
-		m, err := p.compare(catalog, s, now, r.zones.of(s.head.TimeZone))
+		m, err := p.compare(catalog, s, now, r.zone(s.head.TimeZone))
 		if err == nil && (len(m.drifts) > 0 || !m.empty()) {
 			found = append(found, m)
 		}

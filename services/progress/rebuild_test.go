@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
 // replayRig is a rig with a second handle on its database, by which a test does harm.
@@ -47,10 +47,10 @@ func (r *replayRig) harm(query string, args ...any) {
 }
 
 // replayOn runs a replay to its end, and answers what it told.
-func (r *replayRig) replayOn(s *progress.Service, opts progress.ReplayOptions) (drifts []progress.Drift, first, last progress.ReplayStatus) {
+func (r *replayRig) replayOn(s *replica, opts progress.ReplayOptions) (drifts []progress.Drift, first, last progress.ReplayStatus) {
 	r.t.Helper()
 	told := 0
-	err := s.Replay(r.ctx, opts, func(p progress.ReplayReport) error {
+	err := s.replays.Replay(r.ctx, opts, func(p progress.ReplayReport) error {
 		if p.Drift != nil {
 			drifts = append(drifts, *p.Drift)
 			return nil
@@ -270,7 +270,7 @@ var errEnough = errors.New("enough")
 // cutOff begins a rebuild, and ends it after some drifts.
 func (r *replayRig) cutOff(drifts int) {
 	r.t.Helper()
-	err := r.service.Replay(r.ctx, progress.ReplayOptions{Write: true, ActorID: "admin"}, func(p progress.ReplayReport) error {
+	err := r.service.replays.Replay(r.ctx, progress.ReplayOptions{Write: true, ActorID: "admin"}, func(p progress.ReplayReport) error {
 		if p.Drift != nil {
 			drifts--
 		}
@@ -322,7 +322,7 @@ func TestRebuildIsCalledOff(t *testing.T) {
 	r.many(200)
 	r.harm(`DELETE FROM module_facts`)
 	ctx, cancel := context.WithCancel(r.ctx)
-	err := r.service.Replay(ctx, progress.ReplayOptions{Write: true}, func(p progress.ReplayReport) error {
+	err := r.service.replays.Replay(ctx, progress.ReplayOptions{Write: true}, func(p progress.ReplayReport) error {
 		if p.Drift != nil {
 			cancel()
 		}
@@ -343,15 +343,15 @@ func TestOneRebuildAtATime(t *testing.T) {
 	r := newReplayRig(t)
 	r.learned()
 	other, opts := r.replica(), progress.ReplayOptions{Write: true, ActorID: "admin"}
-	refused := func(s *progress.Service) {
+	refused := func(s *replica) {
 		t.Helper()
-		err := s.Replay(r.ctx, opts, func(progress.ReplayReport) error { return nil })
+		err := s.replays.Replay(r.ctx, opts, func(progress.ReplayReport) error { return nil })
 		if errs.ReasonOf(err) != progress.ReasonRebuildRunning || errs.KindOf(err) != errs.FailedPrecondition || !strings.Contains(err.Error(), "admin") {
 			t.Errorf("%v", err)
 		}
 	}
 	asked := false
-	err := r.service.Replay(r.ctx, opts, func(progress.ReplayReport) error {
+	err := r.service.replays.Replay(r.ctx, opts, func(progress.ReplayReport) error {
 		if !asked {
 			asked = true
 			refused(r.service)
@@ -373,13 +373,7 @@ func TestOneRebuildAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(r.service)
-	alone, err := progress.NewIdle(r.ctx, r.store, progress.Options{
-		Catalog: r.catalog, Cache: r.cache(), Alone: true, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(alone.Close)
+	alone := &replica{replays: r.replaysOf(r.service.Service, r.store, true)}
 	if _, first, _ := r.replayOn(alone, opts); !first.Resumed {
 		t.Errorf("%+v", first)
 	}
@@ -432,7 +426,7 @@ func TestRebuildBesideLiveTraffic(t *testing.T) {
 
 // restless is a store whose learner does something after each snapshot.
 type restless struct {
-	progress.Store
+	progresstest.Store
 
 	act func()
 }
@@ -455,13 +449,7 @@ func TestRebuildOfWhoGoesOn(t *testing.T) {
 				r.accept(learner, self(learner), event("b", "u", progress.Completed, day(1+acted)))
 			}
 		}
-		s, err := progress.NewIdle(r.ctx, restless{r.store, act}, progress.Options{
-			Catalog: r.catalog, Cache: r.cache(), Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Close)
+		s := &replica{replays: r.replaysOf(r.service.Service, restless{r.store, act}, false)}
 		r.harm(`DELETE FROM module_facts`)
 		drifts, _, last := r.replayOn(s, progress.ReplayOptions{Write: true})
 		if last.Done != 1 || last.Drifted != 1 || len(drifts) != 2 {

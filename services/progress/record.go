@@ -24,9 +24,9 @@ type Recorded struct {
 func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, events []Event, seen AtLeast) (*Recorded, error) {
 	received := s.now().UTC().Truncate(time.Microsecond)
 	out := &Recorded{Results: make([]Result, len(events))}
-	records := s.judgeAll(ctx, s.catchUp(ctx, seen), learnerID, actor, events, received, out.Results)
+	judged := s.judgeAll(ctx, s.catchUp(ctx, seen), learnerID, actor, events, received, out.Results)
 
-	jobs, places, err := s.submitAll(ctx, learnerID, records)
+	jobs, places, err := s.submitAll(ctx, learnerID, judged)
 	if err != nil {
 		return nil, err
 	}
@@ -79,48 +79,41 @@ next:
 }
 
 // judgeAll judges each event, and those that name something unknown once more on a catalog
-// fetched after they arrived: only that may say UNKNOWN. Records that are nil have their
-// verdict in results; those with a verdict are to be stored no more, if they were not before.
+// fetched after they arrived: only that may say UNKNOWN. Those that are final are nil, and in results.
 func (s *Service) judgeAll(
 	ctx context.Context, catalog *Catalog, learnerID string, actor Actor, events []Event, received time.Time, results []Result,
-) []*Record {
-	records := make([]*Record, len(events))
+) []*Judged {
+	out := make([]*Judged, len(events))
 	fetched, fetchErr := false, error(nil)
 	for i := range events {
-		r, bad := judge(catalog, learnerID, actor, &events[i], received)
-		if bad.isUnknown() && !fetched {
+		j := Judge(catalog, learnerID, actor, &events[i], received)
+		if j.Unknown() && !fetched {
 			fetchErr = s.catalog.Refresh(ctx)
 			fetched, catalog = true, s.catalog.Current()
-			r, bad = judge(catalog, learnerID, actor, &events[i], received)
+			j = Judge(catalog, learnerID, actor, &events[i], received)
 		}
-		if bad.isUnknown() && fetchErr != nil {
-			bad = &Result{
+		if j.Unknown() && fetchErr != nil {
+			j.Refusal = &Result{
 				EventID: events[i].ID, Status: StatusRetry, Reason: ReasonCatalogBehind,
 				Description: "the catalog cannot be reached to look this up; keep the event and send it again",
 			}
 		}
-		switch {
-		case bad == nil:
-			records[i] = r
-		case bad.Reason == ReasonMalformed || bad.Reason == ReasonForbiddenVerb:
-			results[i] = *bad
-		default:
-			// The catalog has changed since this event was stored, perhaps: then it is a DUPLICATE.
-			records[i] = &Record{
-				LearnerID: learnerID, Type: RecordEvent, Event: events[i], PayloadHash: payloadHash(&events[i]), verdict: bad,
-			}
+		if j.Final() {
+			results[i] = *j.Refusal
+			continue
 		}
+		out[i] = &j // though it is refused: where it is in the log already, it is a DUPLICATE
 	}
-	return records
+	return out
 }
 
-// submitAll queues the records in pieces; places says where each piece's events stand in the
+// submitAll queues the events in pieces; places says where each piece's events stand in the
 // request. A piece that finds the queue full after an earlier one was taken stays nil; when
 // it is the first, the whole call fails.
-func (s *Service) submitAll(ctx context.Context, learnerID string, records []*Record) (jobs []*job, places [][]int, err error) {
+func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*Judged) (jobs []*job, places [][]int, err error) {
 	var stored []int
-	for i, r := range records {
-		if r != nil {
+	for i, e := range judged {
+		if e != nil {
 			stored = append(stored, i)
 		}
 	}
@@ -128,7 +121,7 @@ func (s *Service) submitAll(ctx context.Context, learnerID string, records []*Re
 	for piece := range slices.Chunk(stored, maxJobEvents) {
 		j := &job{learnerID: learnerID}
 		for _, place := range piece {
-			j.records = append(j.records, records[place])
+			j.events = append(j.events, judged[place])
 		}
 		if !full {
 			err := s.committer.submit(ctx, j)

@@ -20,7 +20,7 @@ import (
 )
 
 // replicaOnRedis starts a replica with a client of its own.
-func (r *rig) replicaOnRedis(url string) *progress.Service {
+func (r *rig) replicaOnRedis(url string) *replica {
 	r.t.Helper()
 	client := redisOf(r.t, url)
 	s := r.replicaWith(progress.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
@@ -154,7 +154,7 @@ func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
 	}
 }
 
-func sees(r *rig, s *progress.Service, learner string, want int) error {
+func sees(r *rig, s *replica, learner string, want int) error {
 	got, err := percent(r.ctx, s, learner)
 	if err == nil && got != want {
 		err = fmt.Errorf("a reader sees %d, not %d", got, want)

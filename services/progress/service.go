@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
@@ -23,8 +22,6 @@ type Options struct {
 	Nudges Nudges
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
 	CommitLanes int
-	// Alone tells that no other process has the store open: a lease that an earlier one left is void.
-	Alone bool
 	// Committed is told of each transaction, from the committer's own goroutines; nil: nobody is.
 	Committed func(Commit)
 	Now       func() time.Time
@@ -47,9 +44,7 @@ type Service struct {
 	feed        *feed
 	flights     flights
 	creating    idem.Guard
-	zones       *zones
-	rebuilding  atomic.Pointer[Rebuild] // the rebuild of all learners that runs here, or nil
-	alone       bool
+	zones       *Zones
 	incarnation string
 	now         func() time.Time
 	log         *slog.Logger
@@ -57,39 +52,8 @@ type Service struct {
 	stopped     chan struct{}
 }
 
-// New starts the service: its keepers, committer and sweeper run until Close.
+// New starts the service: it follows the catalog and profile, commits and sweeps until Close.
 func New(ctx context.Context, store Store, opts Options) (*Service, error) {
-	s, err := newService(ctx, store, opts)
-	if err != nil {
-		return nil, err
-	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
-	var background sync.WaitGroup
-	background.Go(func() { s.catalog.Run(run) })
-	background.Go(func() { s.zoneKeeper.Run(run) })
-	background.Go(func() { s.sweeper.run(run) })
-	go func() {
-		defer close(s.stopped)
-		background.Wait()
-	}()
-	return s, nil
-}
-
-// NewIdle makes a service that does only what it is asked: it follows neither the catalog nor
-// profile, and does not sweep. It is for work on a store that nobody serves.
-func NewIdle(ctx context.Context, store Store, opts Options) (*Service, error) {
-	s, err := newService(ctx, store, opts)
-	if err != nil {
-		return nil, err
-	}
-	s.stop = func() {}
-	close(s.stopped)
-	return s, nil
-}
-
-// newService makes the service with its committer.
-func newService(ctx context.Context, store Store, opts Options) (*Service, error) {
 	incarnation, err := store.Incarnation(ctx)
 	if err != nil {
 		return nil, err
@@ -112,8 +76,7 @@ func newService(ctx context.Context, store Store, opts Options) (*Service, error
 		cache:       opts.Cache,
 		feed:        newFeed(store, opts.Nudges, opts.Logger),
 		incarnation: incarnation,
-		zones:       new(zones),
-		alone:       opts.Alone,
+		zones:       new(Zones),
 		now:         opts.Now,
 		started:     opts.Now(),
 		log:         opts.Logger,
@@ -123,7 +86,22 @@ func newService(ctx context.Context, store Store, opts Options) (*Service, error
 	s.committer = newCommitter(store, opts.CommitLanes, keeper, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
 	s.sweeper = newSweeper(s)
 	s.feed.start(ctx)
+	s.start(ctx)
 	return s, nil
+}
+
+// start follows and sweeps until Close.
+func (s *Service) start(ctx context.Context) {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	var background sync.WaitGroup
+	background.Go(func() { s.catalog.Run(run) })
+	background.Go(func() { s.zoneKeeper.Run(run) })
+	background.Go(func() { s.sweeper.run(run) })
+	go func() {
+		defer close(s.stopped)
+		background.Wait()
+	}()
 }
 
 // Close writes what was taken, and stops.
@@ -140,6 +118,12 @@ func (s *Service) catchUp(ctx context.Context, seen AtLeast) *Catalog {
 	s.zoneKeeper.AtLeast(ctx, seen.Profile)
 	return s.catalog.AtLeast(ctx, seen.Catalog)
 }
+
+// Catalog returns the follower of the catalog.
+func (s *Service) Catalog() *CatalogKeeper { return s.catalog }
+
+// Zone returns the time zone of a name.
+func (s *Service) Zone(name string) zone { return s.zones.Of(name) }
 
 // Ready tells whether there ever was a catalog snapshot, and how old the newest confirmation
 // of it is; confirmed is false when the catalog has not been reached since the start.

@@ -21,6 +21,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
@@ -88,8 +89,8 @@ type rig struct {
 	t       testing.TB
 	ctx     context.Context //nolint:containedctx // a rig is one test, and so is its context
 	url     string
-	service *progress.Service
-	store   progress.Store
+	service *replica
+	store   progresstest.Store
 	catalog *source
 	clock   *clock
 	// cache makes the cache of a replica.
@@ -160,21 +161,45 @@ func redisOf(tb testing.TB, url string) *redis.Client {
 	return r
 }
 
+// replica is one more service on the rig's store.
+type replica struct {
+	*progress.Service
+	previews *progress.PreviewService
+	replays  *progress.ReplayService
+}
+
+// server returns the replica's gRPC API.
+func (s *replica) server() *progress.Server {
+	return progress.NewServer(s.Service, s.previews, s.replays, nil)
+}
+
+// verify returns where what is stored of a learner is not what their log gives.
+func (s *replica) verify(ctx context.Context, learner string) ([]progress.Drift, error) {
+	var found []progress.Drift
+	err := s.replays.Replay(ctx, progress.ReplayOptions{LearnerID: learner}, func(r progress.ReplayReport) error {
+		if r.Drift != nil {
+			found = append(found, *r.Drift)
+		}
+		return nil
+	})
+	return found, err
+}
+
 // replica starts one more service on the rig's store.
-func (r *rig) replica() *progress.Service {
+func (r *rig) replica() *replica {
 	r.t.Helper()
 	return r.replicaWith(progress.Options{})
 }
 
 // replicaWith starts one more service on the rig's store, with what the rig says of the options
 // that are left open.
-func (r *rig) replicaWith(o progress.Options) *progress.Service {
+func (r *rig) replicaWith(o progress.Options) *replica {
 	r.t.Helper()
 	return r.replicaOver(r.store, o)
 }
 
 // replicaOver is replicaWith on another store.
-func (r *rig) replicaOver(store progress.Store, o progress.Options) *progress.Service {
+func (r *rig) replicaOver(store progresstest.Store, o progress.Options) *replica {
 	r.t.Helper()
 	if o.Catalog == nil {
 		o.Catalog = r.catalog
@@ -188,7 +213,14 @@ func (r *rig) replicaOver(store progress.Store, o progress.Options) *progress.Se
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(svc.Close)
-	return svc
+	return &replica{Service: svc, previews: progress.NewPreviews(store, svc.Catalog(), svc.Zone, o.Now), replays: r.replaysOf(svc, store, false)}
+}
+
+// replaysOf returns the replays of a service; alone as if no other process had the store open.
+func (r *rig) replaysOf(svc *progress.Service, store progresstest.Store, alone bool) *progress.ReplayService {
+	return progress.NewReplays(store, progress.ReplayConfig{
+		Catalog: svc.Catalog(), Zone: svc.Zone, Alone: alone, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
+	})
 }
 
 func newLearner() string { return uuid.Must(uuid.NewV7()).String() }
@@ -278,7 +310,7 @@ func (r *rig) refresh() {
 }
 
 // refreshed makes a replica see what was published.
-func (r *rig) refreshed(service *progress.Service) {
+func (r *rig) refreshed(service *replica) {
 	r.t.Helper()
 	seen := progress.AtLeast{Catalog: r.catalog.delta.Revision}
 	_, err := service.Read(r.ctx, newLearner(), "refresh", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })

@@ -133,7 +133,7 @@ const manyUnits = 100
 // pair is two replicas over one store, and one cache.
 type pair struct {
 	*rig
-	replicas [2]*progress.Service
+	replicas [2]*replica
 	cache    *switching
 }
 
@@ -158,7 +158,7 @@ func hundred() progress.Module {
 }
 
 // completeUnit completes the n-th unit.
-func completeUnit(ctx context.Context, s *progress.Service, learner string, n int) error {
+func completeUnit(ctx context.Context, s *replica, learner string, n int) error {
 	out, err := s.Record(ctx, learner, self(learner), []progress.Event{event("m", fmt.Sprint("u", n), progress.Completed, day0)}, progress.AtLeast{})
 	if err == nil && out.Results[0].Status != progress.StatusAccepted {
 		err = fmt.Errorf("%+v", out.Results[0])
@@ -167,7 +167,7 @@ func completeUnit(ctx context.Context, s *progress.Service, learner string, n in
 }
 
 // percent is what a reader sees: how many units are complete.
-func percent(ctx context.Context, s *progress.Service, learner string) (int, error) {
+func percent(ctx context.Context, s *replica, learner string) (int, error) {
 	a, err := s.Read(ctx, learner, "module/m", progress.AtLeast{}, func(w *progress.View) ([]byte, error) {
 		m, err := w.Module("m")
 		if err != nil {

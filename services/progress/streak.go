@@ -20,7 +20,7 @@ type Streak struct {
 
 // streak tells the learner's streak. Days to come, by a device's clock that ran ahead within its
 // allowance over midnight, count once they are there.
-func (w *view) streak() Streak {
+func (w *View) streak() Streak {
 	out := Streak{TimeZone: w.zone.name}
 	if out.TimeZone == "" {
 		out.TimeZone = "UTC"
@@ -49,7 +49,7 @@ func (w *view) streak() Streak {
 }
 
 // activeDays are the days on which the learner did something in any module, ascending, each once.
-func (w *view) activeDays() []int {
+func (w *View) activeDays() []int {
 	var slots []int64
 	for _, f := range w.learner.Facts {
 		slots = append(slots, f.Slots...)

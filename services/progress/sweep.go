@@ -34,7 +34,7 @@ const (
 
 // sweeper runs sweeps for one service.
 type sweeper struct {
-	store     Store
+	store     SweepStore
 	catalog   *CatalogKeeper
 	committer *committer
 	now       func() time.Time
@@ -252,47 +252,4 @@ func (b *batch) lookBySystem(ctx context.Context, j *job, renew []string) error 
 		b.append(&Record{LearnerID: j.learnerID, Type: RecordAwarded, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: systemActor})
 	}
 	return nil
-}
-
-// touchedPaths answers the paths whose learners may have reached something between two looks:
-// those that changed, or have a module that was touched.
-func (c *Catalog) touchedPaths(revision int64, passed func(time.Time) bool, touched map[string]bool) []string {
-	var out []string
-	for id, p := range c.Paths {
-		hit := p.Revision > revision
-		for i := range p.Versions {
-			hit = hit || passed(p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].moduleIDs(), func(module string) bool { return touched[module] })
-		}
-		if hit {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
-// touchedModules answers the modules that changed, or had a time of theirs pass, or have an
-// equivalence with such a one; the others are absent.
-func (c *Catalog) touchedModules(revision int64, passed func(time.Time) bool) map[string]bool {
-	touched := map[string]bool{}
-	for id, m := range c.Modules {
-		if m.Revision > revision ||
-			slices.ContainsFunc(m.Archives, func(p ArchivePeriod) bool { return passed(p.ArchiveTime) || passed(p.SunsetTime) }) ||
-			slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return passed(v.EffectiveTime) }) {
-			touched[id] = true
-		}
-	}
-	var credited []string // equivalences are not transitive: so collected first
-	for id, m := range c.Modules {
-		for i := range m.Versions {
-			for _, group := range m.Versions[i].Credits {
-				if slices.ContainsFunc(group, func(part string) bool { return touched[part] }) {
-					credited = append(credited, id)
-				}
-			}
-		}
-	}
-	for _, id := range credited {
-		touched[id] = true
-	}
-	return touched
 }

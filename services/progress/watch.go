@@ -2,7 +2,6 @@ package progress
 
 import (
 	"context"
-	"slices"
 )
 
 // History answers at most limit log entries after a sequence, with the learner's head. No entry
@@ -13,14 +12,6 @@ func (s *Service) History(ctx context.Context, learnerID string, after int64, li
 
 // watchPage is how many entries a watcher reads at a time.
 const watchPage = 200
-
-// earned are the awards that were made by the record's delivery, of which it is the last.
-func (r *Record) earned() []Award {
-	if r.Effects == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(r.Effects.Awards), func(a Award) bool { return a.ToSequence != r.Sequence })
-}
 
 // Notice is one thing that a watcher is told.
 type Notice struct {

@@ -18,7 +18,7 @@ type ZoneSource interface {
 // are read with everything else of a learner. Its revision only rises.
 type ZoneKeeper struct {
 	source ZoneSource
-	store  Store
+	store  ZoneStore
 	log    *slog.Logger
 	now    func() time.Time
 
@@ -35,7 +35,7 @@ type ZoneKeeper struct {
 const zonePatience = time.Second
 
 // NewZoneKeeper makes a keeper that goes on from where the store is.
-func NewZoneKeeper(ctx context.Context, source ZoneSource, store Store, log *slog.Logger, now func() time.Time) (*ZoneKeeper, error) {
+func NewZoneKeeper(ctx context.Context, source ZoneSource, store ZoneStore, log *slog.Logger, now func() time.Time) (*ZoneKeeper, error) {
 	k := &ZoneKeeper{source: source, store: store, log: log, now: now}
 	k.follower = follower{source: "profile", fetch: k.fetch, revision: k.revision.Load, log: log}
 	stored, err := store.ZoneRevision(ctx)

@@ -20,6 +20,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
 // zoneFunc is a source of time zones of one function.
@@ -66,14 +67,14 @@ func (f *feed) times() int {
 }
 
 // following is another service on the rig's store, which follows zones.
-func (r *rig) following(zones progress.ZoneSource) *progress.Service {
+func (r *rig) following(zones progress.ZoneSource) *replica {
 	r.t.Helper()
 	return r.replicaWith(progress.Options{Zones: zones})
 }
 
 // etag reads the learner, with what the reader has seen of profile. The rig's catalog is
 // seen in any case: when it is first polled must not be what makes an answer new.
-func etag(t *testing.T, s *progress.Service, learner string, profile int64) string {
+func etag(t *testing.T, s *replica, learner string, profile int64) string {
 	t.Helper()
 	seen := progress.AtLeast{Catalog: 1, Profile: profile}
 	a, err := s.Read(t.Context(), learner, "overview", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
@@ -187,7 +188,7 @@ func (l *lines) count(text string) int {
 
 // zoneStore keeps no more than the revision: a bubble's clock stands still while a database works.
 type zoneStore struct {
-	progress.Store
+	progresstest.Store
 
 	revision atomic.Int64
 }
@@ -319,7 +320,7 @@ func TestProfileZonesWantTheWholeAnswer(t *testing.T) {
 	learner := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: &profilev1.LearnerRecord{Id: "ana", TimeZone: "UTC"}}}
 	revision := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Revision{Revision: 4}}
 	read := func(end error, messages ...*profilev1.SyncLearnersResponse) ([]progress.LearnerZone, int64, error) {
-		return progress.NewProfileZones(&streamed{messages: messages, end: end}).Sync(t.Context(), 3)
+		return progress.NewProfileClient(&streamed{messages: messages, end: end}).Sync(t.Context(), 3)
 	}
 	zones, reached, err := read(io.EOF, learner, revision)
 	if want := []progress.LearnerZone{{LearnerID: "ana", TimeZone: "UTC"}}; err != nil || reached != 4 || !reflect.DeepEqual(zones, want) {

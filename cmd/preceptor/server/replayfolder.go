@@ -8,7 +8,6 @@ import (
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/backup"
-	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -42,17 +41,12 @@ func OpenIdleProgress(ctx context.Context, dir string, now func() time.Time) (_ 
 		return nil, stop, err
 	}
 	store := progressstore.New(db)
-	service, err := progress.NewIdle(ctx, store, progress.Options{
-		Catalog: keptCatalog{store}, Cache: cache.NewMemory(1<<10, h.now), CommitLanes: 1, Alone: true, Now: h.now, Logger: h.log,
-	})
+	catalog, err := progress.NewCatalogKeeper(ctx, keptCatalog{store}, store, h.log, h.now)
 	if err != nil {
 		return nil, stop, err
 	}
-	h.onStop(func(context.Context) error {
-		service.Close()
-		return nil
-	})
-	return progress.NewServer(service, nil), stop, nil
+	replays := progress.NewReplays(store, progress.ReplayConfig{Catalog: catalog, Zone: new(progress.Zones).Of, Alone: true, Now: h.now, Logger: h.log})
+	return progress.NewServer(nil, nil, replays, nil), stop, nil
 }
 
 // Restored makes a service's restored database another one than it was, where that matters.

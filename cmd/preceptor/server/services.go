@@ -111,25 +111,30 @@ func (h *house) openProfile(ctx context.Context, db *sqldb.DB, catalog grpc.Clie
 
 func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile grpc.ClientConnInterface) (*service, error) {
 	store := progressstore.New(db)
-	learners := profilev1.NewProfileServiceClient(profile)
+	learners := progress.NewProfileClient(profilev1.NewProfileServiceClient(profile))
 	keep, err := h.openCache(ctx)
 	if err != nil {
 		return nil, err
 	}
 	svc, err := progress.New(ctx, store, progress.Options{
 		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
-		Zones:       progress.NewProfileZones(learners),
+		Zones:       learners,
 		Cache:       keep.cache,
 		Nudges:      keep.nudges,
 		CommitLanes: commitLanes(db, h.cfg.DatabaseMaxConns),
 		Committed:   h.measureCommits(),
-		Alone:       db.Dialect() == sqldb.SQLite, // the folder's lock sees to it
 		Now:         h.now,
 		Logger:      h.log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	previews := progress.NewPreviews(store, svc.Catalog(), svc.Zone, h.now)
+	replays := progress.NewReplays(store, progress.ReplayConfig{
+		Catalog: svc.Catalog(), Zone: svc.Zone,
+		Alone: db.Dialect() == sqldb.SQLite, // the folder's lock sees to it
+		Now:   h.now, Logger: h.log,
+	})
 	h.measureProgress(svc.Stats)
 	h.measureCache(keep.stats)
 	h.onStop(func(context.Context) error {
@@ -140,7 +145,7 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 		name:     ProgressName,
 		resolver: progress.NewSubjects(store, learners, h.now),
 		register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
-			progressv1.RegisterProgressServiceServer(to, progress.NewServer(svc, draining))
+			progressv1.RegisterProgressServiceServer(to, progress.NewServer(svc, previews, replays, draining))
 		},
 		audit: audit.NewServer(ProgressName, db),
 		state: func(ctx context.Context) (bool, []string) {

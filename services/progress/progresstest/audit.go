@@ -11,7 +11,7 @@ import (
 
 // RunAudit runs what must hold of the chain that Tx.Audit appends to. A Store cannot read
 // it, so open answers the chain beside an empty store.
-func RunAudit(t *testing.T, open func(*testing.T) (progress.Store, *audit.Log)) {
+func RunAudit(t *testing.T, open func(*testing.T) (Store, *audit.Log)) {
 	t.Helper()
 	audittest.Run(t, func(t *testing.T) audittest.Chain {
 		t.Helper()

@@ -1,4 +1,4 @@
-// Package progresstest is the contract of progress.Store as a test suite: every backend, and
+// Package progresstest is the contract of Store as a test suite: every backend, and
 // every decorator of one, runs it.
 package progresstest
 
@@ -24,10 +24,17 @@ import (
 // at has microseconds: stores must keep them, in UTC.
 var at = time.Date(2026, 11, 20, 8, 30, 15, 123456000, time.UTC)
 
+// Store is all that the service's packages need of a store.
+type Store interface {
+	progress.Store
+	progress.PreviewStore
+	progress.ReplayStore
+}
+
 // Run runs the contract; newStore answers an empty store each time.
-func Run(t *testing.T, newStore func(*testing.T) progress.Store) {
+func Run(t *testing.T, newStore func(*testing.T) Store) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, progress.Store){
+	for name, test := range map[string]func(*testing.T, Store){
 		"heads begin at zero and only a commit moves them": heads,
 		"heads of many learners are read together":         manyHeads,
 		"log entries come back as they went in":            logEntries,
@@ -95,7 +102,7 @@ func entry(learner string, sequence int64, eventID string) progress.Record {
 }
 
 // add commits entries for one learner, with the head set to the last of them.
-func add(ctx context.Context, s progress.Store, learner string, records ...progress.Record) error {
+func add(ctx context.Context, s Store, learner string, records ...progress.Record) error {
 	return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		h := tx.Head(learner)
 		h.Sequence = records[len(records)-1].Sequence
@@ -104,7 +111,7 @@ func add(ctx context.Context, s progress.Store, learner string, records ...progr
 	})
 }
 
-func heads(t *testing.T, s progress.Store) {
+func heads(t *testing.T, s Store) {
 	ctx, one := t.Context(), newID()
 	h, err := s.Head(ctx, one)
 	must(t, err)
@@ -124,7 +131,7 @@ func heads(t *testing.T, s progress.Store) {
 }
 
 // manyHeads asks for more than one statement takes.
-func manyHeads(t *testing.T, s progress.Store) {
+func manyHeads(t *testing.T, s Store) {
 	ctx := t.Context()
 	ids := make([]string, 600)
 	for i := range ids {
@@ -145,7 +152,7 @@ func manyHeads(t *testing.T, s progress.Store) {
 	}
 }
 
-func logEntries(t *testing.T, s progress.Store) {
+func logEntries(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	full := entry(learner, 1, newID())
 	bare := progress.Record{
@@ -210,7 +217,7 @@ func logEntries(t *testing.T, s progress.Store) {
 
 // knownEvents asks for more learners than a store may want to ask about at once, of each for another
 // number of events, one of which the log has. Another learner has an event of the same id.
-func knownEvents(t *testing.T, s progress.Store) {
+func knownEvents(t *testing.T, s Store) {
 	ctx := t.Context()
 	var learners []string
 	for range 40 {
@@ -248,7 +255,7 @@ func knownEvents(t *testing.T, s progress.Store) {
 	}))
 }
 
-func idOrder(t *testing.T, s progress.Store) {
+func idOrder(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	modules := []string{"B", "a", "b", "Z-1", "z", "é"}
 	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
@@ -276,7 +283,7 @@ func idOrder(t *testing.T, s progress.Store) {
 	}
 }
 
-func uniqueEvents(t *testing.T, s progress.Store) {
+func uniqueEvents(t *testing.T, s Store) {
 	ctx, one, two, id := t.Context(), newID(), newID(), newID()
 	must(t, add(ctx, s, one, entry(one, 1, id)))
 	must(t, add(ctx, s, two, entry(two, 1, id)))
@@ -288,7 +295,7 @@ func uniqueEvents(t *testing.T, s progress.Store) {
 	}
 }
 
-func voids(t *testing.T, s progress.Store) {
+func voids(t *testing.T, s Store) {
 	ctx, learner, target := t.Context(), newID(), newID()
 	is := func() (voided bool) {
 		must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
@@ -314,7 +321,7 @@ func voids(t *testing.T, s progress.Store) {
 	}
 }
 
-func rollback(t *testing.T, s progress.Store) {
+func rollback(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	boom := errors.New("boom")
 	err := s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
@@ -339,7 +346,7 @@ func rollback(t *testing.T, s progress.Store) {
 	}
 }
 
-func racing(t *testing.T, s progress.Store) {
+func racing(t *testing.T, s Store) {
 	ctx := t.Context()
 	learners := []string{newID(), newID(), newID()}
 	const writers, each = 6, 15
@@ -380,7 +387,7 @@ func racing(t *testing.T, s progress.Store) {
 	}
 }
 
-func learnerState(t *testing.T, s progress.Store) {
+func learnerState(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	facts := &progress.Facts{
 		Key:     "k",
@@ -457,7 +464,7 @@ func learnerState(t *testing.T, s progress.Store) {
 }
 
 // factsInside checks what a transaction reads.
-func factsInside(t *testing.T, s progress.Store, key progress.FactsKey, facts *progress.Facts) {
+func factsInside(t *testing.T, s Store, key progress.FactsKey, facts *progress.Facts) {
 	t.Helper()
 	learner := key.LearnerID
 	must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
@@ -473,7 +480,7 @@ func factsInside(t *testing.T, s progress.Store, key progress.FactsKey, facts *p
 	}))
 }
 
-func onePerPath(t *testing.T, s progress.Store) {
+func onePerPath(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	put := func(e progress.Enrollment) error {
 		return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
@@ -500,7 +507,7 @@ func onePerPath(t *testing.T, s progress.Store) {
 	must(t, put(two))
 }
 
-func manyRows(t *testing.T, s progress.Store) {
+func manyRows(t *testing.T, s Store) {
 	ctx := t.Context()
 	var ids []string
 	for range 300 {
@@ -528,7 +535,7 @@ func manyRows(t *testing.T, s progress.Store) {
 	}
 }
 
-func catalog(t *testing.T, s progress.Store) {
+func catalog(t *testing.T, s Store) {
 	ctx := t.Context()
 	d, err := s.LoadCatalog(ctx)
 	must(t, err)
@@ -563,7 +570,7 @@ func catalog(t *testing.T, s progress.Store) {
 	}
 }
 
-func links(t *testing.T, s progress.Store) {
+func links(t *testing.T, s Store) {
 	ctx := t.Context()
 	if _, err := s.FindLink(ctx, "i", "s"); errs.KindOf(err) != errs.NotFound {
 		t.Errorf("unknown: %v", err)
@@ -581,7 +588,7 @@ func links(t *testing.T, s progress.Store) {
 	}
 }
 
-func zones(t *testing.T, s progress.Store) {
+func zones(t *testing.T, s Store) {
 	ctx, one, two := t.Context(), newID(), newID()
 	head := func(learner string) progress.Head {
 		t.Helper()
@@ -630,7 +637,7 @@ func zones(t *testing.T, s progress.Store) {
 	}
 }
 
-func idempotency(t *testing.T, s progress.Store) {
+func idempotency(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	key := idem.Key{Caller: learner, Method: "/m", Key: "k", Hash: [32]byte{1}}
 	find := func(k idem.Key) (answer []byte, found bool, err error) {
@@ -656,7 +663,7 @@ func idempotency(t *testing.T, s progress.Store) {
 	}
 }
 
-func incarnation(t *testing.T, s progress.Store) {
+func incarnation(t *testing.T, s Store) {
 	ctx := t.Context()
 	one, err := s.Incarnation(ctx)
 	must(t, err)
@@ -667,7 +674,7 @@ func incarnation(t *testing.T, s progress.Store) {
 	}
 }
 
-func sweep(t *testing.T, s progress.Store) {
+func sweep(t *testing.T, s Store) {
 	ctx := t.Context()
 	w, err := s.LeaseSweep(ctx, "one", at, at.Add(time.Minute))
 	must(t, err)
@@ -691,7 +698,7 @@ func sweep(t *testing.T, s progress.Store) {
 	}
 }
 
-func enrolled(t *testing.T, s progress.Store) {
+func enrolled(t *testing.T, s Store) {
 	ctx := t.Context()
 	var ids []string
 	for i := range 5 {
@@ -725,7 +732,7 @@ func factsOf(key string, last int64, cycle progress.CycleFacts) *progress.Facts 
 }
 
 // putFacts stores facts of module "m" of as many new learners, and answers their ids.
-func putFacts(t *testing.T, s progress.Store, facts ...*progress.Facts) []string {
+func putFacts(t *testing.T, s Store, facts ...*progress.Facts) []string {
 	t.Helper()
 	var ids []string
 	for _, f := range facts {
@@ -738,7 +745,7 @@ func putFacts(t *testing.T, s progress.Store, facts ...*progress.Facts) []string
 	return ids
 }
 
-func groupsOf(t *testing.T, s progress.Store) []progress.FactsGroup {
+func groupsOf(t *testing.T, s Store) []progress.FactsGroup {
 	t.Helper()
 	var out []progress.FactsGroup
 	must(t, s.Survey(t.Context(), func(ctx context.Context, v progress.Survey) error {
@@ -750,7 +757,7 @@ func groupsOf(t *testing.T, s progress.Store) []progress.FactsGroup {
 	return out
 }
 
-func surveyFacts(t *testing.T, s progress.Store) {
+func surveyFacts(t *testing.T, s Store) {
 	const key = "m2@10;m3@20;"
 	unit := func(id string, completed int64) []progress.UnitFacts {
 		return []progress.UnitFacts{{UnitID: id, CompletedAt: completed, Versions: []int{1}}}
@@ -806,7 +813,7 @@ func surveyFacts(t *testing.T, s progress.Store) {
 }
 
 // factsMove checks that facts are counted where they stand after they were written again.
-func factsMove(t *testing.T, s progress.Store, learner string) {
+func factsMove(t *testing.T, s Store, learner string) {
 	t.Helper()
 	key := progress.FactsKey{LearnerID: learner, ModuleID: "m"}
 	for _, f := range []*progress.Facts{
@@ -836,7 +843,7 @@ func factsMove(t *testing.T, s progress.Store, learner string) {
 	}
 }
 
-func surveyPaths(t *testing.T, s progress.Store) {
+func surveyPaths(t *testing.T, s Store) {
 	for i, e := range []progress.Enrollment{
 		{PathID: "p", PathVersion: 1, State: progress.EnrollmentActive},
 		{PathID: "p", PathVersion: 2, State: progress.EnrollmentPaused},
@@ -874,7 +881,7 @@ func surveyPaths(t *testing.T, s progress.Store) {
 	}))
 }
 
-func surveySnapshot(t *testing.T, s progress.Store) {
+func surveySnapshot(t *testing.T, s Store) {
 	learner := newID()
 	must(t, add(t.Context(), s, learner, entry(learner, 1, newID())))
 	putFacts(t, s, factsOf("", 1, progress.CycleFacts{}))
@@ -895,7 +902,7 @@ func surveySnapshot(t *testing.T, s progress.Store) {
 	}))
 }
 
-func outdated(t *testing.T, s progress.Store) {
+func outdated(t *testing.T, s Store) {
 	const key = "m2@10;"
 	fresh := []progress.Freshness{{ModuleID: "x", Key: key, Materials: 1}, {ModuleID: "m", Key: key, Materials: 1}, {ModuleID: "other", Key: key, Materials: 1}}
 	ids := putFacts(t, s,
@@ -918,7 +925,7 @@ func outdated(t *testing.T, s progress.Store) {
 	}
 }
 
-func zoneUnsettles(t *testing.T, s progress.Store) {
+func zoneUnsettles(t *testing.T, s Store) {
 	ids := putFacts(t, s, factsOf("", 1, progress.CycleFacts{}), factsOf("", 1, progress.CycleFacts{}))
 	must(t, s.SaveZones(t.Context(), 1, []progress.LearnerZone{{LearnerID: ids[0], TimeZone: "Europe/Berlin"}, {LearnerID: ids[1]}}))
 	want := []progress.FactsGroup{{Learners: 1}, {Standing: progress.StandingOpen, Learners: 1}}

@@ -52,7 +52,7 @@ func foldable(r progress.Record) progress.Record {
 }
 
 // lived is what snapshots stores for each learner.
-func lived(ctx context.Context, s progress.Store, learner string) (snapshotOf, error) {
+func lived(ctx context.Context, s Store, learner string) (snapshotOf, error) {
 	facts := &progress.Facts{
 		LastAt: 5, LastID: "e", FirstAt: 4,
 		Cycles: []progress.CycleFacts{{Number: 1, Opening: progress.OpenedFirst, BeginAt: 4, CompleteAt: 5, CompleteVersion: 2, ExpireAt: 9, Versions: []int{2}}},
@@ -88,7 +88,7 @@ func lived(ctx context.Context, s progress.Store, learner string) (snapshotOf, e
 	}, err
 }
 
-func snapshots(t *testing.T, s progress.Store) {
+func snapshots(t *testing.T, s Store) {
 	ctx := t.Context()
 	must(t, s.SaveCatalog(ctx, progress.CatalogDelta{Revision: 7}))
 	var want snapshotOf
@@ -137,7 +137,7 @@ func snapshots(t *testing.T, s progress.Store) {
 	}))
 }
 
-func headPages(t *testing.T, s progress.Store) {
+func headPages(t *testing.T, s Store) {
 	ctx := t.Context()
 	ids := []string{newID(), newID(), newID()}
 	for _, id := range ids {
@@ -161,7 +161,7 @@ func headPages(t *testing.T, s progress.Store) {
 	}
 }
 
-func rebuildLease(t *testing.T, s progress.Store) {
+func rebuildLease(t *testing.T, s Store) {
 	ctx := t.Context()
 	r, err := s.LeaseRebuild(ctx, "one", at, at.Add(time.Minute))
 	must(t, err)

@@ -7,19 +7,18 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
-	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
 func TestPostgres(t *testing.T) {
 	database := sqldbtest.Postgres(t, sqlstore.Migrations())
-	progresstest.Run(t, func(t *testing.T) progress.Store {
+	progresstest.Run(t, func(t *testing.T) progresstest.Store {
 		t.Helper()
 		return sqlstore.New(database(t))
 	})
 	t.Run("audit", func(t *testing.T) {
-		progresstest.RunAudit(t, func(t *testing.T) (progress.Store, *audit.Log) {
+		progresstest.RunAudit(t, func(t *testing.T) (progresstest.Store, *audit.Log) {
 			t.Helper()
 			db := database(t)
 			return sqlstore.New(db), audit.NewLog(db)

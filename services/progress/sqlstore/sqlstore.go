@@ -22,7 +22,7 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Store is a progress.Store on a database.
+// Store is a progresstest.Store on a database.
 type Store struct {
 	db *sqldb.DB
 
@@ -30,8 +30,6 @@ type Store struct {
 	// timeline is an expression for sqldb.DB.Timeline's; "" until it was asked for.
 	timeline string
 }
-
-var _ progress.Store = (*Store)(nil)
 
 // New is a store on a database whose schema Migrations has made.
 func New(db *sqldb.DB) *Store { return &Store{db: db} }

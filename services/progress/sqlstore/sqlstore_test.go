@@ -7,20 +7,19 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
-	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
 func TestSQLite(t *testing.T) {
-	progresstest.Run(t, func(t *testing.T) progress.Store {
+	progresstest.Run(t, func(t *testing.T) progresstest.Store {
 		t.Helper()
 		return sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations()))
 	})
 }
 
 func TestSQLiteAudit(t *testing.T) {
-	progresstest.RunAudit(t, func(t *testing.T) (progress.Store, *audit.Log) {
+	progresstest.RunAudit(t, func(t *testing.T) (progresstest.Store, *audit.Log) {
 		t.Helper()
 		db := sqldbtest.SQLite(t, sqlstore.Migrations())
 		return sqlstore.New(db), audit.NewLog(db)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -17,6 +16,35 @@ import (
 // counted together; where that does not decide, those who have done the same are judged by one of
 // them. Only facts that time or the catalog has overtaken are brought up to date in memory, one by
 // one, until a sweep has stored them. Nothing is written.
+
+// PreviewStore is what previews read.
+type PreviewStore interface {
+	// Survey runs fn on one snapshot of all learners. It may run fn again after a conflict.
+	Survey(ctx context.Context, fn func(context.Context, Survey) error) error
+}
+
+// PreviewCatalog is the catalog as far as it is known here.
+type PreviewCatalog interface {
+	// Current returns the newest known snapshot.
+	Current() *Catalog
+	// AtLeast returns a snapshot of at least a revision, or an older one where that cannot be had.
+	AtLeast(ctx context.Context, revision int64) *Catalog
+	// Refresh asks the catalog for what is new. It returns Unavailable when that cannot be reached.
+	Refresh(ctx context.Context) error
+}
+
+// PreviewService previews what publishing a draft would do.
+type PreviewService struct {
+	store   PreviewStore
+	catalog PreviewCatalog
+	zone    func(name string) zone
+	now     func() time.Time
+}
+
+// NewPreviews returns a PreviewService. zone finds a time zone by its name.
+func NewPreviews(store PreviewStore, catalog PreviewCatalog, zone func(name string) zone, now func() time.Time) *PreviewService {
+	return &PreviewService{store: store, catalog: catalog, zone: zone, now: now}
+}
 
 // ModuleImpact is whom the publication of a module's draft would touch. Only a MATERIAL draft
 // touches what learners have; for any other the last two numbers are 0.
@@ -57,7 +85,7 @@ type ImpactedPath struct {
 // CountModuleImpact counts whom publishing the draft as the module's next version would touch. A
 // draft is counted as coming into effect at its EffectiveTime, and after all events that are stored.
 // It returns Unavailable when the draft's number is not the next one as far as the catalog is known here.
-func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft ModuleVersion) (*ModuleImpact, error) {
+func (s *PreviewService) CountModuleImpact(ctx context.Context, moduleID string, draft ModuleVersion) (*ModuleImpact, error) {
 	catalog, now := s.catalog.Current(), s.now().UTC().Truncate(time.Microsecond)
 	m := catalog.Modules[moduleID]
 	if m == nil {
@@ -66,16 +94,10 @@ func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft 
 	if err := checkNext(moduleID, len(m.Versions), draft.Number); err != nil {
 		return nil, err
 	}
-	if draft.PublishTime.IsZero() {
-		draft.PublishTime = now
-	}
-	// A device's clock may be that much ahead: so all that is stored was done before.
-	if soonest := now.Add(maxAhead + time.Microsecond); draft.EffectiveTime.Before(soonest) {
-		draft.EffectiveTime = soonest
-	}
+	next := NewDraft(m, draft, now)
 	var out *ModuleImpact
 	err := s.store.Survey(ctx, func(ctx context.Context, survey Survey) error {
-		c := newImpactCount(survey, s.zones, m, draft, now)
+		c := &impactCount{survey: survey, zone: s.zone, now: now, module: m, draft: next, fresh: m.freshness(now)}
 		if err := c.learners(ctx); err != nil {
 			return err
 		}
@@ -90,7 +112,7 @@ func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft 
 // VersionBefore answers the version that a module's draft of a number would follow, nil for a first
 // one. It asks the catalog where what is known here does not fit, and returns Unavailable where it
 // still does not.
-func (s *Service) VersionBefore(ctx context.Context, moduleID string, number int, minRevision int64) (*ModuleVersion, error) {
+func (s *PreviewService) VersionBefore(ctx context.Context, moduleID string, number int, minRevision int64) (*ModuleVersion, error) {
 	c, err := s.catalogBefore(ctx, moduleID, number, minRevision, func(c *Catalog) int {
 		if m := c.Modules[moduleID]; m != nil {
 			return len(m.Versions)
@@ -104,7 +126,7 @@ func (s *Service) VersionBefore(ctx context.Context, moduleID string, number int
 }
 
 // catalogBefore answers a catalog in which the newest version is the one before number.
-func (s *Service) catalogBefore(ctx context.Context, id string, number int, minRevision int64, newest func(*Catalog) int) (*Catalog, error) {
+func (s *PreviewService) catalogBefore(ctx context.Context, id string, number int, minRevision int64, newest func(*Catalog) int) (*Catalog, error) {
 	c := s.catalog.AtLeast(ctx, minRevision)
 	if newest(c)+1 != number {
 		if err := s.catalog.Refresh(ctx); err != nil {
@@ -126,29 +148,19 @@ func checkNext(id string, newest, number int) error {
 // impactCount is one count of a module's learners.
 type impactCount struct {
 	survey Survey
-	zones  *zones
+	zone   func(name string) zone
 	now    time.Time
-	// before is the module as it is, after as it would be, with the draft.
-	before, after *Module
-	draft         *ModuleVersion
-	fresh         Freshness
-	out           ModuleImpact
+	module *Module
+	draft  *Draft
+	fresh  Freshness
+	out    ModuleImpact
 }
 
-func newImpactCount(survey Survey, zones *zones, m *Module, draft ModuleVersion, now time.Time) *impactCount {
-	after := *m
-	after.Versions = append(slices.Clone(m.Versions), draft)
-	return &impactCount{survey: survey, zones: zones, now: now, before: m, after: &after, draft: after.Newest(), fresh: m.freshness(now)}
-}
-
-// verdict is what is counted of one learner.
-type verdict struct{ completed, inProgress, toRetrain, losingCredit bool }
-
-func (c *impactCount) add(v verdict, learners int64) {
+func (c *impactCount) add(is DraftEffect, learners int64) {
 	for _, n := range []struct {
 		is bool
 		to *int64
-	}{{v.completed, &c.out.Completed}, {v.inProgress, &c.out.InProgress}, {v.toRetrain, &c.out.ToRetrain}, {v.losingCredit, &c.out.LosingCredit}} {
+	}{{is.Completed, &c.out.Completed}, {is.InProgress, &c.out.InProgress}, {is.ToRetrain, &c.out.ToRetrain}, {is.LosingCredit, &c.out.LosingCredit}} {
 		if n.is {
 			*n.to += learners
 		}
@@ -161,7 +173,7 @@ const surveyPage = 1000
 // learners counts them: by the group where nothing of them is touched, else by what they have done,
 // and one by one where the facts are not fresh.
 func (c *impactCount) learners(ctx context.Context) error {
-	groups, err := c.survey.FactsGroups(ctx, c.before.ID)
+	groups, err := c.survey.FactsGroups(ctx, c.module.ID)
 	if err != nil {
 		return err
 	}
@@ -169,10 +181,10 @@ func (c *impactCount) learners(ctx context.Context) error {
 		switch {
 		case !c.fresh.has(&g):
 			err = c.eachOf(ctx, g)
-		case c.draft.Material:
+		case c.draft.Material():
 			err = c.shapesOf(ctx, g)
 		default:
-			c.add(verdict{completed: g.CompleteVersion != 0, inProgress: g.Standing == StandingOpen}, g.Learners)
+			c.add(DraftEffect{Completed: g.CompleteVersion != 0, InProgress: g.Standing == StandingOpen}, g.Learners)
 		}
 		if err != nil {
 			return err
@@ -183,9 +195,9 @@ func (c *impactCount) learners(ctx context.Context) error {
 
 // shapesOf counts the learners of a group by what they have done: one stands for all with the same.
 func (c *impactCount) shapesOf(ctx context.Context, g FactsGroup) error {
-	shapes, err := c.survey.FactsShapes(ctx, c.before.ID, g)
+	shapes, err := c.survey.FactsShapes(ctx, c.module.ID, g)
 	for _, s := range shapes {
-		c.add(c.ofFacts(s.Facts), s.Learners)
+		c.add(c.draft.Effect(s.Facts), s.Learners)
 	}
 	return err
 }
@@ -194,7 +206,7 @@ func (c *impactCount) shapesOf(ctx context.Context, g FactsGroup) error {
 func (c *impactCount) eachOf(ctx context.Context, g FactsGroup) error {
 	after := ""
 	for {
-		page, err := c.survey.FactsOf(ctx, c.before.ID, g, after, surveyPage)
+		page, err := c.survey.FactsOf(ctx, c.module.ID, g, after, surveyPage)
 		if err != nil {
 			return err
 		}
@@ -203,7 +215,7 @@ func (c *impactCount) eachOf(ctx context.Context, g FactsGroup) error {
 			if err != nil {
 				return err
 			}
-			c.add(c.ofFacts(f), 1)
+			c.add(c.draft.Effect(f), 1)
 		}
 		if len(page) < surveyPage {
 			return nil
@@ -212,56 +224,21 @@ func (c *impactCount) eachOf(ctx context.Context, g FactsGroup) error {
 	}
 }
 
-// ofFacts answers the verdict on whose facts are as they stand now.
-func (c *impactCount) ofFacts(f *Facts) verdict {
-	if f == nil || len(f.Cycles) == 0 {
-		return verdict{}
-	}
-	last := &f.Cycles[len(f.Cycles)-1]
-	v := verdict{completed: f.firstComplete() != nil, inProgress: last.CompleteAt == 0}
-	if c.draft.Material {
-		v.losingCredit = v.inProgress && c.loses(last)
-		v.toRetrain = v.completed && c.retrains(f)
-	}
-	return v
-}
-
 // upToDate answers the facts as a reader sees them now.
 func (c *impactCount) upToDate(ctx context.Context, l LearnerFacts) (*Facts, error) {
 	head, err := c.survey.Head(ctx, l.LearnerID)
 	if err != nil {
 		return nil, err
 	}
-	z := c.zones.of(head.TimeZone)
-	if !l.Facts.stale(c.before, z) {
-		return l.Facts.settled(c.before, c.now, z.loc), nil
+	z := c.zone(head.TimeZone)
+	if !l.Facts.stale(c.module, z) {
+		return l.Facts.settled(c.module, c.now, z.loc), nil
 	}
-	log, err := c.survey.ModuleLog(ctx, l.LearnerID, c.before.ID)
+	log, err := c.survey.ModuleLog(ctx, l.LearnerID, c.module.ID)
 	if err != nil {
 		return nil, err
 	}
-	return foldLog(c.before, log, z).settled(c.before, c.now, z.loc), nil
-}
-
-// retrains tells whether the last completion is on no version as new as the draft once that is in
-// effect. Which day it is in the learner's zone moves an expiry, but completes nothing.
-func (c *impactCount) retrains(f *Facts) bool {
-	last := f.settled(c.after, c.draft.EffectiveTime, time.UTC).lastComplete()
-	return last == nil || last.CompleteVersion < c.draft.Number
-}
-
-// loses tells whether the open cycle has credit for a unit that the draft invalidates.
-func (c *impactCount) loses(open *CycleFacts) bool {
-	_, on, _ := open.percentIn(c.before, c.now)
-	if on == nil || open.WaivedAt != 0 {
-		return false
-	}
-	for i := range on.Units {
-		if u := &on.Units[i]; c.draft.invalidates(u.ID) && open.doneAt(c.before, on, u) != 0 {
-			return true
-		}
-	}
-	return false
+	return foldLog(c.module, log, z).settled(c.module, c.now, z.loc), nil
 }
 
 // impactedPaths answers the paths that name a module.
@@ -299,17 +276,6 @@ func impactedPaths(ctx context.Context, survey Survey, catalog *Catalog, moduleI
 	return out, nil
 }
 
-// milestonesWith answers the ids of the milestones that name a module, in order.
-func (v *PathVersion) milestonesWith(moduleID string) []string {
-	var ids []string
-	for i := range v.Milestones {
-		if slices.Contains(v.Milestones[i].moduleIDs(), moduleID) {
-			ids = append(ids, v.Milestones[i].ID)
-		}
-	}
-	return ids
-}
-
 // PathImpact is whom the publication of a path's draft would touch.
 type PathImpact struct {
 	// UpgradeOffers counts the enrollments that are not withdrawn: each would be offered the upgrade.
@@ -328,7 +294,7 @@ type PathImpact struct {
 // CountPathImpact counts whom publishing the draft as the path's next version would touch. It asks
 // the catalog where what is known here does not fit the draft's number, and returns Unavailable
 // where it still does not.
-func (s *Service) CountPathImpact(ctx context.Context, pathID string, draft PathVersion, minRevision int64) (*PathImpact, error) {
+func (s *PreviewService) CountPathImpact(ctx context.Context, pathID string, draft PathVersion, minRevision int64) (*PathImpact, error) {
 	catalog, err := s.catalogBefore(ctx, pathID, draft.Number, minRevision, func(c *Catalog) int {
 		if p := c.Paths[pathID]; p != nil {
 			return len(p.Versions)
@@ -367,46 +333,4 @@ func (s *Service) CountPathImpact(ctx context.Context, pathID string, draft Path
 		return err
 	})
 	return out, err
-}
-
-// changedMilestones answers the ids of the milestones that came or ask for something else, and then of those that went.
-func changedMilestones(before, after []Milestone) []string {
-	in := func(milestones []Milestone, id string) int {
-		return slices.IndexFunc(milestones, func(m Milestone) bool { return m.ID == id })
-	}
-	var ids []string
-	for i := range after {
-		if k := in(before, after[i].ID); k < 0 || !asksSame(before[k].Groups, after[i].Groups) {
-			ids = append(ids, after[i].ID)
-		}
-	}
-	for i := range before {
-		if in(after, before[i].ID) < 0 {
-			ids = append(ids, before[i].ID)
-		}
-	}
-	return ids
-}
-
-// asksSame tells whether the groups of two milestones ask for the same modules, whatever their order.
-func asksSame(a, b []Group) bool {
-	return slices.EqualFunc(askedFor(a), askedFor(b), slices.Equal[[]string])
-}
-
-// askedFor is what groups ask for in one form: the modules of all "all" groups together, then each
-// choice as its count and its modules; sorted.
-func askedFor(groups []Group) [][]string {
-	var all []string
-	var choices [][]string
-	for _, g := range groups {
-		ids := slices.Sorted(slices.Values(g.ModuleIDs))
-		if g.RequiredCount == nil || *g.RequiredCount >= len(ids) {
-			all = append(all, ids...)
-			continue
-		}
-		choices = append(choices, append([]string{strconv.Itoa(*g.RequiredCount)}, ids...))
-	}
-	slices.Sort(all)
-	slices.SortFunc(choices, slices.Compare[[]string])
-	return append([][]string{slices.Compact(all)}, choices...)
 }

@@ -1,0 +1,70 @@
+package progress
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+// ProfileClient reads learners' time zones, and resolves identities, over profile's API.
+type ProfileClient struct {
+	client profilev1.ProfileServiceClient
+}
+
+var (
+	_ ZoneSource    = (*ProfileClient)(nil)
+	_ SubjectSource = (*ProfileClient)(nil)
+)
+
+// NewProfileClient returns a ProfileClient that calls client.
+func NewProfileClient(client profilev1.ProfileServiceClient) *ProfileClient {
+	return &ProfileClient{client: client}
+}
+
+// Sync answers the time zones that changed after a revision.
+func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []LearnerZone, revision int64, err error) {
+	stream, err := p.client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: afterRevision})
+	if err != nil {
+		return nil, 0, profileUnreachable(err)
+	}
+	reached := false
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, 0, profileUnreachable(err)
+		}
+		switch item := m.GetItem().(type) {
+		case *profilev1.SyncLearnersResponse_Learner:
+			zones = append(zones, LearnerZone{LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone()})
+		case *profilev1.SyncLearnersResponse_Revision:
+			revision, reached = item.Revision, true
+		}
+	}
+	if !reached {
+		return nil, 0, errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile's answer ended early")
+	}
+	return zones, revision, nil
+}
+
+func profileUnreachable(err error) error {
+	return errs.Wrap(err, errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile cannot be reached")
+}
+
+// ResolveSubject returns the learner of an identity, which profile makes at first sight.
+func (p *ProfileClient) ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (Link, error) {
+	r, err := p.client.ResolveSubject(ctx, &profilev1.ResolveSubjectRequest{
+		Subject:     &profilev1.Subject{Issuer: issuer, Subject: subject},
+		DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
+	})
+	if err != nil {
+		return Link{}, err
+	}
+	return Link{LearnerID: r.GetLearnerId(), TimeZone: r.GetTimeZone()}, nil
+}

@@ -1,0 +1,98 @@
+package progress
+
+import (
+	"context"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/idem"
+)
+
+// Tx is the write transaction in which a store runs what it is to commit. Only learners whose heads
+// it has locked may be touched.
+type Tx interface {
+	LockedHeads
+	LearnerReader
+	LearnerWriter
+	EventIndex
+	FactsTable
+	CommandLog
+}
+
+// LockedHeads are what a transaction holds still.
+type LockedHeads interface {
+	// Head returns a locked head; changes to it are stored when the transaction commits.
+	Head(learnerID string) *Head
+	// Revision returns the stored catalog's: nothing that is stored of the locked learners was folded
+	// under a newer one.
+	Revision(ctx context.Context) (int64, error)
+}
+
+// LearnerReader reads what is stored of a learner, with what the transaction has written of it.
+type LearnerReader interface {
+	// Load returns all that is stored of a learner but the log; empty where there is nothing.
+	Load(ctx context.Context, learnerID string) (*Learner, error)
+	// ModuleLog returns a learner's events of one module, with the voids that name them, by sequence.
+	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
+	// Awards returns a learner's awards, oldest first.
+	Awards(ctx context.Context, learnerID string) ([]Award, error)
+	// Snapshot returns what is stored of one learner, as this transaction sees it.
+	Snapshot(learnerID string) Snapshot
+}
+
+// LearnerWriter writes what is stored of learners.
+type LearnerWriter interface {
+	// Append writes log entries.
+	Append(ctx context.Context, records []Record) error
+	// PutEnrollments writes enrollments by id. It returns AlreadyExists when the learner has one of
+	// the same path that is not withdrawn.
+	PutEnrollments(ctx context.Context, enrollments []Enrollment) error
+	// PutAwards writes awards by id.
+	PutAwards(ctx context.Context, awards []Award) error
+}
+
+// EventIndex finds single events of the log.
+type EventIndex interface {
+	// KnownEvents returns which of the events are in the log.
+	KnownEvents(ctx context.Context, keys []EventKey) ([]KnownEvent, error)
+	// EventByID returns one stored event. It returns NotFound when that is not in the log.
+	EventByID(ctx context.Context, learnerID, eventID string) (Record, error)
+	// IsVoided reports whether the log has a void of the event.
+	IsVoided(ctx context.Context, learnerID, eventID string) (bool, error)
+}
+
+// FactsTable is the stored facts by learner and module.
+type FactsTable interface {
+	// Facts returns the stored facts of the keys; those without any are absent.
+	Facts(ctx context.Context, keys []FactsKey) (map[FactsKey]*Facts, error)
+	// PutFacts writes facts; at most one for each key.
+	PutFacts(ctx context.Context, facts map[FactsKey]*Facts) error
+	// DropFacts deletes stored facts.
+	DropFacts(ctx context.Context, keys []FactsKey) error
+}
+
+// CommandLog is what a store has beside progress itself of the commands that it was given.
+type CommandLog interface {
+	// Audit appends entries to the chain of admin commands.
+	Audit(ctx context.Context, entries []AuditEntry) error
+	// FindIdempotent returns the stored answer of a create. It returns FailedPrecondition
+	// IDEMPOTENCY_KEY_REUSED when the key came with another request.
+	FindIdempotent(ctx context.Context, key idem.Key, now time.Time) (answer []byte, found bool, err error)
+	// SaveIdempotent stores the answer of a create.
+	SaveIdempotent(ctx context.Context, key idem.Key, answer []byte, now time.Time) error
+}
+
+// Snapshot is what is stored of the learners in a range of ids at one moment.
+type Snapshot interface {
+	// Revision is the stored catalog's: nothing that is stored was folded under a newer one.
+	Revision(ctx context.Context) (int64, error)
+	// Heads answers the learners' heads, by id.
+	Heads(ctx context.Context) ([]Head, error)
+	// Facts tells the stored facts, by learner.
+	Facts(ctx context.Context, tell func(StoredFacts)) error
+	// Enrollments and Awards answer those of all the learners. What cannot be read of an award is left out of it.
+	Enrollments(ctx context.Context) ([]Enrollment, error)
+	Awards(ctx context.Context) ([]Award, error)
+	// Entries tells the log entries by learner and sequence. Of each it tells what folding needs: no
+	// hash, reception, device or reason. The record is lent until tell returns.
+	Entries(ctx context.Context, tell func(*Record) error) error
+}

@@ -1,0 +1,28 @@
+package progress
+
+import (
+	"sync"
+	"time"
+)
+
+// Zones finds zones by name, and keeps them: reading one from the database of zones is slow. It is
+// safe for concurrent use.
+type Zones struct{ known sync.Map }
+
+// Of answers the zone of a name. One that this program's database of zones has not (profile's may
+// be newer) is reckoned as UTC: hours off are better than no answer.
+func (z *Zones) Of(name string) zone {
+	if name == "" || name == "UTC" {
+		return zone{loc: time.UTC}
+	}
+	if found, ok := z.known.Load(name); ok {
+		return found.(zone) //nolint:forcetypeassert // only zones are stored
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return zone{loc: time.UTC}
+	}
+	found := zone{name, loc}
+	z.known.Store(name, found)
+	return found
+}
