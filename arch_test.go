@@ -24,7 +24,7 @@ const (
 	longestFunc   = 80
 	uuidPackage   = "github.com/google/uuid"
 	textPackages  = "golang.org/x/text/" // Unicode folding and language tags: pure, and the Go team's
-	domainImports = "standard library, " + uuidPackage + ", " + textPackages + ", internal/{cache,canonical,errs,idem,period}"
+	domainImports = "standard library, " + uuidPackage + ", " + textPackages + ", internal/{canonical,errs,idem,period}"
 )
 
 // file is a parsed Go file or, with a nil tree, the lines of any other source.
@@ -70,10 +70,15 @@ func (f file) serviceRoot() bool {
 	return path.Dir(f.dir()) == "services" && f.tree != nil
 }
 
-// domain reports whether the file holds pure rules of a service: all of its root
-// but the translation between proto and domain.
-func (f file) domain() bool {
-	return f.serviceRoot() && !f.isTest() && f.name() != "grpc.go" && !strings.HasPrefix(f.name(), "grpc_")
+// domain reports whether the file holds pure rules of a service: its root, tests aside.
+func (f file) domain() bool { return f.serviceRoot() && !f.isTest() }
+
+// part is the package below a service that a path belongs to: "engine" of services/progress/engine; "" for the root.
+func part(p string) string {
+	if parts := strings.Split(p, "/"); len(parts) > 2 && parts[0] == "services" {
+		return parts[2]
+	}
+	return ""
 }
 
 // imported is one import: where it stands, and what it names. Ours go by their
@@ -216,26 +221,46 @@ func doorRules() []rule {
 // roomRules say what each room may be made of.
 func roomRules() []rule {
 	return []rule{{
-		name: "domain files are pure",
+		name: "service roots are pure",
 		check: importRule(func(i imported) string {
-			if !i.domain() || i.std() || i.path == uuidPackage || strings.HasPrefix(i.path, textPackages) ||
-				i.ours && slices.Contains([]string{"internal/cache", "internal/canonical", "internal/errs", "internal/idem", "internal/period"}, i.path) {
+			switch {
+			case !i.domain() || i.path == uuidPackage || strings.HasPrefix(i.path, textPackages):
+				return ""
+			case i.std() && !slices.Contains([]string{"database/sql", "log/slog", "net/http", "sync", "sync/atomic"}, i.path):
+				return ""
+			case i.ours && slices.Contains([]string{"internal/canonical", "internal/errs", "internal/idem", "internal/period"}, i.path):
 				return ""
 			}
 			return "the domain knows only " + domainImports
 		}),
-		bad:  one("services/progress/record.go", source(module+"/gen/preceptor/progress/v1")),
+		bad:  one("services/progress/record.go", source("log/slog")),
 		good: one("services/progress/record.go", source("time", uuidPackage, module+"/internal/period")),
 	}, {
-		name: "service roots meet no database",
+		name:  "service roots run nothing",
+		check: background,
+		bad:   one("services/progress/a.go", "package a\nfunc f() { go f() }\n"),
+		good:  one("services/progress/engine/a.go", "package a\nimport \"time\"\nfunc f() { go f(); time.NewTicker(1) }\n"),
+	}, {
+		name: "packages below a service do not import each other",
 		check: importRule(func(i imported) string {
-			if i.serviceRoot() && !i.isTest() && within(i.path, "database/sql", "internal/sqldb", "internal/audit", "internal/redis", "github.com/redis/go-redis", "github.com/jackc/pgx") {
-				return "a service's root reaches storage through its Store"
+			here, there := part(i.dir()+"/"), part(i.path)
+			if i.isTest() || strings.HasSuffix(here, "test") || !i.ours || service(i.path) != service(i.file.path) || there == "" || here == there {
+				return ""
 			}
-			return ""
+			// The translations of messages stand in grpcapi, which may know the whole service.
+			if here == "grpcapi" || here == "clients" && there == "grpcapi" || here == "" {
+				return ""
+			}
+			return "only grpcapi knows its siblings; the server puts them together"
 		}),
-		bad:  one("services/progress/grpc.go", source("database/sql")),
-		good: one("services/progress/grpc.go", source(module+"/gen/preceptor/progress/v1", "google.golang.org/grpc")),
+		bad: one("services/progress/engine/a.go", source(module+"/services/progress/report")),
+		good: map[string]string{
+			"services/progress/grpcapi/a.go":           source(module + "/services/progress/engine"),
+			"services/progress/progresstest/a.go":      source(module + "/services/progress/engine"),
+			"services/progress/engine/a_test.go":       source(module + "/services/progress/sqlstore"),
+			"services/progress/engine/sub/a.go":        source(module+"/services/progress", module+"/services/progress/engine"),
+			"services/catalog/sqlstore/catalog_sql.go": source(module + "/services/catalog"),
+		},
 	}, {
 		name: "logs are structured",
 		check: importRule(func(i imported) string {
@@ -282,6 +307,29 @@ func textRules() []rule {
 		bad:   one("services/a/sqlstore/migrations/sqlite/1.sql", "-- TO"+"DO: an index\n"),
 		good:  one("internal/a/a.go", "package a\n// Autodoc is a word.\nconst a = \"TO"+"DO\"\n"),
 	}}
+}
+
+// background finds what a service's root sets going by itself.
+func background(files []file) []string {
+	timers := []string{"NewTicker", "Tick", "NewTimer", "AfterFunc", "After"}
+	var found []string
+	for _, f := range files {
+		if !f.domain() {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				found = append(found, f.at(n.Pos())+": a goroutine in a service's root")
+			case *ast.SelectorExpr:
+				if pkg, ok := n.X.(*ast.Ident); ok && pkg.Name == "time" && slices.Contains(timers, n.Sel.Name) {
+					found = append(found, f.at(n.Pos())+": time."+n.Sel.Name+" in a service's root")
+				}
+			}
+			return true
+		})
+	}
+	return found
 }
 
 // vagueNames finds folders whose names say nothing.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
 // benchRig is a catalog of 20 modules with 3 units each, on one path.
@@ -64,7 +65,7 @@ func BenchmarkPathProgress(b *testing.B) {
 				if name == "computed" {
 					route = fmt.Sprint("path/p/", i)
 				}
-				_, err := r.service.Read(r.ctx, learner, route, progress.AtLeast{}, func(w *progress.View) ([]byte, error) {
+				_, err := r.service.Read(r.ctx, learner, route, engine.AtLeast{}, func(w *progress.View) ([]byte, error) {
 					p, err := w.Path("p")
 					if err != nil {
 						return nil, err

@@ -241,10 +241,10 @@ func materialsBy(key string, at int64) int {
 }
 
 // foldZone is the time zone that folding depends on: none, where no version's completion expires.
-func (m *Module) foldZone(z zone) string {
+func (m *Module) foldZone(z Zone) string {
 	for i := range m.Versions {
 		if m.Versions[i].Currency != nil {
-			return z.name
+			return z.Name
 		}
 	}
 	return ""
@@ -286,7 +286,7 @@ type PathVersion struct {
 }
 
 // moduleIDs answers the path's modules in order, each once.
-func (v *PathVersion) moduleIDs() []string {
+func (v *PathVersion) ModuleIDs() []string {
 	var ids []string
 	for i := range v.Milestones {
 		for _, id := range v.Milestones[i].moduleIDs() {
@@ -320,7 +320,7 @@ func (p *Path) Newest() *PathVersion { return &p.Versions[len(p.Versions)-1] }
 
 // mandated answers the version that an enrollment is on at t, and since when: the newest whose
 // upgrade is mandatory by then, or the pinned one.
-func (p *Path) mandated(pinned int, t time.Time) (version int, since time.Time) {
+func (p *Path) Mandated(pinned int, t time.Time) (version int, since time.Time) {
 	for i := len(p.Versions) - 1; i >= 0; i-- {
 		v := &p.Versions[i]
 		if v.Number > pinned && !v.MandateTime.IsZero() && !v.MandateTime.After(t) {
@@ -356,7 +356,7 @@ type CatalogDelta struct {
 }
 
 // with answers a new snapshot with the delta merged in.
-func (c *Catalog) with(d CatalogDelta) *Catalog {
+func (c *Catalog) With(d CatalogDelta) *Catalog {
 	out := &Catalog{
 		Revision: d.Revision,
 		Modules:  make(map[string]*Module, len(c.Modules)+len(d.Modules)),
@@ -379,12 +379,12 @@ func (c *Catalog) with(d CatalogDelta) *Catalog {
 
 // touchedPaths answers the paths whose learners may have reached something between two looks:
 // those that changed, or have a module that was touched.
-func (c *Catalog) touchedPaths(revision int64, passed func(time.Time) bool, touched map[string]bool) []string {
+func (c *Catalog) TouchedPaths(revision int64, passed func(time.Time) bool, touched map[string]bool) []string {
 	var out []string
 	for id, p := range c.Paths {
 		hit := p.Revision > revision
 		for i := range p.Versions {
-			hit = hit || passed(p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].moduleIDs(), func(module string) bool { return touched[module] })
+			hit = hit || passed(p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].ModuleIDs(), func(module string) bool { return touched[module] })
 		}
 		if hit {
 			out = append(out, id)
@@ -395,7 +395,7 @@ func (c *Catalog) touchedPaths(revision int64, passed func(time.Time) bool, touc
 
 // touchedModules answers the modules that changed, or had a time of theirs pass, or have an
 // equivalence with such a one; the others are absent.
-func (c *Catalog) touchedModules(revision int64, passed func(time.Time) bool) map[string]bool {
+func (c *Catalog) TouchedModules(revision int64, passed func(time.Time) bool) map[string]bool {
 	touched := map[string]bool{}
 	for id, m := range c.Modules {
 		if m.Revision > revision ||

@@ -13,6 +13,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
@@ -42,7 +43,7 @@ func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.
 func (r *rig) overFaulty(f *faulty) *replica {
 	r.t.Helper()
 	f.Store = r.store
-	return r.replicaOver(f, progress.Options{CommitLanes: 1})
+	return r.replicaOver(f, engine.Options{CommitLanes: 1})
 }
 
 func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
@@ -57,7 +58,7 @@ func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 				learner := learners[(w+i)%3]
 				e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Minute))
 				for range 2 { // each one twice
-					if _, err := r.service.Record(r.ctx, learner, self(learner), []progress.Event{e}, progress.AtLeast{}); err != nil {
+					if _, err := r.service.Record(r.ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -126,7 +127,7 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	}}
 	s := r.overFaulty(f)
 	send := func(learner string) error {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 		return err
 	}
 	results := make(chan error, 3)
@@ -159,7 +160,7 @@ func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 		return nil
 	}})
 	for learner, want := range map[string]errs.Kind{bad: errs.Internal, good: 0} {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 		if (err != nil) != (learner == bad) || errs.KindOf(err) != want {
 			t.Errorf("%v, want kind %v", err, want)
 		}
@@ -180,7 +181,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	left := make(chan error, 1)
 	first := event("a", "u", progress.Completed, day0)
 	go func() {
-		_, err := s.Record(impatient, learner, self(learner), []progress.Event{first}, progress.AtLeast{})
+		_, err := s.Record(impatient, learner, self(learner), []progress.Event{first}, engine.AtLeast{})
 		left <- err
 	}()
 	<-entered
@@ -189,7 +190,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	for range 1500 {
 		wg.Go(func() {
 			other := newLearner()
-			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Initialized, day0)}, progress.AtLeast{})
+			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Initialized, day0)}, engine.AtLeast{})
 			if errs.KindOf(err) == errs.ResourceExhausted {
 				full.Add(1)
 			} else if err != nil {
@@ -222,14 +223,14 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 		if once = !once; once {
 			return nil
 		}
-		return errs.New(errs.Unavailable, progress.ReasonCommitUnknown, "the connection broke")
+		return errs.New(errs.Unavailable, engine.ReasonCommitUnknown, "the connection broke")
 	}})
 	learner := newLearner()
-	body, err := s.Enroll(r.ctx, learner, self(learner), "p", progress.AtLeast{}, idem.Key{}, func(e progress.Enrollment) ([]byte, error) { return []byte(e.ID), nil })
+	body, err := s.Enroll(r.ctx, learner, self(learner), "p", engine.AtLeast{}, idem.Key{}, func(e progress.Enrollment) ([]byte, error) { return []byte(e.ID), nil })
 	if err != nil || len(body) == 0 {
 		t.Fatalf("enrolling: %q %v", body, err)
 	}
-	out, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{})
+	out, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 	if err != nil || len(out.Awards) != 1 {
 		t.Fatalf("%+v %v", out, err)
 	}
@@ -263,7 +264,7 @@ func TestTheStoreDownIsUnavailable(t *testing.T) {
 	down := errs.New(errs.Unavailable, "DATABASE_UNREACHABLE", "down")
 	s := r.overFaulty(&faulty{before: func([]string) error { return down }})
 	learner := newLearner()
-	if _, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, progress.AtLeast{}); !errors.Is(err, down) {
+	if _, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{}); !errors.Is(err, down) {
 		t.Errorf("%v", err)
 	}
 }

@@ -52,7 +52,7 @@ func (d *Draft) Effect(f *Facts) DraftEffect {
 // retrains tells whether the last completion is on no version as new as the draft once that is in
 // effect. Which day it is in the learner's zone moves an expiry, but completes nothing.
 func (d *Draft) retrains(f *Facts) bool {
-	last := f.settled(d.after, d.version.EffectiveTime, time.UTC).lastComplete()
+	last := f.AsOf(d.after, d.version.EffectiveTime, time.UTC).lastComplete()
 	return last == nil || last.CompleteVersion < d.version.Number
 }
 
@@ -71,7 +71,7 @@ func (d *Draft) loses(open *CycleFacts) bool {
 }
 
 // milestonesWith answers the ids of the milestones that name a module, in order.
-func (v *PathVersion) milestonesWith(moduleID string) []string {
+func (v *PathVersion) MilestonesWith(moduleID string) []string {
 	var ids []string
 	for i := range v.Milestones {
 		if slices.Contains(v.Milestones[i].moduleIDs(), moduleID) {
@@ -82,7 +82,7 @@ func (v *PathVersion) milestonesWith(moduleID string) []string {
 }
 
 // changedMilestones answers the ids of the milestones that came or ask for something else, and then of those that went.
-func changedMilestones(before, after []Milestone) []string {
+func ChangedMilestones(before, after []Milestone) []string {
 	in := func(milestones []Milestone, id string) int {
 		return slices.IndexFunc(milestones, func(m Milestone) bool { return m.ID == id })
 	}

@@ -132,7 +132,7 @@ func (w *View) Explain(pathID string) (*PathExplanation, error) {
 func (w *View) explainMilestone(e *Enrollment, ms *Milestone, p *MilestoneProgress, modules map[string]ModuleExplanation) MilestoneExplanation {
 	out := MilestoneExplanation{Progress: *p, Award: p.Award}
 	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
-	if i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id && a.revoked() }); i >= 0 {
+	if i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id && a.Revoked() }); i >= 0 {
 		out.Award = &w.learner.Awards[i]
 	}
 	words := w.words()

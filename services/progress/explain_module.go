@@ -255,7 +255,7 @@ func (x *moduleCase) currencyWhy() string {
 		return ""
 	}
 	if c.State == CurrencySuperseded {
-		v, at := superseding(x.m, x.facts.lastComplete(), x.zone.loc)
+		v, at := superseding(x.m, x.facts.lastComplete(), x.zone.Loc)
 		return x.words.superseded(v.Number, at)
 	}
 	return x.words.currency(c)

@@ -12,7 +12,7 @@ import (
 // English, dates in the learner's time zone, and of people nothing but ids.
 type words struct{ loc *time.Location }
 
-func (w *View) words() words { return words{w.zone.loc} }
+func (w *View) words() words { return words{w.zone.Loc} }
 
 // The sentences that are always the same.
 const (
@@ -116,7 +116,7 @@ func (w words) award(a *Award, t Tally) string {
 	switch {
 	case a == nil:
 		return ""
-	case a.revoked():
+	case a.Revoked():
 		return fmt.Sprintf("Its award was taken back on %s: %s", w.date(a.RevokeTime), w.reason(a.RevokeReason))
 	case t.done():
 		return fmt.Sprintf("Its award was earned on %s.", w.date(a.AwardTime))

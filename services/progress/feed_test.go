@@ -9,12 +9,13 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
 // watched is a reader of one learner's log at one replica.
 type watched struct {
-	told  chan progress.Notice
+	told  chan engine.Notice
 	ended chan error
 }
 
@@ -23,13 +24,13 @@ func watch(t testing.TB, s *replica, learner string) *watched {
 	t.Helper()
 	after := int64(0)
 	ctx, stop := context.WithCancel(t.Context())
-	w := &watched{told: make(chan progress.Notice, 1000), ended: make(chan error, 1)}
+	w := &watched{told: make(chan engine.Notice, 1000), ended: make(chan error, 1)}
 	begun := make(chan struct{})
 	go func() {
 		w.ended <- s.Watch(ctx, learner, &after, func() error {
 			close(begun)
 			return nil
-		}, func(n progress.Notice) error {
+		}, func(n engine.Notice) error {
 			w.told <- n
 			return nil
 		})
@@ -124,7 +125,7 @@ func TestNudges(t *testing.T) {
 	r := newRig(t, []progress.Module{hundred()}, nil)
 	store, a, b := &counting{Store: r.store}, newWire(), newWire()
 	r.store = store
-	one, two := r.replicaWith(progress.Options{Nudges: a}), r.replicaWith(progress.Options{Nudges: b})
+	one, two := r.replicaWith(engine.Options{Nudges: a}), r.replicaWith(engine.Options{Nudges: b})
 	r.refreshed(one)
 	r.refreshed(two)
 	live, heard := <-a.live, <-a.heard

@@ -125,29 +125,29 @@ func (f *Facts) noteActive(r *Record) {
 }
 
 // newFacts are facts of a module with nothing counted yet.
-func newFacts(m *Module, z zone) *Facts { return &Facts{Key: m.foldKey(), Zone: m.foldZone(z)} }
+func NewFacts(m *Module, z Zone) *Facts { return &Facts{Key: m.foldKey(), Zone: m.foldZone(z)} }
 
 // stale tells whether the module, or the learner's time zone, has changed in a way that old events must be folded anew.
-func (f *Facts) stale(m *Module, z zone) bool { return f.Key != m.foldKey() || f.Zone != m.foldZone(z) }
+func (f *Facts) Stale(m *Module, z Zone) bool { return f.Key != m.foldKey() || f.Zone != m.foldZone(z) }
 
 // foldLog folds a learner's events of one module, given in log order, voided ones left out.
 // It answers nil for an empty log.
-func foldLog(m *Module, log []Record, z zone) *Facts {
+func FoldLog(m *Module, log []Record, z Zone) *Facts {
 	return traceLog(m, log, z, func(*Record, int) {})
 }
 
 // traceLog is foldLog that tells of each event, in the order of folding, the number of the cycle
 // that it counts in; 0: it does not count. Voided events are not told.
-func traceLog(m *Module, log []Record, z zone, tell func(r *Record, cycle int)) *Facts {
+func traceLog(m *Module, log []Record, z Zone, tell func(r *Record, cycle int)) *Facts {
 	if len(log) == 0 {
 		return nil
 	}
-	f := newFacts(m, z)
+	f := NewFacts(m, z)
 	voided := map[string]bool{}
 	for i := range log {
 		if r := &log[i]; r.Event.Verb == Voided {
 			voided[r.Event.VoidsEventID] = true
-			f.noteVoid(r)
+			f.NoteVoid(r)
 		}
 	}
 	var live []*Record
@@ -158,14 +158,14 @@ func traceLog(m *Module, log []Record, z zone, tell func(r *Record, cycle int)) 
 	}
 	slices.SortFunc(live, foldOrder)
 	for _, r := range live {
-		tell(r, f.step(m, r, z.loc))
+		tell(r, f.Step(m, r, z.Loc))
 	}
 	return f
 }
 
 // noteVoid keeps the percent that a void was given at. The highest of them is enough: one that
 // was regained in between is not above the next.
-func (f *Facts) noteVoid(r *Record) {
+func (f *Facts) NoteVoid(r *Record) {
 	if r.Effects == nil || r.Effects.PercentBefore == nil {
 		return
 	}
@@ -175,16 +175,16 @@ func (f *Facts) noteVoid(r *Record) {
 }
 
 // add folds one event where that takes no look at the log, and answers whether it did.
-func (f *Facts) add(m *Module, r *Record, z zone) bool {
-	if f.stale(m, z) {
+func (f *Facts) Add(m *Module, r *Record, z Zone) bool {
+	if f.Stale(m, z) {
 		return false
 	}
 	at := r.EffectiveAt.UnixMicro()
 	if at > f.LastAt || (at == f.LastAt && r.Event.ID > f.LastID) {
-		f.step(m, r, z.loc)
+		f.Step(m, r, z.Loc)
 		return true
 	}
-	return f.merge(m, r, z.loc)
+	return f.merge(m, r, z.Loc)
 }
 
 // merge folds an event that is not the latest without a look at the log, where one version and
@@ -230,9 +230,9 @@ func (c *CycleFacts) finishedAt(m *Module, v *ModuleVersion) int64 {
 
 // step folds one event that is later than all before it, and answers the number of the cycle
 // that it counts in, or 0.
-func (f *Facts) step(m *Module, r *Record, loc *time.Location) int {
+func (f *Facts) Step(m *Module, r *Record, loc *time.Location) int {
 	at := r.EffectiveAt.UnixMicro()
-	f.settle(m, r.EffectiveAt, loc)
+	f.advance(m, r.EffectiveAt, loc)
 	f.LastAt, f.LastID = at, r.Event.ID
 	if !f.counts(m, r.EffectiveAt) {
 		return 0
@@ -421,7 +421,7 @@ func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Locati
 // they do without an event: complete the current cycle, where they ask for no more than what is
 // done already; or, where it is complete, open and complete the next one, for who learned the
 // new version between its publication and its effect.
-func (f *Facts) settle(m *Module, t time.Time, loc *time.Location) {
+func (f *Facts) advance(m *Module, t time.Time, loc *time.Location) {
 	for v := f.nextMaterial(m, t); v != nil; v = f.nextMaterial(m, t) {
 		f.LastAt, f.LastID = v.EffectiveTime.UnixMicro(), ""
 		c := &f.Cycles[len(f.Cycles)-1]
@@ -468,13 +468,13 @@ func (f *Facts) nextMaterial(m *Module, t time.Time) *ModuleVersion {
 }
 
 // settled answers the facts as they stand at now: the same, or a copy that time has moved on.
-func (f *Facts) settled(m *Module, now time.Time, loc *time.Location) *Facts {
+func (f *Facts) AsOf(m *Module, now time.Time, loc *time.Location) *Facts {
 	if f == nil || m == nil || f.nextMaterial(m, now) == nil {
 		return f
 	}
 	out := *f
 	out.Cycles = slices.Clone(f.Cycles) // settle changes the last cycle's times, and may add one
-	out.settle(m, now, loc)
+	out.advance(m, now, loc)
 	return &out
 }
 
@@ -580,7 +580,7 @@ type FactsColumns struct {
 }
 
 // known is the columns with what is not known of where the facts stand taken from others.
-func (c FactsColumns) known(is FactsColumns) FactsColumns {
+func (c FactsColumns) OrElse(is FactsColumns) FactsColumns {
 	if c.Standing == StandingUnknown {
 		c.Key, c.Materials, c.Standing, c.Shape = is.Key, is.Materials, is.Standing, is.Shape
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
@@ -153,11 +155,11 @@ func BenchmarkModuleImpact(b *testing.B) {
 	for _, draft := range []struct {
 		name    string
 		version progress.ModuleVersion
-		want    progress.ModuleImpact
+		want    report.ModuleImpact
 	}{
-		{"minor", crowdDraft(false, "unit-1"), progress.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
-		{"material", crowdDraft(true, "unit-1"), progress.ModuleImpact{Completed: 70_000, InProgress: 30_000, ToRetrain: 60_000, LosingCredit: 30_000}},
-		{"material-asks-no-more", extra, progress.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
+		{"minor", crowdDraft(false, "unit-1"), report.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
+		{"material", crowdDraft(true, "unit-1"), report.ModuleImpact{Completed: 70_000, InProgress: 30_000, ToRetrain: 60_000, LosingCredit: 30_000}},
+		{"material-asks-no-more", extra, report.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
 	} {
 		count := func(b *testing.B, s *replica) {
 			b.Helper()
@@ -196,7 +198,7 @@ func (r *rig) reopened(tb testing.TB, url string) *replica {
 	tb.Cleanup(func() { _ = db.Close() })
 	on := *r
 	on.t = tb
-	s := on.replicaOver(sqlstore.New(db), progress.Options{Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1})
+	s := on.replicaOver(sqlstore.New(db), engine.Options{Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1})
 	r.refreshed(s)
 	return s
 }

@@ -18,6 +18,9 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/clients"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
 )
 
 // impactWorld is a module with learners, and a draft of its next version.
@@ -96,8 +99,8 @@ func (w *impactWorld) publish(v progress.ModuleVersion) {
 }
 
 // naive tells what a publication does from what each learner sees before and after it.
-func (w *impactWorld) naive(draft progress.ModuleVersion) progress.ModuleImpact {
-	var out progress.ModuleImpact
+func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
+	var out report.ModuleImpact
 	before := map[string]*progress.ModuleDetail{}
 	for _, id := range w.learners {
 		before[id] = w.rig.module(id, w.module.ID)
@@ -206,7 +209,7 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 		draft := version(2, day(1), c.units...)
 		draft.Material, draft.RetakeAll = c.material, c.retakeAll
 		got, err := r.service.previews.CountModuleImpact(r.ctx, "a", draft)
-		want := progress.ModuleImpact{Completed: 2, InProgress: 1, ToRetrain: c.toRetrain, LosingCredit: c.losing}
+		want := report.ModuleImpact{Completed: 2, InProgress: 1, ToRetrain: c.toRetrain, LosingCredit: c.losing}
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, want %+v, %v", name, got, want, err)
 		}
@@ -215,7 +218,7 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 		t.Errorf("a version too far: %v", err)
 	}
 	first, err := r.service.previews.CountModuleImpact(r.ctx, "new", version(1, day(1), unit("u")))
-	if err != nil || !reflect.DeepEqual(*first, progress.ModuleImpact{}) {
+	if err != nil || !reflect.DeepEqual(*first, report.ModuleImpact{}) {
 		t.Errorf("a first version: %+v %v", first, err)
 	}
 }
@@ -240,7 +243,7 @@ func TestModuleImpactNamesThePaths(t *testing.T) {
 	}
 	gone := newLearner()
 	e := r.enroll(gone, "open")
-	if _, err := r.service.UpdateEnrollment(r.ctx, gone, e.ID, self(gone), progress.EnrollmentChange{State: new(progress.EnrollmentWithdrawn)}); err != nil {
+	if _, err := r.service.UpdateEnrollment(r.ctx, gone, e.ID, self(gone), engine.EnrollmentChange{State: new(progress.EnrollmentWithdrawn)}); err != nil {
 		t.Fatal(err)
 	}
 	// The next versions of "left" and "moved" name it no more; who is on "moved" must follow. "closed" takes nobody new.
@@ -257,7 +260,7 @@ func TestModuleImpactNamesThePaths(t *testing.T) {
 	r.catalog.publish(nil, paths[5:])
 	r.refresh()
 	got, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(2, day(1), unit("u")))
-	want := []progress.ImpactedPath{
+	want := []report.ImpactedPath{
 		{PathID: "empty", Title: "Path empty", MilestoneIDs: []string{"m1"}},
 		{PathID: "left", Title: "Path left, new", MilestoneIDs: []string{"m1"}, Enrollments: 2},
 		{PathID: "open", Title: "Path open", MilestoneIDs: []string{"m1", "m3"}, Enrollments: 2},
@@ -296,7 +299,7 @@ func TestPathImpact(t *testing.T) {
 		milestone("m0", all("a")), renamed, milestone("m2", kOf(2, "b", "a")), milestone("m3", kOf(2, "a", "b")),
 	}}
 	got, err := r.service.previews.CountPathImpact(r.ctx, "p", draft, 0)
-	want := &progress.PathImpact{
+	want := &report.PathImpact{
 		UpgradeOffers:       4,
 		Enrollments:         []progress.PinnedEnrollments{{PathID: "p", PathVersion: 1, Count: 3}, {PathID: "p", PathVersion: 2, Count: 1}},
 		ChangedMilestoneIDs: []string{"m0", "m3", "m4"}, AwardsHeld: 2,
@@ -406,7 +409,7 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 	}
 	r := newRig(t, nil, nil)
 	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 9, Versions: []*catalogv1.ModuleVersion{published}}}
-	r.service = r.replicaWith(progress.Options{Catalog: progress.NewCatalogClient(feed)})
+	r.service = r.replicaWith(engine.Options{Catalog: clients.NewCatalogClient(feed)})
 	learner := newLearner()
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
 	server := r.service.server()

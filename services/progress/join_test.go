@@ -16,6 +16,7 @@ import (
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
 // headers takes the headers of calls that come over no network.
@@ -111,7 +112,7 @@ func (r *rig) setZone(learner, zone string) {
 // send sends events of the world, by their places, to one replica.
 func (w *world) send(ctx context.Context, service *replica, learner string, places []int) error {
 	for _, i := range places {
-		if _, err := service.Record(ctx, learner, w.actors[i], w.events[i:i+1], progress.AtLeast{}); err != nil {
+		if _, err := service.Record(ctx, learner, w.actors[i], w.events[i:i+1], engine.AtLeast{}); err != nil {
 			return err
 		}
 	}
@@ -287,9 +288,9 @@ func (l *life) change(t *rapid.T) {
 	if e == nil {
 		t.Skip("not enrolled")
 	}
-	change := progress.EnrollmentChange{PathVersion: new(len(l.world.paths[0].Versions))}
+	change := engine.EnrollmentChange{PathVersion: new(len(l.world.paths[0].Versions))}
 	if rapid.Bool().Draw(t, "state") {
-		change = progress.EnrollmentChange{State: new(rapid.SampledFrom([]progress.EnrollmentState{
+		change = engine.EnrollmentChange{State: new(rapid.SampledFrom([]progress.EnrollmentState{
 			progress.EnrollmentActive, progress.EnrollmentPaused, progress.EnrollmentWithdrawn,
 		}).Draw(t, "to"))}
 	}

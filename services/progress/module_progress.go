@@ -117,7 +117,7 @@ func (w *View) neededSince(moduleID string) time.Time {
 		if e.State == EnrollmentWithdrawn || p == nil || p.Version(e.PathVersion) == nil {
 			continue
 		}
-		if slices.Contains(p.Version(e.PathVersion).moduleIDs(), moduleID) {
+		if slices.Contains(p.Version(e.PathVersion).ModuleIDs(), moduleID) {
 			since = sooner(since, e.EnrollTime)
 		}
 	}

@@ -59,7 +59,7 @@ type View struct {
 	catalog    *Catalog
 	learner    *Learner
 	now        time.Time
-	zone       zone
+	zone       Zone
 	validUntil time.Time
 	// moduleLog reads the learner's events of a module as of the moment.
 	moduleLog func(moduleID string) ([]Record, error)
@@ -67,7 +67,7 @@ type View struct {
 
 // NewView returns a view of a learner, whose facts are none of them stale. moduleLog reads the
 // learner's events of a module as of the same moment; only Module and Explain call it.
-func NewView(c *Catalog, l *Learner, now time.Time, z zone, moduleLog func(moduleID string) ([]Record, error)) *View {
+func NewView(c *Catalog, l *Learner, now time.Time, z Zone, moduleLog func(moduleID string) ([]Record, error)) *View {
 	return &View{catalog: c, learner: l, now: now, zone: z, moduleLog: moduleLog}
 }
 
@@ -76,9 +76,9 @@ func (w *View) ValidUntil() time.Time { return w.validUntil }
 
 // settle brings what is stored up to the present: MATERIAL versions that have come into effect,
 // and upgrades that have become mandatory. It answers the enrollments that those moved.
-func (w *View) settle() []Enrollment {
+func (w *View) Advance() []Enrollment {
 	for id, f := range w.learner.Facts {
-		w.learner.Facts[id] = f.settled(w.catalog.Modules[id], w.now, w.zone.loc)
+		w.learner.Facts[id] = f.AsOf(w.catalog.Modules[id], w.now, w.zone.Loc)
 	}
 	var moved []Enrollment
 	for i := range w.learner.Enrollments {
@@ -234,7 +234,7 @@ func (w *View) module(m *Module, since time.Time) ModuleProgress {
 		}
 		out.State = StateInProgress
 		var next time.Time
-		out.Currency, next = f.currency(m, w.now, w.zone.loc)
+		out.Currency, next = f.currency(m, w.now, w.zone.Loc)
 		w.until(next)
 	}
 	switch credit := w.creditOf(m, since); {
@@ -256,10 +256,10 @@ func (w *View) module(m *Module, since time.Time) ModuleProgress {
 }
 
 // modulePercent returns the module's percent for a learner as enrolled as they are; nil where nothing is required.
-func (w *View) modulePercent(m *Module) *int { return w.module(m, w.neededSince(m.ID)).Percent }
+func (w *View) ModulePercent(m *Module) *int { return w.module(m, w.neededSince(m.ID)).Percent }
 
 // reasonVoided is why a percent fell after a void.
-const reasonVoided = "An event was voided."
+const TextVoided = "An event was voided."
 
 // fall answers the percent that the module had before it fell to the present one, and why; nil
 // where it did not fall, or was regained.
@@ -269,7 +269,7 @@ func (f *Facts) fall(percent int) (*int, string) {
 	}
 	from, why := percent, ""
 	if f.VoidedFrom != nil && *f.VoidedFrom > from {
-		from, why = *f.VoidedFrom, reasonVoided
+		from, why = *f.VoidedFrom, TextVoided
 	}
 	if n := len(f.Cycles); n > 0 && f.Cycles[n-1].FellFrom > from {
 		c := &f.Cycles[n-1]

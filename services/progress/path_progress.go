@@ -42,7 +42,7 @@ func (w *View) Enrollment(id string) (Enrollment, error) {
 }
 
 // Standing is the state of an enrollment with what progress makes of it: COMPLETED is derived.
-func (w *View) Standing(e Enrollment) EnrollmentState {
+func (w *View) StateOf(e Enrollment) EnrollmentState {
 	if p := w.path(e); p != nil {
 		return p.State
 	}
@@ -86,7 +86,7 @@ func (w *View) Overview() *Overview {
 		if m == nil {
 			continue
 		}
-		c, next := f.currency(m, w.now, w.zone.loc)
+		c, next := f.currency(m, w.now, w.zone.Loc)
 		w.until(next)
 		if wantsRenewal(c) && m.State == ModuleActive {
 			out.Due = append(out.Due, DueModule{ModuleID: id, Title: m.Newest().Title, Currency: *c})
@@ -108,7 +108,7 @@ func (o *Overview) addNext(steps []NextStep) {
 
 // Awards answers the awards earned and not revoked, oldest first, each as it stands now.
 func (w *View) Awards() []Award {
-	out := slices.DeleteFunc(slices.Clone(w.learner.Awards), func(a Award) bool { return a.revoked() })
+	out := slices.DeleteFunc(slices.Clone(w.learner.Awards), func(a Award) bool { return a.Revoked() })
 	for i := range out {
 		e := w.enrollment(out[i].PathID)
 		if e == nil {

@@ -130,7 +130,7 @@ func tally(groups []Group, done func(moduleID string) bool) Tally {
 // pathModules computes every module of the path version once, in order.
 func (w *View) pathModules(v *PathVersion, since time.Time) map[string]ModuleProgress {
 	out := make(map[string]ModuleProgress)
-	for _, id := range v.moduleIDs() {
+	for _, id := range v.ModuleIDs() {
 		if m := w.catalog.Modules[id]; m != nil {
 			out[id] = w.module(m, since)
 		}
@@ -179,7 +179,7 @@ func (w *View) mandate(e *Enrollment) bool {
 	if e.State == EnrollmentWithdrawn || p == nil {
 		return false
 	}
-	to, since := p.mandated(e.PathVersion, w.now)
+	to, since := p.Mandated(e.PathVersion, w.now)
 	w.until(p.nextMandate(to, w.now))
 	if to == e.PathVersion {
 		return false
@@ -189,7 +189,7 @@ func (w *View) mandate(e *Enrollment) bool {
 	if e.UpdateTime = e.UpdateTime.Add(time.Microsecond); since.After(e.UpdateTime) {
 		e.UpdateTime = since
 	}
-	e.noteFall(before, w.percentOf(*e), fmt.Sprintf("Version %d of the path became mandatory.", to))
+	e.NoteFall(before, w.percentOf(*e), fmt.Sprintf("Version %d of the path became mandatory.", to))
 	return true
 }
 
@@ -203,7 +203,7 @@ func (w *View) percentOf(e Enrollment) *int {
 
 // noteFall keeps what the percent was before it fell, and why. An earlier, higher one that has
 // not been regained stays.
-func (e *Enrollment) noteFall(before, after *int, why string) bool {
+func (e *Enrollment) NoteFall(before, after *int, why string) bool {
 	if before == nil || (after != nil && *after >= *before) {
 		return false
 	}
@@ -215,7 +215,7 @@ func (e *Enrollment) noteFall(before, after *int, why string) bool {
 }
 
 // percents returns the percent of each enrollment that is not withdrawn, by enrollment id.
-func (w *View) percents() map[string]*int {
+func (w *View) Percents() map[string]*int {
 	out := map[string]*int{}
 	for _, e := range w.learner.Enrollments {
 		if e.State != EnrollmentWithdrawn {
@@ -227,7 +227,7 @@ func (w *View) percents() map[string]*int {
 
 // earnedNow returns the awards of all milestones whose rule holds now, without the sequences that
 // earned them. It does not look at the awards that are stored.
-func (w *View) earnedNow() []Award {
+func (w *View) Earned() []Award {
 	var out []Award
 	for _, e := range w.learner.Enrollments {
 		p := w.catalog.Paths[e.PathID]
@@ -250,7 +250,7 @@ func (w *View) earnedNow() []Award {
 func (w *View) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
 	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
 	i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id })
-	if i < 0 || w.learner.Awards[i].revoked() {
+	if i < 0 || w.learner.Awards[i].Revoked() {
 		return nil
 	}
 	stored := w.learner.Awards[i]
@@ -381,7 +381,7 @@ func upgradeOf(p *Path, pinned *PathVersion) *Upgrade {
 	if newest.Number <= pinned.Number || p.State != ModuleActive {
 		return nil
 	}
-	was, is := pinned.moduleIDs(), newest.moduleIDs()
+	was, is := pinned.ModuleIDs(), newest.ModuleIDs()
 	return &Upgrade{
 		Version: newest.Number, AddedModuleIDs: minus(is, was), RemovedModuleIDs: minus(was, is),
 		MandateTime: p.nextMandate(pinned.Number, time.Time{}),

@@ -75,7 +75,7 @@ const (
 )
 
 // systemActor is who does what no person asked for.
-const systemActor = "system"
+const SystemActor = "system"
 
 // Record is one entry of a learner's log.
 type Record struct {
@@ -122,7 +122,7 @@ func (r *Record) Enrollment() *Enrollment {
 }
 
 // earned are the awards that were made by the record's delivery, of which it is the last.
-func (r *Record) earned() []Award {
+func (r *Record) Earned() []Award {
 	if r.Effects == nil {
 		return nil
 	}
@@ -191,7 +191,7 @@ type Award struct {
 	RevokeReason string    `json:"revokeReason,omitempty"`
 }
 
-func (a *Award) revoked() bool { return !a.RevokeTime.IsZero() }
+func (a *Award) Revoked() bool { return !a.RevokeTime.IsZero() }
 
 // Head is where a learner's log stands.
 type Head struct {

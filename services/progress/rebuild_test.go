@@ -17,6 +17,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
 )
 
 // replayRig is a rig with a second handle on its database, by which a test does harm.
@@ -47,10 +48,10 @@ func (r *replayRig) harm(query string, args ...any) {
 }
 
 // replayOn runs a replay to its end, and answers what it told.
-func (r *replayRig) replayOn(s *replica, opts progress.ReplayOptions) (drifts []progress.Drift, first, last progress.ReplayStatus) {
+func (r *replayRig) replayOn(s *replica, opts replay.Request) (drifts []replay.Drift, first, last replay.Status) {
 	r.t.Helper()
 	told := 0
-	err := s.replays.Replay(r.ctx, opts, func(p progress.ReplayReport) error {
+	err := s.replays.Run(r.ctx, opts, func(p replay.Report) error {
 		if p.Drift != nil {
 			drifts = append(drifts, *p.Drift)
 			return nil
@@ -72,17 +73,17 @@ func (r *replayRig) replayOn(s *replica, opts progress.ReplayOptions) (drifts []
 
 func (r *replayRig) verify() []string {
 	r.t.Helper()
-	drifts, _, _ := r.replayOn(r.service, progress.ReplayOptions{})
+	drifts, _, _ := r.replayOn(r.service, replay.Request{})
 	return namesOf(drifts)
 }
 
 func (r *replayRig) rebuild() []string {
 	r.t.Helper()
-	drifts, _, _ := r.replayOn(r.service, progress.ReplayOptions{Write: true, ActorID: "admin"})
+	drifts, _, _ := r.replayOn(r.service, replay.Request{Write: true, ActorID: "admin"})
 	return namesOf(drifts)
 }
 
-func namesOf(drifts []progress.Drift) []string {
+func namesOf(drifts []replay.Drift) []string {
 	var out []string
 	for _, d := range drifts {
 		out = append(out, fmt.Sprint(d.LearnerID, " ", d.Kind, " ", d.ID))
@@ -135,13 +136,13 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 	r := newReplayRig(t)
 	whole, _, _ := r.learned()
 	var want []string
-	harmed := func(kind progress.DriftKind, id, learner string) {
+	harmed := func(kind replay.DriftKind, id, learner string) {
 		want = append(want, fmt.Sprint(learner, " ", kind, " ", id))
 	}
 	facts := func(query string) {
 		learner, _, _ := r.learned()
 		r.harm(query, learner)
-		harmed(progress.DriftFacts, "a", learner)
+		harmed(replay.DriftFacts, "a", learner)
 	}
 	facts(`DELETE FROM module_facts WHERE learner_id = $1 AND module_id = 'a'`)
 	facts(`UPDATE module_facts SET state = replace(state, '"n":1', '"n":7') WHERE learner_id = $1 AND module_id = 'a'`)
@@ -151,20 +152,20 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 	learner, e, a := r.learned()
 	r.harm(`DELETE FROM enrollment WHERE learner_id = $1`, learner)
 	r.harm(`DELETE FROM award WHERE learner_id = $1`, learner)
-	harmed(progress.DriftAward, a.ID, learner)
-	harmed(progress.DriftEnrollment, e.ID, learner)
+	harmed(replay.DriftAward, a.ID, learner)
+	harmed(replay.DriftEnrollment, e.ID, learner)
 
 	learner, e, a = r.learned()
 	r.harm(`UPDATE enrollment SET state = 'PAUSED', path_id = 'q' WHERE learner_id = $1`, learner)
 	r.harm(`UPDATE award SET title = 'Other', rule = 'no JSON' WHERE learner_id = $1`, learner)
-	harmed(progress.DriftAward, a.ID, learner)
-	harmed(progress.DriftEnrollment, e.ID, learner)
+	harmed(replay.DriftAward, a.ID, learner)
+	harmed(replay.DriftEnrollment, e.ID, learner)
 
 	// Facts of a module without events go; what else no log entry tells of stays.
 	learner = newLearner()
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(1)))
 	r.harm(`INSERT INTO module_facts (learner_id, module_id, cycle, state) SELECT learner_id, 'b', cycle, state FROM module_facts WHERE learner_id = $1`, learner)
-	harmed(progress.DriftFacts, "b", learner)
+	harmed(replay.DriftFacts, "b", learner)
 	r.harm(`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule)
 		VALUES ($1, 'by hand', 'q', 1, 'm2', 'M', 1, 1, 1, '[]', '{}')`, learner)
 	r.harm(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at) VALUES ($1, 'by hand', 'q', 1, 'ACTIVE', 1, 1)`, learner)
@@ -216,9 +217,9 @@ func TestReplayOfOneLearner(t *testing.T) {
 	one, _, _ := r.learned()
 	other, _, _ := r.learned()
 	r.harm(`DELETE FROM module_facts`)
-	opts := progress.ReplayOptions{LearnerID: one, Write: true}
+	opts := replay.Request{LearnerID: one, Write: true}
 	drifts, _, last := r.replayOn(r.service, opts)
-	if len(drifts) != 2 || last != (progress.ReplayStatus{Done: 1, Total: 1, Entries: 4, Drifted: 1, Finished: true}) {
+	if len(drifts) != 2 || last != (replay.Status{Done: 1, Total: 1, Entries: 4, Drifted: 1, Finished: true}) {
 		t.Errorf("%+v %+v", drifts, last)
 	}
 	if found, want := r.verify(), []string{other + " FACTS a", other + " FACTS b"}; !slices.Equal(found, want) {
@@ -270,7 +271,7 @@ var errEnough = errors.New("enough")
 // cutOff begins a rebuild, and ends it after some drifts.
 func (r *replayRig) cutOff(drifts int) {
 	r.t.Helper()
-	err := r.service.replays.Replay(r.ctx, progress.ReplayOptions{Write: true, ActorID: "admin"}, func(p progress.ReplayReport) error {
+	err := r.service.replays.Run(r.ctx, replay.Request{Write: true, ActorID: "admin"}, func(p replay.Report) error {
 		if p.Drift != nil {
 			drifts--
 		}
@@ -292,7 +293,7 @@ func TestRebuildGoesOn(t *testing.T) {
 	r.cutOff(100)
 	// What was done before the place is not looked at again: harm there stays, harm after it does not.
 	r.harm(`DELETE FROM module_facts WHERE learner_id = $1 OR learner_id = $2`, ids[0], ids[299])
-	drifts, first, last := r.replayOn(r.service, progress.ReplayOptions{Write: true})
+	drifts, first, last := r.replayOn(r.service, replay.Request{Write: true})
 	if !first.Resumed || first.Done != 64 || first.Total != 300 || last.Done != 300 || last.Entries != 300 {
 		t.Errorf("it began with %+v and ended with %+v", first, last)
 	}
@@ -303,12 +304,12 @@ func TestRebuildGoesOn(t *testing.T) {
 		t.Errorf("%q, want %q", found, want)
 	}
 	// It was finished: the next one begins anew.
-	if _, first, _ := r.replayOn(r.service, progress.ReplayOptions{Write: true}); first.Resumed {
+	if _, first, _ := r.replayOn(r.service, replay.Request{Write: true}); first.Resumed {
 		t.Errorf("it went on after the end: %+v", first)
 	}
 	r.harm(`DELETE FROM module_facts`)
 	r.cutOff(100)
-	if _, first, _ := r.replayOn(r.service, progress.ReplayOptions{Write: true, Restart: true}); first.Resumed || first.Done != 0 {
+	if _, first, _ := r.replayOn(r.service, replay.Request{Write: true, Restart: true}); first.Resumed || first.Done != 0 {
 		t.Errorf("it did not begin anew: %+v", first)
 	}
 	if found := r.verify(); len(found) > 0 {
@@ -322,7 +323,7 @@ func TestRebuildIsCalledOff(t *testing.T) {
 	r.many(200)
 	r.harm(`DELETE FROM module_facts`)
 	ctx, cancel := context.WithCancel(r.ctx)
-	err := r.service.replays.Replay(ctx, progress.ReplayOptions{Write: true}, func(p progress.ReplayReport) error {
+	err := r.service.replays.Run(ctx, replay.Request{Write: true}, func(p replay.Report) error {
 		if p.Drift != nil {
 			cancel()
 		}
@@ -342,16 +343,16 @@ func TestRebuildIsCalledOff(t *testing.T) {
 func TestOneRebuildAtATime(t *testing.T) {
 	r := newReplayRig(t)
 	r.learned()
-	other, opts := r.replica(), progress.ReplayOptions{Write: true, ActorID: "admin"}
+	other, opts := r.replica(), replay.Request{Write: true, ActorID: "admin"}
 	refused := func(s *replica) {
 		t.Helper()
-		err := s.replays.Replay(r.ctx, opts, func(progress.ReplayReport) error { return nil })
-		if errs.ReasonOf(err) != progress.ReasonRebuildRunning || errs.KindOf(err) != errs.FailedPrecondition || !strings.Contains(err.Error(), "admin") {
+		err := s.replays.Run(r.ctx, opts, func(replay.Report) error { return nil })
+		if errs.ReasonOf(err) != replay.ReasonRebuildRunning || errs.KindOf(err) != errs.FailedPrecondition || !strings.Contains(err.Error(), "admin") {
 			t.Errorf("%v", err)
 		}
 	}
 	asked := false
-	err := r.service.replays.Replay(r.ctx, opts, func(progress.ReplayReport) error {
+	err := r.service.replays.Run(r.ctx, opts, func(replay.Report) error {
 		if !asked {
 			asked = true
 			refused(r.service)
@@ -451,7 +452,7 @@ func TestRebuildOfWhoGoesOn(t *testing.T) {
 		}
 		s := &replica{replays: r.replaysOf(r.service.Service, restless{r.store, act}, false)}
 		r.harm(`DELETE FROM module_facts`)
-		drifts, _, last := r.replayOn(s, progress.ReplayOptions{Write: true})
+		drifts, _, last := r.replayOn(s, replay.Request{Write: true})
 		if last.Done != 1 || last.Drifted != 1 || len(drifts) != 2 {
 			t.Errorf("%d times: %+v %+v", times, drifts, last)
 		}
@@ -473,7 +474,7 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 			"record": l.record, "void": l.void, "enroll": l.enroll, "publish module": l.publishModule, "archive": l.archive, "zone": l.zone, "time": l.passTime,
 		})
 		r.refresh()
-		one := progress.ReplayOptions{LearnerID: l.learner, Write: true}
+		one := replay.Request{LearnerID: l.learner, Write: true}
 		if drifts, _, _ := r.replayOn(r.service, one); len(drifts) > 0 { // and what is stale is fresh now
 			rt.Fatalf("%+v", drifts)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
 func percentOf(t *testing.T, p *int) int {
@@ -681,7 +682,7 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 		t.Fatalf("pinned: %d %%, upgrade %+v", *got.Percent(), got.Upgrade)
 	}
 	two, one := 2, 1
-	up, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &two})
+	up, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &two})
 	if err != nil || up.PathVersion != 2 {
 		t.Fatal(up, err)
 	}
@@ -689,29 +690,29 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 	if percentOf(t, got.Percent()) != 50 || got.PreviousPercent == nil || *got.PreviousPercent != 100 || got.Milestones[0].Award == nil {
 		t.Errorf("upgraded: %d %%, previous %v, award %v", *got.Percent(), got.PreviousPercent, got.Milestones[0].Award)
 	}
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &one}); reasonOf(
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &one}); reasonOf(
 		err,
 	) != "UPGRADE_TO_OLDER" {
 		t.Errorf("back to version 1: %v", err)
 	}
-	stale := progress.EnrollmentChange{IfMatch: e.ETag(), PathVersion: &two}
+	stale := engine.EnrollmentChange{IfMatch: e.ETag(), PathVersion: &two}
 	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), stale); reasonOf(err) != "ETAG_MISMATCH" {
 		t.Errorf("an old etag: %v", err)
 	}
 	done := progress.EnrollmentCompleted
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &done}); errs.KindOf(err) != errs.Invalid {
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &done}); errs.KindOf(err) != errs.Invalid {
 		t.Errorf("COMPLETED can be set: %v", err)
 	}
 	same := progress.EnrollmentActive
-	back := progress.EnrollmentChange{State: &same, PathID: "p", PathVersion: &two, IfMatch: up.ETag()}
+	back := engine.EnrollmentChange{State: &same, PathID: "p", PathVersion: &two, IfMatch: up.ETag()}
 	if again, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), back); err != nil || again.ETag() != up.ETag() {
 		t.Errorf("sending back what was read: %+v %v", again, err)
 	}
 	gone := progress.EnrollmentWithdrawn
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.service.Read(r.ctx, learner, "path/p", progress.AtLeast{}, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(
+	if _, err := r.service.Read(r.ctx, learner, "path/p", engine.AtLeast{}, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(
 		err,
 	) != errs.NotFound {
 		t.Errorf("withdrawn, yet %v", err)
@@ -818,7 +819,7 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 	seen := make(chan int64, 10)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- r.service.Watch(r.ctx, learner, &after, opened, func(n progress.Notice) error {
+		ended <- r.service.Watch(r.ctx, learner, &after, opened, func(n engine.Notice) error {
 			seen <- n.Sequence
 			if n.Sequence == 3 {
 				return stop
@@ -839,7 +840,7 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	beyond := int64(99)
-	err := r.service.Watch(r.ctx, learner, &beyond, opened, func(n progress.Notice) error {
+	err := r.service.Watch(r.ctx, learner, &beyond, opened, func(n engine.Notice) error {
 		if !n.Reset || n.Sequence != 3 {
 			t.Errorf("%+v", n)
 		}
@@ -860,7 +861,7 @@ func TestWatchFromNowOn(t *testing.T) {
 	err := r.service.Watch(r.ctx, learner, nil, func() error {
 		r.accept(learner, self(learner), event("a", "u", progress.Progressed, day0))
 		return nil
-	}, func(n progress.Notice) error {
+	}, func(n engine.Notice) error {
 		if n.Sequence != 2 {
 			t.Errorf("%+v", n)
 		}

@@ -17,13 +17,14 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/pubsub"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
 // replicaOnRedis starts a replica with a client of its own.
 func (r *rig) replicaOnRedis(url string) *replica {
 	r.t.Helper()
 	client := redisOf(r.t, url)
-	s := r.replicaWith(progress.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
+	s := r.replicaWith(engine.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
 	r.refreshed(s)
 	return s
 }
@@ -127,7 +128,7 @@ func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
 	postgres := testenv.NewMortalPostgres(t)
 	r := newRigOn(t, postgres.URL, []progress.Module{hundred(), module1("other", unit("u"))}, nil)
 	tricks := newTrickster(func(n int) int { return n - 1 }) // plays none
-	s := r.replicaWith(progress.Options{Cache: tricks})
+	s := r.replicaWith(engine.Options{Cache: tricks})
 	learner := newLearner()
 	try := func(what string, f func() error) {
 		t.Helper()
@@ -143,7 +144,7 @@ func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
 
 	e := event("other", "u", progress.Completed, day0)
 	try("another write of the same version", func() error {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{e}, progress.AtLeast{})
+		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{})
 		return err
 	})
 	if err := sees(r, s, learner, 1); err != nil {

@@ -21,7 +21,11 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/grpcapi"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
@@ -163,20 +167,20 @@ func redisOf(tb testing.TB, url string) *redis.Client {
 
 // replica is one more service on the rig's store.
 type replica struct {
-	*progress.Service
-	previews *progress.PreviewService
-	replays  *progress.ReplayService
+	*engine.Service
+	previews *report.Service
+	replays  *replay.Service
 }
 
 // server returns the replica's gRPC API.
-func (s *replica) server() *progress.Server {
-	return progress.NewServer(s.Service, s.previews, s.replays, nil)
+func (s *replica) server() *grpcapi.Server {
+	return grpcapi.NewServer(s.Service, s.previews, s.replays, nil)
 }
 
 // verify returns where what is stored of a learner is not what their log gives.
-func (s *replica) verify(ctx context.Context, learner string) ([]progress.Drift, error) {
-	var found []progress.Drift
-	err := s.replays.Replay(ctx, progress.ReplayOptions{LearnerID: learner}, func(r progress.ReplayReport) error {
+func (s *replica) verify(ctx context.Context, learner string) ([]replay.Drift, error) {
+	var found []replay.Drift
+	err := s.replays.Run(ctx, replay.Request{LearnerID: learner}, func(r replay.Report) error {
 		if r.Drift != nil {
 			found = append(found, *r.Drift)
 		}
@@ -188,18 +192,18 @@ func (s *replica) verify(ctx context.Context, learner string) ([]progress.Drift,
 // replica starts one more service on the rig's store.
 func (r *rig) replica() *replica {
 	r.t.Helper()
-	return r.replicaWith(progress.Options{})
+	return r.replicaWith(engine.Options{})
 }
 
 // replicaWith starts one more service on the rig's store, with what the rig says of the options
 // that are left open.
-func (r *rig) replicaWith(o progress.Options) *replica {
+func (r *rig) replicaWith(o engine.Options) *replica {
 	r.t.Helper()
 	return r.replicaOver(r.store, o)
 }
 
 // replicaOver is replicaWith on another store.
-func (r *rig) replicaOver(store progresstest.Store, o progress.Options) *replica {
+func (r *rig) replicaOver(store progresstest.Store, o engine.Options) *replica {
 	r.t.Helper()
 	if o.Catalog == nil {
 		o.Catalog = r.catalog
@@ -208,17 +212,17 @@ func (r *rig) replicaOver(store progresstest.Store, o progress.Options) *replica
 		o.Cache = r.cache()
 	}
 	o.CommitLanes, o.Now, o.Logger = cmp.Or(o.CommitLanes, r.lanes), r.clock.now, slog.New(slog.DiscardHandler)
-	svc, err := progress.New(r.ctx, store, o)
+	svc, err := engine.New(r.ctx, store, o)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(svc.Close)
-	return &replica{Service: svc, previews: progress.NewPreviews(store, svc.Catalog(), svc.Zone, o.Now), replays: r.replaysOf(svc, store, false)}
+	return &replica{Service: svc, previews: report.New(store, svc.Catalog(), svc.Zone, o.Now), replays: r.replaysOf(svc, store, false)}
 }
 
 // replaysOf returns the replays of a service; alone as if no other process had the store open.
-func (r *rig) replaysOf(svc *progress.Service, store progresstest.Store, alone bool) *progress.ReplayService {
-	return progress.NewReplays(store, progress.ReplayConfig{
+func (r *rig) replaysOf(svc *engine.Service, store progresstest.Store, alone bool) *replay.Service {
+	return replay.New(store, replay.Options{
 		Catalog: svc.Catalog(), Zone: svc.Zone, Alone: alone, Now: r.clock.now, Logger: slog.New(slog.DiscardHandler),
 	})
 }
@@ -232,9 +236,9 @@ func admin() progress.Actor {
 }
 
 // record sends events and answers for them.
-func (r *rig) record(learner string, actor progress.Actor, events ...progress.Event) *progress.Recorded {
+func (r *rig) record(learner string, actor progress.Actor, events ...progress.Event) *engine.Recorded {
 	r.t.Helper()
-	out, err := r.service.Record(r.ctx, learner, actor, events, progress.AtLeast{})
+	out, err := r.service.Record(r.ctx, learner, actor, events, engine.AtLeast{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -242,7 +246,7 @@ func (r *rig) record(learner string, actor progress.Actor, events ...progress.Ev
 }
 
 // accept is record where every event must be accepted.
-func (r *rig) accept(learner string, actor progress.Actor, events ...progress.Event) *progress.Recorded {
+func (r *rig) accept(learner string, actor progress.Actor, events ...progress.Event) *engine.Recorded {
 	r.t.Helper()
 	out := r.record(learner, actor, events...)
 	for _, res := range out.Results {
@@ -264,7 +268,7 @@ func (r *rig) enroll(learner, path string) progress.Enrollment {
 
 func (r *rig) tryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
 	var e progress.Enrollment
-	body, err := r.service.Enroll(r.ctx, learner, self(learner), path, progress.AtLeast{}, key, func(e progress.Enrollment) ([]byte, error) { return json.Marshal(e) })
+	body, err := r.service.Enroll(r.ctx, learner, self(learner), path, engine.AtLeast{}, key, func(e progress.Enrollment) ([]byte, error) { return json.Marshal(e) })
 	if err != nil {
 		return e, err
 	}
@@ -275,7 +279,7 @@ func (r *rig) tryEnroll(learner, path string, key idem.Key) (progress.Enrollment
 func read[T any](r *rig, learner, route string, ask func(*progress.View) (T, error)) (T, string) {
 	r.t.Helper()
 	var out T
-	a, err := r.service.Read(r.ctx, learner, route, progress.AtLeast{}, func(w *progress.View) ([]byte, error) {
+	a, err := r.service.Read(r.ctx, learner, route, engine.AtLeast{}, func(w *progress.View) ([]byte, error) {
 		v, err := ask(w)
 		if err != nil {
 			return nil, err
@@ -312,7 +316,7 @@ func (r *rig) refresh() {
 // refreshed makes a replica see what was published.
 func (r *rig) refreshed(service *replica) {
 	r.t.Helper()
-	seen := progress.AtLeast{Catalog: r.catalog.delta.Revision}
+	seen := engine.AtLeast{Catalog: r.catalog.delta.Revision}
 	_, err := service.Read(r.ctx, newLearner(), "refresh", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
 	if err != nil {
 		r.t.Fatal(err)

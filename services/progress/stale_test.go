@@ -18,6 +18,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
 // No cache may make an answer older than an acknowledged write, whatever it loses, delays, doubles
@@ -142,7 +143,7 @@ func newPair(t testing.TB, r *rig) *pair {
 	p := &pair{rig: r, cache: new(switching)}
 	p.cache.use(cache.NewMemory(1<<20, r.clock.now))
 	for i := range p.replicas {
-		p.replicas[i] = r.replicaWith(progress.Options{Cache: p.cache})
+		p.replicas[i] = r.replicaWith(engine.Options{Cache: p.cache})
 		r.refreshed(p.replicas[i])
 	}
 	return p
@@ -159,7 +160,7 @@ func hundred() progress.Module {
 
 // completeUnit completes the n-th unit.
 func completeUnit(ctx context.Context, s *replica, learner string, n int) error {
-	out, err := s.Record(ctx, learner, self(learner), []progress.Event{event("m", fmt.Sprint("u", n), progress.Completed, day0)}, progress.AtLeast{})
+	out, err := s.Record(ctx, learner, self(learner), []progress.Event{event("m", fmt.Sprint("u", n), progress.Completed, day0)}, engine.AtLeast{})
 	if err == nil && out.Results[0].Status != progress.StatusAccepted {
 		err = fmt.Errorf("%+v", out.Results[0])
 	}
@@ -168,7 +169,7 @@ func completeUnit(ctx context.Context, s *replica, learner string, n int) error 
 
 // percent is what a reader sees: how many units are complete.
 func percent(ctx context.Context, s *replica, learner string) (int, error) {
-	a, err := s.Read(ctx, learner, "module/m", progress.AtLeast{}, func(w *progress.View) ([]byte, error) {
+	a, err := s.Read(ctx, learner, "module/m", engine.AtLeast{}, func(w *progress.View) ([]byte, error) {
 		m, err := w.Module("m")
 		if err != nil {
 			return nil, err

@@ -21,15 +21,15 @@ type Streak struct {
 // streak tells the learner's streak. Days to come, by a device's clock that ran ahead within its
 // allowance over midnight, count once they are there.
 func (w *View) streak() Streak {
-	out := Streak{TimeZone: w.zone.name}
+	out := Streak{TimeZone: w.zone.Name}
 	if out.TimeZone == "" {
 		out.TimeZone = "UTC"
 	}
-	today := dayOf(w.now, w.zone.loc)
+	today := dayOf(w.now, w.zone.Loc)
 	run, last := 0, 0
 	for i, d := range w.activeDays() {
 		if d > today {
-			w.until(startOf(d, w.zone.loc))
+			w.until(startOf(d, w.zone.Loc))
 			break
 		}
 		if run++; i > 0 && d != last+1 {
@@ -43,7 +43,7 @@ func (w *View) streak() Streak {
 	out.LastActiveDate = startOf(last, time.UTC).Format(time.DateOnly)
 	if last >= today-1 {
 		out.CurrentDays = run
-		w.until(startOf(last+2, w.zone.loc)) // unless the day between has something, it is broken then
+		w.until(startOf(last+2, w.zone.Loc)) // unless the day between has something, it is broken then
 	}
 	return out
 }
@@ -57,7 +57,7 @@ func (w *View) activeDays() []int {
 	slices.Sort(slots)
 	var days []int
 	for _, slot := range slices.Compact(slots) {
-		d := dayOf(time.Unix(slot*int64(slotLength/time.Second), 0), w.zone.loc)
+		d := dayOf(time.Unix(slot*int64(slotLength/time.Second), 0), w.zone.Loc)
 		if n := len(days); n == 0 || days[n-1] != d {
 			days = append(days, d)
 		}

@@ -68,12 +68,12 @@ type Freshness struct {
 }
 
 // freshness is the module's at a time.
-func (m *Module) freshness(at time.Time) Freshness {
+func (m *Module) Freshness(at time.Time) Freshness {
 	key := m.foldKey()
 	return Freshness{ModuleID: m.ID, Key: key, Materials: materialsBy(key, at.UnixMicro())}
 }
 
 // has tells whether the group's facts are fresh.
-func (f *Freshness) has(g *FactsGroup) bool {
+func (f *Freshness) Has(g *FactsGroup) bool {
 	return g.Standing != StandingUnknown && g.Key == f.Key && (g.Materials == f.Materials || g.Standing == StandingNone)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
 // unchanged is a unit as the preceding version has it.
@@ -158,7 +159,7 @@ func TestMandatoryUpgrade(t *testing.T) {
 	e := r.enroll(learner, "p")
 	left := r.enroll(gone, "p")
 	state := progress.EnrollmentWithdrawn
-	if _, err := r.service.UpdateEnrollment(r.ctx, gone, left.ID, self(gone), progress.EnrollmentChange{State: &state}); err != nil {
+	if _, err := r.service.UpdateEnrollment(r.ctx, gone, left.ID, self(gone), engine.EnrollmentChange{State: &state}); err != nil {
 		t.Fatal(err)
 	}
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
@@ -227,13 +228,13 @@ func TestRevokingAnAwardIsFinal(t *testing.T) {
 	if err != nil || a.RevokeTime.IsZero() || a.RevokeReason != "the certificate was forged" {
 		t.Fatal(a, err)
 	}
-	if _, err := r.service.Revoke(r.ctx, learner, id, admin(), "again"); reasonOf(err) != progress.ReasonAwardRevoked {
+	if _, err := r.service.Revoke(r.ctx, learner, id, admin(), "again"); reasonOf(err) != engine.ReasonAwardRevoked {
 		t.Errorf("revoking twice: %v", err)
 	}
 	// Whatever judges it again leaves it: an earlier completion, a new enrollment.
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0).Add(-time.Hour)))
 	gone := progress.EnrollmentWithdrawn
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{State: &gone}); err != nil {
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)
 	}
 	r.enroll(learner, "p")
@@ -272,7 +273,7 @@ func TestAwardsCarryTheirRuleAndCompletions(t *testing.T) {
 	r.catalog.publish(nil, []progress.Path{p})
 	r.refresh()
 	two := 2
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), progress.EnrollmentChange{PathVersion: &two}); err != nil {
+	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &two}); err != nil {
 		t.Fatal(err)
 	}
 	if is := held(); !reflect.DeepEqual(was, is) {

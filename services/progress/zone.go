@@ -3,8 +3,8 @@ package progress
 import "time"
 
 // zone is the calendar that a learner's days and periods are reckoned by.
-type zone struct {
+type Zone struct {
 	// name is the IANA name; "" is UTC.
-	name string
-	loc  *time.Location
+	Name string
+	Loc  *time.Location
 }

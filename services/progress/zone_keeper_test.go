@@ -20,6 +20,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/clients"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
@@ -67,16 +69,16 @@ func (f *feed) times() int {
 }
 
 // following is another service on the rig's store, which follows zones.
-func (r *rig) following(zones progress.ZoneSource) *replica {
+func (r *rig) following(zones engine.ZoneSource) *replica {
 	r.t.Helper()
-	return r.replicaWith(progress.Options{Zones: zones})
+	return r.replicaWith(engine.Options{Zones: zones})
 }
 
 // etag reads the learner, with what the reader has seen of profile. The rig's catalog is
 // seen in any case: when it is first polled must not be what makes an answer new.
 func etag(t *testing.T, s *replica, learner string, profile int64) string {
 	t.Helper()
-	seen := progress.AtLeast{Catalog: 1, Profile: profile}
+	seen := engine.AtLeast{Catalog: 1, Profile: profile}
 	a, err := s.Read(t.Context(), learner, "overview", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +106,7 @@ func TestReadersSeeTheirNewTimeZone(t *testing.T) {
 	if again := etag(t, s, ana, f.set(ana, "America/New_York")); again != now {
 		t.Error("the same time zone is a new answer")
 	}
-	if _, err := s.Record(t.Context(), ana, self(ana), nil, progress.AtLeast{Profile: f.set(ana, "UTC")}); err != nil {
+	if _, err := s.Record(t.Context(), ana, self(ana), nil, engine.AtLeast{Profile: f.set(ana, "UTC")}); err != nil {
 		t.Fatal(err)
 	}
 	if stored, err := r.store.ZoneRevision(t.Context()); err != nil || stored != 4 {
@@ -116,8 +118,8 @@ func TestZonesGoOnWhereTheStoreIs(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil, nil)
 	f := new(feed)
-	follow := func() *progress.ZoneKeeper {
-		k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler), testenv.Now)
+	follow := func() *engine.ZoneFollower {
+		k, err := engine.NewZoneFollower(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler), testenv.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +143,7 @@ func TestZonesAreFetchedOnceForAll(t *testing.T) {
 	r := newRig(t, nil, nil)
 	f := new(feed)
 	entered, gate := make(chan struct{}, 10), make(chan struct{})
-	k, err := progress.NewZoneKeeper(t.Context(), zoneFunc(func(ctx context.Context, after int64) ([]progress.LearnerZone, int64, error) {
+	k, err := engine.NewZoneFollower(t.Context(), zoneFunc(func(ctx context.Context, after int64) ([]progress.LearnerZone, int64, error) {
 		zones, revision, err := f.sync(ctx, after)
 		entered <- struct{}{}
 		<-gate
@@ -201,11 +203,11 @@ func (s *zoneStore) SaveZones(_ context.Context, revision int64, _ []progress.Le
 }
 
 // inBubble runs a keeper on a feed, by a clock that jumps.
-func inBubble(t *testing.T, source progress.ZoneSource, test func(*testing.T, *progress.ZoneKeeper, *zoneStore, *lines)) {
+func inBubble(t *testing.T, source engine.ZoneSource, test func(*testing.T, *engine.ZoneFollower, *zoneStore, *lines)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store, log := new(zoneStore), new(lines)
-		k, err := progress.NewZoneKeeper(t.Context(), source, store, slog.New(slog.NewTextHandler(log, nil)), testenv.Now)
+		k, err := engine.NewZoneFollower(t.Context(), source, store, slog.New(slog.NewTextHandler(log, nil)), testenv.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +225,7 @@ func inBubble(t *testing.T, source progress.ZoneSource, test func(*testing.T, *p
 func TestZonesArePolled(t *testing.T) {
 	t.Parallel()
 	f := new(feed)
-	inBubble(t, zoneFunc(f.sync), func(t *testing.T, _ *progress.ZoneKeeper, store *zoneStore, log *lines) {
+	inBubble(t, zoneFunc(f.sync), func(t *testing.T, _ *engine.ZoneFollower, store *zoneStore, log *lines) {
 		f.set(newLearner(), "UTC")
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
@@ -240,7 +242,7 @@ func TestMissingProfileIsToldOnce(t *testing.T) {
 	t.Parallel()
 	f := new(feed)
 	f.fail(errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile cannot be reached"))
-	inBubble(t, zoneFunc(f.sync), func(t *testing.T, k *progress.ZoneKeeper, store *zoneStore, log *lines) {
+	inBubble(t, zoneFunc(f.sync), func(t *testing.T, k *engine.ZoneFollower, store *zoneStore, log *lines) {
 		seen := f.set(newLearner(), "UTC")
 		for range 5 {
 			k.AtLeast(t.Context(), seen)
@@ -264,7 +266,7 @@ func TestOlderProfileIsToldOnce(t *testing.T) {
 	var revision atomic.Int64
 	revision.Store(7)
 	source := zoneFunc(func(context.Context, int64) ([]progress.LearnerZone, int64, error) { return nil, revision.Load(), nil })
-	inBubble(t, source, func(t *testing.T, _ *progress.ZoneKeeper, store *zoneStore, log *lines) {
+	inBubble(t, source, func(t *testing.T, _ *engine.ZoneFollower, store *zoneStore, log *lines) {
 		revision.Store(3)
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -281,7 +283,7 @@ func TestHangingProfileIsNotWaitedFor(t *testing.T) {
 		<-ctx.Done()
 		return nil, 0, ctx.Err()
 	})
-	inBubble(t, hanging, func(t *testing.T, k *progress.ZoneKeeper, _ *zoneStore, _ *lines) {
+	inBubble(t, hanging, func(t *testing.T, k *engine.ZoneFollower, _ *zoneStore, _ *lines) {
 		start := testenv.Now()
 		k.AtLeast(t.Context(), 1)
 		if waited := testenv.Since(start); waited > time.Second {
@@ -320,7 +322,7 @@ func TestProfileZonesWantTheWholeAnswer(t *testing.T) {
 	learner := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: &profilev1.LearnerRecord{Id: "ana", TimeZone: "UTC"}}}
 	revision := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Revision{Revision: 4}}
 	read := func(end error, messages ...*profilev1.SyncLearnersResponse) ([]progress.LearnerZone, int64, error) {
-		return progress.NewProfileClient(&streamed{messages: messages, end: end}).Sync(t.Context(), 3)
+		return clients.NewProfileClient(&streamed{messages: messages, end: end}).Sync(t.Context(), 3)
 	}
 	zones, reached, err := read(io.EOF, learner, revision)
 	if want := []progress.LearnerZone{{LearnerID: "ana", TimeZone: "UTC"}}; err != nil || reached != 4 || !reflect.DeepEqual(zones, want) {

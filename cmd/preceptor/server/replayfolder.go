@@ -11,6 +11,9 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
 	progressstore "github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
@@ -41,12 +44,12 @@ func OpenIdleProgress(ctx context.Context, dir string, now func() time.Time) (_ 
 		return nil, stop, err
 	}
 	store := progressstore.New(db)
-	catalog, err := progress.NewCatalogKeeper(ctx, keptCatalog{store}, store, h.log, h.now)
+	catalog, err := engine.NewCatalogFollower(ctx, keptCatalog{store}, store, h.log, h.now)
 	if err != nil {
 		return nil, stop, err
 	}
-	replays := progress.NewReplays(store, progress.ReplayConfig{Catalog: catalog, Zone: new(progress.Zones).Of, Alone: true, Now: h.now, Logger: h.log})
-	return progress.NewServer(nil, nil, replays, nil), stop, nil
+	replays := replay.New(store, replay.Options{Catalog: catalog, Zone: new(engine.Zones).Of, Alone: true, Now: h.now, Logger: h.log})
+	return grpcapi.NewServer(nil, nil, replays, nil), stop, nil
 }
 
 // Restored makes a service's restored database another one than it was, where that matters.

@@ -29,7 +29,11 @@ import (
 	profileclients "github.com/preceptor-dev/preceptor/services/profile/clients"
 	profilegrpc "github.com/preceptor-dev/preceptor/services/profile/grpcapi"
 	profilestore "github.com/preceptor-dev/preceptor/services/profile/sqlstore"
-	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/clients"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
 	progressstore "github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
@@ -111,13 +115,13 @@ func (h *house) openProfile(ctx context.Context, db *sqldb.DB, catalog grpc.Clie
 
 func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile grpc.ClientConnInterface) (*service, error) {
 	store := progressstore.New(db)
-	learners := progress.NewProfileClient(profilev1.NewProfileServiceClient(profile))
+	learners := clients.NewProfileClient(profilev1.NewProfileServiceClient(profile))
 	keep, err := h.openCache(ctx)
 	if err != nil {
 		return nil, err
 	}
-	svc, err := progress.New(ctx, store, progress.Options{
-		Catalog:     progress.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
+	svc, err := engine.New(ctx, store, engine.Options{
+		Catalog:     clients.NewCatalogClient(catalogv1.NewCatalogServiceClient(catalog)),
 		Zones:       learners,
 		Cache:       keep.cache,
 		Nudges:      keep.nudges,
@@ -129,8 +133,8 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 	if err != nil {
 		return nil, err
 	}
-	previews := progress.NewPreviews(store, svc.Catalog(), svc.Zone, h.now)
-	replays := progress.NewReplays(store, progress.ReplayConfig{
+	previews := report.New(store, svc.Catalog(), svc.Zone, h.now)
+	replays := replay.New(store, replay.Options{
 		Catalog: svc.Catalog(), Zone: svc.Zone,
 		Alone: db.Dialect() == sqldb.SQLite, // the folder's lock sees to it
 		Now:   h.now, Logger: h.log,
@@ -143,9 +147,9 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 	})
 	return h.open(ctx, &service{
 		name:     ProgressName,
-		resolver: progress.NewSubjects(store, learners, h.now),
+		resolver: engine.NewSubjects(store, learners, h.now),
 		register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
-			progressv1.RegisterProgressServiceServer(to, progress.NewServer(svc, previews, replays, draining))
+			progressv1.RegisterProgressServiceServer(to, grpcapi.NewServer(svc, previews, replays, draining))
 		},
 		audit: audit.NewServer(ProgressName, db),
 		state: func(ctx context.Context) (bool, []string) {
@@ -158,7 +162,7 @@ func (h *house) openProgress(ctx context.Context, db *sqldb.DB, catalog, profile
 // kept is where computed answers are kept, and how replicas hear of each other.
 type kept struct {
 	cache  cache.Cache
-	nudges progress.Nudges
+	nudges engine.Nudges
 	redis  *redis.Client // nil where it is all in memory
 	stats  func() cache.Stats
 }
@@ -191,7 +195,7 @@ func (k kept) degraded(ctx context.Context) []string {
 // it is refreshed every two seconds.
 const staleAfter = 15 * time.Second
 
-func progressState(state func() (ready bool, age time.Duration, confirmed bool), stats func() progress.Stats) (ready bool, degraded []string) {
+func progressState(state func() (ready bool, age time.Duration, confirmed bool), stats func() engine.Stats) (ready bool, degraded []string) {
 	ready, age, confirmed := state()
 	switch {
 	case !ready:

@@ -14,7 +14,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/redis"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
-	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
 // lastTraces is how long a stop waits for the collector to take what is left.
@@ -113,19 +113,19 @@ func (h *house) measureDB(name string, db *sqldb.DB) {
 }
 
 // measureCommits shows progress's transactions; nil while nobody measures.
-func (h *house) measureCommits() func(progress.Commit) {
+func (h *house) measureCommits() func(engine.Commit) {
 	observe := h.metrics.Commits()
 	if observe == nil {
 		return nil
 	}
-	return func(c progress.Commit) { observe(c.Jobs, c.Events, c.Waited, c.Took, c.Failed) }
+	return func(c engine.Commit) { observe(c.Jobs, c.Events, c.Waited, c.Took, c.Failed) }
 }
 
 // measureProgress shows what progress is about.
-func (h *house) measureProgress(stats func() progress.Stats) {
-	for source, followed := range map[string]func() progress.Followed{
-		CatalogName: func() progress.Followed { return stats().Catalog },
-		ProfileName: func() progress.Followed { return stats().Zones },
+func (h *house) measureProgress(stats func() engine.Stats) {
+	for source, followed := range map[string]func() engine.Followed{
+		CatalogName: func() engine.Followed { return stats().Catalog },
+		ProfileName: func() engine.Followed { return stats().Zones },
 	} {
 		labels := metrics.Labels{"source": source}
 		h.metrics.Gauge("preceptor_snapshot_age_seconds", "How long ago another service confirmed what progress knows of it.", labels,

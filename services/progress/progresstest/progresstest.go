@@ -19,6 +19,9 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
 )
 
 // at has microseconds: stores must keep them, in UTC.
@@ -26,9 +29,9 @@ var at = time.Date(2026, 11, 20, 8, 30, 15, 123456000, time.UTC)
 
 // Store is all that the service's packages need of a store.
 type Store interface {
-	progress.Store
-	progress.PreviewStore
-	progress.ReplayStore
+	engine.Store
+	report.Store
+	replay.Store
 }
 
 // Run runs the contract; newStore answers an empty store each time.

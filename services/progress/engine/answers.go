@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // Answer is a computed answer in its encoded form, with its ETag.
@@ -27,7 +28,7 @@ const answerTTL = time.Hour
 // the catalog's revision: a value is never changed and never invalidated, so no lost command
 // of a cache can serve an old answer. What depends on the clock says until when it holds.
 // route names the question; compute's errors are answered and not kept.
-func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeast, compute func(*View) ([]byte, error)) (Answer, error) {
+func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeast, compute func(*progress.View) ([]byte, error)) (Answer, error) {
 	catalog := s.catchUp(ctx, seen)
 	head, err := s.store.Head(ctx, learnerID)
 	if err != nil {
@@ -50,14 +51,14 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 
 // noOlder answers a catalog that is no older than what any replica had acted on when a head was
 // read: the learner may be enrolled, or have events, in a version that this one has yet to hear of.
-func (s *Service) noOlder(ctx context.Context, catalog *Catalog, head Head) (*Catalog, error) {
+func (s *Service) noOlder(ctx context.Context, catalog *progress.Catalog, head progress.Head) (*progress.Catalog, error) {
 	if catalog.Revision >= head.Catalog {
 		return catalog, nil
 	}
 	return s.catalog.Stored(ctx, head.Catalog)
 }
 
-func (s *Service) compute(ctx context.Context, learnerID, route string, catalog *Catalog, compute func(*View) ([]byte, error)) (Answer, error) {
+func (s *Service) compute(ctx context.Context, learnerID, route string, catalog *progress.Catalog, compute func(*progress.View) ([]byte, error)) (Answer, error) {
 	l, err := s.store.Load(ctx, learnerID)
 	if err != nil {
 		return Answer{}, err
@@ -69,8 +70,8 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 		return Answer{}, err
 	}
 	now := s.now()
-	w := NewView(catalog, l, now, s.zones.Of(l.Head.TimeZone), func(moduleID string) ([]Record, error) { return s.moduleLog(ctx, l.Head, moduleID) })
-	w.settle()
+	w := progress.NewView(catalog, l, now, s.zones.Of(l.Head.TimeZone), func(moduleID string) ([]progress.Record, error) { return s.moduleLog(ctx, l.Head, moduleID) })
+	w.Advance()
 	body, err := compute(w)
 	if err != nil {
 		return Answer{}, err
@@ -89,24 +90,24 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 
 // freshen folds again what was folded under another catalog. Reads never write, so this is
 // done in memory until the next event of the module stores it.
-func (s *Service) freshen(ctx context.Context, l *Learner, catalog *Catalog) error {
+func (s *Service) freshen(ctx context.Context, l *progress.Learner, catalog *progress.Catalog) error {
 	z := s.zones.Of(l.Head.TimeZone)
 	for id, f := range l.Facts {
 		m := catalog.Modules[id]
-		if m == nil || !f.stale(m, z) {
+		if m == nil || !f.Stale(m, z) {
 			continue
 		}
 		log, err := s.moduleLog(ctx, l.Head, id)
 		if err != nil {
 			return err
 		}
-		l.Facts[id] = foldLog(m, log, z)
+		l.Facts[id] = progress.FoldLog(m, log, z)
 	}
 	return nil
 }
 
 // moduleLog reads a module's log as of a head: entries written since are not part of it.
-func (s *Service) moduleLog(ctx context.Context, head Head, moduleID string) ([]Record, error) {
+func (s *Service) moduleLog(ctx context.Context, head progress.Head, moduleID string) ([]progress.Record, error) {
 	log, err := s.store.ModuleLog(ctx, head.LearnerID, moduleID)
 	if err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func (s *Service) moduleLog(ctx context.Context, head Head, moduleID string) ([]
 // answerKey names an answer by all that it depends on but the clock. Incarnation and timeline
 // stand for what a restore or a failover of the database may take back: versions that were given
 // already are given again after those, for something else.
-func (s *Service) answerKey(route string, head Head, revision int64) string {
+func (s *Service) answerKey(route string, head progress.Head, revision int64) string {
 	b := make([]byte, 0, 192)
 	b = append(b, '{')
 	b = append(b, head.LearnerID...)

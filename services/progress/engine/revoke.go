@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // ReasonAwardRevoked is the reason for refusing to revoke what is revoked.
@@ -13,7 +14,7 @@ const ReasonAwardRevoked = "AWARD_REVOKED"
 
 // Revoke takes an award back, for good: recomputing never gives it again. It answers the award.
 // It returns NotFound when the learner has no such award, and FailedPrecondition when it is revoked already.
-func (s *Service) Revoke(ctx context.Context, learnerID, awardID string, actor Actor, reason string) (Award, error) {
+func (s *Service) Revoke(ctx context.Context, learnerID, awardID string, actor progress.Actor, reason string) (progress.Award, error) {
 	j := &job{learnerID: learnerID}
 	var tried time.Time // when an earlier run of the job revoked it, by a commit whose outcome was unknown
 	j.apply = func(ctx context.Context, b *batch, j *job) error {
@@ -21,28 +22,28 @@ func (s *Service) Revoke(ctx context.Context, learnerID, awardID string, actor A
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(l.Awards, func(a Award) bool { return a.ID == awardID })
+		i := slices.IndexFunc(l.Awards, func(a progress.Award) bool { return a.ID == awardID })
 		if i < 0 {
 			return errs.New(errs.NotFound, "AWARD_NOT_FOUND", "the learner has no award %s", awardID)
 		}
 		a := l.Awards[i]
-		if a.revoked() && !a.RevokeTime.Equal(tried) {
+		if a.Revoked() && !a.RevokeTime.Equal(tried) {
 			return errs.New(errs.FailedPrecondition, ReasonAwardRevoked, "award %s was revoked already", awardID)
 		}
-		if j.awards = []Award{a}; a.revoked() {
+		if j.awards = []progress.Award{a}; a.Revoked() {
 			return nil
 		}
 		tried, a.RevokeTime, a.RevokeReason = b.now, b.now, reason
-		b.append(&Record{LearnerID: learnerID, Type: RecordRevoked, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor.ID, Reason: reason})
+		b.append(&progress.Record{LearnerID: learnerID, Type: progress.RecordRevoked, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor.ID, Reason: reason})
 		b.putAward(l, a)
-		b.audit = append(b.audit, AuditEntry{
-			Time: b.now, Actor: actor.ID, Action: ActionRevoked, Resource: "learners/" + learnerID + "/milestones/" + awardID, Reason: reason,
+		b.audit = append(b.audit, progress.AuditEntry{
+			Time: b.now, Actor: actor.ID, Action: progress.ActionRevoked, Resource: "learners/" + learnerID + "/milestones/" + awardID, Reason: reason,
 		})
-		j.awards = []Award{a}
+		j.awards = []progress.Award{a}
 		return nil
 	}
 	if err := s.committer.do(ctx, j); err != nil {
-		return Award{}, err
+		return progress.Award{}, err
 	}
 	return j.awards[0], nil
 }

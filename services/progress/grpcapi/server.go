@@ -1,4 +1,6 @@
-package progress
+// Package grpcapi is progress's gRPC API: it translates between the generated messages and the
+// domain, and nothing else.
+package grpcapi
 
 import (
 	"context"
@@ -19,22 +21,26 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
 )
 
 // Server is the gRPC face of the service.
 type Server struct {
 	progressv1.UnsafeProgressServiceServer
 
-	service  *Service
-	previews *PreviewService
-	replays  *ReplayService
+	service  *engine.Service
+	previews *report.Service
+	replays  *replay.Service
 	draining <-chan struct{}
 }
 
 var _ progressv1.ProgressServiceServer = (*Server)(nil)
 
 // NewServer makes the gRPC face. Watch streams end when draining closes.
-func NewServer(service *Service, previews *PreviewService, replays *ReplayService, draining <-chan struct{}) *Server {
+func NewServer(service *engine.Service, previews *report.Service, replays *replay.Service, draining <-chan struct{}) *Server {
 	return &Server{service: service, previews: previews, replays: replays, draining: draining}
 }
 
@@ -44,7 +50,7 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 	if err != nil {
 		return nil, err
 	}
-	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actorOf(ctx), r.GetPathId(), atLeast(ctx), key, func(e Enrollment) ([]byte, error) {
+	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actorOf(ctx), r.GetPathId(), atLeast(ctx), key, func(e progress.Enrollment) ([]byte, error) {
 		return proto.Marshal(&progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)})
 	})
 	if err != nil {
@@ -61,7 +67,7 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 // ListEnrollments answers a learner's enrollments.
 func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollmentsRequest) (*progressv1.ListEnrollmentsResponse, error) {
 	out := new(progressv1.ListEnrollmentsResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "enrollments", out, func(w *View) (proto.Message, error) {
+	return out, g.answer(ctx, r.GetLearnerId(), "enrollments", out, func(w *progress.View) (proto.Message, error) {
 		m := new(progressv1.ListEnrollmentsResponse)
 		for _, e := range w.Enrollments() {
 			m.Enrollments = append(m.Enrollments, standingProto(w, e))
@@ -74,7 +80,7 @@ func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollme
 func (g *Server) GetEnrollment(ctx context.Context, r *progressv1.GetEnrollmentRequest) (*progressv1.GetEnrollmentResponse, error) {
 	id := strings.ToLower(r.GetEnrollmentId())
 	out := new(progressv1.GetEnrollmentResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "enrollment/"+id, out, func(w *View) (proto.Message, error) {
+	return out, g.answer(ctx, r.GetLearnerId(), "enrollment/"+id, out, func(w *progress.View) (proto.Message, error) {
 		e, err := w.Enrollment(id)
 		if err != nil {
 			return nil, err
@@ -85,13 +91,13 @@ func (g *Server) GetEnrollment(ctx context.Context, r *progressv1.GetEnrollmentR
 
 // UpdateEnrollment pauses, resumes, withdraws or upgrades.
 func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrollmentRequest) (*progressv1.UpdateEnrollmentResponse, error) {
-	change := EnrollmentChange{IfMatch: r.GetEtag()}
+	change := engine.EnrollmentChange{IfMatch: r.GetEtag()}
 	var bad []errs.Violation
 	paths := r.GetUpdateMask().GetPaths()
 	for _, path := range paths {
 		switch path {
 		case "state":
-			s := EnrollmentState(r.GetEnrollment().GetState().String())
+			s := progress.EnrollmentState(r.GetEnrollment().GetState().String())
 			change.State = &s
 		case "path_version", "pathVersion":
 			v := int(r.GetEnrollment().GetPathVersion())
@@ -119,7 +125,7 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 
 // BatchRecordEvents records what a learner did.
 func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecordEventsRequest) (*progressv1.BatchRecordEventsResponse, error) {
-	events := make([]Event, len(r.GetEvents()))
+	events := make([]progress.Event, len(r.GetEvents()))
 	var bad []errs.Violation
 	for i, e := range r.GetEvents() {
 		events[i] = eventOf(e)
@@ -170,7 +176,7 @@ func (g *Server) ListEvents(ctx context.Context, r *progressv1.ListEventsRequest
 // GetProgress answers all enrollments in summary.
 func (g *Server) GetProgress(ctx context.Context, r *progressv1.GetProgressRequest) (*progressv1.GetProgressResponse, error) {
 	out := new(progressv1.GetProgressResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "overview", out, func(w *View) (proto.Message, error) {
+	return out, g.answer(ctx, r.GetLearnerId(), "overview", out, func(w *progress.View) (proto.Message, error) {
 		return overviewProto(w.Overview()), nil
 	})
 }
@@ -178,7 +184,7 @@ func (g *Server) GetProgress(ctx context.Context, r *progressv1.GetProgressReque
 // GetPathProgress answers how far a learner is on a path.
 func (g *Server) GetPathProgress(ctx context.Context, r *progressv1.GetPathProgressRequest) (*progressv1.GetPathProgressResponse, error) {
 	out := new(progressv1.GetPathProgressResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "path/"+r.GetPathId(), out, func(w *View) (proto.Message, error) {
+	return out, g.answer(ctx, r.GetLearnerId(), "path/"+r.GetPathId(), out, func(w *progress.View) (proto.Message, error) {
 		p, err := w.Path(r.GetPathId())
 		if err != nil {
 			return nil, err
@@ -190,7 +196,7 @@ func (g *Server) GetPathProgress(ctx context.Context, r *progressv1.GetPathProgr
 // GetModuleProgress answers how far a learner is in a module.
 func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleProgressRequest) (*progressv1.GetModuleProgressResponse, error) {
 	out := new(progressv1.GetModuleProgressResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "module/"+r.GetModuleId(), out, func(w *View) (proto.Message, error) {
+	return out, g.answer(ctx, r.GetLearnerId(), "module/"+r.GetModuleId(), out, func(w *progress.View) (proto.Message, error) {
 		m, err := w.Module(r.GetModuleId())
 		if err != nil {
 			return nil, err
@@ -202,7 +208,7 @@ func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleP
 // ListMilestones answers the awards that a learner has earned.
 func (g *Server) ListMilestones(ctx context.Context, r *progressv1.ListMilestonesRequest) (*progressv1.ListMilestonesResponse, error) {
 	out := new(progressv1.ListMilestonesResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "milestones", out, func(w *View) (proto.Message, error) {
+	return out, g.answer(ctx, r.GetLearnerId(), "milestones", out, func(w *progress.View) (proto.Message, error) {
 		return &progressv1.ListMilestonesResponse{Awards: awardProtos(w.Awards())}, nil
 	})
 }
@@ -213,12 +219,12 @@ func (g *Server) RevokeMilestone(ctx context.Context, r *progressv1.RevokeMilest
 	if err != nil {
 		return nil, err
 	}
-	return &progressv1.RevokeMilestoneResponse{Award: awardProtos([]Award{a})[0]}, nil
+	return &progressv1.RevokeMilestoneResponse{Award: awardProtos([]progress.Award{a})[0]}, nil
 }
 
 // answer computes an answer, or takes it from the cache, and sets its ETag.
-func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.Message, compute func(*View) (proto.Message, error)) error {
-	a, err := g.service.Read(ctx, learnerID, route, atLeast(ctx), func(w *View) ([]byte, error) {
+func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.Message, compute func(*progress.View) (proto.Message, error)) error {
+	a, err := g.service.Read(ctx, learnerID, route, atLeast(ctx), func(w *progress.View) ([]byte, error) {
 		m, err := compute(w)
 		if err != nil {
 			return nil, err
@@ -248,7 +254,7 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 	}
 	// The header opens the stream at the gateway, before there is anything to say.
 	open := func() error { return stream.SendHeader(metadata.MD{}) }
-	err := g.service.Watch(ctx, r.GetLearnerId(), after, open, func(n Notice) error {
+	err := g.service.Watch(ctx, r.GetLearnerId(), after, open, func(n engine.Notice) error {
 		m := &progressv1.WatchProgressResponse{Kind: progressv1.WatchProgressResponse_ENTRY, Sequence: n.Sequence, Awards: awardProtos(n.Awards)}
 		if n.Reset {
 			m.Kind = progressv1.WatchProgressResponse_RESET
@@ -281,9 +287,9 @@ func watchUntil(ctx context.Context, draining <-chan struct{}, life time.Duratio
 }
 
 // actorOf tells who is calling.
-func actorOf(ctx context.Context) Actor {
+func actorOf(ctx context.Context) progress.Actor {
 	p, _ := auth.FromContext(ctx)
-	a := Actor{ID: p.LearnerID, LearnerID: p.LearnerID, Admin: p.HasRole(auth.RoleAdmin)}
+	a := progress.Actor{ID: p.LearnerID, LearnerID: p.LearnerID, Admin: p.HasRole(auth.RoleAdmin)}
 	if a.ID == "" {
 		a.ID = p.ActorID()
 	}
@@ -301,8 +307,8 @@ func idempotencyKey(ctx context.Context, method string, r proto.Message) (idem.K
 }
 
 // atLeast is what the caller has seen already of the catalog and of profile.
-func atLeast(ctx context.Context) AtLeast {
-	return AtLeast{
+func atLeast(ctx context.Context) engine.AtLeast {
+	return engine.AtLeast{
 		Catalog: revisionIn(ctx, "preceptor-min-catalog-revision"),
 		Profile: revisionIn(ctx, "preceptor-min-profile-revision"),
 	}

@@ -1,4 +1,8 @@
-package progress
+// Package engine is what runs in progress: it writes events in groups (committer.go, batch.go),
+// enrolls, revokes and sweeps, computes and caches answers (answers.go), notifies watchers (feed.go),
+// and follows the catalog and profile. What is right is the rule of package progress; here is when
+// it is applied, and to which snapshot.
+package engine
 
 import (
 	"context"
@@ -8,6 +12,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // Options are what a Service needs beside its store.
@@ -34,22 +39,22 @@ type AtLeast struct{ Catalog, Profile int64 }
 
 // Service is the progress service.
 type Service struct {
-	store       Store
-	catalog     *CatalogKeeper
-	zoneKeeper  *ZoneKeeper
-	committer   *committer
-	sweeper     *sweeper
-	started     time.Time
-	cache       cache.Cache
-	feed        *feed
-	flights     flights
-	creating    idem.Guard
-	zones       *Zones
-	incarnation string
-	now         func() time.Time
-	log         *slog.Logger
-	stop        context.CancelFunc
-	stopped     chan struct{}
+	store        Store
+	catalog      *CatalogFollower
+	zoneFollower *ZoneFollower
+	committer    *committer
+	sweeper      *sweeper
+	started      time.Time
+	cache        cache.Cache
+	feed         *feed
+	flights      flights
+	creating     idem.Guard
+	zones        *Zones
+	incarnation  string
+	now          func() time.Time
+	log          *slog.Logger
+	stop         context.CancelFunc
+	stopped      chan struct{}
 }
 
 // New starts the service: it follows the catalog and profile, commits and sweeps until Close.
@@ -58,29 +63,29 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := NewCatalogKeeper(ctx, opts.Catalog, store, opts.Logger, opts.Now)
+	keeper, err := NewCatalogFollower(ctx, opts.Catalog, store, opts.Logger, opts.Now)
 	if err != nil {
 		return nil, err
 	}
 	if opts.Zones == nil {
 		opts.Zones = noZones{}
 	}
-	zoneKeeper, err := NewZoneKeeper(ctx, opts.Zones, store, opts.Logger, opts.Now)
+	zoneKeeper, err := NewZoneFollower(ctx, opts.Zones, store, opts.Logger, opts.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Service{
-		store:       store,
-		catalog:     keeper,
-		zoneKeeper:  zoneKeeper,
-		cache:       opts.Cache,
-		feed:        newFeed(store, opts.Nudges, opts.Logger),
-		incarnation: incarnation,
-		zones:       new(Zones),
-		now:         opts.Now,
-		started:     opts.Now(),
-		log:         opts.Logger,
-		stopped:     make(chan struct{}),
+		store:        store,
+		catalog:      keeper,
+		zoneFollower: zoneKeeper,
+		cache:        opts.Cache,
+		feed:         newFeed(store, opts.Nudges, opts.Logger),
+		incarnation:  incarnation,
+		zones:        new(Zones),
+		now:          opts.Now,
+		started:      opts.Now(),
+		log:          opts.Logger,
+		stopped:      make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
 	s.committer = newCommitter(store, opts.CommitLanes, keeper, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
@@ -96,7 +101,7 @@ func (s *Service) start(ctx context.Context) {
 	s.stop = stop
 	var background sync.WaitGroup
 	background.Go(func() { s.catalog.Run(run) })
-	background.Go(func() { s.zoneKeeper.Run(run) })
+	background.Go(func() { s.zoneFollower.Run(run) })
 	background.Go(func() { s.sweeper.run(run) })
 	go func() {
 		defer close(s.stopped)
@@ -114,16 +119,16 @@ func (s *Service) Close() {
 
 // catchUp answers a catalog, and has the store hold time zones, that are no older than what
 // the caller has seen; older ones where that cannot be had.
-func (s *Service) catchUp(ctx context.Context, seen AtLeast) *Catalog {
-	s.zoneKeeper.AtLeast(ctx, seen.Profile)
+func (s *Service) catchUp(ctx context.Context, seen AtLeast) *progress.Catalog {
+	s.zoneFollower.AtLeast(ctx, seen.Profile)
 	return s.catalog.AtLeast(ctx, seen.Catalog)
 }
 
 // Catalog returns the follower of the catalog.
-func (s *Service) Catalog() *CatalogKeeper { return s.catalog }
+func (s *Service) Catalog() *CatalogFollower { return s.catalog }
 
 // Zone returns the time zone of a name.
-func (s *Service) Zone(name string) zone { return s.zones.Of(name) }
+func (s *Service) Zone(name string) progress.Zone { return s.zones.Of(name) }
 
 // Ready tells whether there ever was a catalog snapshot, and how old the newest confirmation
 // of it is; confirmed is false when the catalog has not been reached since the start.

@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // The catalog can let a learner reach a milestone without an event: a module is archived, its
@@ -35,7 +36,7 @@ const (
 // sweeper runs sweeps for one service.
 type sweeper struct {
 	store     SweepStore
-	catalog   *CatalogKeeper
+	catalog   *CatalogFollower
 	committer *committer
 	now       func() time.Time
 	log       *slog.Logger
@@ -103,7 +104,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 
 // pages looks at every learner on the touched paths, and at those whose facts of the touched modules
 // are outdated, keeping its place after each page.
-func (s *sweeper) pages(ctx context.Context, w *Sweep, catalog *Catalog) error {
+func (s *sweeper) pages(ctx context.Context, w *progress.Sweep, catalog *progress.Catalog) error {
 	line := s.newLine(w, catalog)
 	for {
 		looked, fault := s.page(ctx, w, line)
@@ -118,7 +119,7 @@ func (s *sweeper) pages(ctx context.Context, w *Sweep, catalog *Catalog) error {
 }
 
 // page looks at the next learners, and answers at how many it did.
-func (s *sweeper) page(ctx context.Context, w *Sweep, line *sweepLine) (int, error) {
+func (s *sweeper) page(ctx context.Context, w *progress.Sweep, line *sweepLine) (int, error) {
 	for looked := range sweepPage {
 		id, renew, err := line.next(ctx)
 		if err != nil || id == "" {
@@ -140,14 +141,14 @@ type sweepLine struct {
 }
 
 // newLine is the line from where the sweep is.
-func (s *sweeper) newLine(w *Sweep, c *Catalog) *sweepLine {
+func (s *sweeper) newLine(w *progress.Sweep, c *progress.Catalog) *sweepLine {
 	passed := func(t time.Time) bool { return t.After(w.At) && !t.After(w.ToAt) }
-	modules := c.touchedModules(w.Revision, passed)
-	paths := c.touchedPaths(w.Revision, passed, modules)
+	modules := c.TouchedModules(w.Revision, passed)
+	paths := c.TouchedPaths(w.Revision, passed, modules)
 	line := &sweepLine{modules: slices.Sorted(maps.Keys(modules))}
-	fresh := make([]Freshness, 0, len(line.modules))
+	fresh := make([]progress.Freshness, 0, len(line.modules))
 	for _, id := range line.modules {
-		fresh = append(fresh, c.Modules[id].freshness(w.ToAt))
+		fresh = append(fresh, c.Modules[id].Freshness(w.ToAt))
 	}
 	line.enrolled = idLine{after: w.Cursor, ended: len(paths) == 0, fetch: func(ctx context.Context, after string) ([]string, error) {
 		return s.store.Enrolled(ctx, paths, after, sweepFetch)
@@ -240,7 +241,7 @@ func (b *batch) lookBySystem(ctx context.Context, j *job, renew []string) error 
 	}
 	for _, id := range renew {
 		if f := l.Facts[id]; f != nil && b.catalog.Modules[id] != nil {
-			key := FactsKey{j.learnerID, id}
+			key := progress.FactsKey{LearnerID: j.learnerID, ModuleID: id}
 			b.facts[key], b.changed[key] = f, true
 		}
 	}
@@ -249,7 +250,7 @@ func (b *batch) lookBySystem(ctx context.Context, j *job, renew []string) error 
 		return err
 	}
 	if len(b.unlogged.Awards) > 0 {
-		b.append(&Record{LearnerID: j.learnerID, Type: RecordAwarded, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: systemActor})
+		b.append(&progress.Record{LearnerID: j.learnerID, Type: progress.RecordAwarded, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: progress.SystemActor})
 	}
 	return nil
 }

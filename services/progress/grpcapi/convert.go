@@ -1,19 +1,20 @@
-package progress
+package grpcapi
 
 import (
 	"strings"
 	"time"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-func eventOf(e *progressv1.ProgressEvent) Event {
-	out := Event{
+func eventOf(e *progressv1.ProgressEvent) progress.Event {
+	out := progress.Event{
 		ID: strings.ToLower(e.GetEventId()), ModuleID: e.GetModuleId(), ModuleVersion: int(e.GetModuleVersion()), UnitID: e.GetUnitId(),
 		Score: e.Score, Progress: e.Progress, DeviceID: e.GetDeviceId(), Reason: e.GetReason(), VoidsEventID: strings.ToLower(e.GetVoidsEventId()),
 	}
 	if e.GetVerb() != progressv1.ProgressEvent_VERB_UNSPECIFIED {
-		out.Verb = Verb(e.GetVerb().String())
+		out.Verb = progress.Verb(e.GetVerb().String())
 	}
 	if t := e.GetOccurredAt(); t.IsValid() && t != nil {
 		out.OccurredAt = t.AsTime().Truncate(time.Microsecond)
@@ -21,7 +22,7 @@ func eventOf(e *progressv1.ProgressEvent) Event {
 	return out
 }
 
-func eventProto(e *Event) *progressv1.ProgressEvent {
+func eventProto(e *progress.Event) *progressv1.ProgressEvent {
 	return &progressv1.ProgressEvent{
 		EventId: e.ID, ModuleId: e.ModuleID, ModuleVersion: int32(e.ModuleVersion), UnitId: e.UnitID,
 		Verb:  verbProto(e.Verb),
@@ -29,11 +30,11 @@ func eventProto(e *Event) *progressv1.ProgressEvent {
 	}
 }
 
-func verbProto(v Verb) progressv1.ProgressEvent_Verb {
+func verbProto(v progress.Verb) progressv1.ProgressEvent_Verb {
 	return progressv1.ProgressEvent_Verb(progressv1.ProgressEvent_Verb_value[string(v)])
 }
 
-func resultProto(id string, r *Result) *progressv1.EventResult {
+func resultProto(id string, r *progress.Result) *progressv1.EventResult {
 	out := &progressv1.EventResult{EventId: id, Status: progressv1.EventResult_Status(progressv1.EventResult_Status_value[string(r.Status)])}
 	if r.Reason != "" {
 		out.Reason, out.Description = &r.Reason, &r.Description
@@ -44,7 +45,7 @@ func resultProto(id string, r *Result) *progressv1.EventResult {
 	return out
 }
 
-func entryProto(r *Record) *progressv1.LogEntry {
+func entryProto(r *progress.Record) *progressv1.LogEntry {
 	out := &progressv1.LogEntry{
 		Sequence: r.Sequence, Type: progressv1.LogEntry_Type(progressv1.LogEntry_Type_value[string(r.Type)]),
 		ReceivedAt: stamp(r.ReceivedAt), EffectiveAt: stamp(r.EffectiveAt), EffectiveAtAdjusted: r.Adjusted, Actor: r.ActorID, Reason: why(r.Reason),
@@ -52,7 +53,7 @@ func entryProto(r *Record) *progressv1.LogEntry {
 	if r.Effects != nil {
 		out.Awards = awardProtos(r.Effects.Awards)
 	}
-	if r.Type == RecordEvent {
+	if r.Type == progress.RecordEvent {
 		out.Event = eventProto(&r.Event)
 	}
 	if e := r.Enrollment(); e != nil {
@@ -61,24 +62,24 @@ func entryProto(r *Record) *progressv1.LogEntry {
 	return out
 }
 
-func enrollmentProto(e *Enrollment) *progressv1.Enrollment {
+func enrollmentProto(e *progress.Enrollment) *progressv1.Enrollment {
 	return &progressv1.Enrollment{
 		Id: e.ID, PathId: e.PathID, PathVersion: count(e.PathVersion), State: enrollmentState(e.State),
 		EnrollTime: stamp(e.EnrollTime), UpdateTime: stamp(e.UpdateTime), Etag: e.ETag(),
 	}
 }
 
-func standingProto(w *View, e Enrollment) *progressv1.Enrollment {
+func standingProto(w *progress.View, e progress.Enrollment) *progressv1.Enrollment {
 	p := enrollmentProto(&e)
-	p.State = enrollmentState(w.Standing(e))
+	p.State = enrollmentState(w.StateOf(e))
 	return p
 }
 
-func enrollmentState(s EnrollmentState) progressv1.Enrollment_State {
+func enrollmentState(s progress.EnrollmentState) progressv1.Enrollment_State {
 	return progressv1.Enrollment_State(progressv1.Enrollment_State_value[string(s)])
 }
 
-func awardProtos(awards []Award) []*progressv1.Award {
+func awardProtos(awards []progress.Award) []*progressv1.Award {
 	out := make([]*progressv1.Award, 0, len(awards))
 	for i := range awards {
 		a := &awards[i]
@@ -99,7 +100,7 @@ func awardProtos(awards []Award) []*progressv1.Award {
 		for _, g := range a.Rule.Groups {
 			p.Rule = append(p.Rule, &progressv1.AwardGroup{ModuleIds: g.ModuleIDs, RequiredCount: countPtr(g.RequiredCount)})
 		}
-		if p.RevokeTime = stamp(a.RevokeTime); a.revoked() {
+		if p.RevokeTime = stamp(a.RevokeTime); a.Revoked() {
 			p.RevokeReason = &a.RevokeReason
 		}
 		out = append(out, p)
@@ -107,7 +108,7 @@ func awardProtos(awards []Award) []*progressv1.Award {
 	return out
 }
 
-func currencyProto(c *Currency) *progressv1.Currency {
+func currencyProto(c *progress.Currency) *progressv1.Currency {
 	if c == nil {
 		return nil
 	}
@@ -117,18 +118,18 @@ func currencyProto(c *Currency) *progressv1.Currency {
 	}
 }
 
-func moduleState(s ModuleProgressState) progressv1.ModuleProgress_State {
+func moduleState(s progress.ModuleProgressState) progressv1.ModuleProgress_State {
 	return progressv1.ModuleProgress_State(progressv1.ModuleProgress_State_value[string(s)])
 }
 
-func creditKind(k CreditKind) *progressv1.ModuleProgress_CreditKind {
+func creditKind(k progress.CreditKind) *progressv1.ModuleProgress_CreditKind {
 	if k == "" {
 		return nil
 	}
 	return progressv1.ModuleProgress_CreditKind(progressv1.ModuleProgress_CreditKind_value[string(k)]).Enum()
 }
 
-func moduleProto(m *ModuleProgress) *progressv1.ModuleProgress {
+func moduleProto(m *progress.ModuleProgress) *progressv1.ModuleProgress {
 	return &progressv1.ModuleProgress{
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
 		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), CompleteTime: stamp(m.CompleteTime),
@@ -144,7 +145,7 @@ func why(reason string) *string {
 	return &reason
 }
 
-func pathProto(p *PathProgress) *progressv1.PathProgress {
+func pathProto(p *progress.PathProgress) *progressv1.PathProgress {
 	out := &progressv1.PathProgress{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State), Percent: countPtr(p.Percent()),
 		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
@@ -178,7 +179,7 @@ func pathProto(p *PathProgress) *progressv1.PathProgress {
 	return out
 }
 
-func stepProtos(steps []NextStep) []*progressv1.NextStep {
+func stepProtos(steps []progress.NextStep) []*progressv1.NextStep {
 	out := make([]*progressv1.NextStep, 0, len(steps))
 	for _, s := range steps {
 		out = append(out, &progressv1.NextStep{
@@ -189,7 +190,7 @@ func stepProtos(steps []NextStep) []*progressv1.NextStep {
 	return out
 }
 
-func overviewProto(o *Overview) *progressv1.GetProgressResponse {
+func overviewProto(o *progress.Overview) *progressv1.GetProgressResponse {
 	out := &progressv1.GetProgressResponse{
 		Next: stepProtos(o.Next), AsOfSequence: o.AsOfSequence,
 		Streak: &progressv1.Streak{

@@ -1,4 +1,4 @@
-package progress
+package clients
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // ProfileClient reads learners' time zones, and resolves identities, over profile's API.
@@ -15,18 +16,13 @@ type ProfileClient struct {
 	client profilev1.ProfileServiceClient
 }
 
-var (
-	_ ZoneSource    = (*ProfileClient)(nil)
-	_ SubjectSource = (*ProfileClient)(nil)
-)
-
 // NewProfileClient returns a ProfileClient that calls client.
 func NewProfileClient(client profilev1.ProfileServiceClient) *ProfileClient {
 	return &ProfileClient{client: client}
 }
 
 // Sync answers the time zones that changed after a revision.
-func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []LearnerZone, revision int64, err error) {
+func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []progress.LearnerZone, revision int64, err error) {
 	stream, err := p.client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: afterRevision})
 	if err != nil {
 		return nil, 0, profileUnreachable(err)
@@ -42,7 +38,7 @@ func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []
 		}
 		switch item := m.GetItem().(type) {
 		case *profilev1.SyncLearnersResponse_Learner:
-			zones = append(zones, LearnerZone{LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone()})
+			zones = append(zones, progress.LearnerZone{LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone()})
 		case *profilev1.SyncLearnersResponse_Revision:
 			revision, reached = item.Revision, true
 		}
@@ -58,13 +54,13 @@ func profileUnreachable(err error) error {
 }
 
 // ResolveSubject returns the learner of an identity, which profile makes at first sight.
-func (p *ProfileClient) ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (Link, error) {
+func (p *ProfileClient) ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (progress.Link, error) {
 	r, err := p.client.ResolveSubject(ctx, &profilev1.ResolveSubjectRequest{
 		Subject:     &profilev1.Subject{Issuer: issuer, Subject: subject},
 		DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
 	})
 	if err != nil {
-		return Link{}, err
+		return progress.Link{}, err
 	}
-	return Link{LearnerID: r.GetLearnerId(), TimeZone: r.GetTimeZone()}, nil
+	return progress.Link{LearnerID: r.GetLearnerId(), TimeZone: r.GetTimeZone()}, nil
 }

@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import "time"
 
@@ -30,7 +30,7 @@ type Stats struct {
 func (s *Service) Stats() Stats {
 	return Stats{
 		Catalog:  s.followed(s.catalog.Current().Revision, s.catalog.Age),
-		Zones:    s.followed(s.zoneKeeper.revision.Load(), s.zoneKeeper.Age),
+		Zones:    s.followed(s.zoneFollower.revision.Load(), s.zoneFollower.Age),
 		Queues:   s.committer.queues(),
 		Watchers: s.feed.count(),
 		Unswept:  s.sweeper.behind.Load(),

@@ -1,4 +1,5 @@
-package progress
+// Package report counts over all learners: whom publishing a draft would touch.
+package report
 
 import (
 	"context"
@@ -7,6 +8,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // An author asks, before publishing a draft, whom it would touch. The answers are counts of what is
@@ -18,32 +20,32 @@ import (
 // one, until a sweep has stored them. Nothing is written.
 
 // PreviewStore is what previews read.
-type PreviewStore interface {
+type Store interface {
 	// Survey runs fn on one snapshot of all learners. It may run fn again after a conflict.
-	Survey(ctx context.Context, fn func(context.Context, Survey) error) error
+	Survey(ctx context.Context, fn func(context.Context, progress.Survey) error) error
 }
 
 // PreviewCatalog is the catalog as far as it is known here.
-type PreviewCatalog interface {
+type Catalog interface {
 	// Current returns the newest known snapshot.
-	Current() *Catalog
+	Current() *progress.Catalog
 	// AtLeast returns a snapshot of at least a revision, or an older one where that cannot be had.
-	AtLeast(ctx context.Context, revision int64) *Catalog
+	AtLeast(ctx context.Context, revision int64) *progress.Catalog
 	// Refresh asks the catalog for what is new. It returns Unavailable when that cannot be reached.
 	Refresh(ctx context.Context) error
 }
 
 // PreviewService previews what publishing a draft would do.
-type PreviewService struct {
-	store   PreviewStore
-	catalog PreviewCatalog
-	zone    func(name string) zone
+type Service struct {
+	store   Store
+	catalog Catalog
+	zone    func(name string) progress.Zone
 	now     func() time.Time
 }
 
 // NewPreviews returns a PreviewService. zone finds a time zone by its name.
-func NewPreviews(store PreviewStore, catalog PreviewCatalog, zone func(name string) zone, now func() time.Time) *PreviewService {
-	return &PreviewService{store: store, catalog: catalog, zone: zone, now: now}
+func New(store Store, catalog Catalog, zone func(name string) progress.Zone, now func() time.Time) *Service {
+	return &Service{store: store, catalog: catalog, zone: zone, now: now}
 }
 
 // ModuleImpact is whom the publication of a module's draft would touch. Only a MATERIAL draft
@@ -85,19 +87,19 @@ type ImpactedPath struct {
 // CountModuleImpact counts whom publishing the draft as the module's next version would touch. A
 // draft is counted as coming into effect at its EffectiveTime, and after all events that are stored.
 // It returns Unavailable when the draft's number is not the next one as far as the catalog is known here.
-func (s *PreviewService) CountModuleImpact(ctx context.Context, moduleID string, draft ModuleVersion) (*ModuleImpact, error) {
+func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft progress.ModuleVersion) (*ModuleImpact, error) {
 	catalog, now := s.catalog.Current(), s.now().UTC().Truncate(time.Microsecond)
 	m := catalog.Modules[moduleID]
 	if m == nil {
-		m = &Module{ID: moduleID, State: ModuleActive}
+		m = &progress.Module{ID: moduleID, State: progress.ModuleActive}
 	}
 	if err := checkNext(moduleID, len(m.Versions), draft.Number); err != nil {
 		return nil, err
 	}
-	next := NewDraft(m, draft, now)
+	next := progress.NewDraft(m, draft, now)
 	var out *ModuleImpact
-	err := s.store.Survey(ctx, func(ctx context.Context, survey Survey) error {
-		c := &impactCount{survey: survey, zone: s.zone, now: now, module: m, draft: next, fresh: m.freshness(now)}
+	err := s.store.Survey(ctx, func(ctx context.Context, survey progress.Survey) error {
+		c := &impactCount{survey: survey, zone: s.zone, now: now, module: m, draft: next, fresh: m.Freshness(now)}
 		if err := c.learners(ctx); err != nil {
 			return err
 		}
@@ -112,8 +114,8 @@ func (s *PreviewService) CountModuleImpact(ctx context.Context, moduleID string,
 // VersionBefore answers the version that a module's draft of a number would follow, nil for a first
 // one. It asks the catalog where what is known here does not fit, and returns Unavailable where it
 // still does not.
-func (s *PreviewService) VersionBefore(ctx context.Context, moduleID string, number int, minRevision int64) (*ModuleVersion, error) {
-	c, err := s.catalogBefore(ctx, moduleID, number, minRevision, func(c *Catalog) int {
+func (s *Service) VersionBefore(ctx context.Context, moduleID string, number int, minRevision int64) (*progress.ModuleVersion, error) {
+	c, err := s.catalogBefore(ctx, moduleID, number, minRevision, func(c *progress.Catalog) int {
 		if m := c.Modules[moduleID]; m != nil {
 			return len(m.Versions)
 		}
@@ -126,11 +128,11 @@ func (s *PreviewService) VersionBefore(ctx context.Context, moduleID string, num
 }
 
 // catalogBefore answers a catalog in which the newest version is the one before number.
-func (s *PreviewService) catalogBefore(ctx context.Context, id string, number int, minRevision int64, newest func(*Catalog) int) (*Catalog, error) {
+func (s *Service) catalogBefore(ctx context.Context, id string, number int, minRevision int64, newest func(*progress.Catalog) int) (*progress.Catalog, error) {
 	c := s.catalog.AtLeast(ctx, minRevision)
 	if newest(c)+1 != number {
 		if err := s.catalog.Refresh(ctx); err != nil {
-			return nil, errs.Wrap(err, errs.Unavailable, ReasonCatalogBehind,
+			return nil, errs.Wrap(err, errs.Unavailable, progress.ReasonCatalogBehind,
 				"version %d of %s is not the next one known here, and the catalog cannot be reached", number, id)
 		}
 		c = s.catalog.Current()
@@ -140,23 +142,23 @@ func (s *PreviewService) catalogBefore(ctx context.Context, id string, number in
 
 func checkNext(id string, newest, number int) error {
 	if newest+1 != number {
-		return errs.New(errs.Unavailable, ReasonCatalogBehind, "version %d of %s cannot follow version %d, the newest known here; ask again", number, id, newest)
+		return errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "version %d of %s cannot follow version %d, the newest known here; ask again", number, id, newest)
 	}
 	return nil
 }
 
 // impactCount is one count of a module's learners.
 type impactCount struct {
-	survey Survey
-	zone   func(name string) zone
+	survey progress.Survey
+	zone   func(name string) progress.Zone
 	now    time.Time
-	module *Module
-	draft  *Draft
-	fresh  Freshness
+	module *progress.Module
+	draft  *progress.Draft
+	fresh  progress.Freshness
 	out    ModuleImpact
 }
 
-func (c *impactCount) add(is DraftEffect, learners int64) {
+func (c *impactCount) add(is progress.DraftEffect, learners int64) {
 	for _, n := range []struct {
 		is bool
 		to *int64
@@ -179,12 +181,12 @@ func (c *impactCount) learners(ctx context.Context) error {
 	}
 	for _, g := range groups {
 		switch {
-		case !c.fresh.has(&g):
+		case !c.fresh.Has(&g):
 			err = c.eachOf(ctx, g)
 		case c.draft.Material():
 			err = c.shapesOf(ctx, g)
 		default:
-			c.add(DraftEffect{Completed: g.CompleteVersion != 0, InProgress: g.Standing == StandingOpen}, g.Learners)
+			c.add(progress.DraftEffect{Completed: g.CompleteVersion != 0, InProgress: g.Standing == progress.StandingOpen}, g.Learners)
 		}
 		if err != nil {
 			return err
@@ -194,7 +196,7 @@ func (c *impactCount) learners(ctx context.Context) error {
 }
 
 // shapesOf counts the learners of a group by what they have done: one stands for all with the same.
-func (c *impactCount) shapesOf(ctx context.Context, g FactsGroup) error {
+func (c *impactCount) shapesOf(ctx context.Context, g progress.FactsGroup) error {
 	shapes, err := c.survey.FactsShapes(ctx, c.module.ID, g)
 	for _, s := range shapes {
 		c.add(c.draft.Effect(s.Facts), s.Learners)
@@ -203,7 +205,7 @@ func (c *impactCount) shapesOf(ctx context.Context, g FactsGroup) error {
 }
 
 // eachOf counts the learners of a group one by one.
-func (c *impactCount) eachOf(ctx context.Context, g FactsGroup) error {
+func (c *impactCount) eachOf(ctx context.Context, g progress.FactsGroup) error {
 	after := ""
 	for {
 		page, err := c.survey.FactsOf(ctx, c.module.ID, g, after, surveyPage)
@@ -225,28 +227,28 @@ func (c *impactCount) eachOf(ctx context.Context, g FactsGroup) error {
 }
 
 // upToDate answers the facts as a reader sees them now.
-func (c *impactCount) upToDate(ctx context.Context, l LearnerFacts) (*Facts, error) {
+func (c *impactCount) upToDate(ctx context.Context, l progress.LearnerFacts) (*progress.Facts, error) {
 	head, err := c.survey.Head(ctx, l.LearnerID)
 	if err != nil {
 		return nil, err
 	}
 	z := c.zone(head.TimeZone)
-	if !l.Facts.stale(c.module, z) {
-		return l.Facts.settled(c.module, c.now, z.loc), nil
+	if !l.Facts.Stale(c.module, z) {
+		return l.Facts.AsOf(c.module, c.now, z.Loc), nil
 	}
 	log, err := c.survey.ModuleLog(ctx, l.LearnerID, c.module.ID)
 	if err != nil {
 		return nil, err
 	}
-	return foldLog(c.module, log, z).settled(c.module, c.now, z.loc), nil
+	return progress.FoldLog(c.module, log, z).AsOf(c.module, c.now, z.Loc), nil
 }
 
 // impactedPaths answers the paths that name a module.
-func impactedPaths(ctx context.Context, survey Survey, catalog *Catalog, moduleID string, now time.Time) ([]ImpactedPath, error) {
+func impactedPaths(ctx context.Context, survey progress.Survey, catalog *progress.Catalog, moduleID string, now time.Time) ([]ImpactedPath, error) {
 	naming := map[string][]int{} // the versions that do, by path
 	for id, p := range catalog.Paths {
 		for i := range p.Versions {
-			if slices.Contains(p.Versions[i].moduleIDs(), moduleID) {
+			if slices.Contains(p.Versions[i].ModuleIDs(), moduleID) {
 				naming[id] = append(naming[id], p.Versions[i].Number)
 			}
 		}
@@ -258,7 +260,7 @@ func impactedPaths(ctx context.Context, survey Survey, catalog *Catalog, moduleI
 	}
 	counts := map[string]int64{}
 	for _, e := range pinned {
-		if on, _ := catalog.Paths[e.PathID].mandated(e.PathVersion, now); slices.Contains(naming[e.PathID], on) {
+		if on, _ := catalog.Paths[e.PathID].Mandated(e.PathVersion, now); slices.Contains(naming[e.PathID], on) {
 			counts[e.PathID] += e.Count
 		}
 	}
@@ -266,11 +268,11 @@ func impactedPaths(ctx context.Context, survey Survey, catalog *Catalog, moduleI
 	for _, id := range ids {
 		p, versions := catalog.Paths[id], naming[id]
 		newest := versions[len(versions)-1]
-		if counts[id] == 0 && (p.State != ModuleActive || newest != p.Newest().Number) {
+		if counts[id] == 0 && (p.State != progress.ModuleActive || newest != p.Newest().Number) {
 			continue
 		}
 		out = append(out, ImpactedPath{
-			PathID: id, Title: p.Newest().Title, MilestoneIDs: p.Version(newest).milestonesWith(moduleID), Enrollments: counts[id],
+			PathID: id, Title: p.Newest().Title, MilestoneIDs: p.Version(newest).MilestonesWith(moduleID), Enrollments: counts[id],
 		})
 	}
 	return out, nil
@@ -282,7 +284,7 @@ type PathImpact struct {
 	UpgradeOffers int64
 	// Enrollments are the same by the version that they are on, oldest first. Who was moved to one by
 	// a mandatory upgrade is on that one.
-	Enrollments []PinnedEnrollments
+	Enrollments []progress.PinnedEnrollments
 	// ChangedMilestoneIDs are the draft's milestones that the newest version lacks or that ask for
 	// something else there, in order, and then those of the newest version that the draft lacks. A
 	// title, and the order in which modules are named, are nothing that a milestone asks for.
@@ -294,8 +296,8 @@ type PathImpact struct {
 // CountPathImpact counts whom publishing the draft as the path's next version would touch. It asks
 // the catalog where what is known here does not fit the draft's number, and returns Unavailable
 // where it still does not.
-func (s *PreviewService) CountPathImpact(ctx context.Context, pathID string, draft PathVersion, minRevision int64) (*PathImpact, error) {
-	catalog, err := s.catalogBefore(ctx, pathID, draft.Number, minRevision, func(c *Catalog) int {
+func (s *Service) CountPathImpact(ctx context.Context, pathID string, draft progress.PathVersion, minRevision int64) (*PathImpact, error) {
+	catalog, err := s.catalogBefore(ctx, pathID, draft.Number, minRevision, func(c *progress.Catalog) int {
 		if p := c.Paths[pathID]; p != nil {
 			return len(p.Versions)
 		}
@@ -306,15 +308,15 @@ func (s *PreviewService) CountPathImpact(ctx context.Context, pathID string, dra
 	}
 	p, now := catalog.Paths[pathID], s.now()
 	if p == nil {
-		p = &Path{ID: pathID}
+		p = &progress.Path{ID: pathID}
 	}
-	var before []Milestone
+	var before []progress.Milestone
 	if len(p.Versions) > 0 {
 		before = p.Newest().Milestones
 	}
-	changed := changedMilestones(before, draft.Milestones)
+	changed := progress.ChangedMilestones(before, draft.Milestones)
 	var out *PathImpact
-	err = s.store.Survey(ctx, func(ctx context.Context, survey Survey) error {
+	err = s.store.Survey(ctx, func(ctx context.Context, survey progress.Survey) error {
 		out = &PathImpact{ChangedMilestoneIDs: changed}
 		pinned, err := survey.Enrollments(ctx, []string{pathID})
 		if err != nil {
@@ -322,12 +324,12 @@ func (s *PreviewService) CountPathImpact(ctx context.Context, pathID string, dra
 		}
 		on := map[int]int64{}
 		for _, e := range pinned {
-			version, _ := p.mandated(e.PathVersion, now)
+			version, _ := p.Mandated(e.PathVersion, now)
 			on[version] += e.Count
 			out.UpgradeOffers += e.Count
 		}
 		for _, version := range slices.Sorted(maps.Keys(on)) {
-			out.Enrollments = append(out.Enrollments, PinnedEnrollments{PathID: pathID, PathVersion: version, Count: on[version]})
+			out.Enrollments = append(out.Enrollments, progress.PinnedEnrollments{PathID: pathID, PathVersion: version, Count: on[version]})
 		}
 		out.AwardsHeld, err = survey.AwardsHeld(ctx, pathID, changed)
 		return err

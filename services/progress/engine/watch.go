@@ -1,12 +1,14 @@
-package progress
+package engine
 
 import (
 	"context"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // History answers at most limit log entries after a sequence, with the learner's head. No entry
 // is ever skipped: sequences are given under the lock that their commit holds.
-func (s *Service) History(ctx context.Context, learnerID string, after int64, limit int) ([]Record, Head, error) {
+func (s *Service) History(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
 	return s.store.Log(ctx, learnerID, after, limit)
 }
 
@@ -20,9 +22,9 @@ type Notice struct {
 	// Sequence is the last one that the reader now knows.
 	Sequence int64
 	// Record is nil for a reset.
-	Record *Record
+	Record *progress.Record
 	// Awards are those that the entry's delivery earned, told with its last entry.
-	Awards []Award
+	Awards []progress.Award
 }
 
 // Watch tells each log entry after a sequence as it is written, until ctx ends or tell fails.
@@ -76,7 +78,7 @@ func (s *Service) tellFrom(ctx context.Context, learnerID string, at int64, tell
 			return at, err
 		}
 		for i := range records {
-			n := Notice{Sequence: records[i].Sequence, Record: &records[i], Awards: records[i].earned()}
+			n := Notice{Sequence: records[i].Sequence, Record: &records[i], Awards: records[i].Earned()}
 			if err := tell(n); err != nil {
 				return at, err
 			}

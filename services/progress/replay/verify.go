@@ -1,4 +1,4 @@
-package progress
+package replay
 
 import (
 	"cmp"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // DriftKind is what of a learner's differs.
@@ -36,14 +38,14 @@ const nothing = "null"
 type entry struct {
 	at, occurredAt  int64
 	id, unitID      string
-	verb            Verb
+	verb            progress.Verb
 	version         int
 	score, progress *float64
 	own             bool // the learner sent it themself
 }
 
 // into makes the entry a record again.
-func (e *entry) into(r *Record) {
+func (e *entry) into(r *progress.Record) {
 	r.ActorID = ""
 	if e.own {
 		r.ActorID = r.LearnerID
@@ -56,25 +58,25 @@ func (e *entry) into(r *Record) {
 // moduleEntries are a learner's events of one module, in log order.
 type moduleEntries struct {
 	entries []entry
-	voids   []Record
+	voids   []progress.Record
 }
 
 // fold is foldLog.
-func (l *moduleEntries) fold(m *Module, learnerID string, z zone) *Facts {
-	f := newFacts(m, z)
+func (l *moduleEntries) fold(m *progress.Module, learnerID string, z progress.Zone) *progress.Facts {
+	f := progress.NewFacts(m, z)
 	if len(l.voids) > 0 {
 		voided := make(map[string]bool, len(l.voids))
 		for i := range l.voids {
 			voided[l.voids[i].Event.VoidsEventID] = true
-			f.noteVoid(&l.voids[i])
+			f.NoteVoid(&l.voids[i])
 		}
 		l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return voided[e.id] })
 	}
 	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
-	r := Record{LearnerID: learnerID, Type: RecordEvent, Event: Event{ModuleID: m.ID}}
+	r := progress.Record{LearnerID: learnerID, Type: progress.RecordEvent, Event: progress.Event{ModuleID: m.ID}}
 	for i := range l.entries {
 		l.entries[i].into(&r)
-		f.step(m, &r, z.loc)
+		f.Step(m, &r, z.Loc)
 	}
 	return f
 }
@@ -82,15 +84,15 @@ func (l *moduleEntries) fold(m *Module, learnerID string, z zone) *Facts {
 // replaying is one learner's log, as far as it has been read.
 type replaying struct {
 	modules     map[string]*moduleEntries
-	enrollments map[string]Enrollment
-	awards      map[string]Award
+	enrollments map[string]progress.Enrollment
+	awards      map[string]progress.Award
 	// spare are emptied moduleEntries, for the next learner; names keeps one string of each unit and verb.
 	spare []*moduleEntries
 	names map[string]string
 }
 
 func newReplaying() *replaying {
-	return &replaying{modules: map[string]*moduleEntries{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}, names: map[string]string{}}
+	return &replaying{modules: map[string]*moduleEntries{}, enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, names: map[string]string{}}
 }
 
 // reset forgets the learner.
@@ -110,15 +112,15 @@ func (p *replaying) reset() {
 const spareEntries = 1024
 
 // add takes the next entry of the log.
-func (p *replaying) add(r *Record) {
-	if r.Type == RecordEvent {
+func (p *replaying) add(r *progress.Record) {
+	if r.Type == progress.RecordEvent {
 		l := p.module(r.Event.ModuleID)
-		if r.Event.Verb == Voided {
+		if r.Event.Verb == progress.Voided {
 			l.voids = append(l.voids, *r)
 		} else {
 			l.entries = append(l.entries, entry{
 				at: r.EffectiveAt.UnixMicro(), occurredAt: r.Event.OccurredAt.UnixMicro(), id: r.Event.ID, unitID: p.name(r.Event.UnitID),
-				verb: Verb(p.name(string(r.Event.Verb))), version: r.Event.ModuleVersion, score: r.Event.Score, progress: r.Event.Progress,
+				verb: progress.Verb(p.name(string(r.Event.Verb))), version: r.Event.ModuleVersion, score: r.Event.Score, progress: r.Event.Progress,
 				own: r.ActorID == r.LearnerID,
 			})
 		}
@@ -158,24 +160,24 @@ func (p *replaying) name(s string) string {
 
 // stored is what is stored of one learner.
 type stored struct {
-	head        Head
-	facts       map[string]StoredFacts
-	enrollments map[string]Enrollment
-	awards      map[string]Award
+	head        progress.Head
+	facts       map[string]progress.StoredFacts
+	enrollments map[string]progress.Enrollment
+	awards      map[string]progress.Award
 }
 
-func newStored(h Head) *stored {
-	return &stored{head: h, facts: map[string]StoredFacts{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}}
+func newStored(h progress.Head) *stored {
+	return &stored{head: h, facts: map[string]progress.StoredFacts{}, enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}}
 }
 
 // mending is what must be written so that what is stored of a learner is what their log gives.
 type mending struct {
-	head   Head
+	head   progress.Head
 	drifts []Drift
 	// facts that are nil are to be taken away.
-	facts       map[string]*Facts
-	enrollments []Enrollment
-	awards      []Award
+	facts       map[string]*progress.Facts
+	enrollments []progress.Enrollment
+	awards      []progress.Award
 }
 
 func (m *mending) empty() bool {
@@ -188,8 +190,8 @@ func (m *mending) empty() bool {
 // Nor is what time alone did, which a sweep may have stored: both sides are taken as of now. Modules
 // that the catalog lacks, since it was restored from an older backup, are left alone. An enrollment
 // or award that no log entry tells of is a drift, but nothing mends it: it is somebody's own.
-func (p *replaying) compare(c *Catalog, s *stored, now time.Time, z zone) (*mending, error) {
-	out := &mending{head: s.head, facts: map[string]*Facts{}}
+func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time, z progress.Zone) (*mending, error) {
+	out := &mending{head: s.head, facts: map[string]*progress.Facts{}}
 	for id, l := range p.modules {
 		if m := c.Modules[id]; m != nil {
 			if err := out.compareFacts(m, s, l.fold(m, s.head.LearnerID, z), now, z); err != nil {
@@ -203,8 +205,8 @@ func (p *replaying) compare(c *Catalog, s *stored, now time.Time, z zone) (*mend
 			out.drift(DriftFacts, id, asJSON(f.State), nothing)
 		}
 	}
-	e := comparison[Enrollment]{kind: DriftEnrollment, stored: s.enrollments, replayed: p.enrollments}
-	a := comparison[Award]{kind: DriftAward, stored: s.awards, replayed: p.awards}
+	e := comparison[progress.Enrollment]{kind: DriftEnrollment, stored: s.enrollments, replayed: p.enrollments}
+	a := comparison[progress.Award]{kind: DriftAward, stored: s.awards, replayed: p.awards}
 	if err := e.run(out); err != nil {
 		return nil, err
 	}
@@ -221,7 +223,7 @@ func (m *mending) drift(kind DriftKind, id, stored, replayed string) {
 }
 
 // compareFacts compares a module's stored facts with those that its log gives.
-func (m *mending) compareFacts(module *Module, s *stored, f *Facts, now time.Time, z zone) error {
+func (m *mending) compareFacts(module *progress.Module, s *stored, f *progress.Facts, now time.Time, z progress.Zone) error {
 	text, err := json.Marshal(f)
 	if err != nil {
 		return err
@@ -230,27 +232,27 @@ func (m *mending) compareFacts(module *Module, s *stored, f *Facts, now time.Tim
 	if found && was.State == string(text) && was.Columns == f.Columns() {
 		return nil
 	}
-	old := new(Facts)
+	old := new(progress.Facts)
 	switch {
 	case !found:
 		m.drift(DriftFacts, module.ID, nothing, string(text))
-	case was.State == string(text) && was.Columns.known(f.Columns()) != f.Columns():
+	case was.State == string(text) && was.Columns.OrElse(f.Columns()) != f.Columns():
 		m.driftColumns(module.ID, was.Columns, f.Columns())
 	case was.State == string(text):
 		// Where it stands was not known: that is written, and is no drift.
 	case json.Unmarshal([]byte(was.State), old) != nil:
 		m.drift(DriftFacts, module.ID, asJSON(was.State), string(text))
-	case old.stale(module, z):
+	case old.Stale(module, z):
 		// It is written, so that readers are spared from folding it, and is no drift.
 	default:
-		before, err1 := json.Marshal(old.settled(module, now, z.loc))
-		after, err2 := json.Marshal(f.settled(module, now, z.loc))
+		before, err1 := json.Marshal(old.AsOf(module, now, z.Loc))
+		after, err2 := json.Marshal(f.AsOf(module, now, z.Loc))
 		switch {
 		case err1 != nil || err2 != nil:
 			return cmp.Or(err1, err2)
 		case string(before) != string(after):
 			m.drift(DriftFacts, module.ID, string(before), string(after))
-		case was.Columns.known(old.Columns()) != old.Columns():
+		case was.Columns.OrElse(old.Columns()) != old.Columns():
 			m.driftColumns(module.ID, was.Columns, old.Columns())
 		default:
 			return nil
@@ -261,8 +263,8 @@ func (m *mending) compareFacts(module *Module, s *stored, f *Facts, now time.Tim
 }
 
 // driftColumns notes columns that are not what the facts beside them say.
-func (m *mending) driftColumns(id string, was, is FactsColumns) {
-	text := func(c FactsColumns) string {
+func (m *mending) driftColumns(id string, was, is progress.FactsColumns) {
+	text := func(c progress.FactsColumns) string {
 		b, _ := json.Marshal(map[string]any{"columns": c}) //nolint:errchkjson // numbers and texts always can be
 		return string(b)
 	}
@@ -317,17 +319,17 @@ func (c *comparison[T]) run(m *mending) error {
 
 // storable are the enrollments that can be written beside those that stay: withdrawn ones first, to
 // make room, and none of a path that a stored one without a log entry holds.
-func storable(differ []Enrollment, stored, replayed map[string]Enrollment) []Enrollment {
+func storable(differ []progress.Enrollment, stored, replayed map[string]progress.Enrollment) []progress.Enrollment {
 	held := map[string]bool{}
 	for id, e := range stored {
-		if _, told := replayed[id]; !told && e.State != EnrollmentWithdrawn {
+		if _, told := replayed[id]; !told && e.State != progress.EnrollmentWithdrawn {
 			held[e.PathID] = true
 		}
 	}
-	out := slices.DeleteFunc(differ, func(e Enrollment) bool { return e.State != EnrollmentWithdrawn && held[e.PathID] })
-	slices.SortFunc(out, func(a, b Enrollment) int {
-		if (a.State == EnrollmentWithdrawn) != (b.State == EnrollmentWithdrawn) {
-			if a.State == EnrollmentWithdrawn {
+	out := slices.DeleteFunc(differ, func(e progress.Enrollment) bool { return e.State != progress.EnrollmentWithdrawn && held[e.PathID] })
+	slices.SortFunc(out, func(a, b progress.Enrollment) int {
+		if (a.State == progress.EnrollmentWithdrawn) != (b.State == progress.EnrollmentWithdrawn) {
+			if a.State == progress.EnrollmentWithdrawn {
 				return -1
 			}
 			return 1

@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -8,23 +8,24 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // CatalogSource reads the catalog where it is written.
 type CatalogSource interface {
 	// Sync answers everything that changed after a revision. Unavailable when the catalog cannot be reached.
-	Sync(ctx context.Context, afterRevision int64) (CatalogDelta, error)
+	Sync(ctx context.Context, afterRevision int64) (progress.CatalogDelta, error)
 }
 
 // CatalogKeeper holds the newest known snapshot of the catalog in memory, and in our own
 // store across restarts. Its revision only rises.
-type CatalogKeeper struct {
+type CatalogFollower struct {
 	source CatalogSource
 	store  CatalogStore
 	log    *slog.Logger
 	now    func() time.Time
 
-	current atomic.Pointer[Catalog]
+	current atomic.Pointer[progress.Catalog]
 	// rising is held while current is replaced.
 	rising sync.Mutex
 	// refreshed is when the source last confirmed the snapshot, in unix microseconds; 0: never.
@@ -34,23 +35,23 @@ type CatalogKeeper struct {
 }
 
 // NewCatalogKeeper makes a keeper with the snapshot that the store holds.
-func NewCatalogKeeper(ctx context.Context, source CatalogSource, store CatalogStore, log *slog.Logger, now func() time.Time) (*CatalogKeeper, error) {
-	k := &CatalogKeeper{source: source, store: store, log: log, now: now}
+func NewCatalogFollower(ctx context.Context, source CatalogSource, store CatalogStore, log *slog.Logger, now func() time.Time) (*CatalogFollower, error) {
+	k := &CatalogFollower{source: source, store: store, log: log, now: now}
 	k.follower = follower{source: "the catalog", fetch: k.fetch, revision: func() int64 { return k.Current().Revision }, log: log}
 	stored, err := store.LoadCatalog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	k.current.Store((&Catalog{}).with(stored))
+	k.current.Store((&progress.Catalog{}).With(stored))
 	return k, nil
 }
 
 // Current answers the newest known snapshot; of revision 0 while there never was one.
-func (k *CatalogKeeper) Current() *Catalog { return k.current.Load() }
+func (k *CatalogFollower) Current() *progress.Catalog { return k.current.Load() }
 
 // Age answers how long ago the source last confirmed the snapshot, and whether it ever did
 // since the start.
-func (k *CatalogKeeper) Age() (time.Duration, bool) {
+func (k *CatalogFollower) Age() (time.Duration, bool) {
 	at := k.refreshed.Load()
 	if at == 0 {
 		return 0, false
@@ -59,11 +60,11 @@ func (k *CatalogKeeper) Age() (time.Duration, bool) {
 }
 
 // Run polls the source until ctx ends.
-func (k *CatalogKeeper) Run(ctx context.Context) { k.follower.run(ctx) }
+func (k *CatalogFollower) Run(ctx context.Context) { k.follower.run(ctx) }
 
 // AtLeast answers a snapshot of at least the given revision, fetching when the current one is
 // older; the current one when that fails, since an old truth is better than none.
-func (k *CatalogKeeper) AtLeast(ctx context.Context, revision int64) *Catalog {
+func (k *CatalogFollower) AtLeast(ctx context.Context, revision int64) *progress.Catalog {
 	if c := k.Current(); c.Revision >= revision {
 		return c
 	}
@@ -75,7 +76,7 @@ func (k *CatalogKeeper) AtLeast(ctx context.Context, revision int64) *Catalog {
 
 // Stored answers a snapshot of at least a revision that the store holds: another replica has put
 // it there, and may have acted on it. Unavailable when neither the catalog nor the store tells it.
-func (k *CatalogKeeper) Stored(ctx context.Context, revision int64) (*Catalog, error) {
+func (k *CatalogFollower) Stored(ctx context.Context, revision int64) (*progress.Catalog, error) {
 	if c := k.Current(); c.Revision >= revision {
 		return c, nil
 	}
@@ -89,25 +90,25 @@ func (k *CatalogKeeper) Stored(ctx context.Context, revision int64) (*Catalog, e
 	}
 	c := k.Current()
 	if c.Revision < revision {
-		return nil, errs.New(errs.Unavailable, ReasonCatalogBehind, "the catalog is needed at revision %d, and known at %d; ask again", revision, c.Revision)
+		return nil, errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "the catalog is needed at revision %d, and known at %d; ask again", revision, c.Revision)
 	}
 	return c, nil
 }
 
 // rise takes up a delta, unless more is known already.
-func (k *CatalogKeeper) rise(delta CatalogDelta) {
+func (k *CatalogFollower) rise(delta progress.CatalogDelta) {
 	k.rising.Lock()
 	defer k.rising.Unlock()
 	if have := k.Current(); delta.Revision > have.Revision {
-		k.current.Store(have.with(delta))
+		k.current.Store(have.With(delta))
 	}
 }
 
 // Refresh fetches what changed, by a fetch that starts after the call; calls at the same time
 // share one. It returns the source's error, or Canceled.
-func (k *CatalogKeeper) Refresh(ctx context.Context) error { return k.follower.refresh(ctx) }
+func (k *CatalogFollower) Refresh(ctx context.Context) error { return k.follower.refresh(ctx) }
 
-func (k *CatalogKeeper) fetch(ctx context.Context) error {
+func (k *CatalogFollower) fetch(ctx context.Context) error {
 	have := k.Current()
 	delta, err := k.source.Sync(ctx, have.Revision)
 	if err != nil {

@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // The committer's bounds.
@@ -33,15 +34,15 @@ const ReasonCommitUnknown = "COMMIT_OUTCOME_UNKNOWN"
 type job struct {
 	learnerID string
 	// events are those to store; apply is any other change. One of them is set.
-	events []*Judged
+	events []*progress.Judged
 	apply  func(ctx context.Context, b *batch, j *job) error
 
 	// What came of it; each run starts them anew. Only who has waited to the end may read them.
-	results    []Result
-	awards     []Award
+	results    []progress.Result
+	awards     []progress.Award
 	sequence   int64
 	answer     []byte
-	enrollment Enrollment
+	enrollment progress.Enrollment
 	err        error
 
 	// caller is the context of who submitted it, for its values alone: the first one's trace is
@@ -63,7 +64,7 @@ type Commit struct {
 }
 
 func (j *job) reset() {
-	j.results, j.awards, j.sequence, j.answer, j.enrollment, j.err = nil, nil, 0, nil, Enrollment{}, nil
+	j.results, j.awards, j.sequence, j.answer, j.enrollment, j.err = nil, nil, 0, nil, progress.Enrollment{}, nil
 }
 
 // committer groups what callers write into few transactions, since what a durable write costs
@@ -71,7 +72,7 @@ func (j *job) reset() {
 // written. A learner always goes through the same lane.
 type committer struct {
 	store   LearnerStore
-	catalog *CatalogKeeper
+	catalog *CatalogFollower
 	zones   *Zones
 	now     func() time.Time
 	log     *slog.Logger
@@ -91,7 +92,7 @@ type committer struct {
 
 // newCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
 func newCommitter(
-	store LearnerStore, lanes int, catalog *CatalogKeeper, zones *Zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
+	store LearnerStore, lanes int, catalog *CatalogFollower, zones *Zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
 ) *committer {
 	c := &committer{
 		pending: map[string]int{}, store: store, catalog: catalog, zones: zones, committed: committed, observe: observe, now: now, log: log,
@@ -128,7 +129,7 @@ func (c *committer) submit(ctx context.Context, j *job) error {
 		return errs.New(errs.Unavailable, "SHUTTING_DOWN", "the service is shutting down; send it again")
 	}
 	if c.pending[j.learnerID] >= maxLearnerJobs {
-		e := errs.New(errs.ResourceExhausted, ReasonLearnerBusy, "too many writes of this learner's are waiting; send it again a little later")
+		e := errs.New(errs.ResourceExhausted, progress.ReasonLearnerBusy, "too many writes of this learner's are waiting; send it again a little later")
 		e.RetryAfter = time.Second
 		return e
 	}
@@ -297,7 +298,7 @@ func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err
 			ids = append(ids, j.learnerID)
 		}
 	}
-	err = c.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
+	err = c.store.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
 		behind = 0
 		stored, err := tx.Revision(ctx)
 		if err != nil {
@@ -306,7 +307,7 @@ func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err
 		catalog := c.catalog.Current()
 		if catalog.Revision < stored {
 			behind = stored
-			return errs.New(errs.Unavailable, ReasonCatalogBehind, "the catalog is needed at revision %d; send it again", stored)
+			return errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "the catalog is needed at revision %d; send it again", stored)
 		}
 		b := newBatch(tx, catalog, c.zones, c.now().UTC().Truncate(time.Microsecond))
 		if err := b.prefetch(ctx, jobs); err != nil {

@@ -1,10 +1,11 @@
-package progress
+package grpcapi
 
 import (
 	"context"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/services/progress/clients"
 )
 
 // CountModuleImpact counts whom the publication of a module's draft would touch.
@@ -13,7 +14,7 @@ func (g *Server) CountModuleImpact(ctx context.Context, r *progressv1.CountModul
 	if err != nil {
 		return nil, err
 	}
-	draft, err := versionOf(r.GetDraft())
+	draft, err := clients.ModuleVersionOf(r.GetDraft())
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +35,7 @@ func (g *Server) CountModuleImpact(ctx context.Context, r *progressv1.CountModul
 
 // CountPathImpact counts whom the publication of a path's draft would touch.
 func (g *Server) CountPathImpact(ctx context.Context, r *progressv1.CountPathImpactRequest) (*progressv1.CountPathImpactResponse, error) {
-	impact, err := g.previews.CountPathImpact(ctx, r.GetPathId(), pathVersionOf(r.GetDraft()), atLeast(ctx).Catalog)
+	impact, err := g.previews.CountPathImpact(ctx, r.GetPathId(), clients.PathVersionOf(r.GetDraft()), atLeast(ctx).Catalog)
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,10 @@
-package progress
+package engine
 
 import (
 	"context"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // Store is what the engine needs of a store. Errors are *errs.Error: Unavailable when the database
@@ -20,41 +22,41 @@ type LearnerStore interface {
 	// Incarnation names the database, and changes when a dump of it is restored. It begins with a UUID.
 	Incarnation(ctx context.Context) (string, error)
 	// Head returns a learner's head; the zero Head with the learner's id where there is no log yet.
-	Head(ctx context.Context, learnerID string) (Head, error)
+	Head(ctx context.Context, learnerID string) (progress.Head, error)
 	// Sequences returns the sequences of many learners' heads, in few queries; those without a log are absent.
 	Sequences(ctx context.Context, learnerIDs []string) (map[string]int64, error)
 	// Load returns all that is stored of a learner but the log, from one snapshot.
-	Load(ctx context.Context, learnerID string) (*Learner, error)
+	Load(ctx context.Context, learnerID string) (*progress.Learner, error)
 	// ModuleLog returns a learner's events of one module, with the voids that name them, by sequence.
-	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
+	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error)
 	// Log returns at most limit entries after a sequence, by sequence, with the head of the same snapshot.
-	Log(ctx context.Context, learnerID string, after int64, limit int) ([]Record, Head, error)
+	Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error)
 	// Commit runs fn in one write transaction with the heads of the learners locked, made where
 	// missing, in id order. It may run fn again after a conflict; nothing of a failed run stays. It
 	// returns Unavailable with ReasonCommitUnknown when the transaction may or may not have been written.
-	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, Tx) error) error
+	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error
 }
 
 // CatalogStore has the catalog as it was last read.
 type CatalogStore interface {
 	// LoadCatalog returns the stored catalog: its revision and every entity.
-	LoadCatalog(ctx context.Context) (CatalogDelta, error)
+	LoadCatalog(ctx context.Context) (progress.CatalogDelta, error)
 	// SaveCatalog merges a delta, in one transaction. A delta older than what is stored changes nothing.
-	SaveCatalog(ctx context.Context, delta CatalogDelta) error
+	SaveCatalog(ctx context.Context, delta progress.CatalogDelta) error
 }
 
 // SweepStore has the place of the sweep, and finds the learners that it is to look at.
 type SweepStore interface {
 	// LeaseSweep returns the sweep, leased to owner until a time, or nil while another's lease holds at now.
-	LeaseSweep(ctx context.Context, owner string, now, until time.Time) (*Sweep, error)
+	LeaseSweep(ctx context.Context, owner string, now, until time.Time) (*progress.Sweep, error)
 	// SaveSweep stores the sweep. It returns Aborted when its owner holds the lease no more.
-	SaveSweep(ctx context.Context, sweep Sweep) error
+	SaveSweep(ctx context.Context, sweep progress.Sweep) error
 	// Enrolled returns at most limit learners after one, in order, with an enrollment in one of
 	// the paths that is not withdrawn.
 	Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error)
 	// Outdated returns at most limit learners after one, in order, with facts of one of the modules
 	// whose summary is not as that module's Freshness says.
-	Outdated(ctx context.Context, modules []Freshness, after string, limit int) ([]string, error)
+	Outdated(ctx context.Context, modules []progress.Freshness, after string, limit int) ([]string, error)
 }
 
 // ZoneStore has the learners' time zones as they were last read.
@@ -63,13 +65,13 @@ type ZoneStore interface {
 	ZoneRevision(ctx context.Context) (int64, error)
 	// SaveZones sets learners' time zones, raises the head's version of each whose zone changes,
 	// and stores the revision, in one transaction. A revision older than what is stored changes nothing.
-	SaveZones(ctx context.Context, revision int64, zones []LearnerZone) error
+	SaveZones(ctx context.Context, revision int64, zones []progress.LearnerZone) error
 }
 
 // LinkStore has the learners of identities.
 type LinkStore interface {
 	// FindLink returns the learner of an identity. It returns NotFound when that is not stored.
-	FindLink(ctx context.Context, issuer, subject string) (Link, error)
+	FindLink(ctx context.Context, issuer, subject string) (progress.Link, error)
 	// SaveLink stores an identity's learner, replacing what was, and the learner's time zone.
-	SaveLink(ctx context.Context, issuer, subject string, link Link) error
+	SaveLink(ctx context.Context, issuer, subject string, link progress.Link) error
 }

@@ -1,10 +1,11 @@
-package progress
+package grpcapi
 
 import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-func moduleDetailProto(m *ModuleDetail) *progressv1.ModuleProgressDetail {
+func moduleDetailProto(m *progress.ModuleDetail) *progressv1.ModuleProgressDetail {
 	out := &progressv1.ModuleProgressDetail{
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
 		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), AsOfSequence: m.AsOfSequence,
@@ -20,7 +21,7 @@ func moduleDetailProto(m *ModuleDetail) *progressv1.ModuleProgressDetail {
 	return out
 }
 
-func cycleProto(c *CycleProgress) *progressv1.Cycle {
+func cycleProto(c *progress.CycleProgress) *progressv1.Cycle {
 	out := &progressv1.Cycle{
 		Number:         count(c.Number),
 		Opening:        progressv1.Cycle_Opening(progressv1.Cycle_Opening_value[string(c.Opening)]),
@@ -38,7 +39,7 @@ func cycleProto(c *CycleProgress) *progressv1.Cycle {
 	return out
 }
 
-func unitProtos(units []UnitProgress) []*progressv1.UnitProgress {
+func unitProtos(units []progress.UnitProgress) []*progressv1.UnitProgress {
 	out := make([]*progressv1.UnitProgress, 0, len(units))
 	for i := range units {
 		u := &units[i]

@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -7,13 +7,14 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // SubjectSource resolves identities where learners are made.
 type SubjectSource interface {
 	// ResolveSubject returns the learner of an identity, made at first sight of it. Unavailable when
 	// profile cannot be reached.
-	ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (Link, error)
+	ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (progress.Link, error)
 }
 
 // Subjects resolves identities to learners: from memory, from our own store, else by asking
@@ -72,10 +73,10 @@ func (s *Subjects) ResolveSubject(ctx context.Context, issuer, sub string, hints
 	return link.LearnerID, nil
 }
 
-func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints) (Link, error) {
+func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints) (progress.Link, error) {
 	link, err := s.profile.ResolveSubject(ctx, issuer, sub, hints)
 	if err != nil {
-		return Link{}, err
+		return progress.Link{}, err
 	}
 	return link, s.store.SaveLink(ctx, issuer, sub, link)
 }

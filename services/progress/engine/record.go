@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // Recorded is the answer to a batch of events.
 type Recorded struct {
 	// Results are in the order of the events.
-	Results []Result
+	Results []progress.Result
 	// Awards are those that the events earned, also in an earlier delivery.
-	Awards []Award
+	Awards []progress.Award
 	// AsOfSequence is the learner's last sequence.
 	AsOfSequence int64
 }
@@ -21,9 +22,9 @@ type Recorded struct {
 // Record stores a batch of events of one learner, and answers for each. Events that are
 // stored stay stored even when the call as a whole fails: sending the batch again is safe.
 // It returns ResourceExhausted when too much is waiting, Unavailable when the store is.
-func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, events []Event, seen AtLeast) (*Recorded, error) {
+func (s *Service) Record(ctx context.Context, learnerID string, actor progress.Actor, events []progress.Event, seen AtLeast) (*Recorded, error) {
 	received := s.now().UTC().Truncate(time.Microsecond)
-	out := &Recorded{Results: make([]Result, len(events))}
+	out := &Recorded{Results: make([]progress.Result, len(events))}
 	judged := s.judgeAll(ctx, s.catchUp(ctx, seen), learnerID, actor, events, received, out.Results)
 
 	jobs, places, err := s.submitAll(ctx, learnerID, judged)
@@ -48,10 +49,10 @@ func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, eve
 			continue
 		}
 		for _, place := range places[i] {
-			out.Results[place] = Result{
+			out.Results[place] = progress.Result{
 				EventID:     events[place].ID,
-				Status:      StatusRetry,
-				Reason:      ReasonLearnerBusy,
+				Status:      progress.StatusRetry,
+				Reason:      progress.ReasonLearnerBusy,
 				Description: "too much is waiting to be written; send it again",
 			}
 		}
@@ -66,7 +67,7 @@ func (s *Service) Record(ctx context.Context, learnerID string, actor Actor, eve
 	return out, nil
 }
 
-func (r *Recorded) addAwards(awards []Award) {
+func (r *Recorded) addAwards(awards []progress.Award) {
 next:
 	for _, a := range awards {
 		for _, had := range r.Awards {
@@ -81,20 +82,20 @@ next:
 // judgeAll judges each event, and those that name something unknown once more on a catalog
 // fetched after they arrived: only that may say UNKNOWN. Those that are final are nil, and in results.
 func (s *Service) judgeAll(
-	ctx context.Context, catalog *Catalog, learnerID string, actor Actor, events []Event, received time.Time, results []Result,
-) []*Judged {
-	out := make([]*Judged, len(events))
+	ctx context.Context, catalog *progress.Catalog, learnerID string, actor progress.Actor, events []progress.Event, received time.Time, results []progress.Result,
+) []*progress.Judged {
+	out := make([]*progress.Judged, len(events))
 	fetched, fetchErr := false, error(nil)
 	for i := range events {
-		j := Judge(catalog, learnerID, actor, &events[i], received)
+		j := progress.Judge(catalog, learnerID, actor, &events[i], received)
 		if j.Unknown() && !fetched {
 			fetchErr = s.catalog.Refresh(ctx)
 			fetched, catalog = true, s.catalog.Current()
-			j = Judge(catalog, learnerID, actor, &events[i], received)
+			j = progress.Judge(catalog, learnerID, actor, &events[i], received)
 		}
 		if j.Unknown() && fetchErr != nil {
-			j.Refusal = &Result{
-				EventID: events[i].ID, Status: StatusRetry, Reason: ReasonCatalogBehind,
+			j.Refusal = &progress.Result{
+				EventID: events[i].ID, Status: progress.StatusRetry, Reason: progress.ReasonCatalogBehind,
 				Description: "the catalog cannot be reached to look this up; keep the event and send it again",
 			}
 		}
@@ -110,7 +111,7 @@ func (s *Service) judgeAll(
 // submitAll queues the events in pieces; places says where each piece's events stand in the
 // request. A piece that finds the queue full after an earlier one was taken stays nil; when
 // it is the first, the whole call fails.
-func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*Judged) (jobs []*job, places [][]int, err error) {
+func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*progress.Judged) (jobs []*job, places [][]int, err error) {
 	var stored []int
 	for i, e := range judged {
 		if e != nil {
@@ -125,7 +126,7 @@ func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*Jud
 		}
 		if !full {
 			err := s.committer.submit(ctx, j)
-			full = errs.KindOf(err) == errs.ResourceExhausted && (len(jobs) > 0 || errs.ReasonOf(err) == ReasonLearnerBusy)
+			full = errs.KindOf(err) == errs.ResourceExhausted && (len(jobs) > 0 || errs.ReasonOf(err) == progress.ReasonLearnerBusy)
 			if err != nil && !full {
 				return nil, nil, err
 			}

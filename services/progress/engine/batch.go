@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -7,50 +7,51 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // batch is one transaction's work in memory: what was read, what changes, what is to be written.
 type batch struct {
-	tx      Tx
-	catalog *Catalog
+	tx      progress.Tx
+	catalog *progress.Catalog
 	zones   *Zones
 	now     time.Time
 
-	known   map[EventKey]KnownEvent
-	facts   map[FactsKey]*Facts
-	changed map[FactsKey]bool
+	known   map[progress.EventKey]progress.KnownEvent
+	facts   map[progress.FactsKey]*progress.Facts
+	changed map[progress.FactsKey]bool
 	// was is the completion of each module before the current job touched it; stale are the
 	// facts whose log is to be folded again.
-	was         map[FactsKey]FirstCompletion
-	stale       map[FactsKey]bool
-	appended    []Record
-	learners    map[string]*Learner
-	enrollments map[string]Enrollment
-	awards      map[string]Award
+	was         map[progress.FactsKey]progress.FirstCompletion
+	stale       map[progress.FactsKey]bool
+	appended    []progress.Record
+	learners    map[string]*progress.Learner
+	enrollments map[string]progress.Enrollment
+	awards      map[string]progress.Award
 	// unlogged are the enrollments and awards that the current job changed and no record of its says yet.
-	unlogged Effects
-	audit    []AuditEntry
+	unlogged progress.Effects
+	audit    []progress.AuditEntry
 	touched  map[string]bool
 }
 
-func newBatch(tx Tx, catalog *Catalog, zones *Zones, now time.Time) *batch {
+func newBatch(tx progress.Tx, catalog *progress.Catalog, zones *Zones, now time.Time) *batch {
 	return &batch{
 		tx: tx, catalog: catalog, zones: zones, now: now,
-		known: map[EventKey]KnownEvent{}, facts: map[FactsKey]*Facts{}, changed: map[FactsKey]bool{}, was: map[FactsKey]FirstCompletion{}, stale: map[FactsKey]bool{},
-		learners: map[string]*Learner{}, enrollments: map[string]Enrollment{}, awards: map[string]Award{}, touched: map[string]bool{},
+		known: map[progress.EventKey]progress.KnownEvent{}, facts: map[progress.FactsKey]*progress.Facts{}, changed: map[progress.FactsKey]bool{}, was: map[progress.FactsKey]progress.FirstCompletion{}, stale: map[progress.FactsKey]bool{},
+		learners: map[string]*progress.Learner{}, enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, touched: map[string]bool{},
 	}
 }
 
 // prefetch reads in two queries what almost every event needs.
 func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
-	var events []EventKey
-	var keys []FactsKey
-	asked := map[FactsKey]bool{}
+	var events []progress.EventKey
+	var keys []progress.FactsKey
+	asked := map[progress.FactsKey]bool{}
 	for _, j := range jobs {
 		for _, e := range j.events {
 			r := &e.Record
-			events = append(events, EventKey{j.learnerID, r.Event.ID})
-			if key := (FactsKey{j.learnerID, r.Event.ModuleID}); r.Event.Verb != Voided && e.Refusal == nil && !asked[key] {
+			events = append(events, progress.EventKey{LearnerID: j.learnerID, EventID: r.Event.ID})
+			if key := (progress.FactsKey{LearnerID: j.learnerID, ModuleID: r.Event.ModuleID}); r.Event.Verb != progress.Voided && e.Refusal == nil && !asked[key] {
 				asked[key] = true
 				keys = append(keys, key)
 			}
@@ -64,7 +65,7 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 		return err
 	}
 	for _, k := range known {
-		b.known[EventKey{k.LearnerID, k.EventID}] = k
+		b.known[progress.EventKey{LearnerID: k.LearnerID, EventID: k.EventID}] = k
 	}
 	if len(keys) == 0 {
 		return nil
@@ -80,7 +81,9 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 }
 
 // zone is the calendar of a learner of this batch.
-func (b *batch) zone(learnerID string) zone { return b.zones.Of(b.tx.Head(learnerID).TimeZone) }
+func (b *batch) zone(learnerID string) progress.Zone {
+	return b.zones.Of(b.tx.Head(learnerID).TimeZone)
+}
 
 // run does one job. An error that concerns only this job goes into it; one that is returned
 // fails the transaction.
@@ -107,7 +110,7 @@ func (b *batch) recordAll(ctx context.Context, j *job) error {
 	voided := false
 	var before map[string]*int
 	for _, e := range j.events {
-		if e.Record.Event.Verb == Voided && !voided {
+		if e.Record.Event.Verb == progress.Voided && !voided {
 			voided = true
 			var err error
 			if before, err = b.percents(ctx, j.learnerID); err != nil {
@@ -134,24 +137,24 @@ func (b *batch) recordAll(ctx context.Context, j *job) error {
 		}
 	}
 	if voided {
-		return b.noteFall(ctx, j.learnerID, before, reasonVoided)
+		return b.noteFall(ctx, j.learnerID, before, progress.TextVoided)
 	}
 	return nil
 }
 
 // record stores one event, unless it is known or cannot be, and folds it.
-func (b *batch) record(ctx context.Context, j *job, e *Judged) error {
+func (b *batch) record(ctx context.Context, j *job, e *progress.Judged) error {
 	r := &e.Record
-	key := EventKey{j.learnerID, r.Event.ID}
+	key := progress.EventKey{LearnerID: j.learnerID, EventID: r.Event.ID}
 	if k, ok := b.known[key]; ok {
 		if k.PayloadHash != r.PayloadHash {
 			j.results = append(
 				j.results,
-				*Reject(&r.Event, ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
+				*progress.Reject(&r.Event, progress.ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
 			)
 			return nil
 		}
-		j.results = append(j.results, Result{EventID: r.Event.ID, Status: StatusDuplicate, Sequence: k.Sequence})
+		j.results = append(j.results, progress.Result{EventID: r.Event.ID, Status: progress.StatusDuplicate, Sequence: k.Sequence})
 		return b.awardsOf(ctx, j, k.Sequence)
 	}
 	if e.Refusal != nil {
@@ -159,7 +162,7 @@ func (b *batch) record(ctx context.Context, j *job, e *Judged) error {
 		return nil
 	}
 	rec := *r
-	if rec.Event.Verb == Voided {
+	if rec.Event.Verb == progress.Voided {
 		bad, err := b.aimVoid(ctx, j.learnerID, &rec)
 		if err != nil {
 			return err
@@ -174,22 +177,22 @@ func (b *batch) record(ctx context.Context, j *job, e *Judged) error {
 	}
 	b.append(&rec)
 	b.auditEvent(&rec)
-	b.known[key] = KnownEvent{LearnerID: j.learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash}
-	j.results = append(j.results, Result{EventID: rec.Event.ID, Status: StatusAccepted, Sequence: rec.Sequence})
+	b.known[key] = progress.KnownEvent{LearnerID: j.learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash}
+	j.results = append(j.results, progress.Result{EventID: rec.Event.ID, Status: progress.StatusAccepted, Sequence: rec.Sequence})
 	return b.fold(ctx, &rec)
 }
 
 // auditEvent notes what an admin did to a learner's log.
-func (b *batch) auditEvent(r *Record) {
-	e := AuditEntry{
-		Time: b.now, Actor: r.ActorID, Action: ActionRecordedFor, Reason: r.Event.Reason,
+func (b *batch) auditEvent(r *progress.Record) {
+	e := progress.AuditEntry{
+		Time: b.now, Actor: r.ActorID, Action: progress.ActionRecordedFor, Reason: r.Event.Reason,
 		Resource: "learners/" + r.LearnerID + "/events/" + r.Event.ID,
 	}
 	switch {
-	case r.Event.Verb == Voided:
-		e.Action = ActionVoided
-	case r.Event.Verb == Waived:
-		e.Action = ActionWaived
+	case r.Event.Verb == progress.Voided:
+		e.Action = progress.ActionVoided
+	case r.Event.Verb == progress.Waived:
+		e.Action = progress.ActionWaived
 	case r.ActorID == r.LearnerID:
 		return
 	}
@@ -197,7 +200,7 @@ func (b *batch) auditEvent(r *Record) {
 }
 
 // beforeVoid answers, to go with a void, the percent of its module before it.
-func (b *batch) beforeVoid(ctx context.Context, r *Record) (*Effects, error) {
+func (b *batch) beforeVoid(ctx context.Context, r *progress.Record) (*progress.Effects, error) {
 	if _, err := b.settleFacts(ctx); err != nil {
 		return nil, err
 	}
@@ -209,11 +212,11 @@ func (b *batch) beforeVoid(ctx context.Context, r *Record) (*Effects, error) {
 	if m == nil {
 		return nil, nil //nolint:nilnil // a catalog restored from an older backup lacks it: no percent, and no fault
 	}
-	return &Effects{PercentBefore: b.view(l).modulePercent(m)}, nil
+	return &progress.Effects{PercentBefore: b.view(l).ModulePercent(m)}, nil
 }
 
 // append gives the record the learner's next sequence.
-func (b *batch) append(r *Record) {
+func (b *batch) append(r *progress.Record) {
 	head := b.tx.Head(r.LearnerID)
 	head.Sequence++
 	r.Sequence = head.Sequence
@@ -222,30 +225,32 @@ func (b *batch) append(r *Record) {
 }
 
 // aimVoid finds the event to void. A void needs its target, is final, and is not voidable.
-func (b *batch) aimVoid(ctx context.Context, learnerID string, r *Record) (*Result, error) {
-	i := slices.IndexFunc(b.appended, func(p Record) bool {
-		return p.LearnerID == learnerID && p.Type == RecordEvent && p.Event.ID == r.Event.VoidsEventID
+func (b *batch) aimVoid(ctx context.Context, learnerID string, r *progress.Record) (*progress.Result, error) {
+	i := slices.IndexFunc(b.appended, func(p progress.Record) bool {
+		return p.LearnerID == learnerID && p.Type == progress.RecordEvent && p.Event.ID == r.Event.VoidsEventID
 	})
-	var target Record
+	var target progress.Record
 	if i >= 0 {
 		target = b.appended[i]
 	} else {
 		var err error
 		if target, err = b.tx.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
-			return Reject(&r.Event, ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
+			return progress.Reject(&r.Event, progress.ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	if target.Event.Verb == Voided {
-		return Reject(&r.Event, ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
+	if target.Event.Verb == progress.Voided {
+		return progress.Reject(&r.Event, progress.ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
 	}
 	voided, err := b.tx.IsVoided(ctx, learnerID, r.Event.VoidsEventID)
 	if err != nil {
 		return nil, err
 	}
-	if voided || slices.ContainsFunc(b.appended, func(p Record) bool { return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID }) {
-		return Reject(&r.Event, ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
+	if voided || slices.ContainsFunc(b.appended, func(p progress.Record) bool {
+		return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID
+	}) {
+		return progress.Reject(&r.Event, progress.ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
 	}
 	// The void is filed with what it takes back, so that the module's log is whole.
 	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID
@@ -253,13 +258,13 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *Record) (*Resu
 }
 
 // moduleLog is the stored log of a module with what this batch adds to it.
-func (b *batch) moduleLog(ctx context.Context, key FactsKey) ([]Record, error) {
+func (b *batch) moduleLog(ctx context.Context, key progress.FactsKey) ([]progress.Record, error) {
 	log, err := b.tx.ModuleLog(ctx, key.LearnerID, key.ModuleID)
 	if err != nil {
 		return nil, err
 	}
 	for i := range b.appended {
-		if r := &b.appended[i]; r.LearnerID == key.LearnerID && r.Type == RecordEvent && r.Event.ModuleID == key.ModuleID {
+		if r := &b.appended[i]; r.LearnerID == key.LearnerID && r.Type == progress.RecordEvent && r.Event.ModuleID == key.ModuleID {
 			log = append(log, *r)
 		}
 	}
@@ -268,27 +273,27 @@ func (b *batch) moduleLog(ctx context.Context, key FactsKey) ([]Record, error) {
 
 // fold brings the module's facts up to the record, in one step where the order of folding lets
 // it; else it notes that the log must be folded again, which is done once for all of a job.
-func (b *batch) fold(ctx context.Context, r *Record) error {
-	key := FactsKey{r.LearnerID, r.Event.ModuleID}
+func (b *batch) fold(ctx context.Context, r *progress.Record) error {
+	key := progress.FactsKey{LearnerID: r.LearnerID, ModuleID: r.Event.ModuleID}
 	m := b.catalog.Modules[key.ModuleID]
 	if m == nil {
 		return errs.New(errs.Internal, "", "folding an event of unknown module %s", key.ModuleID)
 	}
 	f, read := b.facts[key]
 	if !read {
-		facts, err := b.tx.Facts(ctx, []FactsKey{key})
+		facts, err := b.tx.Facts(ctx, []progress.FactsKey{key})
 		if err != nil {
 			return err
 		}
 		f = facts[key]
 	}
 	if _, noted := b.was[key]; !noted {
-		b.was[key] = f.settled(m, b.now, b.zone(r.LearnerID).loc).FirstCompletion()
+		b.was[key] = f.AsOf(m, b.now, b.zone(r.LearnerID).Loc).FirstCompletion()
 	}
-	if f == nil && r.Event.Verb != Voided {
-		f = newFacts(m, b.zone(r.LearnerID))
+	if f == nil && r.Event.Verb != progress.Voided {
+		f = progress.NewFacts(m, b.zone(r.LearnerID))
 	}
-	if f == nil || b.stale[key] || r.Event.Verb == Voided || !f.add(m, r, b.zone(r.LearnerID)) {
+	if f == nil || b.stale[key] || r.Event.Verb == progress.Voided || !f.Add(m, r, b.zone(r.LearnerID)) {
 		b.stale[key] = true
 	}
 	b.facts[key], b.changed[key] = f, true
@@ -306,10 +311,10 @@ func (b *batch) settleFacts(ctx context.Context) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			b.facts[key] = foldLog(m, log, b.zone(key.LearnerID))
+			b.facts[key] = progress.FoldLog(m, log, b.zone(key.LearnerID))
 			delete(b.stale, key)
 		}
-		settled := b.facts[key].settled(m, b.now, b.zone(key.LearnerID).loc)
+		settled := b.facts[key].AsOf(m, b.now, b.zone(key.LearnerID).Loc)
 		if l := b.learners[key.LearnerID]; l != nil {
 			l.Facts[key.ModuleID] = settled
 		}
@@ -319,7 +324,7 @@ func (b *batch) settleFacts(ctx context.Context) (bool, error) {
 }
 
 // learner answers all of a learner as this batch leaves it.
-func (b *batch) learner(ctx context.Context, id string) (*Learner, error) {
+func (b *batch) learner(ctx context.Context, id string) (*progress.Learner, error) {
 	if l := b.learners[id]; l != nil {
 		l.Head = *b.tx.Head(id)
 		return l, nil
@@ -335,24 +340,24 @@ func (b *batch) learner(ctx context.Context, id string) (*Learner, error) {
 	}
 	l.Head = *b.tx.Head(id)
 	for moduleID, f := range l.Facts {
-		if m := b.catalog.Modules[moduleID]; m != nil && f.stale(m, b.zone(id)) {
-			log, err := b.moduleLog(ctx, FactsKey{id, moduleID})
+		if m := b.catalog.Modules[moduleID]; m != nil && f.Stale(m, b.zone(id)) {
+			log, err := b.moduleLog(ctx, progress.FactsKey{LearnerID: id, ModuleID: moduleID})
 			if err != nil {
 				return nil, err
 			}
-			l.Facts[moduleID] = foldLog(m, log, b.zone(id))
+			l.Facts[moduleID] = progress.FoldLog(m, log, b.zone(id))
 		}
 	}
 	b.learners[id] = l
-	for _, e := range b.view(l).settle() {
-		b.logEnrollment(RecordUpgraded, systemActor, e.PercentChangeReason, e)
+	for _, e := range b.view(l).Advance() {
+		b.logEnrollment(progress.RecordUpgraded, progress.SystemActor, e.PercentChangeReason, e)
 	}
 	l.Head = *b.tx.Head(id)
 	return l, nil
 }
 
-func (b *batch) view(l *Learner) *View {
-	return NewView(b.catalog, l, b.now, b.zone(l.Head.LearnerID), nil)
+func (b *batch) view(l *progress.Learner) *progress.View {
+	return progress.NewView(b.catalog, l, b.now, b.zone(l.Head.LearnerID), nil)
 }
 
 // judgeAwards latches the milestones whose rule holds and that have no award yet, and brings
@@ -362,8 +367,8 @@ func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range b.view(l).earnedNow() {
-		k := slices.IndexFunc(l.Awards, func(s Award) bool { return s.ID == a.ID })
+	for _, a := range b.view(l).Earned() {
+		k := slices.IndexFunc(l.Awards, func(s progress.Award) bool { return s.ID == a.ID })
 		if k < 0 {
 			a.FromSequence, a.ToSequence = from, to
 			j.awards = append(j.awards, a)
@@ -371,7 +376,7 @@ func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
 			continue
 		}
 		a.FromSequence, a.ToSequence = l.Awards[k].FromSequence, l.Awards[k].ToSequence
-		if !l.Awards[k].revoked() && !reflect.DeepEqual(a, l.Awards[k]) {
+		if !l.Awards[k].Revoked() && !reflect.DeepEqual(a, l.Awards[k]) {
 			b.putAward(l, a)
 		}
 	}
@@ -379,11 +384,11 @@ func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
 }
 
 // putAward stores an award of the learner, new or in place of what was.
-func (b *batch) putAward(l *Learner, a Award) {
+func (b *batch) putAward(l *progress.Learner, a progress.Award) {
 	b.awards[a.ID] = a
 	b.touched[a.LearnerID] = true
-	l.Awards = put(l.Awards, a, func(o Award) bool { return o.ID == a.ID })
-	b.unlogged.Awards = put(b.unlogged.Awards, a, func(o Award) bool { return o.ID == a.ID })
+	l.Awards = put(l.Awards, a, func(o progress.Award) bool { return o.ID == a.ID })
+	b.unlogged.Awards = put(b.unlogged.Awards, a, func(o progress.Award) bool { return o.ID == a.ID })
 }
 
 // put replaces what is the same, or adds v.
@@ -397,7 +402,7 @@ func put[T any](in []T, v T, same func(T) bool) []T {
 
 // awardsOf adds the awards that the delivery of a known event earned.
 func (b *batch) awardsOf(ctx context.Context, j *job, sequence int64) error {
-	var awards []Award
+	var awards []progress.Award
 	if l := b.learners[j.learnerID]; l != nil {
 		awards = l.Awards
 	} else {
@@ -407,7 +412,7 @@ func (b *batch) awardsOf(ctx context.Context, j *job, sequence int64) error {
 		}
 	}
 	for _, a := range awards {
-		had := slices.ContainsFunc(j.awards, func(o Award) bool { return o.ID == a.ID })
+		had := slices.ContainsFunc(j.awards, func(o progress.Award) bool { return o.ID == a.ID })
 		if a.FromSequence <= sequence && sequence <= a.ToSequence && !had {
 			j.awards = append(j.awards, a)
 		}
@@ -424,7 +429,7 @@ func (b *batch) percents(ctx context.Context, learnerID string) (map[string]*int
 	if err != nil {
 		return nil, err
 	}
-	return b.view(l).percents(), nil
+	return b.view(l).Percents(), nil
 }
 
 // noteFall keeps, with each enrollment whose percent fell, what it was before and why. One
@@ -440,15 +445,15 @@ func (b *batch) noteFall(ctx context.Context, learnerID string, before map[strin
 	}
 	for i := range l.Enrollments {
 		e := &l.Enrollments[i]
-		if e.noteFall(before[e.ID], after[e.ID], why) {
+		if e.NoteFall(before[e.ID], after[e.ID], why) {
 			b.putEnrollment(*e)
 		}
 	}
 	return nil
 }
 
-func (b *batch) putEnrollment(e Enrollment) {
-	same := func(o Enrollment) bool { return o.ID == e.ID }
+func (b *batch) putEnrollment(e progress.Enrollment) {
+	same := func(o progress.Enrollment) bool { return o.ID == e.ID }
 	b.enrollments[e.ID] = e
 	b.touched[e.LearnerID] = true
 	b.unlogged.Enrollments = put(b.unlogged.Enrollments, e, same)
@@ -458,19 +463,19 @@ func (b *batch) putEnrollment(e Enrollment) {
 }
 
 // logEnrollment stores an enrollment with a log entry of its own.
-func (b *batch) logEnrollment(kind RecordType, actor, reason string, e Enrollment) {
-	b.append(&Record{
+func (b *batch) logEnrollment(kind progress.RecordType, actor, reason string, e progress.Enrollment) {
+	b.append(&progress.Record{
 		LearnerID: e.LearnerID, Type: kind, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor, Reason: reason,
-		Effects: &Effects{Enrollments: []Enrollment{e}},
+		Effects: &progress.Effects{Enrollments: []progress.Enrollment{e}},
 	})
 	b.putEnrollment(e)
-	b.unlogged.Enrollments = slices.DeleteFunc(b.unlogged.Enrollments, func(o Enrollment) bool { return o.ID == e.ID })
+	b.unlogged.Enrollments = slices.DeleteFunc(b.unlogged.Enrollments, func(o progress.Enrollment) bool { return o.ID == e.ID })
 }
 
 // logEffects has the learner's newest record of this batch say what their job did that no record says yet.
 func (b *batch) logEffects(learnerID string) {
 	did := b.unlogged
-	b.unlogged = Effects{}
+	b.unlogged = progress.Effects{}
 	if len(did.Enrollments) == 0 && len(did.Awards) == 0 {
 		return
 	}
@@ -480,10 +485,10 @@ func (b *batch) logEffects(learnerID string) {
 			continue
 		}
 		if r.Effects == nil {
-			r.Effects = new(Effects)
+			r.Effects = new(progress.Effects)
 		}
 		for _, e := range did.Enrollments {
-			r.Effects.Enrollments = put(r.Effects.Enrollments, e, func(o Enrollment) bool { return o.ID == e.ID })
+			r.Effects.Enrollments = put(r.Effects.Enrollments, e, func(o progress.Enrollment) bool { return o.ID == e.ID })
 		}
 		r.Effects.Awards = append(r.Effects.Awards, did.Awards...)
 		return
@@ -501,7 +506,7 @@ func (b *batch) flush(ctx context.Context) error {
 		}
 	}
 	if len(b.changed) > 0 {
-		facts := make(map[FactsKey]*Facts, len(b.changed))
+		facts := make(map[progress.FactsKey]*progress.Facts, len(b.changed))
 		for key := range b.changed {
 			facts[key] = b.facts[key]
 		}

@@ -1,4 +1,4 @@
-package progress
+package engine
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // Enroll enrolls a learner in the newest version of a path. encode makes the answer, which a
@@ -18,11 +19,11 @@ import (
 func (s *Service) Enroll(
 	ctx context.Context,
 	learnerID string,
-	actor Actor,
+	actor progress.Actor,
 	pathID string,
 	seen AtLeast,
 	key idem.Key,
-	encode func(Enrollment) ([]byte, error),
+	encode func(progress.Enrollment) ([]byte, error),
 ) ([]byte, error) {
 	leave, err := s.creating.Enter(key)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Service) Enroll(
 		if err := b.tx.SaveIdempotent(ctx, key, j.answer, b.now); err != nil {
 			return err
 		}
-		return b.changeEnrollment(ctx, j, RecordEnrolled, actor, e)
+		return b.changeEnrollment(ctx, j, progress.RecordEnrolled, actor, e)
 	}
 	if err := s.committer.do(ctx, j); err != nil {
 		return nil, err // a caller who gave up must not read what the committer may still write
@@ -72,8 +73,8 @@ const maxEnrollments = 1000
 
 // newEnrollment answers the enrollment to make. written tells that this very one was stored
 // already, by a commit whose outcome was unknown.
-func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *Path) (e Enrollment, written bool, err error) {
-	if p.State == ModuleArchived {
+func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *progress.Path) (e progress.Enrollment, written bool, err error) {
+	if p.State == progress.ModuleArchived {
 		return e, false, errs.New(errs.FailedPrecondition, "PATH_ARCHIVED", "path %s is archived and takes no new enrollments", p.ID)
 	}
 	l, err := b.learner(ctx, learnerID)
@@ -84,7 +85,7 @@ func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *Path
 		if had.ID == id {
 			return had, true, nil
 		}
-		if had.PathID == p.ID && had.State != EnrollmentWithdrawn {
+		if had.PathID == p.ID && had.State != progress.EnrollmentWithdrawn {
 			return e, false, errs.New(errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in path %s by enrollment %s", p.ID, had.ID)
 		}
 	}
@@ -92,12 +93,12 @@ func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *Path
 		return e, false, errs.New(errs.FailedPrecondition, "TOO_MANY_ENROLLMENTS",
 			"a learner can have at most %d enrollments, withdrawn ones too", maxEnrollments)
 	}
-	e = Enrollment{ID: id, LearnerID: learnerID, PathID: p.ID, PathVersion: p.Newest().Number, State: EnrollmentActive, EnrollTime: b.now, UpdateTime: b.now}
+	e = progress.Enrollment{ID: id, LearnerID: learnerID, PathID: p.ID, PathVersion: p.Newest().Number, State: progress.EnrollmentActive, EnrollTime: b.now, UpdateTime: b.now}
 	return e, false, nil
 }
 
 // newestPath answers a path from a catalog that is fresh enough to pin its newest version.
-func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (*Path, error) {
+func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (*progress.Path, error) {
 	fresh := s.catalog.Refresh(ctx)
 	c := s.catchUp(ctx, seen)
 	if p := c.Paths[pathID]; p != nil {
@@ -116,7 +117,7 @@ func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (
 }
 
 // changeEnrollment stores an enrollment with its log entry, and judges the awards that it gives.
-func (b *batch) changeEnrollment(ctx context.Context, j *job, kind RecordType, actor Actor, e Enrollment) error {
+func (b *batch) changeEnrollment(ctx context.Context, j *job, kind progress.RecordType, actor progress.Actor, e progress.Enrollment) error {
 	if _, err := b.learner(ctx, e.LearnerID); err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (b *batch) changeEnrollment(ctx context.Context, j *job, kind RecordType, a
 type EnrollmentChange struct {
 	// IfMatch is the etag that the change is based on; "" is unconditional.
 	IfMatch string
-	State   *EnrollmentState
+	State   *progress.EnrollmentState
 	// PathID, where it is not "", must be the enrollment's own.
 	PathID string
 	// PathVersion accepts an upgrade to a newer version.
@@ -139,7 +140,7 @@ type EnrollmentChange struct {
 // UpdateEnrollment pauses, resumes, withdraws or upgrades. It returns NotFound, Invalid for
 // states that cannot be set, and FailedPrecondition for a withdrawn enrollment, an older version
 // or an etag that is not the enrollment's.
-func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID string, actor Actor, change EnrollmentChange) (Enrollment, error) {
+func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID string, actor progress.Actor, change EnrollmentChange) (progress.Enrollment, error) {
 	if change.PathVersion != nil && s.catalog.Refresh(ctx) != nil {
 		s.log.WarnContext(ctx, "accepting an upgrade on the catalog as last known")
 	}
@@ -156,25 +157,25 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 		if change.IfMatch != "" && change.IfMatch != out.ETag() {
 			return errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
 		}
-		if change, err = change.from(out, b.view(l).Standing(out)); err != nil {
+		if change, err = change.from(out, b.view(l).StateOf(out)); err != nil {
 			return err
 		}
 		if err := b.updateEnrollment(ctx, j, actor, change, &out); err != nil {
 			return err
 		}
 		j.enrollment = out
-		j.enrollment.State = b.view(l).Standing(out)
+		j.enrollment.State = b.view(l).StateOf(out)
 		return nil
 	}
 	if err := s.committer.do(ctx, j); err != nil {
-		return Enrollment{}, err
+		return progress.Enrollment{}, err
 	}
 	return j.enrollment, nil
 }
 
 // from answers the change without what is so already: a client may send back what it read. It
 // returns Invalid for another path, and for states that cannot be set.
-func (c EnrollmentChange) from(e Enrollment, standing EnrollmentState) (EnrollmentChange, error) {
+func (c EnrollmentChange) from(e progress.Enrollment, standing progress.EnrollmentState) (EnrollmentChange, error) {
 	var bad []errs.Violation
 	if c.PathID != "" && c.PathID != e.PathID {
 		bad = append(bad, errs.Violation{Field: "pathId", Reason: "NOT_SETTABLE", Description: "cannot be changed: enroll in the other path"})
@@ -183,7 +184,7 @@ func (c EnrollmentChange) from(e Enrollment, standing EnrollmentState) (Enrollme
 	case c.State == nil:
 	case *c.State == standing:
 		c.State = nil
-	case *c.State != EnrollmentActive && *c.State != EnrollmentPaused && *c.State != EnrollmentWithdrawn:
+	case *c.State != progress.EnrollmentActive && *c.State != progress.EnrollmentPaused && *c.State != progress.EnrollmentWithdrawn:
 		bad = append(bad, errs.Violation{
 			Field: "state", Reason: "STATE_NOT_SETTABLE",
 			Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress",
@@ -195,16 +196,16 @@ func (c EnrollmentChange) from(e Enrollment, standing EnrollmentState) (Enrollme
 	return c, nil
 }
 
-func (b *batch) updateEnrollment(ctx context.Context, j *job, actor Actor, change EnrollmentChange, e *Enrollment) error {
-	if e.State == EnrollmentWithdrawn && (change.PathVersion != nil || (change.State != nil && *change.State != EnrollmentWithdrawn)) {
+func (b *batch) updateEnrollment(ctx context.Context, j *job, actor progress.Actor, change EnrollmentChange, e *progress.Enrollment) error {
+	if e.State == progress.EnrollmentWithdrawn && (change.PathVersion != nil || (change.State != nil && *change.State != progress.EnrollmentWithdrawn)) {
 		return errs.New(errs.FailedPrecondition, "WITHDRAWN", "enrollment %s is withdrawn; enroll again", e.ID)
 	}
-	kind, was := RecordEnrollmentChanged, *e
+	kind, was := progress.RecordEnrollmentChanged, *e
 	if change.PathVersion != nil && *change.PathVersion != e.PathVersion {
 		if err := b.checkUpgrade(e, *change.PathVersion); err != nil {
 			return err
 		}
-		kind, e.PathVersion = RecordUpgraded, *change.PathVersion
+		kind, e.PathVersion = progress.RecordUpgraded, *change.PathVersion
 	}
 	if change.State != nil {
 		e.State = *change.State
@@ -223,7 +224,7 @@ func (b *batch) updateEnrollment(ctx context.Context, j *job, actor Actor, chang
 	if err := b.changeEnrollment(ctx, j, kind, actor, *e); err != nil {
 		return err
 	}
-	if kind != RecordUpgraded {
+	if kind != progress.RecordUpgraded {
 		return nil
 	}
 	if err := b.noteFall(ctx, e.LearnerID, before, fmt.Sprintf("The path was upgraded from version %d to %d.", was.PathVersion, e.PathVersion)); err != nil {
@@ -236,7 +237,7 @@ func (b *batch) updateEnrollment(ctx context.Context, j *job, actor Actor, chang
 }
 
 // checkUpgrade lets an enrollment move to a newer published version only.
-func (b *batch) checkUpgrade(e *Enrollment, to int) error {
+func (b *batch) checkUpgrade(e *progress.Enrollment, to int) error {
 	p := b.catalog.Paths[e.PathID]
 	switch {
 	case to < e.PathVersion:

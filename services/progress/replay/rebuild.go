@@ -1,4 +1,6 @@
-package progress
+// Package replay folds whole logs again: to verify that what is stored is what they give, and to
+// rebuild it.
+package replay
 
 import (
 	"cmp"
@@ -14,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // Replaying folds whole logs again. It takes the learners in order of id, in chunks that several
@@ -46,7 +49,7 @@ const (
 const ReasonRebuildRunning = "REBUILD_RUNNING"
 
 // ReplayOptions say what a replay is to do.
-type ReplayOptions struct {
+type Request struct {
 	// LearnerID is the only learner; "" for all.
 	LearnerID string
 	// Write stores what the log gives. Restart does so from the first learner on, though an earlier
@@ -57,7 +60,7 @@ type ReplayOptions struct {
 }
 
 // ReplayStatus is how far a replay is.
-type ReplayStatus struct {
+type Status struct {
 	// Done and Drifted are learners, Entries log entries; also those of the earlier part of the same rebuild.
 	Done, Entries, Drifted int64
 	// Total is the learners in all, as counted at the start.
@@ -68,46 +71,46 @@ type ReplayStatus struct {
 }
 
 // ReplayReport is a drift, or how far the replay is.
-type ReplayReport struct {
+type Report struct {
 	Drift  *Drift
-	Status *ReplayStatus
+	Status *Status
 }
 
 // ReplayStore is what a replay reads and writes. Errors are *errs.Error.
-type ReplayStore interface {
+type Store interface {
 	// Heads returns at most limit heads after a learner, by id.
-	Heads(ctx context.Context, after string, limit int) ([]Head, error)
+	Heads(ctx context.Context, after string, limit int) ([]progress.Head, error)
 	// CountHeads returns how many learners have a head.
 	CountHeads(ctx context.Context) (int64, error)
 	// Snapshot runs fn on what is stored of the learners from one to another, both included, at one
 	// moment. It may run fn again.
-	Snapshot(ctx context.Context, from, to string, fn func(context.Context, Snapshot) error) error
+	Snapshot(ctx context.Context, from, to string, fn func(context.Context, progress.Snapshot) error) error
 	// Commit runs fn in one write transaction with the heads of the learners locked. It may run fn
 	// again after a conflict; nothing of a failed run stays.
-	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, Tx) error) error
+	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error
 	// LeaseRebuild returns the rebuild, leased to owner until a time; or as it is, with another
 	// owner, while another's lease holds at now.
-	LeaseRebuild(ctx context.Context, owner string, now, until time.Time) (Rebuild, error)
+	LeaseRebuild(ctx context.Context, owner string, now, until time.Time) (progress.Rebuild, error)
 	// FreeRebuild ends the lease of an owner.
 	FreeRebuild(ctx context.Context, owner string) error
 	// SaveRebuild stores the rebuild. It returns Aborted when its owner holds the lease no more.
-	SaveRebuild(ctx context.Context, rebuild Rebuild) error
+	SaveRebuild(ctx context.Context, rebuild progress.Rebuild) error
 }
 
 // ReplayCatalog is the catalog as far as it is known here.
-type ReplayCatalog interface {
+type Catalog interface {
 	// Current returns the newest known snapshot; of revision 0 while there never was one.
-	Current() *Catalog
+	Current() *progress.Catalog
 	// Stored returns a snapshot of at least a revision that the store holds. It returns Unavailable
 	// when that cannot be had.
-	Stored(ctx context.Context, revision int64) (*Catalog, error)
+	Stored(ctx context.Context, revision int64) (*progress.Catalog, error)
 }
 
 // ReplayConfig is what a ReplayService needs beside its store.
-type ReplayConfig struct {
-	Catalog ReplayCatalog
+type Options struct {
+	Catalog Catalog
 	// Zone finds a time zone by its name.
-	Zone func(name string) zone
+	Zone func(name string) progress.Zone
 	// Alone tells that no other process has the store open: a lease that an earlier one left is void.
 	Alone  bool
 	Now    func() time.Time
@@ -115,43 +118,43 @@ type ReplayConfig struct {
 }
 
 // ReplayService replays logs.
-type ReplayService struct {
-	store   ReplayStore
-	catalog ReplayCatalog
-	zone    func(name string) zone
+type Service struct {
+	store   Store
+	catalog Catalog
+	zone    func(name string) progress.Zone
 	alone   bool
 	now     func() time.Time
 	log     *slog.Logger
 
 	// rebuilding is the rebuild of all learners that runs here, or nil.
-	rebuilding atomic.Pointer[Rebuild]
+	rebuilding atomic.Pointer[progress.Rebuild]
 }
 
 // NewReplays returns a ReplayService.
-func NewReplays(store ReplayStore, o ReplayConfig) *ReplayService {
-	return &ReplayService{store: store, catalog: o.Catalog, zone: o.Zone, alone: o.Alone, now: o.Now, log: o.Logger}
+func New(store Store, o Options) *Service {
+	return &Service{store: store, catalog: o.Catalog, zone: o.Zone, alone: o.Alone, now: o.Now, log: o.Logger}
 }
 
 // replayer is one replay.
 type replayer struct {
-	*ReplayService
+	*Service
 
-	opts   ReplayOptions
-	report func(ReplayReport) error
-	status ReplayStatus
+	opts   Request
+	report func(Report) error
+	status Status
 	// kept is the rebuild's row; nil where there is nothing to go on with.
-	kept *Rebuild
+	kept *progress.Rebuild
 }
 
 // Replay folds logs again, tells where what is stored differs, and stores what the log gives if it
 // is to write. report is told about once a second how far it is, and in the end that it is finished;
 // its error ends the replay. It returns FailedPrecondition REBUILD_RUNNING while another rebuild of
 // all learners runs, and Unavailable where there never was a catalog to fold by.
-func (s *ReplayService) Replay(ctx context.Context, opts ReplayOptions, report func(ReplayReport) error) error {
+func (s *Service) Run(ctx context.Context, opts Request, report func(Report) error) error {
 	if s.catalog.Current().Revision == 0 {
-		return errs.New(errs.Unavailable, ReasonCatalogBehind, "there never was a catalog to fold logs by; try again when the catalog can be reached")
+		return errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "there never was a catalog to fold logs by; try again when the catalog can be reached")
 	}
-	r := &replayer{ReplayService: s, opts: opts, report: report}
+	r := &replayer{Service: s, opts: opts, report: report}
 	switch {
 	case opts.LearnerID != "":
 		return r.one(ctx)
@@ -178,7 +181,7 @@ func (r *replayer) one(ctx context.Context) error {
 // rebuild is all with a lease, and a place to go on from.
 func (r *replayer) rebuild(ctx context.Context) error {
 	now := r.now().UTC().Truncate(time.Microsecond)
-	if !r.rebuilding.CompareAndSwap(nil, &Rebuild{StartedAt: now, ActorID: r.opts.ActorID}) {
+	if !r.rebuilding.CompareAndSwap(nil, &progress.Rebuild{StartedAt: now, ActorID: r.opts.ActorID}) {
 		return rebuildRunning(r.rebuilding.Load())
 	}
 	defer r.rebuilding.Store(nil)
@@ -197,16 +200,16 @@ func (r *replayer) rebuild(ctx context.Context) error {
 		return rebuildRunning(&kept)
 	}
 	if kept.StartedAt.IsZero() || r.opts.Restart {
-		kept = Rebuild{StartedAt: now, ActorID: r.opts.ActorID, Owner: owner}
+		kept = progress.Rebuild{StartedAt: now, ActorID: r.opts.ActorID, Owner: owner}
 	} else {
-		r.status = ReplayStatus{Done: kept.Done, Total: kept.Total, Entries: kept.Entries, Drifted: kept.Drifted, Resumed: true}
+		r.status = Status{Done: kept.Done, Total: kept.Total, Entries: kept.Entries, Drifted: kept.Drifted, Resumed: true}
 	}
 	r.kept = &kept
 	defer r.release(ctx)
 	return r.all(ctx)
 }
 
-func rebuildRunning(by *Rebuild) error {
+func rebuildRunning(by *progress.Rebuild) error {
 	who := "another one"
 	if by != nil { // it may have ended this moment
 		who = fmt.Sprintf("that of %s, begun at %s", by.ActorID, by.StartedAt.Format(time.RFC3339))
@@ -231,7 +234,7 @@ func (r *replayer) save(ctx context.Context, lease time.Time) error {
 	k := r.kept
 	k.Done, k.Total, k.Entries, k.Drifted, k.LeaseUntil = r.status.Done, r.status.Total, r.status.Entries, r.status.Drifted, lease
 	if r.status.Finished {
-		*k = Rebuild{Owner: k.Owner}
+		*k = progress.Rebuild{Owner: k.Owner}
 	}
 	return r.store.SaveRebuild(ctx, *k)
 }
@@ -362,7 +365,7 @@ func (r *replayer) collect(ctx context.Context, done <-chan *chunk, room <-chan 
 func (r *replayer) tell(c *chunk) error {
 	for _, m := range c.found {
 		for i := range m.drifts {
-			if err := r.report(ReplayReport{Drift: &m.drifts[i]}); err != nil {
+			if err := r.report(Report{Drift: &m.drifts[i]}); err != nil {
 				return err
 			}
 		}
@@ -384,7 +387,7 @@ func (r *replayer) keep(ctx context.Context) error {
 		return err
 	}
 	status := r.status
-	return r.report(ReplayReport{Status: &status})
+	return r.report(Report{Status: &status})
 }
 
 func (r *replayer) finish(ctx context.Context) error {
@@ -393,7 +396,7 @@ func (r *replayer) finish(ctx context.Context) error {
 		return err
 	}
 	status := r.status
-	return r.report(ReplayReport{Status: &status})
+	return r.report(Report{Status: &status})
 }
 
 // do replays a chunk. A panic is an error of the chunk's: one learner's log must not end the server.
@@ -412,7 +415,7 @@ func (r *replayer) do(ctx context.Context, c *chunk, p *replaying) (err error) {
 
 // look compares the learners of a range with their logs at one moment.
 func (r *replayer) look(ctx context.Context, p *replaying, from, to string) (found []*mending, entries int64, err error) {
-	err = r.store.Snapshot(ctx, from, to, func(ctx context.Context, snapshot Snapshot) error {
+	err = r.store.Snapshot(ctx, from, to, func(ctx context.Context, snapshot progress.Snapshot) error {
 		found, entries, err = r.compareAll(ctx, p, snapshot)
 		return err
 	})
@@ -420,7 +423,7 @@ func (r *replayer) look(ctx context.Context, p *replaying, from, to string) (fou
 }
 
 // compareAll compares every learner of a snapshot with their log, and answers those to whom there is something.
-func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot Snapshot) (found []*mending, entries int64, err error) {
+func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot progress.Snapshot) (found []*mending, entries int64, err error) {
 	revision, err := snapshot.Revision(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -448,7 +451,7 @@ func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot Snapsh
 	}
 	p.reset()
 	current := ""
-	err = snapshot.Entries(ctx, func(rec *Record) error {
+	err = snapshot.Entries(ctx, func(rec *progress.Record) error {
 		if rec.LearnerID != current {
 			err := finish(current)
 			if err != nil {
@@ -475,7 +478,7 @@ func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot Snapsh
 }
 
 // readStored reads all but the logs, by learner.
-func readStored(ctx context.Context, snapshot Snapshot) (byID map[string]*stored, ids []string, err error) {
+func readStored(ctx context.Context, snapshot progress.Snapshot) (byID map[string]*stored, ids []string, err error) {
 	heads, err := snapshot.Heads(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -485,7 +488,7 @@ func readStored(ctx context.Context, snapshot Snapshot) (byID map[string]*stored
 		byID[h.LearnerID] = newStored(h)
 		ids = append(ids, h.LearnerID)
 	}
-	err = snapshot.Facts(ctx, func(f StoredFacts) {
+	err = snapshot.Facts(ctx, func(f progress.StoredFacts) {
 		if s := byID[f.LearnerID]; s != nil {
 			s.facts[f.ModuleID] = f
 		}
@@ -558,7 +561,7 @@ func (r *replayer) write(ctx context.Context, found []*mending) (moved []string,
 		if len(ids) == 0 {
 			continue
 		}
-		err := r.store.Commit(ctx, ids, func(ctx context.Context, tx Tx) error {
+		err := r.store.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
 			late = nil
 			var still []*mending
 			for _, m := range part {
@@ -582,7 +585,7 @@ func (r *replayer) write(ctx context.Context, found []*mending) (moved []string,
 
 // mendLocked looks at one learner and writes what differs in one transaction.
 func (r *replayer) mendLocked(ctx context.Context, p *replaying, learnerID string) (found []*mending, err error) {
-	err = r.store.Commit(ctx, []string{learnerID}, func(ctx context.Context, tx Tx) error {
+	err = r.store.Commit(ctx, []string{learnerID}, func(ctx context.Context, tx progress.Tx) error {
 		if found, _, err = r.compareAll(ctx, p, tx.Snapshot(learnerID)); err != nil {
 			return err
 		}
@@ -592,15 +595,15 @@ func (r *replayer) mendLocked(ctx context.Context, p *replaying, learnerID strin
 }
 
 // putAll writes the mendings of learners whose heads are locked, and raises their versions.
-func putAll(ctx context.Context, tx Tx, mendings []*mending) error {
-	facts := map[FactsKey]*Facts{}
-	var gone []FactsKey
-	var enrollments []Enrollment
-	var awards []Award
+func putAll(ctx context.Context, tx progress.Tx, mendings []*mending) error {
+	facts := map[progress.FactsKey]*progress.Facts{}
+	var gone []progress.FactsKey
+	var enrollments []progress.Enrollment
+	var awards []progress.Award
 	for _, m := range mendings {
 		tx.Head(m.head.LearnerID).Version++
 		for id, f := range m.facts {
-			if key := (FactsKey{m.head.LearnerID, id}); f != nil {
+			if key := (progress.FactsKey{LearnerID: m.head.LearnerID, ModuleID: id}); f != nil {
 				facts[key] = f
 			} else {
 				gone = append(gone, key)

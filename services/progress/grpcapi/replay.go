@@ -1,4 +1,4 @@
-package progress
+package grpcapi
 
 import (
 	"context"
@@ -7,19 +7,20 @@ import (
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
 )
 
 // VerifyProgress streams where what is stored is not what the logs give.
 func (g *Server) VerifyProgress(r *progressv1.VerifyProgressRequest, stream grpc.ServerStreamingServer[progressv1.VerifyProgressResponse]) error {
-	return g.replay(stream.Context(), ReplayOptions{LearnerID: r.GetLearnerId()}, func(p ReplayReport) error {
+	return g.replay(stream.Context(), replay.Request{LearnerID: r.GetLearnerId()}, func(p replay.Report) error {
 		return stream.Send(&progressv1.VerifyProgressResponse{Drift: driftProto(p.Drift), Status: statusProto(p.Status)})
 	})
 }
 
 // RebuildProgress stores what the logs give, and streams what it mended.
 func (g *Server) RebuildProgress(r *progressv1.RebuildProgressRequest, stream grpc.ServerStreamingServer[progressv1.RebuildProgressResponse]) error {
-	opts := ReplayOptions{LearnerID: r.GetLearnerId(), Write: true, Restart: r.GetRestart(), ActorID: actorOf(stream.Context()).ID}
-	return g.replay(stream.Context(), opts, func(p ReplayReport) error {
+	opts := replay.Request{LearnerID: r.GetLearnerId(), Write: true, Restart: r.GetRestart(), ActorID: actorOf(stream.Context()).ID}
+	return g.replay(stream.Context(), opts, func(p replay.Report) error {
 		return stream.Send(&progressv1.RebuildProgressResponse{Drift: driftProto(p.Drift), Status: statusProto(p.Status)})
 	})
 }
@@ -28,7 +29,7 @@ func (g *Server) RebuildProgress(r *progressv1.RebuildProgressRequest, stream gr
 var errDraining = errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stopping; ask again, and a rebuild goes on from where it is")
 
 // replay replays until the caller goes away or the server stops.
-func (g *Server) replay(ctx context.Context, opts ReplayOptions, report func(ReplayReport) error) error {
+func (g *Server) replay(ctx context.Context, opts replay.Request, report func(replay.Report) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -38,14 +39,14 @@ func (g *Server) replay(ctx context.Context, opts ReplayOptions, report func(Rep
 		case <-ctx.Done():
 		}
 	}()
-	err := g.replays.Replay(ctx, opts, report)
+	err := g.replays.Run(ctx, opts, report)
 	if err != nil && context.Cause(ctx) == error(errDraining) { //nolint:errorlint // the very one
 		return errDraining
 	}
 	return err
 }
 
-func driftProto(d *Drift) *progressv1.Drift {
+func driftProto(d *replay.Drift) *progressv1.Drift {
 	if d == nil {
 		return nil
 	}
@@ -54,7 +55,7 @@ func driftProto(d *Drift) *progressv1.Drift {
 	}
 }
 
-func statusProto(s *ReplayStatus) *progressv1.ReplayStatus {
+func statusProto(s *replay.Status) *progressv1.ReplayStatus {
 	if s == nil {
 		return nil
 	}

@@ -1,22 +1,24 @@
-package progress
+package engine
 
 import (
 	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // ZoneSource tells learners' time zones where they are set.
 type ZoneSource interface {
 	// Sync answers the time zones that changed after a revision, a learner's newest last, and
 	// the revision that they reach. Unavailable when profile cannot be reached.
-	Sync(ctx context.Context, afterRevision int64) (zones []LearnerZone, revision int64, err error)
+	Sync(ctx context.Context, afterRevision int64) (zones []progress.LearnerZone, revision int64, err error)
 }
 
 // ZoneKeeper brings learners' time zones from their source into our own store, where they
 // are read with everything else of a learner. Its revision only rises.
-type ZoneKeeper struct {
+type ZoneFollower struct {
 	source ZoneSource
 	store  ZoneStore
 	log    *slog.Logger
@@ -35,8 +37,8 @@ type ZoneKeeper struct {
 const zonePatience = time.Second
 
 // NewZoneKeeper makes a keeper that goes on from where the store is.
-func NewZoneKeeper(ctx context.Context, source ZoneSource, store ZoneStore, log *slog.Logger, now func() time.Time) (*ZoneKeeper, error) {
-	k := &ZoneKeeper{source: source, store: store, log: log, now: now}
+func NewZoneFollower(ctx context.Context, source ZoneSource, store ZoneStore, log *slog.Logger, now func() time.Time) (*ZoneFollower, error) {
+	k := &ZoneFollower{source: source, store: store, log: log, now: now}
 	k.follower = follower{source: "profile", fetch: k.fetch, revision: k.revision.Load, log: log}
 	stored, err := store.ZoneRevision(ctx)
 	if err != nil {
@@ -47,12 +49,12 @@ func NewZoneKeeper(ctx context.Context, source ZoneSource, store ZoneStore, log 
 }
 
 // Run polls the source until ctx ends.
-func (k *ZoneKeeper) Run(ctx context.Context) { k.follower.run(ctx) }
+func (k *ZoneFollower) Run(ctx context.Context) { k.follower.run(ctx) }
 
 // AtLeast returns when the store has the time zones of a revision, fetching when it is
 // behind. It returns anyway when that fails or takes long: what is stored is good enough to
 // go on with, and Run tells the operator.
-func (k *ZoneKeeper) AtLeast(ctx context.Context, revision int64) {
+func (k *ZoneFollower) AtLeast(ctx context.Context, revision int64) {
 	if k.revision.Load() >= revision {
 		return
 	}
@@ -61,7 +63,7 @@ func (k *ZoneKeeper) AtLeast(ctx context.Context, revision int64) {
 	_ = k.follower.refresh(ctx) // see above
 }
 
-func (k *ZoneKeeper) fetch(ctx context.Context) error {
+func (k *ZoneFollower) fetch(ctx context.Context) error {
 	have := k.revision.Load()
 	zones, revision, err := k.source.Sync(ctx, have)
 	if err != nil {
@@ -84,7 +86,7 @@ func (k *ZoneKeeper) fetch(ctx context.Context) error {
 
 // Age answers how long ago the source last confirmed what is known, and whether it ever did
 // since the start.
-func (k *ZoneKeeper) Age() (time.Duration, bool) {
+func (k *ZoneFollower) Age() (time.Duration, bool) {
 	at := k.refreshed.Load()
 	if at == 0 {
 		return 0, false
@@ -95,6 +97,6 @@ func (k *ZoneKeeper) Age() (time.Duration, bool) {
 // noZones is a source that knows of no time zones.
 type noZones struct{}
 
-func (noZones) Sync(_ context.Context, afterRevision int64) ([]LearnerZone, int64, error) {
+func (noZones) Sync(_ context.Context, afterRevision int64) ([]progress.LearnerZone, int64, error) {
 	return nil, afterRevision, nil
 }

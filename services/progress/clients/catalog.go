@@ -1,4 +1,6 @@
-package progress
+// Package clients calls the services that progress reads from, the catalog and profile, and
+// translates what they send into the domain's types.
+package clients
 
 import (
 	"context"
@@ -14,6 +16,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/period"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // CatalogClient is a CatalogSource over the catalog's API.
@@ -21,16 +24,14 @@ type CatalogClient struct {
 	client catalogv1.CatalogServiceClient
 }
 
-var _ CatalogSource = (*CatalogClient)(nil)
-
 // NewCatalogClient makes a source of a client.
 func NewCatalogClient(client catalogv1.CatalogServiceClient) *CatalogClient {
 	return &CatalogClient{client: client}
 }
 
 // Sync answers everything that changed after a revision.
-func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (CatalogDelta, error) {
-	d := CatalogDelta{Revision: afterRevision}
+func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (progress.CatalogDelta, error) {
+	d := progress.CatalogDelta{Revision: afterRevision}
 	stream, err := c.client.SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{AfterRevision: afterRevision})
 	if err != nil {
 		return d, unreachable(err)
@@ -67,21 +68,21 @@ func unreachable(err error) error {
 	return errs.Wrap(err, errs.Unavailable, "CATALOG_UNAVAILABLE", "the catalog cannot be reached")
 }
 
-func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
-	out := Module{ID: m.GetId(), State: ModuleState(m.GetState().String()), Revision: m.GetRevision()}
+func moduleOf(m *catalogv1.ModuleRecord) (progress.Module, error) {
+	out := progress.Module{ID: m.GetId(), State: progress.ModuleState(m.GetState().String()), Revision: m.GetRevision()}
 	for _, p := range m.GetArchivePeriods() {
 		out.Archives = append(
 			out.Archives,
-			ArchivePeriod{
+			progress.ArchivePeriod{
 				ArchiveTime: timeOfStamp(p.GetArchiveTime()),
 				SunsetTime:  timeOfStamp(p.GetSunsetTime()),
 				RestoreTime: timeOfStamp(p.GetRestoreTime()),
 			},
 		)
 	}
-	var before *ModuleVersion
+	var before *progress.ModuleVersion
 	for _, v := range m.GetVersions() {
-		version, err := versionOf(v)
+		version, err := ModuleVersionOf(v)
 		if err != nil {
 			return out, err
 		}
@@ -93,8 +94,8 @@ func moduleOf(m *catalogv1.ModuleRecord) (Module, error) {
 }
 
 // versionOf reads a version, without what of it is changed: that is a matter of the version before.
-func versionOf(v *catalogv1.ModuleVersion) (ModuleVersion, error) {
-	out := ModuleVersion{
+func ModuleVersionOf(v *catalogv1.ModuleVersion) (progress.ModuleVersion, error) {
+	out := progress.ModuleVersion{
 		Number: int(v.GetNumber()), Title: v.GetTitle(), Prerequisites: v.GetPrerequisites(),
 		Material:    v.GetChangeClass() == catalogv1.ModuleVersion_MATERIAL,
 		RetakeAll:   v.GetRetake() == catalogv1.ModuleVersion_ALL_UNITS,
@@ -115,23 +116,23 @@ func versionOf(v *catalogv1.ModuleVersion) (ModuleVersion, error) {
 	return out, err
 }
 
-func unitOf(u *catalogv1.Unit) (Unit, error) {
+func unitOf(u *catalogv1.Unit) (progress.Unit, error) {
 	whole, err := proto.MarshalOptions{Deterministic: true}.Marshal(u)
 	if err != nil {
-		return Unit{}, errs.Wrap(err, errs.Internal, "", "a unit cannot be encoded")
+		return progress.Unit{}, errs.Wrap(err, errs.Internal, "", "a unit cannot be encoded")
 	}
 	digest := sha256.Sum256(whole)
-	return Unit{
-		ID: u.GetId(), Title: u.GetTitle(), Required: u.GetRequired(), Weight: u.GetWeight(), MoveOn: MoveOn(u.GetMoveOn().String()),
+	return progress.Unit{
+		ID: u.GetId(), Title: u.GetTitle(), Required: u.GetRequired(), Weight: u.GetWeight(), MoveOn: progress.MoveOn(u.GetMoveOn().String()),
 		MasteryScore: u.MasteryScore, Digest: hex.EncodeToString(digest[:16]),
 	}, nil
 }
 
-func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
+func policyOf(p *catalogv1.CurrencyPolicy) (*progress.CurrencyPolicy, error) {
 	if p == nil {
 		return nil, nil //nolint:nilnil // no policy is an answer
 	}
-	out := &CurrencyPolicy{Basis: Basis(p.GetBasis().String())}
+	out := &progress.CurrencyPolicy{Basis: progress.Basis(p.GetBasis().String())}
 	for _, field := range []struct {
 		text string
 		to   *period.Period
@@ -145,7 +146,7 @@ func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
 		}
 		*field.to = parsed
 	}
-	if out.Basis == BasisFixedDate {
+	if out.Basis == progress.BasisFixedDate {
 		date, err := time.Parse("01-02", p.GetFixedDate())
 		if err != nil {
 			return nil, errs.Wrap(err, errs.Internal, "", "the catalog sent a fixed date that cannot be read")
@@ -155,20 +156,20 @@ func policyOf(p *catalogv1.CurrencyPolicy) (*CurrencyPolicy, error) {
 	return out, nil
 }
 
-func pathOf(p *catalogv1.PathRecord) Path {
-	out := Path{ID: p.GetId(), State: ModuleState(p.GetState().String()), Revision: p.GetRevision()}
+func pathOf(p *catalogv1.PathRecord) progress.Path {
+	out := progress.Path{ID: p.GetId(), State: progress.ModuleState(p.GetState().String()), Revision: p.GetRevision()}
 	for _, v := range p.GetVersions() {
-		out.Versions = append(out.Versions, pathVersionOf(v))
+		out.Versions = append(out.Versions, PathVersionOf(v))
 	}
 	return out
 }
 
-func pathVersionOf(v *catalogv1.PathVersion) PathVersion {
-	out := PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle(), MandateTime: timeOfStamp(v.GetMandateTime())}
+func PathVersionOf(v *catalogv1.PathVersion) progress.PathVersion {
+	out := progress.PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle(), MandateTime: timeOfStamp(v.GetMandateTime())}
 	for _, m := range v.GetMilestones() {
-		ms := Milestone{ID: m.GetId(), Title: m.GetTitle()}
+		ms := progress.Milestone{ID: m.GetId(), Title: m.GetTitle()}
 		for _, g := range m.GetGroups() {
-			group := Group{ModuleIDs: g.GetModuleIds()}
+			group := progress.Group{ModuleIDs: g.GetModuleIds()}
 			if g.RequiredCount != nil {
 				k := int(g.GetRequiredCount())
 				group.RequiredCount = &k

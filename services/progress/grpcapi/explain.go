@@ -1,4 +1,4 @@
-package progress
+package grpcapi
 
 import (
 	"context"
@@ -6,12 +6,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // ExplainPathProgress says why a path's percent is what it is.
 func (g *Server) ExplainPathProgress(ctx context.Context, r *progressv1.ExplainPathProgressRequest) (*progressv1.ExplainPathProgressResponse, error) {
 	out := new(progressv1.ExplainPathProgressResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "explain/"+r.GetPathId(), out, func(w *View) (proto.Message, error) {
+	return out, g.answer(ctx, r.GetLearnerId(), "explain/"+r.GetPathId(), out, func(w *progress.View) (proto.Message, error) {
 		x, err := w.Explain(r.GetPathId())
 		if err != nil {
 			return nil, err
@@ -20,7 +21,7 @@ func (g *Server) ExplainPathProgress(ctx context.Context, r *progressv1.ExplainP
 	})
 }
 
-func explanationProto(x *PathExplanation) *progressv1.PathExplanation {
+func explanationProto(x *progress.PathExplanation) *progressv1.PathExplanation {
 	p := &x.Progress
 	out := &progressv1.PathExplanation{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), Title: p.Title, Percent: countPtr(p.Percent()),
@@ -34,7 +35,7 @@ func explanationProto(x *PathExplanation) *progressv1.PathExplanation {
 			CompletedCount: count(ms.Progress.Completed), RequiredCount: count(ms.Progress.Required), Summary: ms.Summary,
 		}
 		if ms.Award != nil {
-			mp.Award = awardProtos([]Award{*ms.Award})[0]
+			mp.Award = awardProtos([]progress.Award{*ms.Award})[0]
 		}
 		for k := range ms.Groups {
 			g := &ms.Groups[k]
@@ -49,7 +50,7 @@ func explanationProto(x *PathExplanation) *progressv1.PathExplanation {
 	return out
 }
 
-func moduleExplanationProto(x *ModuleExplanation) *progressv1.ModuleExplanation {
+func moduleExplanationProto(x *progress.ModuleExplanation) *progressv1.ModuleExplanation {
 	m := &x.Progress
 	out := &progressv1.ModuleExplanation{
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
@@ -67,7 +68,7 @@ func moduleExplanationProto(x *ModuleExplanation) *progressv1.ModuleExplanation 
 	return out
 }
 
-func eventExplanationProtos(events []EventExplanation) []*progressv1.EventExplanation {
+func eventExplanationProtos(events []progress.EventExplanation) []*progressv1.EventExplanation {
 	out := make([]*progressv1.EventExplanation, 0, len(events))
 	for i := range events {
 		e := &events[i].Record.Event
