@@ -88,7 +88,7 @@ func silent(t *testing.T) string {
 func TestDeadRedisCostsLittle(t *testing.T) {
 	t.Parallel()
 	const timeout, pause = 50 * time.Millisecond, time.Hour
-	nobody := "127.0.0.1:" + strconv.Itoa(testenv.FreePorts(t, 1)[0])
+	nobody := "127.0.0.1:" + strconv.Itoa(testenv.Ports(t, 1)[0])
 	for name, url := range map[string]string{
 		"nobody there":           "redis://:secret@" + nobody,
 		"silent":                 "redis://:secret@" + silent(t),

@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,8 +185,8 @@ func (r *replicas) awaitCalls(i int) {
 func TestRollingRestart(t *testing.T) {
 	dir := t.TempDir()
 	r := &replicas{T: t, dir: dir, issuer: must(auth.OpenLocalIssuer(dir, testenv.Now))}
-	for i := range r.current {
-		r.open(i, "127.0.0.1:0")
+	for i, port := range testenv.Ports(t, len(r.current)) {
+		r.open(i, fmt.Sprintf("127.0.0.1:%d", port))
 	}
 	first := r.current[0]
 	conn := first.repeating(t, r.current[0].address+", "+r.current[1].address)

@@ -55,7 +55,7 @@ func TestPostgresRefusals(t *testing.T) {
 	server := testenv.NewPostgres(t, "fsync=off")
 	server.Exec(t, "CREATE ROLE u LOGIN PASSWORD 'right-secret'")
 	server.RequirePasswords(t)
-	port := testenv.FreePorts(t, 1)[0]
+	port := testenv.Ports(t, 1)[0]
 	for _, c := range []struct {
 		url    string
 		kind   errs.Kind

@@ -24,7 +24,7 @@ func PgBouncer(t testing.TB, base string, users ...string) func(direct string) s
 	server, err := url.Parse(base)
 	must(t, err)
 	dir := postgresDir(t)
-	port := strconv.Itoa(FreePorts(t, 1)[0])
+	port := strconv.Itoa(Ports(t, 1)[0])
 	write := func(name, content string) string {
 		file := filepath.Join(dir, name)
 		must(t, os.WriteFile(file, []byte(content), 0o644)) //nolint:gosec // for the user postgres to read

@@ -100,7 +100,7 @@ func NewPostgres(t testing.TB, settings ...string) *PostgresProcess {
 	if err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	port := strconv.Itoa(FreePorts(t, 1)[0])
+	port := strconv.Itoa(Ports(t, 1)[0])
 	p.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable", port)
 	p.args = []string{"-D", data, "-p", port, "-k", p.dir}
 	for _, setting := range append([]string{

@@ -28,7 +28,7 @@ type MortalPostgres struct {
 // NewMortalPostgres starts a server.
 func NewMortalPostgres(t testing.TB) *MortalPostgres {
 	t.Helper()
-	p := &MortalPostgres{bin: postgresBin(t), dir: postgresDir(t), port: FreePorts(t, 1)[0]}
+	p := &MortalPostgres{bin: postgresBin(t), dir: postgresDir(t), port: Ports(t, 1)[0]}
 	p.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", p.port)
 	p.run(t, filepath.Join(p.bin, "initdb"), "-D", p.data(), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
 	p.Start(t)

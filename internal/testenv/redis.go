@@ -19,7 +19,7 @@ import (
 // Redis starts one server and gives its address.
 func Redis(t testing.TB) string {
 	t.Helper()
-	node := startRedis(t, FreePorts(t, 1)[0])
+	node := startRedis(t, Ports(t, 1)[0])
 	return node.addr
 }
 
@@ -27,7 +27,7 @@ func Redis(t testing.TB) string {
 // It asks its clients for none. extra are arguments of its own.
 func RedisTLS(t testing.TB, certificate, key string, extra ...string) string {
 	t.Helper()
-	ports := FreePorts(t, 2)
+	ports := Ports(t, 2)
 	startRedis(t, ports[0], append([]string{ // its port in the clear is for seeing that it is up
 		"--tls-port", strconv.Itoa(ports[1]), "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no",
 	}, extra...)...)
@@ -48,7 +48,7 @@ type MortalRedis struct {
 // NewMortalRedis starts a server; extra are arguments of its own, as "--requirepass".
 func NewMortalRedis(t testing.TB, extra ...string) *MortalRedis {
 	t.Helper()
-	r := &MortalRedis{port: SteadyPorts(t, 1)[0], extra: extra}
+	r := &MortalRedis{port: Ports(t, 1)[0], extra: extra}
 	r.Start(t)
 	r.Addr = r.node.addr
 	return r
@@ -86,7 +86,7 @@ func (r *MortalRedis) Flush(t testing.TB) {
 func RedisSentinel(t testing.TB) (addrs []string, name string, killMaster func()) {
 	t.Helper()
 	name = "main"
-	ports := FreePorts(t, 5)
+	ports := Ports(t, 5)
 	master := startRedis(t, ports[0], "--repl-diskless-sync-delay", "0")
 	replica := startRedis(t, ports[1], "--replicaof", "127.0.0.1 "+strconv.Itoa(ports[0]))
 	ctx := context.Background()

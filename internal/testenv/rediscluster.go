@@ -46,7 +46,7 @@ type MortalCluster struct {
 func NewMortalCluster(t testing.TB, masters, replicas int, extra ...string) *MortalCluster {
 	t.Helper()
 	n := masters * (1 + replicas)
-	ports := SteadyPorts(t, 2*n)
+	ports := Ports(t, 2*n)
 	c := &MortalCluster{
 		Addrs: make([]string, n), shards: masters, ports: ports[:n], bus: ports[n:], dir: t.TempDir(), extra: extra,
 		nodes: make([]*redisNode, n), away: make([]bool, n),

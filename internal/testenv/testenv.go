@@ -7,13 +7,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -22,37 +19,6 @@ import (
 
 // patience is how long a server may take to answer for the first time.
 const patience = 30 * time.Second
-
-// FreePorts gives n different loopback ports on which nobody listens.
-func FreePorts(t testing.TB, n int) []int {
-	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer func() { _ = l.Close() }()        // Held until all are found, so that they differ.
-		ports[i] = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on tcp
-	}
-	return ports
-}
-
-// SteadyPorts gives n different loopback ports that stay free while who has them is gone: the
-// system gives outgoing connections other ones.
-func SteadyPorts(t testing.TB, n int) []int {
-	t.Helper()
-	var ports []int
-	for tries := 0; len(ports) < n; tries++ {
-		port := 20000 + rand.IntN(12000) //nolint:gosec // whichever is free
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			defer func() { _ = l.Close() }() // as above
-			ports = append(ports, port)
-		} else if tries > 1000 {
-			t.Fatal(err)
-		}
-	}
-	return ports
-}
 
 // server is a process that runs until its test ends.
 type server struct {

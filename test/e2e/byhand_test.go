@@ -26,7 +26,7 @@ func TestServicesByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	replace := []string{"runuser -u postgres -- psql", "psql " + postgres.String(), "127.0.0.1:5432", postgres.Host, "127.0.0.1:6379", testenv.Redis(t)}
-	own := steadyAddrs(t, 6)
+	own := freeAddrs(t, 6)
 	for i, name := range []string{"profile", "catalog", "progress"} {
 		replace = append(replace, fmt.Sprintf("127.0.0.1:%d", 7001+i), own[i])
 		// What a reader leaves to the defaults, other ports than which a machine may need.

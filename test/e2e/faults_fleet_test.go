@@ -5,7 +5,6 @@ package e2e
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"math/big"
 	"net/http"
 	"path/filepath"
@@ -44,7 +43,7 @@ type member struct {
 func newFleet(t *testing.T, store *records, through func(string) string, redisURL string, edge ...string) *fleet {
 	t.Helper()
 	f := &fleet{ca: newAuthority(t), store: store}
-	addrs := steadyAddrs(t, 6)
+	addrs := freeAddrs(t, 6)
 	data := t.TempDir()
 	flags := func(service string, more ...string) []string {
 		return slices.Concat([]string{"serve", service, "--data", data, "--log-format", "json", "--metrics-addr", "127.0.0.1:0"}, f.ca.flags(service), more)
@@ -162,14 +161,4 @@ func within(t *testing.T, what string, so func() bool) {
 			t.Fatalf("never came: %s", what)
 		}
 	}
-}
-
-// steadyAddrs are addresses that stay free while who has them is gone.
-func steadyAddrs(t *testing.T, n int) []string {
-	t.Helper()
-	var addrs []string
-	for _, port := range testenv.SteadyPorts(t, n) {
-		addrs = append(addrs, fmt.Sprintf("127.0.0.1:%d", port))
-	}
-	return addrs
 }

@@ -26,7 +26,7 @@ func houseWithRedis(t *testing.T, url string) *house {
 // A Redis that is not there is no reason not to start, and /readyz tells.
 func TestWithoutTheRedisThatThereShouldBe(t *testing.T) {
 	t.Parallel()
-	h := houseWithRedis(t, "redis://:secret@127.0.0.1:"+strconv.Itoa(testenv.FreePorts(t, 1)[0]))
+	h := houseWithRedis(t, "redis://:secret@127.0.0.1:"+strconv.Itoa(testenv.Ports(t, 1)[0]))
 	k, err := h.openCache(t.Context())
 	if err != nil {
 		t.Fatal(err)
