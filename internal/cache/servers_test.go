@@ -22,7 +22,7 @@ import (
 func openRedis(t *testing.T, url string) *redis.Client {
 	t.Helper()
 	client, err := redis.Open(t.Context(), url, redis.Options{
-		Timeout: 10 * time.Second, Pause: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		Timeout: 10 * time.Second, Pause: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Now: testenv.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

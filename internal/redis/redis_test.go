@@ -54,7 +54,7 @@ func (o opened) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 func openRedis(t *testing.T, url string, o redis.Options) (opened, *logged) {
 	t.Helper()
 	log := new(logged)
-	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	o.Logger, o.Now = slog.New(slog.NewTextHandler(log, nil)), testenv.Now
 	r, err := redis.Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)

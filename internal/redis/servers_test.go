@@ -73,7 +73,7 @@ func TestRedisWithoutTrust(t *testing.T) {
 	if !keeps(t, right, "k") {
 		t.Fatal("a good certificate and the right password do not let in")
 	}
-	_, err := redis.Open(t.Context(), "rediss://:wrong-secret@"+locked, redis.Options{Logger: slog.New(slog.DiscardHandler)})
+	_, err := redis.Open(t.Context(), "rediss://:wrong-secret@"+locked, redis.Options{Logger: slog.New(slog.DiscardHandler), Now: testenv.Now})
 	if errs.ReasonOf(err) != "REDIS_REFUSED" || strings.Contains(err.Error(), "secret") {
 		t.Errorf("the wrong password: %v", err)
 	}
