@@ -11,6 +11,12 @@ CHECKS ?= 20000
 SEEDS ?= 1000
 # Packages whose goroutines share memory: the ones worth the race detector's price.
 RACE ?= ./internal/... ./gateway/... ./services/...
+# When and where test-moved runs: a time or how far ahead of now, and a time zone. What nightly
+# tries besides the default: a leap day, and ten years ahead.
+CLOCK ?= 2031-12-31T23:59:50Z
+ZONE ?= Asia/Kathmandu
+leap_day := CLOCK=2028-02-29T12:00:00Z ZONE=America/St_Johns
+ten_years := CLOCK=87660h ZONE=America/St_Johns
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 lint := go tool -modfile=tools/lint/go.mod golangci-lint
@@ -28,13 +34,27 @@ build: ## Build the static binary bin/preceptor.
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/preceptor ./cmd/preceptor
 
 .PHONY: test
-test: ## Run every test once; with CI set, a skipped test is a failure.
+test: ## Run every test once, in any order; with CI set, a skipped test is a failure.
 	go -C tools test ./testreport
-	go test -json -timeout 300s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
+	go test -json -shuffle=on -timeout 300s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
 .PHONY: test-servers
 test-servers: ## Run them all again with those that start a real Postgres, PgBouncer and Redis (Debian's packages).
-	go test -json -timeout 20m -tags realservers ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
+	go test -json -shuffle=on -timeout 20m -tags realservers ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
+
+.PHONY: test-moved
+test-moved: ## Run every test with the clock moved to CLOCK (the end of a year), in the time zone ZONE; SERVERS=1 as test-servers does.
+	TZ=$(ZONE) PRECEPTOR_TEST_CLOCK=$(CLOCK) go test -json -count=1 -shuffle=on -timeout 20m $(if $(SERVERS),-tags realservers) ./... | \
+		go -C tools run ./testreport $(if $(CI),-no-skips)
+
+.PHONY: test-other-days
+test-other-days: ## Run test-moved with real servers at the end of a year, on a leap day, and ten years ahead.
+	$(MAKE) test-moved SERVERS=1
+	$(MAKE) test-moved SERVERS=1 $(leap_day)
+	$(MAKE) test-moved SERVERS=1 $(ten_years)
+
+.PHONY: nightly
+nightly: test-other-days phones faults faults-cluster properties fuzz ## Run what takes long: other days, phones, faults, properties, fuzz.
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler); properties get a fifth of their tries.
