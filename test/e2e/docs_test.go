@@ -29,7 +29,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	// What only operators and programmers meet, and what is no fault but a word of an answer.
 	inside := []string{
 		"BAD_GUARD", "BAD_ACCESS_RULE", "BAD_ISSUER", "BAD_SUBJECT", "BAD_TTL", "UNKNOWN_ROLE", "SCHEMA_NEWER", "FOLDER_LOCKED", "DATABASE_URL_INVALID",
-		"DATABASE_NOT_A_DATABASE", "DATABASE_CANNOT_OPEN", "DATABASE_READ_ONLY", "DATABASE_DRIVER", "MIGRATION_FAILED", "LEASE_LOST",
+		"DATABASE_NOT_A_DATABASE", "DATABASE_CANNOT_OPEN", "DATABASE_READ_ONLY", "DATABASE_DRIVER", "MIGRATION_FAILED", "LEASE_LOST", "SCHEMA_FORMAT",
 		"DATABASE_REFUSED", "DATABASE_MISSING", "SCHEMA_OLD", "SCHEMA_DIFFERS", "SEARCH_PATH", "NOT_EMPTY",
 		"RANDOM", "LINK_NOT_FOUND", "SUBJECT_UNKNOWN", "EVENT_NOT_FOUND",
 		"TARGET_ROLE", "BACKGROUND", "GENERAL", "START", "CONTINUE", "RENEW",
@@ -135,12 +135,89 @@ func TestLinks(t *testing.T) {
 			}
 		}
 	}
-	for _, entry := range documents {
-		if name := filepath.Base(entry); strings.HasPrefix(name, "00") {
-			index, err := os.ReadFile("../../docs/adr/README.md")
-			if err != nil || !strings.Contains(string(index), name) {
-				t.Errorf("docs/adr/README.md does not list %s", name)
+}
+
+// TestDecisions checks that each decision has the form of docs/adr/template.md, and its row in the
+// index with its title.
+func TestDecisions(t *testing.T) {
+	t.Parallel()
+	form := regexp.MustCompile(`(?s)\A# (\d{4})\. ([^\n]+)\n\nStatus: [^\n]+\n\n## Context\n.+\n\n## Decision\n.+\n\n## Consequences\n.+\n\z`)
+	pages, err := filepath.Glob("../../docs/adr/[0-9]*.md")
+	if err != nil || len(pages) < 30 {
+		t.Fatalf("%d decisions: %v", len(pages), err)
+	}
+	index := repoFile(t, "docs/adr/README.md")
+	for _, page := range pages {
+		name := filepath.Base(page)
+		m := form.FindStringSubmatch(repoFile(t, "docs/adr/"+name))
+		if m == nil || m[1] != name[:4] {
+			t.Errorf("docs/adr/%s differs from the form of template.md", name)
+			continue
+		}
+		if row := "| [" + m[1] + "](" + name + ") | " + m[2] + " |\n"; !strings.Contains(index, row) {
+			t.Errorf("docs/adr/README.md lacks the row %s", row)
+		}
+	}
+}
+
+// TestPathsInDocuments looks for the files and folders that the tour of the code names.
+func TestPathsInDocuments(t *testing.T) {
+	t.Parallel()
+	count := 0
+	for _, document := range []string{"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/tutorial.md", "docs/operations.md", "docs/scale.md", "docs/benchmarks.md", "docs/faults.md"} {
+		for _, path := range pathsIn(repoFile(t, document)) {
+			count++
+			if _, err := os.Stat(filepath.Join("../..", path)); err != nil {
+				t.Errorf("%s names %s, which does not exist", document, path)
 			}
 		}
+	}
+	if count < 40 {
+		t.Fatalf("only %d paths found: the documents are written in another form now", count)
+	}
+}
+
+var (
+	inlinePath = regexp.MustCompile("`(?:\\./)?((?:cmd|deploy|docs|gateway|gen|internal|proto|services|test|tools)(?:/[a-z0-9_.-]+)*)/?`")
+	treePath   = regexp.MustCompile(`^( *)([a-z_./]+/|[a-z_]+\.go)(, |  +|$)(.*)$`)
+)
+
+// pathsIn returns the paths that a document has in backticks, and those of the trees that it
+// draws: "name/, name/   what they are", with four more spaces for what is within a folder.
+func pathsIn(text string) []string {
+	var paths []string
+	for _, m := range inlinePath.FindAllStringSubmatch(text, -1) {
+		paths = append(paths, m[1])
+	}
+	folder := ""
+	for line := range strings.Lines(text) {
+		m := treePath.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil {
+			continue
+		}
+		above := folder
+		if m[1] == "" {
+			above, folder = "", m[2]
+		}
+		paths = append(paths, filepath.Join(above, m[2]))
+		for rest := m[4]; m[3] == ", "; {
+			name, after, _ := strings.Cut(rest, " ")
+			if !strings.HasSuffix(strings.TrimSuffix(name, ","), "/") {
+				break
+			}
+			paths = append(paths, filepath.Join(above, strings.TrimSuffix(name, ",")))
+			rest = after
+		}
+	}
+	return paths
+}
+
+// TestPathsIn proves that the search for paths finds them.
+func TestPathsIn(t *testing.T) {
+	t.Parallel()
+	text := "see `services/x` and `go test ./services/x`, `internal/y.go`\n```\na/          text\n    b/, c/  text\nmain.go     text\n```\nno/ tree\n"
+	want := []string{"services/x", "internal/y.go", "a", "a/b", "a/c", "main.go"}
+	if got := pathsIn(text); !slices.Equal(got, want) {
+		t.Errorf("pathsIn = %q, want %q", got, want)
 	}
 }
