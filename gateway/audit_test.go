@@ -28,9 +28,9 @@ func (n named) Invoke(ctx context.Context, method string, req, reply any, opts .
 func TestAuditGoesToItsService(t *testing.T) {
 	var asked []string
 	h := open(t, func(c *gateway.Config) {
-		c.Profile = named{c.Profile, "profile", &asked}
-		c.Catalog = named{c.Catalog, "catalog", &asked}
-		c.Progress = named{c.Progress, "progress", &asked}
+		c.Conns["profile"] = named{c.Conns["profile"], "profile", &asked}
+		c.Conns["catalog"] = named{c.Conns["catalog"], "catalog", &asked}
+		c.Conns["progress"] = named{c.Conns["progress"], "progress", &asked}
 	})
 	for _, query := range []string{"service=catalog", "service=progress&afterSequence=7", "service=profile", ""} {
 		h.get(t, "/v1/audit?"+query).wantJSON(t, 200, `{"entries":[],"nextAfterSequence":"0","headSequence":"0"}`)

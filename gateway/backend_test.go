@@ -183,7 +183,7 @@ func open(tb testing.TB, change ...func(*gateway.Config)) *house {
 	tb.Cleanup(func() { _ = conn.Close() })
 	log := &safeBuffer{}
 	config := gateway.Config{
-		Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now, Version: "1.2.3",
+		Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now, Version: "1.2.3",
 		Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

@@ -63,7 +63,7 @@ func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
 func BenchmarkGateway(b *testing.B) {
 	conn := stillConn{path: samplePathProgress(b)}
-	g, err := New(Config{Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now})
+	g, err := New(Config{Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/health"
 )
 
 func TestConditionalGet(t *testing.T) {
@@ -386,13 +387,13 @@ func TestCORS(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	ready := gateway.Readiness{Ready: true}
-	h := open(t, func(c *gateway.Config) { c.Ready = func(context.Context) gateway.Readiness { return ready } })
+	ready := health.State{Ready: true}
+	h := open(t, func(c *gateway.Config) { c.Ready = func(context.Context) health.State { return ready } })
 	h.get(t, "/healthz").wantJSON(t, 200, `{"status":"alive","version":"1.2.3"}`)
 	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"ready","degraded":[]}`)
 	ready.Degraded = []string{"redis", "profile"}
 	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"degraded","degraded":["redis","profile"]}`)
-	ready = gateway.Readiness{Reason: "no catalog yet"}
+	ready = health.State{Reason: "no catalog yet"}
 	a := h.get(t, "/readyz")
 	a.wantJSON(t, 503, `{"status":"unready","reason":"no catalog yet","degraded":[]}`)
 	if a.header.Get("Cache-Control") != "no-store" {

@@ -30,6 +30,7 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -41,8 +42,8 @@ const (
 
 // Config is what a gateway is made of.
 type Config struct {
-	// Profile, Catalog and Progress are the ways to the services: over a network or in process.
-	Profile, Catalog, Progress grpc.ClientConnInterface
+	// Conns are the connections to the services, by name, over a network or in process.
+	Conns map[string]grpc.ClientConnInterface
 	// Logger gets a line for each request; nil discards them.
 	Logger *slog.Logger
 	// AllowedOrigins are the web origins that browsers may call from, besides the
@@ -51,7 +52,7 @@ type Config struct {
 	// Version is the program's, shown in the API description.
 	Version string
 	// Ready tells whether requests can be served; nil: always.
-	Ready func(context.Context) Readiness
+	Ready func(context.Context) health.State
 	// Now tells the time, for the log.
 	Now func() time.Time
 	// Tracer makes a span of each request; nil for none.
@@ -67,6 +68,13 @@ type Config struct {
 	// RateLimit bounds how often one caller may ask; zero: not at all.
 	RateLimit RateLimit
 }
+
+// The services that the gateway calls, as Config.Conns names them.
+const (
+	profileService  = "profile"
+	catalogService  = "catalog"
+	progressService = "progress"
+)
 
 // Gateway is the REST face as a handler. Close it before the HTTP server that it
 // serves is shut down: streams never end by themselves.
@@ -91,15 +99,19 @@ var _ http.Handler = (*Gateway)(nil)
 
 // New makes a gateway. Nothing is called before the first request.
 func New(config Config) (*Gateway, error) {
-	if config.Profile == nil || config.Catalog == nil || config.Progress == nil || config.Now == nil {
-		return nil, errors.New("gateway: Config needs Profile, Catalog, Progress and Now")
+	if config.Conns[profileService] == nil || config.Conns[catalogService] == nil || config.Conns[progressService] == nil || config.Now == nil {
+		return nil, errors.New("gateway: Config needs Now, and Conns to profile, catalog and progress")
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	config.Heartbeat = cmp.Or(config.Heartbeat, DefaultHeartbeat)
 	config.SlowReader = cmp.Or(config.SlowReader, DefaultSlowReader)
-	config.Profile, config.Catalog, config.Progress = noticing{config.Profile}, noticing{config.Catalog}, noticing{config.Progress}
+	conns := make(map[string]grpc.ClientConnInterface, len(config.Conns))
+	for name, conn := range config.Conns {
+		conns[name] = noticing{conn}
+	}
+	config.Conns = conns
 	routes, err := newRoutes()
 	if err != nil {
 		return nil, err
@@ -114,8 +126,8 @@ func New(config Config) (*Gateway, error) {
 		routes:   routes,
 		json:     wire.NewCodec(answers()),
 		site:     site,
-		catalog:  catalogv1.NewCatalogServiceClient(preconditions{config.Catalog}),
-		progress: progressv1.NewProgressServiceClient(preconditions{config.Progress}),
+		catalog:  catalogv1.NewCatalogServiceClient(preconditions{config.Conns[catalogService]}),
+		progress: progressv1.NewProgressServiceClient(preconditions{config.Conns[progressService]}),
 		origins:  newOrigins(config.AllowedOrigins),
 		limiter:  newLimiter(config.RateLimit, limitedCallers),
 	}
@@ -170,7 +182,8 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 	)
 	// Registering only keeps the clients: the context is not used.
 	ctx := context.Background()
-	if err := profilev1.RegisterProfileServiceHandlerClient(ctx, mux, profilev1.NewProfileServiceClient(preconditions{g.config.Profile})); err != nil {
+	profile := profilev1.NewProfileServiceClient(preconditions{g.config.Conns[profileService]})
+	if err := profilev1.RegisterProfileServiceHandlerClient(ctx, mux, profile); err != nil {
 		return nil, fmt.Errorf("gateway: profile: %w", err)
 	}
 	if err := catalogv1.RegisterCatalogServiceHandlerClient(ctx, mux, g.catalog); err != nil {
@@ -179,7 +192,10 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 	if err := progressv1.RegisterProgressServiceHandlerClient(ctx, mux, g.progress); err != nil {
 		return nil, fmt.Errorf("gateway: progress: %w", err)
 	}
-	audit := auditors{catalog: auditv1.NewAuditServiceClient(g.config.Catalog), progress: auditv1.NewAuditServiceClient(g.config.Progress)}
+	audit := auditors{
+		catalog:  auditv1.NewAuditServiceClient(g.config.Conns[catalogService]),
+		progress: auditv1.NewAuditServiceClient(g.config.Conns[progressService]),
+	}
 	if err := auditv1.RegisterAuditServiceHandlerClient(ctx, mux, audit); err != nil {
 		return nil, fmt.Errorf("gateway: audit: %w", err)
 	}

@@ -30,7 +30,7 @@ func TestWatchInProcess(t *testing.T) {
 	service := &watcher{}
 	channel := &inprocgrpc.Channel{}
 	progressv1.RegisterProgressServiceServer(channel, service)
-	h := open(t, func(c *gateway.Config) { c.Progress = channel })
+	h := open(t, func(c *gateway.Config) { c.Conns["progress"] = channel })
 	service.play = func(grpc.ServerStreamingServer[progressv1.WatchProgressResponse]) error {
 		return fault(codes.PermissionDenied, "NOT_YOUR_DATA", "this is another learner's")
 	}

@@ -119,7 +119,7 @@ func TestProblemKeepsInsidesInside(t *testing.T) {
 func TestServiceDown(t *testing.T) {
 	h := open(t)
 	conn := &brokenConn{err: errors.New("a plain error: secret")}
-	h2 := open(t, func(c *gateway.Config) { c.Catalog = conn })
+	h2 := open(t, func(c *gateway.Config) { c.Conns["catalog"] = conn })
 	p := h2.get(t, "/v1/topics").wantProblem(t, 500, "UNKNOWN")
 	if strings.Contains(p.Detail, "secret") {
 		t.Error(p.Detail)

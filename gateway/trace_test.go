@@ -13,6 +13,8 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
+
+	"google.golang.org/grpc"
 )
 
 // TestRequestsAreTracedAndObserved holds what is told of requests to words of ours.
@@ -21,7 +23,7 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 	var observed []string
 	conn := stillConn{path: samplePathProgress(t)}
 	g, err := New(Config{
-		Profile: conn, Catalog: conn, Progress: conn, Now: testenv.Now,
+		Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now,
 		Tracer: tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen))),
 		Observe: func(route, method string, status int, took time.Duration) {
 			observed = append(observed, fmt.Sprint(method, " ", route, " ", status, " ", took >= 0))

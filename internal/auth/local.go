@@ -52,6 +52,19 @@ func OpenLocalIssuer(dir string, now func() time.Time) (*LocalIssuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("local token issuer: %s: %w", path, err)
 	}
+	return newLocalIssuer(private, now)
+}
+
+// NewLocalIssuer makes an issuer with a new key that is stored nowhere.
+func NewLocalIssuer(now func() time.Time) (*LocalIssuer, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("local token issuer: %w", err)
+	}
+	return newLocalIssuer(private, now)
+}
+
+func newLocalIssuer(private ed25519.PrivateKey, now func() time.Time) (*LocalIssuer, error) {
 	public := jose.JSONWebKey{Key: private.Public(), Algorithm: string(jose.EdDSA), Use: "sig"}
 	thumb, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
@@ -98,12 +111,6 @@ func parseIssuerKey(text []byte) (ed25519.PrivateKey, error) {
 // Mint makes a token for subject. Invalid when the subject is empty, a role is
 // unknown or ttl is under a second. Without roles the bearer is a learner.
 func (l *LocalIssuer) Mint(subject string, roles []Role, name string, ttl time.Duration) (string, error) {
-	if !isSubject(subject) {
-		return "", errs.New(errs.Invalid, "BAD_SUBJECT", "a subject is 1 to %d bytes of text", maxSubject)
-	}
-	if ttl < time.Second {
-		return "", errs.New(errs.Invalid, "BAD_TTL", "a token lives for a second at least")
-	}
 	for _, role := range roles {
 		if _, err := ParseRole(string(role)); err != nil {
 			return "", err
@@ -112,15 +119,37 @@ func (l *LocalIssuer) Mint(subject string, roles []Role, name string, ttl time.D
 	if len(roles) == 0 {
 		roles = []Role{RoleLearner}
 	}
+	return l.mint(subject, localClaims{Roles: roles, Name: name}, ttl)
+}
+
+// MintCommand makes a token for a command of the program, which is no person: no learner is made
+// of it. Invalid as Mint.
+func (l *LocalIssuer) MintCommand(subject string, role Role, ttl time.Duration) (string, error) {
+	return l.mint(subject, localClaims{Roles: []Role{role}, Client: commandClient}, ttl)
+}
+
+// commandClient is the client claim of a command's token.
+const commandClient = "command"
+
+// localClaims are the claims of a local token beside the registered ones.
+type localClaims struct {
+	Roles  []Role `json:"roles"`
+	Name   string `json:"name,omitempty"`
+	Client string `json:"client,omitempty"`
+}
+
+func (l *LocalIssuer) mint(subject string, ours localClaims, ttl time.Duration) (string, error) {
+	if !isSubject(subject) {
+		return "", errs.New(errs.Invalid, "BAD_SUBJECT", "a subject is 1 to %d bytes of text", maxSubject)
+	}
+	if ttl < time.Second {
+		return "", errs.New(errs.Invalid, "BAD_TTL", "a token is valid for a second at least")
+	}
 	now := l.now()
 	standard := jwt.Claims{
 		Issuer: LocalIssuerName, Subject: subject, Audience: jwt.Audience{LocalAudience}, ID: uuid.NewString(),
 		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(ttl)),
 	}
-	ours := struct {
-		Roles []Role `json:"roles"`
-		Name  string `json:"name,omitempty"`
-	}{roles, name}
 	token, err := jwt.Signed(l.signer).Claims(standard).Claims(ours).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("local token issuer: %w", err)

@@ -41,6 +41,8 @@ func ParseRole(name string) (Role, error) {
 type Principal struct {
 	// Issuer and Subject name the person; both are empty for a service alone.
 	Issuer, Subject string
+	// Command is set for a command of the program. It is no person, and no learner is made of it.
+	Command bool
 	// LearnerID is the person's learner id; empty where the RPC did not need it.
 	LearnerID string
 	Roles     []Role

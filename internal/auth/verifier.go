@@ -247,6 +247,7 @@ func (i issuer) principal(c jwt.Claims, all map[string]any) Principal {
 		Issuer: c.Issuer, Subject: c.Subject, Expires: c.Expiry.Time(), Roles: rolesOf(all, i.rolesClaim),
 		Name: hint(all, "name"), Email: hint(all, "email"), Locale: hint(all, "locale"), ZoneInfo: hint(all, "zoneinfo"),
 	}
+	p.Command = c.Issuer == LocalIssuerName && all["client"] == commandClient
 	if verified, said := all["email_verified"].(bool); said && !verified {
 		p.Email = ""
 	}

@@ -47,8 +47,8 @@ func TestFailures(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, 1, serve("--data", file), file, "is no folder", "--data")
-	refused(t, 1, serve("--data", filepath.Join(file, "below")), "is no folder", "--data")
+	refused(t, 1, serve("--data", file), file, "is not a folder", "--data")
+	refused(t, 1, serve("--data", filepath.Join(file, "below")), "is not a folder", "--data")
 	refused(t, 1, serve("--data", "/proc/preceptor"), "/proc/preceptor", "--data")
 
 	for _, name := range []string{"profile", "catalog", "progress"} {
@@ -64,7 +64,7 @@ func TestFailures(t *testing.T) {
 	}
 	refused(t, 1, serve("--data", badKey), "issuer.key")
 	refused(t, 1, []string{"token", "--data", badKey, "--subject", "x"}, "issuer.key")
-	refused(t, 1, []string{"token", "--data", file, "--subject", "x"}, "is no folder")
+	refused(t, 1, []string{"token", "--data", file, "--subject", "x"}, "is not a folder")
 }
 
 func TestUsage(t *testing.T) {
@@ -84,8 +84,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"serve", "--log-level", "loud", "--data", data}, "--log-level"},
 		{[]string{"serve", "--log-format", "xml", "--data", data}, "--log-format"},
 		{[]string{"serve", "--oidc-issuer", "https://id.example.org", "--data", data}, "--oidc-audience"},
-		{[]string{"serve", "--oidc-issuer", "id.example.org", "--oidc-audience", "x", "--data", data}, "--oidc-issuer is no URL"},
-		{[]string{"serve", "--oidc-issuer", "https://u:secret@id.example.org", "--oidc-audience", "x", "--data", data}, "--oidc-issuer is no URL"},
+		{[]string{"serve", "--oidc-issuer", "id.example.org", "--oidc-audience", "x", "--data", data}, "--oidc-issuer is not a URL"},
+		{[]string{"serve", "--oidc-issuer", "https://u:secret@id.example.org", "--oidc-audience", "x", "--data", data}, "--oidc-issuer is not a URL"},
 		{[]string{"serve", "progress", "--redis-url", "redis://u:secret@h:port", "--data", data}, "--redis-url: the Redis url has the port"},
 		{[]string{"serve", "progress", "--redis-url", "http://u:secret@h", "--data", data}, "redis://HOST:6379/0"},
 		{[]string{"serve", "progress", "--redis-url", "redis://u:secret?@h", "--data", data}, "--redis-url: the Redis url has a user or password that is not properly escaped"},

@@ -73,7 +73,7 @@ func TestReplay(t *testing.T) {
 				if !strings.Contains(lines, `{"result":{"drift":{"learnerId":"`+id+`","kind":"AWARD"`) || !strings.Contains(lines, `"finished":true`) {
 					t.Errorf("as JSON:\n%s", lines)
 				}
-				if _, said := w.replay(t, 0, rebuild...); !strings.Contains(said, "1 facts, 0 enrollments and 1 awards of 1 learners mended") {
+				if _, said := w.replay(t, 0, rebuild...); !strings.Contains(said, "1 facts, 0 enrollments and 1 awards of 1 learners corrected") {
 					t.Errorf("rebuild says\n%s", said)
 				}
 				w.replay(t, 0, verify...)

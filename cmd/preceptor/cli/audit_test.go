@@ -25,7 +25,7 @@ func openChains(t *testing.T) chains {
 	ready, done := make(chan server.Endpoints, 1), make(chan error, 1)
 	go func() {
 		done <- server.Run(ctx, server.Options{
-			Config: &server.Config{Data: data, HTTP: "127.0.0.1:0", LocalIssuer: true}, Logger: slog.New(slog.DiscardHandler),
+			Config: &server.Config{Data: data, HTTP: "127.0.0.1:0", LocalIssuer: true}, Services: server.Services(), Logger: slog.New(slog.DiscardHandler),
 			Now: testenv.Now, Version: "test", Ready: func(at server.Endpoints) { ready <- at },
 		})
 	}()

@@ -19,10 +19,10 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
-// auditPage is how many entries are asked for at once: the most that a server answers.
+// auditPage is how many entries are asked for at once: the most in one response.
 const auditPage = 500
 
-// auditTool checks a running server's chains of admin commands.
+// auditTool checks the chains of admin commands.
 type auditTool struct {
 	remote
 
@@ -31,36 +31,35 @@ type auditTool struct {
 }
 
 func (p Process) auditCommand() *cli.Command {
-	t := &auditTool{out: p.Stdout, remote: remote{now: p.Now,
-		subject: "preceptor-audit", role: auth.RoleAdmin, admits: "admin", timeout: time.Minute, err: p.Stderr,
+	t := &auditTool{out: p.Stdout, remote: remote{
+		process: p, subject: "preceptor-audit", role: auth.RoleAdmin, admits: "admin", timeout: time.Minute, needs: p.Services.Audited(),
 	}}
 	return &cli.Command{
 		Name:  "audit",
 		Usage: "check the record of what admins did",
 		Commands: []*cli.Command{{
-			Name: "verify", Usage: "read the chains of admin commands, and say whether anybody changed them",
-			Description: "Talks to a running server, with the token of --token, --token-file or PRECEPTOR_TOKEN, else with one\n" +
-				"made with the key in --data. Prints the head of each chain: kept elsewhere, it also tells of a chain\n" +
-				"that was written anew. Exit codes: 0 whole, 1 broken or the server cannot be reached, 2 usage.",
-			Flags: append(t.flags(), text("", "service", "catalog or progress; both when not said", "", &t.service)),
-			Action: func(ctx context.Context, c *cli.Command) error {
+			Name: "verify", Usage: "read the chains of admin commands, and report whether anybody changed them",
+			Description: withoutServer + "Prints the head of each chain: stored elsewhere, it also shows that a chain was written anew.\n" +
+				"Exit codes: 0 whole, 1 broken or it failed, 2 usage.",
+			Flags: append(t.flags(), text("", "service", server.List(p.Services.Audited(), "or")+"; all of them when not given", "", &t.service)),
+			Action: t.action(func(ctx context.Context, c *cli.Command) error {
 				if err := noArguments(c); err != nil {
 					return err
 				}
 				return t.verify(ctx)
-			},
+			}),
 		}},
 	}
 }
 
 // verify prints a line for each chain, and fails when one is not whole.
 func (t *auditTool) verify(ctx context.Context) error {
-	services := []string{server.CatalogName, server.ProgressName}
+	services := t.needs
 	if t.service != "" {
 		if !slices.Contains(services, t.service) {
-			return server.Usagef("--service %s keeps no record of admin commands: give catalog or progress", t.service)
+			return server.Usagef("--service %s records no admin commands (want %s)", t.service, server.List(services, "or"))
 		}
-		services = []string{t.service}
+		services, t.needs = []string{t.service}, []string{t.service}
 	}
 	var failed error
 	for _, service := range services {
@@ -127,7 +126,7 @@ func (t *auditTool) page(ctx context.Context, service string, after int64) (page
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil {
-		return page, fmt.Errorf("the server's answer cannot be read: %w", err)
+		return page, fmt.Errorf("the server's response cannot be read: %w", err)
 	}
 	return page, nil
 }

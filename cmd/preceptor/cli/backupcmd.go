@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,18 +23,12 @@ import (
 // pkiFolder is where, in a data folder, the certificates are made.
 const pkiFolder = "pki"
 
-// backupOrder is the order in which the services' records are copied. Who refers to others comes
-// first: of the learners and versions that progress's copy names, none is younger than the copies
-// that are made after it.
-func backupOrder() []string {
-	return []string{server.ProgressName, server.ProfileName, server.CatalogName}
-}
-
 // backupTool copies what a data folder holds.
 type backupTool struct {
-	out     io.Writer
-	now     func() time.Time
-	version string
+	out      io.Writer
+	now      func() time.Time
+	version  string
+	services server.Table
 
 	// The flags.
 	data, to string
@@ -43,7 +38,7 @@ type backupTool struct {
 }
 
 func (p Process) backupCommand() *cli.Command {
-	b := &backupTool{out: p.Stdout, now: p.Now, version: p.Version}
+	b := &backupTool{out: p.Stdout, now: p.Now, version: p.Version, services: p.Services}
 	return &cli.Command{
 		Name:  "backup",
 		Usage: "copy the records of a data folder, also while servers write to it",
@@ -57,7 +52,7 @@ func (p Process) backupCommand() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "the folder to copy into; it is made, or empty", Destination: &b.to},
 			&cli.BoolFlag{
 				Name: "with-keys", Destination: &b.withKeys,
-				Usage: "copy the issuer's key and the certificates' authority too: who reads such a backup can be anybody",
+				Usage: "copy the issuer's key and the certificates' authority too: such a backup lets its reader sign in as anybody",
 			},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -96,9 +91,10 @@ func (b *backupTool) run(ctx context.Context) error {
 }
 
 // present are the services whose records are in the folder, in the order in which they are copied.
-func (b *backupTool) present() (services []string, err error) {
+func (b *backupTool) present() (services server.Table, err error) {
 	var missing []string
-	for _, service := range backupOrder() {
+	for _, row := range slices.Backward(b.services.InStartOrder()) {
+		service := row.Name
 		_, err := os.Stat(filepath.Join(b.data, service+".db"))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -106,7 +102,7 @@ func (b *backupTool) present() (services []string, err error) {
 		case err != nil:
 			return nil, err
 		default:
-			services = append(services, service)
+			services = append(services, row)
 		}
 	}
 	if len(services) == 0 {
@@ -119,10 +115,10 @@ func (b *backupTool) present() (services []string, err error) {
 }
 
 // copy copies all, and the manifest last.
-func (b *backupTool) copy(ctx context.Context, services []string) error {
-	for _, service := range services {
-		name := service + ".db"
-		schema, err := sqldb.Backup(ctx, filepath.Join(b.data, name), filepath.Join(b.to, name), server.Migrations(service))
+func (b *backupTool) copy(ctx context.Context, services server.Table) error {
+	for _, row := range services {
+		service, name := row.Name, row.Name+".db"
+		schema, err := sqldb.Backup(ctx, filepath.Join(b.data, name), filepath.Join(b.to, name), row.Migrations())
 		if err != nil {
 			return err
 		}
@@ -157,7 +153,7 @@ func (b *backupTool) keys() error {
 	case len(names) == 0:
 		return nil
 	case !b.withKeys:
-		fmt.Fprintf(b.out, "%s: not copied, since who reads it can be anybody; without it a restored server makes new ones,\n"+
+		fmt.Fprintf(b.out, "%s: not copied, since it lets its reader sign in as anybody; without it a restored server makes new ones,\n"+
 			"  and tokens of the old issuer are refused. Keep it elsewhere, or copy it with --with-keys\n", strings.Join(names, ", "))
 		return nil
 	}
@@ -175,7 +171,7 @@ func (b *backupTool) keys() error {
 		}
 		made.Name = filepath.ToSlash(name)
 		b.manifest.Files = append(b.manifest.Files, made)
-		fmt.Fprintf(b.out, "%s: copied: who reads this backup can be anybody\n", name)
+		fmt.Fprintf(b.out, "%s: copied: this backup lets its reader sign in as anybody\n", name)
 	}
 	return nil
 }

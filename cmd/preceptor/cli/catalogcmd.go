@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -25,7 +24,7 @@ import (
 // importTimeout is how long the largest import may take.
 const importTimeout = 2 * time.Minute
 
-// catalogTool talks to a running server's catalog.
+// catalogTool reads and publishes the catalog.
 type catalogTool struct {
 	remote
 
@@ -33,52 +32,51 @@ type catalogTool struct {
 }
 
 func (p Process) catalogCommand() *cli.Command {
-	t := &catalogTool{out: p.Stdout, remote: remote{now: p.Now,
-		subject: "preceptor-catalog", role: auth.RoleAuthor, admits: "author or admin", timeout: importTimeout, err: p.Stderr,
+	t := &catalogTool{out: p.Stdout, remote: remote{
+		process: p, subject: "preceptor-catalog", role: auth.RoleAuthor, admits: "author or admin", timeout: importTimeout, needs: []string{server.Catalog},
 	}}
 	var json bool
 	return &cli.Command{
-		Name:  "catalog",
-		Usage: "write the catalog as files, and publish what changed",
-		Description: "The commands talk to a running server. Their token comes from --token, --token-file or\n" +
-			"PRECEPTOR_TOKEN, else they make an author's token with the key in --data.",
+		Name:        "catalog",
+		Usage:       "write the catalog as files, and publish what changed",
+		Description: withoutServer,
 		Commands: []*cli.Command{
 			{
 				Name: "apply", Usage: "publish what is new or changed in the files, all or nothing", ArgsUsage: "FILE|FOLDER…",
 				Description: "Folders are searched for .yaml, .yml and .json files. Example:\n\n   preceptor catalog apply --data ./data catalog/",
 				Flags:       t.flags(),
-				Action: func(ctx context.Context, c *cli.Command) error {
+				Action: t.action(func(ctx context.Context, c *cli.Command) error {
 					_, err := t.importFiles(ctx, c.Args().Slice(), false)
 					return err
-				},
+				}),
 			},
 			{
-				Name: "diff", Usage: "say what apply would publish; exit code 3 when that is anything", ArgsUsage: "FILE|FOLDER…",
-				Description: "Exit codes: 0 no differences, 3 differences, 1 the files are not valid or the server cannot be reached, 2 usage.",
+				Name: "diff", Usage: "print what apply would publish; exit code 3 when that is anything", ArgsUsage: "FILE|FOLDER…",
+				Description: "Exit codes: 0 no differences, 3 differences, 1 the files are not valid or it failed, 2 usage.",
 				Flags:       t.flags(),
-				Action: func(ctx context.Context, c *cli.Command) error {
+				Action: t.action(func(ctx context.Context, c *cli.Command) error {
 					changes, err := t.importFiles(ctx, c.Args().Slice(), true)
 					if err == nil && changes > 0 {
 						return exitError(exitDiffers)
 					}
 					return err
-				},
+				}),
 			},
 			{
 				Name: "export", Usage: "print the published catalog as one document that apply takes",
 				Flags: append(t.flags(), &cli.BoolFlag{Name: "json", Usage: "print JSON instead of YAML", Destination: &json}),
-				Action: func(ctx context.Context, c *cli.Command) error {
+				Action: t.action(func(ctx context.Context, c *cli.Command) error {
 					if err := noArguments(c); err != nil {
 						return err
 					}
 					return t.export(ctx, json)
-				},
+				}),
 			},
 		},
 	}
 }
 
-// imported is what the server says of an import.
+// imported is the response to an import.
 type imported struct {
 	Revision string `json:"revision"`
 	Changes  []struct {
@@ -106,17 +104,17 @@ func (t *catalogTool) importFiles(ctx context.Context, paths []string, dryRun bo
 	if err != nil {
 		return 0, err
 	}
-	if isTerminal(t.err) {
-		fmt.Fprintf(t.err, "Sending %d files, %d KiB, to %s …\n", len(files), len(body)>>10, t.server)
+	if isTerminal(t.process.Stderr) {
+		fmt.Fprintf(t.process.Stderr, "Sending %d files, %d KiB, to %s …\n", len(files), len(body)>>10, t.server)
 	}
-	resp, err := t.send(ctx, http.MethodPost, "/v1/catalog:import", bytes.NewReader(body), "application/json")
+	resp, err := t.send(ctx, http.MethodPost, "/v1/catalog:import", body, "application/json")
 	if err != nil {
 		return 0, err
 	}
 	defer resp.Body.Close()
 	var done imported
 	if err := json.NewDecoder(resp.Body).Decode(&done); err != nil {
-		return 0, fmt.Errorf("the server's answer cannot be read: %w", err)
+		return 0, fmt.Errorf("the server's response cannot be read: %w", err)
 	}
 	t.print(done, dryRun)
 	return len(done.Changes), nil

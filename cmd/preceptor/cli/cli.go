@@ -30,16 +30,21 @@ type Process struct {
 	Args           []string
 	Stdout, Stderr io.Writer
 	Version        string
+	// Services is the table of services; nil for the program's own.
+	Services server.Table
 	// Now is the clock that everything takes the time from.
 	Now func() time.Time
 	// Started is when, for saying how long the start took.
 	Started time.Time
 }
 
-// Run does what the arguments ask, until it is done or ctx ends, and answers the
+// Run does what the arguments ask, until it is done or ctx ends, and returns the
 // exit code: 0, 1 when it failed, 2 when the arguments make no sense, and 3 when
 // `catalog diff` or `progress verify` found differences. A failure is one line on Stderr.
 func Run(ctx context.Context, p Process) int {
+	if p.Services == nil {
+		p.Services = server.Services()
+	}
 	root := p.commands()
 	err := root.Run(ctx, helpOnly(root, p.Args))
 	if err == nil {
@@ -90,8 +95,8 @@ func helpOnly(root *cli.Command, args []string) []string {
 	return append(left, "--help")
 }
 
-// prepare gives every command the same manners: what is wrong with the arguments
-// is an error that Run prints, and help goes where it was asked from.
+// prepare configures every command alike: what is wrong with the arguments is an error
+// that Run prints, and help is written where it was asked for.
 func prepare(c *cli.Command) {
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		return server.Usagef("%s (see: %s --help)", lowerFirst(err.Error()), c.FullName())
@@ -100,7 +105,7 @@ func prepare(c *cli.Command) {
 	if c.Action == nil {
 		c.Action = func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
-				return server.Usagef("there is no command %q (see: %s --help)", c.Args().First(), c.FullName())
+				return server.Usagef("unknown command %q (see: %s --help)", c.Args().First(), c.FullName())
 			}
 			return cli.ShowSubcommandHelp(c)
 		}
@@ -113,7 +118,7 @@ func prepare(c *cli.Command) {
 func (p Process) versionCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "version",
-		Usage: "say which version this is",
+		Usage: "print the version",
 		Action: func(_ context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err

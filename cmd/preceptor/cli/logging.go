@@ -11,7 +11,7 @@ import (
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var at slog.Level
 	if err := at.UnmarshalText([]byte(level)); err != nil {
-		return nil, server.Usagef("--log-level %q is none: there are debug, info, warn and error", level)
+		return nil, server.Usagef("unknown log level %q (want debug, info, warn or error)", level)
 	}
 	o := &slog.HandlerOptions{Level: at}
 	switch format {
@@ -20,5 +20,5 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, o)), nil
 	}
-	return nil, server.Usagef("--log-format %q is none: there are text and json", format)
+	return nil, server.Usagef("unknown log format %q (want text or json)", format)
 }

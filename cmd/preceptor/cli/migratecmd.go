@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,21 +18,21 @@ import (
 type migration struct {
 	out io.Writer
 	now func() time.Time
-	// services are those to prepare.
-	services []string
+	// table are all services, and services those to prepare.
+	table, services server.Table
 
 	// The flags.
 	url, from, to string
 }
 
 func (p Process) migrateCommand() *cli.Command {
-	m := &migration{out: p.Stdout, now: p.Now}
+	m := &migration{out: p.Stdout, now: p.Now, table: p.Services}
 	return &cli.Command{
 		Name:      "migrate",
 		Usage:     "prepare a Postgres database for a service, or move the data of a folder into it",
-		ArgsUsage: "[profile|catalog|progress]",
+		ArgsUsage: "[" + strings.Join(p.Services.Names(), "|") + "]",
 		Description: "Makes the service's schema, or brings it up to date, and sets for the role what its sessions begin with.\n" +
-			"Without an argument it does so for all three. It connects as the role that will serve, and directly, not\n" +
+			"Without an argument it does so for all of them. It connects as the role that will serve, and directly, not\n" +
 			"through a pooler. Run it before the new program serves; the old one may still be running:\n\n" +
 			"   preceptor migrate progress --database-url postgres://progress:secret@db.example.org:5432/preceptor\n\n" +
 			"With --from and --to it then copies what a folder holds, of a server that is stopped, compares both sides,\n" +
@@ -63,12 +62,14 @@ func (m *migration) complete(c *cli.Command) error {
 	switch {
 	case len(args) > 1:
 		return server.Usagef("migrate takes one service at most, not %q", strings.Join(args, " "))
-	case len(args) == 1 && !slices.Contains(server.Names(), args[0]):
-		return server.Usagef("there are no records of %q: there are profile, catalog and progress", args[0])
 	case len(args) == 1:
-		m.services = args
+		row, known := m.table.Find(args[0])
+		if !known {
+			return server.Usagef("unknown service %q (want %s)", args[0], server.List(m.table.Names(), "or"))
+		}
+		m.services = server.Table{row}
 	default:
-		m.services = server.Names()
+		m.services = m.table
 	}
 	switch {
 	case (m.from == "") != (m.to == ""):
@@ -94,8 +95,8 @@ func (m *migration) each(ctx context.Context, url, flag string, then func(servic
 	return nil
 }
 
-func (m *migration) one(ctx context.Context, service, url, flag string, then func(service string, db *sqldb.DB) error) error {
-	db, err := sqldb.Open(ctx, url, sqldb.Options{Schema: service, MaxConns: 2, Direct: true, Now: m.now, Notice: func(line string) { m.say(service, line) }})
+func (m *migration) one(ctx context.Context, service server.Service, url, flag string, then func(service string, db *sqldb.DB) error) error {
+	db, err := sqldb.Open(ctx, url, sqldb.Options{Schema: service.Name, MaxConns: 2, Direct: true, Now: m.now, Notice: func(line string) { m.print(service.Name, line) }})
 	if err != nil {
 		return server.DatabaseError(err, flag)
 	}
@@ -104,7 +105,7 @@ func (m *migration) one(ctx context.Context, service, url, flag string, then fun
 	if err != nil {
 		return server.DatabaseError(err, flag)
 	}
-	if err := db.Migrate(ctx, server.Migrations(service)); err != nil {
+	if err := db.Migrate(ctx, service.Migrations()); err != nil {
 		return err
 	}
 	after, err := db.Version(ctx)
@@ -112,21 +113,21 @@ func (m *migration) one(ctx context.Context, service, url, flag string, then fun
 		return err
 	}
 	if before == after {
-		m.say(service, fmt.Sprintf("the schema is at %d, nothing to do", after))
+		m.print(service.Name, fmt.Sprintf("the schema is at %d, nothing to do", after))
 	} else {
-		m.say(service, fmt.Sprintf("the schema is at %d now, it was at %d", after, before))
+		m.print(service.Name, fmt.Sprintf("the schema is at %d now, it was at %d", after, before))
 	}
-	if err := m.settle(ctx, service, db); err != nil {
+	if err := m.setSearchPath(ctx, service.Name, db); err != nil {
 		return err
 	}
-	return then(service, db)
+	return then(service.Name, db)
 }
 
-// settle leads the role's sessions into the schema. A role that prepares several services
-// cannot be led into each: then it is said how to tell them apart.
-func (m *migration) settle(ctx context.Context, service string, db *sqldb.DB) error {
+// setSearchPath makes the role's sessions begin in the schema. A role that prepares several services
+// cannot begin in each: then the advice is to use several roles or URLs.
+func (m *migration) setSearchPath(ctx context.Context, service string, db *sqldb.DB) error {
 	if len(m.services) > 1 {
-		m.say(service, "serve it with a role whose search_path is "+service+", or with search_path="+service+" in its --database-url")
+		m.print(service, "serve it with a role whose search_path is "+service+", or with search_path="+service+" in its --database-url")
 		return nil
 	}
 	advice, err := db.Settle(ctx)
@@ -134,12 +135,12 @@ func (m *migration) settle(ctx context.Context, service string, db *sqldb.DB) er
 		return err
 	}
 	for _, line := range advice {
-		m.say(service, line)
+		m.print(service, line)
 	}
 	return nil
 }
 
-func (m *migration) say(service, line string) { fmt.Fprintf(m.out, "%s: %s\n", service, line) }
+func (m *migration) print(service, line string) { fmt.Fprintf(m.out, "%s: %s\n", service, line) }
 
 // move copies what a folder holds into schemas that hold nothing yet.
 func (m *migration) move(ctx context.Context) error {
@@ -152,12 +153,12 @@ func (m *migration) move(ctx context.Context) error {
 	err := m.each(ctx, m.to, "--to", func(service string, db *sqldb.DB) error {
 		copied, err := sqldb.Copy(ctx, source.dbs[service], db, source.fresh[service])
 		for _, t := range copied {
-			m.say(service, fmt.Sprintf("%s: %d %s, sha256 %s", t.Name, t.Rows, plural(int(t.Rows), "row"), t.Hash))
+			m.print(service, fmt.Sprintf("%s: %d %s, sha256 %s", t.Name, t.Rows, plural(int(t.Rows), "row"), t.Hash))
 		}
 		if err != nil {
 			return err
 		}
-		m.say(service, "moved; every table is equal on both sides")
+		m.print(service, "moved; every table is equal on both sides")
 		return nil
 	})
 	if errs.ReasonOf(err) == sqldb.ReasonNotEmpty {

@@ -15,7 +15,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 )
 
-// source is a data folder whose records are moved: held, so that nobody serves from it.
+// source is a data folder whose records are moved: locked, so that no server uses it.
 type source struct {
 	folder string
 	// dbs are the services' databases; fresh are what their migrations alone make.
@@ -24,18 +24,19 @@ type source struct {
 	undo []func() error
 }
 
-// open holds the folder and opens the databases of the services, with schemas up to date.
-func (s *source) open(ctx context.Context, services []string) error {
+// open locks the folder and opens the databases of the services, with schemas up to date.
+func (s *source) open(ctx context.Context, services server.Table) error {
 	s.dbs, s.fresh = map[string]*sqldb.DB{}, map[string]*sqldb.DB{}
 	if err := backup.CheckWhole(s.folder); err != nil {
 		return err
 	}
 	scratch, err := os.MkdirTemp("", "preceptor-migrate-")
 	if err != nil {
-		return fmt.Errorf("a folder for what is only needed now cannot be made: %w", err)
+		return fmt.Errorf("a temporary folder cannot be made: %w", err)
 	}
 	s.undo = append(s.undo, func() error { return os.RemoveAll(scratch) })
-	for _, service := range services {
+	for _, row := range services {
+		service := row.Name
 		file := filepath.Join(s.folder, service+".db")
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("there is no %s: name the data folder with --from, as sqlite:./data", file)
@@ -48,18 +49,18 @@ func (s *source) open(ctx context.Context, services []string) error {
 			return err
 		}
 		s.undo = append(s.undo, release)
-		if s.dbs[service], err = s.openFile(ctx, s.folder, service); err != nil {
+		if s.dbs[service], err = s.openFile(ctx, s.folder, row); err != nil {
 			return err
 		}
-		if s.fresh[service], err = s.openFile(ctx, scratch, service); err != nil {
+		if s.fresh[service], err = s.openFile(ctx, scratch, row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *source) openFile(ctx context.Context, folder, service string) (*sqldb.DB, error) {
-	db, err := sqldb.OpenMigrated(ctx, server.SQLiteURL(folder, service), sqldb.Options{Schema: service}, server.Migrations(service))
+func (s *source) openFile(ctx context.Context, folder string, row server.Service) (*sqldb.DB, error) {
+	db, err := sqldb.OpenMigrated(ctx, server.SQLiteURL(folder, row.Name), sqldb.Options{Schema: row.Name}, row.Migrations())
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (s *source) openFile(ctx context.Context, folder, service string) (*sqldb.D
 	return db, nil
 }
 
-// close lets the folder go.
+// close unlocks the folder.
 func (s *source) close() {
 	for _, undo := range slices.Backward(s.undo) {
 		_ = undo() // it was only read

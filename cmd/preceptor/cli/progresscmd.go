@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -17,11 +16,12 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
-// replayTool folds learners' logs again: on a running server, or by itself where none runs.
+// replayTool folds learners' logs again.
 type replayTool struct {
 	remote
 
@@ -35,37 +35,35 @@ type replayTool struct {
 }
 
 func (p Process) progressCommand() *cli.Command {
-	const either = "Talks to a running server, with the token of --token, --token-file or PRECEPTOR_TOKEN, else with one made with\n" +
-		"the key in --data. Where no server answers and none has the folder of --data, it does the work itself.\n"
 	return &cli.Command{
 		Name:  "progress",
-		Usage: "fold learners' logs again, to see or to mend what is stored of them",
+		Usage: "fold learners' logs again, to check or to correct what is stored of them",
 		Commands: []*cli.Command{
-			p.replayCommand(false, "verify", "say where what is stored is not what the logs give; exit code 3 when that is anywhere", either+
+			p.replayCommand(false, "verify", "report where what is stored differs from what the logs give; exit code 3 where it does", withoutServer+
 				"Writes nothing. Exit codes: 0 no drift, 3 drift, 1 it failed, 2 usage."),
-			p.replayCommand(true, "rebuild", "store what the logs give, beside live traffic", either+
-				"One that was cut off goes on from where it was. Exit codes: 0 done, 1 it failed, 2 usage."),
+			p.replayCommand(true, "rebuild", "store what the logs give, also while the server works", withoutServer+
+				"One that was cut off is continued. Exit codes: 0 done, 1 it failed, 2 usage."),
 		},
 	}
 }
 
 func (p Process) replayCommand(rebuild bool, name, usage, description string) *cli.Command {
-	t := &replayTool{out: p.Stdout, rebuild: rebuild, remote: remote{now: p.Now,
-		subject: "preceptor-progress", role: auth.RoleAdmin, admits: "admin", err: p.Stderr, // no timeout: it takes what it takes
+	t := &replayTool{out: p.Stdout, rebuild: rebuild, remote: remote{
+		process: p, subject: "preceptor-progress", role: auth.RoleAdmin, admits: "admin", needs: []string{server.Progress},
 	}}
-	flags := append(t.flags(), text("", "learner", "the id of the only learner to look at; all when not said", "", &t.learner),
+	flags := append(t.flags(), text("", "learner", "the id of the only learner to look at; all when not given", "", &t.learner),
 		&cli.BoolFlag{Name: "json", Usage: "print each message as a line of JSON", Destination: &t.json})
 	if rebuild {
-		flags = append(flags, &cli.BoolFlag{Name: "restart", Usage: "begin anew, though one that was cut off could go on", Destination: &t.restart})
+		flags = append(flags, &cli.BoolFlag{Name: "restart", Usage: "begin anew, though one that was cut off could be continued", Destination: &t.restart})
 	}
 	return &cli.Command{
 		Name: name, Usage: usage, Description: description, Flags: flags,
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: t.action(func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
 			}
 			return t.run(ctx)
-		},
+		}),
 	}
 }
 
@@ -73,10 +71,7 @@ func (p Process) replayCommand(rebuild bool, name, usage, description string) *c
 func (t *replayTool) run(ctx context.Context) error {
 	out := bufio.NewWriterSize(t.out, 64<<10)
 	s := newReplayScreen(t, out)
-	err := t.overHTTP(ctx, s.show)
-	if noServer(err) {
-		err = t.inFolder(ctx, err, s.show)
-	}
+	err := t.replay(ctx, s.show)
 	s.end()
 	if ferr := out.Flush(); err == nil && ferr != nil {
 		err = ferr
@@ -90,21 +85,8 @@ func (t *replayTool) run(ctx context.Context) error {
 // replayed is one message of either replay: both have the same fields.
 type replayed = progressv1.RebuildProgressResponse
 
-// unreachableError is that there is no server to ask.
-type unreachableError struct{ error }
-
-func (e unreachableError) Unwrap() error { return e.error }
-
-func noServer(err error) bool {
-	_, none := errors.AsType[unreachableError](err)
-	return none
-}
-
-// overHTTP has the server do it.
-func (t *replayTool) overHTTP(ctx context.Context, show func(*replayed) error) error {
-	if _, err := t.bearer(); err != nil {
-		return unreachableError{err}
-	}
+// replay has the server replay the logs.
+func (t *replayTool) replay(ctx context.Context, show func(*replayed) error) error {
 	path, body := "/v1/progress:verify", map[string]any{"learnerId": t.learner}
 	if t.rebuild {
 		path, body["restart"] = "/v1/progress:rebuild", t.restart
@@ -113,10 +95,7 @@ func (t *replayTool) overHTTP(ctx context.Context, show func(*replayed) error) e
 	if err != nil {
 		return err
 	}
-	resp, err := t.send(ctx, http.MethodPost, path, bytes.NewReader(sent), "application/json")
-	if fault, ok := errors.AsType[*net.OpError](err); ok && fault.Op == "dial" {
-		return unreachableError{err}
-	}
+	resp, err := t.send(ctx, http.MethodPost, path, sent, "application/json")
 	if err != nil {
 		return err
 	}
@@ -139,7 +118,7 @@ func (t *replayTool) overHTTP(ctx context.Context, show func(*replayed) error) e
 		case errors.Is(err, io.EOF) && finished:
 			return nil
 		case err != nil:
-			return fmt.Errorf("the server's answer broke off; a rebuild goes on from there when it is asked for again: %w", err)
+			return fmt.Errorf("the server's response broke off; a rebuild goes on from there when it is asked for again: %w", err)
 		}
 	}
 }
@@ -153,36 +132,36 @@ func readLine(line []byte) (*replayed, error) {
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(line, &l); err != nil {
-		return nil, fmt.Errorf("the server's answer cannot be read: %w", err)
+		return nil, fmt.Errorf("the server's response cannot be read: %w", err)
 	}
 	if l.Error != nil {
 		return nil, errors.New(l.Error.Detail)
 	}
 	m := new(replayed)
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(l.Result, m); err != nil {
-		return nil, fmt.Errorf("the server's answer cannot be read: %w", err)
+		return nil, fmt.Errorf("the server's response cannot be read: %w", err)
 	}
 	return m, nil
 }
 
-// replayScreen prints what a replay tells.
+// replayScreen prints what a replay reports.
 type replayScreen struct {
 	tool     *replayTool
 	out      *bufio.Writer
 	terminal bool
-	// began is when the first status came, of as much as first says; told is when one was last printed.
-	began, told time.Time
-	first, last *progressv1.ReplayStatus
-	drifts      map[progressv1.Drift_Kind]int
-	// left are the drifts that no log entry tells of, and so nothing mends.
+	// began is when the first status came, of as much as first says; printed is when one was last printed.
+	began, printed time.Time
+	first, last    *progressv1.ReplayStatus
+	drifts         map[progressv1.Drift_Kind]int
+	// left are the drifts that no log entry explains, and so nothing corrects.
 	left int
 }
 
-// tellEvery is how often a line says how far it is where nobody sees a bar.
-const tellEvery = 10 * time.Second
+// printEvery is how often a line says how far it is where there is no bar.
+const printEvery = 10 * time.Second
 
 func newReplayScreen(t *replayTool, out *bufio.Writer) *replayScreen {
-	return &replayScreen{tool: t, out: out, terminal: isTerminal(t.err), drifts: map[progressv1.Drift_Kind]int{}}
+	return &replayScreen{tool: t, out: out, terminal: isTerminal(t.process.Stderr), drifts: map[progressv1.Drift_Kind]int{}}
 }
 
 // show prints one message.
@@ -196,9 +175,9 @@ func (s *replayScreen) show(m *replayed) error {
 	if st := m.GetStatus(); st != nil {
 		s.last = st
 		if s.first == nil {
-			s.first, s.began, s.told = st, s.tool.now(), s.tool.now()
+			s.first, s.began, s.printed = st, s.tool.process.Now(), s.tool.process.Now()
 			if st.GetResumed() {
-				fmt.Fprintf(s.tool.err, "Going on from where an earlier one was cut off: %d of %d learners are done.\n", st.GetLearnersDone(), st.GetLearnersTotal())
+				fmt.Fprintf(s.tool.process.Stderr, "Going on from where an earlier one was cut off: %d of %d learners are done.\n", st.GetLearnersDone(), st.GetLearnersTotal())
 			}
 		}
 	}
@@ -230,9 +209,9 @@ func (s *replayScreen) line(m proto.Message) error {
 	return err
 }
 
-// progress says how far it is: a bar that is drawn again, or a line now and then.
+// progress prints how far it is: a bar that is drawn again, or a line now and then.
 func (s *replayScreen) progress() {
-	took := s.tool.now().Sub(s.began)
+	took := s.tool.process.Now().Sub(s.began)
 	done, total := s.last.GetLearnersDone(), max(s.last.GetLearnersTotal(), s.last.GetLearnersDone())
 	percent := int64(100)
 	if total > 0 {
@@ -248,21 +227,21 @@ func (s *replayScreen) progress() {
 	switch {
 	case s.terminal:
 		full := int(width * percent / 100)
-		fmt.Fprintf(s.tool.err, "\r[%s%s] %s\x1b[K", strings.Repeat("#", full), strings.Repeat("-", width-full), text)
-	case s.tool.now().Sub(s.told) >= tellEvery:
-		s.told = s.tool.now()
-		fmt.Fprintln(s.tool.err, text)
+		fmt.Fprintf(s.tool.process.Stderr, "\r[%s%s] %s\x1b[K", strings.Repeat("#", full), strings.Repeat("-", width-full), text)
+	case s.tool.process.Now().Sub(s.printed) >= printEvery:
+		s.printed = s.tool.process.Now()
+		fmt.Fprintln(s.tool.process.Stderr, text)
 	}
 }
 
-// end leaves the bar's line.
+// end clears the bar's line.
 func (s *replayScreen) end() {
 	if s.terminal && s.first != nil {
-		fmt.Fprint(s.tool.err, "\r\x1b[K")
+		fmt.Fprint(s.tool.process.Stderr, "\r\x1b[K")
 	}
 }
 
-// summarize says what came of it, beside the drifts; its error is the exit code.
+// summarize prints what came of it, beside the drifts; its error is the exit code.
 func (s *replayScreen) summarize() error {
 	total := 0
 	for _, n := range s.drifts {
@@ -270,15 +249,15 @@ func (s *replayScreen) summarize() error {
 	}
 	verb := "drifted"
 	if s.tool.rebuild {
-		verb = "mended"
+		verb = "corrected"
 	}
-	fmt.Fprintf(s.tool.err, "%d learners, %d log entries in %s; %d facts, %d enrollments and %d awards of %d learners %s",
-		s.last.GetLearnersDone(), s.last.GetEntriesRead(), s.tool.now().Sub(s.began).Round(time.Millisecond),
+	fmt.Fprintf(s.tool.process.Stderr, "%d learners, %d log entries in %s; %d facts, %d enrollments and %d awards of %d learners %s",
+		s.last.GetLearnersDone(), s.last.GetEntriesRead(), s.tool.process.Now().Sub(s.began).Round(time.Millisecond),
 		s.drifts[progressv1.Drift_FACTS], s.drifts[progressv1.Drift_ENROLLMENT], s.drifts[progressv1.Drift_AWARD], s.last.GetLearnersDrifted(), verb)
 	if s.left > 0 && s.tool.rebuild {
-		fmt.Fprintf(s.tool.err, ", of which %d stay as they are: no log entry tells of them", s.left)
+		fmt.Fprintf(s.tool.process.Stderr, ", of which %d stay as they are: no log entry explains them", s.left)
 	}
-	fmt.Fprintln(s.tool.err)
+	fmt.Fprintln(s.tool.process.Stderr)
 	if total > 0 && !s.tool.rebuild {
 		return exitError(exitDiffers)
 	}

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,58 +19,113 @@ import (
 
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
 )
 
-// remote is a running server, as a command talks to it.
+// remote is the server that a command makes requests of: a running one or, where none is, the data
+// folder, opened for the command alone.
 type remote struct {
-	// subject and role are who the command is, when it mints its own token.
+	// subject and role are who the command is, with a token of its own.
 	subject string
 	role    auth.Role
 	// admits are the roles that the server asks for, in words.
 	admits string
-	// timeout is how long one request may take.
+	// needs are the services that answer the command's requests.
+	needs []string
+	// timeout is how long one request may take; 0 for no limit.
 	timeout time.Duration
-	now     func() time.Time
+	process Process
+
 	// http is made by the first request.
 	http *http.Client
-	// err gets what the server has against a request, a line each.
-	err io.Writer
+	// folder is the data folder, once it was opened.
+	folder *server.Folder
 
 	// The flags.
 	server, data, token, tokenFile string
 }
 
+// withoutServer is what the commands' help says of a stopped server.
+const withoutServer = "Makes its requests of a running server, with the token of --token, --token-file or PRECEPTOR_TOKEN, else with\n" +
+	"one made with the key in --data. Where no server runs, it locks the folder of --data and works on that.\n"
+
 // flags say where the server is, and who asks.
 func (r *remote) flags() []cli.Flag {
 	return []cli.Flag{
 		text("", "server", "where the server is", "http://"+server.DefaultHTTP, &r.server),
-		text("", "data", "the server's data folder, for making a token", "./data", &r.data),
-		&cli.StringFlag{Name: "token", Usage: "a token with role " + r.admits, Destination: &r.token, Sources: variable("token")},
+		text("", "data", "the server's data folder, to make a token or to work on while no server runs", "./data", &r.data),
+		&cli.StringFlag{Name: "token", Usage: "a token with the role " + r.admits, Destination: &r.token, Sources: variable("token")},
 		text("", "token-file", "a file that holds such a token", "", &r.tokenFile),
 	}
 }
 
-// send makes a request. An answer that is no success is an error, with every violation on
+// action returns an action that makes requests, and closes what they opened.
+func (r *remote) action(run func(ctx context.Context, c *cli.Command) error) cli.ActionFunc {
+	return func(ctx context.Context, c *cli.Command) (err error) {
+		defer func() {
+			if r.folder != nil {
+				err = errors.Join(err, r.folder.Close(ctx))
+			}
+		}()
+		return run(ctx, c)
+	}
+}
+
+// unreachableError is that there is no running server to make requests of.
+type unreachableError struct{ error }
+
+func (e unreachableError) Unwrap() error { return e.error }
+
+// send makes a request. A response that is no success is an error, with every violation on
 // a line of its own.
-func (r *remote) send(ctx context.Context, method, path string, body io.Reader, accept string) (*http.Response, error) {
-	base, err := url.Parse(r.server)
-	if err != nil || base.Host == "" {
-		return nil, server.Usagef("--server %s is no URL, as http://%s", r.server, server.DefaultHTTP)
+func (r *remote) send(ctx context.Context, method, path string, body []byte, accept string) (*http.Response, error) {
+	resp, err := r.sendOnce(ctx, method, path, body, accept)
+	if _, none := errors.AsType[unreachableError](err); !none {
+		return resp, err
+	}
+	if err := r.openFolder(ctx, err); err != nil {
+		return nil, err
+	}
+	return r.sendOnce(ctx, method, path, body, accept)
+}
+
+// openFolder opens the data folder. why is what kept a running server from being asked.
+func (r *remote) openFolder(ctx context.Context, why error) (err error) {
+	r.folder, err = server.OpenFolder(ctx, server.FolderOptions{
+		Dir: r.data, Table: r.process.Services, Services: r.needs, Version: r.process.Version, Now: r.process.Now,
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errs.ReasonOf(err) == sqldb.ReasonFolderLocked:
+		return fmt.Errorf("%w; and %w: say where that server is with --server", why, err)
+	}
+	return fmt.Errorf("%w; and the data folder cannot be used: %w", why, err)
+}
+
+// sendOnce makes a request of the running server, or of the folder once that is open.
+func (r *remote) sendOnce(ctx context.Context, method, path string, body []byte, accept string) (*http.Response, error) {
+	base, client := strings.TrimSuffix(r.server, "/"), r.client()
+	if r.folder != nil {
+		base, client = "http://folder", r.folder.Client()
+	} else if parsed, err := url.Parse(r.server); err != nil || parsed.Host == "" {
+		return nil, server.Usagef("--server %s is not a URL, as http://%s", r.server, server.DefaultHTTP)
 	}
 	token, err := r.bearer()
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.server, "/")+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", accept)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := r.client().Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("the server at %s cannot be reached (is it running? give another one with --server): %w", r.server, errors.Unwrap(err))
+		return nil, r.unreached(err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -79,12 +136,25 @@ func (r *remote) send(ctx context.Context, method, path string, body io.Reader, 
 
 func (r *remote) client() *http.Client {
 	if r.http == nil {
-		r.http = &http.Client{Timeout: r.timeout, Transport: auth.HTTPTransport(r.now)}
+		r.http = &http.Client{Timeout: r.timeout, Transport: auth.HTTPTransport(r.process.Now)}
 	}
 	return r.http
 }
 
-// refusal prints what the server has against the request.
+// unreached is the error of a request without a response.
+func (r *remote) unreached(err error) error {
+	if r.folder != nil {
+		return fmt.Errorf("the data folder %s cannot be used: %w", r.data, errors.Unwrap(err))
+	}
+	fault, ok := errors.AsType[*net.OpError](err)
+	err = fmt.Errorf("the server at %s cannot be reached (is it running? give another one with --server): %w", r.server, errors.Unwrap(err))
+	if ok && fault.Op == "dial" {
+		return unreachableError{err}
+	}
+	return err
+}
+
+// refusal prints why the server refuses the request.
 func (r *remote) refusal(resp *http.Response) error {
 	var problem struct {
 		Detail     string `json:"detail"`
@@ -95,15 +165,15 @@ func (r *remote) refusal(resp *http.Response) error {
 		} `json:"violations"`
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&problem); err != nil || problem.Detail == "" {
-		return fmt.Errorf("%s answered %s", r.server, resp.Status)
+		return fmt.Errorf("%s responded %s", r.server, resp.Status)
 	}
 	if len(problem.Violations) == 0 {
 		return errors.New(problem.Detail)
 	}
 	for _, v := range problem.Violations {
-		fmt.Fprintf(r.err, "%s: %s (%s)\n", v.Field, v.Description, v.Reason)
+		fmt.Fprintf(r.process.Stderr, "%s: %s (%s)\n", v.Field, v.Description, v.Reason)
 	}
-	return fmt.Errorf("nothing was changed: %d %s to mend", len(problem.Violations), plural(len(problem.Violations), "fault"))
+	return fmt.Errorf("nothing was changed: %d %s to correct", len(problem.Violations), plural(len(problem.Violations), "fault"))
 }
 
 func plural(n int, noun string) string {
@@ -113,12 +183,14 @@ func plural(n int, noun string) string {
 	return noun + "s"
 }
 
-// bearer is the token that was given, or one made with the key in the data folder.
+// bearer is the token that was given, or one made for the command.
 func (r *remote) bearer() (string, error) {
-	if r.token != "" {
+	switch {
+	case r.folder != nil:
+		return r.folder.Token(r.subject, r.role)
+	case r.token != "":
 		return r.token, nil
-	}
-	if r.tokenFile != "" {
+	case r.tokenFile != "":
 		content, err := os.ReadFile(r.tokenFile)
 		if err != nil {
 			return "", fmt.Errorf("the token file cannot be read: %w", err)
@@ -126,8 +198,12 @@ func (r *remote) bearer() (string, error) {
 		return strings.TrimSpace(string(content)), nil
 	}
 	if _, err := os.Stat(filepath.Join(r.data, auth.LocalKeyFile)); err != nil {
-		return "", fmt.Errorf("there is no token, and %s has no %s to make one with: give --token, --token-file, or the server's folder with --data",
-			r.data, auth.LocalKeyFile)
+		return "", unreachableError{fmt.Errorf("there is no token, and %s has no %s to make one with: give --token, --token-file, or the server's folder with --data",
+			r.data, auth.LocalKeyFile)}
 	}
-	return mint(r.now, r.data, r.subject, []string{string(r.role)}, "", 10*time.Minute)
+	issuer, err := openIssuer(r.data, r.process.Now)
+	if err != nil {
+		return "", err
+	}
+	return issuer.MintCommand(r.subject, r.role, server.CommandLife)
 }

@@ -21,14 +21,15 @@ import (
 
 // restoring makes a data folder out of a backup.
 type restoring struct {
-	out io.Writer
+	out      io.Writer
+	services server.Table
 
 	// The flags.
 	from, data string
 }
 
 func (p Process) restoreCommand() *cli.Command {
-	r := &restoring{out: p.Stdout}
+	r := &restoring{out: p.Stdout, services: p.Services}
 	return &cli.Command{
 		Name:  "restore",
 		Usage: "make a data folder out of a backup",
@@ -62,10 +63,11 @@ func (r *restoring) run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, f := range m.Files {
-		if !slices.Contains(server.Names(), f.Service) {
+		row, known := r.services.Find(f.Service)
+		if !known {
 			continue
 		}
-		if err := sqldb.CheckFile(ctx, filepath.Join(r.from, filepath.FromSlash(f.Name)), server.Migrations(f.Service)); err != nil {
+		if err := sqldb.CheckFile(ctx, filepath.Join(r.from, filepath.FromSlash(f.Name)), row.Migrations()); err != nil {
 			return fmt.Errorf("the backup cannot be restored: %w", err)
 		}
 	}
@@ -78,7 +80,7 @@ func (r *restoring) run(ctx context.Context) (err error) {
 		return errors.Join(err, backup.Empty(r.data))
 	}
 	fmt.Fprintf(r.out, "%s holds what the backup of %s does; serve from it with --data\n", r.data, m.Time.Format(time.RFC3339))
-	for _, service := range server.Names() {
+	for _, service := range r.services.Names() {
 		if !slices.ContainsFunc(m.Files, func(f backup.File) bool { return f.Service == service }) {
 			fmt.Fprintf(r.out, "%s: its records are not in the backup, and so not in %s\n", service, r.data)
 		}
@@ -104,9 +106,9 @@ func (r *restoring) claim() (release func() error, err error) {
 		}
 		return errors.Join(all...)
 	}
-	for _, service := range server.Names() {
+	for _, service := range r.services.Names() {
 		if _, err := os.Stat(filepath.Join(r.data, service+".lock")); err != nil && len(found) > 0 {
-			continue // it is somebody else's folder: nothing is left there
+			continue // it is another program's folder: nothing is left there
 		}
 		unlock, err := sqldb.LockFolder(r.data, service)
 		if err != nil {
@@ -158,10 +160,10 @@ func (r *restoring) fill(ctx context.Context, m backup.Manifest) error {
 	return backup.SyncFolder(r.data)
 }
 
-// open sees whether this program can serve from a database, and makes progress's another one than
-// it was.
+// open checks that this program can serve from a restored database, and changes in it what its service wants changed.
 func (r *restoring) open(ctx context.Context, f backup.File) (err error) {
-	if !slices.Contains(server.Names(), f.Service) || f.Name != f.Service+".db" {
+	row, known := r.services.Find(f.Service)
+	if !known || f.Name != f.Service+".db" {
 		return fmt.Errorf("%s in %s names records of %q, which this program does not know", backup.ManifestName, r.from, f.Service)
 	}
 	db, err := sqldb.Open(ctx, server.SQLiteURL(r.data, f.Service), sqldb.Options{})
@@ -170,11 +172,13 @@ func (r *restoring) open(ctx context.Context, f backup.File) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	// An old schema is no fault: serving brings it up to date.
-	if err := db.Check(ctx, server.Migrations(f.Service)); err != nil && errs.ReasonOf(err) != sqldb.ReasonSchemaOld {
+	if err := db.Check(ctx, row.Migrations()); err != nil && errs.ReasonOf(err) != sqldb.ReasonSchemaOld {
 		return fmt.Errorf("%s: %w", f.Service, err)
 	}
-	if err := server.Restored(ctx, f.Service, db); err != nil {
-		return err
+	if row.Restored != nil {
+		if err := row.Restored(ctx, db); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(r.out, "%s: restored, schema %d\n", f.Service, f.Schema)
 	return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -9,16 +10,21 @@ import (
 )
 
 func (p Process) serveCommand() *cli.Command {
-	var flags serveFlags
+	flags := serveFlags{services: p.Services}
+	each := append(p.Services.Names(), server.Gateway)
+	split := make([]string, len(each))
+	for i, name := range each {
+		split[i] = "preceptor serve " + name
+	}
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run everything in this process, or one service of it",
-		ArgsUsage: "[profile|catalog|progress|gateway]",
-		Description: "Without an argument all runs in this process, with its data in one folder.\n" +
-			"With one, that service runs alone and speaks gRPC over mutual TLS with the others;\n" +
+		ArgsUsage: "[" + strings.Join(each, "|") + "]",
+		Description: "Without an argument everything runs in this process, with its data in one folder.\n" +
+			"With one, that service runs by itself and calls the others by gRPC over mutual TLS;\n" +
 			"they may be started in any order. On one machine, in one folder:\n\n" +
 			"   preceptor serve --http 127.0.0.1:8080 --data ./data\n\n" +
-			"   preceptor serve profile & preceptor serve catalog & preceptor serve progress & preceptor serve gateway\n\n" +
+			"   " + strings.Join(split, " & ") + "\n\n" +
 			"A service by itself may keep its records in Postgres, which `preceptor migrate` has prepared:\n\n" +
 			"   preceptor serve progress --database-url postgres://progress:secret@db.example.org:5432/preceptor",
 		Flags: flags.flags(),
@@ -34,7 +40,7 @@ func (p Process) serveCommand() *cli.Command {
 				logger = logger.With("service", flags.Only)
 			}
 			return server.Run(ctx, server.Options{
-				Config: &flags.Config, Logger: logger, Now: p.Now, Version: p.Version,
+				Config: &flags.Config, Services: p.Services, Logger: logger, Now: p.Now, Version: p.Version,
 				Ready: func(at server.Endpoints) { p.welcome(&flags.Config, logger, at) },
 			})
 		},

@@ -14,10 +14,9 @@ import (
 
 func (p Process) tokenCommand() *cli.Command {
 	var (
-		cfg           server.Config
-		subject, name string
-		roles         []string
-		ttl           time.Duration
+		data, subject, name string
+		roles               []string
+		ttl                 time.Duration
 	)
 	return &cli.Command{
 		Name:  "token",
@@ -26,23 +25,23 @@ func (p Process) tokenCommand() *cli.Command {
 			"Servers on that folder accept it. Example:\n\n" +
 			"   preceptor token --data ./data --subject ada --role learner",
 		Flags: []cli.Flag{
-			text("", "data", "the folder that holds the issuer's key", "./data", &cfg.Data),
+			text("", "data", "the folder that holds the issuer's key", "./data", &data),
 			&cli.StringFlag{
 				Name: "subject", Required: true, Destination: &subject, Sources: variable("subject"),
-				Usage: "who the token is for; the same subject is the same person",
+				Usage: "whom the token is for; the same subject is the same person",
 			},
 			&cli.StringSliceFlag{
 				Name: "role", Value: []string{string(auth.RoleLearner)}, Destination: &roles, Sources: variable("role"),
 				Usage: "learner, manager, author or admin; may be repeated",
 			},
 			text("", "name", "the person's name, for a profile made at first sign-in", "", &name),
-			&cli.DurationFlag{Name: "ttl", Usage: "how long it is good for", Value: 24 * time.Hour, Destination: &ttl, Sources: variable("ttl")},
+			&cli.DurationFlag{Name: "ttl", Usage: "how long it is valid", Value: 24 * time.Hour, Destination: &ttl, Sources: variable("ttl")},
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			token, err := mint(p.Now, cfg.Data, subject, roles, name, ttl)
+			token, err := mint(p.Now, data, subject, roles, name, ttl)
 			if err != nil {
 				return err
 			}
@@ -62,16 +61,25 @@ func mint(now func() time.Time, dir, subject string, roles []string, name string
 		}
 		parsed[i] = role
 	}
-	if err := server.MakeFolder(dir); err != nil {
-		return "", err
-	}
-	issuer, err := auth.OpenLocalIssuer(dir, now)
+	issuer, err := openIssuer(dir, now)
 	if err != nil {
-		return "", server.FolderError(dir, err)
+		return "", err
 	}
 	token, err := issuer.Mint(subject, parsed, name, ttl)
 	if err != nil {
 		return "", server.Usagef("%s", errs.OneLine(err))
 	}
 	return token, nil
+}
+
+// openIssuer opens the local issuer of a data folder; both are made when there are none.
+func openIssuer(dir string, now func() time.Time) (*auth.LocalIssuer, error) {
+	if err := server.MakeFolder(dir); err != nil {
+		return nil, err
+	}
+	issuer, err := auth.OpenLocalIssuer(dir, now)
+	if err != nil {
+		return nil, server.FolderError(dir, err)
+	}
+	return issuer, nil
 }

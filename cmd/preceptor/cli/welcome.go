@@ -12,7 +12,7 @@ import (
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
 )
 
-// welcome says, once everything is served, where it is and what to try first. It is
+// welcome prints, once everything is served, where it is and what to try first. It is
 // written in one piece, so that no log line falls into it. With logs for machines it
 // is a log line itself.
 func (p Process) welcome(cfg *server.Config, log *slog.Logger, at server.Endpoints) {
@@ -35,7 +35,7 @@ func (p Process) welcome(cfg *server.Config, log *slog.Logger, at server.Endpoin
 	switch cfg.Only {
 	case "":
 		text = p.firstScreen(cfg, at)
-	case server.GatewayName:
+	case server.Gateway:
 		text = fmt.Sprintf("  API      %s\n", baseURL(at.HTTP))
 	default:
 		where := absolute(cfg.Data)
@@ -52,7 +52,7 @@ func (p Process) welcome(cfg *server.Config, log *slog.Logger, at server.Endpoin
 	fmt.Fprintf(p.Stderr, "%s is ready, after %s.\n\n%s\n", what, took.Round(time.Millisecond), text)
 }
 
-// sidePages are where one of the four processes is looked after.
+// sidePages are where one of several processes is looked after.
 func sidePages(at server.Endpoints) string {
 	var b strings.Builder
 	if at.Health != nil {
@@ -92,7 +92,7 @@ Ctrl-C stops it.
 	return b.String()
 }
 
-// command is how the program is called by whoever started it.
+// command is how the program was called.
 func (p Process) command() string {
 	name := p.Args[0]
 	if dir := filepath.Dir(name); strings.Contains(dir, string(filepath.Separator)+"go-build") {
@@ -131,7 +131,7 @@ func quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// isTerminal tells whether a person is looking.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	if !ok {

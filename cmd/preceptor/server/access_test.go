@@ -29,26 +29,29 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
-// openRooms opens the three services on a folder of their own.
-func openRooms(t *testing.T) (*house, rooms) {
+// openAll opens all services on a folder of their own.
+func openAll(t *testing.T) *process {
 	t.Helper()
-	h := &house{
-		cfg: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true},
-		log: slog.New(slog.DiscardHandler), now: testenv.Now, version: "test", failed: make(chan error, 1),
-	}
+	p := newProcess(Options{
+		Config: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true}, Services: Services(),
+		Logger: slog.New(slog.DiscardHandler), Now: testenv.Now, Version: "test",
+	})
 	t.Cleanup(func() {
-		if err := h.stop(context.WithoutCancel(t.Context())); err != nil {
+		if err := p.stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
-	r, err := h.openAll(t.Context())
-	if err != nil {
+	if err := p.openVerifier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.progress.await(t.Context()); err != nil {
+	if err := p.openAll(t.Context(), p.table); err != nil {
 		t.Fatal(err)
 	}
-	return h, r
+	p.report(p.ownState)
+	if err := p.awaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // aboutAnother ends the names of attempts at another learner's data.
@@ -67,8 +70,8 @@ type attempt struct {
 // says, and to the list in testdata, so that no rule changes unnoticed.
 func TestAccess(t *testing.T) {
 	t.Parallel()
-	h, r := openRooms(t)
-	attempts := attemptsOn(t, h, r)
+	p := openAll(t)
+	attempts := attemptsOn(t, p)
 	var table strings.Builder
 	for _, rule := range auth.Rules() {
 		var admitted []string
@@ -76,7 +79,7 @@ func TestAccess(t *testing.T) {
 			if !rule.NamesLearner && strings.HasSuffix(a.name, aboutAnother) {
 				continue // the request is about nobody
 			}
-			code := try(t, r, rule, a)
+			code := try(t, p, rule, a)
 			got := code != codes.Unauthenticated && code != codes.PermissionDenied
 			if want := expected(rule, a); got != want {
 				t.Errorf("%s as %s: %s", rule.Method, a.name, code)
@@ -93,9 +96,9 @@ func TestAccess(t *testing.T) {
 	golden(t, "access.txt", table.String())
 }
 
-func attemptsOn(t *testing.T, h *house, r rooms) []attempt {
+func attemptsOn(t *testing.T, p *process) []attempt {
 	t.Helper()
-	issuer, err := auth.OpenLocalIssuer(h.cfg.Data, h.now)
+	issuer, err := auth.OpenLocalIssuer(p.cfg.Data, p.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,21 +109,21 @@ func attemptsOn(t *testing.T, h *house, r rooms) []attempt {
 		}
 		return token
 	}
-	somebody := profilev1.NewProfileServiceClient(r.profile.server.InProcess(GatewayName))
+	somebody := profilev1.NewProfileServiceClient(p.find(Profile).server.InProcess(Gateway))
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+mint("somebody"))
 	other, err := somebody.GetLearner(ctx, &profilev1.GetLearnerRequest{LearnerId: auth.Me})
 	if err != nil {
 		t.Fatal(err)
 	}
-	attempts := []attempt{{name: "nobody", learner: auth.Me}, {name: "gateway alone", service: GatewayName, learner: auth.Me}}
-	for _, service := range []string{ProfileName, CatalogName, ProgressName} {
+	attempts := []attempt{{name: "nobody", learner: auth.Me}, {name: "gateway alone", service: Gateway, learner: auth.Me}}
+	for _, service := range p.table.Names() {
 		attempts = append(attempts, attempt{name: service + " alone", service: service, learner: other.GetLearner().GetId()})
 	}
 	for _, role := range []auth.Role{auth.RoleLearner, auth.RoleManager, auth.RoleAuthor, auth.RoleAdmin} {
 		token := mint("the-"+string(role), role)
 		attempts = append(attempts,
-			attempt{name: string(role), service: GatewayName, token: token, role: role, learner: auth.Me},
-			attempt{name: string(role) + aboutAnother, service: GatewayName, token: token, role: role, learner: other.GetLearner().GetId()})
+			attempt{name: string(role), service: Gateway, token: token, role: role, learner: auth.Me},
+			attempt{name: string(role) + aboutAnother, service: Gateway, token: token, role: role, learner: other.GetLearner().GetId()})
 	}
 	return attempts
 }
@@ -137,7 +140,7 @@ func expected(rule auth.Rule, a attempt) bool {
 }
 
 // try calls the RPC with an empty request, but for the learner.
-func try(t *testing.T, r rooms, rule auth.Rule, a attempt) codes.Code {
+func try(t *testing.T, p *process, rule auth.Rule, a attempt) codes.Code {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -145,7 +148,11 @@ func try(t *testing.T, r rooms, rule auth.Rule, a attempt) codes.Code {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+a.token)
 	}
 	// One chain stands for all: the guard is the same on every server.
-	server := map[string]*service{"profile": r.profile, "catalog": r.catalog, "progress": r.progress, "audit": r.progress}[serviceOf(rule)]
+	name := serviceOf(rule)
+	if name == "audit" {
+		name = Progress
+	}
+	server := p.find(name)
 	if server == nil {
 		t.Fatalf("%s belongs to no service", rule.Method)
 	}

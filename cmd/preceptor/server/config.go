@@ -5,16 +5,6 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
-	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/redis"
-)
-
-// The names of our services, as certificates and commands spell them.
-const (
-	ProfileName  = "profile"
-	CatalogName  = "catalog"
-	ProgressName = "progress"
-	GatewayName  = "gateway"
 )
 
 // DefaultHTTP is where the REST API is, unless told otherwise: on this machine only.
@@ -48,15 +38,14 @@ type Config struct {
 	DatabaseURL      string
 	DatabaseMaxConns int
 
-	Listen       string
-	HealthAddr   string
-	ProfileAddr  string
-	CatalogAddr  string
-	ProgressAddr string
-	TLSCert      string
-	TLSKey       string
-	TLSCA        string
-	RedisURL     string
+	Listen     string
+	HealthAddr string
+	// Addrs are where the services are, by name.
+	Addrs    map[string]string
+	TLSCert  string
+	TLSKey   string
+	TLSCA    string
+	RedisURL string
 
 	Starter        bool
 	LocalIssuer    bool
@@ -65,15 +54,15 @@ type Config struct {
 	OIDCRolesClaim string
 }
 
-// Check checks what the settings say.
-func (c *Config) Check() error {
+// Check refuses settings that make no sense, before anything is waited for.
+func (c *Config) Check(services Table) error {
 	switch {
 	case c.OIDCIssuer != "" && c.OIDCAudience == "":
 		return Usagef("--oidc-issuer needs --oidc-audience: else tokens made for other programs would be accepted")
 	case (c.TLSCert == "") != (c.TLSKey == "") || (c.TLSCert == "") != (c.TLSCA == ""):
 		return Usagef("--tls-cert, --tls-key and --tls-ca go together")
 	case c.OIDCIssuer != "" && !isWebURL(c.OIDCIssuer):
-		return Usagef("--oidc-issuer is no URL, as https://id.example.org")
+		return Usagef("--oidc-issuer is not a URL, as https://id.example.org")
 	case c.DatabaseMaxConns < 2:
 		return Usagef("--database-max-conns must be at least 2")
 	case c.Data == "":
@@ -83,24 +72,26 @@ func (c *Config) Check() error {
 	case c.DrainDelay < 0:
 		return Usagef("--drain-delay must not be negative")
 	}
-	return c.checkRedis()
+	for _, s := range services {
+		if c.Only != "" && c.Only != s.Name {
+			continue
+		}
+		for _, setting := range s.Settings {
+			if setting.Check == nil {
+				continue
+			}
+			if err := setting.Check(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// isWebURL tells whether a text is the URL of something on the web.
+// isWebURL reports whether a text is the URL of something on the web.
 func isWebURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
-}
-
-// checkRedis reads the url of Redis where it is used, before anything else is waited for.
-func (c *Config) checkRedis() error {
-	if c.RedisURL == "" || c.Only != "" && c.Only != ProgressName {
-		return nil
-	}
-	if err := redis.CheckURL(c.RedisURL); err != nil {
-		return Usagef("--redis-url: %s", errs.OneLine(err))
-	}
-	return nil
 }
 
 // oidc are the issuers whose tokens are accepted besides the local one's.

@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
-	catalogstore "github.com/preceptor-dev/preceptor/services/catalog/sqlstore"
-	profilestore "github.com/preceptor-dev/preceptor/services/profile/sqlstore"
-	progressstore "github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
 // How long a start waits between two looks at a database that is not ready.
@@ -26,60 +20,45 @@ const (
 	lookTimeout = 15 * time.Second
 )
 
-// Names are the services that keep records, in the order in which they are told of.
-func Names() []string { return []string{ProfileName, CatalogName, ProgressName} }
-
-// Migrations are the steps of a service's schema.
-func Migrations(service string) fs.FS {
-	switch service {
-	case ProfileName:
-		return profilestore.Migrations()
-	case CatalogName:
-		return catalogstore.Migrations()
-	default:
-		return progressstore.Migrations()
-	}
-}
-
 // SQLiteURL names the SQLite file of a service.
 func SQLiteURL(folder, service string) string {
 	return "sqlite:" + filepath.Join(folder, service+".db")
 }
 
-// OnPostgres tells whether the one service of this process keeps its records there.
+// OnPostgres reports whether the one service of this process keeps its records there.
 func (c *Config) OnPostgres() bool {
-	return c.DatabaseURL != "" && c.Only != "" && c.Only != GatewayName
+	return c.DatabaseURL != "" && c.Only != "" && c.Only != Gateway
 }
 
-// needsFolder tells whether anything is kept in the data folder: records, or the keys and
+// needsFolder reports whether anything is stored in the data folder: records, or the keys and
 // certificates that are made when none are given.
 func (c *Config) needsFolder() bool {
 	switch {
 	case c.Only == "", c.TLSCert == "":
 		return true
-	case c.Only == GatewayName:
+	case c.Only == Gateway:
 		return false
 	}
 	return !c.OnPostgres() || c.LocalIssuer
 }
 
 // openDB opens the database of one service, with its schema up to date.
-func (h *house) openDB(ctx context.Context, name string) (*sqldb.DB, error) {
-	open := h.openSQLite
-	if h.cfg.OnPostgres() {
-		open = h.awaitPostgres
+func (p *process) openDB(ctx context.Context, s Service) (*sqldb.DB, error) {
+	open := p.openSQLite
+	if p.cfg.OnPostgres() {
+		open = p.awaitPostgres
 	}
-	db, err := open(ctx, name)
+	db, err := open(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	h.onStop(func(context.Context) error { return db.Close() })
-	h.measureDB(name, db)
+	p.onStop(func(context.Context) error { return db.Close() })
+	p.measureDB(s.Name, db)
 	return db, nil
 }
 
-func (h *house) openSQLite(ctx context.Context, name string) (*sqldb.DB, error) {
-	db, err := sqldb.OpenMigrated(ctx, SQLiteURL(h.cfg.Data, name), sqldb.Options{Schema: name, Tracer: h.tracer}, Migrations(name))
+func (p *process) openSQLite(ctx context.Context, s Service) (*sqldb.DB, error) {
+	db, err := sqldb.OpenMigrated(ctx, SQLiteURL(p.cfg.Data, s.Name), sqldb.Options{Schema: s.Name, Tracer: p.tracer}, s.Migrations())
 	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
 		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
 	}
@@ -87,14 +66,14 @@ func (h *house) openSQLite(ctx context.Context, name string) (*sqldb.DB, error) 
 }
 
 // awaitPostgres opens a service's database when it is there and has the schema that this
-// program needs. What may come right by itself, or by a `preceptor migrate`, is waited for
-// and said once; what will not ends the start.
-func (h *house) awaitPostgres(ctx context.Context, name string) (*sqldb.DB, error) {
+// program needs. It waits for what may come right by itself or by a `preceptor migrate`, and
+// logs that once; anything else ends the start.
+func (p *process) awaitPostgres(ctx context.Context, s Service) (*sqldb.DB, error) {
 	said := ""
 	for wait := firstLook; ; wait = min(2*wait, longestLook) {
-		db, err := h.lookAtPostgres(ctx, name)
+		db, err := p.lookAtPostgres(ctx, s)
 		if err == nil {
-			h.waiting.Store(nil)
+			p.waiting.Store(nil)
 			return db, nil
 		}
 		if ctx.Err() != nil {
@@ -103,10 +82,10 @@ func (h *house) awaitPostgres(ctx context.Context, name string) (*sqldb.DB, erro
 		if kind := errs.KindOf(err); kind != errs.Unavailable && kind != errs.DeadlineExceeded && kind != errs.Aborted {
 			return nil, DatabaseError(err, "--database-url")
 		}
-		why := waitingFor(err, name)
-		h.waiting.Store(&why)
+		why := waitingFor(err, s.Name)
+		p.waiting.Store(&why)
 		if why != said {
-			h.log.WarnContext(ctx, "the start waits", "for", why, "error", errs.OneLine(err))
+			p.log.WarnContext(ctx, "the start waits", "for", why, "error", errs.OneLine(err))
 			said = why
 		}
 		select {
@@ -118,14 +97,14 @@ func (h *house) awaitPostgres(ctx context.Context, name string) (*sqldb.DB, erro
 }
 
 // lookAtPostgres connects anew each time: a session keeps the search_path that it began with.
-func (h *house) lookAtPostgres(ctx context.Context, name string) (*sqldb.DB, error) {
+func (p *process) lookAtPostgres(ctx context.Context, s Service) (*sqldb.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	db, err := sqldb.Open(ctx, h.cfg.DatabaseURL, sqldb.Options{Schema: name, MaxConns: h.cfg.DatabaseMaxConns, Tracer: h.tracer, Now: h.now})
+	db, err := sqldb.Open(ctx, p.cfg.DatabaseURL, sqldb.Options{Schema: s.Name, MaxConns: p.cfg.DatabaseMaxConns, Tracer: p.tracer, Now: p.now})
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Check(ctx, Migrations(name)); err != nil {
+	if err := db.Check(ctx, s.Migrations()); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
@@ -154,38 +133,4 @@ func DatabaseError(err error, flag string) error {
 		return fmt.Errorf("%w: see %s", err, flag)
 	}
 	return err
-}
-
-// commitLanes is how many transactions progress writes at once: one on SQLite, which has
-// one writer, and on Postgres as many as leave half of the connections to readers.
-func commitLanes(db *sqldb.DB, conns int) int {
-	if db.Dialect() == sqldb.SQLite {
-		return 1
-	}
-	return max(1, min(8, conns/2))
-}
-
-// watched adds to a service's state whether its Postgres answers, and logs once when it does not any
-// more and once when it does again. A service stays ready meanwhile: calls are answered UNAVAILABLE,
-// with a reason, and nobody else could answer them better.
-func (s *service) watched(db *sqldb.DB, log *slog.Logger) {
-	inner := s.state
-	var away atomic.Bool
-	s.state = func(ctx context.Context) (bool, []string) {
-		ready, degraded := inner(ctx)
-		look, cancel := context.WithTimeout(ctx, peerTimeout)
-		defer cancel()
-		err := db.Ping(look)
-		switch {
-		case ctx.Err() != nil: // whoever asked has left, which tells nothing of the database
-		case err != nil && !away.Swap(true):
-			log.WarnContext(ctx, "the database cannot be reached; calls that need it are answered UNAVAILABLE", "error", errs.OneLine(err))
-		case err == nil && away.Swap(false):
-			log.InfoContext(ctx, "the database is reachable again")
-		}
-		if err != nil {
-			degraded = append(degraded, s.name+" does not reach its database")
-		}
-		return ready, degraded
-	}
 }

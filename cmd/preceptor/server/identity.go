@@ -13,28 +13,28 @@ import (
 const identityEvery = 5 * time.Second
 
 // openIdentity takes the mounted certificates, or makes one in the data folder.
-func (h *house) openIdentity(ctx context.Context) error {
+func (p *process) openIdentity(ctx context.Context) error {
 	var err error
 	hint := ""
-	if h.cfg.TLSCert != "" {
-		h.identity, err = rpc.FileIdentity(h.cfg.Only, h.cfg.TLSCert, h.cfg.TLSKey, h.cfg.TLSCA, h.now)
+	if p.cfg.TLSCert != "" {
+		p.identity, err = rpc.FileIdentity(p.cfg.Only, p.cfg.TLSCert, p.cfg.TLSKey, p.cfg.TLSCA, p.now)
 		hint = ": see --tls-cert, --tls-key and --tls-ca"
 	} else {
-		h.identity, err = rpc.LocalPKI(h.cfg.Data, h.cfg.Only, h.now)
+		p.identity, err = rpc.LocalPKI(p.cfg.Data, p.cfg.Only, p.now)
 	}
 	if err != nil {
 		return fmt.Errorf("no certificate to show to the other services: %w%s", err, hint)
 	}
-	h.measureIdentity()
-	h.tellIdentity(ctx)
+	p.measureIdentity()
+	p.logIdentity(ctx)
 	return nil
 }
 
-// tellIdentity logs once when another certificate is used, and once when changed files cannot be.
+// logIdentity logs once when another certificate is used, and once when changed files cannot be.
 // They need not fit together in the middle of a change, so a fault is one when it is met twice.
-func (h *house) tellIdentity(ctx context.Context) {
-	run := h.untilStop(ctx)
-	ends, met, said := h.identity.Expires(), "", ""
+func (p *process) logIdentity(ctx context.Context) {
+	run := p.untilStop(ctx)
+	ends, met, said := p.identity.Expires(), "", ""
 	tick := time.NewTicker(identityEvery)
 	go func() {
 		defer tick.Stop()
@@ -45,19 +45,19 @@ func (h *house) tellIdentity(ctx context.Context) {
 			case <-tick.C:
 			}
 			fault := ""
-			if err := h.identity.Unused(); err != nil {
+			if err := p.identity.Unused(); err != nil {
 				fault = errs.OneLine(err)
 			}
 			if fault != "" && fault == met && fault != said {
-				h.log.WarnContext(run, "the files of the certificate changed and cannot be used; what was read before stays in use", "error", fault, "ends", ends)
+				p.log.WarnContext(run, "the files of the certificate changed and cannot be used; what was read before stays in use", "error", fault, "ends", ends)
 			}
 			if fault == met {
 				said = fault
 			}
 			met = fault
-			if now := h.identity.Expires(); !now.Equal(ends) {
+			if now := p.identity.Expires(); !now.Equal(ends) {
 				ends = now
-				h.log.InfoContext(run, "the certificate is a new one", "ends", ends)
+				p.log.InfoContext(run, "the certificate is a new one", "ends", ends)
 			}
 		}
 	}()

@@ -12,8 +12,8 @@ import (
 // TestLaterConn calls a service before it is open, and after.
 func TestLaterConn(t *testing.T) {
 	t.Parallel()
-	_, r := openRooms(t)
-	later := &laterConn{}
+	p := openAll(t)
+	later := &laterConn{from: Catalog, to: Progress}
 	client := progressv1.NewProgressServiceClient(later)
 	calls := func() (unary, stream codes.Code) {
 		_, err := client.CountModuleImpact(t.Context(), &progressv1.CountModuleImpactRequest{})
@@ -26,7 +26,7 @@ func TestLaterConn(t *testing.T) {
 	if unary, stream := calls(); unary != codes.Unavailable || stream != codes.Unavailable {
 		t.Errorf("before it is open: %s and %s", unary, stream)
 	}
-	later.open(r.progress.server.InProcess(CatalogName))
+	later.open(p.find(Progress).server.InProcess(Catalog))
 	// The catalog is let in, with a request that names no module; nobody may watch without a token.
 	if unary, stream := calls(); unary != codes.InvalidArgument || stream != codes.Unauthenticated {
 		t.Errorf("when it is open: %s and %s", unary, stream)

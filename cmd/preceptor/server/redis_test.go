@@ -12,37 +12,39 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-func houseWithRedis(t *testing.T, url string) *house {
+func openingWithRedis(t *testing.T, url string) Opening {
 	t.Helper()
-	h := &house{cfg: &Config{RedisURL: url}, log: slog.New(slog.DiscardHandler), now: testenv.Now}
-	t.Cleanup(func() {
-		if err := h.stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	return h
+	return Opening{
+		Config: &Config{RedisURL: url}, Logger: slog.New(slog.DiscardHandler), Now: testenv.Now,
+		OnStop: func(stop func(context.Context) error) {
+			t.Cleanup(func() {
+				if err := stop(context.WithoutCancel(t.Context())); err != nil {
+					t.Error(err)
+				}
+			})
+		},
+	}
 }
 
 // A Redis that is not there is no reason not to start, and /readyz tells.
 func TestWithoutTheRedisThatThereShouldBe(t *testing.T) {
 	t.Parallel()
-	h := houseWithRedis(t, "redis://:secret@127.0.0.1:"+strconv.Itoa(testenv.Ports(t, 1)[0]))
-	k, err := h.openCache(t.Context())
+	k, err := openCache(t.Context(), openingWithRedis(t, "redis://:secret@127.0.0.1:"+strconv.Itoa(testenv.Ports(t, 1)[0])))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := k.degraded(t.Context()); !slices.Equal(got, []string{"redis is not reachable; answers come from the database"}) {
 		t.Errorf("%q", got)
 	}
-	k, err = houseWithRedis(t, "").openCache(t.Context())
-	if err != nil || k.nudges != nil || k.degraded(t.Context()) != nil {
+	k, err = openCache(t.Context(), openingWithRedis(t, ""))
+	if err != nil || k.notices != nil || k.degraded(t.Context()) != nil {
 		t.Errorf("without a url: %+v, %v", k, err)
 	}
 }
 
 func TestBadRedisURLIsOneLine(t *testing.T) {
 	t.Parallel()
-	_, err := houseWithRedis(t, "redis://:secret@host:port").openCache(t.Context())
+	_, err := openCache(t.Context(), openingWithRedis(t, "redis://:secret@host:port"))
 	if errs.KindOf(err) != errs.Invalid {
 		t.Fatal(err)
 	}

@@ -11,11 +11,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// exitError ends the program with a code and without a word.
-type exitError int
-
-func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
-
 // UsageError reports settings or arguments that make no sense.
 type UsageError struct{ text string }
 
@@ -35,21 +30,21 @@ func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("the address %s may not be used by this user: choose another one with %s", addr, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("the address %s is none of this machine's: choose another one with %s", addr, flag)
+		return nil, fmt.Errorf("the address %s does not belong to this machine: choose another one with %s", addr, flag)
 	}
-	return nil, Usagef("%s %s is no address to listen on: give host:port, as 127.0.0.1:8080", flag, addr)
+	return nil, Usagef("%s %s is not an address to listen on: give host:port, as 127.0.0.1:8080", flag, addr)
 }
 
-// FolderError says what is wrong with the data folder, and what to do.
+// FolderError returns what is wrong with the data folder, and what to do.
 func FolderError(dir string, err error) error {
 	why := "cannot be made"
 	switch {
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
-		why = "is no folder, or lies below something that is none"
+		why = "is not a folder, or is below something that is not"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		why = "cannot be written by this user"
 	case errors.Is(err, syscall.ENOSPC):
-		why = "lies on a disk that is full"
+		why = "is on a disk that is full"
 	}
 	return errs.Wrap(err, errs.FailedPrecondition, "DATA_FOLDER", "the data folder %s %s: choose another one with --data", dir, why)
 }

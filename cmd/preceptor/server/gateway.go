@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/preceptor-dev/preceptor/gateway"
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
+	"github.com/preceptor-dev/preceptor/internal/audit"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+)
+
+// openGateway makes the REST API.
+func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientConnInterface) (*gateway.Gateway, error) {
+	g, err := gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
+		Conns:          conns,
+		Logger:         p.log,
+		AllowedOrigins: p.cfg.CORSOrigins,
+		Version:        p.version,
+		RateLimit:      gateway.RateLimit{PerSecond: p.cfg.RateLimit, Burst: p.cfg.RateBurst},
+		Now:            p.now,
+		Tracer:         p.tracer,
+		Observe:        p.metrics.Requests(),
+		Ready:          p.state,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.metrics.Gauge("preceptor_gateway_streams", "Streams of server-sent events that are open.", nil, func() float64 { return float64(g.Streams()) })
+	return g, nil
+}
+
+// offerGRPC serves the gRPC API of all services on one address. Its callers are people with tokens:
+// which learner a token's subject is, the first service that knows decides.
+func (p *process) offerGRPC(ctx context.Context) error {
+	lis, err := p.listen(ctx, p.cfg.GRPC, "--grpc")
+	if err != nil {
+		return err
+	}
+	var (
+		resolver auth.Resolver
+		maxRecv  int
+		audits   []*audit.Server
+	)
+	for _, row := range p.table {
+		s := p.find(row.Name)
+		maxRecv = max(maxRecv, row.MaxRecv)
+		if resolver == nil {
+			resolver = s.Resolver
+		}
+		if s.audit != nil {
+			audits = append(audits, s.audit)
+		}
+	}
+	server, err := p.newServer(ctx, resolver, maxRecv)
+	if err != nil {
+		return err
+	}
+	for _, s := range p.opened {
+		s.Register(server, server.Draining())
+	}
+	auditv1.RegisterAuditServiceServer(server, audit.Join(audits...))
+	p.serveRPC(lis, server)
+	return nil
+}

@@ -1,0 +1,255 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+
+	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/health"
+	"github.com/preceptor-dev/preceptor/internal/metrics"
+	"github.com/preceptor-dev/preceptor/internal/pubsub"
+	"github.com/preceptor-dev/preceptor/internal/redis"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/services/progress"
+	progressclients "github.com/preceptor-dev/preceptor/services/progress/clients"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	progressgrpc "github.com/preceptor-dev/preceptor/services/progress/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
+	progressstore "github.com/preceptor-dev/preceptor/services/progress/sqlstore"
+)
+
+const (
+	// cacheBytes is how much of computed answers is held in memory.
+	cacheBytes = 32 << 20
+	// staleAfter is how old what progress knows of another service may be before that is reported:
+	// it is refreshed every two seconds.
+	staleAfter = 15 * time.Second
+)
+
+func progressRow() Service {
+	return Service{
+		Name: Progress, Port: 7003, Migrations: progressstore.Migrations,
+		Needs: []string{Catalog, Profile},
+		Settings: []Setting{{
+			Flag: "redis-url",
+			Usage: "the Redis that holds computed answers and passes notifications between replicas: redis://HOST:6379/0," +
+				" redis+sentinel://HOST:26379,HOST:26379/MASTER, redis+cluster://HOST:6379,HOST:6379; in memory when not given",
+			To:    func(c *Config) any { return &c.RedisURL },
+			Check: checkRedis,
+		}},
+		Audited: true,
+		Open:    openProgress,
+		Restored: func(ctx context.Context, db *sqldb.DB) error {
+			return progressstore.New(db).Renew(ctx)
+		},
+	}
+}
+
+func checkRedis(c *Config) error {
+	if c.RedisURL == "" {
+		return nil
+	}
+	if err := redis.CheckURL(c.RedisURL); err != nil {
+		return Usagef("--redis-url: %s", errs.OneLine(err))
+	}
+	return nil
+}
+
+func openProgress(ctx context.Context, o Opening) (Opened, error) {
+	store := progressstore.New(o.DB)
+	if o.Idle {
+		return openIdleProgress(ctx, o, store)
+	}
+	learners := progressclients.NewProfileClient(profilev1.NewProfileServiceClient(o.Conns[Profile]))
+	cached, err := openCache(ctx, o)
+	if err != nil {
+		return Opened{}, err
+	}
+	svc, err := engine.New(ctx, store, engine.Options{
+		Catalog:     progressclients.NewCatalogClient(catalogv1.NewCatalogServiceClient(o.Conns[Catalog])),
+		Zones:       learners,
+		Cache:       cached.cache,
+		Nudges:      cached.notices,
+		CommitLanes: commitLanes(o.DB, o.Config.DatabaseMaxConns),
+		Committed:   measureCommits(o.Metrics),
+		Now:         o.Now,
+		Logger:      o.Logger,
+	})
+	if err != nil {
+		return Opened{}, err
+	}
+	o.OnStop(func(context.Context) error {
+		svc.Close()
+		return nil
+	})
+	measureProgress(o.Metrics, svc.Stats)
+	measureCache(o.Metrics, cached.stats)
+	previews := report.New(store, svc.Catalog(), svc.Zone, o.Now)
+	replays := replay.New(store, replay.Options{
+		Catalog: svc.Catalog(), Zone: svc.Zone,
+		Alone: o.DB.Dialect() == sqldb.SQLite, // the folder's lock ensures it
+		Now:   o.Now, Logger: o.Logger,
+	})
+	return Opened{
+		Resolver: engine.NewSubjects(store, learners, o.Now),
+		Register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
+			progressv1.RegisterProgressServiceServer(to, progressgrpc.NewServer(svc, previews, replays, draining))
+		},
+		State: func(ctx context.Context) health.State {
+			state := progressState(svc.Ready, svc.Stats)
+			state.Degraded = append(state.Degraded, cached.degraded(ctx)...)
+			return state
+		},
+	}, nil
+}
+
+// openIdleProgress opens progress for a command, which only replays logs. Its catalog is the one that
+// it stored last.
+func openIdleProgress(ctx context.Context, o Opening, store *progressstore.Store) (Opened, error) {
+	catalog, err := engine.NewCatalogFollower(ctx, storedCatalog{store}, store, o.Logger, o.Now)
+	if err != nil {
+		return Opened{}, err
+	}
+	replays := replay.New(store, replay.Options{Catalog: catalog, Zone: new(engine.Zones).Of, Alone: true, Now: o.Now, Logger: o.Logger})
+	return Opened{Register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
+		progressv1.RegisterProgressServiceServer(to, progressgrpc.NewServer(nil, nil, replays, draining))
+	}}, nil
+}
+
+// storedCatalog is the catalog as progress stored it last.
+type storedCatalog struct{ store *progressstore.Store }
+
+// Sync returns all of it.
+func (c storedCatalog) Sync(ctx context.Context, _ int64) (progress.CatalogDelta, error) {
+	return c.store.LoadCatalog(ctx)
+}
+
+// cached is where computed answers are cached, and how replicas learn of each other's writes.
+type cached struct {
+	cache   cache.Cache
+	notices engine.Nudges
+	redis   *redis.Client // nil where it is all in memory
+	stats   func() cache.Stats
+}
+
+// openCache opens the Redis that the operator named, or a cache in memory.
+func openCache(ctx context.Context, o Opening) (cached, error) {
+	if o.Config.RedisURL == "" {
+		memory := cache.NewMemory(cacheBytes, o.Now)
+		return cached{cache: memory, stats: memory.Stats}, nil
+	}
+	client, err := redis.Open(ctx, o.Config.RedisURL, redis.Options{Logger: o.Logger, Tracer: o.Tracer, Now: o.Now})
+	if err != nil {
+		return cached{}, fmt.Errorf("%w: correct --redis-url", err)
+	}
+	o.OnStop(func(context.Context) error { return client.Close() })
+	measureRedis(o.Metrics, client)
+	answers := cache.NewRedis(client)
+	return cached{cache: answers, notices: pubsub.New(client, o.Logger), redis: client, stats: answers.Stats}, nil
+}
+
+// degraded reports that there should be a Redis and is none.
+func (c cached) degraded(ctx context.Context) []string {
+	if c.redis == nil || c.redis.Reachable(ctx) {
+		return nil
+	}
+	return []string{"redis is not reachable; answers come from the database"}
+}
+
+// commitLanes is how many transactions progress writes at once: one on SQLite, which has
+// one writer, and on Postgres as many as leave half of the connections to readers.
+func commitLanes(db *sqldb.DB, conns int) int {
+	if db.Dialect() == sqldb.SQLite {
+		return 1
+	}
+	return max(1, min(8, conns/2))
+}
+
+func progressState(state func() (ready bool, age time.Duration, confirmed bool), stats func() engine.Stats) (s health.State) {
+	ready, age, confirmed := state()
+	s.Ready = ready
+	switch {
+	case !ready:
+		s.Reason = "the catalog was never seen"
+		s.Degraded = append(s.Degraded, "progress has never seen the catalog")
+	case !confirmed:
+		s.Degraded = append(s.Degraded, "progress has not reached the catalog since it started")
+	case age > staleAfter:
+		s.Degraded = append(s.Degraded, "progress last reached the catalog "+age.Round(time.Second).String()+" ago")
+	}
+	switch zones := stats().Zones; {
+	case zones.Age <= staleAfter:
+	case zones.Confirmed:
+		s.Degraded = append(s.Degraded, "progress last reached profile "+zones.Age.Round(time.Second).String()+" ago")
+	default:
+		s.Degraded = append(s.Degraded, "progress has not reached profile since it started")
+	}
+	return s
+}
+
+// measureCommits shows progress's transactions; nil while nobody measures.
+func measureCommits(m *metrics.Registry) func(engine.Commit) {
+	observe := m.Commits()
+	if observe == nil {
+		return nil
+	}
+	return func(c engine.Commit) { observe(c.Jobs, c.Events, c.Waited, c.Took, c.Failed) }
+}
+
+// measureProgress shows what progress is about.
+func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
+	for source, followed := range map[string]func() engine.Followed{
+		Catalog: func() engine.Followed { return stats().Catalog },
+		Profile: func() engine.Followed { return stats().Zones },
+	} {
+		labels := metrics.Labels{"source": source}
+		m.Gauge("preceptor_snapshot_age_seconds", "How long ago another service confirmed what progress knows of it.", labels,
+			func() float64 { return followed().Age.Seconds() })
+		m.Gauge("preceptor_snapshot_revision", "The revision of another service that progress knows.", labels,
+			func() float64 { return float64(followed().Revision) })
+	}
+	for lane := range stats().Queues {
+		m.Gauge("preceptor_commit_queue_jobs", "Writes that wait for a transaction, by lane.", metrics.Labels{"lane": strconv.Itoa(lane)},
+			func() float64 { return float64(stats().Queues[lane]) })
+	}
+	m.Gauge("preceptor_watchers", "Watches of a learner's log that are open.", nil, func() float64 { return float64(stats().Watchers) })
+	m.Gauge("preceptor_sweep_unswept_revisions", "Revisions of the catalog that the sweep has not looked at.", nil,
+		func() float64 { return float64(stats().Unswept) })
+	m.Gauge("preceptor_sweep_age_seconds", "How long ago the sweep was seen to be done, or in another replica's hands.", nil,
+		func() float64 { return stats().SweepAge.Seconds() })
+}
+
+// measureCache shows the cache of computed answers.
+func measureCache(m *metrics.Registry, stats func() cache.Stats) {
+	const asked = "How often the cache was asked, by what it had."
+	m.Counter("preceptor_cache_requests_total", asked, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
+	m.Counter("preceptor_cache_requests_total", asked, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	m.Counter("preceptor_cache_evictions_total", "Answers that had to make room.", nil, func() float64 { return float64(stats().Evictions) })
+	m.Gauge("preceptor_cache_entries", "Answers in the cache.", nil, func() float64 { return float64(stats().Entries) })
+	m.Gauge("preceptor_cache_bytes", "What they take.", nil, func() float64 { return float64(stats().Bytes) })
+}
+
+// measureRedis shows whether Redis is asked at present, and how often it failed.
+func measureRedis(m *metrics.Registry, client *redis.Client) {
+	m.Breaker("redis", func() metrics.BreakerState {
+		switch client.Stats().State {
+		case "open":
+			return metrics.BreakerOpen
+		case "half-open":
+			return metrics.BreakerHalfOpen
+		default:
+			return metrics.BreakerClosed
+		}
+	})
+	m.Counter("preceptor_redis_failures_total", "Commands that Redis did not answer in time, or with an error.", nil,
+		func() float64 { return float64(client.Stats().Failures) })
+}

@@ -1,0 +1,69 @@
+// Package health is what a process reports of itself over HTTP to an orchestrator or a load
+// balancer: GET /healthz, whether it is alive, and GET /readyz, whether to send it requests.
+package health
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// State is whether a process can do its work.
+type State struct {
+	// Ready is false only where it is worth sending requests elsewhere: while the process starts
+	// or drains, or before a service has what it cannot work without.
+	Ready bool
+	// Reason is why Ready is false.
+	Reason string
+	// Degraded names the dependencies that are missing and done without: "redis is not reachable".
+	Degraded []string
+}
+
+// And is the state of a process that consists of both.
+func (s State) And(other State) State {
+	all := State{Ready: s.Ready && other.Ready, Reason: s.Reason, Degraded: append(s.Degraded[:len(s.Degraded):len(s.Degraded)], other.Degraded...)}
+	if s.Ready {
+		all.Reason = other.Reason
+	}
+	return all
+}
+
+// body is the body of both pages.
+type body struct {
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+	// Degraded is on every page of /readyz, and on none of /healthz.
+	Degraded []string `json:"degraded,omitzero"`
+	Version  string   `json:"version,omitempty"`
+}
+
+// WriteAlive writes the page /healthz. It reports nothing of what the process needs.
+func WriteAlive(w http.ResponseWriter, version string) {
+	write(w, http.StatusOK, body{Status: "alive", Version: version})
+}
+
+// Write writes the page /readyz: 200 with the status "ready" or "degraded", or 503 with "unready".
+func (s State) Write(w http.ResponseWriter) {
+	b := body{Status: "ready", Degraded: append([]string{}, s.Degraded...)}
+	status := http.StatusOK
+	switch {
+	case !s.Ready:
+		b.Status, b.Reason, status = "unready", s.Reason, http.StatusServiceUnavailable
+	case len(s.Degraded) > 0:
+		b.Status = "degraded"
+	}
+	write(w, status, b)
+}
+
+func write(w http.ResponseWriter, status int, b body) {
+	text, err := json.Marshal(b)
+	if err != nil {
+		http.Error(w, "the state cannot be encoded", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // a client that has gone away needs no answer
+}

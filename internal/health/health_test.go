@@ -1,0 +1,36 @@
+package health_test
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/preceptor-dev/preceptor/internal/health"
+)
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state  health.State
+		status int
+		body   string
+	}{
+		"ready":    {health.State{Ready: true}, 200, `{"status":"ready","degraded":[]}`},
+		"degraded": {health.State{Ready: true, Degraded: []string{"redis"}}, 200, `{"status":"degraded","degraded":["redis"]}`},
+		"unready":  {health.State{Reason: "draining", Degraded: []string{"redis"}}, 503, `{"status":"unready","reason":"draining","degraded":["redis"]}`},
+		"both": {
+			health.State{Ready: true, Degraded: []string{"a"}}.And(health.State{Reason: "starting", Degraded: []string{"b"}}).And(health.State{Reason: "later"}),
+			503, `{"status":"unready","reason":"starting","degraded":["a","b"]}`,
+		},
+	} {
+		w := httptest.NewRecorder()
+		c.state.Write(w)
+		if w.Code != c.status || w.Body.String() != c.body || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %s %v", name, w.Code, w.Body, w.Header())
+		}
+	}
+	w := httptest.NewRecorder()
+	health.WriteAlive(w, "1.2.3")
+	if w.Code != 200 || w.Body.String() != `{"status":"alive","version":"1.2.3"}` {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
