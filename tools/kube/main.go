@@ -2,7 +2,8 @@
 // without a container engine: what kustomize renders is valid against the schemas of a current
 // Kubernetes and keeps the rules of rules.go and roads.go; the compose file is one; the Dockerfile
 // is one, and the files that .dockerignore leaves are enough to build a static program, which
-// knows every argument that it is given anywhere. With -apiserver it asks Kubernetes itself instead.
+// knows every argument that it is given anywhere; the dashboard and the alerts name metrics that
+// docs/operations.md lists. With -apiserver it asks Kubernetes itself instead.
 package main
 
 import (
@@ -96,6 +97,13 @@ func run(ctx context.Context, root string, out io.Writer) error {
 		return err
 	}
 	r.section(began, "deploy/compose.yaml", slices.Concat(faults, p.faults(ctx, c.processes())))
+
+	began = time.Now()
+	faults, err = telemetryFaults(root)
+	if err != nil {
+		return err
+	}
+	r.section(began, "deploy/grafana, deploy/prometheus", faults)
 
 	for _, name := range overlays() {
 		began = time.Now()

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestTelemetry makes mistakes in the dashboard, the alerts and the table of metrics, one at a time.
+func TestTelemetry(t *testing.T) {
+	const dashboard, alerts = "deploy/grafana/preceptor.json", "deploy/prometheus/alerts.yaml"
+	text := map[string]string{}
+	for _, name := range []string{operations, dashboard, alerts} {
+		b, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text[name] = string(b)
+	}
+	for _, tc := range []struct{ name, file, old, replacement, want string }{
+		{"nothing", operations, "#", "#", ""},
+		{"metric of no table", operations, "| `preceptor_ready` |", "| `preceptor_steady` |", "lists no metric preceptor_ready"},
+		{"metric of no panel", dashboard, "preceptor_watchers", "preceptor_watcher", "lists no metric preceptor_watcher"},
+		{"histogram without a series", dashboard, "preceptor_commit_jobs_sum", "preceptor_commit_jobs", "lists no metric preceptor_commit_jobs"},
+		{"series of no histogram", operations, "| histogram: writes in one", "| writes in one", "lists no metric preceptor_commit_jobs_sum"},
+		{"runtime's metric", dashboard, "go_goroutines", "go_goroutine", "lists no metric go_goroutine"},
+		{"panel without a metric", dashboard, "go_goroutines", "vector(1) + 1 #", "names no metric"},
+		{"panel without a title", dashboard, `"title": "Goroutines"`, `"title": ""`, "has no title"},
+		{"not PromQL", alerts, "preceptor_ready == 0", "preceptor_ready = 0", "PreceptorNotReady"},
+		{"metric of no alert", alerts, "preceptor_ready == 0", "preceptor_readies == 0", "lists no metric preceptor_readies"},
+		{"runbook", operations, "### Database pool", "### The pool", "there is no section"},
+		{"severity", alerts, "severity: page", "severity: whisper", `the severity "whisper"`},
+		{"wait", alerts, "for: ", "for: about ", "not how long it waits"},
+		{"unknown field", alerts, "expr: ", "expression: ", "unknown field"},
+	} {
+		changed := map[string]string{operations: text[operations], dashboard: text[dashboard], alerts: text[alerts]}
+		if !strings.Contains(changed[tc.file], tc.old) {
+			t.Fatalf("%s: %s has no %q to replace", tc.name, tc.file, tc.old)
+		}
+		changed[tc.file] = strings.Replace(changed[tc.file], tc.old, tc.replacement, 1)
+		known := documentedMetrics(changed[operations])
+		found := strings.Join(append(dashboardFaults(changed[dashboard], known), alertFaults(changed[alerts], changed[operations], known)...), "\n")
+		if !strings.Contains(found, tc.want) || (tc.want == "") != (found == "") {
+			t.Errorf("%s: found %q, want %q", tc.name, found, tc.want)
+		}
+	}
+}
