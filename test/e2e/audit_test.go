@@ -45,7 +45,7 @@ func testAudit(t *testing.T, w *world) {
 	refused(t, 1, []string{"audit", "verify", "--server", w.base, "--token", w.token(t, "audit-learner", "learner")}, "admin")
 }
 
-// TestAuditExample checks the documents' entry in the two ways that they tell of.
+// TestAuditExample checks the documents' entry in the two ways that they describe.
 func TestAuditExample(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/api.md")

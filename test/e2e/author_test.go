@@ -35,7 +35,7 @@ func testAuthor(t *testing.T, w *world) {
 	author.post("/v1/modules/"+id+":publish", map[string]any{"etag": made.text("etag")}).problem(http.StatusPreconditionFailed, "ETAG_MISMATCH")
 	published := author.post("/v1/modules/"+id+":publish", map[string]any{"etag": edited.text("etag")}).want(http.StatusOK)
 	if published.header.Get("Preceptor-Catalog-Revision") == "" {
-		t.Error("a publication tells no catalog revision")
+		t.Error("a publication has no catalog revision")
 	}
 	learner.get("/v1/modules/" + id).want(http.StatusOK).golden("module")
 	learner.get("/v1/modules/" + id + "/versions/1").want(http.StatusOK).golden("module_version")
@@ -190,7 +190,7 @@ func testMandate(t *testing.T, w *world) {
 	done := admin.post(at+"/versions/2:mandate", order, "If-Match", etag).want(http.StatusOK)
 	from := done.text("version.mandateTime")
 	if done.header.Get("Preceptor-Catalog-Revision") == "" || done.text("etag") == etag {
-		t.Errorf("a mandate tells no catalog revision, or leaves the etag: %v, %s", done.header, done.body)
+		t.Errorf("a mandate has no catalog revision, or leaves the etag: %v, %s", done.header, done.body)
 	}
 	admin.post(at+"/versions/2:mandate", order).want(http.StatusOK).has("version.mandateTime", from, "etag", done.text("etag"))
 	learner.get(at).want(http.StatusOK).has("latestVersion", 2, "version.mandateTime", from, "version.contentHash", hash)
@@ -203,7 +203,7 @@ func testMandate(t *testing.T, w *world) {
 		}
 	}
 	if found != 1 {
-		t.Errorf("the changes tell of %d mandates, want 1", found)
+		t.Errorf("the changes hold %d mandates, want 1", found)
 	}
 }
 

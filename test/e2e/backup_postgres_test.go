@@ -73,7 +73,7 @@ func TestDumpAndRestore(t *testing.T) {
 	}
 
 	r.Exec(t, "CREATE DATABASE restored")
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		r.Exec(t, "GRANT CREATE ON DATABASE restored TO app_"+service)
 		postgresTool(t, "pg_restore", "--exit-on-error", "--dbname="+r.in(t, "restored"), filepath.Join(dumps, service+".dump"))
 		r.urls[service] = r.As(t, "app_"+service, "secret-"+service, "restored")

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// scribe is a device that sends batches until it is told to stop, and forgets none of them.
+// scribe is a device that sends batches until it is stopped, and forgets none of them.
 type scribe struct {
 	me *client
 
@@ -20,7 +20,7 @@ type scribe struct {
 	sent []sentBatch
 	// events are those of each batch, to be sent again.
 	events [][]any
-	// acknowledged is how many batches were, and known the last sequence of which it was told.
+	// acknowledged is how many batches were, and known the last sequence that a response had.
 	acknowledged int
 	known        int64
 	// lastSeen is when the log's last entry was received, as it was before everything was lost.
@@ -101,7 +101,7 @@ func startScribes(t *testing.T, w *world, writers, units int) *scribes {
 	return s
 }
 
-// counts waits until each has more acknowledged than it had, and answers how many.
+// counts waits until each has more acknowledged than it had, and returns how many.
 func (s *scribes) counts(t *testing.T, more int) []int {
 	t.Helper()
 	counts := make([]int, len(s.all))
@@ -253,7 +253,7 @@ func wantSound(t *testing.T, w *world) {
 	}
 }
 
-// catchesUp does what a device does that knows more than the server: it is told so in every way
+// catchesUp does what a device does that knows more than the server: every response shows it
 // there is, and sends everything again.
 func (s *scribe) catchesUp(t *testing.T) {
 	t.Helper()
@@ -282,7 +282,7 @@ func (s *scribe) catchesUp(t *testing.T) {
 }
 
 // meetsOverlap asks for the last entry that the device knew of once more. The log is as long again
-// as it was, so only the entry itself tells that it is another log.
+// as it was, so only the entry itself shows that it is another log.
 func (s *scribe) meetsOverlap(t *testing.T) {
 	t.Helper()
 	page := s.lastEntry().has("events.0.sequence", s.known)
@@ -292,7 +292,7 @@ func (s *scribe) meetsOverlap(t *testing.T) {
 }
 
 // lastEntry reads the last entry that the device knew of.
-func (s *scribe) lastEntry() *answer {
+func (s *scribe) lastEntry() *response {
 	return s.me.get(fmt.Sprintf("/v1/learners/me/events?pageSize=1&afterSequence=%d", s.known-1)).want(http.StatusOK)
 }
 
@@ -330,7 +330,7 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	}
 	again := oneProcessOn(t, data)
 	(&client{t: t, base: again.base, token: token}).get("/v1/learners/me").want(http.StatusOK)
-	q.after(t, again) // nobody has changed anything, so the incarnation alone makes their ETag an old one
+	q.after(t, again) // nothing has changed, so the incarnation alone makes their ETag an old one
 
 	// A folder that a restore left half filled.
 	half := t.TempDir()

@@ -16,15 +16,15 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// client is a person with a token; without one, anybody.
+// client is a caller with a token, or an unauthenticated one.
 type client struct {
 	t     *testing.T
 	base  string
 	token string
 }
 
-// answer is what came back.
-type answer struct {
+// response is what came back.
+type response struct {
 	t      *testing.T
 	what   string
 	status int
@@ -41,7 +41,7 @@ var httpClient = &http.Client{
 }
 
 // do sends a request. A body that is no string or bytes is sent as JSON; headers come in pairs.
-func (c *client) do(method, path string, body any, headers ...string) *answer {
+func (c *client) do(method, path string, body any, headers ...string) *response {
 	c.t.Helper()
 	a, err := c.try(method, path, body, headers...)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *client) do(method, path string, body any, headers ...string) *answer {
 }
 
 // try is do for a server that may be gone.
-func (c *client) try(method, path string, body any, headers ...string) (*answer, error) {
+func (c *client) try(method, path string, body any, headers ...string) (*response, error) {
 	var text []byte
 	switch b := body.(type) {
 	case nil:
@@ -83,7 +83,7 @@ func (c *client) try(method, path string, body any, headers ...string) (*answer,
 		return nil, err
 	}
 	defer resp.Body.Close()
-	a := &answer{t: c.t, what: method + " " + path, status: resp.StatusCode, header: resp.Header}
+	a := &response{t: c.t, what: method + " " + path, status: resp.StatusCode, header: resp.Header}
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		return nil, err
 	}
@@ -95,17 +95,17 @@ func (c *client) try(method, path string, body any, headers ...string) (*answer,
 	return a, nil
 }
 
-func (c *client) get(path string, headers ...string) *answer {
+func (c *client) get(path string, headers ...string) *response {
 	c.t.Helper()
 	return c.do(http.MethodGet, path, nil, headers...)
 }
 
-func (c *client) post(path string, body any, headers ...string) *answer {
+func (c *client) post(path string, body any, headers ...string) *response {
 	c.t.Helper()
 	return c.do(http.MethodPost, path, body, headers...)
 }
 
-func (c *client) patch(path string, body any, headers ...string) *answer {
+func (c *client) patch(path string, body any, headers ...string) *response {
 	c.t.Helper()
 	return c.do(http.MethodPatch, path, body, headers...)
 }
@@ -117,7 +117,7 @@ func (c *client) id() string {
 }
 
 // want fails the test unless the status is this one.
-func (a *answer) want(status int) *answer {
+func (a *response) want(status int) *response {
 	a.t.Helper()
 	if a.status != status {
 		a.t.Fatalf("%s: status %d, want %d: %s", a.what, a.status, status, a.body)
@@ -126,7 +126,7 @@ func (a *answer) want(status int) *answer {
 }
 
 // get is a value in the answer: "milestones.0.percent"; nil where there is none.
-func (a *answer) get(path string) any { return dig(a.tree, path) }
+func (a *response) get(path string) any { return dig(a.tree, path) }
 
 func dig(tree any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
@@ -146,7 +146,7 @@ func dig(tree any, path string) any {
 	return tree
 }
 
-func (a *answer) text(path string) string {
+func (a *response) text(path string) string {
 	a.t.Helper()
 	s, ok := a.get(path).(string)
 	if !ok {
@@ -155,7 +155,7 @@ func (a *answer) text(path string) string {
 	return s
 }
 
-func (a *answer) list(path string) []any {
+func (a *response) list(path string) []any {
 	a.t.Helper()
 	l, ok := a.get(path).([]any)
 	if !ok {
@@ -166,7 +166,7 @@ func (a *answer) list(path string) []any {
 
 // has fails the test unless each path holds the value that follows it, compared as texts;
 // "<none>" asks that there is none.
-func (a *answer) has(pairs ...any) *answer {
+func (a *response) has(pairs ...any) *response {
 	a.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		path := fmt.Sprint(pairs[i])
@@ -195,7 +195,7 @@ func plain(v any) string {
 }
 
 // problem fails the test unless the answer is a problem document with this status and reason.
-func (a *answer) problem(status int, reason string) *answer {
+func (a *response) problem(status int, reason string) *response {
 	a.t.Helper()
 	a.want(status)
 	if ct := a.header.Get("Content-Type"); ct != "application/problem+json" {
@@ -214,7 +214,7 @@ func (a *answer) problem(status int, reason string) *answer {
 }
 
 // violates fails the test unless each pair of field and reason is among the violations.
-func (a *answer) violates(pairs ...string) {
+func (a *response) violates(pairs ...string) {
 	a.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		found := false
@@ -242,7 +242,7 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// newID is a fresh UUIDv7, as a phone would make it.
+// newID is a fresh UUIDv7, as a device makes it.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // event is one element of events:batch; more come in pairs.
@@ -268,7 +268,7 @@ func oneDay(events ...map[string]any) string {
 }
 
 // record sends events.
-func (c *client) record(events ...any) *answer {
+func (c *client) record(events ...any) *response {
 	c.t.Helper()
 	return c.post("/v1/learners/me/events:batch", map[string]any{"events": events}).want(http.StatusOK)
 }

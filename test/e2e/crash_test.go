@@ -54,7 +54,7 @@ func TestKillDuringWrites(t *testing.T) {
 	}
 }
 
-// writeUntilGone sends batches until the server is gone, and tells of each that was acknowledged.
+// writeUntilGone sends batches until the server is gone, and passes on each that was acknowledged.
 func writeUntilGone(me *client, units int, enough chan<- struct{}) []sentBatch {
 	var sent []sentBatch
 	for n := 0; ; n++ {

@@ -15,8 +15,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// phoneAdmin waives and voids, through a network as bad as the learner's.
-type phoneAdmin struct {
+// deviceAdmin waives and voids, through a network as bad as the learner's.
+type deviceAdmin struct {
 	s    *story
 	http *http.Client
 	mind *inventor
@@ -26,15 +26,15 @@ type phoneAdmin struct {
 	voided map[string]bool
 }
 
-func newPhoneAdmin(s *story) *phoneAdmin {
-	return &phoneAdmin{
-		s: s, http: &http.Client{Transport: newAir(s, "admin")}, luck: s.dice("luck of admin"), voided: map[string]bool{},
+func newDeviceAdmin(s *story) *deviceAdmin {
+	return &deviceAdmin{
+		s: s, http: &http.Client{Transport: newLossyNetwork(s, "admin")}, luck: s.dice("luck of admin"), voided: map[string]bool{},
 		mind: &inventor{course: s.course, dice: s.dice("mind of admin"), ids: s.source("ids of admin"), device: "desk"},
 	}
 }
 
 // act waives or voids something: the percentage says what, pick of what.
-func (a *phoneAdmin) act(percentage int, pick uint64) {
+func (a *deviceAdmin) act(percentage int, pick uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := &sentEvent{id: a.mind.newID(), device: "desk", reason: "It is so.", admin: true, occurred: testenv.Now().UTC().Truncate(time.Microsecond)}
@@ -53,7 +53,7 @@ func (a *phoneAdmin) act(percentage int, pick uint64) {
 }
 
 // aim makes the event void one of the log, or something that cannot be voided.
-func (a *phoneAdmin) aim(e *sentEvent, percentage int, pick uint64) bool {
+func (a *deviceAdmin) aim(e *sentEvent, percentage int, pick uint64) bool {
 	e.verb = "VOIDED"
 	if percentage < 44 {
 		e.voids, e.expect = a.mind.newID(), "VOID_TARGET_UNKNOWN"
@@ -87,8 +87,8 @@ func (a *phoneAdmin) aim(e *sentEvent, percentage int, pick uint64) bool {
 	return true
 }
 
-// deliver sends the event until it is answered.
-func (a *phoneAdmin) deliver(e *sentEvent) {
+// deliver sends the event until there is a response.
+func (a *deviceAdmin) deliver(e *sentEvent) {
 	batch := []*sentEvent{e}
 	for give := testenv.Now().Add(patience); testenv.Now().Before(give); {
 		body := batchBody(batch, func() int { return a.luck.IntN(spellings) })
@@ -156,10 +156,10 @@ func (s *story) check() {
 	s.total.add("log entries", len(log))
 	events := s.checkLog(log)
 	s.checkCopies(log)
-	s.checkPhones()
+	s.checkDevices()
 	documents := s.checkDocuments(int64(len(log)))
 	if len(s.broken) > 0 {
-		return // what is compared below would only say it again
+		return // what is compared below would only report it again
 	}
 	s.checkModel(documents, events)
 	s.checkAgain(documents, s.checkAwards(documents, log, events))
@@ -169,7 +169,7 @@ func (s *story) check() {
 }
 
 // checkLog compares the log with what was acknowledged: all of it is there, once, in the place that
-// was answered, and nothing else. It answers the events with their effective times.
+// was answered, and nothing else. It returns the events with their effective times.
 func (s *story) checkLog(log []logEntry) map[int64]modelEvent {
 	events, enrolled := map[int64]modelEvent{}, 0
 	s.book.mu.Lock()
@@ -179,7 +179,7 @@ func (s *story) checkLog(log []logEntry) map[int64]modelEvent {
 			s.faultf("entry %d of the log has sequence %d", i+1, entry.Sequence)
 		}
 		if live, ok := s.book.live[entry.Sequence]; ok && live != entry.text {
-			s.faultf("a stream told entry %d otherwise than the log has it:\n%s\n%s", i+1, live, entry.text)
+			s.faultf("a stream brought entry %d otherwise than the log has it:\n%s\n%s", i+1, live, entry.text)
 		}
 		e := s.book.at[entry.Sequence]
 		switch {
@@ -197,12 +197,12 @@ func (s *story) checkLog(log []logEntry) map[int64]modelEvent {
 	}
 	for sequence := range s.book.live {
 		if sequence > int64(len(log)) {
-			s.faultf("a stream told entry %d, and the log ends at %d", sequence, len(log))
+			s.faultf("a stream brought entry %d, and the log ends at %d", sequence, len(log))
 		}
 	}
 	for _, e := range s.book.order {
 		f := s.book.fate[e]
-		if (f.sequence != 0) != (e.expect == "") || f.reason != e.expect || (e.expect == "" && f.accepted == 0 && f.unheard == 0) {
+		if (f.sequence != 0) != (e.expect == "") || f.reason != e.expect || (e.expect == "" && f.accepted == 0 && f.lost == 0) {
 			s.faultf("what became of %s is %+v, expected was %q", e.spell(0), *f, e.expect)
 		}
 	}
@@ -214,7 +214,7 @@ func (s *story) checkEntry(entry logEntry, e *sentEvent) {
 	got := entry.Event
 	same := func(a, b *float64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
 	if got.Verb != e.verb || !got.Occurred.Equal(e.occurred) || !same(got.Score, e.score) || !same(got.Progress, e.progress) {
-		s.faultf("%s is kept as %s", e.spell(0), entry.text)
+		s.faultf("%s is stored as %s", e.spell(0), entry.text)
 	}
 	effective := e.occurred
 	if effective.After(entry.Received.Add(5 * time.Minute)) {
@@ -223,7 +223,7 @@ func (s *story) checkEntry(entry logEntry, e *sentEvent) {
 	if e.verb != "VOIDED" {
 		version := s.course.resolve(e)
 		if got.Module != e.module || got.Unit != e.unit || got.Version != version {
-			s.faultf("%s is kept as %s, version %d was expected", e.spell(0), entry.text, version)
+			s.faultf("%s is stored as %s, version %d was expected", e.spell(0), entry.text, version)
 		}
 		if published := s.course.module(e.module).versions[version-1].published; !e.admin && effective.Before(published) {
 			effective = published
@@ -234,9 +234,9 @@ func (s *story) checkEntry(entry logEntry, e *sentEvent) {
 	}
 }
 
-// checkCopies compares each phone's copy with the log.
+// checkCopies compares each device's copy with the log.
 func (s *story) checkCopies(log []logEntry) {
-	for _, p := range s.phones {
+	for _, p := range s.devices {
 		if len(p.entries) != len(log) {
 			s.faultf("%s has %d of %d entries", p.name, len(p.entries), len(log))
 			continue
@@ -249,9 +249,9 @@ func (s *story) checkCopies(log []logEntry) {
 	}
 }
 
-// checkPhones compares what each phone heard of its events with the ledger.
-func (s *story) checkPhones() {
-	for _, p := range s.phones {
+// checkDevices compares what each device learned of its events with the ledger.
+func (s *story) checkDevices() {
+	for _, p := range s.devices {
 		for e, reason := range p.rejected {
 			if reason != e.expect {
 				s.faultf("%s remembers that %s was rejected for %s, not for %q", p.name, e.spell(0), reason, e.expect)
@@ -265,18 +265,18 @@ func (s *story) checkPhones() {
 	}
 }
 
-// checkDocuments lets every phone read every progress document, and answers them by their paths.
+// checkDocuments lets every device read every progress document, and returns them by their paths.
 func (s *story) checkDocuments(head int64) map[string]reply {
 	documents := map[string]reply{}
 	for _, path := range append(slices.Clone(s.course.documents), "/v1/learners/me/milestones") {
-		for i, p := range s.phones {
+		for i, p := range s.devices {
 			r, err := p.call(http.MethodGet, path, "", nil)
 			if err != nil || r.status != http.StatusOK {
 				s.faultf("%s cannot read %s: %v %v", p.name, path, err, r)
 				continue
 			}
 			if had := documents[path]; i > 0 && (string(had.body) != string(r.body) || had.header.Get("ETag") != r.header.Get("ETag")) {
-				s.faultf("%s: %s reads\n%s %s\nand the first phone\n%s %s", path, p.name, r.header.Get("ETag"), r.body, had.header.Get("ETag"), had.body)
+				s.faultf("%s: %s reads\n%s %s\nand the first device\n%s %s", path, p.name, r.header.Get("ETag"), r.body, had.header.Get("ETag"), had.body)
 			}
 			var body struct {
 				AsOf *int64 `json:"asOfSequence,string"`
@@ -356,7 +356,7 @@ func counted(events map[int64]modelEvent) map[string][]modelEvent {
 // checkModel compares the documents with the model.
 func (s *story) checkModel(documents map[string]reply, events map[int64]modelEvent) {
 	of := counted(events)
-	done := func(id string) bool { return s.course.module(id).standing(of[id]).state == "COMPLETED" }
+	done := func(id string) bool { return s.course.module(id).summary(of[id]).state == "COMPLETED" }
 	for _, m := range s.course.modules {
 		path := "/v1/learners/me/modules/" + m.id + "/progress"
 		var got readModule
@@ -364,7 +364,7 @@ func (s *story) checkModel(documents map[string]reply, events map[int64]modelEve
 			s.faultf("%s: %v", path, err)
 			continue
 		}
-		want := m.standing(of[m.id])
+		want := m.summary(of[m.id])
 		if want.state == "AVAILABLE" && m.needs != "" && !done(m.needs) {
 			want.state = "LOCKED"
 		}
@@ -401,7 +401,7 @@ func tallyOf(groups []courseGroup, done func(string) bool) readTally {
 	return readTally{100 * completed / required, completed, required}
 }
 
-// compareModule says in what a module's document differs from the model, "" where in nothing.
+// compareModule returns in what a module's document differs from the model, "" where in nothing.
 func compareModule(got readModule, want *modelModule, events []modelEvent) string {
 	if got.State != want.state || got.Percent != want.percent || got.Version != want.version {
 		return fmt.Sprintf("it is %s with %d %% on version %d", want.state, want.percent, want.version)
@@ -453,7 +453,7 @@ func isShare(got *float64, want float64) bool {
 // whether a waiver of all of it did.
 func completion(m *courseModule, events []modelEvent) (at time.Time, waived bool) {
 	for n := range events {
-		if now := m.standing(events[:n+1]); now.state == "COMPLETED" {
+		if now := m.summary(events[:n+1]); now.state == "COMPLETED" {
 			return events[n].effective, now.waived
 		}
 	}
@@ -461,7 +461,7 @@ func completion(m *courseModule, events []modelEvent) (at time.Time, waived bool
 }
 
 // checkAwards plays the log in its own order, and compares what was earned at any time with the
-// awards: they stay when their reasons go. It answers the milestones of the events' awards, by whether
+// awards: they stay when their reasons go. It returns the milestones of the events' awards, by whether
 // an admin's event earned them.
 func (s *story) checkAwards(documents map[string]reply, log []logEntry, events map[int64]modelEvent) map[bool][]string {
 	earned, by := map[string]bool{}, map[bool][]string{}
@@ -477,7 +477,7 @@ func (s *story) checkAwards(documents map[string]reply, log []logEntry, events m
 		}
 		of := counted(so)
 		for _, ms := range s.course.milestones {
-			completed, required := tally(ms.groups, func(id string) bool { return s.course.module(id).standing(of[id]).state == "COMPLETED" })
+			completed, required := tally(ms.groups, func(id string) bool { return s.course.module(id).summary(of[id]).state == "COMPLETED" })
 			if completed < required || earned[ms.id] {
 				continue
 			}
@@ -529,7 +529,7 @@ func (s *story) checkAgain(documents map[string]reply, awards map[bool][]string)
 	for _, admin := range []bool{false, true} {
 		events := slices.DeleteFunc(s.book.stored(), func(e *sentEvent) bool { return e.admin != admin })
 		dice.Shuffle(len(events), func(i, k int) { events[i], events[k] = events[k], events[i] })
-		token, told := s.token, recorded{}
+		token, all := s.token, recorded{}
 		if admin {
 			token = s.adminToken
 		}
@@ -549,15 +549,15 @@ func (s *story) checkAgain(documents map[string]reply, awards map[bool][]string)
 					s.faultf("%s again is answered %+v, and was stored as %d", batch[i].spell(0), result, f.sequence)
 				}
 			}
-			told.Awards = append(told.Awards, said.Awards...)
+			all.Awards = append(all.Awards, said.Awards...)
 		}
-		have, want := slices.Compact(milestoneIDs(told)), awards[admin]
+		have, want := slices.Compact(milestoneIDs(all)), awards[admin]
 		if slices.Sort(want); !slices.Equal(have, want) {
 			s.faultf("everything again (admin: %v) earned %v, the first time it was %v", admin, have, want)
 		}
 	}
 	for path, had := range documents {
-		r, err := s.phones[0].call(http.MethodGet, path, "", nil, "If-None-Match", had.header.Get("ETag"))
+		r, err := s.devices[0].call(http.MethodGet, path, "", nil, "If-None-Match", had.header.Get("ETag"))
 		if err != nil || r.status != http.StatusNotModified {
 			s.faultf("%s changed by sending everything again: %v %v\nwas %s", path, err, r, had.body)
 		}

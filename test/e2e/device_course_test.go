@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// phoneCourse is what the learners with phones learn: a path with a quiz, a module that gained a
-// unit, one with a currency policy, and a choice. It is kept as data, for the model to read.
-type phoneCourse struct {
+// deviceCourse is what the learners with devices learn: a path with a quiz, a module that gained a
+// unit, one with a currency policy, and a choice. It is data, for the model to read.
+type deviceCourse struct {
 	path       string
 	modules    []*courseModule
 	milestones []courseMilestone
@@ -57,9 +57,9 @@ const (
 	whenEither    = "COMPLETED_OR_PASSED"
 )
 
-func newPhoneCourse() *phoneCourse {
+func newDeviceCourse() *deviceCourse {
 	one := func(units ...courseUnit) []*courseVersion { return []*courseVersion{{units: units}} }
-	c := &phoneCourse{
+	c := &deviceCourse{
 		path: "phones-path",
 		modules: []*courseModule{
 			{id: "phones-quiz", versions: one(
@@ -103,10 +103,10 @@ func newPhoneCourse() *phoneCourse {
 	return c
 }
 
-// publishPhoneCourse publishes everything, and notes when.
-func publishPhoneCourse(t *testing.T, author *client) *phoneCourse {
+// publishDeviceCourse publishes everything, and notes when.
+func publishDeviceCourse(t *testing.T, author *client) *deviceCourse {
 	t.Helper()
-	c := newPhoneCourse()
+	c := newDeviceCourse()
 	for _, m := range c.modules {
 		content := map[string]any{"topic": "hipaa", "title": "Phones"}
 		if m.needs != "" {
@@ -168,7 +168,7 @@ func (v *courseVersion) unit(id string) *courseUnit {
 	return &v.units[i]
 }
 
-func (c *phoneCourse) module(id string) *courseModule {
+func (c *deviceCourse) module(id string) *courseModule {
 	i := slices.IndexFunc(c.modules, func(m *courseModule) bool { return m.id == id })
 	if i < 0 {
 		return nil
@@ -176,9 +176,9 @@ func (c *phoneCourse) module(id string) *courseModule {
 	return c.modules[i]
 }
 
-// resolve answers the version that an event is about: the one that it names, else the newest one
+// resolve returns the version that an event is about: the one that it names, else the newest one
 // published by then that has the unit, else the oldest that has it.
-func (c *phoneCourse) resolve(e *sentEvent) int {
+func (c *deviceCourse) resolve(e *sentEvent) int {
 	if e.version != 0 {
 		return e.version
 	}
@@ -222,9 +222,9 @@ type modelModule struct {
 	module           *courseModule
 }
 
-// standing is what the rules of the house say of a module after some events, whatever their order.
+// summary returns the state of a module after some events by the rules, whatever their order.
 // It is written from docs and shares nothing with the server.
-func (m *courseModule) standing(events []modelEvent) *modelModule {
+func (m *courseModule) summary(events []modelEvent) *modelModule {
 	out := &modelModule{state: "AVAILABLE", version: len(m.versions), units: map[string]*modelUnit{}, module: m}
 	var versions []int
 	for _, e := range events {
@@ -275,7 +275,7 @@ func (u *modelUnit) take(e modelEvent) {
 	}
 }
 
-// done tells whether a unit is done by the rule of the version, or by that of one that it was learned in.
+// done reports whether a unit is done by the rule of the version, or by that of one that it was learned in.
 func (m *modelModule) done(version int, id string) bool {
 	u := m.units[id]
 	if m.waived || u == nil {

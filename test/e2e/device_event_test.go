@@ -26,7 +26,7 @@ type sentEvent struct {
 // spellings are ways to write one event in JSON. Whichever is sent, it is the same event.
 const spellings = 3
 
-// spell writes the event: as a phone does; with other names, zones, types and escapes; or
+// spell writes the event: as a device does; with other names, zones, types and escapes; or
 // with members in another order and all that is empty named.
 func (e *sentEvent) spell(way int) string {
 	members := [][2]any{{"eventId", e.id}, {"moduleId", e.module}, {"unitId", e.unit}, {"verb", e.verb}, {"deviceId", e.device}}
@@ -90,7 +90,7 @@ func spellObject(members [][2]any, strangely bool) string {
 
 // inventor makes up what learners do.
 type inventor struct {
-	course *phoneCourse
+	course *deviceCourse
 	// modules are those that the learner takes up at all.
 	modules []*courseModule
 	dice    *rand.Rand
@@ -185,14 +185,14 @@ func (v *inventor) mistaken(at time.Time, stored *sentEvent) *sentEvent {
 	return e
 }
 
-// ledger knows what the server said, also what the phones never heard.
+// ledger holds what the server responded, including what never reached the devices.
 type ledger struct {
 	s  *story
 	mu sync.Mutex
 	// fate is what became of each event that was sent; order is that in which they were first sent.
 	fate  map[*sentEvent]*fate
 	order []*sentEvent
-	// at is the event of a sequence; live is the entry of a sequence, as some stream told it.
+	// at is the event of a sequence; live is the entry of a sequence, as some stream brought it.
 	at   map[int64]*sentEvent
 	live map[int64]string
 }
@@ -201,8 +201,8 @@ type ledger struct {
 type fate struct {
 	sequence int64
 	reason   string
-	// accepted is how often it was ACCEPTED; unheard how many answers nobody saw.
-	accepted, unheard int
+	// accepted is how often it was ACCEPTED; lost how many responses nothing received.
+	accepted, lost int
 }
 
 func newLedger(s *story) *ledger {
@@ -220,16 +220,16 @@ func (l *ledger) of(e *sentEvent) *fate {
 	return f
 }
 
-// unheard notes that the server may have answered, and that nobody will know.
-func (l *ledger) unheard(batch []*sentEvent) {
+// lost notes that the server may have responded, which no device will know.
+func (l *ledger) lost(batch []*sentEvent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range batch {
-		l.of(e).unheard++
+		l.of(e).lost++
 	}
 }
 
-// recorded is the answer to a batch.
+// recorded is the response to a batch.
 type recorded struct {
 	Results []recordedResult `json:"results"`
 	Awards  []struct {
@@ -246,8 +246,8 @@ type recordedResult struct {
 	Sequence    int64  `json:"sequence,string,omitempty"`
 }
 
-// heard checks an answer of the server, whether or not it will reach the phone.
-func (l *ledger) heard(batch []*sentEvent, body []byte) {
+// received checks a response of the server, whether or not it will reach the device.
+func (l *ledger) received(batch []*sentEvent, body []byte) {
 	var a recorded
 	if err := json.Unmarshal(body, &a); err != nil || len(a.Results) != len(batch) {
 		l.s.faultf("%d events were answered (%v): %s", len(batch), err, body)
@@ -267,12 +267,12 @@ func (l *ledger) heard(batch []*sentEvent, body []byte) {
 			last = r.Sequence
 		}
 		if r.Sequence > a.AsOf {
-			l.s.faultf("an answer as of %d tells of sequence %d", a.AsOf, r.Sequence)
+			l.s.faultf("a response as of %d has sequence %d", a.AsOf, r.Sequence)
 		}
 	}
 }
 
-// judge notes the answer to one event, and says what is wrong with it.
+// judge notes the result of one event, and returns what is wrong with it.
 func (l *ledger) judge(e *sentEvent, r recordedResult) (wrong string) {
 	f := l.of(e)
 	l.s.total.add("answered "+r.Status, 1)
@@ -312,12 +312,12 @@ func (l *ledger) judge(e *sentEvent, r recordedResult) (wrong string) {
 	return ""
 }
 
-// heardLive notes an entry that a stream told, which must be the same on every stream.
-func (l *ledger) heardLive(sequence int64, entry string) {
+// receivedLive notes an entry that a stream brought, which must be the same on every stream.
+func (l *ledger) receivedLive(sequence int64, entry string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if had, ok := l.live[sequence]; ok && had != entry {
-		l.s.faultf("two streams tell two entries %d:\n%s\n%s", sequence, had, entry)
+		l.s.faultf("two streams bring two entries %d:\n%s\n%s", sequence, had, entry)
 	}
 	l.live[sequence] = entry
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// What the air does to a request of a phone.
+// What the network does to a request of a device.
 const (
 	arrives     = "arrives"
 	requestLost = "request lost"
@@ -30,12 +30,12 @@ const (
 )
 
 var (
-	errLost    = errors.New("lost in the air")
+	errLost    = errors.New("lost in the network")
 	errOffline = errors.New("offline")
 )
 
-// air is the network between one phone and the server: a transport that loses, doubles, delays and cuts.
-type air struct {
+// lossyNetwork is the network between one device and the server: a transport that loses, doubles, delays and cuts.
+type lossyNetwork struct {
 	s    *story
 	wire http.RoundTripper
 	calm atomic.Bool
@@ -44,19 +44,19 @@ type air struct {
 	dice *rand.Rand
 }
 
-func newAir(s *story, name string) *air {
-	return &air{s: s, wire: s.course.wire, dice: s.dice("air of " + name)}
+func newLossyNetwork(s *story, name string) *lossyNetwork {
+	return &lossyNetwork{s: s, wire: s.course.wire, dice: s.dice("network of " + name)}
 }
 
 // luck draws a number below n.
-func (a *air) luck(n int) int {
+func (a *lossyNetwork) luck(n int) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.dice.IntN(n)
 }
 
 // draw decides what happens to a request.
-func (a *air) draw(batch []*sentEvent) string {
+func (a *lossyNetwork) draw(batch []*sentEvent) string {
 	if a.calm.Load() {
 		return arrives
 	}
@@ -91,7 +91,7 @@ func carried(ctx context.Context) []*sentEvent {
 }
 
 // RoundTrip sends the request, or does to it what the dice say.
-func (a *air) RoundTrip(req *http.Request) (*http.Response, error) {
+func (a *lossyNetwork) RoundTrip(req *http.Request) (*http.Response, error) {
 	var body []byte
 	if req.Body != nil {
 		var err error
@@ -116,7 +116,7 @@ func (a *air) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // treat does to a request what was drawn.
-func (a *air) treat(kind string, req *http.Request, body []byte) (reply, error) {
+func (a *lossyNetwork) treat(kind string, req *http.Request, body []byte) (reply, error) {
 	ctx := req.Context()
 	switch kind {
 	case requestLost:
@@ -148,15 +148,15 @@ func (a *air) treat(kind string, req *http.Request, body []byte) (reply, error) 
 	return a.carry(ctx, req, body)
 }
 
-// carry sends the request to the server, and tells the ledger what it said.
-func (a *air) carry(ctx context.Context, req *http.Request, body []byte) (reply, error) {
+// carry sends the request to the server, and passes the response to the ledger.
+func (a *lossyNetwork) carry(ctx context.Context, req *http.Request, body []byte) (reply, error) {
 	sent := req.Clone(ctx)
 	sent.Body, sent.ContentLength, sent.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 	a.s.total.add("requests", 1)
 	batch := carried(ctx)
 	resp, err := a.wire.RoundTrip(sent)
 	if err != nil {
-		a.s.book.unheard(batch)
+		a.s.book.lost(batch)
 		return reply{}, err
 	}
 	defer resp.Body.Close()
@@ -164,19 +164,19 @@ func (a *air) carry(ctx context.Context, req *http.Request, body []byte) (reply,
 	r := reply{resp.StatusCode, resp.Header, said}
 	switch {
 	case err != nil || r.status != http.StatusOK:
-		a.s.book.unheard(batch)
+		a.s.book.lost(batch)
 		if batch != nil && err == nil {
 			a.s.tolerable(r)
 		}
 	case batch != nil:
-		a.s.book.heard(batch, said)
+		a.s.book.received(batch, said)
 	}
 	return r, err
 }
 
 // carryAtOnce sends copies of the request at the same time, so many of a long one that the server
-// has too much to do. Any of the answers comes back.
-func (a *air) carryAtOnce(ctx context.Context, req *http.Request, body []byte) (reply, error) {
+// has too much to do. Any of the responses comes back.
+func (a *lossyNetwork) carryAtOnce(ctx context.Context, req *http.Request, body []byte) (reply, error) {
 	copies := 2 + a.luck(2)
 	if len(carried(ctx)) > 100 {
 		copies = 10
@@ -191,9 +191,9 @@ func (a *air) carryAtOnce(ctx context.Context, req *http.Request, body []byte) (
 	return replies[came], faults[came]
 }
 
-// carryHead sends the first events of a batch, and answers RETRY for the others in the place of
-// a server that is busy: that is how it answers who sends too much.
-func (a *air) carryHead(ctx context.Context, req *http.Request, body []byte) (reply, error) {
+// carryHead sends the first events of a batch, and returns RETRY for the others in the place of
+// a server that is busy, as it does for a client that sends too much.
+func (a *lossyNetwork) carryHead(ctx context.Context, req *http.Request, body []byte) (reply, error) {
 	batch := carried(ctx)
 	var whole struct {
 		Events []json.RawMessage `json:"events"`
@@ -223,7 +223,7 @@ func (a *air) carryHead(ctx context.Context, req *http.Request, body []byte) (re
 }
 
 // hold keeps a request for a moment, as a slow network does.
-func (a *air) hold(ctx context.Context) error {
+func (a *lossyNetwork) hold(ctx context.Context) error {
 	moment := time.NewTimer(time.Duration(a.luck(8000)) * time.Microsecond)
 	defer moment.Stop()
 	select {
@@ -235,7 +235,7 @@ func (a *air) hold(ctx context.Context) error {
 }
 
 // stream opens a stream, which may break at any byte.
-func (a *air) stream(req *http.Request) (*http.Response, error) {
+func (a *lossyNetwork) stream(req *http.Request) (*http.Response, error) {
 	a.s.total.add("streams", 1)
 	resp, err := a.wire.RoundTrip(req)
 	if err == nil && !a.calm.Load() && a.luck(2) == 0 {
@@ -262,7 +262,7 @@ func (b *cutBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reply is an answer that came whole.
+// reply is a response that came whole.
 type reply struct {
 	status int
 	header http.Header
@@ -272,7 +272,7 @@ type reply struct {
 // String is the reply in a message of the test.
 func (r reply) String() string { return strings.TrimSpace(fmt.Sprint(r.status, " ", string(r.body))) }
 
-// tolerable tells that a server may answer so when it has too much to do, and counts it.
+// tolerable reports whether a server may respond so when it has too much to do, and counts it.
 func (s *story) tolerable(r reply) bool {
 	switch r.status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -307,7 +307,7 @@ func (s *story) call(client *http.Client, token, method, path, body string, batc
 	return reply{resp.StatusCode, resp.Header, text}, err
 }
 
-// batchBody writes a batch. way says how to spell each event.
+// batchBody returns the body of a batch. way is how to spell each event.
 func batchBody(batch []*sentEvent, way func() int) string {
 	texts := make([]string, 0, len(batch))
 	for _, e := range batch {

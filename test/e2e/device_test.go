@@ -16,15 +16,15 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// phone is one device of a learner, as a program for phones would be written: what is done goes
-// into an outbox and stays there until the server has answered for it, and a copy of the log is
+// device is one of a learner's devices, as an app for it would be written: what is done goes
+// into an outbox and stays there until the server has responded, and a copy of the log is
 // kept up to date by pages and by a stream.
-type phone struct {
-	s    *story
-	name string
-	air  *air
-	http *http.Client
-	// script decides what the phone does; luck, what depends on how the network behaved.
+type device struct {
+	s       *story
+	name    string
+	network *lossyNetwork
+	http    *http.Client
+	// script decides what the device does; luck, what depends on how the network behaved.
 	script *rand.Rand
 	luck   *rand.Rand
 	mind   *inventor
@@ -55,9 +55,9 @@ type document struct {
 	asOf int64
 }
 
-func newPhone(s *story, name string) *phone {
-	p := &phone{
-		s: s, name: name, air: newAir(s, name), script: s.dice("script of " + name), luck: s.dice("luck of " + name),
+func newDevice(s *story, name string) *device {
+	p := &device{
+		s: s, name: name, network: newLossyNetwork(s, name), script: s.dice("script of " + name), luck: s.dice("luck of " + name),
 		documents: map[string]document{}, rejected: map[*sentEvent]string{},
 	}
 	p.http = &http.Client{Transport: p}
@@ -68,16 +68,16 @@ func newPhone(s *story, name string) *phone {
 	return p
 }
 
-// RoundTrip goes through the air, while there is any.
-func (p *phone) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip goes through the network, while there is any.
+func (p *device) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.offline.Load() {
 		return nil, errOffline
 	}
-	return p.air.RoundTrip(req)
+	return p.network.RoundTrip(req)
 }
 
 // setClock sets the device's clock: right, or wrong by minutes to years.
-func (p *phone) setClock() {
+func (p *device) setClock() {
 	const day = 24 * time.Hour
 	skews := []time.Duration{
 		0, 0, 0, 20 * time.Second, 4*time.Minute + 50*time.Second, 5*time.Minute + 10*time.Second, 3 * time.Hour, 26 * time.Hour, 400 * day, 40000 * day,
@@ -89,13 +89,13 @@ func (p *phone) setClock() {
 }
 
 // now is the device's time; some of it passes with each look.
-func (p *phone) now() time.Time {
+func (p *device) now() time.Time {
 	p.clock = p.clock.Add(time.Duration(p.drift * float64(p.script.IntN(5000)) * float64(time.Millisecond)))
 	return p.clock.UTC().Truncate(time.Microsecond)
 }
 
 // live does what the script says.
-func (p *phone) live() {
+func (p *device) live() {
 	if p.script.IntN(20) == 0 {
 		p.learn(200 + p.script.IntN(300)) // a long flight
 	}
@@ -119,7 +119,7 @@ func (p *phone) live() {
 		case n < 85:
 			p.enroll()
 		case n < 88:
-			p.restore(p.s.phones[p.script.IntN(len(p.s.phones))])
+			p.restore(p.s.devices[p.script.IntN(len(p.s.devices))])
 		case n < 90:
 			p.setClock()
 		case n < 91:
@@ -131,7 +131,7 @@ func (p *phone) live() {
 }
 
 // learn puts events into the outbox.
-func (p *phone) learn(n int) {
+func (p *device) learn(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for range n {
@@ -151,7 +151,7 @@ func (p *phone) learn(n int) {
 
 // cut chooses what to send: some of the outbox in some order, at times an event twice, or one that is
 // stored already.
-func (p *phone) cut() []*sentEvent {
+func (p *device) cut() []*sentEvent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.outbox) == 0 {
@@ -172,8 +172,8 @@ func (p *phone) cut() []*sentEvent {
 	return batch
 }
 
-// send sends a batch, and answers whether the server said something to it.
-func (p *phone) send() bool {
+// send sends a batch, and reports whether there was a response.
+func (p *device) send() bool {
 	batch := p.cut()
 	if batch == nil {
 		return true
@@ -198,16 +198,16 @@ func (p *phone) send() bool {
 	return true
 }
 
-func (p *phone) post(batch []*sentEvent) (reply, error) {
+func (p *device) post(batch []*sentEvent) (reply, error) {
 	return p.call(http.MethodPost, "/v1/learners/me/events:batch", batchBody(batch, func() int { return p.luck.IntN(spellings) }), batch)
 }
 
-func (p *phone) call(method, path, body string, batch []*sentEvent, headers ...string) (reply, error) {
+func (p *device) call(method, path, body string, batch []*sentEvent, headers ...string) (reply, error) {
 	return p.s.call(p.http, p.s.token, method, path, body, batch, headers...)
 }
 
-// learnFate does what a phone does with the answer to one event. The phone must be locked.
-func (p *phone) learnFate(e *sentEvent, r recordedResult) {
+// learnFate does what a device does with the result of one event. The device must be locked.
+func (p *device) learnFate(e *sentEvent, r recordedResult) {
 	switch r.Status {
 	case "RETRY":
 		return
@@ -229,8 +229,8 @@ type logPage struct {
 	AsOf   int64             `json:"asOfSequence,string"`
 }
 
-// turnPages reads up to n pages of the log after what it has, and answers whether it knows all.
-func (p *phone) turnPages(n int) bool {
+// turnPages reads up to n pages of the log after what it has, and reports whether it knows all.
+func (p *device) turnPages(n int) bool {
 	for range n {
 		p.mu.Lock()
 		after := int64(len(p.entries))
@@ -259,9 +259,9 @@ func (p *phone) turnPages(n int) bool {
 	return false
 }
 
-// keep puts an entry into the phone's copy. One that is there already must be the same; one that
+// keep puts an entry into the device's copy. One that is there already must be the same; one that
 // comes too early is left for the pages.
-func (p *phone) keep(sequence int64, raw []byte) {
+func (p *device) keep(sequence int64, raw []byte) {
 	text := compact(raw)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -282,8 +282,8 @@ func compact(raw []byte) string {
 	return b.String()
 }
 
-// read reads a progress document, which must hold all that the phone knows to have happened.
-func (p *phone) read(path string) {
+// read reads a progress document, which must hold all that the device knows to have happened.
+func (p *device) read(path string) {
 	p.mu.Lock()
 	known := p.known
 	p.mu.Unlock()
@@ -319,7 +319,7 @@ func (p *phone) read(path string) {
 }
 
 // toggle goes offline, which ends the stream too, or comes back.
-func (p *phone) toggle() {
+func (p *device) toggle() {
 	if offline := !p.offline.Load(); offline {
 		p.offline.Store(true)
 		p.hangUp()
@@ -329,9 +329,9 @@ func (p *phone) toggle() {
 	p.s.notef("%s: offline is %v", p.name, p.offline.Load())
 }
 
-// enroll enrolls the learner, with one key for as long as it has heard nothing, and answers whether
+// enroll enrolls the learner, with one key for as long as there was no response, and reports whether
 // they are enrolled.
-func (p *phone) enroll() bool {
+func (p *device) enroll() bool {
 	if p.enrollKey == "" {
 		p.enrollKey = p.mind.newID()
 	}
@@ -356,9 +356,9 @@ func (p *phone) enroll() bool {
 	return false
 }
 
-// restore sets the phone up from a backup of another one, or of its own: what waited there, and
+// restore sets the device up from a backup of another one, or of its own: what waited there, and
 // something that was sent from there long ago, now waits here too.
-func (p *phone) restore(other *phone) {
+func (p *device) restore(other *device) {
 	other.mu.Lock()
 	backup := slices.Clone(other.outbox)
 	if n := len(other.stored); n > 0 {
@@ -376,7 +376,7 @@ func (p *phone) restore(other *phone) {
 }
 
 // forget loses the copy of the log.
-func (p *phone) forget() {
+func (p *device) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.entries = nil
@@ -384,7 +384,7 @@ func (p *phone) forget() {
 }
 
 // flush sends until nothing is left.
-func (p *phone) flush() {
+func (p *device) flush() {
 	for give := testenv.Now().Add(patience); ; {
 		p.mu.Lock()
 		left := len(p.outbox)
@@ -400,7 +400,7 @@ func (p *phone) flush() {
 }
 
 // catchUp reads the log up to head: by pages, or by a stream.
-func (p *phone) catchUp(head int64) {
+func (p *device) catchUp(head int64) {
 	if p.luck.IntN(2) == 0 {
 		for give := testenv.Now().Add(patience); !p.turnPages(100); {
 			if testenv.Now().After(give) {
@@ -415,6 +415,6 @@ func (p *phone) catchUp(head int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if e := p.ear; e == nil || !e.reaches(ctx, head) {
-		p.s.faultf("%s was not told of entry %d by the stream", p.name, head)
+		p.s.faultf("%s did not get entry %d by the stream", p.name, head)
 	}
 }

@@ -9,22 +9,22 @@ import (
 	"sync/atomic"
 )
 
-// ear is a stream of the learner's log that a phone listens to.
+// ear is a stream of the learner's log that a device listens to.
 type ear struct {
-	p      *phone
+	p      *device
 	cancel context.CancelFunc
 	ended  chan struct{}
-	// grew has something in it when an entry came that nobody has looked for.
+	// grew has something in it when an entry came that was not looked at yet.
 	grew chan struct{}
 	// next is the sequence that must come next; 0: any.
 	next int64
-	// paged is how far the phone read by pages once a stream from now on was open; 0: it did not.
+	// paged is how far the device read by pages once a stream from now on was open; 0: it did not.
 	paged atomic.Int64
-	// lost tells that the stream was opened where it cannot go on, so that a reset must come first.
+	// lost means that the stream was opened where it cannot go on, so that a reset must come first.
 	lost bool
 }
 
-// How a phone opens its stream, beside going on from the end of its copy, which is any other number.
+// How a device opens its stream, beside going on from the end of its copy, which is any other number.
 const (
 	fromNow = iota + 1
 	fromFar
@@ -32,7 +32,7 @@ const (
 )
 
 // listen opens the stream anew.
-func (p *phone) listen(how int) {
+func (p *device) listen(how int) {
 	p.hangUp()
 	p.mu.Lock()
 	have := int64(len(p.entries))
@@ -83,7 +83,7 @@ func (p *phone) listen(how int) {
 }
 
 // hangUp ends the stream, if there is one.
-func (p *phone) hangUp() {
+func (p *device) hangUp() {
 	if e := p.ear; e != nil {
 		e.cancel()
 		<-e.ended
@@ -91,17 +91,17 @@ func (p *phone) hangUp() {
 	}
 }
 
-// hear takes one event of the stream, and answers whether to go on.
+// hear takes one event of the stream, and reports whether to go on.
 func (e *ear) hear(sent serverSent) bool {
 	s := e.p.s
-	var told struct {
+	var entry struct {
 		Sequence int64           `json:"sequence,string"`
 		Entry    json.RawMessage `json:"entry"`
 	}
 	if sent.raw == "" {
 		return true
 	}
-	if err := json.Unmarshal([]byte(sent.raw), &told); err != nil {
+	if err := json.Unmarshal([]byte(sent.raw), &entry); err != nil {
 		s.faultf("a stream brings %q: %v", sent.raw, err)
 		return false
 	}
@@ -113,7 +113,7 @@ func (e *ear) hear(sent serverSent) bool {
 		s.total.add("resets", 1)
 		e.lost, e.next = false, 0
 		if sent.id != "" {
-			e.next = told.Sequence + 1
+			e.next = entry.Sequence + 1
 		}
 		e.p.forgetEntries()
 		return true
@@ -122,16 +122,16 @@ func (e *ear) hear(sent serverSent) bool {
 		s.faultf("a stream brings %s: %s", sent.name, sent.raw)
 		return false
 	}
-	if e.lost || sent.id != fmt.Sprint(told.Sequence) || (e.next != 0 && told.Sequence != e.next) {
-		s.faultf("a stream brings entry %d with id %s, expected was %d (reset due: %v)", told.Sequence, sent.id, e.next, e.lost)
+	if e.lost || sent.id != fmt.Sprint(entry.Sequence) || (e.next != 0 && entry.Sequence != e.next) {
+		s.faultf("a stream brings entry %d with id %s, expected was %d (reset due: %v)", entry.Sequence, sent.id, e.next, e.lost)
 	}
-	if paged := e.paged.Load(); e.next == 0 && paged > 0 && told.Sequence > paged+1 {
-		s.faultf("a stream that was open when page %d was read begins with entry %d", paged, told.Sequence)
+	if paged := e.paged.Load(); e.next == 0 && paged > 0 && entry.Sequence > paged+1 {
+		s.faultf("a stream that was open when page %d was read begins with entry %d", paged, entry.Sequence)
 	}
-	e.next = told.Sequence + 1
-	s.total.add("entries heard live", 1)
-	s.book.heardLive(told.Sequence, compact(told.Entry))
-	e.p.keep(told.Sequence, told.Entry)
+	e.next = entry.Sequence + 1
+	s.total.add("entries received live", 1)
+	s.book.receivedLive(entry.Sequence, compact(entry.Entry))
+	e.p.keep(entry.Sequence, entry.Entry)
 	select {
 	case e.grew <- struct{}{}:
 	default:
@@ -140,13 +140,13 @@ func (e *ear) hear(sent serverSent) bool {
 }
 
 // forgetEntries loses the copy of the log, as a reset asks for.
-func (p *phone) forgetEntries() {
+func (p *device) forgetEntries() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.entries = nil
 }
 
-// reaches waits until the phone's copy reaches an entry.
+// reaches waits until the device's copy reaches an entry.
 func (e *ear) reaches(ctx context.Context, sequence int64) bool {
 	for {
 		e.p.mu.Lock()

@@ -19,38 +19,38 @@ import (
 )
 
 var (
-	phoneSeeds = flag.Int("phones.seeds", 12, "how many learners TestTwoPhonesConverge plays, each from a seed of their own")
-	phoneSeed  = flag.Uint64("phones.seed", 0, "the one seed that TestTwoPhonesConverge plays, telling all that happens; 0: many")
+	deviceSeeds = flag.Int("phones.seeds", 12, "how many learners TestTwoPhonesConverge plays, each from a seed of their own")
+	deviceSeed  = flag.Uint64("phones.seed", 0, "the one seed that TestTwoPhonesConverge plays, with all that happens; 0: many")
 )
 
 const (
-	// phoneWorkers is how many learners live at a time.
-	phoneWorkers = 24
+	// deviceWorkers is how many learners live at a time.
+	deviceWorkers = 24
 	// fourth is how many seeds one process plays for each that four processes play.
 	fourth = 20
 	// enoughBroken is how many seeds may fail before no more are begun.
 	enoughBroken = 5
 )
 
-// TestTwoPhonesConverge plays learners with two or three phones each. The phones are offline at
-// times, their clocks are wrong, requests and answers get lost or come twice, backups are restored,
-// and an admin waives and voids in between. In the end everybody must know the same, no event is
+// TestTwoPhonesConverge plays learners with two or three devices each. The devices are offline at
+// times, their clocks are wrong, requests and responses get lost or come twice, backups are restored,
+// and an admin waives and voids in between. In the end all must know the same, no event is
 // lost, and none counts twice. All that is random comes from the seed; what a network and a server
 // do at the same time does not, so a failing seed may need more than one go.
 func TestTwoPhonesConverge(t *testing.T) { //nolint:tparallel // one after the other: each takes the whole machine
 	t.Parallel()
-	t.Run("one", func(t *testing.T) { playSeeds(t, oneProcess(t), *phoneSeeds) })
-	t.Run("four", func(t *testing.T) { playSeeds(t, fourProcesses(t), max(2, *phoneSeeds/fourth)) })
+	t.Run("one", func(t *testing.T) { playSeeds(t, oneProcess(t), *deviceSeeds) })
+	t.Run("four", func(t *testing.T) { playSeeds(t, fourProcesses(t), max(2, *deviceSeeds/fourth)) })
 }
 
 // playSeeds plays the seeds 1 to n, or the one that was asked for, against one server.
 func playSeeds(t *testing.T, w *world, n int) {
 	t.Helper()
-	course, total := publishPhoneCourse(t, w.as(t, "author", "author")), newPhoneTally(n)
+	course, total := publishDeviceCourse(t, w.as(t, "author", "author")), newDeviceTally(n)
 	seeds := make(chan uint64)
 	var broken atomic.Int32
 	var workers sync.WaitGroup
-	for range phoneWorkers {
+	for range deviceWorkers {
 		workers.Go(func() {
 			for seed := range seeds {
 				if !t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { playSeed(t, w, course, seed, total) }) {
@@ -60,10 +60,10 @@ func playSeeds(t *testing.T, w *world, n int) {
 			}
 		})
 	}
-	if *phoneSeed != 0 {
-		seeds <- *phoneSeed
+	if *deviceSeed != 0 {
+		seeds <- *deviceSeed
 	}
-	for seed := uint64(1); *phoneSeed == 0 && seed <= uint64(n) && broken.Load() < enoughBroken; seed++ {
+	for seed := uint64(1); *deviceSeed == 0 && seed <= uint64(n) && broken.Load() < enoughBroken; seed++ {
 		seeds <- seed
 	}
 	close(seeds)
@@ -72,13 +72,13 @@ func playSeeds(t *testing.T, w *world, n int) {
 }
 
 // playSeed plays one learner to the end.
-func playSeed(t *testing.T, w *world, course *phoneCourse, seed uint64, total *phoneTally) {
+func playSeed(t *testing.T, w *world, course *deviceCourse, seed uint64, total *deviceTally) {
 	t.Helper()
 	s := newStory(t, w, course, seed, total)
 	s.live()
-	s.settle()
+	s.finish()
 	s.check()
-	if *phoneSeed != 0 || len(s.broken) > 0 {
+	if *deviceSeed != 0 || len(s.broken) > 0 {
 		t.Logf("what happened:\n%s", strings.Join(s.journal, "\n"))
 	}
 	if len(s.broken) > 0 {
@@ -91,16 +91,16 @@ func playSeed(t *testing.T, w *world, course *phoneCourse, seed uint64, total *p
 // story is one learner's life with their phones.
 type story struct {
 	seed   uint64
-	course *phoneCourse
-	total  *phoneTally
+	course *deviceCourse
+	total  *deviceTally
 	// base is the API's URL; learner is the learner's id.
 	base, learner     string
 	token, adminToken string
 	// wire is the network without faults.
-	wire   *http.Client
-	book   *ledger
-	phones []*phone
-	admin  *phoneAdmin
+	wire    *http.Client
+	book    *ledger
+	devices []*device
+	admin   *deviceAdmin
 	// late are copies of requests that are still on their way.
 	late sync.WaitGroup
 
@@ -110,7 +110,7 @@ type story struct {
 	broken  []string
 }
 
-func newStory(t *testing.T, w *world, course *phoneCourse, seed uint64, total *phoneTally) *story {
+func newStory(t *testing.T, w *world, course *deviceCourse, seed uint64, total *deviceTally) *story {
 	t.Helper()
 	subject := fmt.Sprintf("phones-%d", seed)
 	s := &story{
@@ -119,14 +119,14 @@ func newStory(t *testing.T, w *world, course *phoneCourse, seed uint64, total *p
 		wire: &http.Client{Transport: course.wire, Timeout: patience},
 	}
 	s.book = newLedger(s)
-	s.admin = newPhoneAdmin(s)
+	s.admin = newDeviceAdmin(s)
 	dice := s.dice("story")
-	phones := 2
+	devices := 2
 	if dice.IntN(4) == 0 {
-		phones = 3
+		devices = 3
 	}
-	for i := range phones {
-		s.phones = append(s.phones, newPhone(s, fmt.Sprintf("phone-%d", i+1)))
+	for i := range devices {
+		s.devices = append(s.devices, newDevice(s, fmt.Sprintf("phone-%d", i+1)))
 	}
 	return s
 }
@@ -164,41 +164,41 @@ func (s *story) faultf(format string, args ...any) {
 	s.broken = append(s.broken, text)
 }
 
-// live lets all phones live at the same time.
+// live lets all devices live at the same time.
 func (s *story) live() {
 	var living sync.WaitGroup
-	for _, p := range s.phones {
+	for _, p := range s.devices {
 		living.Go(p.live)
 	}
 	living.Wait()
 }
 
-// settle ends all faults, and lets every phone send and learn what is left.
-func (s *story) settle() {
+// finish ends all faults, and lets every device send and learn what is left.
+func (s *story) finish() {
 	s.notef("all faults end")
-	for _, p := range s.phones {
+	for _, p := range s.devices {
 		p.hangUp()
-		p.air.calm.Store(true)
+		p.network.calm.Store(true)
 		p.offline.Store(false)
 	}
 	s.late.Wait()
-	var settling sync.WaitGroup
-	for _, p := range s.phones {
-		settling.Go(p.flush)
+	var finishing sync.WaitGroup
+	for _, p := range s.devices {
+		finishing.Go(p.flush)
 	}
-	settling.Wait()
-	if !s.phones[0].enroll() {
+	finishing.Wait()
+	if !s.devices[0].enroll() {
 		s.faultf("the learner cannot be enrolled")
 	}
 	head := s.head()
-	for _, p := range s.phones {
-		settling.Go(func() { p.catchUp(head) })
+	for _, p := range s.devices {
+		finishing.Go(func() { p.catchUp(head) })
 	}
-	settling.Wait()
+	finishing.Wait()
 }
 
-// phoneTally counts what happened in all stories of a server.
-type phoneTally struct {
+// deviceTally counts what happened in all stories of a server.
+type deviceTally struct {
 	mu     sync.Mutex
 	of     int
 	seeds  int
@@ -206,29 +206,29 @@ type phoneTally struct {
 	counts map[string]int
 }
 
-func newPhoneTally(of int) *phoneTally {
-	return &phoneTally{of: of, began: testenv.Now(), counts: map[string]int{}}
+func newDeviceTally(of int) *deviceTally {
+	return &deviceTally{of: of, began: testenv.Now(), counts: map[string]int{}}
 }
 
-func (c *phoneTally) add(what string, n int) {
+func (c *deviceTally) add(what string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts[what] += n
 }
 
-// played counts a seed, and says now and then how far a long run is.
-func (c *phoneTally) played() {
+// played counts a seed, and prints now and then how far a long run is.
+func (c *deviceTally) played() {
 	c.mu.Lock()
 	c.seeds++
-	tell := c.of >= 50 && (c.seeds%50 == 0 || c.seeds == c.of)
+	report := c.of >= 50 && (c.seeds%50 == 0 || c.seeds == c.of)
 	c.mu.Unlock()
-	if tell {
+	if report {
 		fmt.Fprintln(os.Stderr, c)
 	}
 }
 
-// String tells all counts in one line.
-func (c *phoneTally) String() string {
+// String returns all counts in one line.
+func (c *deviceTally) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	parts := []string{fmt.Sprintf("%d seeds in %v", c.seeds, testenv.Since(c.began).Round(10*time.Millisecond))}

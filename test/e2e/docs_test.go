@@ -26,7 +26,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	for _, dir := range []string{"services", "gateway", "internal/audit", "internal/auth", "internal/rpc", "internal/idem", "internal/period", "internal/errs", "internal/sqldb"} {
 		reasonsBelow(t, filepath.Join("../..", dir), inSources)
 	}
-	// What only operators and programmers meet, and what is no fault but a word of an answer.
+	// What only operators and programmers meet, and what is no fault but a value in a response.
 	inside := []string{
 		"BAD_GUARD", "BAD_ACCESS_RULE", "BAD_ISSUER", "BAD_SUBJECT", "BAD_TTL", "UNKNOWN_ROLE", "SCHEMA_NEWER", "FOLDER_LOCKED", "DATABASE_URL_INVALID",
 		"DATABASE_NOT_A_DATABASE", "DATABASE_CANNOT_OPEN", "DATABASE_READ_ONLY", "DATABASE_DRIVER", "MIGRATION_FAILED", "LEASE_LOST", "SCHEMA_FORMAT",

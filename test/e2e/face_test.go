@@ -92,7 +92,7 @@ func testBodies(t *testing.T, w *world) {
 	author.patch("/v1/modules/bodies", `{"title":"x"`).want(http.StatusBadRequest)
 }
 
-// testRoles checks some of what cmd/preceptor/server checks of every RPC, through the front door.
+// testRoles checks some of what cmd/preceptor/server checks of every RPC, over HTTP.
 func testRoles(t *testing.T, w *world) {
 	id := w.as(t, "roles-learner").id()
 	everybody := []string{"", "learner", "manager", "author", "admin"}
@@ -234,6 +234,6 @@ func testCORS(t *testing.T, w *world) {
 		t.Errorf("allowed origin %q", got)
 	}
 	if got := me.get("/v1/learners/me", "Origin", "https://evil.example.org").want(http.StatusOK).header.Get("Access-Control-Allow-Origin"); got != "" {
-		t.Errorf("a foreign origin is told %q", got)
+		t.Errorf("a foreign origin gets %q", got)
 	}
 }

@@ -43,7 +43,7 @@ func TestRedisFailures(t *testing.T) {
 			t.Errorf("with another authority's: %s\n%s", degraded, lines)
 		}
 		if strings.Contains(p.said(), "secret") {
-			t.Errorf("it tells the password:\n%s", p.said())
+			t.Errorf("it shows the password:\n%s", p.said())
 		}
 	}
 }
@@ -71,8 +71,8 @@ func TestOldSchema(t *testing.T) {
 	start(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url", r.urls["progress"])
 }
 
-// TestDatabaseAway takes Postgres away for a while. Each service says so once, in a line, and so does
-// the gateway's page; callers are told to come again.
+// TestDatabaseAway takes Postgres away for a while. Each service logs so once, in a line, and so does
+// the gateway's page; callers are asked to try again.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	r := migrated(t)
@@ -80,7 +80,7 @@ func TestDatabaseAway(t *testing.T) {
 	me, anyone := w.as(t, "away"), &client{t: t, base: w.base}
 	me.id()
 	r.Crash(t)
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		eventually(t, service+" is degraded", func() bool {
 			return strings.Contains(string(anyone.get("/readyz").want(http.StatusOK).body), service+" is degraded: its own /readyz says why")
 		})

@@ -101,7 +101,7 @@ func TestIssuerFailures(t *testing.T) {
 		w := oneProcess(t, "--oidc-issuer", p.url, "--oidc-audience", "preceptor-test", "--oidc-roles-claim", "realm.roles")
 		all = append(all, met{w, p, says})
 	}
-	ask := func(m met) *answer {
+	ask := func(m met) *response {
 		return (&client{t: t, base: m.base, token: m.provider.token("oidc-learner", "learner")}).get("/v1/learners/me")
 	}
 	state := func(m met, field string) any {
@@ -121,9 +121,9 @@ func TestIssuerFailures(t *testing.T) {
 	for _, m := range all {
 		eventually(t, "it comes right", func() bool { return state(m, "status") == "ready" })
 		ask(m).want(http.StatusOK)
-		told, right := m.front.lines("the token issuer gives no keys"), m.front.lines("the token issuer gives its keys again")
-		if len(told) != 1 || len(right) != 1 || !strings.Contains(told[0], m.says) || !strings.Contains(told[0], m.provider.url) || len(told[0]) > 800 {
-			t.Errorf("it says %q and %q, want %q", told, right, m.says)
+		lost, right := m.front.lines("the token issuer gives no keys"), m.front.lines("the token issuer gives its keys again")
+		if len(lost) != 1 || len(right) != 1 || !strings.Contains(lost[0], m.says) || !strings.Contains(lost[0], m.provider.url) || len(lost[0]) > 800 {
+			t.Errorf("it says %q and %q, want %q", lost, right, m.says)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (c *clusterTrial) masterDies(tr *trial, r *row) {
 	tr.t.Helper()
 	shard := c.busiest(tr)
 	c.dead = c.master(tr, shard)
-	r.mended = testenv.Now() // by the cluster itself
+	r.repaired = testenv.Now() // by the cluster itself
 	c.Kill(c.dead)
 	tr.goOn(r)
 	c.heals(tr)
@@ -71,13 +71,13 @@ func (c *clusterTrial) pauses(tr *trial, r *row) {
 	c.Pause(tr.t, sleeper)
 	tr.goOn(r)
 	c.heals(tr)
-	r.mended = testenv.Now()
+	r.repaired = testenv.Now()
 	c.Resume(tr.t, sleeper)
 	c.heals(tr)
 	c.asked(tr, shard)
 }
 
-// shardDies has nobody serve a third of the slots for a while. The others answer as before: a
+// shardDies leaves a third of the slots unserved for a while. The others answer as before: a
 // program that gives up on all of them asks some twentieth of what it reads.
 func (c *clusterTrial) shardDies(tr *trial, r *row) {
 	tr.t.Helper()
@@ -93,7 +93,7 @@ func (c *clusterTrial) shardDies(tr *trial, r *row) {
 		tr.t.Logf("the other shards were asked %d times, of %d reads and %.0f %% of the answers", gets, reads, 100*share)
 		return float64(gets) >= share*float64(reads)/4
 	})
-	r.mended = testenv.Now()
+	r.repaired = testenv.Now()
 	c.Start(tr.t, c.Nodes(shard)...)
 	c.heals(tr)
 	c.asked(tr, shard)
@@ -107,7 +107,7 @@ func (c *clusterTrial) shardDiesForAll(tr *trial, r *row) {
 	c.Kill(c.Nodes(shard)...)
 	within(tr.t, "the others refuse", func() bool { return !c.serves(tr, shard) })
 	tr.lasts(r)
-	r.mended = testenv.Now()
+	r.repaired = testenv.Now()
 	c.Start(tr.t, c.Nodes(shard)...)
 	c.heals(tr)
 	c.asked(tr, shard)
@@ -123,7 +123,7 @@ func (c *clusterTrial) flush(tr *trial, _ *row) {
 			tr.t.Fatal(err)
 		}
 	}
-	within(tr.t, "answers are kept again", func() bool { return c.keys(tr, shard) > 0 })
+	within(tr.t, "answers are cached again", func() bool { return c.keys(tr, shard) > 0 })
 }
 
 // allDie leaves nothing of the cluster but who belongs to it.
@@ -136,10 +136,10 @@ func (c *clusterTrial) allDie(tr *trial, r *row) {
 	}
 	c.Kill(all...)
 	tr.lasts(r)
-	r.mended = testenv.Now()
+	r.repaired = testenv.Now()
 	c.Start(tr.t, all...)
 	c.heals(tr)
-	within(tr.t, "answers are kept again", func() bool { return c.keys(tr, shard) > 0 })
+	within(tr.t, "answers are cached again", func() bool { return c.keys(tr, shard) > 0 })
 }
 
 // heals waits until the nodes that run are a whole cluster.
@@ -226,7 +226,7 @@ func (c *clusterTrial) gets(tr *trial, shards ...int) (n int64) {
 	return n
 }
 
-// serves tells whether a cluster that lacks a shard serves the others' slots.
+// serves reports whether a cluster that lacks a shard serves the others' slots.
 func (c *clusterTrial) serves(tr *trial, without int) bool {
 	tr.t.Helper()
 	info, err := c.Client(c.master(tr, (without+1)%c.Shards())).ClusterInfo(context.Background()).Result()

@@ -48,17 +48,17 @@ func newFleet(t *testing.T, store *records, through func(string) string, redisUR
 	flags := func(service string, more ...string) []string {
 		return slices.Concat([]string{"serve", service, "--data", data, "--log-format", "json", "--metrics-addr", "127.0.0.1:0"}, f.ca.flags(service), more)
 	}
-	keeper := func(service, addr string, more ...string) []string {
+	serve := func(service, addr string, more ...string) []string {
 		return flags(service, append([]string{"--listen", addr, "--database-url", through(store.urls[service])}, more...)...)
 	}
 	f.fronts = []*network{newNetwork(t, addrs[2]), newNetwork(t, addrs[3])}
 	where := []string{"--profile-addr", addrs[0], "--catalog-addr", addrs[1], "--progress-addr", f.fronts[0].addr + "," + f.fronts[1].addr}
 	sharing := append(slices.Clone(where[:4]), "--redis-url", redisURL)
-	f.profile = &member{name: "profile", service: "profile", addr: addrs[0], args: keeper("profile", addrs[0], where[2:4]...)}
-	f.catalog = &member{name: "catalog", service: "catalog", addr: addrs[1], args: keeper("catalog", addrs[1], where[4:]...)}
+	f.profile = &member{name: "profile", service: "profile", addr: addrs[0], args: serve("profile", addrs[0], where[2:4]...)}
+	f.catalog = &member{name: "catalog", service: "catalog", addr: addrs[1], args: serve("catalog", addrs[1], where[4:]...)}
 	for i, letter := range []string{"a", "b"} {
 		f.progress = append(f.progress, &member{
-			name: "progress " + letter, service: "progress", addr: addrs[2+i], args: keeper("progress", addrs[2+i], sharing...),
+			name: "progress " + letter, service: "progress", addr: addrs[2+i], args: serve("progress", addrs[2+i], sharing...),
 		})
 		f.gateways = append(f.gateways, &member{
 			name: "gateway " + letter, service: "gateway", addr: addrs[4+i], args: flags("gateway", slices.Concat(where, []string{"--http", addrs[4+i]}, edge)...),
@@ -95,7 +95,7 @@ func (m *member) start(t *testing.T) {
 	}
 }
 
-// ready tells whether both gateways find nothing amiss.
+// ready reports whether both gateways find nothing amiss.
 func (f *fleet) ready() bool {
 	for _, g := range f.gateways {
 		a, err := (&client{base: "http://" + g.addr}).try(http.MethodGet, "/readyz", nil)

@@ -16,7 +16,7 @@ import (
 )
 
 // network is the way to a replica, or to several in turns, by an address of its own: it is slow
-// or loses connections when told to.
+// or loses connections as a test asks for it.
 type network struct {
 	addr     string
 	backends []string

@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// maxTries bounds how often a handset sends one request; it waits longer each time.
+	// maxTries bounds how often a sender sends one request; it waits longer each time.
 	maxTries             = 12
 	firstWait, longWait  = 50 * time.Millisecond, 2 * time.Second
 	betweenRounds        = 25 * time.Millisecond
 	faultModule, faultID = "fault", "fault-path"
 	faultUnits           = 24
-	// roundsPerUnit is after how many rounds a handset completes the next unit.
+	// roundsPerUnit is after how many rounds a sender completes the next unit.
 	roundsPerUnit = 20
 )
 
@@ -34,10 +34,10 @@ type storedEvent struct {
 	id       string
 }
 
-// handset is a learner's phone: it sends batches through whichever gateway answers, keeps a batch
-// until it is acknowledged, and reads its progress after each. Nobody else writes of its learner,
-// so it knows what every answer must say.
-type handset struct {
+// sender is a learner's device: it sends batches through any gateway that responds, keeps a batch
+// until it is acknowledged, and reads its progress after each. Nothing else writes of its learner,
+// so it knows what every response must be.
+type sender struct {
 	name, token string
 	bases       []string
 	count       *atomic.Pointer[counts]
@@ -54,7 +54,7 @@ type handset struct {
 	smooth, whole time.Time
 }
 
-// counts are what happened to all handsets in one scenario.
+// counts are what happened to all senders in one scenario.
 type counts struct {
 	batches, events, reads, repeated, failed, lost, wrong, stale atomic.Int64
 
@@ -62,7 +62,7 @@ type counts struct {
 	notes []string
 }
 
-// notef keeps the first words about what should not have happened.
+// notef keeps the first notes of what should not have happened.
 func (c *counts) notef(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,8 +79,8 @@ func (c *counts) noted() []string {
 
 var errGaveUp = errors.New("every try failed")
 
-// ask sends a request until it is answered by more than "try again", to the gateways in turns.
-func (h *handset) ask(method, path string, body any) (*answer, error) {
+// ask sends a request, to the gateways in turns, until the response is more than "try again".
+func (h *sender) ask(method, path string, body any) (*response, error) {
 	said := ""
 	wait := firstWait
 	for try := range maxTries {
@@ -104,8 +104,8 @@ func (h *handset) ask(method, path string, body any) (*answer, error) {
 	return nil, errGaveUp
 }
 
-// live does rounds until told to stop. The last batch is acknowledged by then, or ctx has ended.
-func (h *handset) live(ctx context.Context, stop <-chan struct{}) {
+// live does rounds until stop is closed. The last batch is acknowledged by then, or ctx has ended.
+func (h *sender) live(ctx context.Context, stop <-chan struct{}) {
 	for {
 		began, tries := testenv.Now(), h.count.Load().repeated.Load()
 		batch := h.batch()
@@ -130,8 +130,8 @@ func (h *handset) live(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// batch makes some events, and notes what they will have said once they are stored.
-func (h *handset) batch() []any {
+// batch makes some events, and notes what progress must show once they are stored.
+func (h *sender) batch() []any {
 	h.rounds++
 	var events []any
 	for range 1 + h.dice.IntN(4) {
@@ -146,8 +146,8 @@ func (h *handset) batch() []any {
 	return events
 }
 
-// send tells whether every event of a batch is stored.
-func (h *handset) send(events []any) bool {
+// send reports whether every event of a batch is stored.
+func (h *sender) send(events []any) bool {
 	a, err := h.ask(http.MethodPost, "/v1/learners/me/events:batch", map[string]any{"events": events})
 	if err != nil {
 		return false
@@ -184,7 +184,7 @@ func (h *handset) send(events []any) bool {
 
 // acknowledge keeps what the server has promised: this batch has the next places in the log, in
 // whatever order its events arrived.
-func (h *handset) acknowledge(stored []storedEvent) {
+func (h *sender) acknowledge(stored []storedEvent) {
 	count := h.count.Load()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -205,14 +205,14 @@ func (h *handset) acknowledge(stored []storedEvent) {
 }
 
 // promised are the events that were acknowledged so far.
-func (h *handset) promised() []storedEvent {
+func (h *sender) promised() []storedEvent {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clip(h.acked)
 }
 
-// progressAnswer is what a handset looks at of an answer about a module or a path.
-type progressAnswer struct {
+// progressDocument is what a sender looks at in the progress of a module or a path.
+type progressDocument struct {
 	AsOfSequence int64  `json:"asOfSequence,string"`
 	Percent      int    `json:"percent"`
 	State        string `json:"state"`
@@ -224,7 +224,7 @@ type progressAnswer struct {
 }
 
 // read asks for the module's and the path's progress, and compares them with what was sent.
-func (h *handset) read() bool {
+func (h *sender) read() bool {
 	module, ok := h.look("/v1/learners/me/modules/" + faultModule + "/progress")
 	if !ok {
 		return false
@@ -246,8 +246,8 @@ func (h *handset) read() bool {
 	return right
 }
 
-// look reads one answer, which must be of everything that was acknowledged.
-func (h *handset) look(path string) (said progressAnswer, ok bool) {
+// look reads one document, which must be of everything that was acknowledged.
+func (h *sender) look(path string) (said progressDocument, ok bool) {
 	a, err := h.ask(http.MethodGet, path, nil)
 	if err != nil {
 		return said, false
@@ -271,8 +271,8 @@ func (h *handset) look(path string) (said progressAnswer, ok bool) {
 	return said, true
 }
 
-// since tells whether a whole round has begun after a moment; a smooth one, if asked for.
-func (h *handset) since(moment time.Time, smoothly bool) bool {
+// since reports whether a whole round has begun after a moment; a smooth one, if asked for.
+func (h *sender) since(moment time.Time, smoothly bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if smoothly {
@@ -282,7 +282,7 @@ func (h *handset) since(moment time.Time, smoothly bool) bool {
 }
 
 // log reads the log after a sequence, up to another one at least.
-func (h *handset) log(after, upTo int64) ([]storedEvent, error) {
+func (h *sender) log(after, upTo int64) ([]storedEvent, error) {
 	var found []storedEvent
 	for after < upTo {
 		a, err := h.ask(http.MethodGet, fmt.Sprintf("/v1/learners/me/events?pageSize=500&afterSequence=%d", after), nil)
@@ -312,16 +312,16 @@ func (h *handset) log(after, upTo int64) ([]storedEvent, error) {
 	return found, nil
 }
 
-// ears listens to one learner's stream through whichever gateway answers, and goes on from where
+// listener reads one learner's stream through any gateway that responds, and goes on from where
 // a broken one ended.
-type ears struct {
-	h *handset
+type listener struct {
+	h *sender
 
-	mu    sync.Mutex
-	heard []storedEvent
+	mu       sync.Mutex
+	received []storedEvent
 }
 
-func (e *ears) listen(ctx context.Context) {
+func (e *listener) listen(ctx context.Context) {
 	for try := 0; ctx.Err() == nil; try++ {
 		e.once(ctx, e.h.bases[try%len(e.h.bases)])
 		select {
@@ -332,7 +332,7 @@ func (e *ears) listen(ctx context.Context) {
 }
 
 // once listens until the stream ends.
-func (e *ears) once(ctx context.Context, base string) {
+func (e *listener) once(ctx context.Context, base string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/learners/me/progress:watch", nil)
 	if err != nil {
 		panic(err)
@@ -350,20 +350,20 @@ func (e *ears) once(ctx context.Context, base string) {
 	}
 }
 
-func (e *ears) reached() int64 {
+func (e *listener) reached() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return int64(len(e.heard))
+	return int64(len(e.received))
 }
 
 // hear takes what the stream brings: each entry once, in order.
-func (e *ears) hear(sent serverSent) bool {
+func (e *listener) hear(sent serverSent) bool {
 	if sent.data == nil || sent.name == "error" {
 		return true
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	next := int64(len(e.heard)) + 1
+	next := int64(len(e.received)) + 1
 	if sent.name != "" || sent.id != fmt.Sprint(next) {
 		count := e.h.count.Load()
 		count.wrong.Add(1)
@@ -371,6 +371,6 @@ func (e *ears) hear(sent serverSent) bool {
 		return false
 	}
 	id, _ := dig(sent.data, "entry.event.eventId").(string) // none where the entry is the enrollment
-	e.heard = append(e.heard, storedEvent{sequence: next, id: id})
+	e.received = append(e.received, storedEvent{sequence: next, id: id})
 	return true
 }

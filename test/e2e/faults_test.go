@@ -22,22 +22,22 @@ import (
 var faultLoad = flag.Duration("faults.load", 2*time.Second, "how long each scenario of TestFaults and TestFaultsOnCluster lasts at least")
 
 const (
-	// handsets are the learners' phones; every second one has its stream open.
-	handsets = 8
+	// senders is how many devices send; every second one has its stream open.
+	senders = 8
 	// enoughRefused is how many tries must have failed before Postgres comes back.
 	enoughRefused = 10
 	// enoughCut is how many connections a lossy network must have lost before it is whole again.
 	enoughCut = 3
 )
 
-// trial plays faults on a fleet while handsets use it.
+// trial plays faults on a fleet while senders use it.
 type trial struct {
 	t     *testing.T
 	fleet *fleet
 	count atomic.Pointer[counts]
-	// handsets and ears are those of the same learners, by index; ears are fewer.
-	handsets []*handset
-	ears     []*ears
+	// senders and listeners are those of the same learners, by index; listeners are fewer.
+	senders   []*sender
+	listeners []*listener
 	// audited is how much of each learner's log was compared.
 	audited []int
 	rows    []row
@@ -47,10 +47,10 @@ type trial struct {
 type row struct {
 	name   string
 	counts *counts
-	// mended is when the fault was over: a process that is gone is started again then. It is when
-	// the fault began, where nobody mends it.
-	mended time.Time
-	// onward is the longest that a handset waited to be served while the fault lasted, where
+	// repaired is when the fault was over: a process that is gone is started again then. It is when
+	// the fault began, if nothing repairs it.
+	repaired time.Time
+	// onward is the longest that a sender waited to be served while the fault lasted, where
 	// others stand in; recovered is how long after its end all were served as before.
 	onward, recovered time.Duration
 }
@@ -59,7 +59,7 @@ type row struct {
 type scenario struct {
 	name string
 	play func(*trial, *row)
-	// flawless says that no request may fail for whoever tries again.
+	// flawless means that no request may fail for a client that tries again.
 	flawless bool
 }
 
@@ -81,10 +81,10 @@ func try(t *testing.T, f *fleet, scenarios []scenario) {
 	t.Cleanup(cancel)
 	stop := make(chan struct{})
 	var living, listening sync.WaitGroup
-	for _, h := range tr.handsets {
+	for _, h := range tr.senders {
 		living.Go(func() { h.live(ctx, stop) })
 	}
-	for _, e := range tr.ears {
+	for _, e := range tr.listeners {
 		listening.Go(func() { e.listen(ctx) })
 	}
 	defer listening.Wait()
@@ -104,7 +104,7 @@ func try(t *testing.T, f *fleet, scenarios []scenario) {
 		cancel()
 		t.Fatal("a batch was never acknowledged")
 	}
-	tr.settle()
+	tr.finish()
 	t.Log("\n" + tr.table())
 }
 
@@ -131,20 +131,20 @@ func (tr *trial) enlist() {
 	for _, g := range tr.fleet.gateways {
 		bases = append(bases, "http://"+g.addr)
 	}
-	for i := range handsets {
-		name := fmt.Sprintf("handset-%d", i)
+	for i := range senders {
+		name := fmt.Sprintf("sender-%d", i)
 		me := w.as(tr.t, name)
 		// The other replica may hear of the path two seconds later.
 		within(tr.t, name+" enrolls", func() bool {
 			return me.post("/v1/learners/me/enrollments", map[string]any{"pathId": faultID}).status == http.StatusCreated
 		})
-		h := &handset{name: name, token: me.token, bases: bases, count: &tr.count, dice: rand.New(rand.NewPCG(1, uint64(i)))}
-		tr.handsets = append(tr.handsets, h)
+		h := &sender{name: name, token: me.token, bases: bases, count: &tr.count, dice: rand.New(rand.NewPCG(1, uint64(i)))}
+		tr.senders = append(tr.senders, h)
 		if i%2 == 0 {
-			tr.ears = append(tr.ears, &ears{h: h})
+			tr.listeners = append(tr.listeners, &listener{h: h})
 		}
 	}
-	tr.audited = make([]int, handsets)
+	tr.audited = make([]int, senders)
 }
 
 // nothing is the scenario that the others are measured by.
@@ -175,11 +175,11 @@ func (tr *trial) run(s scenario) {
 	tr.count.Store(c)
 	r := row{name: s.name, counts: c}
 	s.play(tr, &r)
-	if r.mended.IsZero() {
-		r.mended = testenv.Now()
+	if r.repaired.IsZero() {
+		r.repaired = testenv.Now()
 	}
 	tr.await(s.name+": everybody is served as before", func(since time.Time) bool { return tr.served(since, true) && tr.fleet.ready() })
-	r.recovered = testenv.Since(r.mended)
+	r.recovered = testenv.Since(r.repaired)
 	if left := *faultLoad - testenv.Since(began); left > 0 {
 		time.Sleep(left) // more of the load, for nothing waits for this to be long enough
 	}
@@ -201,12 +201,12 @@ func (tr *trial) judge(s scenario, c *counts) {
 	}
 }
 
-// served tells whether every handset has had a whole round that began after a moment.
+// served reports whether every sender has had a whole round that began after a moment.
 func (tr *trial) served(since time.Time, smoothly bool) bool {
-	return !slices.ContainsFunc(tr.handsets, func(h *handset) bool { return !h.since(since, smoothly) })
+	return !slices.ContainsFunc(tr.senders, func(h *sender) bool { return !h.since(since, smoothly) })
 }
 
-// await waits for what is so since now, and tells how long it took.
+// await waits until something is so, and returns how long it took.
 func (tr *trial) await(what string, so func(since time.Time) bool) time.Duration {
 	tr.t.Helper()
 	now := testenv.Now()
@@ -233,16 +233,16 @@ func (tr *trial) kill(m *member, r *row) {
 	tr.t.Helper()
 	m.process.kill()
 	tr.goOn(r)
-	r.mended = testenv.Now()
+	r.repaired = testenv.Now()
 	m.start(tr.t)
 }
 
-// crash has Postgres gone for a while, which nobody can make up for.
+// crash ends Postgres for a while, which nothing can make up for.
 func (tr *trial) crash(r *row) {
 	tr.t.Helper()
 	tr.fleet.store.Crash(tr.t)
 	within(tr.t, "tries are refused", func() bool { return r.counts.repeated.Load() >= enoughRefused })
-	r.mended = testenv.Now()
+	r.repaired = testenv.Now()
 	tr.fleet.store.Start(tr.t)
 }
 
@@ -281,10 +281,10 @@ func (tr *trial) slow(r *row) {
 // audit compares what each log has since the last audit with what was acknowledged.
 func (tr *trial) audit(c *counts) {
 	tr.t.Helper()
-	for i, h := range tr.handsets {
+	for i, h := range tr.senders {
 		promised := h.promised()
 		fresh := promised[tr.audited[i]:]
-		reader := &handset{name: h.name, token: h.token, bases: h.bases, count: h.count}
+		reader := &sender{name: h.name, token: h.token, bases: h.bases, count: h.count}
 		found, err := reader.log(int64(tr.audited[i])+1, int64(len(promised))+1)
 		if err != nil {
 			tr.t.Errorf("%s: %v", h.name, err)
@@ -300,11 +300,11 @@ func (tr *trial) audit(c *counts) {
 	}
 }
 
-// settle compares every whole log with all that was acknowledged, and with what the streams
+// finish compares every whole log with all that was acknowledged, and with what the streams
 // brought; and has the program replay them.
-func (tr *trial) settle() {
+func (tr *trial) finish() {
 	tr.t.Helper()
-	for i, h := range tr.handsets {
+	for i, h := range tr.senders {
 		promised := slices.Concat([]storedEvent{{sequence: 1}}, h.promised())
 		found, err := h.log(0, int64(len(promised))+1) // one more, if there is one
 		if err != nil || !slices.Equal(found, promised) {
@@ -313,11 +313,11 @@ func (tr *trial) settle() {
 		if i%2 != 0 {
 			continue
 		}
-		e := tr.ears[i/2]
+		e := tr.listeners[i/2]
 		within(tr.t, h.name+" hears everything", func() bool { return e.reached() >= int64(len(promised)) })
 		e.mu.Lock()
-		if !slices.Equal(e.heard, promised) {
-			tr.t.Errorf("%s: the stream brought %d entries, and they are not those of the log", h.name, len(e.heard))
+		if !slices.Equal(e.received, promised) {
+			tr.t.Errorf("%s: the stream brought %d entries, and they are not those of the log", h.name, len(e.received))
 		}
 		e.mu.Unlock()
 	}

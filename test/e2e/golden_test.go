@@ -39,12 +39,12 @@ func normalized(text []byte) []byte {
 }
 
 // golden compares the answer's JSON, in the order in which it is sent, with a file.
-func (a *answer) golden(name string) *answer {
+func (a *response) golden(name string) *response {
 	a.t.Helper()
 	return goldenText(a.t, a, name)
 }
 
-func goldenText(t *testing.T, a *answer, name string) *answer {
+func goldenText(t *testing.T, a *response, name string) *response {
 	t.Helper()
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, normalized(a.body), "", "  "); err != nil {

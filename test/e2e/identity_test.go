@@ -87,7 +87,7 @@ func TestGRPC(t *testing.T) {
 		}
 	}
 	if status.Code(err) != codes.Unauthenticated {
-		t.Errorf("SyncCatalog answers anybody: %v", err)
+		t.Errorf("SyncCatalog serves unauthenticated callers: %v", err)
 	}
 }
 
@@ -132,7 +132,7 @@ func (a *authority) write(name string, template, parent *x509.Certificate, key *
 	return certificate
 }
 
-// file writes a file that nobody meets half written.
+// file writes a file that is never seen half written.
 func (a *authority) file(name, kind string, der []byte) {
 	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 	path := filepath.Join(a.dir, name)
@@ -144,7 +144,7 @@ func (a *authority) file(name, kind string, der []byte) {
 	}
 }
 
-// flags issues a service's certificate, and answers the flags that name it.
+// flags issues a service's certificate, and returns the flags that name it.
 func (a *authority) flags(service string) []string {
 	return a.flagsUntil(service, testenv.Now().Add(time.Hour))
 }
@@ -197,7 +197,7 @@ func TestCertificatesFromFiles(t *testing.T) {
 	local.base = w.base
 	local.get("/v1/learners/me").problem(http.StatusUnauthorized, "TOKEN_INVALID")
 
-	// What is wrong with changed files is told once, and meanwhile those from before are used.
+	// What is wrong with changed files is logged once, and meanwhile the old ones are used.
 	good := ca.flags("gateway")[1]
 	copied, err := os.ReadFile(ca.flags("profile")[1])
 	if err != nil {
@@ -211,8 +211,8 @@ func TestCertificatesFromFiles(t *testing.T) {
 	me.get("/v1/modules").want(http.StatusOK)
 	ca.flagsUntil("gateway", testenv.Now().Add(2*time.Hour))
 	eventually(t, taken, func() bool { return len(gateway.lines(taken)) > 0 })
-	if told := gateway.lines(refused); len(told) != 1 || !strings.Contains(told[0], good) {
-		t.Errorf("it says %q", told)
+	if logged := gateway.lines(refused); len(logged) != 1 || !strings.Contains(logged[0], good) {
+		t.Errorf("it logs %q", logged)
 	}
 	me.get("/v1/modules").want(http.StatusOK)
 }
@@ -222,7 +222,7 @@ type provider struct {
 	t      *testing.T
 	url    string
 	signer jose.Signer
-	// instead answers in its place while it is not nil.
+	// instead serves in its place while it is not nil.
 	instead atomic.Pointer[http.HandlerFunc]
 }
 
@@ -294,6 +294,6 @@ func TestVariables(t *testing.T) {
 	me := w.as(t, "variables")
 	me.get("/v1/modules").want(http.StatusOK).has("modules", "[]")
 	if got := me.get("/v1/modules", "Origin", "https://b.example.org").header.Get("Access-Control-Allow-Origin"); got != "https://b.example.org" {
-		t.Errorf("the second origin is told %q", got)
+		t.Errorf("the second origin gets %q", got)
 	}
 }

@@ -30,7 +30,7 @@ func testSignIn(t *testing.T, w *world) {
 }
 
 // forgedToken is a token whose signature was changed in its middle.
-func (a *answer) forgedToken(token string) string {
+func (a *response) forgedToken(token string) string {
 	at := strings.LastIndexByte(token, '.') + 10
 	swap := byte('A')
 	if token[at] == 'A' {
@@ -224,7 +224,7 @@ func testAdminEvents(t *testing.T, w *world) {
 	me.record(wrong, event(c.basics, "rules", "COMPLETED")).has("awards.0.milestoneId", "begin")
 
 	as := "/v1/learners/" + id + "/events:batch"
-	send := func(e map[string]any) *answer {
+	send := func(e map[string]any) *response {
 		return admin.post(as, map[string]any{"events": []any{e}}).want(http.StatusOK)
 	}
 	send(event(c.quiz, "", "WAIVED")).has("results.0.reason", "FORBIDDEN_VERB")

@@ -21,19 +21,19 @@ func refused(t *testing.T, code int, args []string, words ...string) {
 		t.Errorf("%v: exit code %d, want %d", args, got, code)
 	}
 	if strings.Contains(stderr, "secret") {
-		t.Errorf("%v: tells a secret: %s", args, stderr)
+		t.Errorf("%v: shows a secret: %s", args, stderr)
 	}
 	if strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine") {
 		t.Errorf("%v: not one line:\n%s", args, stderr)
 	}
-	for _, word := range words {
-		if !strings.Contains(stderr, word) {
-			t.Errorf("%v: does not say %q: %s", args, word, stderr)
+	for _, part := range words {
+		if !strings.Contains(stderr, part) {
+			t.Errorf("%v: does not say %q: %s", args, part, stderr)
 		}
 	}
 }
 
-// TestFailures meets what goes wrong at the start, and what the operator is told.
+// TestFailures meets what goes wrong at the start, and what the operator reads then.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	w := oneProcess(t)
@@ -130,9 +130,9 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	help, _, _ := command(t, "serve", "progress", "--help")
-	for _, word := range []string{"PRECEPTOR_HTTP", "PRECEPTOR_DATA", "--oidc-issuer", "127.0.0.1:8080", "preceptor serve"} {
-		if !strings.Contains(help, word) {
-			t.Errorf("the help of serve does not say %s", word)
+	for _, part := range []string{"PRECEPTOR_HTTP", "PRECEPTOR_DATA", "--oidc-issuer", "127.0.0.1:8080", "preceptor serve"} {
+		if !strings.Contains(help, part) {
+			t.Errorf("the help of serve does not say %s", part)
 		}
 	}
 	secretive := exec.Command(binary, "serve", "--help")
@@ -152,9 +152,9 @@ func TestFirstScreen(t *testing.T) {
 	p, _ := launch(t, "serve", "--http", "127.0.0.1:0", "--data", data)
 	eventually(t, "the first screen", func() bool { return strings.Contains(p.said(), "Ctrl-C") })
 	screen := p.said()
-	for _, word := range []string{"Preceptor is ready", "API    http://127.0.0.1:", "/docs", data} {
-		if !strings.Contains(screen, word) {
-			t.Errorf("the first screen does not say %q:\n%s", word, screen)
+	for _, part := range []string{"Preceptor is ready", "API    http://127.0.0.1:", "/docs", data} {
+		if !strings.Contains(screen, part) {
+			t.Errorf("the first screen does not say %q:\n%s", part, screen)
 		}
 	}
 	var script []string
@@ -178,14 +178,14 @@ func TestServiceScreen(t *testing.T) {
 	addrs := freeAddrs(t, 2)
 	p, _ := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--health-addr", addrs[0], "--metrics-addr", addrs[1])
 	eventually(t, "the screen", func() bool { return strings.Contains(p.said(), "/metrics") })
-	for _, word := range []string{"Preceptor progress is ready", "mutual TLS", "http://" + addrs[0] + "/readyz\n", "http://" + addrs[1] + "/metrics\n"} {
-		if !strings.Contains(p.said(), word) {
-			t.Errorf("it does not say %q:\n%s", word, p.said())
+	for _, part := range []string{"Preceptor progress is ready", "mutual TLS", "http://" + addrs[0] + "/readyz\n", "http://" + addrs[1] + "/metrics\n"} {
+		if !strings.Contains(p.said(), part) {
+			t.Errorf("it does not say %q:\n%s", part, p.said())
 		}
 	}
 }
 
-// TestStop stops the program while a stream is open: the stream ends with a word on when to
+// TestStop stops the program while a stream is open: the stream ends with a hint when to
 // come back, and the program ends in good order.
 func TestStop(t *testing.T) {
 	t.Parallel()
@@ -226,7 +226,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestSecondSignal stops a program at once that was told a second time, whatever it waits for.
+// TestSecondSignal stops a program at once by a second signal, whatever it waits for.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "gateway", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--drain-delay", "1h")
@@ -297,7 +297,7 @@ func TestAnyOrder(t *testing.T) {
 	eventually(t, "the catalog confirms that there is no such module", func() bool {
 		return me.record(event("no-such-module", "x", "COMPLETED")).get("results.0.reason") == "UNKNOWN_MODULE"
 	})
-	// Each going and coming is told once: of the start, and for the catalog of its end.
+	// Each loss and return is logged once: of the start, and for the catalog of its end.
 	for name, times := range map[string]int{"profile": 1, "catalog": 2, "progress": 1} {
 		away, back := gateway.lines(name+" cannot be reached"), gateway.lines(name+" is reachable again")
 		if len(away) != times || len(back) != times || !strings.Contains(away[0], `"service":"gateway"`) {
@@ -306,7 +306,7 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// TestServiceNeedsItsCertificate calls a service of the four by whoever comes along.
+// TestServiceNeedsItsCertificate calls a service of the four with other certificates, and with none.
 func TestServiceNeedsItsCertificate(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "catalog", "--data", t.TempDir(), "--listen", "127.0.0.1:0")

@@ -25,15 +25,15 @@ type records struct {
 	urls map[string]string
 }
 
-// keepers are the services that keep records.
-func keepers() []string { return []string{"profile", "catalog", "progress"} }
+// storeServices returns the services with a database.
+func storeServices() []string { return []string{"profile", "catalog", "progress"} }
 
 // newRecords starts one that keeps what it has acknowledged through a crash of its own.
 func newRecords(t *testing.T) *records {
 	t.Helper()
 	r := &records{PostgresProcess: testenv.NewPostgres(t, "fsync=off"), urls: map[string]string{}}
 	r.Exec(t, "CREATE DATABASE preceptor")
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		r.Exec(t, "CREATE ROLE app_"+service+" LOGIN PASSWORD 'secret-"+service+"'", "GRANT CREATE ON DATABASE preceptor TO app_"+service)
 		r.urls[service] = r.As(t, "app_"+service, "secret-"+service, "preceptor")
 	}
@@ -44,7 +44,7 @@ func newRecords(t *testing.T) *records {
 func migrated(t *testing.T) *records {
 	t.Helper()
 	r := newRecords(t)
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		if _, stderr, code := command(t, "migrate", service, "--database-url", r.urls[service]); code != 0 {
 			t.Fatalf("migrate %s: exit code %d: %s", service, code, stderr)
 		}
@@ -56,7 +56,7 @@ func migrated(t *testing.T) *records {
 func (r *records) world(t *testing.T, data string) *world {
 	t.Helper()
 	own := map[string][]string{}
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		own[service] = []string{"--database-url", r.urls[service]}
 	}
 	return fourProcessesOn(t, data, own)
@@ -108,7 +108,7 @@ func TestPostgresCrashes(t *testing.T) {
 	t.Logf("%d batches were acknowledged and %d refused", acknowledged.Load(), refused.Load())
 }
 
-// writeThroughFaults sends batches until told to stop, and counts those that were stored and
+// writeThroughFaults sends batches until it is stopped, and counts those that were stored and
 // those that were not. A refusal says that trying again may help.
 func writeThroughFaults(t *testing.T, me *client, units int, stop <-chan struct{}, acknowledged, refused *atomic.Int64) []sentBatch {
 	var sent []sentBatch
@@ -165,7 +165,7 @@ func TestMoveFromSQLite(t *testing.T) {
 	if w.front.stop(t) != 0 {
 		t.Error("it did not stop well")
 	}
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		stdout, stderr, code := move(r.urls[service], service)
 		if code != 0 || !strings.Contains(stdout, service+": moved; every table is equal on both sides") || !strings.Contains(stdout, "sha256") {
 			t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
@@ -192,7 +192,7 @@ func (w *world) everything(t *testing.T) map[string]string {
 	found := map[string]string{}
 	admin := w.as(t, "reader", "admin", "author")
 	admin.id()
-	read := func(path string) *answer {
+	read := func(path string) *response {
 		a := admin.get(path).want(http.StatusOK)
 		found[path] = string(a.body)
 		return a
@@ -231,7 +231,7 @@ func TestMoveEverything(t *testing.T) {
 	if code != 0 || strings.Count(stdout, "moved; every table is equal") != 3 || !strings.Contains(stdout, "search_path=progress") {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		r.urls[service] = r.As(t, "app_catalog", "secret-catalog", "preceptor") + "&search_path=" + service
 	}
 	moved := r.world(t, w.data)
@@ -291,7 +291,7 @@ func inSchema(t *testing.T, r *records, statements ...string) {
 	(&testenv.PostgresProcess{URL: superuser.String()}).Exec(t, statements...)
 }
 
-// TestServeWaits starts a service before its database is ready, which it tells whoever asks.
+// TestServeWaits starts a service before its database is ready, which its health page shows.
 func TestServeWaits(t *testing.T) {
 	t.Parallel()
 	r := newRecords(t)

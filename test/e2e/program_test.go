@@ -59,7 +59,7 @@ type process struct {
 	cmd *exec.Cmd
 	// addr is where it serves, HTTP or else gRPC.
 	addr string
-	// metrics is where it shows its metrics, if it was told to.
+	// metrics is where it shows its metrics, if a flag asked for it.
 	metrics string
 
 	mu     sync.Mutex
@@ -164,7 +164,7 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// stop asks the program to end, and answers its exit code.
+// stop asks the program to end, and returns its exit code.
 func (p *process) stop(t *testing.T) int {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -8,7 +8,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// audited answers the reasons of the entries in a service's chain whose resource is the given one, by action.
+// audited returns the reasons of the entries in a service's chain whose resource is the given one, by action.
 func audited(admin *client, service, resource string) map[string]string {
 	admin.t.Helper()
 	found := map[string]string{}
@@ -47,7 +47,7 @@ func testRevoke(t *testing.T, w *world) {
 	}
 }
 
-// testAudited waives, voids and records for somebody else, each with an audit entry.
+// testAudited waives, voids and records for another learner, each with an audit entry.
 func testAudited(t *testing.T, w *world) {
 	c := publishCourse(t, w.as(t, "author", "author"), "admin-events")
 	me, admin := w.as(t, "admin-events-learner"), w.as(t, "admin-events-admin", "admin")
@@ -75,7 +75,7 @@ func testAudited(t *testing.T, w *world) {
 		has("percent", 75, "previousPercent", 100, "percentChangeReason", "An event was voided.")
 }
 
-// testMandatoryUpgrade moves an enrollment without its learner, and says what that did.
+// testMandatoryUpgrade moves an enrollment without its learner, and checks what the log and the audit hold then.
 func testMandatoryUpgrade(t *testing.T, w *world) {
 	author, admin, me := w.as(t, "author", "author"), w.as(t, "mandatory-admin", "admin"), w.as(t, "mandatory-learner")
 	c := publishCourse(t, author, "mandatory")
@@ -98,7 +98,7 @@ func testMandatoryUpgrade(t *testing.T, w *world) {
 	admin.post(mandate, map[string]any{"reason": "at once"}).want(http.StatusOK)
 	me.get(at).want(http.StatusOK).has("pathVersion", 2, "percent", 33, "previousPercent", 50, "upgrade", "<none>",
 		"percentChangeReason", "Version 2 of the path became mandatory.", "milestones.0.award.id", me.get("/v1/learners/me/milestones").text("awards.0.id"))
-	eventually(t, "the log tells of the upgrade", func() bool {
+	eventually(t, "the log shows the upgrade", func() bool {
 		events := me.get("/v1/learners/me/events?afterSequence=3").want(http.StatusOK).list("events")
 		return len(events) > 0 && plain(dig(events[0], "type")) == "UPGRADED" && plain(dig(events[0], "actor")) == "system" &&
 			plain(dig(events[0], "enrollment.pathVersion")) == "2"

@@ -41,7 +41,7 @@ func (w *world) replay(t *testing.T, code int, args ...string) (stdout, stderr s
 	return stdout, stderr
 }
 
-// TestReplay harms what is stored of a learner: verify finds it, rebuild mends it, on a running
+// TestReplay harms what is stored of a learner: verify finds it, rebuild repairs it, on a running
 // server of either shape, and in the folder when the server is gone.
 func TestReplay(t *testing.T) {
 	t.Parallel()
@@ -135,7 +135,7 @@ func (w *world) killedWhileRebuilding(t *testing.T, db *sql.DB) bool {
 }
 
 // TestKillDuringRebuild kills the server while it rebuilds. The next rebuild goes on at once, and
-// leaves nobody out.
+// leaves no learner out.
 func TestKillDuringRebuild(t *testing.T) {
 	t.Parallel()
 	const learners, each = 6000, 40

@@ -30,7 +30,7 @@ func TestReplicas(t *testing.T) {
 	t.Cleanup(func() { f.sharedTheWork(t, server) }) // when all of the suite has run
 }
 
-// sharedTheWork tells whether everybody had a part in it.
+// sharedTheWork reports whether all replicas had a part in it.
 func (f *fleet) sharedTheWork(t *testing.T, server *redis.Client) {
 	for _, m := range f.all() {
 		if m.served(t) < 20 {

@@ -19,7 +19,7 @@ func TestTracesOnServers(t *testing.T) {
 	c, r := newCollector(t), migrated(t)
 	tracing := []string{"--otlp-endpoint", c.addr}
 	own := map[string][]string{"gateway": tracing}
-	for _, service := range keepers() {
+	for _, service := range storeServices() {
 		own[service] = append([]string{"--database-url", r.urls[service]}, tracing...)
 	}
 	own["progress"] = append(own["progress"], "--redis-url", "redis://"+testenv.Redis(t))

@@ -19,7 +19,7 @@ import (
 )
 
 // span is one that reached the collector.
-type span struct{ service, name, trace, id, parent, told string }
+type span struct{ service, name, trace, id, parent, text string }
 
 // collector takes traces, as an OpenTelemetry collector does.
 type collector struct {
@@ -61,7 +61,7 @@ func (c *collector) Export(_ context.Context, r *collectorv1.ExportTraceServiceR
 				id := fmt.Sprintf("%x", s.GetSpanId())
 				c.spans[id] = span{
 					service: service, name: s.GetName(), trace: fmt.Sprintf("%x", s.GetTraceId()), id: id,
-					parent: fmt.Sprintf("%x", s.GetParentSpanId()), told: s.String(),
+					parent: fmt.Sprintf("%x", s.GetParentSpanId()), text: s.String(),
 				}
 			}
 		}
@@ -87,15 +87,15 @@ func (c *collector) way(steps ...string) bool {
 	return false
 }
 
-// keepsQuiet looks for what no span may tell.
+// keepsQuiet looks for what no span may hold.
 func (c *collector) keepsQuiet(t *testing.T, private ...string) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.spans {
 		for _, each := range private {
-			if strings.Contains(s.told, each) {
-				t.Errorf("a span tells %q: %s", each, s.told)
+			if strings.Contains(s.text, each) {
+				t.Errorf("a span holds %q: %s", each, s.text)
 			}
 		}
 	}
@@ -132,7 +132,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// TestLostCollector runs without the collector that it was told of, and stops in good order.
+// TestLostCollector runs without the collector that a flag names, and stops in good order.
 func TestLostCollector(t *testing.T) {
 	t.Parallel()
 	w := oneProcess(t, "--otlp-endpoint", freeAddrs(t, 1)[0])
@@ -188,7 +188,7 @@ func TestMetrics(t *testing.T) {
 	own := []string{"--metrics-addr", "127.0.0.1:0"}
 	w := startFour(t, t.TempDir(), map[string][]string{
 		"profile": own, "catalog": own, "gateway": own,
-		"progress": append(own, "--redis-url", "redis://"+freeAddrs(t, 1)[0]), // nobody is there, which is measured too
+		"progress": append(own, "--redis-url", "redis://"+freeAddrs(t, 1)[0]), // nothing listens there, which is measured too
 	})
 	anyone := &client{t: t, base: w.base}
 	eventually(t, "only Redis is missed", func() bool {

@@ -12,7 +12,7 @@ type world struct {
 	// base is the REST API's URL.
 	base string
 	data string
-	// front is the process that answers HTTP; all are all of them.
+	// front is the process that serves HTTP; all are all of them.
 	front *process
 	all   []*process
 
@@ -58,7 +58,7 @@ func startFour(t *testing.T, data string, own map[string][]string, args ...strin
 	serve := func(name string, more ...string) *process {
 		return start(t, slices.Concat([]string{"serve", name, "--data", data, "--drain-delay", "0s"}, more, own[name])...)
 	}
-	// The catalog and progress ask each other, so one of them is told beforehand where the other will be.
+	// The catalog and progress call each other, so the address of one of them is chosen beforehand.
 	progressAddr := freeAddrs(t, 1)[0]
 	catalog := serve("catalog", "--listen", "127.0.0.1:0", "--progress-addr", progressAddr)
 	profile := serve("profile", "--listen", "127.0.0.1:0", "--catalog-addr", catalog.addr)

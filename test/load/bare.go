@@ -38,8 +38,8 @@ type outlineModule struct {
 	Units []string `json:"units"`
 }
 
-// bareAnswer is what it answers: the same document as ours, as far as adding up rows goes.
-type bareAnswer struct {
+// bareResponse is what it returns: the same document as ours, as far as adding up rows goes.
+type bareResponse struct {
 	Percent    int             `json:"percent"`
 	Milestones []bareMilestone `json:"milestones"`
 }
@@ -130,7 +130,7 @@ func serveBare(ctx context.Context, address, file, pathFile string) error {
 }
 
 // bareProgress adds up a learner's completed units by module and milestone.
-func bareProgress(ctx context.Context, query *sql.Stmt, path *outline, learner string) (*bareAnswer, error) {
+func bareProgress(ctx context.Context, query *sql.Stmt, path *outline, learner string) (*bareResponse, error) {
 	rows, err := query.QueryContext(ctx, learner)
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func bareProgress(ctx context.Context, query *sql.Stmt, path *outline, learner s
 		}
 		done[t] = true
 	}
-	answer := new(bareAnswer)
+	answer := new(bareResponse)
 	modules, complete := 0, 0
 	for _, m := range path.Milestones {
 		line := bareMilestone{ID: m.ID, Title: m.Title}

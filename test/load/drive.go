@@ -53,10 +53,10 @@ func startBare(ctx context.Context, self, file, pathFile string) (*server, error
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, address, exec.CommandContext(ctx, self, "bare", address, file, pathFile), "/nobody/progress")
+	return start(ctx, address, exec.CommandContext(ctx, self, "bare", address, file, pathFile), "/unknown/progress")
 }
 
-// start runs the command until it answers 200 on the path.
+// start runs the command until it responds 200 on the path.
 func start(ctx context.Context, address string, cmd *exec.Cmd, path string) (*server, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -95,8 +95,8 @@ func (s *server) stop() {
 	}
 }
 
-// settle waits for what a start leaves to collect.
-func (s *server) settle() { time.Sleep(3 * time.Second) }
+// quiesce waits for what a start leaves to collect.
+func (s *server) quiesce() { time.Sleep(3 * time.Second) }
 
 // memory is the resident set, in MB.
 func (s *server) memory() float64 {
@@ -170,7 +170,7 @@ func measure(ctx context.Context, s *server, next func(int) request, connections
 	return figures{float64(len(took)) / elapsed.Seconds(), took[len(took)/2], took[len(took)*99/100], s.memory()}, nil
 }
 
-// drive sends requests over one connection until ctx ends, and answers how long each took.
+// drive sends requests over one connection until ctx ends, and returns how long each took.
 func drive(ctx context.Context, address string, next func() request) ([]time.Duration, error) {
 	conn, err := (&net.Dialer{}).DialContext(context.WithoutCancel(ctx), "tcp", address)
 	if err != nil {

@@ -8,11 +8,11 @@
 //	go run ./test/load                 # both jobs, three rounds of five seconds
 //	go run ./test/load -rounds 1 -for 2s
 //
-// With the word rebuild it measures how fast logs are replayed; see rebuild.go.
+// The argument rebuild measures how fast logs are replayed; see rebuild.go.
 //
 //	go run ./test/load rebuild -events 1000000
 //
-// With the word scale it measures what requests cost each process and store; see scale.go.
+// The argument scale measures what requests cost each process and store; see scale.go.
 //
 //	go run ./test/load scale
 package main
@@ -64,7 +64,7 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// say tells how far the run is, beside the table.
+// say prints how far the run is, beside the table.
 func say(text string) { fmt.Fprintln(os.Stderr, text) }
 
 // job is one thing to measure: the requests of each connection, for ours and for the bare handler.
@@ -102,7 +102,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer bare.stop()
-	ours.settle()
+	ours.quiesce()
 	fmt.Printf("Start-up %d ms; idle memory %.0f MB (bare handler %.0f MB).\n\n", ours.startup.Milliseconds(), ours.memory(), bare.memory())
 
 	jobs, err := prepare(ctx, bin, ours, bare, o)

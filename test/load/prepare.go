@@ -50,7 +50,7 @@ func writeOutline(ctx context.Context, bin string, ours *server, dir string) (st
 }
 
 // prepare makes the learners, enrolls one and completes units of theirs, on both sides, and
-// answers what to measure.
+// returns what to measure.
 func prepare(ctx context.Context, bin string, ours, bare *server, o options) ([]job, error) {
 	tokens := make([]string, o.connections)
 	for i := range tokens {
@@ -100,7 +100,7 @@ func eventBody(t target) string {
 		uuid.NewString(), t.module, t.unit, time.Now().UTC().Format(time.RFC3339Nano))
 }
 
-// units answers the first units of the path's modules, in order.
+// units returns the first units of the path's modules, in order.
 func (o *outline) units(most int) []target {
 	var out []target
 	for _, m := range o.Milestones {
@@ -174,7 +174,7 @@ func get(ctx context.Context, s *server, path, token string, to any) error {
 	return json.Unmarshal(body, to)
 }
 
-// call makes one request and answers the body of a success.
+// call makes one request and returns the body of a success.
 func call(ctx context.Context, s *server, method, path, token, body string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+s.address+path, strings.NewReader(body))
 	if err != nil {

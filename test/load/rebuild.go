@@ -28,7 +28,7 @@ const (
 // logs are the learners' logs to make.
 type logs struct {
 	events, modules int
-	// dir is where the data folder is made, and kept; a temporary one otherwise.
+	// dir is where the data folder is made, and left; a temporary one otherwise.
 	dir string
 }
 
@@ -64,7 +64,7 @@ func benchRebuild(ctx context.Context, args []string) error {
 	if err := wipe(ctx, data); err != nil {
 		return err
 	}
-	for _, command := range []string{"rebuild", "verify"} { // a rebuild mends what the verification then looks at
+	for _, command := range []string{"rebuild", "verify"} { // a rebuild repairs what the verification then looks at
 		if err := l.time(ctx, bin, data, command); err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func wipe(ctx context.Context, data string) error {
 }
 
 // make starts the server once, for the schema and the starter catalog, and then writes the logs
-// into its database in bulk: through its door that would take an hour.
+// into its database in bulk: through its API that would take an hour.
 func (l *logs) make(ctx context.Context, bin, data string) error {
 	say(fmt.Sprintf("making %d events …", l.events))
 	targets, err := l.targets(ctx, bin, data)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// scaleOptions are the flags of the word scale.
+// scaleOptions are the flags of the argument scale.
 type scaleOptions struct {
 	learners, neighbours, streams, connections, rounds int
 	length                                             time.Duration
@@ -129,7 +129,7 @@ func (f *fleet) all(ctx context.Context, works []*work, o scaleOptions, m *measu
 	return nil
 }
 
-// idle is what the parts use in a second when nobody asks for anything.
+// idle is what the parts use in a second when there are no requests.
 func (f *fleet) idle(ctx context.Context, length time.Duration) (spent, error) {
 	say("nothing …")
 	was, err := f.spent()

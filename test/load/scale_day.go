@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 )
 
-// The day that capacity is reckoned for. docs/scale.md says why these numbers.
+// The day that capacity is computed for. docs/scale.md explains these numbers.
 const (
 	sessionsADay   = 1.5 // of a learner who comes that day
 	sessionMinutes = 10.0
@@ -45,7 +45,7 @@ func hours() [24]int {
 	return [24]int{8, 5, 3, 2, 3, 8, 22, 45, 52, 45, 42, 44, 55, 50, 42, 42, 46, 56, 66, 84, 98, 92, 60, 30}
 }
 
-// reminder is a nudge that all phones show at the same moment.
+// reminder is a notification that all phones show at the same moment.
 type reminder struct {
 	hour int
 	// share are the sessions of the day that begin because of it, minutes how long it takes on

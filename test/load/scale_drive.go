@@ -23,14 +23,14 @@ type work struct {
 	events int
 	// connections are how many ask at once; 0 for what the options say.
 	connections int
-	// whole tells that a round ends with its requests and not with its time.
+	// whole means that a round ends with its requests and not with its time.
 	whole bool
 	// before is run once a round, and not measured.
 	before func(context.Context) error
 	// next is the round's n-th request; nil for no more.
 	next func(round, n int) request
-	// heard is told of each answer.
-	heard func(round, n int, header http.Header)
+	// received gets each response.
+	received func(round, n int, header http.Header)
 }
 
 // figure is what one request of a work costs, as a round found it.
@@ -76,7 +76,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// round makes a work's requests for a while, or until there are no more, and tells what they cost
+// round makes a work's requests for a while, or until there are no more, and returns what they cost
 // beside what the processes do by themselves.
 func (f *fleet) round(ctx context.Context, w *work, round, connections int, length time.Duration, idle spent) (figure, error) {
 	if w.before != nil {
@@ -182,8 +182,8 @@ func (w *wire) talk(what *work, round int, end time.Time, next, done *atomic.Int
 		if err != nil {
 			return fmt.Errorf("%s: %w", what.name, err)
 		}
-		if what.heard != nil {
-			what.heard(round, n, header)
+		if what.received != nil {
+			what.received(round, n, header)
 		}
 		done.Add(1)
 	}

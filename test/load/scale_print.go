@@ -74,7 +74,7 @@ func (m *measured) printStreams() {
 		fmt.Printf("| %s | %d | %.0f MB | %.1f KB | %.1f |\n", partName(p), m.idle[p].Microseconds(),
 			m.busy[p]/(1<<20), m.streams.memory[p]/1024, m.streams.cpu[p]*1e6)
 	}
-	fmt.Printf("\n%d streams; %.1f bytes a second to each while nothing happens, %.0f for an event.\n\n", m.streams.count, m.streams.received, m.streams.told)
+	fmt.Printf("\n%d streams; %.1f bytes a second to each while nothing happens, %.0f for an event.\n\n", m.streams.count, m.streams.received, m.streams.event)
 }
 
 // plus adds a figure's costs, times a factor.
@@ -110,7 +110,7 @@ func (m *measured) session() figure {
 	return all
 }
 
-// post is what sending the events of one post costs, heard of on a stream.
+// post is what sending the events of one post costs, received on a stream.
 func (m *measured) post() figure {
 	one := m.figures[workWatchedEvent]
 	one.plus(m.event(), eventsAPost-1)

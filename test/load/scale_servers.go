@@ -82,7 +82,7 @@ func (f *fleet) stop() {
 			continue
 		}
 		if part(p) == atPostgres {
-			_ = cmd.Process.Signal(syscall.SIGQUIT) // nobody needs a last checkpoint
+			_ = cmd.Process.Signal(syscall.SIGQUIT) // no last checkpoint is needed
 		}
 		(&server{cmd: cmd}).stop()
 	}
@@ -174,10 +174,10 @@ func postgresBin() (string, error) {
 	return filepath.Dir(slices.Max(found)), nil
 }
 
-// postgresUser is whom the server runs as: it refuses root, who lends it the folder then.
+// postgresUser returns the user that the server runs as: it refuses root, which then lends it the folder.
 func postgresUser(home string, parents ...string) (*syscall.SysProcAttr, error) {
 	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // nobody else is needed
+		return nil, nil //nolint:nilnil // no other user is needed
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
@@ -278,7 +278,7 @@ func (f *fleet) startService(ctx context.Context, p part) error {
 	return nil
 }
 
-// renew starts the gateway and progress anew, so that their memory tells what is in it.
+// renew starts the gateway and progress anew, so that their memory shows what is in it.
 func (f *fleet) renew(ctx context.Context) error {
 	for _, p := range []part{atGateway, atProgress} {
 		(&server{cmd: f.commands[p]}).stop()

@@ -20,8 +20,8 @@ type streams struct {
 	// memory is in bytes, cpu in seconds a second, received in bytes a second, while nothing happens.
 	memory, cpu [parts]float64
 	received    float64
-	// told is the bytes that bring one event.
-	told float64
+	// event is the bytes that bring one event.
+	event float64
 }
 
 // watching opens streams, each a learner's, and measures what opening one costs, what it costs
@@ -46,28 +46,28 @@ func (s *school) watching(ctx context.Context, o scaleOptions, m *measured) erro
 	crowd := &listeners{address: f.address}
 	defer crowd.close()
 	w := &work{name: workStream, next: func(_, n int) request {
-		return phoneRequest(http.MethodGet, homeProgress+":watch", s.pupils[n].token, "", "Accept", "text/event-stream")
+		return deviceRequest(http.MethodGet, homeProgress+":watch", s.pupils[n].token, "", "Accept", "text/event-stream")
 	}}
 	if err := s.open(ctx, crowd, w, o, m); err != nil {
 		return err
 	}
 	time.Sleep(5 * time.Second)
 	m.streams.count = o.streams
-	heard, began := crowd.received.Load(), time.Now()
+	begun, began := crowd.received.Load(), time.Now()
 	used, err := f.idle(ctx, 20*time.Second)
 	if err != nil {
 		return err
 	}
-	m.streams.received = float64(crowd.received.Load()-heard) / time.Since(began).Seconds() / float64(o.streams)
+	m.streams.received = float64(crowd.received.Load()-begun) / time.Since(began).Seconds() / float64(o.streams)
 	for p := range parts {
 		m.streams.memory[p] = max(0, f.memory(p)-before[p]) / float64(o.streams)
 		m.streams.cpu[p] = max(0, (used[p]-m.idle[p]).Seconds()) / float64(o.streams)
 	}
-	return s.telling(ctx, crowd, o, m)
+	return s.delivery(ctx, crowd, o, m)
 }
 
-// telling measures an event that its sender hears of.
-func (s *school) telling(ctx context.Context, crowd *listeners, o scaleOptions, m *measured) error {
+// delivery measures an event that its sender receives on a stream.
+func (s *school) delivery(ctx context.Context, crowd *listeners, o scaleOptions, m *measured) error {
 	f := s.fleet
 	var turn atomic.Int64
 	w := &work{name: workWatchedEvent, events: 1, before: f.checkpoint, next: func(_, _ int) request {
@@ -77,11 +77,11 @@ func (s *school) telling(ctx context.Context, crowd *listeners, o scaleOptions, 
 	if _, err := f.repeat(ctx, w, 0, o.connections, 2*time.Second); err != nil {
 		return err
 	}
-	heard := crowd.received.Load()
+	before := crowd.received.Load()
 	if err := f.all(ctx, []*work{w}, o, m); err != nil {
 		return err
 	}
-	m.streams.told = float64(crowd.received.Load()-heard) / float64(max(m.figures[workWatchedEvent].requests, 1))
+	m.streams.event = float64(crowd.received.Load()-before) / float64(max(m.figures[workWatchedEvent].requests, 1))
 	return crowd.failure()
 }
 

@@ -59,7 +59,7 @@ func processorTime(pid int, family bool) (time.Duration, error) {
 	return total, nil
 }
 
-// readStat answers a process's own time, that of its children which ended, and its parent.
+// readStat returns a process's own time, that of its children which ended, and its parent.
 func readStat(pid int) (own, ended time.Duration, parent int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

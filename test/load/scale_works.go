@@ -38,7 +38,7 @@ const (
 	workWatchedEvent = "send 1 event and hear of it on a stream"
 )
 
-// few is how many learners the works use that ask for what is kept: their tokens and answers
+// few is how many learners the works use that ask for what is cached: their tokens and responses
 // are known everywhere.
 const few = 200
 
@@ -90,8 +90,8 @@ func (s *school) token(i int) (string, error) {
 	return s.issuer.Mint(fmt.Sprintf("scale-%d", i), nil, fmt.Sprintf("Learner %d", i), 2*time.Hour)
 }
 
-// phoneRequest is a request with the headers that a phone's HTTP library sends.
-func phoneRequest(method, path, token, body string, headers ...string) request {
+// deviceRequest is a request with the headers that a phone's HTTP library sends.
+func deviceRequest(method, path, token, body string, headers ...string) request {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: learn.example.org\r\nUser-Agent: Learn/4.2 (phone)\r\n", method, path)
 	b.WriteString("Accept: application/json\r\nAccept-Encoding: gzip\r\n")
@@ -126,7 +126,7 @@ func (s *school) post(p *pupil, events int) request {
 			uuid.NewString(), t.module, t.unit, what, at)
 	}
 	b.WriteString(`]}`)
-	return phoneRequest(http.MethodPost, "/v1/learners/me/events:batch", p.token, b.String())
+	return deviceRequest(http.MethodPost, "/v1/learners/me/events:batch", p.token, b.String())
 }
 
 const (
@@ -135,7 +135,7 @@ const (
 	someModules  = "/v1/modules?pageSize=50"
 )
 
-// share answers the n-th of the learners that a round has for itself; nil after the last.
+// share returns the n-th of the learners that a round has for itself; nil after the last.
 func (s *school) share(round, n int) *pupil {
 	size := len(s.pupils) / s.rounds
 	if n >= size {
@@ -155,9 +155,9 @@ func (s *school) newcomers() []*work {
 		}}
 	}
 	return []*work{
-		once(workSignIn, func(p *pupil) request { return phoneRequest(http.MethodGet, "/v1/learners/me", p.token, "") }),
+		once(workSignIn, func(p *pupil) request { return deviceRequest(http.MethodGet, "/v1/learners/me", p.token, "") }),
 		once(workEnroll, func(p *pupil) request {
-			return phoneRequest(http.MethodPost, "/v1/learners/me/enrollments", p.token, `{"pathId":"`+pathID+`"}`, "Idempotency-Key", uuid.NewString())
+			return deviceRequest(http.MethodPost, "/v1/learners/me/enrollments", p.token, `{"pathId":"`+pathID+`"}`, "Idempotency-Key", uuid.NewString())
 		}),
 	}
 }
@@ -192,17 +192,17 @@ func (s *school) reading() []*work {
 			if n >= len(s.pupils) {
 				return nil
 			}
-			return phoneRequest(http.MethodGet, path, s.pupils[n].token, "")
+			return deviceRequest(http.MethodGet, path, s.pupils[n].token, "")
 		}}
 	}
 	warm := &work{name: workPathWarm, next: func(_, n int) request {
-		return phoneRequest(http.MethodGet, pathProgress, s.pupils[n%few].token, "")
+		return deviceRequest(http.MethodGet, pathProgress, s.pupils[n%few].token, "")
 	}}
 	list := &work{name: workCatalog, next: func(_, n int) request {
-		return phoneRequest(http.MethodGet, someModules, s.pupils[n%few].token, "")
+		return deviceRequest(http.MethodGet, someModules, s.pupils[n%few].token, "")
 	}}
 	module := &work{name: workModule, next: func(_, n int) request {
-		return phoneRequest(http.MethodGet, "/v1/modules/"+s.targets[n%len(s.targets)].module, s.pupils[n%few].token, "")
+		return deviceRequest(http.MethodGet, "/v1/modules/"+s.targets[n%len(s.targets)].module, s.pupils[n%few].token, "")
 	}}
 	newToken := s.again(workNewToken, pathProgress)
 	newToken.next = func(_, n int) request {
@@ -210,11 +210,11 @@ func (s *school) reading() []*work {
 		if err != nil {
 			return nil
 		}
-		return phoneRequest(http.MethodGet, pathProgress, token, "", "If-None-Match", s.etags[workNewToken][n%few])
+		return deviceRequest(http.MethodGet, pathProgress, token, "", "If-None-Match", s.etags[workNewToken][n%few])
 	}
 	catchUp := &work{name: workCatchUp, next: func(_, n int) request {
 		p := s.pupils[n%few]
-		return phoneRequest(http.MethodGet, fmt.Sprintf("/v1/learners/me/events?afterSequence=%d", p.sent.Load()+1), p.token, "")
+		return deviceRequest(http.MethodGet, fmt.Sprintf("/v1/learners/me/events?afterSequence=%d", p.sent.Load()+1), p.token, "")
 	}}
 	return []*work{
 		cold(workPathCold, pathProgress), warm, s.again(workPathSame, pathProgress),
@@ -234,15 +234,15 @@ func (s *school) again(name, path string) *work {
 				if n >= few {
 					return nil
 				}
-				return phoneRequest(http.MethodGet, path, s.pupils[n].token, "")
+				return deviceRequest(http.MethodGet, path, s.pupils[n].token, "")
 			},
-			heard: func(_, n int, h http.Header) { s.etags[name][n] = h.Get("ETag") },
+			received: func(_, n int, h http.Header) { s.etags[name][n] = h.Get("ETag") },
 		}
 		_, err := s.fleet.repeat(ctx, ask, 0, 8, time.Minute)
 		return err
 	}
 	return &work{name: name, before: learn, next: func(_, n int) request {
-		return phoneRequest(http.MethodGet, path, s.pupils[n%few].token, "", "If-None-Match", s.etags[name][n%few])
+		return deviceRequest(http.MethodGet, path, s.pupils[n%few].token, "", "If-None-Match", s.etags[name][n%few])
 	}}
 }
 
