@@ -69,7 +69,7 @@ func Wrap(cause error, kind Kind, reason, format string, args ...any) *Error {
 
 // InvalidFields makes one Invalid error of all the violations of a request.
 func InvalidFields(violations []Violation) *Error {
-	return &Error{Kind: Invalid, Reason: "INVALID_ARGUMENT", Message: summary(violations), Violations: violations}
+	return &Error{Kind: Invalid, Reason: ReasonInvalidArgument, Message: summary(violations), Violations: violations}
 }
 
 func summary(vs []Violation) string {

@@ -18,16 +18,6 @@ const TTL = 24 * time.Hour
 // MaxLen is the longest key text, in bytes.
 const MaxLen = 255
 
-// The reasons of the errors about keys.
-const (
-	// ReasonReused says that the key came before with another request.
-	ReasonReused = "IDEMPOTENCY_KEY_REUSED"
-	// ReasonInFlight says that the same key is being served at this moment.
-	ReasonInFlight = "IDEMPOTENCY_KEY_IN_FLIGHT"
-	// ReasonInvalid says that the key's text is not allowed.
-	ReasonInvalid = "IDEMPOTENCY_KEY_INVALID"
-)
-
 // Key names one request of one caller to one RPC. The zero Key means that the
 // caller sent none: it guards nothing and is never stored.
 type Key struct {
@@ -65,7 +55,7 @@ func Validate(text string) error {
 	return errs.InvalidFields([]errs.Violation{{
 		Field:       "Idempotency-Key",
 		Description: "must be 1 to 255 visible ASCII characters, without spaces",
-		Reason:      ReasonInvalid,
+		Reason:      errs.ReasonIdempotencyKeyInvalid,
 	}})
 }
 
@@ -110,10 +100,10 @@ func (g *Guard) leave(id identity) {
 
 // ErrInFlight is the answer to a request whose twin is not finished yet.
 func ErrInFlight() *errs.Error {
-	return errs.New(errs.Aborted, ReasonInFlight, "a request with this Idempotency-Key is being served; ask again when it is done")
+	return errs.New(errs.Aborted, errs.ReasonIdempotencyKeyInFlight, "a request with this Idempotency-Key is being served; ask again when it is done")
 }
 
 // ErrReused is the answer to a key that was sent before with another request.
 func ErrReused() *errs.Error {
-	return errs.New(errs.FailedPrecondition, ReasonReused, "this Idempotency-Key was used for another request")
+	return errs.New(errs.FailedPrecondition, errs.ReasonIdempotencyKeyReused, "this Idempotency-Key was used for another request")
 }

@@ -13,8 +13,6 @@ import (
 // maxYears bounds a period, by its approximate length, to a hundred years.
 const maxYears = 100
 
-const reasonInvalid = "PERIOD_INVALID"
-
 // The nominal lengths by which periods are compared: Gregorian averages.
 const (
 	day      = 24 * time.Hour
@@ -40,7 +38,7 @@ type Period struct {
 func Parse(s string) (Period, error) {
 	p, ok := parse(s)
 	if !ok {
-		return Period{}, errs.New(errs.Invalid, reasonInvalid,
+		return Period{}, errs.New(errs.Invalid, errs.ReasonPeriodInvalid,
 			"%s is no ISO 8601 duration of at most %d years, such as P1Y, P2W or PT15M", quote(s), maxYears)
 	}
 	return p, nil
@@ -212,7 +210,7 @@ func lastDay(year int, month time.Month) int {
 func (p Period) Plus(q Period) (Period, error) {
 	sum := Period{months: p.months + q.months, days: p.days + q.days, clock: p.clock + q.clock}
 	if sum.Approx() > maxTotal {
-		return Period{}, errs.New(errs.Invalid, reasonInvalid, "%s and %s together exceed %d years", p, q, maxYears)
+		return Period{}, errs.New(errs.Invalid, errs.ReasonPeriodInvalid, "%s and %s together exceed %d years", p, q, maxYears)
 	}
 	return sum, nil
 }

@@ -24,7 +24,7 @@ func IdempotencyKey(ctx context.Context, method string, req proto.Message) (idem
 	}
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
 	if err != nil {
-		return idem.Key{}, errs.Wrap(err, errs.Internal, "", "a request cannot be encoded")
+		return idem.Key{}, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a request cannot be encoded")
 	}
 	caller, _ := auth.FromContext(ctx)
 	return idem.New(caller.ActorID(), method, texts[0], encoded)

@@ -273,11 +273,11 @@ func parityForeignErrors(t *visit) {
 		code   codes.Code
 		reason string
 	}{
-		{errors.New("secret: table x"), codes.Internal, rpc.ReasonInternal},
-		{errs.Wrap(ours, errs.Internal, "", "secret: profile"), codes.Internal, rpc.ReasonInternal},
-		{status.Error(codes.Unavailable, "secret: dial tcp 10.0.0.1"), codes.Unavailable, rpc.ReasonUpstream},
-		{fmt.Errorf("asking: %w", status.Error(codes.Unavailable, "secret")), codes.Unavailable, rpc.ReasonUpstream},
-		{status.Error(codes.PermissionDenied, "secret"), codes.Internal, rpc.ReasonInternal},
+		{errors.New("secret: table x"), codes.Internal, errs.ReasonInternal},
+		{errs.Wrap(ours, errs.Internal, "", "secret: profile"), codes.Internal, errs.ReasonInternal},
+		{status.Error(codes.Unavailable, "secret: dial tcp 10.0.0.1"), codes.Unavailable, errs.ReasonUpstreamUnavailable},
+		{fmt.Errorf("asking: %w", status.Error(codes.Unavailable, "secret")), codes.Unavailable, errs.ReasonUpstreamUnavailable},
+		{status.Error(codes.PermissionDenied, "secret"), codes.Internal, errs.ReasonInternal},
 		{status.Error(codes.Unimplemented, "secret"), codes.Unimplemented, "UNIMPLEMENTED"},
 		{status.Error(codes.DeadlineExceeded, "secret"), codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},
 		{context.DeadlineExceeded, codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},
@@ -330,7 +330,7 @@ func parityPanics(t *visit) {
 	_, unary := h.Call(h.as(t), conn, rpctest.Everyone, h.New())
 	stream := openWatch(h.as(t), t, h, conn).RecvMsg(h.New().Message)
 	for _, err := range []error{unary, stream} {
-		wantCode(t, err, codes.Internal, rpc.ReasonInternal)
+		wantCode(t, err, codes.Internal, errs.ReasonInternal)
 		if status.Convert(err).Message() != "internal error" || detail[errdetails.RequestInfo](err).GetRequestId() == "" {
 			t.Errorf("got %v", err)
 		}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
@@ -151,12 +152,12 @@ func TestShutdownWaitsForCallsAndWhatTheyCall(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := h.Call(h.as(t), h.server.InProcess("gateway"), rpctest.Everyone, h.New())
-	wantCode(t, err, codes.Unavailable, rpc.ReasonStopping)
+	wantCode(t, err, codes.Unavailable, errs.ReasonShuttingDown)
 	cs, err := h.Open(h.as(t), h.server.InProcess("gateway"), rpctest.Chat)
 	if err == nil {
 		err = cs.RecvMsg(h.New().Message)
 	}
-	wantCode(t, err, codes.Unavailable, rpc.ReasonStopping)
+	wantCode(t, err, codes.Unavailable, errs.ReasonShuttingDown)
 }
 
 func TestShutdownEndsCallsWhenTimeIsUp(t *testing.T) {

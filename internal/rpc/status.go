@@ -20,18 +20,6 @@ import (
 // ErrorDomain is the domain of the reasons in our errors' google.rpc.ErrorInfo.
 const ErrorDomain = "preceptor.dev"
 
-// Reasons that this package gives by itself.
-const (
-	// ReasonInternal: a fault of ours; the log has all of it.
-	ReasonInternal = "INTERNAL"
-	// ReasonUpstream: a service that the call needs cannot be reached.
-	ReasonUpstream = "UPSTREAM_UNAVAILABLE"
-	// ReasonTooLarge: a message over the limit.
-	ReasonTooLarge = "MESSAGE_TOO_LARGE"
-	// ReasonStopping: the server is going down; another, or a retry, will answer.
-	ReasonStopping = "SHUTTING_DOWN"
-)
-
 // maxViolations bounds the size of a status, which travels in HTTP/2 headers.
 const maxViolations = 1000
 
@@ -67,21 +55,21 @@ func classify(ctx context.Context, err error, foreign *status.Status) *errs.Erro
 	_, panicked := errors.AsType[panicError](err)
 	switch {
 	case panicked:
-		return errs.New(errs.Internal, ReasonInternal, "internal error")
+		return errs.New(errs.Internal, errs.ReasonInternal, "internal error")
 	case errors.Is(context.Cause(ctx), errStopping):
-		return errs.New(errs.Unavailable, ReasonStopping, "the server is stopping; try again")
+		return errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; try again")
 	case errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded, errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return errs.New(errs.DeadlineExceeded, "DEADLINE_EXCEEDED", "the call took longer than its deadline")
+		return errs.New(errs.DeadlineExceeded, errs.ReasonDeadlineExceeded, "the call took longer than its deadline")
 	case errors.Is(err, context.Canceled), code == codes.Canceled, ctx.Err() != nil:
-		return errs.New(errs.Canceled, "CANCELLED", "the caller gave up")
+		return errs.New(errs.Canceled, errs.ReasonCancelled, "the caller gave up")
 	case code == codes.Unavailable:
-		return errs.New(errs.Unavailable, ReasonUpstream, "a service that this call needs cannot be reached; try again")
+		return errs.New(errs.Unavailable, errs.ReasonUpstreamUnavailable, "a service that this call needs cannot be reached; try again")
 	case code == codes.ResourceExhausted:
-		return errs.New(errs.ResourceExhausted, ReasonTooLarge, "a message is larger than allowed")
+		return errs.New(errs.ResourceExhausted, errs.ReasonMessageTooLarge, "a message is larger than allowed")
 	case code == codes.Unimplemented:
-		return errs.New(errs.Unimplemented, "UNIMPLEMENTED", "this server does not have that method")
+		return errs.New(errs.Unimplemented, errs.ReasonUnimplemented, "this server does not have that method")
 	}
-	return errs.New(errs.Internal, ReasonInternal, "internal error")
+	return errs.New(errs.Internal, errs.ReasonInternal, "internal error")
 }
 
 // foreignStatus is the status in err's chain as it was sent; status.FromError

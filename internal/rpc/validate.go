@@ -256,9 +256,9 @@ func (f textField) checkValue(value protoreflect.Value) []errs.Violation {
 func checkText(field, text string) []errs.Violation {
 	switch {
 	case !utf8.ValidString(text):
-		return []errs.Violation{{Field: field, Reason: "STRING_UTF8", Description: "must be UTF-8 text"}}
+		return []errs.Violation{{Field: field, Reason: errs.ReasonStringUTF8, Description: "must be UTF-8 text"}}
 	case strings.IndexByte(text, 0) >= 0:
-		return []errs.Violation{{Field: field, Reason: "STRING_NUL", Description: "must not hold the character NUL"}}
+		return []errs.Violation{{Field: field, Reason: errs.ReasonStringNUL, Description: "must not hold the character NUL"}}
 	}
 	return nil
 }

@@ -17,12 +17,12 @@ func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time
 	now := c.service.micros()
 	if !sunset.IsZero() && sunset.Before(now) {
 		return Item[C]{}, errs.InvalidFields([]errs.Violation{{
-			Field: "sunsetTime", Description: "must not lie in the past", Reason: reasonSunsetInPast,
+			Field: "sunsetTime", Description: "must not lie in the past", Reason: errs.ReasonSunsetInPast,
 		}})
 	}
 	return c.move(ctx, id, match, actor, func(item *Item[C]) (Action, error) {
 		if item.State != StateActive {
-			return "", errs.New(errs.FailedPrecondition, ReasonNotActive, "%q is %s, and only what is ACTIVE can be archived", id, item.State)
+			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotActive, "%q is %s, and only what is ACTIVE can be archived", id, item.State)
 		}
 		item.State = StateArchived
 		stay := ArchivePeriod{ArchiveTime: now}
@@ -42,7 +42,7 @@ func (c *Collection[C]) Restore(ctx context.Context, id string, match Match, act
 	return c.move(ctx, id, match, actor, func(item *Item[C]) (Action, error) {
 		stay, archived := item.Archive()
 		if !archived {
-			return "", errs.New(errs.FailedPrecondition, ReasonNotArchived, "%q is %s, and only what is ARCHIVED can be restored", id, item.State)
+			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotArchived, "%q is %s, and only what is ARCHIVED can be restored", id, item.State)
 		}
 		item.State = StateActive
 		stay.RestoreTime = now

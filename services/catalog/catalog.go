@@ -14,37 +14,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// The reasons of the errors of this service; validate.go lists those of its violations.
-const (
-	// ReasonModuleNotFound says that no module has the id, or none that the caller may see.
-	ReasonModuleNotFound = "MODULE_NOT_FOUND"
-	// ReasonPathNotFound says the same of a path.
-	ReasonPathNotFound = "PATH_NOT_FOUND"
-	// ReasonVersionNotFound says that there is the module or path, but not that version.
-	ReasonVersionNotFound = "VERSION_NOT_FOUND"
-	// ReasonModuleExists says that a new module's id is taken.
-	ReasonModuleExists = "MODULE_EXISTS"
-	// ReasonPathExists says that a new path's id is taken.
-	ReasonPathExists = "PATH_EXISTS"
-	// ReasonEtagMismatch says that the thing changed since the caller read it.
-	ReasonEtagMismatch = "ETAG_MISMATCH"
-	// ReasonNotActive says that what is not ACTIVE cannot be archived, nor an upgrade of it
-	// be made mandatory.
-	ReasonNotActive = "NOT_ACTIVE"
-	// ReasonNotArchived says that what is not ARCHIVED cannot be restored.
-	ReasonNotArchived = "NOT_ARCHIVED"
-	// ReasonArchived says that what is ARCHIVED must be restored before it is published.
-	ReasonArchived = "ARCHIVED"
-	// ReasonNothingToMandate says that nobody can be on an older version than the first.
-	ReasonNothingToMandate = "NOTHING_TO_MANDATE"
-	// ReasonMandateToOlder says that a newer version is mandatory no later.
-	ReasonMandateToOlder = "MANDATE_TO_OLDER"
-	// ReasonRoleRequired says that only authors and admins may see this.
-	ReasonRoleRequired = "ROLE_REQUIRED"
-	// ReasonTooLarge says that an import exceeds MaxImport.
-	ReasonTooLarge = "BODY_TOO_LARGE"
-)
-
 // Kind tells modules from paths.
 type Kind string
 
@@ -237,20 +206,20 @@ func (s *Service) micros() time.Time { return s.now().UTC().Truncate(time.Micros
 // NotFound is the error for an id that no module or path has.
 func NotFound(kind Kind, id string) error {
 	if kind == KindPath {
-		return errs.New(errs.NotFound, ReasonPathNotFound, "there is no path %q", id)
+		return errs.New(errs.NotFound, errs.ReasonPathNotFound, "there is no path %q", id)
 	}
-	return errs.New(errs.NotFound, ReasonModuleNotFound, "there is no module %q", id)
+	return errs.New(errs.NotFound, errs.ReasonModuleNotFound, "there is no module %q", id)
 }
 
 // VersionNotFound is the error for a version that was never published.
 func VersionNotFound(id string, number int) error {
-	return errs.New(errs.NotFound, ReasonVersionNotFound, "%q has no version %d", id, number)
+	return errs.New(errs.NotFound, errs.ReasonVersionNotFound, "%q has no version %d", id, number)
 }
 
 // Exists is the error for a new id that is taken.
 func Exists(kind Kind, id string) error {
 	if kind == KindPath {
-		return errs.New(errs.AlreadyExists, ReasonPathExists, "there is a path %q already", id)
+		return errs.New(errs.AlreadyExists, errs.ReasonPathExists, "there is a path %q already", id)
 	}
-	return errs.New(errs.AlreadyExists, ReasonModuleExists, "there is a module %q already", id)
+	return errs.New(errs.AlreadyExists, errs.ReasonModuleExists, "there is a module %q already", id)
 }

@@ -108,7 +108,7 @@ func (c *Collection[C]) get(ctx context.Context, tx Tx, id string, match Match) 
 		return Item[C]{}, err
 	}
 	if match != nil && !match(item.Etag()) {
-		return Item[C]{}, errs.New(errs.FailedPrecondition, ReasonEtagMismatch,
+		return Item[C]{}, errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch,
 			"%q has changed since it was read; read it again, then edit that", id)
 	}
 	return item, nil

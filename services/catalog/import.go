@@ -98,7 +98,7 @@ func (s *Service) Import(ctx context.Context, files []File, opts ImportOptions) 
 		size += len(f.Content)
 	}
 	if size > MaxImport {
-		return Imported{}, errs.New(errs.ResourceExhausted, ReasonTooLarge, "the files have %d bytes, more than %d", size, MaxImport)
+		return Imported{}, errs.New(errs.ResourceExhausted, errs.ReasonBodyTooLarge, "the files have %d bytes, more than %d", size, MaxImport)
 	}
 	doc, violations, readable := s.documents.Read(files)
 	violations = append(duplicateFiles(files), violations...)
@@ -118,7 +118,7 @@ func duplicateFiles(files []File) []errs.Violation {
 	seen := map[string]bool{}
 	for _, file := range files {
 		if seen[file.Name] {
-			f.addf(file.Name, reasonDuplicateFile, "two files have this name")
+			f.addf(file.Name, errs.ReasonDuplicateFile, "two files have this name")
 		}
 		seen[file.Name] = true
 	}
@@ -182,7 +182,7 @@ func plan[C Content[C]](ctx context.Context, i *importing, c *Collection[C], ent
 		if earlier, taken := first[e.ID]; taken {
 			at, _ := earlier.Place("id")
 			i.fault(e.Place, errs.Violation{
-				Field: "id", Reason: reasonDuplicateID, Description: fmt.Sprintf("%q is at %s already", e.ID, at),
+				Field: "id", Reason: errs.ReasonDuplicateID, Description: fmt.Sprintf("%q is at %s already", e.ID, at),
 			})
 			continue
 		}
@@ -221,7 +221,7 @@ func judge[C Content[C]](i *importing, c *Collection[C], entries []planned[C], g
 	for _, e := range entries {
 		var f faults
 		if e.item.State == StateArchived {
-			f.addf("id", ReasonArchived, "%q is archived; restore it, then import", e.ID)
+			f.addf("id", errs.ReasonArchived, "%q is archived; restore it, then import", e.ID)
 		}
 		if e.changed {
 			f.slug("id", e.ID)
@@ -232,7 +232,7 @@ func judge[C Content[C]](i *importing, c *Collection[C], entries []planned[C], g
 			}
 		}
 		for _, v := range f {
-			if readable || v.Reason != reasonUnknownModule {
+			if readable || v.Reason != errs.ReasonUnknownModule {
 				i.fault(e.Place, v)
 			}
 		}

@@ -161,7 +161,7 @@ func TestImportTooLarge(t *testing.T) {
 	s, _ := newService(t)
 	half := file("a.yaml", "#"+strings.Repeat(" ", catalog.MaxImport/2))
 	_, err := s.Import(t.Context(), []catalog.File{half, file("b.yaml", half.Content)}, catalog.ImportOptions{})
-	wantReason(t, err, catalog.ReasonTooLarge)
+	wantReason(t, err, errs.ReasonBodyTooLarge)
 	importing(t, s, catalog.ImportOptions{}, half)
 }
 

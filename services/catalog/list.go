@@ -19,8 +19,6 @@ const (
 	maxPageSize     = 200
 )
 
-const reasonBadPageToken = "BAD_PAGE_TOKEN"
-
 // Query says which items, and which page of them.
 type Query struct {
 	// State is ACTIVE when not said; DRAFT and ARCHIVED are for editors.
@@ -72,7 +70,7 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 		filter.State = StateActive
 	}
 	if filter.State != StateActive && !q.Editor {
-		return Page[Item[C]]{}, errs.New(errs.PermissionDenied, ReasonRoleRequired, "state %s needs role author or admin", filter.State)
+		return Page[Item[C]]{}, errs.New(errs.PermissionDenied, errs.ReasonRoleRequired, "state %s needs role author or admin", filter.State)
 	}
 	token, err := newPageToken(string(c.kind), filter)
 	if err != nil {
@@ -179,8 +177,8 @@ func (t pageToken) read(text string) (last string, err error) {
 
 func badPageToken() error {
 	err := errs.InvalidFields([]errs.Violation{{
-		Field: "pageToken", Description: "must be the nextPageToken of an answer to the same filters", Reason: reasonBadPageToken,
+		Field: "pageToken", Description: "must be the nextPageToken of an answer to the same filters", Reason: errs.ReasonBadPageToken,
 	}})
-	err.Reason = reasonBadPageToken
+	err.Reason = errs.ReasonBadPageToken
 	return err
 }

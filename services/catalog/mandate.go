@@ -66,7 +66,7 @@ func (s *Service) Mandate(ctx context.Context, id string, m Mandate, match Match
 		}
 		for number, earlier := range mandates {
 			if number > m.Number && !earlier.After(from) {
-				return errs.New(errs.FailedPrecondition, ReasonMandateToOlder,
+				return errs.New(errs.FailedPrecondition, errs.ReasonMandateToOlder,
 					"version %d of %q is newer, and mandatory by then", number, id)
 			}
 		}
@@ -80,11 +80,11 @@ func (s *Service) Mandate(ctx context.Context, id string, m Mandate, match Match
 func (m Mandate) fits(path Path) error {
 	switch {
 	case path.State != StateActive:
-		return errs.New(errs.FailedPrecondition, ReasonNotActive, "%q is %s, and only what is ACTIVE has upgrades", path.ID, path.State)
+		return errs.New(errs.FailedPrecondition, errs.ReasonNotActive, "%q is %s, and only what is ACTIVE has upgrades", path.ID, path.State)
 	case m.Number < 1 || m.Number > path.Latest():
 		return VersionNotFound(path.ID, m.Number)
 	case m.Number == 1:
-		return errs.New(errs.FailedPrecondition, ReasonNothingToMandate, "version 1 of %q is the first: nobody is on an older one", path.ID)
+		return errs.New(errs.FailedPrecondition, errs.ReasonNothingToMandate, "version 1 of %q is the first: nobody is on an older one", path.ID)
 	}
 	return nil
 }

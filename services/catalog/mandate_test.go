@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 	"github.com/preceptor-dev/preceptor/services/catalog/catalogtest"
 )
@@ -85,12 +86,12 @@ func TestMandateTimes(t *testing.T) {
 		{"the same later", 3, day(50), "", map[int]time.Time{2: day(30), 3: day(40)}},
 		{"the same earlier", 3, day(20), "", map[int]time.Time{2: day(30), 3: day(20)}},
 		{"what was answered before", 2, day(30), "", map[int]time.Time{2: day(30), 3: day(20)}},
-		{"an older one when a newer one is", 2, day(20), catalog.ReasonMandateToOlder, nil},
+		{"an older one when a newer one is", 2, day(20), errs.ReasonMandateToOlder, nil},
 		{"an older one before a newer one is", 2, day(10), "", map[int]time.Time{2: day(10), 3: day(20)}},
 		{"the newest", 4, day(20), "", map[int]time.Time{2: day(10), 3: day(20), 4: day(20)}},
 		{"a slow clock", 4, at.Add(-4 * time.Minute), "", map[int]time.Time{2: day(10), 3: day(20), 4: at}},
-		{"the first", 1, time.Time{}, catalog.ReasonNothingToMandate, nil},
-		{"none", 5, time.Time{}, catalog.ReasonVersionNotFound, nil},
+		{"the first", 1, time.Time{}, errs.ReasonNothingToMandate, nil},
+		{"none", 5, time.Time{}, errs.ReasonVersionNotFound, nil},
 	} {
 		before, revision := mandated(t, s), revisionOf(t, s)
 		_, err := s.Mandate(t.Context(), "way", catalog.Mandate{Number: step.number, EffectiveTime: step.from, Actor: "ada"}, nil)
@@ -127,15 +128,15 @@ func TestMandateOfOthers(t *testing.T) {
 	catalogtest.Draft(t, s.Paths, "unborn", catalogtest.Path("a"))
 	order := catalog.Mandate{Number: 2, Actor: "ada"}
 	_, err := s.Mandate(t.Context(), "nobody", order, nil)
-	wantReason(t, err, catalog.ReasonPathNotFound)
+	wantReason(t, err, errs.ReasonPathNotFound)
 	_, err = s.Mandate(t.Context(), "unborn", order, nil)
-	wantReason(t, err, catalog.ReasonNotActive)
+	wantReason(t, err, errs.ReasonNotActive)
 	_, err = s.Mandate(t.Context(), "way", order, only("old"))
-	wantReason(t, err, catalog.ReasonEtagMismatch)
+	wantReason(t, err, errs.ReasonEtagMismatch)
 	_, err = s.Paths.Archive(t.Context(), "way", time.Time{}, nil, "ada")
 	must(t, err)
 	_, err = s.Mandate(t.Context(), "way", order, nil)
-	wantReason(t, err, catalog.ReasonNotActive)
+	wantReason(t, err, errs.ReasonNotActive)
 	if got := mandated(t, s); len(got) > 0 {
 		t.Errorf("mandatory is %v", got)
 	}

@@ -26,7 +26,7 @@ func (c *Collection[C]) Publish(ctx context.Context, id string, p Publication, m
 			return err
 		}
 		if before.State == StateArchived {
-			return errs.New(errs.FailedPrecondition, ReasonArchived, "%q is archived; restore it, then publish", id)
+			return errs.New(errs.FailedPrecondition, errs.ReasonArchived, "%q is archived; restore it, then publish", id)
 		}
 		nodes, err := tx.Nodes(ctx)
 		if err != nil {
@@ -51,7 +51,7 @@ func (c *Collection[C]) Publish(ctx context.Context, id string, p Publication, m
 func (c *Collection[C]) violations(item Item[C], p Publication, nodes map[string]Node, now time.Time) ([]errs.Violation, error) {
 	var f faults
 	if item.Draft == nil {
-		f.addf(draftField, reasonNoChanges, "there is no draft to publish")
+		f.addf(draftField, errs.ReasonNoChanges, "there is no draft to publish")
 		return f, nil
 	}
 	content := *item.Draft
@@ -61,7 +61,7 @@ func (c *Collection[C]) violations(item Item[C], p Publication, nodes map[string
 			return nil, err
 		}
 		if hash == item.Version.ContentHash {
-			f.addf(draftField, reasonNoChanges, "the draft says what version %d says", item.Latest())
+			f.addf(draftField, errs.ReasonNoChanges, "the draft says what version %d says", item.Latest())
 		}
 	}
 	if c.kind == KindModule {
@@ -179,7 +179,7 @@ func preview[C Content[C]](ctx context.Context, c *Collection[C], id string, p P
 	violations, err := c.violations(item, p, nodes, c.service.micros())
 	if item.State == StateArchived {
 		violations = append(violations, errs.Violation{
-			Field: "state", Description: "it is archived; restore it, then publish", Reason: ReasonArchived,
+			Field: "state", Description: "it is archived; restore it, then publish", Reason: errs.ReasonArchived,
 		})
 	}
 	return item, Preview{Violations: violations}, err

@@ -394,9 +394,9 @@ func TestArchive(t *testing.T) {
 	catalogtest.Publish(t, s.Modules, "m", catalogtest.Module(), catalog.Publication{})
 	catalogtest.Draft(t, s.Modules, "unborn", catalogtest.Module())
 	_, err := s.Modules.Archive(t.Context(), "unborn", time.Time{}, nil, "ada")
-	wantReason(t, err, catalog.ReasonNotActive)
+	wantReason(t, err, errs.ReasonNotActive)
 	_, err = s.Modules.Restore(t.Context(), "m", nil, "ada")
-	wantReason(t, err, catalog.ReasonNotArchived)
+	wantReason(t, err, errs.ReasonNotArchived)
 	_, err = s.Modules.Archive(t.Context(), "m", start.Add(-time.Second), nil, "ada")
 	wantFaults(t, err, "sunsetTime SUNSET_IN_PAST")
 
@@ -407,12 +407,12 @@ func TestArchive(t *testing.T) {
 		t.Errorf("archived %+v", m)
 	}
 	_, err = s.Modules.Archive(t.Context(), "m", sunset, nil, "ada")
-	wantReason(t, err, catalog.ReasonNotActive)
+	wantReason(t, err, errs.ReasonNotActive)
 	changed := catalogtest.Module()
 	changed.Title = "Another"
 	catalogtest.Draft(t, s.Modules, "m", changed)
 	_, err = s.Modules.Publish(t.Context(), "m", catalog.Publication{ChangeClass: catalog.ClassMinor}, nil, "ada")
-	wantReason(t, err, catalog.ReasonArchived)
+	wantReason(t, err, errs.ReasonArchived)
 
 	c.add(time.Hour)
 	_, err = s.Modules.Restore(t.Context(), "m", nil, "ada")

@@ -29,23 +29,6 @@ const (
 	maxWeight     = 1000
 )
 
-// The reasons of shape, as the rules of the proto spell them.
-const (
-	reasonUTF8     = "STRING_UTF8"
-	reasonNUL      = "STRING_NUL"
-	reasonControl  = "CONTROL_CHARACTER"
-	reasonTooLong  = "STRING_MAX_LEN"
-	reasonEmpty    = "STRING_MIN_LEN"
-	reasonPattern  = "STRING_PATTERN"
-	reasonTooMany  = "REPEATED_MAX_ITEMS"
-	reasonTooFew   = "REPEATED_MIN_ITEMS"
-	reasonEnum     = "ENUM_DEFINED_ONLY"
-	reasonFinite   = "DOUBLE_FINITE"
-	reasonWeight   = "DOUBLE_GT_LTE"
-	reasonScore    = "DOUBLE_GTE_LTE"
-	reasonRequired = "INT32_GTE_LTE"
-)
-
 var (
 	slugPattern   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	partIDPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
@@ -62,17 +45,17 @@ func (f *faults) addf(field, reason, format string, args ...any) {
 func (f *faults) text(field, text string, limit int) {
 	switch {
 	case !utf8.ValidString(text):
-		f.addf(field, reasonUTF8, "must be UTF-8 text")
+		f.addf(field, errs.ReasonStringUTF8, "must be UTF-8 text")
 		return
 	case slices.Contains([]byte(text), 0):
-		f.addf(field, reasonNUL, "must not hold the character NUL")
+		f.addf(field, errs.ReasonStringNUL, "must not hold the character NUL")
 	}
 	if n := utf8.RuneCountInString(text); n > limit {
-		f.addf(field, reasonTooLong, "must be at most %d characters, and has %d", limit, n)
+		f.addf(field, errs.ReasonStringMaxLen, "must be at most %d characters, and has %d", limit, n)
 	}
 	for _, r := range text {
 		if isControl(r) {
-			f.addf(field, reasonControl, "must not hold the control character %U", r)
+			f.addf(field, errs.ReasonControlCharacter, "must not hold the control character %U", r)
 			return
 		}
 	}
@@ -95,7 +78,7 @@ func (f *faults) texts(field string, texts []string, maxItems, limit int) {
 	for i, text := range texts {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		if text == "" {
-			f.addf(at, reasonEmpty, "must not be empty")
+			f.addf(at, errs.ReasonStringMinLen, "must not be empty")
 		}
 		f.text(at, text, limit)
 	}
@@ -103,32 +86,32 @@ func (f *faults) texts(field string, texts []string, maxItems, limit int) {
 
 func (f *faults) count(field string, n, limit int) {
 	if n > limit {
-		f.addf(field, reasonTooMany, "must be at most %d, and are %d", limit, n)
+		f.addf(field, errs.ReasonRepeatedMaxItems, "must be at most %d, and are %d", limit, n)
 	}
 }
 
 func (f *faults) slug(field, id string) {
 	if !slugPattern.MatchString(id) {
-		f.addf(field, reasonPattern, "must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations")
+		f.addf(field, errs.ReasonStringPattern, "must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations")
 	}
 }
 
 func (f *faults) partID(field, id string) {
 	if !partIDPattern.MatchString(id) {
-		f.addf(field, reasonPattern, "must be 1 to 63 letters, digits and inner dots, underscores or hyphens")
+		f.addf(field, errs.ReasonStringPattern, "must be 1 to 63 letters, digits and inner dots, underscores or hyphens")
 	}
 }
 
 func (f *faults) finite(field string, value float64) {
 	if math.IsInf(value, 0) || math.IsNaN(value) {
-		f.addf(field, reasonFinite, "must be a number")
+		f.addf(field, errs.ReasonDoubleFinite, "must be a number")
 	}
 }
 
 // oneOf checks an enum by its name; "" is not said.
 func oneOf[E ~string](f *faults, field string, value E, allowed ...E) {
 	if value != "" && !slices.Contains(allowed, value) {
-		f.addf(field, reasonEnum, "must be one of %v", allowed)
+		f.addf(field, errs.ReasonEnumDefinedOnly, "must be one of %v", allowed)
 	}
 }
 
@@ -153,7 +136,7 @@ func (c ModuleContent) shape() []errs.Violation {
 	for i, credit := range c.Credits {
 		at := fmt.Sprintf("credits[%d].moduleIds", i)
 		if len(credit.ModuleIDs) == 0 {
-			f.addf(at, reasonTooFew, "must name at least one module")
+			f.addf(at, errs.ReasonRepeatedMinItems, "must name at least one module")
 		}
 		f.texts(at, credit.ModuleIDs, maxList, maxSlug)
 	}
@@ -174,7 +157,7 @@ func (u Unit) shape(f *faults, at string) {
 	if w := u.Weight; w != nil {
 		f.finite(at+"weight", *w)
 		if !(*w > 0 && *w <= maxWeight) {
-			f.addf(at+"weight", reasonWeight, "must be above 0 and at most %d", maxWeight)
+			f.addf(at+"weight", errs.ReasonDoubleGtLte, "must be above 0 and at most %d", maxWeight)
 		}
 	}
 	f.text(at+"duration", u.Duration, maxPeriodText)
@@ -184,7 +167,7 @@ func (u Unit) shape(f *faults, at string) {
 	if s := u.MasteryScore; s != nil {
 		f.finite(at+"masteryScore", *s)
 		if !(*s >= 0 && *s <= 1) {
-			f.addf(at+"masteryScore", reasonScore, "must be between 0 and 1")
+			f.addf(at+"masteryScore", errs.ReasonDoubleGteLte, "must be between 0 and 1")
 		}
 	}
 }
@@ -206,7 +189,7 @@ func (c PathContent) shape() []errs.Violation {
 			in := fmt.Sprintf("%sgroups[%d].", at, j)
 			f.texts(in+"moduleIds", g.ModuleIDs, maxGroup, maxSlug)
 			if k := g.RequiredCount; k != nil && (*k < 0 || *k > maxGroup) {
-				f.addf(in+"requiredCount", reasonRequired, "must be between 0 and %d", maxGroup)
+				f.addf(in+"requiredCount", errs.ReasonInt32GteLte, "must be between 0 and %d", maxGroup)
 			}
 		}
 	}

@@ -85,9 +85,9 @@ func readPageToken(token string, words []string) (after string, err error) {
 		bad := errs.InvalidFields([]errs.Violation{{
 			Field:       "pageToken",
 			Description: "must be the nextPageToken of an answer to the same filters",
-			Reason:      ReasonBadPageToken,
+			Reason:      errs.ReasonBadPageToken,
 		}})
-		bad.Reason = ReasonBadPageToken
+		bad.Reason = errs.ReasonBadPageToken
 		return "", bad
 	}
 	return uuid.UUID(raw[len(hash):]).String(), nil

@@ -16,24 +16,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// The reasons of the errors that only this service gives.
-const (
-	// ReasonLearnerNotFound says that no learner has the id.
-	ReasonLearnerNotFound = "LEARNER_NOT_FOUND"
-	// ReasonSubjectUnknown says that an identity belongs to no learner.
-	ReasonSubjectUnknown = "SUBJECT_UNKNOWN"
-	// ReasonSubjectTaken says that an identity belongs to another learner already.
-	ReasonSubjectTaken = "SUBJECT_TAKEN"
-	// ReasonEtagMismatch says that the learner changed since the caller read it.
-	ReasonEtagMismatch = "ETAG_MISMATCH"
-	// ReasonRoleRequired says that only an admin may do this.
-	ReasonRoleRequired = "ROLE_REQUIRED"
-	// ReasonBadPageToken says that a page token is none of ours, or came with other filters.
-	ReasonBadPageToken = "BAD_PAGE_TOKEN"
-	// ReasonCatalogUnavailable says that the catalog did not answer.
-	ReasonCatalogUnavailable = "CATALOG_UNAVAILABLE"
-)
-
 // Background is what a learner brings; "" is not said.
 type Background string
 
@@ -198,23 +180,23 @@ func (s *Service) Learner(ctx context.Context, id string) (Learner, error) {
 
 // NotFound is the error for an id that no learner has.
 func NotFound(id string) error {
-	return errs.New(errs.NotFound, ReasonLearnerNotFound, "there is no learner %q", id)
+	return errs.New(errs.NotFound, errs.ReasonLearnerNotFound, "there is no learner %q", id)
 }
 
 // SubjectUnknown is the error for an identity that belongs to nobody.
 func SubjectUnknown() error {
-	return errs.New(errs.NotFound, ReasonSubjectUnknown, "the subject belongs to no learner")
+	return errs.New(errs.NotFound, errs.ReasonSubjectUnknown, "the subject belongs to no learner")
 }
 
 // SubjectsTaken is the error for a learner's subjects, by their positions, that belong
 // to another learner.
 func SubjectsTaken(positions []int) error {
-	err := errs.New(errs.AlreadyExists, ReasonSubjectTaken, "a subject belongs to another learner already")
+	err := errs.New(errs.AlreadyExists, errs.ReasonSubjectTaken, "a subject belongs to another learner already")
 	for _, i := range positions {
 		err.Violations = append(err.Violations, errs.Violation{
 			Field:       fmt.Sprintf("subjects[%d]", i),
 			Description: "belongs to another learner already",
-			Reason:      ReasonSubjectTaken,
+			Reason:      errs.ReasonSubjectTaken,
 		})
 	}
 	return err
@@ -230,7 +212,7 @@ func isID(id string) bool {
 func (s *Service) made(l Learner) (Learner, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Learner{}, errs.Wrap(err, errs.Internal, "RANDOM", "no id could be made")
+		return Learner{}, errs.Wrap(err, errs.Internal, errs.ReasonRandom, "no id could be made")
 	}
 	l.ID, l.Version = id.String(), 1
 	l.CreateTime = s.micros()

@@ -29,16 +29,16 @@ func (s *Service) Resolve(ctx context.Context, subject Subject, hints Hints) (Re
 	}
 	for range resolveAttempts {
 		found, err := s.store.BySubject(ctx, subject)
-		if errs.ReasonOf(err) != ReasonSubjectUnknown {
+		if errs.ReasonOf(err) != errs.ReasonSubjectUnknown {
 			return found, err
 		}
 		found, err = s.welcome(ctx, subject, hints)
-		if errs.ReasonOf(err) != ReasonSubjectTaken {
+		if errs.ReasonOf(err) != errs.ReasonSubjectTaken {
 			return found, err
 		}
 		// Another caller was quicker, and has committed: look again.
 	}
-	return Resolved{}, errs.New(errs.Aborted, ReasonSubjectTaken, "the subject changes hands at this moment; try again")
+	return Resolved{}, errs.New(errs.Aborted, errs.ReasonSubjectTaken, "the subject changes hands at this moment; try again")
 }
 
 // welcome makes the learner of a new identity.

@@ -365,7 +365,7 @@ func TestUpdatePreconditions(t *testing.T) {
 		t.Errorf("updated to %+v, %v", after, err)
 	}
 	_, err = s.Update(t.Context(), u) // The first edit made the etag an old one.
-	wantFault(t, err, errs.FailedPrecondition, profile.ReasonEtagMismatch)
+	wantFault(t, err, errs.FailedPrecondition, errs.ReasonEtagMismatch)
 	if !slices.Equal(asked, []string{l.Etag(), after.Etag()}) {
 		t.Errorf("asked for %q, want the etags before and after", asked)
 	}
@@ -378,7 +378,7 @@ func TestOnlyAdminsSetSubjects(t *testing.T) {
 	subjects := []profile.Subject{subject("ana-2"), subject("ana")}
 	u := profile.Update{LearnerID: ana.ID, Edit: sets(func(l *profile.Learner) { l.Subjects = subjects })}
 	_, err := s.Update(t.Context(), u)
-	wantFault(t, err, errs.PermissionDenied, profile.ReasonRoleRequired)
+	wantFault(t, err, errs.PermissionDenied, errs.ReasonRoleRequired)
 
 	u.Admin = true
 	if _, err = s.Update(t.Context(), u); err != nil {
@@ -389,7 +389,7 @@ func TestOnlyAdminsSetSubjects(t *testing.T) {
 	}
 	u.LearnerID = bob.ID
 	_, err = s.Update(t.Context(), u)
-	wantFault(t, err, errs.AlreadyExists, profile.ReasonSubjectTaken)
+	wantFault(t, err, errs.AlreadyExists, errs.ReasonSubjectTaken)
 	wantFields(t, err, "subjects[0]", "subjects[1]")
 }
 
@@ -398,11 +398,11 @@ func TestUnknownLearners(t *testing.T) {
 	s, _ := newService(t, nil)
 	for _, id := range []string{"", "me", "0190\x00", "{0190c7a4-0000-7000-8000-000000000000}", "0190c7a4-0000-7000-8000-000000000000"} {
 		_, err := s.Learner(t.Context(), id)
-		wantFault(t, err, errs.NotFound, profile.ReasonLearnerNotFound)
+		wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
 		_, err = s.Update(t.Context(), profile.Update{LearnerID: id})
-		wantFault(t, err, errs.NotFound, profile.ReasonLearnerNotFound)
+		wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
 		_, err = s.Recommend(t.Context(), id)
-		wantFault(t, err, errs.NotFound, profile.ReasonLearnerNotFound)
+		wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
 	}
 }
 
@@ -468,7 +468,7 @@ func TestListPageSizesAndTokens(t *testing.T) {
 		{Q: "ana", PageToken: "not base64!"},
 	} {
 		_, err := s.List(t.Context(), q)
-		wantFault(t, err, errs.Invalid, profile.ReasonBadPageToken)
+		wantFault(t, err, errs.Invalid, errs.ReasonBadPageToken)
 		wantFields(t, err, "pageToken")
 	}
 }
@@ -487,7 +487,7 @@ func TestCreate(t *testing.T) {
 		t.Errorf("made %+v", l)
 	}
 	_, _, err = s.Create(t.Context(), in, idem.Key{}, names)
-	wantFault(t, err, errs.AlreadyExists, profile.ReasonSubjectTaken)
+	wantFault(t, err, errs.AlreadyExists, errs.ReasonSubjectTaken)
 	wantFields(t, err, "subjects[0]")
 	_, _, err = s.Create(t.Context(), profile.Learner{Email: "x", TimeZone: "x", Subjects: []profile.Subject{{}}}, idem.Key{}, names)
 	wantFields(t, err, "subjects[0].issuer", "subjects[0].subject", "email", "timeZone")
@@ -503,7 +503,7 @@ func TestCreateTwinInFlight(t *testing.T) {
 	}
 	twin := func(profile.Learner) ([]byte, error) {
 		_, _, err := s.Create(t.Context(), profile.Learner{}, key, nil)
-		wantFault(t, err, errs.Aborted, idem.ReasonInFlight)
+		wantFault(t, err, errs.Aborted, errs.ReasonIdempotencyKeyInFlight)
 		return []byte("answer"), nil
 	}
 	for range 2 {

@@ -48,7 +48,7 @@ func (s *Service) Update(ctx context.Context, u Update) (Learner, error) {
 // apply returns the learner as the edit leaves it, unless it must not be made.
 func (u Update) apply(l Learner) (Learner, error) {
 	if u.Match != nil && !u.Match(l.Etag()) {
-		return Learner{}, errs.New(errs.FailedPrecondition, ReasonEtagMismatch,
+		return Learner{}, errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch,
 			"the learner has changed since it was read; read it again, then edit that")
 	}
 	edited, err := u.Edit(l)
@@ -57,7 +57,7 @@ func (u Update) apply(l Learner) (Learner, error) {
 	}
 	// A client that sends back what it read changes no subject.
 	if !u.Admin && !slices.Equal(edited.Subjects, l.Subjects) {
-		return Learner{}, errs.New(errs.PermissionDenied, ReasonRoleRequired, "subjects: only an admin may change them")
+		return Learner{}, errs.New(errs.PermissionDenied, errs.ReasonRoleRequired, "subjects: only an admin may change them")
 	}
 	edited = normalized(edited)
 	edited.ID, edited.Version, edited.Revision = l.ID, l.Version, l.Revision

@@ -27,17 +27,6 @@ const (
 	maxUnits       = 1000
 )
 
-// The reasons of violations.
-const (
-	reasonTooLong    = "TOO_LONG"
-	reasonTooMany    = "TOO_MANY"
-	reasonRequired   = "REQUIRED"
-	reasonMalformed  = "MALFORMED"
-	reasonUnknown    = "UNKNOWN_VALUE"
-	reasonOutOfRange = "OUT_OF_RANGE"
-	reasonDuplicate  = "DUPLICATE"
-)
-
 // normalized is the learner as it is kept: without blanks around texts, the locale in
 // the case that BCP 47 recommends.
 func normalized(l Learner) Learner {
@@ -88,14 +77,14 @@ func (v *violations) err() error {
 
 func (v *violations) subjects(subjects []Subject) {
 	if len(subjects) > maxSubjects {
-		v.check("subjects", fault{reasonTooMany, fmt.Sprintf("must be at most %d", maxSubjects)})
+		v.check("subjects", fault{errs.ReasonTooMany, fmt.Sprintf("must be at most %d", maxSubjects)})
 	}
 	seen := make(map[Subject]bool, len(subjects))
 	for i, s := range subjects {
 		field := fmt.Sprintf("subjects[%d]", i)
 		v.subject(field+".", s)
 		if seen[s] {
-			v.check(field, fault{reasonDuplicate, "is in the list twice"})
+			v.check(field, fault{errs.ReasonDuplicate, "is in the list twice"})
 		}
 		seen[s] = true
 	}
@@ -111,16 +100,16 @@ func (v *violations) subject(prefix string, s Subject) {
 func checkRequired(text string, limit int) fault {
 	switch {
 	case text == "":
-		return fault{reasonRequired, "must not be empty"}
+		return fault{errs.ReasonRequired, "must not be empty"}
 	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
-		return fault{reasonMalformed, "must be UTF-8 text without the character NUL"}
+		return fault{errs.ReasonMalformed, "must be UTF-8 text without the character NUL"}
 	}
 	return checkLength(text, limit)
 }
 
 func checkLength(text string, limit int) fault {
 	if utf8.RuneCountInString(text) > limit {
-		return fault{reasonTooLong, fmt.Sprintf("must be at most %d characters", limit)}
+		return fault{errs.ReasonTooLong, fmt.Sprintf("must be at most %d characters", limit)}
 	}
 	return fault{}
 }
@@ -128,7 +117,7 @@ func checkLength(text string, limit int) fault {
 // checkText refuses control characters: no name or address holds any.
 func checkText(text string, limit int) fault {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-		return fault{reasonMalformed, "must be UTF-8 text without control characters"}
+		return fault{errs.ReasonMalformed, "must be UTF-8 text without control characters"}
 	}
 	return checkLength(text, limit)
 }
@@ -142,7 +131,7 @@ func checkEmail(email string) fault {
 		return f
 	}
 	if addr, err := mail.ParseAddress(email); err != nil || addr.Address != email {
-		return fault{reasonMalformed, `must be an email address: "ana@example.org"`}
+		return fault{errs.ReasonMalformed, `must be an email address: "ana@example.org"`}
 	}
 	return fault{}
 }
@@ -152,7 +141,7 @@ func checkLocale(locale string) fault {
 		return f
 	}
 	if _, err := language.Raw.Parse(locale); err != nil {
-		return fault{reasonMalformed, `must be a BCP 47 language tag: "en-US"`}
+		return fault{errs.ReasonMalformed, `must be a BCP 47 language tag: "en-US"`}
 	}
 	return fault{}
 }
@@ -163,7 +152,7 @@ func checkTimeZone(zone string) fault {
 		return f
 	}
 	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
-		return fault{reasonUnknown, `must be an IANA time zone: "Europe/Berlin"`}
+		return fault{errs.ReasonUnknownValue, `must be an IANA time zone: "Europe/Berlin"`}
 	}
 	return fault{}
 }
@@ -173,20 +162,20 @@ func checkBackground(b Background) fault {
 	case "", BackgroundAI, BackgroundClinical, BackgroundResearch, BackgroundProduct, BackgroundOther:
 		return fault{}
 	}
-	return fault{reasonUnknown, "must be AI, CLINICAL, RESEARCH, PRODUCT or OTHER"}
+	return fault{errs.ReasonUnknownValue, "must be AI, CLINICAL, RESEARCH, PRODUCT or OTHER"}
 }
 
 func checkSlug(slug string) fault {
 	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
 	if strings.ContainsFunc(slug, other) || strings.HasPrefix(slug, "-") || strings.HasSuffix(slug, "-") {
-		return fault{reasonMalformed, `must be lower-case letters, digits and inner hyphens: "clinical-ai-engineer"`}
+		return fault{errs.ReasonMalformed, `must be lower-case letters, digits and inner hyphens: "clinical-ai-engineer"`}
 	}
 	return checkLength(slug, maxSlug)
 }
 
 func checkRange(n, limit int32) fault {
 	if n < 0 || n > limit {
-		return fault{reasonOutOfRange, fmt.Sprintf("must be 0 to %d", limit)}
+		return fault{errs.ReasonOutOfRange, fmt.Sprintf("must be 0 to %d", limit)}
 	}
 	return fault{}
 }

@@ -736,7 +736,7 @@ func TestIdempotencyKeyOfEnrolling(t *testing.T) {
 		t.Errorf("repeated: %+v %v", again, err)
 	}
 	key.Hash = [32]byte{2}
-	if _, err := r.tryEnroll(learner, "unknown", key); reasonOf(err) != idem.ReasonReused {
+	if _, err := r.tryEnroll(learner, "unknown", key); reasonOf(err) != errs.ReasonIdempotencyKeyReused {
 		t.Errorf("reused: %v", err)
 	}
 }

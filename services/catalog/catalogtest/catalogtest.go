@@ -167,18 +167,18 @@ func testDraft(t *testing.T, store catalog.Store) {
 
 func testUnknown(t *testing.T, store catalog.Store) {
 	_, err := store.Modules().Get(t.Context(), "none")
-	wantReason(t, err, errs.NotFound, catalog.ReasonModuleNotFound)
+	wantReason(t, err, errs.NotFound, errs.ReasonModuleNotFound)
 	_, err = store.Paths().Get(t.Context(), "none")
-	wantReason(t, err, errs.NotFound, catalog.ReasonPathNotFound)
+	wantReason(t, err, errs.NotFound, errs.ReasonPathNotFound)
 	err = store.Edit(t.Context(), func(ctx context.Context, tx catalog.Tx) error {
 		_, err := tx.Paths().Get(ctx, "none")
 		return err
 	})
-	wantReason(t, err, errs.NotFound, catalog.ReasonPathNotFound)
+	wantReason(t, err, errs.NotFound, errs.ReasonPathNotFound)
 	put(t, store, draft("one"))
 	for _, id := range []string{"none", "one"} {
 		_, err = store.Modules().Version(t.Context(), id, 1)
-		wantReason(t, err, errs.NotFound, catalog.ReasonVersionNotFound)
+		wantReason(t, err, errs.NotFound, errs.ReasonVersionNotFound)
 		versions, err := store.Modules().Versions(t.Context(), id, 0, 10)
 		if err != nil || len(versions) > 0 {
 			t.Errorf("versions of %s: %v, %v", id, versions, err)
@@ -219,7 +219,7 @@ func testKinds(t *testing.T, store catalog.Store) {
 }
 
 func testRollback(t *testing.T, store catalog.Store) {
-	failure := errs.New(errs.Invalid, "NO", "no")
+	failure := errs.New(errs.Invalid, errs.ReasonInvalidArgument, "no")
 	err := store.Edit(t.Context(), func(ctx context.Context, tx catalog.Tx) error {
 		if _, err := tx.Announce(ctx, change("one", 1)); err != nil {
 			return err
@@ -233,7 +233,7 @@ func testRollback(t *testing.T, store catalog.Store) {
 		t.Errorf("answered %v, want the error as it came", err)
 	}
 	_, err = store.Modules().Get(t.Context(), "one")
-	wantReason(t, err, errs.NotFound, catalog.ReasonModuleNotFound)
+	wantReason(t, err, errs.NotFound, errs.ReasonModuleNotFound)
 	changes, revision, err := store.Changes(t.Context(), 0, 10)
 	if len(changes) != 0 || revision != 0 || err != nil {
 		t.Errorf("changes %v, revision %d, %v", changes, revision, err)
@@ -251,11 +251,11 @@ func testRevisions(t *testing.T, store catalog.Store) {
 						return err
 					}
 					if n == 0 { // What failed leaves no gap either.
-						return errs.New(errs.Invalid, "NO", "no")
+						return errs.New(errs.Invalid, errs.ReasonInvalidArgument, "no")
 					}
 					return nil
 				})
-				if err != nil && errs.ReasonOf(err) != "NO" {
+				if err != nil && errs.ReasonOf(err) != errs.ReasonInvalidArgument {
 					t.Error(err)
 				}
 			}
@@ -530,7 +530,7 @@ func testAnswers(t *testing.T, store catalog.Store) {
 	other := key
 	other.Hash[0]++
 	_, _, err = keep(other)
-	wantReason(t, err, errs.FailedPrecondition, idem.ReasonReused)
+	wantReason(t, err, errs.FailedPrecondition, errs.ReasonIdempotencyKeyReused)
 }
 
 func testIsolation(t *testing.T, store catalog.Store) {
@@ -616,6 +616,6 @@ func testMandate(t *testing.T, store catalog.Store) {
 		err := store.Edit(t.Context(), func(ctx context.Context, tx catalog.Tx) error {
 			return tx.Paths().Mandate(ctx, id, number, from)
 		})
-		wantReason(t, err, errs.NotFound, catalog.ReasonVersionNotFound)
+		wantReason(t, err, errs.NotFound, errs.ReasonVersionNotFound)
 	}
 }

@@ -19,17 +19,6 @@ import (
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
-// The reasons of the violations of a file's text.
-const (
-	reasonSyntax       = "SYNTAX"
-	reasonTooLarge     = "TOO_DEEP_OR_LARGE"
-	reasonUnknownField = "UNKNOWN_FIELD"
-	reasonDuplicate    = "DUPLICATE_FIELD"
-	reasonWrongType    = "WRONG_TYPE"
-	reasonUTF8         = "STRING_UTF8"
-	reasonNUL          = "STRING_NUL"
-)
-
 const (
 	// maxNodes bounds how much a parsed import takes: a node is some 200 bytes, which
 	// two bytes of text can make.
@@ -74,16 +63,16 @@ func (r *reader) file(f catalog.File) {
 	text := []byte(f.Content)
 	if at := invalidUTF8(text); at >= 0 {
 		line, column := position(text, at)
-		r.lose(f.Name, line, column, reasonUTF8, "must be UTF-8 text")
+		r.lose(f.Name, line, column, errs.ReasonStringUTF8, "must be UTF-8 text")
 		return
 	}
 	if at := bytes.IndexByte(text, 0); at >= 0 {
 		line, column := position(text, at)
-		r.lose(f.Name, line, column, reasonNUL, "must not hold the character NUL")
+		r.lose(f.Name, line, column, errs.ReasonStringNUL, "must not hold the character NUL")
 		return
 	}
 	if r.nodes += countNodes(text); r.nodes > maxNodes {
-		r.lose(f.Name, 1, 1, reasonTooLarge, "the files hold too many parts to be read")
+		r.lose(f.Name, 1, 1, errs.ReasonTooDeepOrLarge, "the files hold too many parts to be read")
 		return
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(asYAML(text)))
@@ -95,7 +84,7 @@ func (r *reader) file(f catalog.File) {
 		}
 		if err != nil {
 			line, problem := syntax(err)
-			r.lose(f.Name, line, 1, reasonSyntax, problem)
+			r.lose(f.Name, line, 1, errs.ReasonSyntax, problem)
 			return
 		}
 		r.document(f.Name, node.Content[0])
@@ -108,7 +97,7 @@ func (r *reader) document(file string, root *yaml.Node) {
 		return
 	}
 	if root.Kind != yaml.MappingNode {
-		r.lose(file, root.Line, root.Column, reasonWrongType, "must be a mapping with modules, paths or both")
+		r.lose(file, root.Line, root.Column, errs.ReasonWrongType, "must be a mapping with modules, paths or both")
 		return
 	}
 	top := r.entry(file, "")
@@ -119,7 +108,7 @@ func (r *reader) document(file string, root *yaml.Node) {
 		}
 		if list.Kind != yaml.SequenceNode {
 			r.unreadable = true
-			top.faultf(pair.key, name, reasonWrongType, "must be a list")
+			top.faultf(pair.key, name, errs.ReasonWrongType, "must be a list")
 			continue
 		}
 		for i, element := range list.Content {

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
@@ -86,7 +87,7 @@ func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRe
 	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
 	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, func(c catalog.ModuleContent) (catalog.ModuleContent, error) {
 		merged := moduleContentProto(c)
-		err := mask.Merge(merged, req.GetContent(), reasonUnknownField)
+		err := mask.Merge(merged, req.GetContent(), errs.ReasonUnknownField)
 		return moduleContentOf(merged), err
 	})
 	if err != nil {

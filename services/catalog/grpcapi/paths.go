@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
@@ -87,7 +88,7 @@ func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathReques
 	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
 	path, err := s.service.Paths.Update(ctx, req.GetPathId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, func(c catalog.PathContent) (catalog.PathContent, error) {
 		merged := pathContentProto(c)
-		err := mask.Merge(merged, req.GetContent(), reasonUnknownField)
+		err := mask.Merge(merged, req.GetContent(), errs.ReasonUnknownField)
 		return pathContentOf(merged), err
 	})
 	if err != nil {

@@ -23,9 +23,6 @@ import (
 // exportChunk is how much of an export one message carries.
 const exportChunk = 64 << 10
 
-// reasonUnknownField is the reason of a path in an update mask that names no field.
-const reasonUnknownField = "UNKNOWN_FIELD"
-
 // Server is the service as gRPC offers it.
 type Server struct {
 	catalogv1.UnsafeCatalogServiceServer
@@ -198,7 +195,7 @@ func timeOf(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	}
 	if err := t.CheckValid(); err != nil {
 		return time.Time{}, errs.InvalidFields([]errs.Violation{{
-			Field: field, Description: "must be a time between the years 1 and 9999", Reason: "TIMESTAMP",
+			Field: field, Description: "must be a time between the years 1 and 9999", Reason: errs.ReasonTimestamp,
 		}})
 	}
 	return t.AsTime(), nil

@@ -23,6 +23,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
@@ -288,7 +289,7 @@ func TestIdempotentCreate(t *testing.T) {
 		t.Errorf("again: %v, %v, %v", again, err, header)
 	}
 	_, err = h.CreateModule(author, &catalogv1.CreateModuleRequest{ModuleId: "b", Content: moduleV1()})
-	wantStatus(t, err, codes.FailedPrecondition, idem.ReasonReused)
+	wantStatus(t, err, codes.FailedPrecondition, errs.ReasonIdempotencyKeyReused)
 	_, err = h.CreateModule(h.as(t, auth.RoleAdmin, "idempotency-key", "k1"), &catalogv1.CreateModuleRequest{ModuleId: "b", Content: moduleV1()})
 	must(t, err)
 	h.clock.add(idem.TTL)

@@ -13,12 +13,10 @@ import (
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
-
-// reasonUnknownValue is the reason of a path in an update mask that names no field.
-const reasonUnknownValue = "UNKNOWN_VALUE"
 
 // Server is the service as gRPC offers it.
 type Server struct {
@@ -50,7 +48,7 @@ func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearner
 		LearnerID: req.GetLearnerId(),
 		Edit: func(l profile.Learner) (profile.Learner, error) {
 			merged := learnerProto(l)
-			err := mask.Merge(merged, req.GetLearner(), reasonUnknownValue)
+			err := mask.Merge(merged, req.GetLearner(), errs.ReasonUnknownValue)
 			return learnerOf(merged), err
 		},
 		Match: rpc.PreconditionsOf(ctx, req.GetEtag()).Match,

@@ -21,6 +21,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
@@ -201,7 +202,7 @@ func TestWhoMaySeeWhom(t *testing.T) {
 	_, err = client.GetLearner(t.Context(), &profilev1.GetLearnerRequest{LearnerId: "me"})
 	wantStatus(t, err, codes.Unauthenticated, auth.ReasonTokenMissing)
 	_, err = client.GetLearner(admin, &profilev1.GetLearnerRequest{LearnerId: "0190c7a4-0000-7000-8000-000000000000"})
-	wantStatus(t, err, codes.NotFound, profile.ReasonLearnerNotFound)
+	wantStatus(t, err, codes.NotFound, errs.ReasonLearnerNotFound)
 }
 
 func TestUpdateLearner(t *testing.T) {
@@ -240,10 +241,10 @@ func TestUpdateLearner(t *testing.T) {
 	}
 
 	_, err = update(ana, goal, before.GetEtag(), "background")
-	wantStatus(t, err, codes.FailedPrecondition, profile.ReasonEtagMismatch)
+	wantStatus(t, err, codes.FailedPrecondition, errs.ReasonEtagMismatch)
 	ifMatch := func(etag string) context.Context { return metadata.AppendToOutgoingContext(ana, "if-match", etag) }
 	_, err = update(ifMatch(`"`+before.GetEtag()+`"`), goal, "", "background")
-	wantStatus(t, err, codes.FailedPrecondition, profile.ReasonEtagMismatch)
+	wantStatus(t, err, codes.FailedPrecondition, errs.ReasonEtagMismatch)
 	if _, err = update(ifMatch(`"`+after.GetEtag()+`"`), goal, "", "weekly_goal"); err != nil {
 		t.Error(err)
 	}
@@ -259,7 +260,7 @@ func TestUpdateLearner(t *testing.T) {
 	}
 	mine.Subjects = append(mine.GetSubjects(), &profilev1.Subject{Issuer: "https://elsewhere.example", Subject: "ana"})
 	_, err = update(ana, mine, "", "subjects")
-	wantStatus(t, err, codes.PermissionDenied, profile.ReasonRoleRequired)
+	wantStatus(t, err, codes.PermissionDenied, errs.ReasonRoleRequired)
 }
 
 func TestAdminMovesASubject(t *testing.T) {
@@ -275,7 +276,7 @@ func TestAdminMovesASubject(t *testing.T) {
 		return err
 	}
 	both := []*profilev1.Subject{bob.GetSubjects()[0], ana.GetSubjects()[0]}
-	wantStatus(t, set(bob, both...), codes.AlreadyExists, profile.ReasonSubjectTaken, "subjects[1]")
+	wantStatus(t, set(bob, both...), codes.AlreadyExists, errs.ReasonSubjectTaken, "subjects[1]")
 	if err := set(ana); err != nil {
 		t.Fatal(err)
 	}
@@ -325,9 +326,9 @@ func TestCreateLearner(t *testing.T) {
 	_, _, err = create(admin, "k1", &profilev1.Learner{DisplayName: "Else"})
 	wantStatus(t, err, codes.FailedPrecondition, "IDEMPOTENCY_KEY_REUSED")
 	_, _, err = create(h.as(t, "other", auth.RoleAdmin), "k1", body)
-	wantStatus(t, err, codes.AlreadyExists, profile.ReasonSubjectTaken, "subjects[0]")
+	wantStatus(t, err, codes.AlreadyExists, errs.ReasonSubjectTaken, "subjects[0]")
 	_, _, err = create(admin, "", body)
-	wantStatus(t, err, codes.AlreadyExists, profile.ReasonSubjectTaken, "subjects[0]")
+	wantStatus(t, err, codes.AlreadyExists, errs.ReasonSubjectTaken, "subjects[0]")
 	_, _, err = create(admin, "not one word", body)
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "Idempotency-Key")
 	_, _, err = create(admin, "", &profilev1.Learner{DisplayName: strings.Repeat("x", 201), Email: "x", Subjects: []*profilev1.Subject{{}}})
@@ -367,7 +368,7 @@ func TestListLearners(t *testing.T) {
 		t.Errorf("found %v, %v", resp, err)
 	}
 	_, err := client.ListLearners(admin, &profilev1.ListLearnersRequest{PageToken: "x"})
-	wantStatus(t, err, codes.InvalidArgument, profile.ReasonBadPageToken, "pageToken")
+	wantStatus(t, err, codes.InvalidArgument, errs.ReasonBadPageToken, "pageToken")
 	_, err = client.ListLearners(admin, &profilev1.ListLearnersRequest{PageSize: -1})
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "pageSize")
 }
@@ -422,7 +423,7 @@ func TestListRecommendedPaths(t *testing.T) {
 			return nil, fault
 		}
 		_, err = client.ListRecommendedPaths(ana, &profilev1.ListRecommendedPathsRequest{LearnerId: "me"})
-		wantStatus(t, err, codes.Unavailable, profile.ReasonCatalogUnavailable)
+		wantStatus(t, err, codes.Unavailable, errs.ReasonCatalogUnavailable)
 	}
 }
 

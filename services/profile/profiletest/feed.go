@@ -75,7 +75,7 @@ func testFeedSilent(t *testing.T, store profile.Store) {
 	if got, err := setZone(t, store, ana.ID, "Europe/Berlin"); err != nil || got != 1 {
 		t.Errorf("the same zone took revision %d, %v, want 1", got, err)
 	}
-	fault := errs.New(errs.FailedPrecondition, profile.ReasonEtagMismatch, "changed")
+	fault := errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch, "changed")
 	_, err := store.Update(t.Context(), ana.ID, func(l *profile.Learner) (bool, error) {
 		l.TimeZone = "Asia/Tokyo"
 		return true, fault

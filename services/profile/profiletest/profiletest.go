@@ -115,14 +115,14 @@ func testUnknown(t *testing.T, store profile.Store) {
 	create(t, store, newLearner(t, "ana"))
 	unknown := uuid.Must(uuid.NewV7()).String()
 	_, err := store.Learner(t.Context(), unknown)
-	wantFault(t, err, errs.NotFound, profile.ReasonLearnerNotFound)
+	wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
 	_, err = store.BySubject(t.Context(), subject("bob"))
-	wantFault(t, err, errs.NotFound, profile.ReasonSubjectUnknown)
+	wantFault(t, err, errs.NotFound, errs.ReasonSubjectUnknown)
 	_, err = store.Update(t.Context(), unknown, func(*profile.Learner) (bool, error) {
 		t.Error("edit ran without a learner")
 		return false, nil
 	})
-	wantFault(t, err, errs.NotFound, profile.ReasonLearnerNotFound)
+	wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
 }
 
 func testSubjectBytes(t *testing.T, store profile.Store) {
@@ -136,7 +136,7 @@ func testSubjectBytes(t *testing.T, store profile.Store) {
 		{Issuer: "https://ab", Subject: "c"},
 	} {
 		_, err := store.BySubject(t.Context(), other)
-		wantFault(t, err, errs.NotFound, profile.ReasonSubjectUnknown)
+		wantFault(t, err, errs.NotFound, errs.ReasonSubjectUnknown)
 		l := newLearner(t)
 		l.Subjects = []profile.Subject{other}
 		create(t, store, l)
@@ -149,14 +149,14 @@ func testSubjectTaken(t *testing.T, store profile.Store) {
 	_, _, err := store.Create(t.Context(), late, idem.Key{}, nil, start)
 	wantTaken(t, err, "subjects[0]", "subjects[2]")
 	_, err = store.Learner(t.Context(), late.ID)
-	wantFault(t, err, errs.NotFound, profile.ReasonLearnerNotFound)
+	wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
 	_, err = store.BySubject(t.Context(), subject("free"))
-	wantFault(t, err, errs.NotFound, profile.ReasonSubjectUnknown)
+	wantFault(t, err, errs.NotFound, errs.ReasonSubjectUnknown)
 }
 
 func wantTaken(t *testing.T, err error, fields ...string) {
 	t.Helper()
-	wantFault(t, err, errs.AlreadyExists, profile.ReasonSubjectTaken)
+	wantFault(t, err, errs.AlreadyExists, errs.ReasonSubjectTaken)
 	var named []string
 	if e, ok := errors.AsType[*errs.Error](err); ok {
 		for _, v := range e.Violations {
@@ -246,7 +246,7 @@ func testKeyReplay(t *testing.T, store profile.Store) {
 		}
 	}
 	_, err := put(key(t, "admin", "k", "another body"), "reused", start.Add(idem.TTL+time.Minute))
-	wantFault(t, err, errs.FailedPrecondition, idem.ReasonReused)
+	wantFault(t, err, errs.FailedPrecondition, errs.ReasonIdempotencyKeyReused)
 }
 
 func testKeyFailed(t *testing.T, store profile.Store) {
@@ -271,7 +271,7 @@ func testKeyRace(t *testing.T, store profile.Store) {
 	})
 	for _, err := range results {
 		if err != nil {
-			wantFault(t, err, errs.Aborted, idem.ReasonInFlight)
+			wantFault(t, err, errs.Aborted, errs.ReasonIdempotencyKeyInFlight)
 		}
 	}
 	if n, err := store.Count(t.Context(), nil); n != 1 || err != nil {
@@ -308,7 +308,7 @@ func testUpdateNothing(t *testing.T, store profile.Store) {
 	if err != nil || !reflect.DeepEqual(got, before) {
 		t.Errorf("Update answered %+v, %v, want %+v", got, err, before)
 	}
-	fault := errs.New(errs.FailedPrecondition, profile.ReasonEtagMismatch, "changed")
+	fault := errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch, "changed")
 	_, err = store.Update(t.Context(), before.ID, func(l *profile.Learner) (bool, error) {
 		l.DisplayName, l.Subjects = "never", nil
 		return true, fault
@@ -332,7 +332,7 @@ func testUpdateSubjects(t *testing.T, store profile.Store) {
 	wantTaken(t, err, "subjects[1]")
 	wantLearner(t, store, bob)
 	_, err = store.BySubject(t.Context(), subject("new"))
-	wantFault(t, err, errs.NotFound, profile.ReasonSubjectUnknown)
+	wantFault(t, err, errs.NotFound, errs.ReasonSubjectUnknown)
 
 	ana, err = set(ana.ID, "ana-3", "ana-1")
 	if err != nil {

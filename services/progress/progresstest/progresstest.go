@@ -661,7 +661,7 @@ func idempotency(t *testing.T, s Store) {
 		t.Errorf("after: %q %v %v", answer, found, err)
 	}
 	key.Hash = [32]byte{2}
-	if _, _, err := find(key); errs.ReasonOf(err) != idem.ReasonReused {
+	if _, _, err := find(key); errs.ReasonOf(err) != errs.ReasonIdempotencyKeyReused {
 		t.Errorf("another request: %v", err)
 	}
 }
