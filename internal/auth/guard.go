@@ -48,11 +48,8 @@ type GuardOptions struct {
 	Verifier *Verifier
 	// Resolver is nil in a service that keeps nothing per learner.
 	Resolver Resolver
-	// AlwaysResolve fills Principal.LearnerID on every call of a person, not only
-	// on those that need it to be admitted.
-	AlwaysResolve bool
-	Logger        *slog.Logger
-	Now           func() time.Time
+	Logger   *slog.Logger
+	Now      func() time.Time
 	// Files hold the RPCs; nil for all that are linked in.
 	Files *protoregistry.Files
 }
@@ -165,6 +162,8 @@ func (g *Guard) open(ctx context.Context, method, service string) (context.Conte
 	}
 	slot.principal.Store(&p)
 	c := &call{guard: g, rule: rule, slot: slot, admitted: rule.admitsService(service) || rule.admitsRole(p)}
+	resolve := c.resolve
+	slot.resolve.Store(&resolve)
 	if !c.admitted && !(rule.Access.GetSelf() && p.Subject != "") {
 		return ctx, nil, errs.New(errs.PermissionDenied, ReasonRoleRequired, "this call %s", rule.needs())
 	}
@@ -218,9 +217,6 @@ func bearer(ctx context.Context) (string, error) {
 // check decides about a request, and puts the learner's id where it says "me".
 func (c *call) check(ctx context.Context, req any) error {
 	if !c.rule.NamesLearner {
-		if c.guard.o.AlwaysResolve {
-			return c.resolve(ctx)
-		}
 		return nil
 	}
 	message, ok := req.(proto.Message)
@@ -239,8 +235,10 @@ func (c *call) check(ctx context.Context, req any) error {
 		}
 		id = canonical
 	}
-	if err := c.resolve(ctx); err != nil {
-		return err
+	if id == Me || !c.admitted {
+		if err := c.resolve(ctx); err != nil {
+			return err
+		}
 	}
 	own := c.slot.principal.Load().LearnerID
 	if id == Me {
@@ -271,7 +269,7 @@ func canonicalID(id string) (string, bool) {
 // resolver and it was not done before.
 func (c *call) resolve(ctx context.Context) error {
 	p := *c.slot.principal.Load()
-	if p.Subject == "" || p.LearnerID != "" || c.guard.o.Resolver == nil {
+	if p.Subject == "" || p.Command || p.LearnerID != "" || c.guard.o.Resolver == nil {
 		return nil
 	}
 	hints := Hints{Name: p.Name, Email: p.Email, Locale: p.Locale, ZoneInfo: p.ZoneInfo}

@@ -43,7 +43,7 @@ type Principal struct {
 	Issuer, Subject string
 	// Command is set for a command of the program. It is no person, and no learner is made of it.
 	Command bool
-	// LearnerID is the person's learner id; empty where the RPC did not need it.
+	// LearnerID is the person's learner id; empty where the RPC did not need it (see the function LearnerID).
 	LearnerID string
 	Roles     []Role
 	// Name, Email, Locale and ZoneInfo are the token's words, not verified by us.
@@ -73,7 +73,11 @@ func (p Principal) ActorID() string {
 // is known, so that the access log, which stands outside the guard, can read
 // afterwards what the guard found; and a stream's context need not change when
 // its first message resolves the learner.
-type slot struct{ principal atomic.Pointer[Principal] }
+type slot struct {
+	principal atomic.Pointer[Principal]
+	// resolve fills the principal's learner id.
+	resolve atomic.Pointer[func(context.Context) error]
+}
 
 type slotKey struct{}
 
@@ -99,6 +103,23 @@ func FromContext(ctx context.Context) (Principal, bool) {
 		}
 	}
 	return Principal{}, false
+}
+
+// LearnerID returns the learner id of the person who makes the call, and makes the learner at first
+// sight; "" for a command or a service. It is for RPCs that act as a learner: a caller that
+// only reads another's data needs none of its own. Returns the errors of Resolver.
+func LearnerID(ctx context.Context) (string, error) {
+	s, ok := ctx.Value(slotKey{}).(*slot)
+	if !ok {
+		return "", nil
+	}
+	if resolve := s.resolve.Load(); resolve != nil {
+		if err := (*resolve)(ctx); err != nil {
+			return "", err
+		}
+	}
+	p, _ := FromContext(ctx)
+	return p.LearnerID, nil
 }
 
 // slotOf is the context's slot, added where there is none.

@@ -17,9 +17,13 @@ func (g *Server) VerifyProgress(r *progressv1.VerifyProgressRequest, stream grpc
 	})
 }
 
-// RebuildProgress stores what the logs give, and streams what it mended.
+// RebuildProgress stores what the logs give, and streams what it corrected.
 func (g *Server) RebuildProgress(r *progressv1.RebuildProgressRequest, stream grpc.ServerStreamingServer[progressv1.RebuildProgressResponse]) error {
-	opts := replay.Request{LearnerID: r.GetLearnerId(), Write: true, Restart: r.GetRestart(), ActorID: actorOf(stream.Context()).ID}
+	actor, err := actorOf(stream.Context())
+	if err != nil {
+		return err
+	}
+	opts := replay.Request{LearnerID: r.GetLearnerId(), Write: true, Restart: r.GetRestart(), ActorID: actor.ID}
 	return g.replay(stream.Context(), opts, func(p replay.Report) error {
 		return stream.Send(&progressv1.RebuildProgressResponse{Drift: driftProto(p.Drift), Status: statusProto(p.Status)})
 	})

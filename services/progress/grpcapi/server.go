@@ -3,6 +3,7 @@
 package grpcapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -50,7 +51,11 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 	if err != nil {
 		return nil, err
 	}
-	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actorOf(ctx), r.GetPathId(), atLeast(ctx), key, func(e progress.Enrollment) ([]byte, error) {
+	actor, err := actorOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actor, r.GetPathId(), atLeast(ctx), key, func(e progress.Enrollment) ([]byte, error) {
 		return proto.Marshal(&progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)})
 	})
 	if err != nil {
@@ -116,7 +121,11 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 	if len(bad) > 0 {
 		return nil, errs.InvalidFields(bad)
 	}
-	e, err := g.service.UpdateEnrollment(ctx, r.GetLearnerId(), strings.ToLower(r.GetEnrollmentId()), actorOf(ctx), change)
+	actor, err := actorOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := g.service.UpdateEnrollment(ctx, r.GetLearnerId(), strings.ToLower(r.GetEnrollmentId()), actor, change)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +152,11 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	if len(bad) > 0 {
 		return nil, errs.InvalidFields(bad)
 	}
-	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actorOf(ctx), events, atLeast(ctx))
+	actor, err := actorOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actor, events, atLeast(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +228,11 @@ func (g *Server) ListMilestones(ctx context.Context, r *progressv1.ListMilestone
 
 // RevokeMilestone takes an award back.
 func (g *Server) RevokeMilestone(ctx context.Context, r *progressv1.RevokeMilestoneRequest) (*progressv1.RevokeMilestoneResponse, error) {
-	a, err := g.service.Revoke(ctx, r.GetLearnerId(), strings.ToLower(r.GetAwardId()), actorOf(ctx), r.GetReason())
+	actor, err := actorOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := g.service.Revoke(ctx, r.GetLearnerId(), strings.ToLower(r.GetAwardId()), actor, r.GetReason())
 	if err != nil {
 		return nil, err
 	}
@@ -286,14 +303,14 @@ func watchUntil(ctx context.Context, draining <-chan struct{}, life time.Duratio
 	return ctx, cancel
 }
 
-// actorOf tells who is calling.
-func actorOf(ctx context.Context) progress.Actor {
-	p, _ := auth.FromContext(ctx)
-	a := progress.Actor{ID: p.LearnerID, LearnerID: p.LearnerID, Admin: p.HasRole(auth.RoleAdmin)}
-	if a.ID == "" {
-		a.ID = p.ActorID()
+// actorOf is the caller as a learner. A command is none, and is named by its subject.
+func actorOf(ctx context.Context) (progress.Actor, error) {
+	id, err := auth.LearnerID(ctx)
+	if err != nil {
+		return progress.Actor{}, err
 	}
-	return a
+	p, _ := auth.FromContext(ctx)
+	return progress.Actor{ID: cmp.Or(id, p.ActorID()), LearnerID: id, Admin: p.HasRole(auth.RoleAdmin)}, nil
 }
 
 func idempotencyKey(ctx context.Context, method string, r proto.Message) (idem.Key, error) {
