@@ -4,8 +4,10 @@ import (
 	"database/sql"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,12 +89,62 @@ func TestReplay(t *testing.T) {
 			nowhere := []string{"--server", "http://127.0.0.1:1"}
 			refused(t, 1, append([]string{"progress", "verify", "--data", w.data}, nowhere...), "cannot be reached", "in use by process", "--server")
 			refused(t, 1, append([]string{"progress", "rebuild", "--data", t.TempDir()}, nowhere...), "progress.db in")
+			noCommandIsALearner(t, w, server)
 			for _, p := range w.all {
 				p.stop(t)
 			}
+			worksOnStopped(t, w.data, nowhere)
 			check(append([]string{"verify"}, nowhere...), append([]string{"rebuild"}, nowhere...))
 		})
 	}
+}
+
+// noCommandIsALearner runs the commands that sign in by themselves, and finds no learner made of one.
+func noCommandIsALearner(t *testing.T, w *world, server []string) {
+	t.Helper()
+	w.replay(t, 0, append([]string{"verify"}, server...)...)
+	for _, args := range [][]string{{"audit", "verify"}, {"catalog", "export"}} {
+		if _, stderr, code := command(t, slices.Concat(args, server, []string{"--data", w.data})...); code != 0 {
+			t.Errorf("%v: exit code %d: %s", args, code, stderr)
+		}
+	}
+	if all := string(w.as(t, "replay-admin", "admin").get("/v1/learners?pageSize=500").want(http.StatusOK).body); strings.Contains(all, "preceptor-") {
+		t.Errorf("a command is a learner: %s", all)
+	}
+}
+
+// worksOnStopped runs the commands that make requests on a folder whose servers have stopped.
+func worksOnStopped(t *testing.T, data string, nowhere []string) {
+	t.Helper()
+	run := func(want int, args ...string) string {
+		t.Helper()
+		stdout, stderr, code := command(t, slices.Concat(args[:2], nowhere, []string{"--data", data}, args[2:])...)
+		if code != want {
+			t.Errorf("%v: exit code %d: %s", args, code, stderr)
+		}
+		return stdout
+	}
+	if said := run(0, "audit", "verify"); !strings.Contains(said, "catalog: ") || !strings.Contains(said, "progress: ") {
+		t.Errorf("audit verify says\n%s", said)
+	}
+	file := filepath.Join(t.TempDir(), "catalog.yaml")
+	document := run(0, "catalog", "export")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(document)
+	run(0, "catalog", "diff", file)
+	const title = "title: Measuring adoption"
+	if !strings.Contains(document, title) {
+		t.Fatalf("the catalog holds no %q", title)
+	}
+	write(strings.Replace(document, title, title+" well\n    changeClass: EDITORIAL", 1))
+	run(3, "catalog", "diff", file)
+	run(0, "catalog", "apply", file)
+	run(0, "catalog", "diff", file)
 }
 
 // manyLearners writes logs into the database behind the program's back: enough that a rebuild takes a while.
