@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// recorder counts what is answered, for the log.
+// recorder records the status and the size of a response, for the log.
 type recorder struct {
 	http.ResponseWriter
 
-	head     bool // a body is not sent, only what it would be
+	head     bool // the body is dropped: the request was a HEAD
 	status   int
 	bytes    int64
 	wrote    bool
-	complete bool // an answer that was written in spite of a panic
+	complete bool // a whole response was written in spite of a panic
 }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// WriteHeader keeps the status.
+// WriteHeader records the status.
 func (r *recorder) WriteHeader(status int) {
 	if status >= http.StatusOK && !r.wrote {
 		r.status, r.wrote = status, true
@@ -28,7 +28,7 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts.
+// Write counts the bytes.
 func (r *recorder) Write(b []byte) (int, error) {
 	if !r.wrote {
 		r.status, r.wrote = http.StatusOK, true
@@ -44,7 +44,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 // maxLoggedPath bounds a log line; the query, which may hold secrets, is not logged.
 const maxLoggedPath = 256
 
-// logAccess writes the line of one request.
+// logAccess logs one request.
 func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start time.Time) {
 	x := exchangeOf(r)
 	level := slog.LevelInfo

@@ -8,14 +8,14 @@ import (
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 )
 
-// auditors are the services that keep a chain of admin commands. They share one route, and
-// the request says whose chain it wants.
+// auditors are the services that have an audit log. They share one route, and the request names
+// the service.
 type auditors struct{ catalog, progress auditv1.AuditServiceClient }
 
 var _ auditv1.AuditServiceClient = auditors{}
 
-// ListAuditEntries asks the service that the request names. One that names none goes to
-// progress, which refuses it as it refuses any request: who calls is looked at first.
+// ListAuditEntries calls the service that the request names. One that names none goes to progress,
+// which authenticates the caller before it refuses the request.
 func (a auditors) ListAuditEntries(
 	ctx context.Context, req *auditv1.ListAuditEntriesRequest, opts ...grpc.CallOption,
 ) (*auditv1.ListAuditEntriesResponse, error) {

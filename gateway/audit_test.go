@@ -23,7 +23,7 @@ func (n named) Invoke(ctx context.Context, method string, req, reply any, opts .
 	return n.ClientConnInterface.Invoke(ctx, method, req, reply, opts...)
 }
 
-// TestAuditGoesToItsService: one route, and a chain for each service that keeps one. A
+// TestAuditGoesToItsService: one route, and an audit log for each service that has one. A
 // request that names none is refused by a service, once it knows who asks.
 func TestAuditGoesToItsService(t *testing.T) {
 	var asked []string

@@ -37,8 +37,8 @@ type call struct {
 	md     metadata.MD
 }
 
-// backend is all three services at once: real gRPC on loopback, answering every
-// method of the API with an empty message unless told otherwise.
+// backend is all three services at once: real gRPC on loopback, which responds to every
+// method of the API with an empty message unless a test sets another response.
 type backend struct {
 	mu     sync.Mutex
 	calls  []call
@@ -70,11 +70,11 @@ func (b *backend) handle(_ any, s grpc.ServerStream) error {
 		return s.SendMsg(newMessage(md.Output()))
 	}
 	ctx := grpc.NewContextWithServerTransportStream(s.Context(), transport{s, method})
-	answer, err := unary(ctx, req)
+	resp, err := unary(ctx, req)
 	if err != nil {
 		return err
 	}
-	return s.SendMsg(answer)
+	return s.SendMsg(resp)
 }
 
 // transport lets grpc.SetHeader reach a stream served without generated code.
@@ -113,10 +113,10 @@ func (b *backend) count() int {
 	return len(b.calls)
 }
 
-// answers sets what a method answers, with headers in pairs.
-func (b *backend) answers(method string, answer proto.Message, headers ...string) {
+// responds sets the response of a method, with headers in pairs.
+func (b *backend) responds(method string, resp proto.Message, headers ...string) {
 	b.on(method, func(ctx context.Context, _ proto.Message) (proto.Message, error) {
-		return answer, grpc.SetHeader(ctx, metadata.Pairs(headers...))
+		return resp, grpc.SetHeader(ctx, metadata.Pairs(headers...))
 	})
 }
 
@@ -136,8 +136,8 @@ func (b *backend) streams(method string, f func(proto.Message, grpc.ServerStream
 	b.stream[method] = f
 }
 
-// house is a gateway in front of a backend.
-type house struct {
+// harness is a gateway in front of a backend.
+type harness struct {
 	*backend
 
 	gateway *gateway.Gateway
@@ -163,7 +163,7 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-func open(tb testing.TB, change ...func(*gateway.Config)) *house {
+func open(tb testing.TB, change ...func(*gateway.Config)) *harness {
 	tb.Helper()
 	b := &backend{
 		unary:  map[string]func(context.Context, proto.Message) (proto.Message, error){},
@@ -196,18 +196,18 @@ func open(tb testing.TB, change ...func(*gateway.Config)) *house {
 	server := httptest.NewServer(g)
 	tb.Cleanup(server.Close)
 	tb.Cleanup(func() { _ = g.Close() })
-	return &house{backend: b, gateway: g, url: server.URL, server: server, log: log}
+	return &harness{backend: b, gateway: g, url: server.URL, server: server, log: log}
 }
 
-// answer is what came back.
-type answer struct {
+// response is what a request got.
+type response struct {
 	status int
 	header http.Header
 	body   string
 }
 
 // do asks; headers in pairs.
-func (h *house) do(tb testing.TB, method, path, body string, headers ...string) answer {
+func (h *harness) do(tb testing.TB, method, path, body string, headers ...string) response {
 	tb.Helper()
 	var reader io.Reader
 	if body != "" {
@@ -230,10 +230,10 @@ func (h *house) do(tb testing.TB, method, path, body string, headers ...string) 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return answer{res.StatusCode, res.Header, string(text)}
+	return response{res.StatusCode, res.Header, string(text)}
 }
 
-func (h *house) get(tb testing.TB, path string, headers ...string) answer {
+func (h *harness) get(tb testing.TB, path string, headers ...string) response {
 	tb.Helper()
 	return h.do(tb, http.MethodGet, path, "", headers...)
 }
@@ -264,7 +264,7 @@ func (p problem) fields() []string {
 }
 
 // wantProblem checks all that every problem has.
-func (a answer) wantProblem(tb testing.TB, status int, reason string) problem {
+func (a response) wantProblem(tb testing.TB, status int, reason string) problem {
 	tb.Helper()
 	if a.status != status {
 		tb.Fatalf("status %d, want %d; %s", a.status, status, a.body)
@@ -285,7 +285,7 @@ func (a answer) wantProblem(tb testing.TB, status int, reason string) problem {
 	return p
 }
 
-func (a answer) wantJSON(tb testing.TB, status int, want string) {
+func (a response) wantJSON(tb testing.TB, status int, want string) {
 	tb.Helper()
 	if a.status != status || a.body != want {
 		tb.Errorf("%d %s\nwant %d %s", a.status, a.body, status, want)
@@ -295,7 +295,7 @@ func (a answer) wantJSON(tb testing.TB, status int, want string) {
 	}
 }
 
-// fault is an error as our services answer it.
+// fault is an error as our services return it.
 func fault(code codes.Code, reason, message string, details ...protoadapt.MessageV1) error {
 	all := append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: "preceptor.dev"}}, details...)
 	st, err := status.New(code, message).WithDetails(all...)

@@ -33,7 +33,7 @@ func samplePathProgress(tb testing.TB) *progressv1.PathProgress {
 	return p
 }
 
-// stillConn answers at once, so that only the gateway is measured.
+// stillConn responds at once, so that only the gateway is measured.
 type stillConn struct {
 	grpc.ClientConnInterface
 

@@ -23,7 +23,7 @@ import (
 const contentYAML = "application/yaml"
 
 // importCatalog serves catalog:import, whose body is a list of files, or one
-// document as export gives it.
+// document as export writes it.
 func (g *Gateway) importCatalog(w http.ResponseWriter, r *http.Request) {
 	req, err := readImport(r)
 	if err != nil {
@@ -41,13 +41,13 @@ func (g *Gateway) importCatalog(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	g.answer(w, r, md.HeaderMD, resp)
+	g.respond(w, r, md.HeaderMD, resp)
 }
 
 func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 	x := exchangeOf(r)
 	req := &catalogv1.ImportCatalogRequest{}
-	// dryRun may stand in the query of either kind of body.
+	// Either kind of body may come with dryRun in the query.
 	if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray([][]string{{"files"}})); err != nil {
 		return nil, errs.InvalidFields(badParameters(x, r))
 	}
@@ -93,7 +93,7 @@ func isYAML(contentType string) bool {
 	return media == contentYAML || media == "text/yaml" || media == "application/x-yaml" || media == "text/x-yaml"
 }
 
-// exportCatalog serves catalog:export: the document itself, in pieces as they come.
+// exportCatalog serves catalog:export: the document itself, chunk by chunk.
 func (g *Gateway) exportCatalog(w http.ResponseWriter, r *http.Request) {
 	req := &catalogv1.ExportCatalogRequest{}
 	if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
@@ -141,9 +141,9 @@ func (g *Gateway) exportCatalog(w http.ResponseWriter, r *http.Request) {
 	pipe(w, first.GetChunk(), stream, err)
 }
 
-// pipe writes the chunks as they come, or, without an ETag of the service's, all
-// at once, so that one can be made. A failure on the way breaks the connection:
-// nothing else tells the reader that the document is not whole.
+// pipe writes the chunks as they come, or all at once when the service sent no ETag,
+// so that one can be computed. An error in between breaks the connection: only that
+// shows the client that the document is incomplete.
 func pipe(w http.ResponseWriter, chunk []byte, stream grpc.ServerStreamingClient[catalogv1.ExportCatalogResponse], err error) {
 	var whole bytes.Buffer
 	var to io.Writer = w
@@ -169,13 +169,13 @@ func pipe(w http.ResponseWriter, chunk []byte, stream grpc.ServerStreamingClient
 
 func isYAMLRange(media string) bool { return isYAML(media) || media == "*/*" || media == "text/*" }
 
-// prefersJSON tells whether JSON is at least as welcome as YAML, and is named.
+// prefersJSON reports whether Accept headers name JSON, with a quality at least that of YAML.
 func prefersJSON(accept []string) bool {
 	json := quality(accept, func(media string) bool { return media == wire.ContentType })
 	return json > 0 && json >= quality(accept, isYAMLRange)
 }
 
-// quality is the highest that Accept headers give to a media range that is wanted.
+// quality returns the highest quality that Accept headers give to a media range that is wanted.
 func quality(accept []string, wanted func(media string) bool) float64 {
 	best := 0.0
 	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {

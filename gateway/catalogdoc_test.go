@@ -31,7 +31,7 @@ func importOf(dryRun bool, pairs ...string) *catalogv1.ImportCatalogRequest {
 
 func TestImportTakesFilesOrOneDocument(t *testing.T) {
 	h := open(t)
-	h.answers(importRPC, &catalogv1.ImportCatalogResponse{Revision: 7}, "preceptor-catalog-revision", "7")
+	h.responds(importRPC, &catalogv1.ImportCatalogResponse{Revision: 7}, "preceptor-catalog-revision", "7")
 	yaml, doc := "modules:\n- id: a\n", `{"modules":[{"id":"a"}]}`
 	files := `{"files":[{"name":"a.yaml","content":"modules: []"},{"name":"b.yaml","content":""}]}`
 	for name, c := range map[string]struct {
@@ -88,7 +88,7 @@ func TestImportRefuses(t *testing.T) {
 }
 
 // exports makes the backend stream a document in pieces, then end with err.
-func (h *house) exports(etag string, err error, pieces ...string) {
+func (h *harness) exports(etag string, err error, pieces ...string) {
 	h.streams(exportRPC, func(_ proto.Message, s grpc.ServerStream) error {
 		if etag != "" {
 			if err := s.SetHeader(metadata.Pairs("etag", etag)); err != nil {

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// encodedSuffix tells the ETag of a compressed answer from the plain one's. The
+// encodedSuffix distinguishes the ETag of a compressed response from the plain one's. The
 // compressor writes "-zstd" instead where it used that.
 const encodedSuffix = "-gzip"
 
-// conditional gives every GET an ETag, and answers 304 to one whose reader has
-// that answer already.
+// conditional adds an ETag to the response of every GET, and sends 304 to a client that
+// has that response already.
 func conditional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &conditionalWriter{ResponseWriter: w, get: r.Method == http.MethodGet, known: r.Header.Values("If-None-Match")}
@@ -25,7 +25,7 @@ func conditional(next http.Handler) http.Handler {
 }
 
 // conditionalWriter holds the header back until the first byte of the body. Its
-// handlers write a whole body at once, or give an ETag themselves.
+// handlers write a whole body at once, or set an ETag themselves.
 type conditionalWriter struct {
 	http.ResponseWriter
 
@@ -36,14 +36,14 @@ type conditionalWriter struct {
 	drop   bool // the status has no body
 }
 
-// WriteHeader takes the first status that is final.
+// WriteHeader records the first status that is final.
 func (c *conditionalWriter) WriteHeader(status int) {
 	if c.status == 0 && status >= http.StatusOK {
 		c.status = status
 	}
 }
 
-// Write sends the header when it has not gone yet, then b where a body may be.
+// Write sends the header if it has not been sent, then b unless the status has no body.
 func (c *conditionalWriter) Write(b []byte) (int, error) {
 	if !c.wrote {
 		c.begin(b)
@@ -71,7 +71,7 @@ func (c *conditionalWriter) begin(body []byte) {
 	c.ResponseWriter.WriteHeader(c.status)
 }
 
-// tag sets the ETag, and the status 304 where the reader knows it.
+// tag sets the ETag, and the status 304 if the client knows it.
 func (c *conditionalWriter) tag(body []byte) {
 	h := c.Header()
 	etag := h.Get("ETag")
@@ -81,7 +81,7 @@ func (c *conditionalWriter) tag(body []byte) {
 		h.Set("ETag", etag)
 	}
 	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "private, no-cache") // answers depend on who asks
+		h.Set("Cache-Control", "private, no-cache") // responses depend on the caller
 	}
 	if known, ok := matching(c.known, etag); ok {
 		h.Set("ETag", known)
@@ -89,8 +89,8 @@ func (c *conditionalWriter) tag(body []byte) {
 	}
 }
 
-// matching finds etag among the tags of If-None-Match. It compares weakly, as the
-// header asks for, and takes the tag of a compressed answer for the plain one's.
+// matching finds etag among the tags of If-None-Match. It compares weakly, as RFC 9110
+// says, and takes the tag of a compressed response for the plain one's.
 func matching(known []string, etag string) (string, bool) {
 	if etag == "" {
 		return "", false

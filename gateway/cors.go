@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// origins are the web origins that may call.
+// origins are the web origins that browsers may call from.
 type origins struct {
 	any  bool
 	list []string
@@ -20,9 +20,9 @@ func newOrigins(allowed []string) origins {
 	return o
 }
 
-// preflight lets browsers call from allowed origins, and answers the question that
-// they ask beforehand; then it reports true. Cookies play no part here, so
-// credentials are never allowed.
+// preflight sets the headers that let browsers call from allowed origins. It reports
+// whether the request was a preflight request, which it has then responded to. No
+// cookies are used, so credentials are never allowed.
 func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request, method string) bool {
 	if !g.origins.any && len(g.origins.list) == 0 {
 		return false

@@ -29,9 +29,9 @@ func TestConditionalGet(t *testing.T) {
 	const path = "/v1/modules/hipaa"
 	for _, given := range []string{`"e1"`, ""} {
 		if given == "" {
-			h.answers(getModule, module)
+			h.responds(getModule, module)
 		} else {
-			h.answers(getModule, module, "etag", given)
+			h.responds(getModule, module, "etag", given)
 		}
 		a := h.get(t, path)
 		tag := a.header.Get("ETag")
@@ -69,7 +69,7 @@ func TestConditionalGet(t *testing.T) {
 func TestCompression(t *testing.T) {
 	h := open(t)
 	module := &catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa", Topic: strings.Repeat("privacy ", 500)}}
-	h.answers(getModule, module, "etag", `"e1"`)
+	h.responds(getModule, module, "etag", `"e1"`)
 	const path = "/v1/modules/hipaa"
 	plain := h.get(t, path)
 	a := h.get(t, path, "Accept-Encoding", "gzip")
@@ -120,8 +120,8 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
-// raw sends bytes as they are and reads the answer.
-func (h *house) raw(t *testing.T, text string, half bool) answer {
+// raw sends bytes as they are and reads the response.
+func (h *harness) raw(t *testing.T, text string, half bool) response {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
 	if err != nil {
@@ -142,7 +142,7 @@ func (h *house) raw(t *testing.T, text string, half bool) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{res.StatusCode, res.Header, body}
+	return response{res.StatusCode, res.Header, body}
 }
 
 func TestBodiesWithoutALength(t *testing.T) {
@@ -154,7 +154,7 @@ func TestBodiesWithoutALength(t *testing.T) {
 	if a := h.raw(t, head+"d\r\n{\"title\":\"x\"}\r\n0\r\n\r\n", false); a.status != 200 {
 		t.Errorf("%+v", a)
 	}
-	// A GET's body is nobody's business.
+	// A GET's body is ignored.
 	if a := h.do(t, "GET", "/v1/topics", strings.Repeat("x", 100<<10)); a.status != 200 {
 		t.Errorf("%+v", a)
 	}
@@ -162,7 +162,7 @@ func TestBodiesWithoutALength(t *testing.T) {
 
 func TestCreatedStatusAndHeaders(t *testing.T) {
 	h := open(t)
-	h.answers(catalogv1.CatalogService_CreateModule_FullMethodName,
+	h.responds(catalogv1.CatalogService_CreateModule_FullMethodName,
 		&catalogv1.CreateModuleResponse{Module: &catalogv1.Module{Id: "a", State: catalogv1.Module_DRAFT}},
 		"http-status", "201", "location", "/v1/modules/a", "etag", `"e1"`, "secret", "inside", "preceptor-catalog-revision", "12")
 	a := h.do(t, "POST", "/v1/modules?moduleId=a", `{"title":"x"}`, "Idempotency-Key", "k-1", "Grpc-Metadata-Admin", "yes", "TE", "trailers")
@@ -179,12 +179,12 @@ func TestCreatedStatusAndHeaders(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for _, odd := range []string{"500", "199", "x", "99999"} {
-		h.answers(getModule, &catalogv1.GetModuleResponse{}, "http-status", odd)
+		h.responds(getModule, &catalogv1.GetModuleResponse{}, "http-status", odd)
 		if a := h.get(t, "/v1/modules/a"); a.status != 200 {
 			t.Errorf("%s: %d", odd, a.status)
 		}
 	}
-	h.answers(getModule, &catalogv1.GetModuleResponse{}, "http-status", "204")
+	h.responds(getModule, &catalogv1.GetModuleResponse{}, "http-status", "204")
 	if a := h.get(t, "/v1/modules/a"); a.status != 204 || a.body != "" || a.header.Get("Content-Type") != "" {
 		t.Errorf("%+v", a)
 	}
@@ -194,7 +194,7 @@ func TestProgressHearsOfTheNewestCatalog(t *testing.T) {
 	h := open(t)
 	const key = "preceptor-min-catalog-revision"
 	revision := func(r string) {
-		h.answers(catalogv1.CatalogService_PublishModule_FullMethodName, &catalogv1.PublishModuleResponse{}, "preceptor-catalog-revision", r)
+		h.responds(catalogv1.CatalogService_PublishModule_FullMethodName, &catalogv1.PublishModuleResponse{}, "preceptor-catalog-revision", r)
 		h.do(t, "POST", "/v1/modules/a:publish", "{}")
 	}
 	h.get(t, "/v1/learners/me/progress")
@@ -210,9 +210,9 @@ func TestProgressHearsOfTheNewestCatalog(t *testing.T) {
 	}
 	h.get(t, "/v1/topics")
 	if got := h.last(t).md.Get(key); got != nil {
-		t.Errorf("catalog was told %v", got)
+		t.Errorf("catalog got %v", got)
 	}
-	h.answers(importRPC, &catalogv1.ImportCatalogResponse{}, "preceptor-catalog-revision", "8")
+	h.responds(importRPC, &catalogv1.ImportCatalogResponse{}, "preceptor-catalog-revision", "8")
 	h.do(t, "POST", importPath, "a: 1")
 	h.records()
 	h.do(t, "POST", eventsPath, "{}")
@@ -220,7 +220,7 @@ func TestProgressHearsOfTheNewestCatalog(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	h.get(t, watchPath, "Accept", "application/json")
-	if got := h.last(t).md.Get(key); !slices.Equal(got, []string{"9"}) { // records answers 9
+	if got := h.last(t).md.Get(key); !slices.Equal(got, []string{"9"}) { // the response of records has 9
 		t.Errorf("%v", got)
 	}
 }
@@ -228,30 +228,30 @@ func TestProgressHearsOfTheNewestCatalog(t *testing.T) {
 func TestProgressHearsOfTheNewestProfile(t *testing.T) {
 	h := open(t)
 	const update, create = profilev1.ProfileService_UpdateLearner_FullMethodName, profilev1.ProfileService_CreateLearner_FullMethodName
-	told := func(want ...string) {
+	reached := func(want ...string) {
 		t.Helper()
 		h.get(t, "/v1/learners/me/progress")
 		if got := h.last(t).md.Get("preceptor-min-profile-revision"); !slices.Equal(got, want) {
-			t.Errorf("progress was told %v, want %v", got, want)
+			t.Errorf("progress got %v, want %v", got, want)
 		}
 		if got := h.last(t).md.Get("preceptor-min-catalog-revision"); got != nil {
-			t.Errorf("progress was told of catalog %v", got)
+			t.Errorf("progress got, of catalog, %v", got)
 		}
 	}
-	told()
+	reached()
 	for _, r := range []string{"7", "5", "x", "-1"} {
-		h.answers(update, &profilev1.UpdateLearnerResponse{}, "preceptor-profile-revision", r)
+		h.responds(update, &profilev1.UpdateLearnerResponse{}, "preceptor-profile-revision", r)
 		if a := h.do(t, "PATCH", "/v1/learners/me", "{}"); a.header.Get("Preceptor-Profile-Revision") != r {
 			t.Errorf("the client sees %v, want %s", a.header, r)
 		}
 	}
-	told("7")
-	h.answers(create, &profilev1.CreateLearnerResponse{}, "preceptor-profile-revision", "8")
+	reached("7")
+	h.responds(create, &profilev1.CreateLearnerResponse{}, "preceptor-profile-revision", "8")
 	h.do(t, "POST", "/v1/learners", "{}")
 	if got := h.last(t).md.Get("preceptor-min-profile-revision"); got != nil {
-		t.Errorf("profile was told %v", got)
+		t.Errorf("profile got %v", got)
 	}
-	told("8")
+	reached("8")
 }
 
 func TestIfMatchIsThePrecondition(t *testing.T) {
@@ -292,15 +292,15 @@ func TestIfMatchIsThePrecondition(t *testing.T) {
 
 func TestRequestIDs(t *testing.T) {
 	h := open(t)
-	for id, kept := range map[string]bool{
+	for id, fit := range map[string]bool{
 		"abc-123": true, "a/b+c=": true, strings.Repeat("x", 128): true, strings.Repeat("x", 129): false, "a b": false, "": false, "a\tb": false,
 	} {
 		a := h.get(t, "/v1/topics", "X-Request-Id", id)
 		got := a.header.Get("X-Request-ID")
-		if (got == id) != kept || got == "" {
+		if (got == id) != fit || got == "" {
 			t.Errorf("%q: %q", id, got)
 		}
-		if !kept && len(got) != 36 {
+		if !fit && len(got) != 36 {
 			t.Errorf("%q is no UUID", got)
 		}
 		if sent := h.last(t).md.Get("x-request-id"); !slices.Equal(sent, []string{got}) {
@@ -360,7 +360,7 @@ func TestCORS(t *testing.T) {
 	a := closed.do(t, "OPTIONS", "/v1/modules/a", "", append(ask, "Origin", "https://a.example")...)
 	a.wantProblem(t, 405, "METHOD_NOT_ALLOWED")
 	if a.header.Get("Access-Control-Allow-Origin") != "" {
-		t.Error("open without being told")
+		t.Error("open by default")
 	}
 	listed := open(t, func(c *gateway.Config) { c.AllowedOrigins = []string{"https://a.example/", "https://b.example"} })
 	a = listed.do(t, "OPTIONS", "/v1/modules/a", "", append(ask, "Origin", "https://a.example")...)
@@ -414,13 +414,13 @@ func TestNewNeedsItsServices(t *testing.T) {
 func TestDefaultsAreEmitted(t *testing.T) {
 	h := open(t)
 	const path = "/v1/learners/me/paths/p/progress"
-	answers := func(p *progressv1.PathProgress) {
-		h.answers(progressv1.ProgressService_GetPathProgress_FullMethodName, &progressv1.GetPathProgressResponse{Progress: p})
+	respond := func(p *progressv1.PathProgress) {
+		h.responds(progressv1.ProgressService_GetPathProgress_FullMethodName, &progressv1.GetPathProgressResponse{Progress: p})
 	}
-	answers(&progressv1.PathProgress{})
+	respond(&progressv1.PathProgress{})
 	h.get(t, path).wantJSON(t, 200, `{"pathId":"","pathVersion":0,"state":"STATE_UNSPECIFIED","completedCount":0,"requiredCount":0,`+
 		`"asOfSequence":"0","milestones":[],"next":[],"title":"","notApplicable":false}`)
-	answers(&progressv1.PathProgress{Percent: proto.Int32(0)})
+	respond(&progressv1.PathProgress{Percent: proto.Int32(0)})
 	if a := h.get(t, path); !strings.Contains(a.body, `"percent":0,`) {
 		t.Error(a.body)
 	}
@@ -428,7 +428,7 @@ func TestDefaultsAreEmitted(t *testing.T) {
 
 func TestRateLimitOverHTTP(t *testing.T) {
 	h := open(t, func(c *gateway.Config) { c.RateLimit = gateway.RateLimit{PerSecond: 0.5, Burst: 3} })
-	h.answers(getModule, &catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa"}})
+	h.responds(getModule, &catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa"}})
 	for i := range 3 {
 		if a := h.get(t, "/v1/modules/hipaa"); a.status != 200 {
 			t.Fatalf("request %d: %+v", i, a)

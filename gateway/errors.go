@@ -16,21 +16,21 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// muxError is how the mux reports an error.
+// muxError writes an error that the mux reports.
 func (g *Gateway) muxError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
-	if routing, ok := errors.AsType[*runtime.HTTPStatusError](err); ok { // an escape in the path that is none
+	if routing, ok := errors.AsType[*runtime.HTTPStatusError](err); ok { // an invalid escape in the path
 		err = errs.Wrap(routing.Err, errs.Invalid, "INVALID_ARGUMENT", "the path is not properly escaped")
 	}
 	g.fail(w, r, err)
 }
 
 // muxRoutingError cannot happen while the table of routes and the mux agree,
-// which a test holds them to.
+// which a test checks.
 func (g *Gateway) muxRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
 	g.fail(w, r, noRoute(r, nil))
 }
 
-// fail answers with the error as a problem.
+// fail writes the error as a problem document.
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if not, ok := errors.AsType[methodError](err); ok {
 		w.Header().Set("Allow", strings.Join(not.allow, ", "))
@@ -40,8 +40,8 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f.problem(r.URL.Path, exchangeOf(r).id).write(w)
 }
 
-// fault reads an error. What the generated handlers could not read of the request
-// comes as a status without a reason: it is looked at again, to name the fields.
+// fault classifies an error. A request that the generated handlers could not read
+// comes as a status without a reason: it is read again, to name the fields.
 func (g *Gateway) fault(r *http.Request, err error) fault {
 	f := faultOf(err)
 	if f.code == codes.InvalidArgument && f.reason == "" {
@@ -53,13 +53,13 @@ func (g *Gateway) fault(r *http.Request, err error) fault {
 		f.detail = "the request cannot be read: " + wire.PlainText(f.detail)
 	}
 	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" {
-		// The service did not log it, or was never reached.
+		// The service has not logged it, or was never reached.
 		g.logger.LogAttrs(r.Context(), slog.LevelError, "call failed", slog.Any("err", err), slog.String("request_id", exchangeOf(r).id))
 	}
 	return f
 }
 
-// unreadable names what of path, query and body cannot be read.
+// unreadable returns what in the path, the query and the body cannot be read.
 func unreadable(r *http.Request) []errs.Violation {
 	x := exchangeOf(r)
 	if x.route == nil {
@@ -72,7 +72,7 @@ func unreadable(r *http.Request) []errs.Violation {
 	return found
 }
 
-// badParameters reads each parameter alone, so that the one at fault is named.
+// badParameters reads each parameter by itself, to name those that cannot be read.
 func badParameters(x *exchange, r *http.Request) []errs.Violation {
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(x.route.input.FullName())
 	if err != nil {
@@ -89,7 +89,7 @@ func badParameters(x *exchange, r *http.Request) []errs.Violation {
 	for name, values := range r.URL.Query() {
 		fd := wire.FieldByName(x.route.input, name)
 		if fd == nil {
-			continue // no field of ours: somebody else's parameter
+			continue // not a field: unknown parameters are ignored
 		}
 		v := errs.Violation{Field: fd.JSONName(), Reason: wire.ReasonInvalidType, Description: wire.Expected(fd)}
 		switch {

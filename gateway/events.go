@@ -36,5 +36,5 @@ func (g *Gateway) recordEvents(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	g.answer(w, r, md.HeaderMD, resp)
+	g.respond(w, r, md.HeaderMD, resp)
 }

@@ -26,7 +26,7 @@ const (
 func eventID(n int) string { return fmt.Sprintf("0190a1b2-0000-7000-8000-%012d", n) }
 
 // records makes the backend accept every event.
-func (h *house) records() {
+func (h *harness) records() {
 	h.on(record, func(ctx context.Context, req proto.Message) (proto.Message, error) {
 		events := req.ProtoReflect()
 		batch, _ := events.Interface().(*progressv1.BatchRecordEventsRequest)
@@ -73,7 +73,7 @@ func TestNoEvents(t *testing.T) {
 		h.do(t, "POST", eventsPath, body).wantJSON(t, 200, `{"results":[],"awards":[],"asOfSequence":"41"}`)
 	}
 	if h.count() != 6 {
-		t.Errorf("%d calls: who may not record must hear it from the service", h.count())
+		t.Errorf("%d calls: the service decides who may record", h.count())
 	}
 }
 
@@ -191,7 +191,7 @@ func TestBatchErrorsAreTheServices(t *testing.T) {
 	if got := a.header.Get("WWW-Authenticate"); got != `Bearer error="invalid_token"` {
 		t.Errorf("WWW-Authenticate %q", got)
 	}
-	h.answers(record, &progressv1.BatchRecordEventsResponse{})
+	h.responds(record, &progressv1.BatchRecordEventsResponse{})
 	h.do(t, "POST", eventsPath, `{"events":[{"eventId":"`+eventID(1)+`"}]}`).wantProblem(t, 500, "INTERNAL")
 	h.do(t, "POST", eventsPath, `{"events":[]}`, "Grpc-Timeout", "soon").wantProblem(t, 400, "INVALID_ARGUMENT")
 }

@@ -1,8 +1,8 @@
-// Package gateway is the REST face: it serves the API of proto/ as JSON over
-// HTTP, speaking to the services through their generated gRPC clients. Most
+// Package gateway is the REST API: it serves the API of proto/ as JSON over
+// HTTP, and calls the services through their generated gRPC clients. Most
 // routes go through grpc-gateway's mux; the batch of events, the catalog as a
 // document and the streams have handlers of their own, since their bodies are
-// not the RPC's. Around all of them stand the same request ids, logs,
+// not the RPC's messages. All of them have the same request ids, log entries,
 // problem documents, limits, ETags and compression.
 package gateway
 
@@ -34,38 +34,38 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
-// What Config's zero values stand for.
+// The defaults of Config.
 const (
 	DefaultHeartbeat  = 15 * time.Second
 	DefaultSlowReader = 10 * time.Second
 )
 
-// Config is what a gateway is made of.
+// Config configures a gateway.
 type Config struct {
 	// Conns are the connections to the services, by name, over a network or in process.
 	Conns map[string]grpc.ClientConnInterface
-	// Logger gets a line for each request; nil discards them.
+	// Logger logs each request; nil logs nothing.
 	Logger *slog.Logger
 	// AllowedOrigins are the web origins that browsers may call from, besides the
-	// gateway's own: "https://app.example.org". "*" is any. Empty: none.
+	// gateway's own: "https://app.example.org". "*" allows any.
 	AllowedOrigins []string
-	// Version is the program's, shown in the API description.
+	// Version is the program's version, for the OpenAPI document.
 	Version string
-	// Ready tells whether requests can be served; nil: always.
+	// Ready returns whether requests can be served; nil means always.
 	Ready func(context.Context) health.State
-	// Now tells the time, for the log.
+	// Now returns the current time, for the log and the rate limit.
 	Now func() time.Time
 	// Tracer makes a span of each request; nil for none.
 	Tracer *tracing.Tracer
-	// Observe is told of each request that was answered, with its route's template, ""
-	// where there is no route; took is less than nothing for a stream. nil for nobody.
+	// Observe is called after each request, unless it is nil. route is the route's template,
+	// or "" if no route matched; took is negative for a stream.
 	Observe func(route, method string, status int, took time.Duration)
-	// Heartbeat is how often silent streams are kept alive; 0: DefaultHeartbeat.
+	// Heartbeat is the interval of heartbeats on silent streams; 0 means DefaultHeartbeat.
 	Heartbeat time.Duration
-	// SlowReader is how long a stream's reader may take over one message before it is
-	// given up; 0: DefaultSlowReader.
+	// SlowReader is how long a stream's reader may take over one message before its
+	// connection is closed; 0 means DefaultSlowReader.
 	SlowReader time.Duration
-	// RateLimit bounds how often one caller may ask; zero: not at all.
+	// RateLimit limits the requests of one caller; the zero value sets no limit.
 	RateLimit RateLimit
 }
 
@@ -76,17 +76,17 @@ const (
 	progressService = "progress"
 )
 
-// Gateway is the REST face as a handler. Close it before the HTTP server that it
-// serves is shut down: streams never end by themselves.
+// Gateway is the handler of the REST API. Close it before shutting down the HTTP server:
+// streams never end by themselves.
 type Gateway struct {
 	config   Config
 	logger   *slog.Logger
 	routes   routeTable
-	own      map[string]http.HandlerFunc // by RPC: routes that the mux does not serve
+	own      map[string]http.HandlerFunc // by RPC: handlers of routes that the mux does not serve
 	mux      *runtime.ServeMux
 	json     *wire.Codec
 	site     map[string]page
-	plain    http.Handler // all but streams
+	plain    http.Handler // serves everything but streams
 	catalog  catalogv1.CatalogServiceClient
 	progress progressv1.ProgressServiceClient
 	origins  origins
@@ -97,7 +97,7 @@ type Gateway struct {
 
 var _ http.Handler = (*Gateway)(nil)
 
-// New makes a gateway. Nothing is called before the first request.
+// New returns a gateway. It calls no service before the first request.
 func New(config Config) (*Gateway, error) {
 	if config.Conns[profileService] == nil || config.Conns[catalogService] == nil || config.Conns[progressService] == nil || config.Now == nil {
 		return nil, errors.New("gateway: Config needs Now, and Conns to profile, catalog and progress")
@@ -109,7 +109,7 @@ func New(config Config) (*Gateway, error) {
 	config.SlowReader = cmp.Or(config.SlowReader, DefaultSlowReader)
 	conns := make(map[string]grpc.ClientConnInterface, len(config.Conns))
 	for name, conn := range config.Conns {
-		conns[name] = noticing{conn}
+		conns[name] = accepting{conn}
 	}
 	config.Conns = conns
 	routes, err := newRoutes()
@@ -124,7 +124,7 @@ func New(config Config) (*Gateway, error) {
 		config:   config,
 		logger:   config.Logger,
 		routes:   routes,
-		json:     wire.NewCodec(answers()),
+		json:     wire.NewCodec(responses()),
 		site:     site,
 		catalog:  catalogv1.NewCatalogServiceClient(preconditions{config.Conns[catalogService]}),
 		progress: progressv1.NewProgressServiceClient(preconditions{config.Conns[progressService]}),
@@ -156,8 +156,8 @@ func New(config Config) (*Gateway, error) {
 	return g, nil
 }
 
-// answers are the messages that services answer with.
-func answers() []protoreflect.MessageDescriptor {
+// responses returns the response messages of all RPCs.
+func responses() []protoreflect.MessageDescriptor {
 	all := make([]protoreflect.MessageDescriptor, 0, len(methods()))
 	for _, m := range methods() {
 		all = append(all, m.Output())
@@ -174,13 +174,13 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithMetadata(g.metadata),
-		runtime.WithForwardResponseOption(g.muxAnswer),
+		runtime.WithForwardResponseOption(g.muxResponse),
 		runtime.WithDisableChunkedEncoding(),
 		runtime.WithWriteContentLength(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
 	)
-	// Registering only keeps the clients: the context is not used.
+	// Registering uses no context: it only stores the clients.
 	ctx := context.Background()
 	profile := profilev1.NewProfileServiceClient(preconditions{g.config.Conns[profileService]})
 	if err := profilev1.RegisterProfileServiceHandlerClient(ctx, mux, profile); err != nil {
@@ -202,23 +202,23 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 	return mux, nil
 }
 
-// Close ends the open streams, telling their readers to come back, and lets no
-// new one open. It may be called more than once.
+// Close ends the open streams, asking their readers to reconnect, and refuses new
+// ones. It may be called more than once.
 func (g *Gateway) Close() error {
 	g.streams.Close()
 	return nil
 }
 
-// exchange is what is known of one request on its way.
+// exchange is the state of one request.
 type exchange struct {
 	id     string
-	head   bool // asked by HEAD
+	head   bool // the request was a HEAD
 	route  *route
-	params map[string]string // of the route's path
-	allow  []string          // the path's methods, when the route is missing
-	body   []byte            // as sent; only for routes that take one
-	// answered tells that a service has answered a call, and so accepted the token.
-	answered atomic.Bool
+	params map[string]string // parameters of the route's path
+	allow  []string          // the path's methods, when there is no route for this one
+	body   []byte            // as received; only for routes that take one
+	// accepted is whether a call to a service has succeeded, and so the token is genuine.
+	accepted atomic.Bool
 }
 
 type exchangeKey struct{}
@@ -234,7 +234,7 @@ func exchangeOf(r *http.Request) *exchange {
 	return &exchange{}
 }
 
-// ServeHTTP gives the request its id, its log line, and an answer in any case.
+// ServeHTTP serves a request, with an id and a log entry, and responds even if a handler panics.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := g.config.Now()
 	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead}
@@ -245,7 +245,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.config.Tracer != nil {
 		ctx, span = g.trace(ctx, r)
 	}
-	r = r.WithContext(ctx) // a copy, to be changed
+	r = r.WithContext(ctx) // a copy, so it may be changed
 	if x.head {
 		r.Method = http.MethodGet
 	}
@@ -264,7 +264,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.observe(rec, x, method, start)
 		}
 		if aborted && !rec.complete {
-			panic(http.ErrAbortHandler) // half an answer must not look whole
+			panic(http.ErrAbortHandler) // an incomplete response must not look complete
 		}
 	}()
 	if !g.preflight(rec, r, method) {
@@ -273,10 +273,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	aborted = false
 }
 
-// errPanic is what a client is told of a panic: an internal error.
+// errPanic is the error that a client sees of a panic.
 var errPanic = errs.New(errs.Internal, "INTERNAL", "panic")
 
-// recovered answers a request whose handler panicked.
+// recovered logs a panic, and responds if nothing has been written.
 func (g *Gateway) recovered(rec *recorder, r *http.Request, cause any) {
 	if cause == http.ErrAbortHandler { //nolint:errorlint // the value that net/http knows by identity
 		return
@@ -289,7 +289,7 @@ func (g *Gateway) recovered(rec *recorder, r *http.Request, cause any) {
 	}
 }
 
-// dispatch finds who answers.
+// dispatch calls the handler of a request.
 func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r)
 	if _, ok := g.site[r.URL.Path]; ok {
@@ -312,7 +312,8 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 	g.plain.ServeHTTP(w, r)
 }
 
-// streamed tells whether an answer goes out message by message, and so neither compressed nor kept for an ETag.
+// streamed reports whether a response is sent message by message, so that it is neither compressed nor
+// buffered for an ETag.
 func streamed(rpc string) bool {
 	switch rpc {
 	case progressv1.ProgressService_WatchProgress_FullMethodName,
@@ -323,7 +324,7 @@ func streamed(rpc string) bool {
 	return false
 }
 
-// serve answers one request of the API, or of the site.
+// serve serves one request of the API or of the site.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r)
 	if p, ok := g.site[r.URL.Path]; ok {
@@ -351,9 +352,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	g.mux.ServeHTTP(w, r)
 }
 
-// sanitize drops what would make grpc-gateway answer otherwise or write to stderr.
+// sanitize removes headers that would make grpc-gateway send trailers or write to stderr.
 func sanitize(h http.Header) {
-	h.Del("TE") // asks for trailers, which no answer has
+	h.Del("TE") // asks for trailers, which no response has
 	if ct := h.Get("Content-Type"); ct != "" && ct != wire.ContentType {
 		if _, _, err := mime.ParseMediaType(ct); err != nil {
 			h.Del("Content-Type")

@@ -18,7 +18,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// Metadata that services and gateway speak to each other in.
+// Metadata between the gateway and the services.
 const (
 	mdRequestID          = "x-request-id"
 	mdStatus             = "http-status"
@@ -29,11 +29,11 @@ const (
 	mdIfMatch            = "if-match"
 )
 
-// maxRequestID bounds what a client may write into our logs.
+// maxRequestID bounds a client's request id, which is logged.
 const maxRequestID = 128
 
-// incomingHeader says which headers travel on to the services, by which names.
-// Authorization does too, by grpc-gateway itself.
+// incomingHeader returns under which name a header is forwarded to the services, if it is.
+// grpc-gateway itself forwards Authorization.
 func incomingHeader(name string) (string, bool) {
 	switch name {
 	case "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-Id", "Traceparent", "Tracestate":
@@ -42,7 +42,7 @@ func incomingHeader(name string) (string, bool) {
 	return "", false
 }
 
-// outgoingHeader says which metadata of an answer a client sees.
+// outgoingHeader returns under which name metadata of a response is sent to the client, if it is.
 func outgoingHeader(name string) (string, bool) {
 	switch name {
 	case "etag", "location", "retry-after", mdCatalogRevision, mdProfileRevision:
@@ -51,7 +51,7 @@ func outgoingHeader(name string) (string, bool) {
 	return "", false
 }
 
-// metadata is what the gateway itself tells the services.
+// metadata returns the metadata that the gateway itself adds to a call.
 func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 	md := metadata.Pairs(mdRequestID, exchangeOf(r).id)
 	rpc, _ := runtime.RPCMethod(ctx)
@@ -66,14 +66,14 @@ func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 	return md
 }
 
-// outgoing is a context to call a route's RPC in, with what the mux would send.
+// outgoing returns a context for a call of the route's RPC, with the metadata that the mux would send.
 func (g *Gateway) outgoing(ctx context.Context, r *http.Request) (context.Context, error) {
 	route := exchangeOf(r).route
 	return runtime.AnnotateContext(ctx, g.mux, r, route.rpc, runtime.WithHTTPPathPattern(route.template))
 }
 
-// muxAnswer sees every answer that the mux gives, before it is written.
-func (g *Gateway) muxAnswer(ctx context.Context, w http.ResponseWriter, _ proto.Message) error {
+// muxResponse sees every response of the mux before it is written.
+func (g *Gateway) muxResponse(ctx context.Context, w http.ResponseWriter, _ proto.Message) error {
 	md, _ := runtime.ServerMetadataFromContext(ctx)
 	g.seen.note(md.HeaderMD)
 	if status := statusIn(md.HeaderMD); status != 0 {
@@ -82,8 +82,8 @@ func (g *Gateway) muxAnswer(ctx context.Context, w http.ResponseWriter, _ proto.
 	return nil
 }
 
-// answer writes a message as the mux would.
-func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, md metadata.MD, message proto.Message) {
+// respond writes a message as the mux would.
+func (g *Gateway) respond(w http.ResponseWriter, r *http.Request, md metadata.MD, message proto.Message) {
 	g.seen.note(md)
 	body, err := g.json.Marshal(message)
 	if err != nil {
@@ -96,7 +96,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, md metadata.MD,
 	if status := statusIn(md); status != 0 {
 		w.WriteHeader(status)
 	}
-	_, _ = w.Write(body) // a client that has gone away is not told
+	_, _ = w.Write(body) // the client may have gone
 }
 
 func forwardHeaders(w http.ResponseWriter, md metadata.MD) {
@@ -109,7 +109,7 @@ func forwardHeaders(w http.ResponseWriter, md metadata.MD) {
 	}
 }
 
-// statusIn is the HTTP status that a service asked for, such as 201; 0: none.
+// statusIn returns the HTTP status that a service asked for, such as 201, or 0.
 func statusIn(md metadata.MD) int {
 	values := md.Get(mdStatus)
 	if len(values) == 0 {
@@ -122,23 +122,23 @@ func statusIn(md metadata.MD) int {
 	return status
 }
 
-// revisions are the highest ones that went by: progress must not answer from an older
-// catalog, or from older time zones, than its reader has seen.
+// revisions are the highest that responses have carried: progress must not use an older
+// catalog, or older time zones, than its client has seen.
 type revisions struct{ catalog, profile revision }
 
-// note remembers what an answer tells of them.
+// note records the revisions in a response's metadata.
 func (r *revisions) note(md metadata.MD) {
 	r.catalog.note(md.Get(mdCatalogRevision))
 	r.profile.note(md.Get(mdProfileRevision))
 }
 
-// demand tells progress what it must have reached.
+// demand adds the revisions that progress must have reached to a call's metadata.
 func (r *revisions) demand(md metadata.MD) {
 	r.catalog.demand(md, mdMinCatalogRevision)
 	r.profile.demand(md, mdMinProfileRevision)
 }
 
-// revision is the highest one seen of a service; 0: none.
+// revision is the highest revision seen of a service, or 0.
 type revision struct{ highest atomic.Int64 }
 
 func (r *revision) note(values []string) {
@@ -159,24 +159,24 @@ func (r *revision) demand(md metadata.MD, key string) {
 	}
 }
 
-// requestID takes the client's id where it is fit for a log, else makes one.
+// requestID returns the client's id if it is fit for a log, or else a new one.
 func requestID(given string) string {
 	visible := func(r rune) bool { return r > ' ' && r <= '~' }
 	if given != "" && len(given) <= maxRequestID && strings.IndexFunc(given, func(r rune) bool { return !visible(r) }) < 0 {
 		return given
 	}
 	id, err := uuid.NewV7()
-	if err != nil { // no randomness: a name is not worth failing for
+	if err != nil { // no randomness: no reason to fail the request
 		return "unknown"
 	}
 	return id.String()
 }
 
-// preconditions is a connection that puts an If-Match header where the RPCs look
-// for it: into the request's field etag.
+// preconditions is a connection that copies an If-Match header into the request's field
+// etag, where the RPCs read it.
 type preconditions struct{ grpc.ClientConnInterface }
 
-// Invoke returns Invalid when the header and the field say different things.
+// Invoke returns Invalid if the header and the field differ.
 func (c preconditions) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
 	if md, ok := metadata.FromOutgoingContext(ctx); ok && len(md.Get(mdIfMatch)) > 0 {
 		for _, header := range md.Get(mdIfMatch) {
@@ -197,7 +197,7 @@ func fillEtag(req any, header string) error {
 	field := m.Descriptor().Fields().ByName("etag")
 	etag := bareEtag(header)
 	if field == nil || field.Kind() != protoreflect.StringKind || etag == "*" {
-		return nil // "*" asks that the resource exists, which it must anyway
+		return nil // "*" requires that the resource exists, which it must anyway
 	}
 	if given := m.Get(field).String(); given != "" && bareEtag(given) != etag {
 		return errs.InvalidFields([]errs.Violation{{
@@ -208,9 +208,8 @@ func fillEtag(req any, header string) error {
 	return nil
 }
 
-// bareEtag is one tag without quotes and without W/, which proxies that compress
-// put before it. A list stays as it is: no etag equals it, so it never lets pass
-// what it should not.
+// bareEtag returns a tag without quotes, and without the W/ that compressing proxies
+// put before it. A list stays as it is: no etag equals it, so it matches nothing.
 func bareEtag(tag string) string {
 	tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 	if len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' && strings.Count(tag, `"`) == 2 {

@@ -21,8 +21,8 @@ const (
 	maxImportBody = 16 << 20
 )
 
-// admit lets in a request whose path, query and body are text of a bearable size,
-// and reads the body: the generated handlers would read it without a limit.
+// admit checks that the path and the query are valid text, and reads the body, which
+// the generated handlers would read without a limit.
 func admit(r *http.Request) error {
 	x := exchangeOf(r)
 	if violations := badText(x, r.URL); len(violations) > 0 {
@@ -45,13 +45,13 @@ func admit(r *http.Request) error {
 	return nil
 }
 
-// readBody reads all of the body, also one that comes in chunks of unsaid length.
+// readBody reads the whole body, whether or not its length is known.
 func readBody(r *http.Request, limit int64) ([]byte, error) {
 	tooLarge := errs.New(errs.Invalid, reasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
 	if r.ContentLength > limit {
 		if r.Header.Get("Expect") == "" {
 			// Read on for a while: a client that is still sending when the connection
-			// closes does not get to see the answer.
+			// closes does not see the response.
 			_, _ = io.CopyN(io.Discard, r.Body, limit)
 		}
 		return nil, tooLarge
@@ -69,7 +69,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// badText names what in the path and the query no proto string can hold.
+// badText returns what in the path and the query no proto string can hold.
 func badText(x *exchange, u *url.URL) []errs.Violation {
 	var found []errs.Violation
 	check := func(field, text string) {
@@ -97,7 +97,7 @@ func badText(x *exchange, u *url.URL) []errs.Violation {
 	return found
 }
 
-// jsonName is the name that a client knows a parameter by.
+// jsonName returns a parameter's name in the API.
 func jsonName(r *route, name string) string {
 	if fd := wire.FieldByName(r.input, name); fd != nil {
 		return fd.JSONName()
@@ -105,7 +105,7 @@ func jsonName(r *route, name string) string {
 	return wire.Shorten(name)
 }
 
-// noRoute is the answer to a path, or a method, that does not exist.
+// noRoute returns the error of a path, or a method, that does not exist.
 func noRoute(r *http.Request, allow []string) error {
 	if len(allow) > 0 {
 		return methodError{allow}
@@ -113,9 +113,9 @@ func noRoute(r *http.Request, allow []string) error {
 	return errs.New(errs.NotFound, reasonNoRoute, "nothing is served at %s", wire.Shorten(r.URL.Path))
 }
 
-// methodError is an error that says which methods there are.
+// methodError is an error that lists the methods of a path.
 type methodError struct{ allow []string }
 
 func (e methodError) Error() string {
-	return fmt.Sprintf("this path answers %s only", strings.Join(e.allow, ", "))
+	return fmt.Sprintf("this path takes only %s", strings.Join(e.allow, ", "))
 }

@@ -33,7 +33,7 @@ const (
 	reasonNoRoute          = "ROUTE_NOT_FOUND"
 )
 
-// problem is an error as RFC 9457 has it, with our members.
+// problem is a problem document (RFC 9457) with members of its own.
 type problem struct {
 	Type       string      `json:"type"`
 	Title      string      `json:"title"`
@@ -55,8 +55,7 @@ type violation struct {
 	Reason      string `json:"reason,omitempty"`
 }
 
-// fault is what a problem is made of, whether the error came from a service or
-// was found at the edge.
+// fault is a classified error, of a service or of the gateway itself.
 type fault struct {
 	code       codes.Code
 	reason     string
@@ -65,7 +64,7 @@ type fault struct {
 	retryAfter time.Duration
 }
 
-// faultOf reads an error: one of ours, or a gRPC status.
+// faultOf classifies an error: an errs.Error or a gRPC status.
 func faultOf(err error) fault {
 	if own, ok := errors.AsType[*errs.Error](err); ok {
 		return faultOfOwn(own)
@@ -110,38 +109,38 @@ func faultOfStatus(st *status.Status) fault {
 	if general, ours := generalDetail(f); ours {
 		f.detail = general
 	}
-	switch { // gRPC's own faults have no reason
+	switch { // gRPC's own errors have no reason
 	case f.reason == "" && f.code == codes.ResourceExhausted:
-		f.reason = reasonMessageTooLarge // it knows no other resource
+		f.reason = reasonMessageTooLarge // messages are the only resource that gRPC limits
 	case f.reason == "" && f.code == codes.Unavailable:
 		f.reason = reasonUpstream
 	}
 	return f
 }
 
-// generalDetail is what is said of faults whose own words may tell our insides:
+// generalDetail returns the detail of faults whose own message may expose internals:
 // those that no service classified, and all internal ones.
 func generalDetail(f fault) (string, bool) {
 	classified := f.reason != ""
 	switch f.code {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
-		return "something went wrong on our side; the request's id finds it in our logs", true
+		return "an internal error; the server's log has it under the requestId", true
 	case codes.Unavailable:
 		return "a service that this request needs cannot be reached; try again", !classified
 	case codes.DeadlineExceeded:
-		return "the request took longer than it may; try again", !classified
+		return "the request took longer than allowed; try again", !classified
 	case codes.ResourceExhausted:
-		return "the request, or its answer, is larger than allowed", !classified
+		return "the request, or its response, is larger than allowed", !classified
 	case codes.Canceled:
-		return "the request was given up before it was answered", !classified
+		return "the request was canceled", !classified
 	case codes.Unimplemented:
-		return "this server does not have what the request asks for", !classified
+		return "this server does not implement what the request asks for", !classified
 	default:
 		return "", false
 	}
 }
 
-// httpStatus follows the reason first and the code then.
+// httpStatus returns the status of the reason, or else of the code.
 func (f fault) httpStatus() int {
 	switch f.reason {
 	case reasonEtagMismatch:
@@ -158,7 +157,7 @@ func (f fault) httpStatus() int {
 	return runtime.HTTPStatusFromCode(f.code)
 }
 
-// problem words the fault for one request.
+// problem returns the problem document for one request.
 func (f fault) problem(instance, requestID string) problem {
 	p := problem{
 		Type:       "about:blank",
@@ -183,13 +182,13 @@ func (f fault) problem(instance, requestID string) problem {
 	return p
 }
 
-// title makes words of a reason: ETAG_MISMATCH is "Etag mismatch".
+// title returns the title of a reason: "Etag mismatch" for ETAG_MISMATCH.
 func title(reason string) string {
 	words := strings.ReplaceAll(strings.ToLower(reason), "_", " ")
 	return strings.ToUpper(words[:min(len(words), 1)]) + words[min(len(words), 1):]
 }
 
-// encode writes the problem as JSON.
+// encode returns the problem as JSON.
 func (p problem) encode() []byte {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -200,11 +199,11 @@ func (p problem) encode() []byte {
 	return bytes.TrimRight(out.Bytes(), "\n")
 }
 
-// write answers with the problem.
+// write writes the problem as the response.
 func (p problem) write(w http.ResponseWriter) {
 	h := w.Header()
 	for _, name := range []string{"Content-Disposition", "Content-Length", "Etag", "Location", "Trailer", "Transfer-Encoding"} {
-		h.Del(name) // of the answer that this one takes the place of
+		h.Del(name) // of the response that this one replaces
 	}
 	h.Set("Content-Type", contentProblem)
 	h.Set("Cache-Control", "no-store")
@@ -217,10 +216,10 @@ func (p problem) write(w http.ResponseWriter) {
 	body := p.encode()
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(body) //nolint:gosec // JSON, said to be, and not to be sniffed; a client that has gone is not told
+	_, _ = w.Write(body) //nolint:gosec // declared as JSON, with nosniff; the client may have gone
 }
 
-// challenge is RFC 6750's: it names an error only when there was a token.
+// challenge returns the challenge of RFC 6750, which names an error only if there was a token.
 func challenge(reason string) string {
 	if reason == "TOKEN_EXPIRED" || reason == "TOKEN_INVALID" {
 		return `Bearer error="invalid_token"`

@@ -49,13 +49,13 @@ func TestProblemOfEachKind(t *testing.T) {
 		{codes.Unavailable, "BUSY", 503, "UNAVAILABLE"},
 		{codes.DeadlineExceeded, "DEADLINE_EXCEEDED", 504, "DEADLINE_EXCEEDED"},
 	} {
-		h.fails(getModule, fault(c.code, c.reason, "as the service words it"))
+		h.fails(getModule, fault(c.code, c.reason, "the message of the service"))
 		a := h.get(t, "/v1/modules/hipaa")
 		p := a.wantProblem(t, c.status, c.reason)
 		if p.Code != c.name || p.Instance != "/v1/modules/hipaa" || p.Type != "/docs#reason-"+c.reason {
 			t.Errorf("%s", a.body)
 		}
-		if says := p.Detail == "as the service words it"; says == (c.code == codes.Internal) {
+		if says := p.Detail == "the message of the service"; says == (c.code == codes.Internal) {
 			t.Errorf("%s: detail %q", c.reason, p.Detail)
 		}
 		if got := a.header.Get("Retry-After"); (got == "1") != (c.status == 429 || c.status == 503) {

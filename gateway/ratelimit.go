@@ -17,37 +17,37 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// RateLimit is how often one caller may ask. Each gateway counts for itself: with several of them
-// a caller whom a load balancer spreads over all gets as many times as much.
+// RateLimit limits the requests of one caller. Each gateway counts for itself, so a caller whose
+// requests are spread over several gateways gets that many times the limit.
 type RateLimit struct {
-	// PerSecond is the lasting rate; 0: no limit.
+	// PerSecond is the sustained rate; 0 means no limit.
 	PerSecond float64
 	// Burst is how many requests may come at once after a pause.
 	Burst int
 }
 
-// limitedCallers is how many callers are counted at least; twice that many at most. Whoever is
-// forgotten has a full bucket again.
+// limitedCallers is how many callers are remembered at least; twice that many at most. A caller
+// that is forgotten has a full bucket again.
 const limitedCallers = 1 << 15
 
-// caller is a key of the limiter's: a hash, so that no token is kept.
+// caller identifies a caller by a hash, so that no token is stored.
 type caller [sha256.Size]byte
 
 func callerOf(kind, text string) caller { return sha256.Sum256([]byte(kind + "\x00" + text)) }
 
-// bucket is what a caller may still ask.
+// bucket holds the requests that a caller may still make.
 type bucket struct {
 	*rate.Limiter
 
-	// shared tells that it is the subject's, and the caller a token that a service has accepted.
+	// shared is whether it is the subject's bucket, used by a token that a service has accepted.
 	shared bool
 }
 
 // limiter has a bucket for each caller.
 //
-// A caller is the subject of a token. The gateway cannot check tokens, and a forged one must not
-// empty another's bucket: so a token has a bucket of its own until a service has answered a call
-// that it was sent with. Requests without a token count for the address that they come from.
+// A caller is the subject of a token. The gateway does not verify tokens, and a forged one must not
+// empty another's bucket: so a token has a bucket of its own until a call with it has succeeded.
+// Requests without a token count for the address that they come from.
 type limiter struct {
 	limit RateLimit
 	size  int
@@ -61,8 +61,8 @@ func newLimiter(limit RateLimit, size int) *limiter {
 	return &limiter{limit: limit, size: size, now: map[caller]bucket{}}
 }
 
-// admit takes one request from the caller's bucket. ResourceExhausted when it is empty. The
-// returned function is to be called when the request is served.
+// admit takes one request from the caller's bucket, or returns ResourceExhausted if it is empty.
+// The returned function is to be called when the request is served.
 func (l *limiter) admit(r *http.Request, at time.Time) (served func(), err error) {
 	if l.limit.PerSecond <= 0 {
 		return func() {}, nil
@@ -78,7 +78,7 @@ func (l *limiter) admit(r *http.Request, at time.Time) (served func(), err error
 		return nil, e
 	}
 	return func() {
-		if token != "" && !b.shared && exchangeOf(r).answered.Load() {
+		if token != "" && !b.shared && exchangeOf(r).accepted.Load() {
 			l.share(key, token)
 		}
 	}, nil
@@ -90,7 +90,7 @@ func (l *limiter) find(key caller) bucket {
 	return l.bucket(key)
 }
 
-// bucket finds a caller's bucket, or makes a full one.
+// bucket returns a caller's bucket, a full one if it is new.
 func (l *limiter) bucket(key caller) bucket {
 	b, ok := l.now[key]
 	if ok {
@@ -99,18 +99,18 @@ func (l *limiter) bucket(key caller) bucket {
 	if b, ok = l.before[key]; !ok {
 		b.Limiter = rate.NewLimiter(rate.Limit(l.limit.PerSecond), max(l.limit.Burst, 1))
 	}
-	l.keep(key, b)
+	l.store(key, b)
 	return b
 }
 
-func (l *limiter) keep(key caller, b bucket) {
+func (l *limiter) store(key caller, b bucket) {
 	if len(l.now) >= l.size {
 		l.now, l.before = map[caller]bucket{}, l.now
 	}
 	l.now[key] = b
 }
 
-// share lets a genuine token take from its subject's bucket from now on.
+// share makes a genuine token use its subject's bucket from now on.
 func (l *limiter) share(key caller, token string) {
 	subject, ok := subjectOf(token)
 	if !ok {
@@ -120,10 +120,10 @@ func (l *limiter) share(key caller, token string) {
 	defer l.mu.Unlock()
 	b := l.bucket(subject)
 	b.shared = true
-	l.keep(key, b)
+	l.store(key, b)
 }
 
-// bearerOf is a request's token, "" for none, and whom the request counts for.
+// bearerOf returns a request's token, or "", and the caller that the request counts for.
 func bearerOf(r *http.Request) (token string, key caller) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
@@ -136,7 +136,7 @@ func bearerOf(r *http.Request) (token string, key caller) {
 	return "", callerOf("address", host)
 }
 
-// subjectOf reads whom a token is about, without checking it.
+// subjectOf returns a token's subject without verifying the token.
 func subjectOf(token string) (caller, bool) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -153,15 +153,15 @@ func subjectOf(token string) (caller, bool) {
 	return callerOf("subject", claims.Issuer+"\x00"+claims.Subject), true
 }
 
-// noticing is a connection that notices on the exchange that a service answered a call, which it
-// does only for a genuine token.
-type noticing struct{ grpc.ClientConnInterface }
+// accepting is a connection that records on the exchange that a call succeeded, which it does only
+// with a genuine token.
+type accepting struct{ grpc.ClientConnInterface }
 
-// Invoke calls, and notices.
-func (c noticing) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
+// Invoke calls, and records success.
+func (c accepting) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
 	err := c.ClientConnInterface.Invoke(ctx, method, req, reply, opts...)
 	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok && err == nil {
-		x.answered.Store(true)
+		x.accepted.Store(true)
 	}
 	return err
 }

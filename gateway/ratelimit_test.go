@@ -25,12 +25,12 @@ func request(token string) *http.Request {
 	return r
 }
 
-// ask makes n requests at a time, and answers how many were let in.
+// ask makes n requests at a time, and returns how many were admitted.
 func ask(l *limiter, n int, at time.Time, token string, genuine bool) (admitted int) {
 	for range n {
 		r := request(token)
 		x := &exchange{}
-		x.answered.Store(genuine)
+		x.accepted.Store(genuine)
 		r = r.WithContext(withExchange(r.Context(), x))
 		served, err := l.admit(r, at)
 		if err == nil {
@@ -81,7 +81,7 @@ func TestRateLimitKnowsSubjects(t *testing.T) {
 		t.Errorf("three tokens of one subject get %d together", sum)
 	}
 	if n := ask(l, 10, now, "opaque", true); n != 10 {
-		t.Errorf("a token that tells nothing gets %d", n)
+		t.Errorf("a token without claims gets %d", n)
 	}
 }
 

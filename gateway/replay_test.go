@@ -21,7 +21,7 @@ const (
 )
 
 // verified is one open stream of progress:verify.
-func (h *house) verified(tb testing.TB) (res *http.Response, next func() string) {
+func (h *harness) verified(tb testing.TB) (res *http.Response, next func() string) {
 	tb.Helper()
 	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/v1/progress:verify", strings.NewReader(`{"learnerId":"ada"}`))
 	if err != nil {
@@ -98,7 +98,7 @@ func TestReplayFailsAsAnyCall(t *testing.T) {
 	h.do(t, http.MethodPost, "/v1/progress:rebuild", "{}").wantJSON(t, http.StatusOK, "")
 }
 
-// A silent stream shows signs of life; the gateway's end is told, and the reader's ends the call.
+// A silent stream has heartbeats; closing the gateway is an error, and the reader's going away ends the call.
 func TestReplayEnds(t *testing.T) {
 	h := open(t, func(c *gateway.Config) { c.Heartbeat = 5 * time.Millisecond })
 	ended := make(chan struct{})

@@ -16,7 +16,7 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 )
 
-// route is one REST route, as its RPC's google.api.http option has it.
+// route is one REST route, from its RPC's google.api.http option.
 type route struct {
 	method   string // GET
 	template string // /v1/modules/{module_id}:publish
@@ -27,7 +27,7 @@ type route struct {
 	verb     string // publish
 }
 
-// bodyType is what the body is read as; nil when there is none.
+// bodyType returns the body's message type, or nil if the route takes no body.
 func (r *route) bodyType() protoreflect.MessageDescriptor {
 	switch r.body {
 	case "":
@@ -39,8 +39,8 @@ func (r *route) bodyType() protoreflect.MessageDescriptor {
 	}
 }
 
-// match takes the segments of a path, the last with its verb, and reads the
-// parameters; nil when the route is another.
+// match returns the parameters in the segments of a path, the last of which has the
+// verb, or nil if the path is not the route's.
 func (r *route) match(path []string) map[string]string {
 	if len(path) != len(r.segments) {
 		return nil
@@ -63,11 +63,11 @@ func (r *route) match(path []string) map[string]string {
 	return params
 }
 
-// routeTable finds routes. Those with a verb come first: "{module_id}" would take
-// "hipaa:publish" for an id.
+// routeTable finds routes. Those with a verb come first: "{module_id}" would match
+// "hipaa:publish".
 type routeTable []*route
 
-// files are where the API is declared.
+// files returns the files that declare the API.
 func files() []protoreflect.FileDescriptor {
 	return []protoreflect.FileDescriptor{
 		profilev1.File_preceptor_profile_v1_profile_proto,
@@ -77,7 +77,7 @@ func files() []protoreflect.FileDescriptor {
 	}
 }
 
-// methods are all RPCs of the services.
+// methods returns all RPCs of the services.
 func methods() []protoreflect.MethodDescriptor {
 	var all []protoreflect.MethodDescriptor
 	for _, file := range files() {
@@ -91,7 +91,7 @@ func methods() []protoreflect.MethodDescriptor {
 	return all
 }
 
-// newRoutes reads the table from the services' descriptors.
+// newRoutes returns the table of the routes in the services' descriptors.
 func newRoutes() (routeTable, error) {
 	var table routeTable
 	for _, method := range methods() {
@@ -139,8 +139,8 @@ func newRoute(method protoreflect.MethodDescriptor, rule *annotations.HttpRule) 
 
 func splitPath(path string) []string { return strings.Split(strings.TrimPrefix(path, "/"), "/") }
 
-// find gives the route with its path's parameters, or else the methods that the
-// path does have.
+// find returns the route and the parameters of its path, or else the methods that
+// the path has.
 func (t routeTable) find(method, path string) (found *route, params map[string]string, allow []string) {
 	segments := splitPath(path)
 	for _, r := range t {

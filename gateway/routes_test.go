@@ -150,7 +150,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 
 func TestHeadIsGetWithoutBody(t *testing.T) {
 	h := open(t)
-	h.answers(catalogv1.CatalogService_GetModule_FullMethodName,
+	h.responds(catalogv1.CatalogService_GetModule_FullMethodName,
 		&catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa"}}, "etag", `"e1"`)
 	get := h.get(t, "/v1/modules/hipaa")
 	head := h.do(t, http.MethodHead, "/v1/modules/hipaa", "")

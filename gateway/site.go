@@ -13,14 +13,14 @@ import (
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 )
 
-// The API's description is made from proto/ and gen/openapi; the page is ours.
+// openapi.json is generated from proto/ and gen/openapi; the page in docs is not.
 //
 //go:generate go run ./openapigen
 //go:embed openapi.json docs
 var embedded embed.FS
 
-// unsaidVersion is what openapi.json, which is generated, says of the version.
-const unsaidVersion = `"version": "0.0.0"`
+// placeholderVersion is the version in the generated openapi.json.
+const placeholderVersion = `"version": "0.0.0"`
 
 // page is one file of the site.
 type page struct {
@@ -29,7 +29,7 @@ type page struct {
 	target  string // of a redirect
 }
 
-// newSite reads the embedded files: they are few and small.
+// newSite returns the pages of the embedded files, by path.
 func newSite(version string) (map[string]page, error) {
 	api, err := embedded.ReadFile("openapi.json")
 	if err != nil {
@@ -40,7 +40,7 @@ func newSite(version string) (map[string]page, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gateway: version: %w", err)
 		}
-		api = bytes.Replace(api, []byte(unsaidVersion), append([]byte(`"version": `), quoted...), 1)
+		api = bytes.Replace(api, []byte(placeholderVersion), append([]byte(`"version": `), quoted...), 1)
 	}
 	site := map[string]page{
 		"/":             {target: "/docs"},
@@ -65,7 +65,7 @@ func newSite(version string) (map[string]page, error) {
 	return site, nil
 }
 
-// mediaOf names the types itself where a system may know them by other names.
+// mediaOf returns a file's media type. It does not ask the system for those that systems disagree on.
 func mediaOf(name string) string {
 	switch ext := path.Ext(name); ext {
 	case ".js":
@@ -79,8 +79,8 @@ func mediaOf(name string) string {
 	}
 }
 
-// servePage answers one page. The policy lets it load and call nothing but this
-// very server.
+// servePage serves one page. Its policy allows it to load from and call nothing but this
+// server.
 func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p page) {
 	if r.Method != http.MethodGet {
 		g.fail(w, r, noRoute(r, []string{http.MethodGet, http.MethodHead}))

@@ -11,7 +11,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
-// trace begins a request's span, under the caller's where it has one. Health checks are none.
+// trace starts a request's span, as a child of the caller's if there is one. Health checks have none.
 func (g *Gateway) trace(ctx context.Context, r *http.Request) (context.Context, tracing.Span) {
 	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 		return ctx, tracing.Span{}
@@ -19,7 +19,7 @@ func (g *Gateway) trace(ctx context.Context, r *http.Request) (context.Context, 
 	return g.config.Tracer.Start(g.config.Tracer.Extract(ctx, propagation.HeaderCarrier(r.Header)), "HTTP", tracing.Server)
 }
 
-// endTrace says how the request went. The path, which holds ids, is not told: its route is.
+// endTrace ends the span. It holds the route instead of the path, which has ids in it.
 func endTrace(span tracing.Span, rec *recorder, x *exchange, method string) {
 	if span.Recording() {
 		method = knownMethod(method)
@@ -37,8 +37,8 @@ func endTrace(span tracing.Span, rec *recorder, x *exchange, method string) {
 	span.End()
 }
 
-// observe tells of a request. Who asks chooses neither the routes nor the methods told of,
-// so there is a bounded number of them.
+// observe reports a request to Config.Observe. Routes and methods are from a fixed set, whatever
+// the client sends, so that the number of metrics is bounded.
 func (g *Gateway) observe(rec *recorder, x *exchange, method string, start time.Time) {
 	route, took := "", g.config.Now().Sub(start)
 	if x.route != nil {
@@ -50,7 +50,7 @@ func (g *Gateway) observe(rec *recorder, x *exchange, method string, start time.
 	g.config.Observe(route, knownMethod(method), rec.status, took)
 }
 
-// knownMethod is the method where routes have it, else "OTHER".
+// knownMethod returns the method if it is a common one, or else "OTHER".
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

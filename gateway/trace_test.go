@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// TestRequestsAreTracedAndObserved holds what is told of requests to words of ours.
+// TestRequestsAreTracedAndObserved checks that spans and metrics hold nothing that a client chose.
 func TestRequestsAreTracedAndObserved(t *testing.T) {
 	seen := tracetest.NewInMemoryExporter()
 	var observed []string
@@ -53,7 +53,7 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 			t.Errorf("%s is no part of its caller's trace", span.Name)
 		}
 		if text := fmt.Sprint(span.Name, span.Attributes, span.Status); strings.Contains(text, "ada") || strings.Contains(text, "BREW") {
-			t.Errorf("a span tells what the caller said: %s", text)
+			t.Errorf("a span holds what the caller sent: %s", text)
 		}
 	}
 	if got := strings.Join(names, ", "); got != "GET /v1/learners/{learner_id}/paths/{path_id}/progress, HTTP" {

@@ -39,7 +39,7 @@ type watching struct {
 	cancel context.CancelFunc
 }
 
-func (h *house) watch(tb testing.TB, headers ...string) *watching {
+func (h *harness) watch(tb testing.TB, headers ...string) *watching {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())
 	tb.Cleanup(cancel)
@@ -88,7 +88,7 @@ func (w *watching) next(tb testing.TB) string {
 }
 
 // plays makes the backend open the stream and then do what the test says.
-func (h *house) plays(f func(req *progressv1.WatchProgressRequest, s grpc.ServerStream) error) {
+func (h *harness) plays(f func(req *progressv1.WatchProgressRequest, s grpc.ServerStream) error) {
 	h.streams(watchRPC, func(req proto.Message, s grpc.ServerStream) error {
 		if err := s.SendHeader(metadata.MD{}); err != nil {
 			return err
@@ -305,7 +305,7 @@ func TestCloseEndsStreams(t *testing.T) {
 	}
 	_ = h.gateway.Close()
 	if a := h.get(t, "/v1/topics"); a.status != 200 {
-		t.Errorf("what is not a stream is still answered: %+v", a)
+		t.Errorf("a request that is not a stream fails: %+v", a)
 	}
 }
 
@@ -360,7 +360,7 @@ func TestSlowReaderIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestWatchLosesItsService tells readers when to come back, each another moment.
+// TestWatchLosesItsService checks that readers are asked to reconnect, each at another moment.
 func TestWatchLosesItsService(t *testing.T) {
 	h := open(t)
 	h.plays(func(*progressv1.WatchProgressRequest, grpc.ServerStream) error {

@@ -85,7 +85,7 @@ function inside(api, { path, method, op }) {
       section(`Answer ${status}`, prose(success.description),
         Object.keys(success.headers || {}).length > 0 && el("p", { class: "note" }, "with headers ", Object.keys(success.headers).map((h) => [el("code", {}, h), " "])),
         content.map(([media, c]) => [el("p", { class: "media" }, el("code", {}, media)), tree(api, c.schema, true)])),
-      section("Other answers", el("dl", { class: "others" }, Object.entries(op.responses).filter(([code]) => code !== status).map(([code, r]) =>
+      section("Other responses", el("dl", { class: "others" }, Object.entries(op.responses).filter(([code]) => code !== status).map(([code, r]) =>
         el("div", {}, el("dt", {}, code), el("dd", {}, response(api, r).description)))))),
     el("div", { class: "code-side" },
       request,

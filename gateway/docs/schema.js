@@ -1,7 +1,7 @@
 // Shows schemas as trees that open a level at a time, and makes bodies of them.
 import { el, inline } from "./dom.js";
 
-// deref follows a reference; words beside it win over those of its target.
+// deref follows a reference; a description beside it overrides that of its target.
 export function deref(api, schema) {
   if (!schema?.$ref) return { schema: schema || {}, name: "" };
   const name = schema.$ref.split("/").pop();
@@ -35,9 +35,9 @@ function limits(schema) {
   return all;
 }
 
-// row is one value: its name, type, limits, words, and what it holds. One that is
-// answered is not required but always there.
-export function row(api, name, given, required, description, answered) {
+// row shows one value: its name, type, limits, description and members. In a response it is
+// not required but always there.
+export function row(api, name, given, required, description, responded) {
   const { schema } = deref(api, given);
   const notes = limits(schema);
   const values = schema.enum || (schema.type === "array" && deref(api, schema.items).schema.enum);
@@ -45,34 +45,34 @@ export function row(api, name, given, required, description, answered) {
     el("div", { class: "head" },
       el("code", { class: "name" }, name),
       el("span", { class: "type" }, typeOf(api, given)),
-      required && (answered ? el("span", { class: "limit" }, "always there") : el("span", { class: "required" }, "required")),
+      required && (responded ? el("span", { class: "limit" }, "always there") : el("span", { class: "required" }, "required")),
       schema.readOnly && el("span", { class: "readonly" }, "read only"),
       notes.map((n) => el("span", { class: "limit" }, n))),
     (description || schema.description) && el("p", { class: "about" }, inline(description || schema.description)),
     schema.pattern && schema.format !== "int64" && el("p", { class: "pattern" }, "matches ", el("code", {}, schema.pattern)),
     values && el("p", { class: "values" }, values.map((v) => el("code", {}, v))),
-    inner(api, schema, answered));
+    inner(api, schema, responded));
 }
 
 // inner opens what an object or a list of objects holds, when asked to.
-function inner(api, schema, answered) {
+function inner(api, schema, responded) {
   const holder = schema.type === "array" ? deref(api, schema.items).schema : schema;
   if (!holder.properties) return null;
   const details = el("details", { class: "inner" }, el("summary", {}, `${Object.keys(holder.properties).length} members`));
   details.addEventListener("toggle", () => {
-    if (details.open && details.childElementCount === 1) details.append(tree(api, holder, answered));
+    if (details.open && details.childElementCount === 1) details.append(tree(api, holder, responded));
   });
   return details;
 }
 
-// tree shows the members of an object: of a body, or of what is answered.
-export function tree(api, given, answered) {
+// tree shows the members of an object, of a request or a response.
+export function tree(api, given, responded) {
   const { schema } = deref(api, given);
-  if (schema.anyOf) return el("div", { class: "tree" }, schema.anyOf.map((s, i) => row(api, i ? "or" : "either", s, false, "", answered)));
-  if (!schema.properties) return el("div", { class: "tree" }, row(api, "", schema, false, "", answered));
+  if (schema.anyOf) return el("div", { class: "tree" }, schema.anyOf.map((s, i) => row(api, i ? "or" : "either", s, false, "", responded)));
+  if (!schema.properties) return el("div", { class: "tree" }, row(api, "", schema, false, "", responded));
   const required = schema.required || [];
   return el("div", { class: "tree" },
-    Object.entries(schema.properties).map(([name, s]) => row(api, name, s, required.includes(name), "", answered)));
+    Object.entries(schema.properties).map(([name, s]) => row(api, name, s, required.includes(name), "", responded)));
 }
 
 // sample makes a value that a body may begin as.

@@ -22,7 +22,7 @@ func (op *operation) requestBody(s *schemas) (*object, error) {
 	required := true
 	if op.body == "*" {
 		fields := op.bodyFields()
-		schema, err = s.object("", fields, s.words.inputs[rawID(op.method)], true)
+		schema, err = s.object("", fields, s.comments.inputs[rawID(op.method)], true)
 		required = schema != nil && schema.has("required") || op.id() == "batchRecordEvents"
 	} else {
 		schema, err = s.ref(op.method.Input().Fields().ByName(protoreflect.Name(op.body)).Message())
@@ -58,7 +58,7 @@ func documentSchema() *object {
 
 // responses describes what comes back.
 func (op *operation) responses(s *schemas) (*object, error) {
-	content, description, err := op.answerContent(s)
+	content, description, err := op.content(s)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (op *operation) responses(s *schemas) (*object, error) {
 		return of("description", description, "schema", of("type", "string"))
 	}
 	if op.verb == "get" && op.id() != "watchProgress" {
-		headers.set("ETag", text("Names this answer, for If-None-Match."))
+		headers.set("ETag", text("Identifies this response, for If-None-Match."))
 	}
 	if op.successStatus() == http.StatusCreated {
 		headers.set("Location", text("Where the new resource is.")).set("ETag", text("The new resource's etag."))
@@ -82,7 +82,7 @@ func (op *operation) responses(s *schemas) (*object, error) {
 	success.set("content", content)
 	all := of(strconv.Itoa(op.successStatus()), success)
 	if op.verb == "get" && op.id() != "watchProgress" {
-		all.set("304", of("description", "The answer that If-None-Match names is still right."))
+		all.set("304", of("description", "The response that If-None-Match names is current."))
 	}
 	for _, status := range op.errors() {
 		all.set(strconv.Itoa(status), of("$ref", "#/components/responses/"+problemName(status)))
@@ -90,22 +90,22 @@ func (op *operation) responses(s *schemas) (*object, error) {
 	return all, nil
 }
 
-// answerContent is the success's body by media type, and what it is called.
-func (op *operation) answerContent(s *schemas) (*object, string, error) {
-	answer := op.method.Output()
-	if op.id() == "exportCatalog" { // its message is a piece, which nobody sees
+// content returns the body of success by media type, and its description.
+func (op *operation) content(s *schemas) (*object, string, error) {
+	output := op.method.Output()
+	if op.id() == "exportCatalog" { // its message is a chunk, which no client sees
 		return of(mediaYAML, of("schema", of("type", "string"), "example", exampleYAML), mediaJSON, of("schema", documentSchema())),
 			"The catalog as one document.", nil
 	}
-	description := sentence(strings.TrimSuffix(rest(s.words.types[answer.FullName()]), "."))
-	if op.answer != "" {
-		answer = answer.Fields().ByName(protoreflect.Name(op.answer)).Message()
-		description = s.words.typeWords(answer.FullName())
+	description := sentence(strings.TrimSuffix(rest(s.comments.types[output.FullName()]), "."))
+	if op.response != "" {
+		output = output.Fields().ByName(protoreflect.Name(op.response)).Message()
+		description = s.comments.typeWords(output.FullName())
 	}
-	if before, _, found := strings.Cut(description, " is the response of "); found && before == string(answer.Name()) {
-		description = "What was asked for"
+	if before, _, found := strings.Cut(description, " is the response of "); found && before == string(output.Name()) {
+		description = "The result"
 	}
-	ref, err := s.ref(answer)
+	ref, err := s.ref(output)
 	if err != nil {
 		return nil, "", err
 	}
@@ -114,17 +114,17 @@ func (op *operation) answerContent(s *schemas) (*object, string, error) {
 			of("result", ref, "error", of("$ref", "#/components/schemas/Problem")))
 		return of(
 			mediaEvents, of("schema", of("type", "string", "description",
-				"Each event's data is a WatchProgressResponse as JSON, its id the log's sequence. `event: reset` asks to read everything again; "+
-					"`event: error` carries a Problem and ends the stream; comments keep it alive."), "example", exampleStream),
+				"Each event's data is a WatchProgressResponse as JSON, its id the log's sequence. `event: reset` asks the client to read everything again; "+
+					"`event: error` carries a Problem and ends the stream; comments are heartbeats."), "example", exampleStream),
 			mediaJSON, of("schema", lines)), "A stream that goes on until either side ends it.", nil
 	}
 	if op.streams {
 		lines := of("type", "object", "description", "One line of many.", "properties",
 			of("result", ref, "error", of("$ref", "#/components/schemas/Problem")))
-		return of(mediaJSON, of("schema", lines)), "A line of JSON for each message, as it comes, until the work is done; `error` ends it before that.", nil
+		return of(mediaJSON, of("schema", lines)), "A line of JSON for each message, as it comes, until the work is done; a line with `error` ends the stream early.", nil
 	}
 	media := of("schema", ref)
-	response, err := checked(answer, s.examples[op.id()].Response)
+	response, err := checked(output, s.examples[op.id()].Response)
 	if err != nil {
 		return nil, "", err
 	}
@@ -134,7 +134,7 @@ func (op *operation) answerContent(s *schemas) (*object, string, error) {
 	return of(mediaJSON, media), strings.TrimSuffix(description, ".") + ".", nil
 }
 
-// errors are the statuses that the operation can fail with.
+// errors returns the statuses that the operation can fail with.
 func (op *operation) errors() []int {
 	statuses := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}
 	if len(op.params) > 0 {
@@ -192,19 +192,19 @@ func problems() *object {
 	return all
 }
 
-// addProblem adds the schemas of errors, which no proto message is.
+// addProblem adds the schemas of errors, which are not proto messages.
 func addProblem(components *object) {
 	text := func(description string) *object { return of("type", "string", "description", description) }
-	components.set("Problem", of("type", "object", "description", "An error, as RFC 9457 has it.", "properties", of(
-		"type", text("Where the reason is explained.").set("format", "uri-reference"),
-		"title", text("The reason, in words."),
+	components.set("Problem", of("type", "object", "description", "An error, in the form of RFC 9457.", "properties", of(
+		"type", text("A link to the explanation of the reason.").set("format", "uri-reference"),
+		"title", text("The reason as text."),
 		"status", of("type", "integer", "description", "The HTTP status."),
 		"detail", text("What happened, for people."),
-		"instance", text("The path that was asked for."),
+		"instance", text("The path of the request."),
 		"code", text("The gRPC code's name: NOT_FOUND."),
 		"reason", text("What happened, for programs: ETAG_MISMATCH."),
 		"violations", of("type", "array", "description", "Every bad field.", "items", of("$ref", "#/components/schemas/FieldViolation")),
-		"requestId", text("Finds the request in the server's log."),
+		"requestId", text("Identifies the request in the server's log."),
 	), "required", []string{"type", "title", "status", "code", "reason", "requestId"},
 		"example", of("type", "/docs#reason-INVALID_ARGUMENT", "title", "Invalid argument", "status", 400, "detail", "pathId: must be a string",
 			"instance", "/v1/learners/me/enrollments", "code", "INVALID_ARGUMENT", "reason", "INVALID_ARGUMENT",
@@ -213,6 +213,6 @@ func addProblem(components *object) {
 	components.set("FieldViolation", of("type", "object", "description", "What is wrong with one field.", "properties", of(
 		"field", text("Where: units[2].moveOn."),
 		"description", text("What is wrong, and what would be right."),
-		"reason", text("The same for programs."),
+		"reason", text("What is wrong, for programs."),
 	), "required", []string{"field", "description"}))
 }

@@ -14,15 +14,15 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// words are the comments of proto/, as protoc-gen-openapiv3 hands them on.
-type words struct {
+// comments are the comments of proto/, from the files of protoc-gen-openapiv3.
+type comments struct {
 	types      map[protoreflect.FullName]string
 	fields     map[protoreflect.FullName]map[string]string // by JSON name
 	operations map[string]string                           // by raw operation id
 	inputs     map[string]map[string]string                // parameters and inline bodies, by raw operation id and JSON name
 }
 
-// raw is the part of a raw OpenAPI file that holds words.
+// raw is the part of a raw OpenAPI file that holds comments.
 type raw struct {
 	Paths      map[string]map[string]rawOperation `json:"paths"`
 	Components struct {
@@ -49,9 +49,9 @@ type rawSchema struct {
 	Properties  map[string]rawSchema `json:"properties"`
 }
 
-// readWords reads all files below dir.
-func readWords(dir string) (*words, error) {
-	w := &words{
+// readComments reads all files below dir.
+func readComments(dir string) (*comments, error) {
+	w := &comments{
 		types: map[protoreflect.FullName]string{}, fields: map[protoreflect.FullName]map[string]string{},
 		operations: map[string]string{}, inputs: map[string]map[string]string{},
 	}
@@ -77,7 +77,7 @@ func readWords(dir string) (*words, error) {
 	return w, err
 }
 
-func (w *words) add(file raw) {
+func (w *comments) add(file raw) {
 	for name, schema := range file.Components.Schemas {
 		full := protoreflect.FullName(name)
 		w.types[full] = schema.Description
@@ -109,8 +109,8 @@ func descriptions(s rawSchema) map[string]string {
 // snake finds names as proto spells them.
 var snake = regexp.MustCompile(`\b[a-z]+(_[a-z]+)+\b`)
 
-// rest rewords a comment for readers of JSON: names in lowerCamelCase, and one
-// paragraph for what the source breaks into lines.
+// rest rewrites a comment for readers of JSON: names in lowerCamelCase, and its lines as
+// one paragraph.
 func rest(comment string) string {
 	comment = strings.Join(strings.Fields(comment), " ")
 	return snake.ReplaceAllStringFunc(comment, func(name string) string {
@@ -124,7 +124,7 @@ func rest(comment string) string {
 
 // typeWords describes a message or an enum: "Module is a thing to learn" reads "A
 // thing to learn" under the heading Module.
-func (w *words) typeWords(full protoreflect.FullName) string {
+func (w *comments) typeWords(full protoreflect.FullName) string {
 	text := rest(w.types[full])
 	if cut, found := strings.CutPrefix(text, string(full.Name())+" is "); found {
 		return sentence(cut)
@@ -132,12 +132,12 @@ func (w *words) typeWords(full protoreflect.FullName) string {
 	return text
 }
 
-// operationWords gives a heading made of the RPC's name, "Get path progress", and
-// its comment as sentences that do not begin with the name.
-func (w *words) operationWords(m protoreflect.MethodDescriptor) (summary, description string) {
+// operationWords returns a heading made of the RPC's name, "Get path progress", and
+// its comment without the name.
+func (w *comments) operationWords(m protoreflect.MethodDescriptor) (summary, description string) {
 	name := string(m.Name())
 	var heading strings.Builder
-	for i, r := range strings.TrimPrefix(name, "Batch") { // many at once is what the path says
+	for i, r := range strings.TrimPrefix(name, "Batch") { // the path has it already
 		if i > 0 && unicode.IsUpper(r) {
 			heading.WriteByte(' ')
 			r = unicode.ToLower(r)

@@ -18,28 +18,28 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 )
 
-const about = "Preceptor keeps track of how people learn healthcare AI engineering: what there is to learn, what each learner has done, " +
+const about = "Preceptor tracks how people learn healthcare AI engineering: what there is to learn, what each learner has done, " +
 	"and how far that brings them.\n\n" +
 	"Every request under /v1 carries a bearer token. Times are RFC 3339 in UTC, durations and periods ISO 8601, 64-bit integers strings. " +
 	"Members that have no value are left out where they are optional; lists are never null. " +
 	"Errors are application/problem+json with a reason that a program can read, and name every bad field at once. " +
-	"Every GET answers an ETag and honours If-None-Match. Every answer has an X-Request-Id, yours if you sent one."
+	"Every response to a GET has an ETag; send it as If-None-Match. Every response has an X-Request-Id: yours, if you sent one."
 
-// operation is one route with what its RPC's options say of it.
+// operation is one route with the options of its RPC.
 type operation struct {
-	method  protoreflect.MethodDescriptor
-	verb    string // get
-	path    string // /v1/modules/{module}:publish
-	params  []protoreflect.FieldDescriptor
-	body    string
-	answer  string // response_body
-	access  *accessv1.Access
-	tag     string
-	streams bool
+	method   protoreflect.MethodDescriptor
+	verb     string // get
+	path     string // /v1/modules/{module}:publish
+	params   []protoreflect.FieldDescriptor
+	body     string
+	response string // response_body
+	access   *accessv1.Access
+	tag      string
+	streams  bool
 }
 
-// describe makes the whole document.
-func describe(w *words) (*object, error) {
+// describe returns the whole document.
+func describe(w *comments) (*object, error) {
 	operations, err := readOperations()
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func rank(order []string, tag string) int {
 var parameter = regexp.MustCompile(`\{(\w+)\}`)
 
 func newOperation(m protoreflect.MethodDescriptor, rule *annotations.HttpRule) (*operation, error) {
-	op := &operation{method: m, body: rule.GetBody(), answer: rule.GetResponseBody(), streams: m.IsStreamingServer()}
+	op := &operation{method: m, body: rule.GetBody(), response: rule.GetResponseBody(), streams: m.IsStreamingServer()}
 	switch p := rule.GetPattern().(type) {
 	case *annotations.HttpRule_Get:
 		op.verb, op.path = "get", p.Get
@@ -192,9 +192,9 @@ func (op *operation) fields(wanted func(protoreflect.FieldDescriptor) bool) []pr
 	return found
 }
 
-// describe makes the Operation Object.
+// describe returns the Operation Object.
 func (op *operation) describe(s *schemas) (*object, error) {
-	summary, description := s.words.operationWords(op.method)
+	summary, description := s.comments.operationWords(op.method)
 	described := of("operationId", op.id(), "tags", []string{op.tag}, "summary", summary)
 	described.set("description", strings.TrimSpace(description+"\n\n"+op.admits()))
 	parameters, err := op.parameters(s)
@@ -218,7 +218,7 @@ func (op *operation) describe(s *schemas) (*object, error) {
 	return described.set("responses", responses), nil
 }
 
-// admits says in words whom the RPC's access option lets in.
+// admits describes the callers that the RPC's access option admits.
 func (op *operation) admits() string {
 	var who []string
 	if op.access.GetSelf() {
@@ -233,15 +233,15 @@ func (op *operation) admits() string {
 	return "Open to " + strings.Join(who, ", ") + "."
 }
 
-// namesNew tells whether the field is the id that a create gives to what it makes.
-// The services refuse a create without one, whether or not the proto says so.
+// namesNew reports whether the field is the id that a create gives to the new resource.
+// The services refuse a create without one, whether or not the proto requires it.
 func (op *operation) namesNew(fd protoreflect.FieldDescriptor) bool {
 	return op.access.GetIdempotentCreate() && strings.HasSuffix(string(fd.Name()), "_id")
 }
 
 func (op *operation) parameters(s *schemas) ([]any, error) {
 	var all []any
-	comments := s.words.inputs[rawID(op.method)]
+	comments := s.comments.inputs[rawID(op.method)]
 	for _, fd := range op.params {
 		schema, err := s.field(fd)
 		if err != nil {
@@ -273,7 +273,7 @@ func (op *operation) parameters(s *schemas) ([]any, error) {
 	return append(all, op.headers()...), nil
 }
 
-// headers are the parameters that travel as headers, by what the RPC can do.
+// headers returns the parameters that are sent as headers.
 func (op *operation) headers() []any {
 	header := func(name, description string, schema *object) any {
 		return of("name", name, "in", "header", "description", description, "schema", schema)
@@ -281,22 +281,22 @@ func (op *operation) headers() []any {
 	var all []any
 	if op.access.GetIdempotentCreate() {
 		all = append(all, header("Idempotency-Key",
-			"Makes a repeated create harmless for 24 hours: the same key with the same body gets the same answer; with another body, 422.",
+			"Makes it safe to repeat a create within 24 hours: the same key with the same body gets the same response; with another body, 422.",
 			of("type", "string", "minLength", 1, "maxLength", 255)))
 	}
 	if op.method.Input().Fields().ByName("etag") != nil {
-		all = append(all, header("If-Match", "The resource's etag, in quotes: the request fails with 412 when it is not the present one.", of("type", "string")))
+		all = append(all, header("If-Match", "The resource's etag, in quotes: the request fails with 412 if the resource has another etag by now.", of("type", "string")))
 	}
 	switch {
 	case op.id() == "watchProgress":
 		all = append(all, header("Last-Event-ID", "The id of the last event received; browsers send it when they reconnect.", of("type", "string")))
 	case op.verb == "get":
-		all = append(all, header("If-None-Match", "ETags of answers at hand: 304 when one of them is still right.", of("type", "string")))
+		all = append(all, header("If-None-Match", "ETags of responses that you have: the response is 304 if one of them is current.", of("type", "string")))
 	}
 	return all
 }
 
-// tagOrder is the order in which a reader meets the resources.
+// tagOrder returns the order of the resources in the document.
 func tagOrder() []string {
 	return []string{"Enrollments", "Events", "Progress", "Milestones", "Learning paths", "Modules", "Catalog", "Learners", "Audit"}
 }

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// example is what one operation may be sent and answer, as JSON.
+// example is a request and a response of one operation, as JSON.
 type example struct {
 	Request  json.RawMessage `json:"request"`
 	Response json.RawMessage `json:"response"`

@@ -1,9 +1,8 @@
-// Command openapigen writes gateway/openapi.json, the description of the REST
-// face that the gateway serves. Its shape comes from the services' descriptors:
-// routes, fields, the limits of protovalidate, who may call. Its words come from
-// gen/openapi, where the comments of proto/ are. What neither can say, such as
-// headers, error documents, streams and examples, is written here. With -stdout
-// it prints the description and writes nothing.
+// Command openapigen writes gateway/openapi.json, the OpenAPI document of the REST
+// API. Routes, fields, the limits of protovalidate and who may call come from the
+// services' descriptors; descriptions from gen/openapi, which has the comments of
+// proto/. Everything else, such as headers, error documents, streams and examples,
+// is in this package. With -stdout it prints the document and writes no file.
 package main
 
 import (
@@ -29,11 +28,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	words, err := readWords(filepath.Join(root, "gen", "openapi"))
+	comments, err := readComments(filepath.Join(root, "gen", "openapi"))
 	if err != nil {
 		return err
 	}
-	document, err := describe(words)
+	document, err := describe(comments)
 	if err != nil {
 		return err
 	}

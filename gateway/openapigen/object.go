@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// object is a JSON object whose members keep their order: a reader meets an id
-// first, as in proto/, not where the alphabet puts it.
+// object is a JSON object with ordered members: an id comes first, as in proto/, not
+// in alphabetical order.
 type object struct{ members []member }
 
 type member struct {
@@ -14,7 +14,7 @@ type member struct {
 	value any
 }
 
-// of makes an object of names and values in turn.
+// of returns an object of alternating names and values.
 func of(pairs ...any) *object {
 	o := &object{}
 	for i := 0; i+1 < len(pairs); i += 2 {

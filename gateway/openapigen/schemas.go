@@ -14,7 +14,7 @@ import (
 
 // schemas collects the types that operations name.
 type schemas struct {
-	words    *words
+	comments *comments
 	examples map[string]example
 	types    map[string]protoreflect.Descriptor // by component name
 	order    []string
@@ -22,21 +22,21 @@ type schemas struct {
 	sent     map[protoreflect.FullName]bool // types that requests hold
 }
 
-func newSchemas(w *words, examples map[string]example) *schemas {
+func newSchemas(w *comments, examples map[string]example) *schemas {
 	return &schemas{
-		words: w, examples: examples, types: map[string]protoreflect.Descriptor{}, made: map[string]*object{}, sent: map[protoreflect.FullName]bool{},
+		comments: w, examples: examples, types: map[string]protoreflect.Descriptor{}, made: map[string]*object{}, sent: map[protoreflect.FullName]bool{},
 	}
 }
 
-// componentName is the type's name without its package: Enrollment.State is
-// EnrollmentState.
+// componentName returns the type's name without its package: EnrollmentState for
+// Enrollment.State.
 func componentName(d protoreflect.Descriptor) string {
 	full := strings.TrimPrefix(string(d.FullName()), string(d.ParentFile().Package())+".")
 	return strings.ReplaceAll(full, ".", "")
 }
 
-// markSent notes that clients write a type, and all that it holds: then a member
-// that answers always have may be left out.
+// markSent records that clients send a type, and all types in it: then a member
+// that responses always have is optional.
 func (s *schemas) markSent(md protoreflect.MessageDescriptor) {
 	if s.sent[md.FullName()] {
 		return
@@ -83,7 +83,7 @@ func (s *schemas) components() *object {
 }
 
 func (s *schemas) component(d protoreflect.Descriptor) (*object, error) {
-	text := s.words.typeWords(d.FullName())
+	text := s.comments.typeWords(d.FullName())
 	if ed, ok := d.(protoreflect.EnumDescriptor); ok {
 		return of("type", "string", "description", text, "enum", enumNames(ed)), nil
 	}
@@ -95,10 +95,10 @@ func (s *schemas) component(d protoreflect.Descriptor) (*object, error) {
 	for i := range md.Fields().Len() {
 		fields = append(fields, md.Fields().Get(i))
 	}
-	return s.object(text, fields, s.words.fields[md.FullName()], s.sent[md.FullName()])
+	return s.object(text, fields, s.comments.fields[md.FullName()], s.sent[md.FullName()])
 }
 
-// object is the schema of some fields.
+// object returns the schema of some fields.
 func (s *schemas) object(text string, fields []protoreflect.FieldDescriptor, comments map[string]string, sent bool) (*object, error) {
 	schema := of("type", "object")
 	if text != "" {
@@ -134,14 +134,14 @@ func outputOnly(fd protoreflect.FieldDescriptor) bool {
 	return slices.Contains(behaviors, annotations.FieldBehavior_OUTPUT_ONLY)
 }
 
-// rulesOf are a field's limits, also those marked to be ignored: then the service
-// checks them itself, together with what the proto cannot say.
+// rulesOf returns a field's limits, also those marked to be ignored: then the service
+// checks them itself, together with what the proto cannot express.
 func rulesOf(fd protoreflect.FieldDescriptor) *validate.FieldRules {
 	rules, _ := proto.GetExtension(fd.Options(), validate.E_Field).(*validate.FieldRules)
 	return rules
 }
 
-// mustBeSent tells whether a field that is left out is refused.
+// mustBeSent reports whether a request without the field is refused.
 func mustBeSent(fd protoreflect.FieldDescriptor) bool {
 	behaviors, _ := proto.GetExtension(fd.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
 	rules := rulesOf(fd)

@@ -11,28 +11,28 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// maxEvents is how many events one batch may hold.
+// maxEvents is the largest number of events in a batch.
 const maxEvents = 500
 
-// reasonMalformed is the answer to an event that cannot be read.
+// reasonMalformed is the reason of an event that cannot be read.
 const reasonMalformed = "MALFORMED"
 
-// errTruncated says that a body ends where JSON must go on; what is wrong with it
-// is said by encoding/json.
+// errTruncated is the error of a body that is not JSON. encoding/json then says what is
+// wrong with it.
 var errTruncated = errors.New("wire: not JSON")
 
-// Batch is a body of events: those to be sent on, and the answers to the others
-// by their place in the request.
+// Batch is a body of events: those that can be read, and the results of the others by
+// their index in the request.
 type Batch struct {
-	// Events are those to be sent on.
+	// Events are those that can be read.
 	Events []*progressv1.ProgressEvent
 
 	size     int
 	rejected map[int]*progressv1.EventResult
 }
 
-// Merge puts the answers of the edge among those of the service, in the order of
-// the request.
+// Merge adds the results of events that cannot be read to the service's, in the order
+// of the request.
 func (b *Batch) Merge(resp *progressv1.BatchRecordEventsResponse) error {
 	if len(resp.GetResults()) != len(b.Events) {
 		return errs.New(errs.Internal, "INTERNAL", "%d results for %d events", len(resp.GetResults()), len(b.Events))
@@ -84,7 +84,7 @@ func (b *batchReader) violation(field, reason, description string) {
 	b.violations = append(b.violations, errs.Violation{Field: field, Reason: reason, Description: description})
 }
 
-// read returns errTruncated where the text is not JSON, or no object.
+// read returns errTruncated if the text is not JSON, or not an object.
 func (b *batchReader) read() error {
 	if !b.take('{') {
 		return errTruncated
@@ -162,7 +162,7 @@ func (b *batchReader) element() error {
 		return errTruncated
 	}
 	if b.size >= maxEvents {
-		return nil // refused anyway, for being too many
+		return nil // the whole batch is refused
 	}
 	event, faults := readEvent(text)
 	if faults == nil {
@@ -199,11 +199,11 @@ func (b *batchReader) accept(event *progressv1.ProgressEvent) {
 }
 
 func (b *batchReader) noID() {
-	b.violation(fmt.Sprintf("events[%d].eventId", b.size), "INVALID_UUID", "must be a UUID: it tells a new event from one sent again")
+	b.violation(fmt.Sprintf("events[%d].eventId", b.size), "INVALID_UUID", "must be a UUID: it distinguishes a new event from one sent again")
 }
 
-// readEvent reads an event from valid JSON, or says what is wrong with it, naming
-// each field.
+// readEvent reads an event from valid JSON, or returns what is wrong with it, field by
+// field.
 func readEvent(text []byte) (*progressv1.ProgressEvent, []string) {
 	event := &progressv1.ProgressEvent{}
 	err := Unmarshal(text, event)
@@ -223,7 +223,7 @@ func readEvent(text []byte) (*progressv1.ProgressEvent, []string) {
 	return nil, faults
 }
 
-// eventID finds the id of an event that cannot be read, "" when it has none.
+// eventID returns the id of an event that cannot be read, or "".
 func eventID(object []byte) string {
 	for name, value := range Members(object) {
 		if name == "eventId" || name == "event_id" {
@@ -233,7 +233,7 @@ func eventID(object []byte) string {
 	return ""
 }
 
-// isUUID takes the form that everybody writes, in either case.
+// isUUID reports whether s is a UUID in its usual form, in either case.
 func isUUID(s string) bool {
 	if len(s) != 36 {
 		return false

@@ -20,7 +20,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// The reasons that violations found at the edge have.
+// The reasons of violations that reading finds.
 const (
 	ReasonInvalidJSON    = "INVALID_JSON"
 	ReasonInvalidUTF8    = "INVALID_UTF8"
@@ -34,14 +34,14 @@ const (
 // BodyField is the field of a violation that is about the whole body.
 const BodyField = "body"
 
-// maxViolations bounds the answer to a request that is wrong all over.
+// maxViolations bounds the violations in one response.
 const maxViolations = 100
 
-// maxName bounds how much of a field's name is repeated.
+// maxName bounds how much of a field's name a response repeats.
 const maxName = 100
 
-// NewDecoder reads one message: all that r holds. Nothing at all is io.EOF, which
-// the generated handlers take as no body.
+// NewDecoder returns a decoder of one message, which is all of r. It returns io.EOF if r is
+// empty, which the generated handlers take as no body.
 func (m *Codec) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		data, err := io.ReadAll(r)
@@ -55,8 +55,8 @@ func (m *Codec) NewDecoder(r io.Reader) runtime.Decoder {
 	})
 }
 
-// Unmarshal reads JSON strictly: no unknown fields, nothing after the value, no
-// number that is none, no NUL in a string.
+// Unmarshal is Unmarshal of the package, for what the generated handlers read: a message, or a
+// pointer to one.
 func (m *Codec) Unmarshal(data []byte, v any) error {
 	if message, ok := v.(proto.Message); ok {
 		return Unmarshal(data, message)
@@ -72,7 +72,8 @@ func (m *Codec) Unmarshal(data []byte, v any) error {
 	return m.slow.Unmarshal(data, v)
 }
 
-// Unmarshal reads one message from data, which it must be all of.
+// Unmarshal reads one message from data strictly: no unknown fields, nothing after it, no
+// number that is not finite, no NUL in a string.
 func Unmarshal(data []byte, into proto.Message) error {
 	if err := protojson.Unmarshal(data, into); err != nil {
 		return err
@@ -83,8 +84,8 @@ func Unmarshal(data []byte, into proto.Message) error {
 	return nil
 }
 
-// sound reports whether all numbers are finite and no string holds a NUL: what
-// protojson lets through and no database takes.
+// sound reports whether all numbers are finite and no string holds a NUL, which protojson
+// accepts and no database stores.
 func sound(m protoreflect.Message) bool {
 	ok := true
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
@@ -119,9 +120,9 @@ func soundValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 	}
 }
 
-// Diagnose names every field of a body that keeps it from being read as md. It
-// runs only once reading has failed, so it may take its time. Nothing found
-// means that the fault is of a kind that it does not know.
+// Diagnose returns a violation for every field because of which a body cannot be read as
+// md. It is slow, and for bodies that Unmarshal has refused. If it finds nothing, the
+// fault is of a kind that it does not know.
 func Diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
 	if v := CheckJSON(data); v != nil {
 		return []errs.Violation{*v}
@@ -131,7 +132,7 @@ func Diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
 	return d.found
 }
 
-// CheckJSON is what is wrong with a text that is not JSON at all.
+// CheckJSON returns what is wrong with a text that is not JSON, or nil.
 func CheckJSON(data []byte) *errs.Violation {
 	if !utf8.Valid(data) {
 		return &errs.Violation{Field: BodyField, Reason: ReasonInvalidUTF8, Description: "is not valid UTF-8"}
@@ -202,7 +203,7 @@ func (d *diagnosis) field(path string, fd protoreflect.FieldDescriptor, text []b
 	}
 }
 
-// value judges one value by reading a message that holds nothing else: whole is
+// value checks one value by reading a message that holds nothing else: whole is
 // the field's text, one the value's own.
 func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole string, one []byte) {
 	if md := fd.Message(); md != nil && !isWellKnown(md) && !fd.IsMap() {
@@ -227,7 +228,7 @@ func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole st
 	}
 }
 
-// FieldByName finds a field by its JSON name or its proto name: protojson takes both.
+// FieldByName returns the field of a JSON name or a proto name, as protojson takes both, or nil.
 func FieldByName(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
 	if fd := md.Fields().ByJSONName(name); fd != nil {
 		return fd
@@ -250,7 +251,7 @@ func Shorten(name string) string {
 	return strings.ToValidUTF8(name[:maxName], "") + "…"
 }
 
-// Expected says what a field wants.
+// Expected returns what a field of that type must be.
 func Expected(fd protoreflect.FieldDescriptor) string {
 	switch fd.Kind() {
 	case protoreflect.StringKind:
@@ -283,7 +284,7 @@ func expectedMessage(fd protoreflect.FieldDescriptor) string {
 	}
 }
 
-// enumNames are the values that may be sent; the one that means "not said" is not.
+// enumNames returns the values that may be sent: all but the unspecified one.
 func enumNames(ed protoreflect.EnumDescriptor) string {
 	names := make([]string, 0, ed.Values().Len())
 	for i := range ed.Values().Len() {

@@ -27,14 +27,13 @@ import (
 // ContentType is the media type of JSON.
 const ContentType = "application/json"
 
-// Codec turns messages into JSON and back. What it writes is what protojson
-// writes with EmitDefaultValues, without its random spaces, several times faster:
-// each message that the services answer has a plan made beforehand. Any other
-// message goes through protojson.
+// Codec writes messages as JSON and reads them. It writes what protojson writes with
+// EmitDefaultValues, without its random spaces, several times faster: each message
+// type that it was made for has a plan. Any other message goes through protojson.
 type Codec struct {
 	slow    *runtime.JSONPb
 	plans   map[protoreflect.MessageDescriptor]*plan
-	scratch *sync.Pool // of *[]byte, so that an answer is allocated once, in its size
+	scratch *sync.Pool // of *[]byte, so that a result is allocated once, in its size
 }
 
 var _ runtime.Marshaler = (*Codec)(nil)
@@ -53,13 +52,13 @@ func NewCodec(messages []protoreflect.MessageDescriptor) *Codec {
 	return m
 }
 
-// ContentType is JSON for whatever is answered.
+// ContentType returns the media type of JSON, whatever the value.
 func (m *Codec) ContentType(any) string { return ContentType }
 
-// Delimiter stands between the messages of a stream.
+// Delimiter returns what separates the messages of a stream.
 func (m *Codec) Delimiter() []byte { return []byte("\n") }
 
-// Marshal writes v as JSON.
+// Marshal returns v as JSON.
 func (m *Codec) Marshal(v any) ([]byte, error) {
 	message, ok := v.(proto.Message)
 	if !ok {
@@ -70,13 +69,13 @@ func (m *Codec) Marshal(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := bytes.Clone(out)
+	result := bytes.Clone(out)
 	*buf = out
 	m.scratch.Put(buf)
-	return answer, nil
+	return result, nil
 }
 
-// NewEncoder writes a line for each message.
+// NewEncoder returns an encoder that writes a line for each message.
 func (m *Codec) NewEncoder(w io.Writer) runtime.Encoder {
 	return runtime.EncoderFunc(func(v any) error {
 		b, err := m.Marshal(v)
@@ -125,7 +124,7 @@ type fieldPlan struct {
 	presence bool
 }
 
-// plan makes the plan of a type, once.
+// plan returns the plan of a type.
 func (m *Codec) plan(md protoreflect.MessageDescriptor) *plan {
 	if p, ok := m.plans[md]; ok {
 		return p
@@ -146,7 +145,7 @@ func (m *Codec) plan(md protoreflect.MessageDescriptor) *plan {
 	return p
 }
 
-// isWellKnown says whether the type has a JSON form of its own.
+// isWellKnown reports whether the type has a JSON form of its own.
 func isWellKnown(md protoreflect.MessageDescriptor) bool {
 	return md.ParentFile().Package() == "google.protobuf"
 }
@@ -220,8 +219,8 @@ func (f *fieldPlan) appendList(b []byte, l protoreflect.List) ([]byte, error) {
 	return append(b, ']'), nil
 }
 
-// appendMap writes the keys in order, as protojson does: the same answer has the
-// same ETag.
+// appendMap writes the keys in order, as protojson does: the same message always has
+// the same ETag.
 func (f *fieldPlan) appendMap(b []byte, m protoreflect.Map) ([]byte, error) {
 	var err error
 	keys := make([]protoreflect.MapKey, 0, m.Len())
@@ -299,8 +298,8 @@ func (f *fieldPlan) appendValue(b []byte, v protoreflect.Value) ([]byte, error) 
 	}
 }
 
-// appendString escapes only what JSON asks for: the rest, angle brackets too, is
-// read by JSON parsers, never as HTML.
+// appendString escapes only what JSON requires: the result, angle brackets too, is
+// for JSON parsers, never part of HTML.
 func appendString(b []byte, s string) ([]byte, error) {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
@@ -331,7 +330,7 @@ func appendString(b []byte, s string) ([]byte, error) {
 		}
 	}
 	if !ascii && !utf8.ValidString(s) {
-		return b, errors.New("wire: a string to answer is not valid UTF-8")
+		return b, errors.New("wire: a string is not valid UTF-8")
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"'), nil
@@ -362,7 +361,7 @@ func appendFloat(b []byte, f float64, bits int) []byte {
 func appendTimestampOf(b []byte, m protoreflect.Message) ([]byte, error) {
 	t, ok := m.Interface().(*timestamppb.Timestamp)
 	if !ok || !t.IsValid() {
-		return appendSlow(b, m.Interface()) // which says what is wrong with it
+		return appendSlow(b, m.Interface()) // which returns the error
 	}
 	return appendTimestamp(b, t), nil
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// scanner walks over JSON text. It finds where values end and leaves the judging
-// of what is in between to encoding/json and protojson.
+// scanner finds where the values of a JSON text end. It leaves their validation to
+// encoding/json and protojson.
 type scanner struct {
 	data []byte
 	pos  int
 }
 
-// space goes past white space and tells the byte after it; 0 at the end.
+// space skips white space and returns the byte after it, or 0 at the end.
 func (s *scanner) space() byte {
 	for s.pos < len(s.data) {
 		switch c := s.data[s.pos]; c {
@@ -26,13 +26,13 @@ func (s *scanner) space() byte {
 	return 0
 }
 
-// done goes past white space and tells whether nothing follows. A NUL is something.
+// done skips white space and reports whether nothing follows.
 func (s *scanner) done() bool {
 	s.space()
 	return s.pos == len(s.data)
 }
 
-// take goes past c, when c is next.
+// take skips c and reports true, if c is next.
 func (s *scanner) take(c byte) bool {
 	if s.space() != c {
 		return false
@@ -41,8 +41,8 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
-// skip goes past one value and gives its text, nil where none can begin or end.
-// The text of a value that is not valid JSON is not valid either.
+// skip skips one value and returns its text, or nil where none can begin or end.
+// The text may not be valid JSON.
 func (s *scanner) skip() []byte {
 	switch s.space() {
 	case 0, ',', ':', ']', '}':
@@ -73,7 +73,7 @@ func (s *scanner) skipString() []byte {
 	return nil
 }
 
-// skipNested counts brackets without telling their kinds apart.
+// skipNested counts brackets of either kind alike.
 func (s *scanner) skipNested() []byte {
 	start := s.pos
 	for depth := 0; s.pos < len(s.data); {
@@ -96,7 +96,7 @@ func (s *scanner) skipNested() []byte {
 	return nil
 }
 
-// Members are the names and the texts of the values of an object, which must be
+// Members yields the name and the text of each member of an object, which must be
 // valid JSON.
 func Members(object []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
@@ -114,7 +114,7 @@ func Members(object []byte) iter.Seq2[string, []byte] {
 	}
 }
 
-// elements are the texts of the values of a list, which must be valid JSON.
+// elements yields the index and the text of each value of a list, which must be valid JSON.
 func elements(list []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		s := scanner{data: list}
@@ -130,7 +130,7 @@ func elements(list []byte) iter.Seq2[int, []byte] {
 	}
 }
 
-// unquote reads a JSON string; what is none reads as "".
+// unquote returns a JSON string's value, or "" if text is not a string.
 func unquote(text []byte) string {
 	var s string
 	if json.Unmarshal(text, &s) != nil {
