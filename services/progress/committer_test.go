@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
@@ -226,9 +225,9 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 		return errs.New(errs.Unavailable, engine.ReasonCommitUnknown, "the connection broke")
 	}})
 	learner := newLearner()
-	body, err := s.Enroll(r.ctx, learner, self(learner), "p", engine.AtLeast{}, idem.Key{}, func(e progress.Enrollment) ([]byte, error) { return []byte(e.ID), nil })
-	if err != nil || len(body) == 0 {
-		t.Fatalf("enrolling: %q %v", body, err)
+	e, err := s.Enroll(r.ctx, engine.Enrolling{LearnerID: learner, PathID: "p", Actor: self(learner)})
+	if err != nil || e.ID == "" {
+		t.Fatalf("enrolling: %+v %v", e, err)
 	}
 	out, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 	if err != nil || len(out.Awards) != 1 {

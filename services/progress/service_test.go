@@ -267,12 +267,7 @@ func (r *rig) enroll(learner, path string) progress.Enrollment {
 }
 
 func (r *rig) tryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
-	var e progress.Enrollment
-	body, err := r.service.Enroll(r.ctx, learner, self(learner), path, engine.AtLeast{}, key, func(e progress.Enrollment) ([]byte, error) { return json.Marshal(e) })
-	if err != nil {
-		return e, err
-	}
-	return e, json.Unmarshal(body, &e)
+	return r.service.Enroll(r.ctx, engine.Enrolling{LearnerID: learner, PathID: path, Actor: self(learner), Key: key})
 }
 
 // read runs a question on a learner through the service's own door.

@@ -48,7 +48,7 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 	var keys []progress.FactsKey
 	asked := map[progress.FactsKey]bool{}
 	for _, j := range jobs {
-		for _, e := range j.events {
+		for _, e := range j.work.judged() {
 			r := &e.Record
 			events = append(events, progress.EventKey{LearnerID: j.learnerID, EventID: r.Event.ID})
 			if key := (progress.FactsKey{LearnerID: j.learnerID, ModuleID: r.Event.ModuleID}); r.Event.Verb != progress.Voided && e.Refusal == nil && !asked[key] {
@@ -89,130 +89,11 @@ func (b *batch) zone(learnerID string) progress.Zone {
 // fails the transaction.
 func (b *batch) run(ctx context.Context, j *job) error {
 	clear(b.was)
-	var err error
-	if j.apply != nil {
-		err = j.apply(ctx, b, j)
-		if err != nil && errs.KindOf(err) != errs.Internal && errs.KindOf(err) != errs.Unavailable {
-			j.err, err = err, nil
-		}
-	} else {
-		err = b.recordAll(ctx, j)
-	}
+	var fault error
+	j.err, fault = j.work.run(ctx, b, j.learnerID)
 	b.logEffects(j.learnerID)
 	j.sequence = b.tx.Head(j.learnerID).Sequence
-	return err
-}
-
-// recordAll stores the job's events, and does what follows from them.
-func (b *batch) recordAll(ctx context.Context, j *job) error {
-	head := b.tx.Head(j.learnerID)
-	from := head.Sequence + 1
-	voided := false
-	var before map[string]*int
-	for _, e := range j.events {
-		if e.Record.Event.Verb == progress.Voided && !voided {
-			voided = true
-			var err error
-			if before, err = b.percents(ctx, j.learnerID); err != nil {
-				return err
-			}
-		}
-		if err := b.record(ctx, j, e); err != nil {
-			return err
-		}
-	}
-	turned, err := b.settleFacts(ctx)
-	if err != nil {
-		return err
-	}
-	if head.Sequence < from {
-		return nil // nothing was stored, so nothing may follow from it: the log must tell all
-	}
-	if turned || voided { // a void may let an archive's waiver apply
-		if _, err := b.learner(ctx, j.learnerID); err != nil {
-			return err // it may write an entry, for an upgrade that became mandatory
-		}
-		if err := b.judgeAwards(ctx, j, from, head.Sequence); err != nil {
-			return err
-		}
-	}
-	if voided {
-		return b.noteFall(ctx, j.learnerID, before, progress.TextVoided)
-	}
-	return nil
-}
-
-// record stores one event, unless it is known or cannot be, and folds it.
-func (b *batch) record(ctx context.Context, j *job, e *progress.Judged) error {
-	r := &e.Record
-	key := progress.EventKey{LearnerID: j.learnerID, EventID: r.Event.ID}
-	if k, ok := b.known[key]; ok {
-		if k.PayloadHash != r.PayloadHash {
-			j.results = append(
-				j.results,
-				*progress.Reject(&r.Event, progress.ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
-			)
-			return nil
-		}
-		j.results = append(j.results, progress.Result{EventID: r.Event.ID, Status: progress.StatusDuplicate, Sequence: k.Sequence})
-		return b.awardsOf(ctx, j, k.Sequence)
-	}
-	if e.Refusal != nil {
-		j.results = append(j.results, *e.Refusal)
-		return nil
-	}
-	rec := *r
-	if rec.Event.Verb == progress.Voided {
-		bad, err := b.aimVoid(ctx, j.learnerID, &rec)
-		if err != nil {
-			return err
-		}
-		if bad != nil {
-			j.results = append(j.results, *bad)
-			return nil
-		}
-		if rec.Effects, err = b.beforeVoid(ctx, &rec); err != nil {
-			return err
-		}
-	}
-	b.append(&rec)
-	b.auditEvent(&rec)
-	b.known[key] = progress.KnownEvent{LearnerID: j.learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash}
-	j.results = append(j.results, progress.Result{EventID: rec.Event.ID, Status: progress.StatusAccepted, Sequence: rec.Sequence})
-	return b.fold(ctx, &rec)
-}
-
-// auditEvent notes what an admin did to a learner's log.
-func (b *batch) auditEvent(r *progress.Record) {
-	e := progress.AuditEntry{
-		Time: b.now, Actor: r.ActorID, Action: progress.ActionRecordedFor, Reason: r.Event.Reason,
-		Resource: "learners/" + r.LearnerID + "/events/" + r.Event.ID,
-	}
-	switch {
-	case r.Event.Verb == progress.Voided:
-		e.Action = progress.ActionVoided
-	case r.Event.Verb == progress.Waived:
-		e.Action = progress.ActionWaived
-	case r.ActorID == r.LearnerID:
-		return
-	}
-	b.audit = append(b.audit, e)
-}
-
-// beforeVoid answers, to go with a void, the percent of its module before it.
-func (b *batch) beforeVoid(ctx context.Context, r *progress.Record) (*progress.Effects, error) {
-	if _, err := b.settleFacts(ctx); err != nil {
-		return nil, err
-	}
-	l, err := b.learner(ctx, r.LearnerID)
-	if err != nil {
-		return nil, err
-	}
-	m := b.catalog.Modules[r.Event.ModuleID]
-	if m == nil {
-		return nil, nil //nolint:nilnil // a catalog restored from an older backup lacks it: no percent, and no fault
-	}
-	return &progress.Effects{PercentBefore: b.view(l).ModulePercent(m)}, nil
+	return fault
 }
 
 // append gives the record the learner's next sequence.
@@ -222,39 +103,6 @@ func (b *batch) append(r *progress.Record) {
 	r.Sequence = head.Sequence
 	b.touched[r.LearnerID] = true
 	b.appended = append(b.appended, *r)
-}
-
-// aimVoid finds the event to void. A void needs its target, is final, and is not voidable.
-func (b *batch) aimVoid(ctx context.Context, learnerID string, r *progress.Record) (*progress.Result, error) {
-	i := slices.IndexFunc(b.appended, func(p progress.Record) bool {
-		return p.LearnerID == learnerID && p.Type == progress.RecordEvent && p.Event.ID == r.Event.VoidsEventID
-	})
-	var target progress.Record
-	if i >= 0 {
-		target = b.appended[i]
-	} else {
-		var err error
-		if target, err = b.tx.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
-			return progress.Reject(&r.Event, progress.ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if target.Event.Verb == progress.Voided {
-		return progress.Reject(&r.Event, progress.ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
-	}
-	voided, err := b.tx.IsVoided(ctx, learnerID, r.Event.VoidsEventID)
-	if err != nil {
-		return nil, err
-	}
-	if voided || slices.ContainsFunc(b.appended, func(p progress.Record) bool {
-		return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID
-	}) {
-		return progress.Reject(&r.Event, progress.ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
-	}
-	// The void is filed with what it takes back, so that the module's log is whole.
-	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID
-	return nil, nil //nolint:nilnil // no verdict against it, and no fault
 }
 
 // moduleLog is the stored log of a module with what this batch adds to it.
@@ -362,16 +210,17 @@ func (b *batch) view(l *progress.Learner) *progress.View {
 
 // judgeAwards latches the milestones whose rule holds and that have no award yet, and brings
 // the awards whose rule still holds up to date. The rest stay as they were last stored.
-func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
-	l, err := b.learner(ctx, j.learnerID)
+// It returns those that it latched.
+func (b *batch) judgeAwards(ctx context.Context, learnerID string, from, to int64) (latched []progress.Award, err error) {
+	l, err := b.learner(ctx, learnerID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, a := range b.view(l).Earned() {
 		k := slices.IndexFunc(l.Awards, func(s progress.Award) bool { return s.ID == a.ID })
 		if k < 0 {
 			a.FromSequence, a.ToSequence = from, to
-			j.awards = append(j.awards, a)
+			latched = append(latched, a)
 			b.putAward(l, a)
 			continue
 		}
@@ -380,7 +229,7 @@ func (b *batch) judgeAwards(ctx context.Context, j *job, from, to int64) error {
 			b.putAward(l, a)
 		}
 	}
-	return nil
+	return latched, nil
 }
 
 // putAward stores an award of the learner, new or in place of what was.
@@ -398,26 +247,6 @@ func put[T any](in []T, v T, same func(T) bool) []T {
 		return in
 	}
 	return append(in, v)
-}
-
-// awardsOf adds the awards that the delivery of a known event earned.
-func (b *batch) awardsOf(ctx context.Context, j *job, sequence int64) error {
-	var awards []progress.Award
-	if l := b.learners[j.learnerID]; l != nil {
-		awards = l.Awards
-	} else {
-		var err error
-		if awards, err = b.tx.Awards(ctx, j.learnerID); err != nil {
-			return err
-		}
-	}
-	for _, a := range awards {
-		had := slices.ContainsFunc(j.awards, func(o progress.Award) bool { return o.ID == a.ID })
-		if a.FromSequence <= sequence && sequence <= a.ToSequence && !had {
-			j.awards = append(j.awards, a)
-		}
-	}
-	return nil
 }
 
 // percents answers the percent of each of the learner's enrollments, by enrollment id.

@@ -30,27 +30,64 @@ const (
 // ReasonCommitUnknown is the reason of a Store.Commit error whose transaction may have been written.
 const ReasonCommitUnknown = "COMMIT_OUTCOME_UNKNOWN"
 
-// job is one caller's piece of work on one learner's log.
+// work is what a caller wants done to one learner's log.
+type work interface {
+	// run does the work as a part of a batch. A batch may be run again: each run makes the result of
+	// the work anew. It returns why the work is refused, which concerns its caller alone, or a fault,
+	// for which the whole transaction fails.
+	run(ctx context.Context, b *batch, learnerID string) (refused, fault error)
+	// judged returns the events that the work stores, for which a batch reads ahead; nil for none.
+	judged() []*progress.Judged
+}
+
+// job is work in the queue.
 type job struct {
 	learnerID string
-	// events are those to store; apply is any other change. One of them is set.
-	events []*progress.Judged
-	apply  func(ctx context.Context, b *batch, j *job) error
+	work      work
 
-	// What came of it; each run starts them anew. Only who has waited to the end may read them.
-	results    []progress.Result
-	awards     []progress.Award
-	sequence   int64
-	answer     []byte
-	enrollment progress.Enrollment
-	err        error
+	// sequence is the learner's last one after the work, err why it was refused or failed. Both, and the
+	// result of the work, may be read by a caller that has waited to the end, and by no other.
+	sequence int64
+	err      error
 
-	// caller is the context of who submitted it, for its values alone: the first one's trace is
-	// where a batch's statements belong. queued is when.
+	// caller is the context of the caller, for its values alone: the first one's trace is
+	// where a batch's statements belong. queued is when it was submitted.
 	caller context.Context //nolint:containedctx // a job is a call in a queue
 	queued time.Time
 
 	done chan struct{}
+}
+
+// change is work that makes a T of a learner, other than storing events.
+type change[T any] struct {
+	apply  func(ctx context.Context, b *batch) (T, error)
+	result T
+}
+
+func (c *change[T]) run(ctx context.Context, b *batch, _ string) (refused, fault error) {
+	var err error
+	c.result, err = c.apply(ctx, b)
+	if kind := errs.KindOf(err); err != nil && (kind == errs.Internal || kind == errs.Unavailable) {
+		return nil, err
+	}
+	return err, nil
+}
+
+func (*change[T]) judged() []*progress.Judged { return nil }
+
+// do queues a change of a learner, and waits until it is committed or the caller gives up.
+func do[T any](ctx context.Context, c *committer, learnerID string, apply func(context.Context, *batch) (T, error)) (T, error) {
+	w := &change[T]{apply: apply}
+	j := &job{learnerID: learnerID, work: w}
+	err := c.submit(ctx, j)
+	if err == nil {
+		err = j.wait(ctx)
+	}
+	if err != nil {
+		var none T
+		return none, err // a caller that gave up must not read what the committer may still write
+	}
+	return w.result, nil
 }
 
 // Commit tells of one transaction of the committer.
@@ -61,10 +98,6 @@ type Commit struct {
 	Waited, Took time.Duration
 	// Failed tells that nothing of it was written, or that nobody knows.
 	Failed bool
-}
-
-func (j *job) reset() {
-	j.results, j.awards, j.sequence, j.answer, j.enrollment, j.err = nil, nil, 0, nil, progress.Enrollment{}, nil
 }
 
 // committer groups what callers write into few transactions, since what a durable write costs
@@ -144,14 +177,6 @@ func (c *committer) submit(ctx context.Context, j *job) error {
 	}
 }
 
-// do queues a job and waits for it, or for the caller to give up.
-func (c *committer) do(ctx context.Context, j *job) error {
-	if err := c.submit(ctx, j); err != nil {
-		return err
-	}
-	return j.wait(ctx)
-}
-
 func (j *job) wait(ctx context.Context) error {
 	select {
 	case <-j.done:
@@ -172,7 +197,7 @@ func (c *committer) run(lane chan *job) {
 			}
 		}
 		var jobs []*job
-		jobs, carry = drain(lane, []*job{first}, len(first.events))
+		jobs, carry = drain(lane, []*job{first}, len(first.work.judged()))
 		c.commit(jobs)
 		c.finish(jobs)
 	}
@@ -199,13 +224,13 @@ func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
 			if !open {
 				return jobs, nil
 			}
-			own := len(j.events)
+			own := len(j.work.judged())
 			for _, other := range jobs {
 				if other.learnerID == j.learnerID {
-					own += len(other.events)
+					own += len(other.work.judged())
 				}
 			}
-			if events += len(j.events); events > maxBatchEvents || own > maxJobEvents {
+			if events += len(j.work.judged()); events > maxBatchEvents || own > maxJobEvents {
 				return jobs, j
 			}
 			jobs = append(jobs, j)
@@ -238,7 +263,6 @@ func (c *committer) commit(jobs []*job) {
 		}
 	default:
 		for _, j := range jobs {
-			j.reset()
 			j.err = err
 		}
 	}
@@ -251,7 +275,7 @@ func (c *committer) tell(jobs []*job, begun time.Time, err error) {
 	}
 	commit := Commit{Jobs: len(jobs), Waited: begun.Sub(jobs[0].queued), Took: c.now().Sub(begun), Failed: err != nil}
 	for _, j := range jobs {
-		commit.Events += len(j.events)
+		commit.Events += len(j.work.judged())
 	}
 	c.observe(commit)
 }
@@ -314,7 +338,6 @@ func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err
 			return err
 		}
 		for _, j := range jobs {
-			j.reset()
 			if err := b.run(ctx, j); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,60 +13,76 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// Enroll enrolls a learner in the newest version of a path. encode makes the answer, which a
-// repeated Idempotency-Key gets again.
+// Enrolling says who is to be enrolled in what.
+type Enrolling struct {
+	LearnerID string
+	PathID    string
+	Actor     progress.Actor
+	// Seen is what the caller has seen of other services.
+	Seen AtLeast
+	// Key is the caller's Idempotency-Key; zero for none.
+	Key idem.Key
+}
+
+// Enroll enrolls a learner in the newest version of a path, and returns the enrollment. A repeated key
+// gets the enrollment again as it was when it was made, whatever has become of it or the path.
 // It returns NotFound for an unknown path, FailedPrecondition for an archived one, and
 // AlreadyExists when an enrollment that is not withdrawn exists.
-func (s *Service) Enroll(
-	ctx context.Context,
-	learnerID string,
-	actor progress.Actor,
-	pathID string,
-	seen AtLeast,
-	key idem.Key,
-	encode func(progress.Enrollment) ([]byte, error),
-) ([]byte, error) {
-	leave, err := s.creating.Enter(key)
+func (s *Service) Enroll(ctx context.Context, r Enrolling) (progress.Enrollment, error) {
+	var none progress.Enrollment
+	leave, err := s.creating.Enter(r.Key)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	defer leave()
-	// What was answered before is answered again, whatever became of the path: so the key comes first.
-	p, pathErr := s.newestPath(ctx, pathID, seen)
-	if pathErr != nil && key.IsZero() {
-		return nil, pathErr
+	p, pathErr := s.newestPath(ctx, r.PathID, r.Seen)
+	if pathErr != nil && r.Key.IsZero() {
+		return none, pathErr
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "", "no random numbers")
+		return none, errs.Wrap(err, errs.Internal, "", "no random numbers")
 	}
-	j := &job{learnerID: learnerID}
-	j.apply = func(ctx context.Context, b *batch, j *job) error {
-		stored, found, err := b.tx.FindIdempotent(ctx, key, b.now)
-		if err != nil || found {
-			j.answer = stored
-			return err
+	e, err := do(ctx, s.committer, r.LearnerID, func(ctx context.Context, b *batch) (progress.Enrollment, error) {
+		e, found, err := b.enrolledBefore(ctx, r)
+		if err != nil || found || pathErr != nil {
+			return e, err
 		}
-		if pathErr != nil {
-			j.err = pathErr
-			return nil //nolint:nilerr // the caller's own fault is the job's, not the transaction's
-		}
-		e, written, err := b.newEnrollment(ctx, learnerID, id.String(), p)
-		if err != nil {
-			return err
-		}
-		if j.answer, err = encode(e); err != nil || written {
-			return err
-		}
-		if err := b.tx.SaveIdempotent(ctx, key, j.answer, b.now); err != nil {
-			return err
-		}
-		return b.changeEnrollment(ctx, j, progress.RecordEnrolled, actor, e)
+		return b.enroll(ctx, r, id.String(), p)
+	})
+	if err == nil && e.ID == "" { // nothing was made with this key before
+		err = pathErr
 	}
-	if err := s.committer.do(ctx, j); err != nil {
-		return nil, err // a caller who gave up must not read what the committer may still write
+	return e, err
+}
+
+// enrolledBefore returns the enrollment that the key was stored with.
+func (b *batch) enrolledBefore(ctx context.Context, r Enrolling) (e progress.Enrollment, found bool, err error) {
+	stored, found, err := b.tx.FindIdempotent(ctx, r.Key, b.now)
+	if err != nil || !found {
+		return e, false, err
 	}
-	return j.answer, nil
+	if err := json.Unmarshal(stored, &e); err != nil {
+		return e, false, errs.Wrap(err, errs.Internal, "", "a stored enrollment cannot be read")
+	}
+	e.LearnerID = r.LearnerID
+	return e, true, nil
+}
+
+// enroll makes the enrollment, and stores it with the key.
+func (b *batch) enroll(ctx context.Context, r Enrolling, id string, p *progress.Path) (progress.Enrollment, error) {
+	e, written, err := b.newEnrollment(ctx, r.LearnerID, id, p)
+	if err != nil || written {
+		return e, err
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return e, errs.Wrap(err, errs.Internal, "", "an enrollment cannot be encoded")
+	}
+	if err := b.tx.SaveIdempotent(ctx, r.Key, body, b.now); err != nil {
+		return e, err
+	}
+	return e, b.changeEnrollment(ctx, progress.RecordEnrolled, r.Actor, e)
 }
 
 // maxEnrollments bounds what every read and write of a learner looks at.
@@ -117,13 +134,14 @@ func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (
 }
 
 // changeEnrollment stores an enrollment with its log entry, and judges the awards that it gives.
-func (b *batch) changeEnrollment(ctx context.Context, j *job, kind progress.RecordType, actor progress.Actor, e progress.Enrollment) error {
+func (b *batch) changeEnrollment(ctx context.Context, kind progress.RecordType, actor progress.Actor, e progress.Enrollment) error {
 	if _, err := b.learner(ctx, e.LearnerID); err != nil {
 		return err
 	}
 	b.logEnrollment(kind, actor.ID, "", e)
 	sequence := b.tx.Head(e.LearnerID).Sequence
-	return b.judgeAwards(ctx, j, sequence, sequence)
+	_, err := b.judgeAwards(ctx, e.LearnerID, sequence, sequence)
+	return err
 }
 
 // EnrollmentChange is what PATCH may change of an enrollment; nil leaves it.
@@ -144,33 +162,28 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 	if change.PathVersion != nil && s.catalog.Refresh(ctx) != nil {
 		s.log.WarnContext(ctx, "accepting an upgrade on the catalog as last known")
 	}
-	j := &job{learnerID: learnerID}
-	j.apply = func(ctx context.Context, b *batch, j *job) error {
+	return do(ctx, s.committer, learnerID, func(ctx context.Context, b *batch) (progress.Enrollment, error) {
 		l, err := b.learner(ctx, learnerID)
 		if err != nil {
-			return err
+			return progress.Enrollment{}, err
 		}
-		out, err := b.view(l).Enrollment(enrollmentID)
+		e, err := b.view(l).Enrollment(enrollmentID)
 		if err != nil {
-			return err
+			return e, err
 		}
-		if change.IfMatch != "" && change.IfMatch != out.ETag() {
-			return errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
+		if change.IfMatch != "" && change.IfMatch != e.ETag() {
+			return e, errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
 		}
-		if change, err = change.from(out, b.view(l).StateOf(out)); err != nil {
-			return err
+		left, err := change.from(e, b.view(l).StateOf(e))
+		if err != nil {
+			return e, err
 		}
-		if err := b.updateEnrollment(ctx, j, actor, change, &out); err != nil {
-			return err
+		if err := b.updateEnrollment(ctx, actor, left, &e); err != nil {
+			return e, err
 		}
-		j.enrollment = out
-		j.enrollment.State = b.view(l).StateOf(out)
-		return nil
-	}
-	if err := s.committer.do(ctx, j); err != nil {
-		return progress.Enrollment{}, err
-	}
-	return j.enrollment, nil
+		e.State = b.view(l).StateOf(e)
+		return e, nil
+	})
 }
 
 // from answers the change without what is so already: a client may send back what it read. It
@@ -196,7 +209,7 @@ func (c EnrollmentChange) from(e progress.Enrollment, standing progress.Enrollme
 	return c, nil
 }
 
-func (b *batch) updateEnrollment(ctx context.Context, j *job, actor progress.Actor, change EnrollmentChange, e *progress.Enrollment) error {
+func (b *batch) updateEnrollment(ctx context.Context, actor progress.Actor, change EnrollmentChange, e *progress.Enrollment) error {
 	if e.State == progress.EnrollmentWithdrawn && (change.PathVersion != nil || (change.State != nil && *change.State != progress.EnrollmentWithdrawn)) {
 		return errs.New(errs.FailedPrecondition, "WITHDRAWN", "enrollment %s is withdrawn; enroll again", e.ID)
 	}
@@ -221,7 +234,7 @@ func (b *batch) updateEnrollment(ctx context.Context, j *job, actor progress.Act
 	if e.UpdateTime = b.now; !b.now.After(was.UpdateTime) {
 		e.UpdateTime = was.UpdateTime.Add(time.Microsecond)
 	}
-	if err := b.changeEnrollment(ctx, j, kind, actor, *e); err != nil {
+	if err := b.changeEnrollment(ctx, kind, actor, *e); err != nil {
 		return err
 	}
 	if kind != progress.RecordUpgraded {

@@ -27,28 +27,28 @@ func (s *Service) Record(ctx context.Context, learnerID string, actor progress.A
 	out := &Recorded{Results: make([]progress.Result, len(events))}
 	judged := s.judgeAll(ctx, s.catchUp(ctx, seen), learnerID, actor, events, received, out.Results)
 
-	jobs, places, err := s.submitAll(ctx, learnerID, judged)
+	pieces, err := s.submitAll(ctx, learnerID, judged)
 	if err != nil {
 		return nil, err
 	}
-	for i, j := range jobs {
-		if j == nil {
+	for _, p := range pieces {
+		if p.job == nil {
 			continue
 		}
-		if err := j.wait(ctx); err != nil {
+		if err := p.job.wait(ctx); err != nil {
 			return nil, err
 		}
-		for k, place := range places[i] {
-			out.Results[place] = j.results[k]
+		for k, place := range p.places {
+			out.Results[place] = p.delivery.results[k]
 		}
-		out.addAwards(j.awards)
-		out.AsOfSequence = j.sequence
+		out.addAwards(p.delivery.awards)
+		out.AsOfSequence = p.job.sequence
 	}
-	for i, j := range jobs {
-		if j != nil {
+	for _, p := range pieces {
+		if p.job != nil {
 			continue
 		}
-		for _, place := range places[i] {
+		for _, place := range p.places {
 			out.Results[place] = progress.Result{
 				EventID:     events[place].ID,
 				Status:      progress.StatusRetry,
@@ -108,33 +108,43 @@ func (s *Service) judgeAll(
 	return out
 }
 
-// submitAll queues the events in pieces; places says where each piece's events stand in the
-// request. A piece that finds the queue full after an earlier one was taken stays nil; when
-// it is the first, the whole call fails.
-func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*progress.Judged) (jobs []*job, places [][]int, err error) {
+// piece is a part of a request's events that is queued as one job.
+type piece struct {
+	delivery *delivery
+	// places say where the events stand in the request.
+	places []int
+	// job is nil where the queue had no room.
+	job *job
+}
+
+// submitAll queues the events in pieces. The first piece that finds the queue full and those after
+// it are not queued; where that is the very first, the whole call fails.
+func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*progress.Judged) ([]piece, error) {
 	var stored []int
 	for i, e := range judged {
 		if e != nil {
 			stored = append(stored, i)
 		}
 	}
+	var pieces []piece
 	full := false
-	for piece := range slices.Chunk(stored, maxJobEvents) {
-		j := &job{learnerID: learnerID}
-		for _, place := range piece {
-			j.events = append(j.events, judged[place])
+	for places := range slices.Chunk(stored, maxJobEvents) {
+		p := piece{delivery: new(delivery), places: places}
+		for _, place := range places {
+			p.delivery.events = append(p.delivery.events, judged[place])
 		}
 		if !full {
-			err := s.committer.submit(ctx, j)
-			full = errs.KindOf(err) == errs.ResourceExhausted && (len(jobs) > 0 || errs.ReasonOf(err) == progress.ReasonLearnerBusy)
-			if err != nil && !full {
-				return nil, nil, err
+			j := &job{learnerID: learnerID, work: p.delivery}
+			switch err := s.committer.submit(ctx, j); {
+			case err == nil:
+				p.job = j
+			case errs.KindOf(err) == errs.ResourceExhausted && (len(pieces) > 0 || errs.ReasonOf(err) == progress.ReasonLearnerBusy):
+				full = true
+			default:
+				return nil, err
 			}
 		}
-		if full {
-			j = nil
-		}
-		jobs, places = append(jobs, j), append(places, piece)
+		pieces = append(pieces, p)
 	}
-	return jobs, places, nil
+	return pieces, nil
 }

@@ -15,35 +15,32 @@ const ReasonAwardRevoked = "AWARD_REVOKED"
 // Revoke takes an award back, for good: recomputing never gives it again. It answers the award.
 // It returns NotFound when the learner has no such award, and FailedPrecondition when it is revoked already.
 func (s *Service) Revoke(ctx context.Context, learnerID, awardID string, actor progress.Actor, reason string) (progress.Award, error) {
-	j := &job{learnerID: learnerID}
-	var tried time.Time // when an earlier run of the job revoked it, by a commit whose outcome was unknown
-	j.apply = func(ctx context.Context, b *batch, j *job) error {
+	var tried time.Time // when an earlier run revoked it, by a commit whose outcome was unknown
+	return do(ctx, s.committer, learnerID, func(ctx context.Context, b *batch) (progress.Award, error) {
+		var none progress.Award
 		l, err := b.learner(ctx, learnerID)
 		if err != nil {
-			return err
+			return none, err
 		}
 		i := slices.IndexFunc(l.Awards, func(a progress.Award) bool { return a.ID == awardID })
 		if i < 0 {
-			return errs.New(errs.NotFound, "AWARD_NOT_FOUND", "the learner has no award %s", awardID)
+			return none, errs.New(errs.NotFound, "AWARD_NOT_FOUND", "the learner has no award %s", awardID)
 		}
 		a := l.Awards[i]
 		if a.Revoked() && !a.RevokeTime.Equal(tried) {
-			return errs.New(errs.FailedPrecondition, ReasonAwardRevoked, "award %s was revoked already", awardID)
+			return none, errs.New(errs.FailedPrecondition, ReasonAwardRevoked, "award %s was revoked already", awardID)
 		}
-		if j.awards = []progress.Award{a}; a.Revoked() {
-			return nil
+		if a.Revoked() {
+			return a, nil
 		}
 		tried, a.RevokeTime, a.RevokeReason = b.now, b.now, reason
-		b.append(&progress.Record{LearnerID: learnerID, Type: progress.RecordRevoked, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor.ID, Reason: reason})
+		b.append(&progress.Record{
+			LearnerID: learnerID, Type: progress.RecordRevoked, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: actor.ID, Reason: reason,
+		})
 		b.putAward(l, a)
 		b.audit = append(b.audit, progress.AuditEntry{
 			Time: b.now, Actor: actor.ID, Action: progress.ActionRevoked, Resource: "learners/" + learnerID + "/milestones/" + awardID, Reason: reason,
 		})
-		j.awards = []progress.Award{a}
-		return nil
-	}
-	if err := s.committer.do(ctx, j); err != nil {
-		return progress.Award{}, err
-	}
-	return j.awards[0], nil
+		return a, nil
+	})
 }

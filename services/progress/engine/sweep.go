@@ -209,9 +209,9 @@ func (l *idLine) pass(id string) {
 // look latches what one learner has earned, and stores their facts of some modules as they are now.
 func (s *sweeper) look(ctx context.Context, learnerID string, renew []string) error {
 	for {
-		err := s.committer.do(ctx, &job{learnerID: learnerID, apply: func(ctx context.Context, b *batch, j *job) error {
-			return b.lookBySystem(ctx, j, renew)
-		}})
+		_, err := do(ctx, s.committer, learnerID, func(ctx context.Context, b *batch) (struct{}, error) {
+			return struct{}{}, b.lookBySystem(ctx, learnerID, renew)
+		})
 		switch errs.KindOf(err) {
 		case errs.ResourceExhausted:
 		case errs.Internal, errs.DeadlineExceeded:
@@ -234,23 +234,23 @@ func (s *sweeper) look(ctx context.Context, learnerID string, renew []string) er
 // lookBySystem latches awards outside of any event, and brings those up to date whose rule still
 // holds, with a log entry, so that whoever follows the log learns of it. Facts that are stored anew
 // say what every reader works out already: they raise no version.
-func (b *batch) lookBySystem(ctx context.Context, j *job, renew []string) error {
-	l, err := b.learner(ctx, j.learnerID)
+func (b *batch) lookBySystem(ctx context.Context, learnerID string, renew []string) error {
+	l, err := b.learner(ctx, learnerID)
 	if err != nil {
 		return err // it may have written an entry, for an upgrade that became mandatory
 	}
 	for _, id := range renew {
 		if f := l.Facts[id]; f != nil && b.catalog.Modules[id] != nil {
-			key := progress.FactsKey{LearnerID: j.learnerID, ModuleID: id}
+			key := progress.FactsKey{LearnerID: learnerID, ModuleID: id}
 			b.facts[key], b.changed[key] = f, true
 		}
 	}
-	next := b.tx.Head(j.learnerID).Sequence + 1
-	if err := b.judgeAwards(ctx, j, next, next); err != nil {
+	next := b.tx.Head(learnerID).Sequence + 1
+	if _, err := b.judgeAwards(ctx, learnerID, next, next); err != nil {
 		return err
 	}
 	if len(b.unlogged.Awards) > 0 {
-		b.append(&progress.Record{LearnerID: j.learnerID, Type: progress.RecordAwarded, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: progress.SystemActor})
+		b.append(&progress.Record{LearnerID: learnerID, Type: progress.RecordAwarded, ReceivedAt: b.now, EffectiveAt: b.now, ActorID: progress.SystemActor})
 	}
 	return nil
 }

@@ -55,18 +55,14 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 	if err != nil {
 		return nil, err
 	}
-	body, err := g.service.Enroll(ctx, r.GetLearnerId(), actor, r.GetPathId(), atLeast(ctx), key, func(e progress.Enrollment) ([]byte, error) {
-		return proto.Marshal(&progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)})
+	e, err := g.service.Enroll(ctx, engine.Enrolling{
+		LearnerID: r.GetLearnerId(), PathID: r.GetPathId(), Actor: actor, Seen: atLeast(ctx), Key: key,
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := new(progressv1.CreateEnrollmentResponse)
-	if err := proto.Unmarshal(body, out); err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "", "a stored answer cannot be read")
-	}
-	return out, grpc.SetHeader(ctx, metadata.Pairs("http-status", "201",
-		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+out.GetEnrollment().GetId()))
+	return &progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, grpc.SetHeader(ctx, metadata.Pairs("http-status", "201",
+		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID))
 }
 
 // ListEnrollments answers a learner's enrollments.

@@ -1,0 +1,192 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// delivery is the work of storing events that a caller sent of one learner.
+type delivery struct {
+	events []*progress.Judged
+
+	// results are in the order of the events; awards are those that they earned, now or when they were first stored.
+	results []progress.Result
+	awards  []progress.Award
+}
+
+func (d *delivery) judged() []*progress.Judged { return d.events }
+
+// run stores the events, and does what follows from them.
+func (d *delivery) run(ctx context.Context, b *batch, learnerID string) (refused, fault error) {
+	d.results, d.awards = nil, nil
+	return nil, d.store(ctx, b, learnerID)
+}
+
+func (d *delivery) store(ctx context.Context, b *batch, learnerID string) error {
+	head := b.tx.Head(learnerID)
+	from := head.Sequence + 1
+	voided := false
+	var before map[string]*int
+	for _, e := range d.events {
+		if e.Record.Event.Verb == progress.Voided && !voided {
+			voided = true
+			var err error
+			if before, err = b.percents(ctx, learnerID); err != nil {
+				return err
+			}
+		}
+		if err := d.record(ctx, b, learnerID, e); err != nil {
+			return err
+		}
+	}
+	turned, err := b.settleFacts(ctx)
+	if err != nil {
+		return err
+	}
+	if head.Sequence < from {
+		return nil // nothing was stored, so nothing may follow from it: the log must tell all
+	}
+	if turned || voided { // a void may let an archive's waiver apply
+		if _, err := b.learner(ctx, learnerID); err != nil {
+			return err // it may write an entry, for an upgrade that became mandatory
+		}
+		latched, err := b.judgeAwards(ctx, learnerID, from, head.Sequence)
+		if err != nil {
+			return err
+		}
+		d.awards = append(d.awards, latched...)
+	}
+	if voided {
+		return b.noteFall(ctx, learnerID, before, progress.TextVoided)
+	}
+	return nil
+}
+
+// record stores one event, unless it is known or cannot be, and folds it.
+func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *progress.Judged) error {
+	r := &e.Record
+	key := progress.EventKey{LearnerID: learnerID, EventID: r.Event.ID}
+	if k, ok := b.known[key]; ok {
+		if k.PayloadHash != r.PayloadHash {
+			d.results = append(
+				d.results,
+				*progress.Reject(&r.Event, progress.ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
+			)
+			return nil
+		}
+		d.results = append(d.results, progress.Result{EventID: r.Event.ID, Status: progress.StatusDuplicate, Sequence: k.Sequence})
+		return d.earnedBy(ctx, b, learnerID, k.Sequence)
+	}
+	if e.Refusal != nil {
+		d.results = append(d.results, *e.Refusal)
+		return nil
+	}
+	rec := *r
+	if rec.Event.Verb == progress.Voided {
+		bad, err := b.aimVoid(ctx, learnerID, &rec)
+		if err != nil {
+			return err
+		}
+		if bad != nil {
+			d.results = append(d.results, *bad)
+			return nil
+		}
+		if rec.Effects, err = b.beforeVoid(ctx, &rec); err != nil {
+			return err
+		}
+	}
+	b.append(&rec)
+	b.auditEvent(&rec)
+	b.known[key] = progress.KnownEvent{LearnerID: learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash}
+	d.results = append(d.results, progress.Result{EventID: rec.Event.ID, Status: progress.StatusAccepted, Sequence: rec.Sequence})
+	return b.fold(ctx, &rec)
+}
+
+// auditEvent notes what an admin did to a learner's log.
+func (b *batch) auditEvent(r *progress.Record) {
+	e := progress.AuditEntry{
+		Time: b.now, Actor: r.ActorID, Action: progress.ActionRecordedFor, Reason: r.Event.Reason,
+		Resource: "learners/" + r.LearnerID + "/events/" + r.Event.ID,
+	}
+	switch {
+	case r.Event.Verb == progress.Voided:
+		e.Action = progress.ActionVoided
+	case r.Event.Verb == progress.Waived:
+		e.Action = progress.ActionWaived
+	case r.ActorID == r.LearnerID:
+		return
+	}
+	b.audit = append(b.audit, e)
+}
+
+// beforeVoid answers, to go with a void, the percent of its module before it.
+func (b *batch) beforeVoid(ctx context.Context, r *progress.Record) (*progress.Effects, error) {
+	if _, err := b.settleFacts(ctx); err != nil {
+		return nil, err
+	}
+	l, err := b.learner(ctx, r.LearnerID)
+	if err != nil {
+		return nil, err
+	}
+	m := b.catalog.Modules[r.Event.ModuleID]
+	if m == nil {
+		return nil, nil //nolint:nilnil // a catalog restored from an older backup lacks it: no percent, and no fault
+	}
+	return &progress.Effects{PercentBefore: b.view(l).ModulePercent(m)}, nil
+}
+
+// aimVoid finds the event to void. A void needs its target, is final, and is not voidable.
+func (b *batch) aimVoid(ctx context.Context, learnerID string, r *progress.Record) (*progress.Result, error) {
+	i := slices.IndexFunc(b.appended, func(p progress.Record) bool {
+		return p.LearnerID == learnerID && p.Type == progress.RecordEvent && p.Event.ID == r.Event.VoidsEventID
+	})
+	var target progress.Record
+	if i >= 0 {
+		target = b.appended[i]
+	} else {
+		var err error
+		if target, err = b.tx.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
+			return progress.Reject(&r.Event, progress.ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if target.Event.Verb == progress.Voided {
+		return progress.Reject(&r.Event, progress.ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
+	}
+	voided, err := b.tx.IsVoided(ctx, learnerID, r.Event.VoidsEventID)
+	if err != nil {
+		return nil, err
+	}
+	if voided || slices.ContainsFunc(b.appended, func(p progress.Record) bool {
+		return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID
+	}) {
+		return progress.Reject(&r.Event, progress.ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
+	}
+	// The void is filed with what it takes back, so that the module's log is whole.
+	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID
+	return nil, nil //nolint:nilnil // no verdict against it, and no fault
+}
+
+// earnedBy adds the awards that the delivery of a known event earned.
+func (d *delivery) earnedBy(ctx context.Context, b *batch, learnerID string, sequence int64) error {
+	var awards []progress.Award
+	if l := b.learners[learnerID]; l != nil {
+		awards = l.Awards
+	} else {
+		var err error
+		if awards, err = b.tx.Awards(ctx, learnerID); err != nil {
+			return err
+		}
+	}
+	for _, a := range awards {
+		had := slices.ContainsFunc(d.awards, func(o progress.Award) bool { return o.ID == a.ID })
+		if a.FromSequence <= sequence && sequence <= a.ToSequence && !had {
+			d.awards = append(d.awards, a)
+		}
+	}
+	return nil
+}
