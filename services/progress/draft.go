@@ -17,6 +17,12 @@ type Draft struct {
 // NewDraft returns the draft of the module's next version. It is judged as coming into effect at its
 // EffectiveTime, and after all events that are stored.
 func NewDraft(m *Module, version ModuleVersion, now time.Time) *Draft {
+	var newest *ModuleVersion
+	if len(m.Versions) > 0 {
+		newest = m.Newest()
+	}
+	version.Units = slices.Clone(version.Units)
+	version.MarkChanged(newest)
 	if version.PublishTime.IsZero() {
 		version.PublishTime = now
 	}

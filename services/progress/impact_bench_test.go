@@ -141,7 +141,7 @@ func crowdDraft(material bool, changed ...string) progress.ModuleVersion {
 	v := version(3, day(4), crowdUnits()...)
 	v.Material = material
 	for _, id := range changed {
-		v.Unit(id).Changed = true
+		v.Unit(id).Title += ", rewritten"
 	}
 	return v
 }
@@ -151,7 +151,7 @@ func BenchmarkModuleImpact(b *testing.B) {
 	url := "sqlite:" + filepath.Join(b.TempDir(), "progress.db")
 	r := crowd(b, url)
 	extra := crowdDraft(true)
-	extra.Units = append(extra.Units, progress.Unit{ID: "extra", Weight: 1, MoveOn: progress.MoveOnCompleted, Changed: true})
+	extra.Units = append(extra.Units, progress.Unit{ID: "extra", Weight: 1, MoveOn: progress.MoveOnCompleted})
 	for _, draft := range []struct {
 		name    string
 		version progress.ModuleVersion
@@ -163,7 +163,7 @@ func BenchmarkModuleImpact(b *testing.B) {
 	} {
 		count := func(b *testing.B, s *replica) {
 			b.Helper()
-			got, err := s.previews.CountModuleImpact(r.ctx, "module-05", draft.version)
+			got, err := s.previews.CountModuleImpact(r.ctx, "module-05", draft.version, 0)
 			if err != nil {
 				b.Fatal(err)
 			}

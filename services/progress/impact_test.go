@@ -2,6 +2,7 @@ package progress_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"reflect"
 	"slices"
@@ -34,6 +35,9 @@ type impactWorld struct {
 
 func drawImpactWorld(rt *rapid.T, r *rig) *impactWorld {
 	w := &impactWorld{rig: r, module: drawModule(rt, newLearner(), nil), at: day(80)}
+	for i := range w.module.Versions {
+		digest(&w.module.Versions[i])
+	}
 	r.clock.set(w.at)
 	r.catalog.publish([]progress.Module{w.module}, nil)
 	r.refresh()
@@ -87,9 +91,25 @@ func (w *impactWorld) disturb(rt *rapid.T) {
 // draft draws the next version, to be published now.
 func (w *impactWorld) draft(rt *rapid.T) progress.ModuleVersion {
 	v := drawVersion(rt, len(w.module.Versions)+1, 0, nil)
+	digest(&v)
+	for i := range v.Units { // what is drawn as unchanged is so by its digest, where there was such a unit
+		u := &v.Units[i]
+		if was := w.module.Newest().Unit(u.ID); was == nil {
+			u.Changed = true
+		} else if !u.Changed {
+			u.Digest = was.Digest
+		}
+	}
 	delay := v.EffectiveTime.Sub(v.PublishTime)
 	v.PublishTime, v.EffectiveTime = w.at, w.at.Add(delay)
 	return v
+}
+
+// digest gives each unit of a version a digest of its own.
+func digest(v *progress.ModuleVersion) {
+	for i := range v.Units {
+		v.Units[i].Digest = fmt.Sprintf("%s of version %d", v.Units[i].ID, v.Number)
+	}
 }
 
 func (w *impactWorld) publish(v progress.ModuleVersion) {
@@ -167,7 +187,7 @@ func TestModuleImpactIsWhatPublishingDoes(t *testing.T) {
 			}
 			versions[id] = head.Version
 		}
-		got, err := r.service.previews.CountModuleImpact(r.ctx, w.module.ID, draft)
+		got, err := r.service.previews.CountModuleImpact(r.ctx, w.module.ID, draft, 0)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -193,8 +213,8 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 	waiver := event("a", "", progress.Waived, day0)
 	waiver.Reason = "holds the certificate"
 	r.accept(excused, admin(), waiver)
-	same, anew := unit("u"), unit("v")
-	same.Changed = false
+	same, changed, anew := unit("u"), unit("u"), unit("v")
+	changed.Title, anew.Title = "U, rewritten", "V, rewritten"
 	for name, c := range map[string]struct {
 		units               []progress.Unit
 		material, retakeAll bool
@@ -202,22 +222,22 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 	}{
 		"minor":                      {units: []progress.Unit{same, anew}},
 		"material, another unit":     {units: []progress.Unit{same, anew}, material: true, toRetrain: 1},
-		"material, the unit of both": {units: []progress.Unit{unit("u")}, material: true, toRetrain: 1, losing: 1},
+		"material, the unit of both": {units: []progress.Unit{changed}, material: true, toRetrain: 1, losing: 1},
 		"material, one unit fewer":   {units: []progress.Unit{same}, material: true},
 		"material, all units":        {units: []progress.Unit{same}, material: true, retakeAll: true, toRetrain: 1, losing: 1},
 	} {
 		draft := version(2, day(1), c.units...)
 		draft.Material, draft.RetakeAll = c.material, c.retakeAll
-		got, err := r.service.previews.CountModuleImpact(r.ctx, "a", draft)
+		got, err := r.service.previews.CountModuleImpact(r.ctx, "a", draft, 0)
 		want := report.ModuleImpact{Completed: 2, InProgress: 1, ToRetrain: c.toRetrain, LosingCredit: c.losing}
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, want %+v, %v", name, got, want, err)
 		}
 	}
-	if _, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(3, day(1))); reasonOf(err) != progress.ReasonCatalogBehind {
+	if _, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(3, day(1)), 0); reasonOf(err) != progress.ReasonCatalogBehind {
 		t.Errorf("a version too far: %v", err)
 	}
-	first, err := r.service.previews.CountModuleImpact(r.ctx, "new", version(1, day(1), unit("u")))
+	first, err := r.service.previews.CountModuleImpact(r.ctx, "new", version(1, day(1), unit("u")), 0)
 	if err != nil || !reflect.DeepEqual(*first, report.ModuleImpact{}) {
 		t.Errorf("a first version: %+v %v", first, err)
 	}
@@ -259,7 +279,7 @@ func TestModuleImpactNamesThePaths(t *testing.T) {
 	paths[5].State = progress.ModuleArchived
 	r.catalog.publish(nil, paths[5:])
 	r.refresh()
-	got, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(2, day(1), unit("u")))
+	got, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(2, day(1), unit("u")), 0)
 	want := []report.ImpactedPath{
 		{PathID: "empty", Title: "Path empty", MilestoneIDs: []string{"m1"}},
 		{PathID: "left", Title: "Path left, new", MilestoneIDs: []string{"m1"}, Enrollments: 2},

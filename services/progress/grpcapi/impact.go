@@ -10,16 +10,11 @@ import (
 
 // CountModuleImpact counts whom the publication of a module's draft would touch.
 func (g *Server) CountModuleImpact(ctx context.Context, r *progressv1.CountModuleImpactRequest) (*progressv1.CountModuleImpactResponse, error) {
-	before, err := g.previews.VersionBefore(ctx, r.GetModuleId(), int(r.GetDraft().GetNumber()), atLeast(ctx).Catalog)
-	if err != nil {
-		return nil, err
-	}
 	draft, err := clients.ModuleVersionOf(r.GetDraft())
 	if err != nil {
 		return nil, err
 	}
-	draft.MarkChanged(before)
-	impact, err := g.previews.CountModuleImpact(ctx, r.GetModuleId(), draft)
+	impact, err := g.previews.CountModuleImpact(ctx, r.GetModuleId(), draft, atLeast(ctx).Catalog)
 	if err != nil {
 		return nil, err
 	}

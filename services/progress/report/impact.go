@@ -19,13 +19,13 @@ import (
 // them. Only facts that time or the catalog has overtaken are brought up to date in memory, one by
 // one, until a sweep has stored them. Nothing is written.
 
-// PreviewStore is what previews read.
+// Store is what previews read.
 type Store interface {
 	// Survey runs fn on one snapshot of all learners. It may run fn again after a conflict.
 	Survey(ctx context.Context, fn func(context.Context, progress.Survey) error) error
 }
 
-// PreviewCatalog is the catalog as far as it is known here.
+// Catalog is the catalog as far as it is known here.
 type Catalog interface {
 	// Current returns the newest known snapshot.
 	Current() *progress.Catalog
@@ -35,7 +35,7 @@ type Catalog interface {
 	Refresh(ctx context.Context) error
 }
 
-// PreviewService previews what publishing a draft would do.
+// Service previews what publishing a draft would do.
 type Service struct {
 	store   Store
 	catalog Catalog
@@ -43,7 +43,7 @@ type Service struct {
 	now     func() time.Time
 }
 
-// NewPreviews returns a PreviewService. zone finds a time zone by its name.
+// New returns a Service. zone finds a time zone by its name.
 func New(store Store, catalog Catalog, zone func(name string) progress.Zone, now func() time.Time) *Service {
 	return &Service{store: store, catalog: catalog, zone: zone, now: now}
 }
@@ -60,7 +60,7 @@ type ModuleImpact struct {
 	// ToRetrain counts those of Completed whose last completion stands SUPERSEDED by the draft when
 	// that is in effect and its grace is over, if they do nothing until then. It leaves out those who
 	// need not do anything: whom the draft asks for no unit anew, or whose cycle was waived as a
-	// whole, since the fold opens and completes the new cycle by itself (see Facts.settle). Who is
+	// whole, since the fold opens and completes the new cycle by itself (see progress.Facts.AsOf). Who is
 	// SUPERSEDED or EXPIRED already counts too: the draft is what they would have to learn.
 	ToRetrain int64
 	// LosingCredit counts those of InProgress who have now done some unit, required or not, as far as
@@ -86,19 +86,25 @@ type ImpactedPath struct {
 
 // CountModuleImpact counts whom publishing the draft as the module's next version would touch. A
 // draft is counted as coming into effect at its EffectiveTime, and after all events that are stored.
-// It returns Unavailable when the draft's number is not the next one as far as the catalog is known here.
-func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft progress.ModuleVersion) (*ModuleImpact, error) {
-	catalog, now := s.catalog.Current(), s.now().UTC().Truncate(time.Microsecond)
-	m := catalog.Modules[moduleID]
+// It asks the catalog where what is known here does not fit the draft's number, and returns Unavailable
+// where it still does not.
+func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft progress.ModuleVersion, minRevision int64) (*ModuleImpact, error) {
+	catalog, err := s.catalogBefore(ctx, moduleID, draft.Number, minRevision, func(c *progress.Catalog) int {
+		if m := c.Modules[moduleID]; m != nil {
+			return len(m.Versions)
+		}
+		return 0
+	})
+	if err != nil {
+		return nil, err
+	}
+	m, now := catalog.Modules[moduleID], s.now().UTC().Truncate(time.Microsecond)
 	if m == nil {
 		m = &progress.Module{ID: moduleID, State: progress.ModuleActive}
 	}
-	if err := checkNext(moduleID, len(m.Versions), draft.Number); err != nil {
-		return nil, err
-	}
 	next := progress.NewDraft(m, draft, now)
 	var out *ModuleImpact
-	err := s.store.Survey(ctx, func(ctx context.Context, survey progress.Survey) error {
+	err = s.store.Survey(ctx, func(ctx context.Context, survey progress.Survey) error {
 		c := &impactCount{survey: survey, zone: s.zone, now: now, module: m, draft: next, fresh: m.Freshness(now)}
 		if err := c.learners(ctx); err != nil {
 			return err
@@ -109,22 +115,6 @@ func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft 
 		return err
 	})
 	return out, err
-}
-
-// VersionBefore answers the version that a module's draft of a number would follow, nil for a first
-// one. It asks the catalog where what is known here does not fit, and returns Unavailable where it
-// still does not.
-func (s *Service) VersionBefore(ctx context.Context, moduleID string, number int, minRevision int64) (*progress.ModuleVersion, error) {
-	c, err := s.catalogBefore(ctx, moduleID, number, minRevision, func(c *progress.Catalog) int {
-		if m := c.Modules[moduleID]; m != nil {
-			return len(m.Versions)
-		}
-		return 0
-	})
-	if err != nil || number == 1 {
-		return nil, err
-	}
-	return c.Modules[moduleID].Newest(), nil
 }
 
 // catalogBefore answers a catalog in which the newest version is the one before number.
