@@ -39,7 +39,7 @@ func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.
 }
 
 // overFaulty puts a faulty store under a second service on the rig's database.
-func (r *rig) overFaulty(f *faulty) *replica {
+func overFaulty(r *rig, f *faulty) *replica {
 	r.t.Helper()
 	f.Store = r.store
 	return r.replicaOver(f, engine.Options{CommitLanes: 1})
@@ -124,7 +124,7 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 		}
 		return nil
 	}}
-	s := r.overFaulty(f)
+	s := overFaulty(r, f)
 	send := func(learner string) error {
 		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 		return err
@@ -152,7 +152,7 @@ func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	bad, good := newLearner(), newLearner()
-	s := r.overFaulty(&faulty{before: func(learners []string) error {
+	s := overFaulty(r, &faulty{before: func(learners []string) error {
 		if slices.Contains(learners, bad) {
 			panic("a bug")
 		}
@@ -170,7 +170,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	gate, entered := make(chan struct{}), make(chan struct{}, 100)
-	s := r.overFaulty(&faulty{before: func([]string) error {
+	s := overFaulty(r, &faulty{before: func([]string) error {
 		entered <- struct{}{}
 		<-gate
 		return nil
@@ -218,7 +218,7 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a")))})
 	once := true
-	s := r.overFaulty(&faulty{after: func([]string) error {
+	s := overFaulty(r, &faulty{after: func([]string) error {
 		if once = !once; once {
 			return nil
 		}
@@ -261,7 +261,7 @@ func TestTheStoreDownIsUnavailable(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	down := errs.New(errs.Unavailable, "DATABASE_UNREACHABLE", "down")
-	s := r.overFaulty(&faulty{before: func([]string) error { return down }})
+	s := overFaulty(r, &faulty{before: func([]string) error { return down }})
 	learner := newLearner()
 	if _, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{}); !errors.Is(err, down) {
 		t.Errorf("%v", err)

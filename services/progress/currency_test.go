@@ -20,7 +20,7 @@ func renewable(p *progress.CurrencyPolicy) progress.Module {
 }
 
 // completeAt completes the module's only unit at a time, which is also the time of receipt.
-func (r *rig) completeAt(learner string, at time.Time) *progress.ModuleDetail {
+func completeAt(r *rig, learner string, at time.Time) *progress.ModuleDetail {
 	r.t.Helper()
 	r.clock.set(at)
 	r.accept(learner, self(learner), event("a", "u", progress.Completed, at))
@@ -41,7 +41,7 @@ func TestCurrencyIsDerivedFromTheClock(t *testing.T) {
 	r := newRig(t, []progress.Module{renewable(policy("P90D", "P30D", "P10D", progress.BasisCompletion))}, nil)
 	learner := newLearner()
 	done := utc("2026-03-01T12:00:00Z")
-	r.completeAt(learner, done)
+	completeAt(r, learner, done)
 	for _, s := range []struct {
 		days int
 		want progress.CurrencyState
@@ -75,7 +75,7 @@ func TestPeriodsClampAtMonthEnds(t *testing.T) {
 		{"P1M1D", "2026-01-31T12:00:00Z", "2026-03-01T12:00:00Z"},
 	} {
 		r := newRig(t, []progress.Module{renewable(policy(s.period, "P5D", "P0D", progress.BasisCompletion))}, nil)
-		if got := r.completeAt(newLearner(), utc(s.done)).Currency.ExpireTime; !got.Equal(utc(s.expire)) {
+		if got := completeAt(r, newLearner(), utc(s.done)).Currency.ExpireTime; !got.Equal(utc(s.expire)) {
 			t.Errorf("%s after %s is %s, want %s", s.period, s.done, got, s.expire)
 		}
 	}
@@ -101,7 +101,7 @@ func TestPeriodsAreInTheLearnersTimeZone(t *testing.T) {
 		r := newRig(t, []progress.Module{renewable(policy(s.period, "P5D", "P0D", progress.BasisCompletion))}, nil)
 		learner := newLearner()
 		r.setZone(learner, s.zone)
-		if got := r.completeAt(learner, utc(s.done)).Currency.ExpireTime; !got.Equal(utc(s.expire)) {
+		if got := completeAt(r, learner, utc(s.done)).Currency.ExpireTime; !got.Equal(utc(s.expire)) {
 			t.Errorf("%q: %s after %s is %s, want %s", s.zone, s.period, s.done, got, s.expire)
 		}
 	}
@@ -113,7 +113,7 @@ func TestChangingTheTimeZoneChangesTheAnswer(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{renewable(policy("P1M", "P5D", "P0D", progress.BasisCompletion))}, nil)
 	learner := newLearner()
-	r.completeAt(learner, utc("2026-03-01T11:00:00Z"))
+	completeAt(r, learner, utc("2026-03-01T11:00:00Z"))
 	ask := func() (*progress.ModuleDetail, string) {
 		return read(r, learner, "module/a", func(w *progress.View) (*progress.ModuleDetail, error) { return w.Module("a") })
 	}
@@ -168,10 +168,10 @@ func TestTheThreeBases(t *testing.T) {
 	} {
 		r := newRig(t, []progress.Module{renewable(s.policy)}, nil)
 		learner := newLearner()
-		if got := r.completeAt(learner, utc(s.first)).Cycles[0].ExpireTime; !got.Equal(utc(s.firstExpire)) {
+		if got := completeAt(r, learner, utc(s.first)).Cycles[0].ExpireTime; !got.Equal(utc(s.firstExpire)) {
 			t.Errorf("%s: first until %s, want %s", s.name, got, s.firstExpire)
 		}
-		m := r.completeAt(learner, utc(s.second))
+		m := completeAt(r, learner, utc(s.second))
 		if len(m.Cycles) != 2 || !m.Cycles[1].ExpireTime.Equal(utc(s.secondUntil)) || m.Currency.State != progress.CurrencyCurrent {
 			t.Errorf("%s: %+v, %s, want until %s", s.name, m.Cycles, m.Currency.State, s.secondUntil)
 		}
@@ -183,11 +183,11 @@ func TestNoCycleOpensBeforeTheWindow(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{renewable(policy("P1Y", "P60D", "P30D", progress.BasisPriorExpiry))}, nil)
 	learner := newLearner()
-	r.completeAt(learner, utc("2026-01-15T08:00:00Z"))
-	if m := r.completeAt(learner, utc("2026-11-16T07:59:59Z")); len(m.Cycles) != 1 {
+	completeAt(r, learner, utc("2026-01-15T08:00:00Z"))
+	if m := completeAt(r, learner, utc("2026-11-16T07:59:59Z")); len(m.Cycles) != 1 {
 		t.Errorf("before the window: %+v", m.Cycles)
 	}
-	if m := r.completeAt(learner, utc("2026-11-16T08:00:00Z")); len(m.Cycles) != 2 || m.Cycles[1].Opening != progress.OpenedRenewal {
+	if m := completeAt(r, learner, utc("2026-11-16T08:00:00Z")); len(m.Cycles) != 2 || m.Cycles[1].Opening != progress.OpenedRenewal {
 		t.Errorf("at its opening: %+v", m.Cycles)
 	}
 }
@@ -198,7 +198,7 @@ func TestACycleKeepsThePolicyOfItsVersion(t *testing.T) {
 	m := renewable(policy("P1Y", "P60D", "P30D", progress.BasisCompletion))
 	r := newRig(t, []progress.Module{m}, nil)
 	learner := newLearner()
-	r.completeAt(learner, utc("2026-01-15T08:00:00Z"))
+	completeAt(r, learner, utc("2026-01-15T08:00:00Z"))
 	second := version(2, utc("2026-02-01T00:00:00Z"), unit("u"))
 	second.Currency = policy("P1M", "P5D", "P0D", progress.BasisCompletion)
 	m.Versions = append(m.Versions, second)

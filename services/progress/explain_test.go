@@ -34,26 +34,26 @@ func TestExplanationsAgree(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"record": l.record, "record more": l.record, "void": l.void, "revoke": l.revoke, "change": l.change, "publish module": l.publishModule,
 			"publish path": l.publishPath, "archive": l.archive, "zone": l.zone, "time": l.passTime,
-			"": l.explained,
+			"": func(t *rapid.T) { explained(t, l) },
 		})
 	})
 }
 
 // explained checks the explanation of the path as it stands.
-func (l *life) explained(t *rapid.T) {
+func explained(t *rapid.T, l *life) {
 	l.clock.set(l.at)
 	l.refresh()
 	if l.enrollment() == nil {
 		return
 	}
-	x, p, details := l.ask(t)
+	x, p, details := ask(t, l)
 	for x.GetAsOfSequence() != p.GetAsOfSequence() || slices.ContainsFunc(details, func(d *progressv1.ModuleProgressDetail) bool {
 		return d.GetAsOfSequence() != x.GetAsOfSequence()
 	}) {
-		x, p, details = l.ask(t) // the sweep wrote in between
+		x, p, details = ask(t, l) // the sweep wrote in between
 	}
 	c := &explanationCheck{fatal: t.Fatalf, log: map[string]progress.Record{}, voided: map[string]bool{}}
-	for _, e := range l.history(l.learner) {
+	for _, e := range historyOf(l.rig, l.learner) {
 		c.log[e.Event.ID] = e
 		c.voided[e.Event.VoidsEventID] = true
 	}
@@ -66,7 +66,7 @@ func (l *life) explained(t *rapid.T) {
 }
 
 // ask asks for the explanation, and for what it must agree with.
-func (l *life) ask(t *rapid.T) (*progressv1.PathExplanation, *progressv1.PathProgress, []*progressv1.ModuleProgressDetail) {
+func ask(t *rapid.T, l *life) (*progressv1.PathExplanation, *progressv1.PathProgress, []*progressv1.ModuleProgressDetail) {
 	ctx := grpc.NewContextWithServerTransportStream(l.ctx, headers{})
 	server := l.service.server()
 	x, err := server.ExplainPathProgress(ctx, &progressv1.ExplainPathProgressRequest{LearnerId: l.learner, PathId: "p"})
@@ -290,7 +290,7 @@ func TestExplainedGroupsAddUp(t *testing.T) {
 		for _, id := range rapid.SliceOfDistinct(rapid.SampledFrom(ids), rapid.ID[string]).Draw(rt, "done") {
 			r.accept(learner, self(learner), event(id, "u", progress.Completed, day0))
 		}
-		m := r.explain(learner, "p").Milestones[0]
+		m := explanationOf(r, learner, "p").Milestones[0]
 		var sum progress.Tally
 		for _, g := range m.Groups {
 			sum.Completed += g.Share.Completed
@@ -302,7 +302,7 @@ func TestExplainedGroupsAddUp(t *testing.T) {
 	})
 }
 
-func (r *rig) explain(learner, path string) *progress.PathExplanation {
+func explanationOf(r *rig, learner, path string) *progress.PathExplanation {
 	r.t.Helper()
 	x, _ := read(r, learner, "explain/"+path, func(w *progress.View) (*progress.PathExplanation, error) { return w.Explain(path) })
 	return x
@@ -321,22 +321,22 @@ func TestExplanationsAreBounded(t *testing.T) {
 		last = event("a", "q", progress.Failed, day0.Add(time.Duration(i)*time.Minute))
 		r.accept(learner, self(learner), last)
 	}
-	u := r.explain(learner, "p").Milestones[0].Groups[0].Modules[0].Units[0]
+	u := explanationOf(r, learner, "p").Milestones[0].Groups[0].Modules[0].Units[0]
 	if n := len(u.Events); n != 10 || u.Events[9].Record.Event.ID != last.ID || u.Progress.Attempts != 60 {
 		t.Errorf("%d events, the last %+v, %d attempts", n, u.Events[n-1].Record.Event, u.Progress.Attempts)
 	}
-	for _, e := range r.history(learner) {
+	for _, e := range historyOf(r, learner) {
 		if e.Event.Verb == progress.Failed {
 			void(r, learner, e.Event.ID, "r")
 		}
 	}
-	m := r.explain(learner, "p").Milestones[0].Groups[0].Modules[0]
+	m := explanationOf(r, learner, "p").Milestones[0].Groups[0].Modules[0]
 	if n := len(m.Uncounted); n != 50 || m.Uncounted[49].Record.Event.ID != last.ID || m.Uncounted[49].Reason != progress.UncountedVoided {
 		t.Errorf("%d uncounted", n)
 	}
 }
 
-func (r *rig) history(learner string) []progress.Record {
+func historyOf(r *rig, learner string) []progress.Record {
 	r.t.Helper()
 	records, _, err := r.service.History(r.ctx, learner, 0, 500)
 	if err != nil {

@@ -280,7 +280,7 @@ func (s *told) explained(path string) *progress.PathExplanation {
 	s.t.Helper()
 	deadline := testenv.Now().Add(20 * time.Second)
 	for {
-		x := s.explain(s.learner, path)
+		x := explanationOf(s.rig, s.learner, path)
 		missing := slices.ContainsFunc(x.Milestones, func(m progress.MilestoneExplanation) bool {
 			return m.Award == nil && m.Progress.Required > 0 && m.Progress.Completed == m.Progress.Required
 		})

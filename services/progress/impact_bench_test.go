@@ -96,7 +96,7 @@ func crowd(b *testing.B, url string) *rig {
 		b.Fatal(err)
 	}
 	multiply(b, url, kinds, lived)
-	r.service = r.reopened(b, url)
+	r.service = reopened(r, b, url)
 	return r
 }
 
@@ -175,7 +175,7 @@ func BenchmarkModuleImpact(b *testing.B) {
 		b.Run(draft.name+"/cold", func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
-				again := r.reopened(b, url)
+				again := reopened(r, b, url)
 				b.StartTimer()
 				count(b, again)
 			}
@@ -189,7 +189,7 @@ func BenchmarkModuleImpact(b *testing.B) {
 }
 
 // reopened is a service on new connections to the database, whose caches are empty.
-func (r *rig) reopened(tb testing.TB, url string) *replica {
+func reopened(r *rig, tb testing.TB, url string) *replica {
 	tb.Helper()
 	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
 	if err != nil {

@@ -1,25 +1,15 @@
 package progress_test
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
-	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
-	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
-	"github.com/preceptor-dev/preceptor/services/progress/clients"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/report"
 )
@@ -334,120 +324,5 @@ func TestPathImpact(t *testing.T) {
 	draft.Number = 1
 	if got, err := r.service.previews.CountPathImpact(r.ctx, "new", draft, 0); err != nil || len(got.ChangedMilestoneIDs) != 4 || got.UpgradeOffers != 0 {
 		t.Errorf("a first version: %+v %v", got, err)
-	}
-}
-
-// A sweep stores the facts that the catalog made old, so that they are counted without being read;
-// what a reader sees stays as it was, and so does the head's version.
-func TestSweepStoresFactsAsTheyAre(t *testing.T) {
-	t.Parallel()
-	a := module1("a", unit("u"), unit("v"))
-	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
-	enrolled, alone := newLearner(), newLearner()
-	r.enroll(enrolled, "p")
-	heads := map[string]progress.Head{}
-	for _, learner := range []string{enrolled, alone} {
-		r.accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("b", "u", progress.Initialized, day0))
-		head, err := r.store.Head(r.ctx, learner)
-		if err != nil {
-			t.Fatal(err)
-		}
-		heads[learner] = head
-	}
-	same := unit("u")
-	same.Changed = false
-	next := version(2, day(1), same)
-	next.Material = true
-	a.Versions, a.Revision = append(a.Versions, next), 2
-	r.catalog.publish([]progress.Module{a}, nil)
-	r.refresh()
-	for _, learner := range []string{enrolled, alone} {
-		var l *progress.Learner
-		for deadline := testenv.Now().Add(20 * time.Second); testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-			var err error
-			if l, err = r.store.Load(r.ctx, learner); err != nil {
-				t.Fatal(err)
-			}
-			if l.Facts["a"].Cycles[0].CompleteAt != 0 {
-				break
-			}
-		}
-		sum := l.Facts["a"].Summary()
-		if sum.CompleteVersion != 2 || sum.Materials != 1 || sum.Standing != progress.StandingDone {
-			t.Fatalf("stored are %+v", l.Facts["a"])
-		}
-		if l.Head.Catalog = heads[learner].Catalog; l.Head != heads[learner] {
-			t.Errorf("head %+v, was %+v", l.Head, heads[learner])
-		}
-		late, err := r.store.Outdated(r.ctx, []progress.Freshness{{ModuleID: "a", Key: sum.Key, Materials: 1}}, "", 10)
-		if err != nil || slices.Contains(late, learner) {
-			t.Errorf("outdated after the sweep: %v %v", late, err)
-		}
-		if drift, err := r.service.verify(r.ctx, learner); err != nil || len(drift) > 0 {
-			t.Errorf("folding again differs: %+v %v", drift, err)
-		}
-	}
-}
-
-// feedOf is a catalog client whose feed is one module.
-type feedOf struct {
-	catalogv1.CatalogServiceClient
-
-	module *catalogv1.ModuleRecord
-}
-
-func (f feedOf) SyncCatalog(context.Context, *catalogv1.SyncCatalogRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[catalogv1.SyncCatalogResponse], error) {
-	return &feedStream{items: []*catalogv1.SyncCatalogResponse{
-		{Item: &catalogv1.SyncCatalogResponse_Module{Module: f.module}}, {Item: &catalogv1.SyncCatalogResponse_Revision{Revision: 9}},
-	}}, nil
-}
-
-type feedStream struct {
-	grpc.ClientStream
-
-	items []*catalogv1.SyncCatalogResponse
-}
-
-func (s *feedStream) Recv() (*catalogv1.SyncCatalogResponse, error) {
-	if len(s.items) == 0 {
-		return nil, io.EOF
-	}
-	next := s.items[0]
-	s.items = s.items[1:]
-	return next, nil
-}
-
-// Over the API, a unit of the draft has changed where anything of it has, though progress keeps but some of it.
-func TestModuleImpactComparesWholeUnits(t *testing.T) {
-	t.Parallel()
-	published := &catalogv1.ModuleVersion{
-		Number: new(int32(1)), Title: "A", PublishTime: timestamppb.New(day0), EffectiveTime: timestamppb.New(day0),
-		Units: []*catalogv1.Unit{{
-			Id: "u", Title: "U", Required: new(true), Weight: new(1.0), ContentUri: "https://example.org/1",
-			MoveOn: catalogv1.Unit_COMPLETED.Enum(),
-		}},
-	}
-	r := newRig(t, nil, nil)
-	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 9, Versions: []*catalogv1.ModuleVersion{published}}}
-	r.service = r.replicaWith(engine.Options{Catalog: clients.NewCatalogClient(feed)})
-	learner := newLearner()
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
-	server := r.service.server()
-	count := func(uri string) (*catalogv1.ModuleImpact, error) {
-		draft := proto.CloneOf(published)
-		draft.Number, draft.ChangeClass, draft.Retake = new(int32(2)), catalogv1.ModuleVersion_MATERIAL.Enum(), catalogv1.ModuleVersion_CHANGED_UNITS.Enum()
-		draft.Units[0].ContentUri = uri
-		answer, err := server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: draft})
-		return answer.GetImpact(), err
-	}
-	for uri, want := range map[string]int64{"https://example.org/1": 0, "https://example.org/2": 1} {
-		got, err := count(uri)
-		if err != nil || got.GetLearnersCompleted() != 1 || got.GetLearnersToRetrain() != want {
-			t.Errorf("%s: %+v, want %d to retrain, %v", uri, got, want, err)
-		}
-	}
-	_, err := server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: new(int32(7))}})
-	if errs.KindOf(err) != errs.Unavailable {
-		t.Errorf("a version too far: %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // behind starts a replica whose catalog stays as it is now, and may not answer any more at all.
-func (r *rig) behind(down bool) (replica *rig) {
+func behind(r *rig, down bool) (replica *rig) {
 	other := *r
 	other.catalog = &source{delta: r.catalog.delta}
 	other.service = other.replica()
@@ -25,7 +25,7 @@ func TestReplicasActOnTheNewestCatalogOfAny(t *testing.T) {
 	for name, down := range map[string]bool{"which others have yet to fetch": false, "which others cannot reach": true} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, []progress.Module{module1("a", unit("x"))}, []progress.Path{path1("p", milestone("one", all("a")))})
-			reader, writer := r.behind(down), r.behind(down)
+			reader, writer := behind(r, down), behind(r, down)
 
 			p := path1("p", milestone("one", all("a")))
 			p.Versions = append(p.Versions, progress.PathVersion{

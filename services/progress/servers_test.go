@@ -21,7 +21,7 @@ import (
 )
 
 // replicaOnRedis starts a replica with a client of its own.
-func (r *rig) replicaOnRedis(url string) *replica {
+func replicaOnRedis(r *rig, url string) *replica {
 	r.t.Helper()
 	client := redisOf(r.t, url)
 	s := r.replicaWith(engine.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
@@ -65,15 +65,6 @@ func TestAnswersAreNeverStaleOnRedis(t *testing.T) {
 	}
 }
 
-// TestMergeIsAJoinOnRedis has the torn learner's replicas share a Redis.
-func TestMergeIsAJoinOnRedis(t *testing.T) {
-	url := "redis://" + testenv.Redis(t)
-	torn := newRig(t, nil, nil)
-	torn.cache = func() cache.Cache { return cache.NewRedis(redisOf(t, url)) }
-	torn.service = torn.replica()
-	mergeIsAJoin(t, newRig(t, nil, nil), torn)
-}
-
 // TestWatchersSeeOtherReplicasByRedis writes at one replica and watches at the other. By polling
 // alone ten entries would take some ten seconds.
 func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
@@ -87,7 +78,7 @@ func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, []progress.Module{hundred()}, nil)
-			a, b := r.replicaOnRedis(urls[0]), r.replicaOnRedis(urls[1])
+			a, b := replicaOnRedis(r, urls[0]), replicaOnRedis(r, urls[1])
 			learner := newLearner()
 			w := watch(t, a, learner)
 			next := 0

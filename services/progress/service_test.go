@@ -318,6 +318,18 @@ func (r *rig) refreshed(service *replica) {
 	}
 }
 
+// setZone says what profile's feed would.
+func (r *rig) setZone(learner, zone string) {
+	r.t.Helper()
+	revision, err := r.store.ZoneRevision(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.store.SaveZones(r.ctx, revision+1, []progress.LearnerZone{{LearnerID: learner, TimeZone: zone}}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // event makes an event with a new id.
 func event(module, unit string, verb progress.Verb, at time.Time) progress.Event {
 	return progress.Event{ID: uuid.Must(uuid.NewV7()).String(), ModuleID: module, UnitID: unit, Verb: verb, OccurredAt: at}

@@ -7,14 +7,14 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-func (r *rig) streak(learner string) progress.Streak {
+func streakOf(r *rig, learner string) progress.Streak {
 	r.t.Helper()
 	s, _ := read(r, learner, "overview", func(w *progress.View) (progress.Streak, error) { return w.Overview().Streak, nil })
 	return s
 }
 
 // studies sends that the learner opened the unit at these times, received when the clock says.
-func (r *rig) studies(learner string, times ...string) {
+func studies(r *rig, learner string, times ...string) {
 	r.t.Helper()
 	for _, at := range times {
 		r.accept(learner, self(learner), event("a", "u", progress.Initialized, utc(at)))
@@ -35,15 +35,15 @@ func TestStreaksAreDaysInARow(t *testing.T) {
 	expect := func(at string, current, longest int, last string) {
 		t.Helper()
 		r.clock.set(utc(at))
-		if got := r.streak(learner); got.CurrentDays != current || got.LongestDays != longest || got.LastActiveDate != last || got.TimeZone != "UTC" {
+		if got := streakOf(r, learner); got.CurrentDays != current || got.LongestDays != longest || got.LastActiveDate != last || got.TimeZone != "UTC" {
 			t.Errorf("%s: %+v, want %d, %d, %s", at, got, current, longest, last)
 		}
 	}
 	expect("2026-03-01T12:00:00Z", 0, 0, "")
 	r.clock.set(utc("2026-03-05T12:00:00Z"))
-	r.studies(learner, "2026-03-01T10:00:00Z", "2026-03-02T23:59:00Z", "2026-03-02T10:00:00Z", "2026-03-04T00:00:00Z", "2026-03-05T09:00:00Z")
+	studies(r, learner, "2026-03-01T10:00:00Z", "2026-03-02T23:59:00Z", "2026-03-02T10:00:00Z", "2026-03-04T00:00:00Z", "2026-03-05T09:00:00Z")
 	expect("2026-03-05T12:00:00Z", 2, 2, "2026-03-05")
-	r.studies(learner, "2026-03-03T08:00:00Z") // a phone comes back
+	studies(r, learner, "2026-03-03T08:00:00Z") // a phone comes back
 	expect("2026-03-05T12:00:01Z", 5, 5, "2026-03-05")
 	expect("2026-03-06T23:59:59Z", 5, 5, "2026-03-05")
 	expect("2026-03-07T00:00:00Z", 0, 5, "2026-03-05")
@@ -72,8 +72,8 @@ func TestStreaksAreInTheLearnersTimeZone(t *testing.T) {
 		learner := newLearner()
 		r.setZone(learner, s.zone)
 		r.clock.set(utc(s.at))
-		r.studies(learner, s.times...)
-		if got := r.streak(learner); got.CurrentDays != s.current || got.LastActiveDate != s.last {
+		studies(r, learner, s.times...)
+		if got := streakOf(r, learner); got.CurrentDays != s.current || got.LastActiveDate != s.last {
 			t.Errorf("%q: %+v, want %d until %s", s.zone, got, s.current, s.last)
 		}
 	}
@@ -88,16 +88,16 @@ func TestStreaksNeverAffectCompletion(t *testing.T) {
 	waiver := event("b", "", progress.Waived, utc("2026-03-01T12:00:00Z"))
 	waiver.Reason = "r"
 	r.accept(learner, admin(), waiver)
-	if got := r.streak(learner); got.LongestDays != 0 {
+	if got := streakOf(r, learner); got.LongestDays != 0 {
 		t.Errorf("a waiver is no learning: %+v", got)
 	}
 	e := event("a", "u", progress.Initialized, utc("2026-03-02T11:00:00Z"))
 	r.accept(learner, self(learner), e)
-	if got := r.streak(learner); got.CurrentDays != 1 || r.module(learner, "a").State != progress.StateInProgress {
+	if got := streakOf(r, learner); got.CurrentDays != 1 || r.module(learner, "a").State != progress.StateInProgress {
 		t.Errorf("%+v", got)
 	}
 	r.accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: e.ID, Reason: "r", OccurredAt: time.Unix(1, 0)})
-	if got := r.streak(learner); got.CurrentDays != 0 || got.LastActiveDate != "" {
+	if got := streakOf(r, learner); got.CurrentDays != 0 || got.LastActiveDate != "" {
 		t.Errorf("voided: %+v", got)
 	}
 }

@@ -179,7 +179,7 @@ func TestMandatoryUpgrade(t *testing.T) {
 		got.PercentChangeReason == "" || got.Upgrade != nil || got.Milestones[0].Award == nil || got.Enrollment.ETag() == e.ETag() {
 		t.Fatalf("at its time: %+v, %d %%, previous %v", got.Enrollment, *got.Percent(), got.PreviousPercent)
 	}
-	r.waitFor(learner, progress.RecordUpgraded, func(rec *progress.Record) bool {
+	waitFor(r, learner, progress.RecordUpgraded, func(rec *progress.Record) bool {
 		return rec.ActorID == "system" && rec.Reason != "" && rec.Enrollment().PathVersion == 2
 	})
 	after := r.path(learner, "p")
@@ -196,7 +196,7 @@ func TestMandatoryUpgrade(t *testing.T) {
 }
 
 // waitFor waits for a log entry that the service writes by itself.
-func (r *rig) waitFor(learner string, kind progress.RecordType, is func(*progress.Record) bool) {
+func waitFor(r *rig, learner string, kind progress.RecordType, is func(*progress.Record) bool) {
 	r.t.Helper()
 	for deadline := testenv.Now().Add(20 * time.Second); testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		records, _, err := r.service.History(r.ctx, learner, 0, 1000)
@@ -242,7 +242,7 @@ func TestRevokingAnAwardIsFinal(t *testing.T) {
 	if p := r.path(learner, "p"); p.Milestones[0].Award != nil || len(awards) != 0 || *p.Percent() != 100 {
 		t.Errorf("it is back: %+v, %+v", p.Milestones[0].Award, awards)
 	}
-	r.waitFor(learner, progress.RecordRevoked, func(rec *progress.Record) bool {
+	waitFor(r, learner, progress.RecordRevoked, func(rec *progress.Record) bool {
 		return rec.ActorID == admin().ID && rec.Reason == "the certificate was forged" && rec.Effects.Awards[0].ID == id
 	})
 }

@@ -5,7 +5,9 @@ package progress_test
 import (
 	"testing"
 
+	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
@@ -14,4 +16,13 @@ import (
 func TestMergeIsAJoinOnPostgres(t *testing.T) {
 	database := sqldbtest.PostgresURLs(t, sqlstore.Migrations())
 	mergeIsAJoin(t, newRig(t, nil, nil), newRigOn(t, database(t), nil, nil))
+}
+
+// TestMergeIsAJoinOnRedis has the torn learner's replicas share a Redis.
+func TestMergeIsAJoinOnRedis(t *testing.T) {
+	url := "redis://" + testenv.Redis(t)
+	torn := newRig(t, nil, nil)
+	torn.cache = func() cache.Cache { return cache.NewRedis(redisOf(t, url)) }
+	torn.service = torn.replica()
+	mergeIsAJoin(t, newRig(t, nil, nil), torn)
 }
