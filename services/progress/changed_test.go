@@ -20,7 +20,7 @@ func TestUnitsAreComparedWithTheVersionBefore(t *testing.T) {
 	before := version(1, day0, digested("same", "1"), digested("other", "1"), unit("u"), unit("undigested"))
 	for name, c := range map[string]struct {
 		before *progress.ModuleVersion
-		unit   progress.Unit
+		Unit   progress.Unit
 		want   bool
 	}{
 		"of a first version":                   {nil, unit("same"), true},
@@ -31,8 +31,8 @@ func TestUnitsAreComparedWithTheVersionBefore(t *testing.T) {
 		"other, without a digest before":       {&before, retitled, true},
 	} {
 		for _, marked := range []bool{false, true} { // whatever was said before
-			c.unit.Changed = marked
-			v := version(2, day(1), c.unit)
+			c.Unit.Changed = marked
+			v := version(2, day(1), c.Unit)
 			v.MarkChanged(c.before)
 			if got := v.Units[0].Changed; got != c.want {
 				t.Errorf("a unit that is %s: changed %v", name, got)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 func policy(period, window, grace string, basis progress.Basis) *progress.CurrencyPolicy {
@@ -21,10 +22,10 @@ func renewable(p *progress.CurrencyPolicy) progress.Module {
 
 // completeAt completes the module's only unit at a time, which is also the time of receipt.
 func completeAt(r *rig, learner string, at time.Time) *progress.ModuleDetail {
-	r.t.Helper()
-	r.clock.set(at)
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, at))
-	return r.module(learner, "a")
+	r.T.Helper()
+	r.Clock.Set(at)
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, at))
+	return r.Module(learner, "a")
 }
 
 func utc(text string) time.Time {
@@ -55,8 +56,8 @@ func TestCurrencyIsDerivedFromTheClock(t *testing.T) {
 		{100, progress.CurrencyExpired},
 		{5000, progress.CurrencyExpired},
 	} {
-		r.clock.set(done.AddDate(0, 0, s.days))
-		m := r.module(learner, "a")
+		r.Clock.Set(done.AddDate(0, 0, s.days))
+		m := r.Module(learner, "a")
 		if m.Currency.State != s.want || m.State != progress.StateCompleted || *m.Percent != 100 {
 			t.Errorf("%d days on: %s, %s, %d %%; want %s", s.days, m.Currency.State, m.State, *m.Percent, s.want)
 		}
@@ -100,7 +101,7 @@ func TestPeriodsAreInTheLearnersTimeZone(t *testing.T) {
 	} {
 		r := newRig(t, []progress.Module{renewable(policy(s.period, "P5D", "P0D", progress.BasisCompletion))}, nil)
 		learner := newLearner()
-		r.setZone(learner, s.zone)
+		r.SetZone(learner, s.zone)
 		if got := completeAt(r, learner, utc(s.done)).Currency.ExpireTime; !got.Equal(utc(s.expire)) {
 			t.Errorf("%q: %s after %s is %s, want %s", s.zone, s.period, s.done, got, s.expire)
 		}
@@ -115,20 +116,20 @@ func TestChangingTheTimeZoneChangesTheAnswer(t *testing.T) {
 	learner := newLearner()
 	completeAt(r, learner, utc("2026-03-01T11:00:00Z"))
 	ask := func() (*progress.ModuleDetail, string) {
-		return read(r, learner, "module/a", func(w *progress.View) (*progress.ModuleDetail, error) { return w.Module("a") })
+		return rigtest.Read(r, learner, "module/a", func(w *progress.View) (*progress.ModuleDetail, error) { return w.Module("a") })
 	}
 	before, etag := ask()
-	r.setZone(learner, "Europe/Berlin")
+	r.SetZone(learner, "Europe/Berlin")
 	after, moved := ask()
 	if !before.Currency.ExpireTime.Equal(utc("2026-04-01T11:00:00Z")) || !after.Currency.ExpireTime.Equal(utc("2026-04-01T10:00:00Z")) || etag == moved {
 		t.Errorf("before %s, after %s; etags %s, %s", before.Currency.ExpireTime, after.Currency.ExpireTime, etag, moved)
 	}
-	r.accept(learner, self(learner), event("a", "u", progress.Initialized, utc("2026-03-01T11:30:00Z")))
-	if drift, err := r.service.verify(r.ctx, learner); err != nil || len(drift) > 0 {
+	r.Accept(learner, self(learner), event("a", "u", progress.Initialized, utc("2026-03-01T11:30:00Z")))
+	if drift, err := r.Service.Verify(r.Ctx, learner); err != nil || len(drift) > 0 {
 		t.Errorf("%+v %v", drift, err)
 	}
 	// A zone that this program does not know is no reason to answer nothing.
-	r.setZone(learner, "Mars/Olympus_Mons")
+	r.SetZone(learner, "Mars/Olympus_Mons")
 	if m, _ := ask(); !m.Currency.ExpireTime.Equal(utc("2026-04-01T11:00:00Z")) {
 		t.Errorf("in an unknown zone: %s", m.Currency.ExpireTime)
 	}
@@ -202,10 +203,10 @@ func TestACycleKeepsThePolicyOfItsVersion(t *testing.T) {
 	second := version(2, utc("2026-02-01T00:00:00Z"), unit("u"))
 	second.Currency = policy("P1M", "P5D", "P0D", progress.BasisCompletion)
 	m.Versions = append(m.Versions, second)
-	r.catalog.publish([]progress.Module{m}, nil)
-	r.refresh()
-	r.clock.set(utc("2026-06-01T00:00:00Z"))
-	if got := r.module(learner, "a"); got.Currency.State != progress.CurrencyCurrent || !got.Currency.ExpireTime.Equal(utc("2027-01-15T08:00:00Z")) {
+	r.Catalog.Publish([]progress.Module{m}, nil)
+	r.Refresh()
+	r.Clock.Set(utc("2026-06-01T00:00:00Z"))
+	if got := r.Module(learner, "a"); got.Currency.State != progress.CurrencyCurrent || !got.Currency.ExpireTime.Equal(utc("2027-01-15T08:00:00Z")) {
 		t.Errorf("%+v", got.Currency)
 	}
 }
@@ -225,9 +226,9 @@ func TestEarlierCyclesStayReadable(t *testing.T) {
 		return e
 	}
 	failed, passed := scored(progress.Failed, 0.5, day(1)), scored(progress.Passed, 0.9, day(2))
-	r.clock.set(day(400))
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(1)), failed, passed, scored(progress.Failed, 0.6, day(360)))
-	got := r.module(learner, "a")
+	r.Clock.Set(day(400))
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(1)), failed, passed, scored(progress.Failed, 0.6, day(360)))
+	got := r.Module(learner, "a")
 	if len(got.Cycles) != 2 || got.State != progress.StateCompleted {
 		t.Fatalf("%+v", got.Cycles)
 	}
@@ -254,13 +255,13 @@ func TestSupersededAfterTheNewVersionsGrace(t *testing.T) {
 	m.Versions = append(m.Versions, second)
 	r := newRig(t, []progress.Module{m}, nil)
 	learner := newLearner()
-	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
+	r.Accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
 	for _, s := range []struct {
 		at   time.Time
 		want progress.CurrencyState
 	}{{day(29), progress.CurrencyCurrent}, {day(43), progress.CurrencyCurrent}, {day(44), progress.CurrencySuperseded}} {
-		r.clock.set(s.at)
-		if got := r.module(learner, "a"); got.Currency.State != s.want || got.State != progress.StateCompleted || *got.Percent != 100 {
+		r.Clock.Set(s.at)
+		if got := r.Module(learner, "a"); got.Currency.State != s.want || got.State != progress.StateCompleted || *got.Percent != 100 {
 			t.Errorf("on %s: %+v", s.at, got.Currency)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 // An explanation is never another truth: whatever learners, admins, authors and clocks did, it
@@ -24,16 +25,16 @@ func TestExplanationsAgree(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil, nil)
 	rapid.Check(t, func(rt *rapid.T) {
-		l := &life{rig: r, learner: newLearner(), at: day(0)}
-		l.world = drawWorld(rt, l.learner)
-		l.world.events = nil
-		r.catalog.publish(l.world.modules, l.world.paths)
-		r.clock.set(day(0))
-		r.refresh()
-		r.enroll(l.learner, "p")
+		l := &life{Rig: r, Learner: newLearner(), At: day(0)}
+		l.World = drawWorld(rt, l.Learner)
+		l.World.Events = nil
+		r.Catalog.Publish(l.World.Modules, l.World.Paths)
+		r.Clock.Set(day(0))
+		r.Refresh()
+		r.Enroll(l.Learner, "p")
 		rt.Repeat(map[string]func(*rapid.T){
-			"record": l.record, "record more": l.record, "void": l.void, "revoke": l.revoke, "change": l.change, "publish module": l.publishModule,
-			"publish path": l.publishPath, "archive": l.archive, "zone": l.zone, "time": l.passTime,
+			"record": l.Record, "record more": l.Record, "void": l.Void, "revoke": l.Revoke, "change": l.Change, "publish module": l.PublishModule,
+			"publish path": l.PublishPath, "archive": l.Archive, "zone": l.Zone, "time": l.PassTime,
 			"": func(t *rapid.T) { explained(t, l) },
 		})
 	})
@@ -41,9 +42,9 @@ func TestExplanationsAgree(t *testing.T) {
 
 // explained checks the explanation of the path as it stands.
 func explained(t *rapid.T, l *life) {
-	l.clock.set(l.at)
-	l.refresh()
-	if l.enrollment() == nil {
+	l.Clock.Set(l.At)
+	l.Refresh()
+	if l.Enrollment() == nil {
 		return
 	}
 	x, p, details := ask(t, l)
@@ -53,7 +54,7 @@ func explained(t *rapid.T, l *life) {
 		x, p, details = ask(t, l) // the sweep wrote in between
 	}
 	c := &explanationCheck{fatal: t.Fatalf, log: map[string]progress.Record{}, voided: map[string]bool{}}
-	for _, e := range historyOf(l.rig, l.learner) {
+	for _, e := range historyOf(l.Rig, l.Learner) {
 		c.log[e.Event.ID] = e
 		c.voided[e.Event.VoidsEventID] = true
 	}
@@ -67,19 +68,19 @@ func explained(t *rapid.T, l *life) {
 
 // ask asks for the explanation, and for what it must agree with.
 func ask(t *rapid.T, l *life) (*progressv1.PathExplanation, *progressv1.PathProgress, []*progressv1.ModuleProgressDetail) {
-	ctx := grpc.NewContextWithServerTransportStream(l.ctx, headers{})
-	server := l.service.server()
-	x, err := server.ExplainPathProgress(ctx, &progressv1.ExplainPathProgressRequest{LearnerId: l.learner, PathId: "p"})
+	ctx := grpc.NewContextWithServerTransportStream(l.Ctx, headers{})
+	server := l.Service.Server()
+	x, err := server.ExplainPathProgress(ctx, &progressv1.ExplainPathProgressRequest{LearnerId: l.Learner, PathId: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := server.GetPathProgress(ctx, &progressv1.GetPathProgressRequest{LearnerId: l.learner, PathId: "p"})
+	p, err := server.GetPathProgress(ctx, &progressv1.GetPathProgressRequest{LearnerId: l.Learner, PathId: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var details []*progressv1.ModuleProgressDetail
 	for _, id := range moduleIDs {
-		d, err := server.GetModuleProgress(ctx, &progressv1.GetModuleProgressRequest{LearnerId: l.learner, ModuleId: id})
+		d, err := server.GetModuleProgress(ctx, &progressv1.GetModuleProgressRequest{LearnerId: l.Learner, ModuleId: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,12 +284,12 @@ func TestExplainedGroupsAddUp(t *testing.T) {
 			}
 			groups = append(groups, g)
 		}
-		r.catalog.publish(nil, []progress.Path{path1("p", milestone("m", groups...))})
-		r.refresh()
+		r.Catalog.Publish(nil, []progress.Path{path1("p", milestone("m", groups...))})
+		r.Refresh()
 		learner := newLearner()
-		r.enroll(learner, "p")
+		r.Enroll(learner, "p")
 		for _, id := range rapid.SliceOfDistinct(rapid.SampledFrom(ids), rapid.ID[string]).Draw(rt, "done") {
-			r.accept(learner, self(learner), event(id, "u", progress.Completed, day0))
+			r.Accept(learner, self(learner), event(id, "u", progress.Completed, day0))
 		}
 		m := explanationOf(r, learner, "p").Milestones[0]
 		var sum progress.Tally
@@ -303,8 +304,8 @@ func TestExplainedGroupsAddUp(t *testing.T) {
 }
 
 func explanationOf(r *rig, learner, path string) *progress.PathExplanation {
-	r.t.Helper()
-	x, _ := read(r, learner, "explain/"+path, func(w *progress.View) (*progress.PathExplanation, error) { return w.Explain(path) })
+	r.T.Helper()
+	x, _ := rigtest.Read(r, learner, "explain/"+path, func(w *progress.View) (*progress.PathExplanation, error) { return w.Explain(path) })
 	return x
 }
 
@@ -315,11 +316,11 @@ func TestExplanationsAreBounded(t *testing.T) {
 	quiz.MoveOn = progress.MoveOnPassed
 	r := newRig(t, []progress.Module{module1("a", quiz)}, []progress.Path{path1("p", milestone("m", all("a")))})
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	var last progress.Event
 	for i := range 60 {
 		last = event("a", "q", progress.Failed, day0.Add(time.Duration(i)*time.Minute))
-		r.accept(learner, self(learner), last)
+		r.Accept(learner, self(learner), last)
 	}
 	u := explanationOf(r, learner, "p").Milestones[0].Groups[0].Modules[0].Units[0]
 	if n := len(u.Events); n != 10 || u.Events[9].Record.Event.ID != last.ID || u.Progress.Attempts != 60 {
@@ -337,15 +338,15 @@ func TestExplanationsAreBounded(t *testing.T) {
 }
 
 func historyOf(r *rig, learner string) []progress.Record {
-	r.t.Helper()
-	records, _, err := r.service.History(r.ctx, learner, 0, 500)
+	r.T.Helper()
+	records, _, err := r.Service.History(r.Ctx, learner, 0, 500)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return records
 }
 
 func void(r *rig, learner, id, reason string) {
-	r.t.Helper()
-	r.accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: id, Reason: reason, OccurredAt: r.clock.now()})
+	r.T.Helper()
+	r.Accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: id, Reason: reason, OccurredAt: r.Clock.Now()})
 }

@@ -25,40 +25,40 @@ type told struct {
 
 // now publishes the module as it is, at a time.
 func (s *told) now(at time.Time) {
-	s.t.Helper()
-	s.clock.set(at)
-	s.module.Revision = s.catalog.delta.Revision + 1
-	s.catalog.publish([]progress.Module{s.module}, nil)
-	s.refresh()
+	s.T.Helper()
+	s.Clock.Set(at)
+	s.module.Revision = s.Catalog.Delta.Revision + 1
+	s.Catalog.Publish([]progress.Module{s.module}, nil)
+	s.Refresh()
 }
 
 // did records an event of the learner's own at the time that it happened.
 func (s *told) did(unit string, verb progress.Verb, version int, at time.Time, score ...float64) string {
-	s.t.Helper()
+	s.T.Helper()
 	e := onVersion(event("a", unit, verb, at), version)
 	for _, f := range score {
 		e.Score = &f
 	}
-	s.accept(s.learner, self(s.learner), e)
+	s.Accept(s.learner, self(s.learner), e)
 	return e.ID
 }
 
 // expiring completes the module, of a policy, on day 10, and lets time pass to so many days after it ran out.
 func (s *told) expiring(policy *progress.CurrencyPolicy, after int) {
-	s.t.Helper()
+	s.T.Helper()
 	const done = 10
 	s.module.Versions[0].Currency = policy
 	s.now(day(done))
 	s.did("u", progress.Completed, 1, day(done))
 	s.did("v", progress.Completed, 1, day(done))
-	s.clock.set(day(done).AddDate(1, 0, after))
+	s.Clock.Set(day(done).AddDate(1, 0, after))
 }
 
 func (s *told) waive(unit string, at time.Time, reason string) {
-	s.t.Helper()
+	s.T.Helper()
 	e := event("a", unit, progress.Waived, at)
 	e.Reason = reason
-	s.accept(s.learner, admin(), e)
+	s.Accept(s.learner, admin(), e)
 }
 
 // material makes the next version one that changes class MATERIAL.
@@ -98,7 +98,7 @@ func tales() []struct {
 			s.did("u", progress.Completed, 1, day(1))
 			e := event("a", "v", progress.Progressed, day(2))
 			e.Progress = new(0.4)
-			s.accept(s.learner, self(s.learner), e)
+			s.Accept(s.learner, self(s.learner), e)
 		}},
 		{"a quiz that fell short, and the ways to pass", func(s *told) {
 			s.module = module1("a", quizUnit("u", progress.MoveOnPassed), quizUnit("v", progress.MoveOnCompletedAndPassed), quizUnit("w", progress.MoveOnCompletedOrPassed))
@@ -129,7 +129,7 @@ func tales() []struct {
 			s.now(day(3))
 			s.did("u", progress.Completed, 1, day(1))
 			s.did("v", progress.Completed, 1, day(1))
-			s.clock.set(day(1).AddDate(1, 0, 20))
+			s.Clock.Set(day(1).AddDate(1, 0, 20))
 			s.did("u", progress.Completed, 1, day(1).AddDate(1, 0, -10))
 		}},
 		{"waived: a unit, and the whole", func(s *told) {
@@ -220,24 +220,24 @@ func tales() []struct {
 		{"an award taken back", func(s *told) {
 			s.did("u", progress.Completed, 1, day0)
 			s.did("v", progress.Completed, 1, day0)
-			if _, err := s.service.Revoke(s.ctx, s.learner, progress.AwardID(s.learner, "p", "m"), admin(), "The work was not their own."); err != nil {
-				s.t.Fatal(err)
+			if _, err := s.Service.Revoke(s.Ctx, s.learner, progress.AwardID(s.learner, "p", "m"), admin(), "The work was not their own."); err != nil {
+				s.T.Fatal(err)
 			}
 		}},
 		{"recorded by an admin", func(s *told) {
 			e := event("a", "u", progress.Completed, day0)
 			e.Reason = "Was there in person."
-			s.accept(s.learner, admin(), e)
+			s.Accept(s.learner, admin(), e)
 		}},
 		{"locked, equivalent, and k of n", func(s *told) {
 			locked, whole := module1("b", unit("u")), module1("c", unit("u"))
 			locked.Versions[0].Prerequisites = []string{"a"}
 			whole.Versions[0].Credits = [][]string{{"d"}}
-			s.catalog.publish([]progress.Module{locked, whole, module1("d", unit("u"))}, []progress.Path{path1("q",
+			s.Catalog.Publish([]progress.Module{locked, whole, module1("d", unit("u"))}, []progress.Path{path1("q",
 				milestone("m1", all("b", "c")), milestone("m2", kOf(1, "b", "c", "d"), kOf(2, "a", "e"), all("a", "c")))})
-			s.refresh()
-			s.enroll(s.learner, "q")
-			s.accept(s.learner, self(s.learner), event("d", "u", progress.Completed, day0))
+			s.Refresh()
+			s.Enroll(s.learner, "q")
+			s.Accept(s.learner, self(s.learner), event("d", "u", progress.Completed, day0))
 		}},
 	}
 }
@@ -248,14 +248,14 @@ func TestExplanationsInWords(t *testing.T) {
 	var out strings.Builder
 	for _, tale := range tales() {
 		r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("a")))})
-		s := &told{rig: r, learner: newLearner(), module: r.catalog.delta.Modules[0]}
-		r.setZone(s.learner, "Asia/Kathmandu")
-		r.enroll(s.learner, "p")
+		s := &told{rig: r, learner: newLearner(), module: r.Catalog.Delta.Modules[0]}
+		r.SetZone(s.learner, "Asia/Kathmandu")
+		r.Enroll(s.learner, "p")
 		tale.tell(s)
 		fmt.Fprintf(&out, "== %s\n", tale.name)
 		path := "p"
-		if len(r.catalog.delta.Paths) > 1 {
-			path = r.catalog.delta.Paths[1].ID
+		if len(r.Catalog.Delta.Paths) > 1 {
+			path = r.Catalog.Delta.Paths[1].ID
 		}
 		write(&out, s.explained(path))
 	}
@@ -277,7 +277,7 @@ func TestExplanationsInWords(t *testing.T) {
 
 // explained waits until the sweep has latched what the catalog lets the learner earn.
 func (s *told) explained(path string) *progress.PathExplanation {
-	s.t.Helper()
+	s.T.Helper()
 	deadline := testenv.Now().Add(20 * time.Second)
 	for {
 		x := explanationOf(s.rig, s.learner, path)
@@ -288,7 +288,7 @@ func (s *told) explained(path string) *progress.PathExplanation {
 			return x
 		}
 		if testenv.Now().After(deadline) {
-			s.t.Fatalf("no award: %+v", x.Milestones)
+			s.T.Fatalf("no award: %+v", x.Milestones)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

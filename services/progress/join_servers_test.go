@@ -22,7 +22,7 @@ func TestMergeIsAJoinOnPostgres(t *testing.T) {
 func TestMergeIsAJoinOnRedis(t *testing.T) {
 	url := "redis://" + testenv.Redis(t)
 	torn := newRig(t, nil, nil)
-	torn.cache = func() cache.Cache { return cache.NewRedis(redisOf(t, url)) }
-	torn.service = torn.replica()
+	torn.Cache = func() cache.Cache { return cache.NewRedis(redisOf(t, url)) }
+	torn.Service = torn.Replica()
 	mergeIsAJoin(t, newRig(t, nil, nil), torn)
 }

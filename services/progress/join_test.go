@@ -26,22 +26,22 @@ func (headers) SetHeader(metadata.MD) error { return nil }
 // answersOf are all that the API says of a learner's progress at several times, byte for byte but
 // for sequences, the ids of enrollments, and what the order of arrival may tell.
 func answersOf(r *rig, service *replica, learner string) string {
-	r.t.Helper()
-	ctx := grpc.NewContextWithServerTransportStream(r.ctx, headers{})
-	server := service.server()
+	r.T.Helper()
+	ctx := grpc.NewContextWithServerTransportStream(r.Ctx, headers{})
+	server := service.Server()
 	var out []json.RawMessage
 	add := func(m proto.Message, err error) {
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		b, err := protojson.Marshal(m)
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		out = append(out, b)
 	}
 	for _, at := range []int{80, 95, 130, 400} {
-		r.clock.set(day(at))
+		r.Clock.Set(day(at))
 		p, err := server.GetPathProgress(ctx, &progressv1.GetPathProgressRequest{LearnerId: learner, PathId: "p"})
 		forget(p.GetProgress())
 		add(p, err)
@@ -60,7 +60,7 @@ func answersOf(r *rig, service *replica, learner string) string {
 	}
 	b, err := json.MarshalIndent(out, "", " ")
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return string(b)
 }
@@ -87,19 +87,19 @@ func forget(p *progressv1.PathProgress) {
 
 // begin makes the world's learner known, enrolled, and in their time zone.
 func begin(r *rig, w *world, learner string) {
-	r.t.Helper()
-	r.catalog.publish(w.modules, w.paths)
-	r.refresh()
-	r.setZone(learner, w.zone)
-	r.clock.set(day(0))
-	r.enroll(learner, "p")
-	r.clock.set(day(80)) // received_at is the same for all
+	r.T.Helper()
+	r.Catalog.Publish(w.Modules, w.Paths)
+	r.Refresh()
+	r.SetZone(learner, w.Zone)
+	r.Clock.Set(day(0))
+	r.Enroll(learner, "p")
+	r.Clock.Set(day(80)) // received_at is the same for all
 }
 
 // send sends events of the world, by their places, to one replica.
 func send(ctx context.Context, w *world, service *replica, learner string, places []int) error {
 	for _, i := range places {
-		if _, err := service.Record(ctx, learner, w.actors[i], w.events[i:i+1], engine.AtLeast{}); err != nil {
+		if _, err := service.Record(ctx, learner, w.Actors[i], w.Events[i:i+1], engine.AtLeast{}); err != nil {
 			return err
 		}
 	}
@@ -115,31 +115,31 @@ func TestMergeIsAJoin(t *testing.T) {
 
 func mergeIsAJoin(t *testing.T, plain, torn *rig) {
 	t.Helper()
-	replicas := []*replica{torn.service, torn.replica()}
+	replicas := []*replica{torn.Service, torn.Replica()}
 	rapid.Check(t, func(rt *rapid.T) {
 		learner := newLearner()
 		w := drawWorld(rt, learner)
 		begin(plain, &w, learner)
 		begin(torn, &w, learner)
 		for _, s := range replicas {
-			torn.refreshed(s)
+			torn.Refreshed(s)
 		}
 		var order []int
-		for i := range w.events {
+		for i := range w.Events {
 			order = append(order, i)
 		}
-		if err := send(plain.ctx, &w, plain.service, learner, order); err != nil {
+		if err := send(plain.Ctx, &w, plain.Service, learner, order); err != nil {
 			rt.Fatal(err)
 		}
 		tear(torn, rt, &w, replicas, learner, order)
-		first := answersOf(plain, plain.service, learner)
+		first := answersOf(plain, plain.Service, learner)
 		for _, s := range replicas {
 			if second := answersOf(torn, s, learner); first != second {
 				rt.Fatalf("in order:\n%s\ntorn:\n%s", first, second)
 			}
 		}
 		for _, r := range []*rig{plain, torn} {
-			if drift, err := r.service.verify(r.ctx, learner); err != nil || len(drift) > 0 {
+			if drift, err := r.Service.Verify(r.Ctx, learner); err != nil || len(drift) > 0 {
 				rt.Fatalf("folding again differs: %+v %v", drift, err)
 			}
 		}
@@ -153,7 +153,7 @@ func tear(r *rig, rt *rapid.T, w *world, replicas []*replica, learner string, or
 	errs := make(chan error, len(again))
 	for part := range slices.Chunk(again, max(1, len(again)/rapid.IntRange(1, 3).Draw(rt, "devices"))) {
 		service := rapid.SampledFrom(replicas).Draw(rt, "replica")
-		devices.Go(func() { errs <- send(r.ctx, w, service, learner, part) })
+		devices.Go(func() { errs <- send(r.Ctx, w, service, learner, part) })
 	}
 	devices.Wait()
 	close(errs)
@@ -171,20 +171,20 @@ func TestPercentRule6EventsNeverLowerIt(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		learner := newLearner()
 		w := drawWorld(rt, learner)
-		for i := range w.modules {
-			w.modules[i].State, w.modules[i].Archives = progress.ModuleActive, nil
+		for i := range w.Modules {
+			w.Modules[i].State, w.Modules[i].Archives = progress.ModuleActive, nil
 		}
 		begin(r, &w, learner)
 		before := map[string]int{}
-		for i := range w.events {
-			r.record(learner, w.actors[i], w.events[i])
-			now := map[string]int{"path": *r.path(learner, "p").Percent()}
-			for _, m := range w.modules {
-				now[m.ID] = *r.module(learner, m.ID).Percent
+		for i := range w.Events {
+			r.Record(learner, w.Actors[i], w.Events[i])
+			now := map[string]int{"path": *r.Path(learner, "p").Percent()}
+			for _, m := range w.Modules {
+				now[m.ID] = *r.Module(learner, m.ID).Percent
 			}
 			for what, was := range before {
 				if now[what] < was {
-					rt.Fatalf("%s fell from %d to %d after %+v", what, was, now[what], w.events[i])
+					rt.Fatalf("%s fell from %d to %d after %+v", what, was, now[what], w.Events[i])
 				}
 			}
 			before = now
@@ -197,14 +197,14 @@ func TestPercentRule6EventsNeverLowerIt(t *testing.T) {
 func TestFoldingAgainGivesWhatIsStored(t *testing.T) {
 	r := newRig(t, nil, nil)
 	rapid.Check(t, func(rt *rapid.T) {
-		l := &life{rig: r, learner: newLearner(), at: day(0)}
-		l.world = drawWorld(rt, l.learner)
-		l.world.events = nil
-		r.catalog.publish(l.world.modules, l.world.paths)
+		l := &life{Rig: r, Learner: newLearner(), At: day(0)}
+		l.World = drawWorld(rt, l.Learner)
+		l.World.Events = nil
+		r.Catalog.Publish(l.World.Modules, l.World.Paths)
 		rt.Repeat(map[string]func(*rapid.T){
-			"record": l.record, "void": l.void, "revoke": l.revoke, "enroll": l.enroll, "change": l.change,
-			"publish module": l.publishModule, "publish path": l.publishPath, "archive": l.archive, "zone": l.zone, "time": l.passTime,
-			"": l.check,
+			"record": l.Record, "void": l.Void, "revoke": l.Revoke, "enroll": l.Enroll, "change": l.Change,
+			"publish module": l.PublishModule, "publish path": l.PublishPath, "archive": l.Archive, "zone": l.Zone, "time": l.PassTime,
+			"": l.Check,
 		})
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 func percentOf(t *testing.T, p *int) int {
@@ -40,7 +41,7 @@ func TestPercentRule1CountsDistinctModulesAndKOfN(t *testing.T) {
 		milestone("m2", kOf(2, "b", "c", "d"), all("a")),
 		milestone("m3", kOf(1, "e", "d")))})
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	// F = {a, b}; the group {b, c, d} asks for 2, of which b is in F: 1 more; {e, d} asks for 1.
 	steps := []struct {
 		module                       string
@@ -48,14 +49,14 @@ func TestPercentRule1CountsDistinctModulesAndKOfN(t *testing.T) {
 	}{{"", 0, 4, 0}, {"a", 1, 4, 25}, {"c", 2, 4, 50}, {"b", 3, 4, 75}, {"e", 4, 4, 100}, {"d", 4, 4, 100}}
 	for i, s := range steps {
 		if s.module != "" {
-			r.accept(learner, self(learner), event(s.module, "u", progress.Completed, day0.Add(time.Duration(i)*time.Minute)))
+			r.Accept(learner, self(learner), event(s.module, "u", progress.Completed, day0.Add(time.Duration(i)*time.Minute)))
 		}
-		p := r.path(learner, "p")
+		p := r.Path(learner, "p")
 		if p.Completed != s.completed || p.Required != s.required || percentOf(t, p.Percent()) != s.percent {
 			t.Errorf("after %q: %d of %d, %d %%; want %+v", s.module, p.Completed, p.Required, *p.Percent(), s)
 		}
 	}
-	p := r.path(learner, "p")
+	p := r.Path(learner, "p")
 	if p.State != progress.EnrollmentCompleted {
 		t.Errorf("state %s, want COMPLETED", p.State)
 	}
@@ -73,12 +74,12 @@ func TestPercentRule1ModuleIsByUnitWeight(t *testing.T) {
 	heavy.Weight, light.Weight, optional.Required = 0.57, 0.43, false
 	r := newRig(t, []progress.Module{module1("a", heavy, light, optional)}, nil)
 	learner := newLearner()
-	r.accept(learner, self(learner), event("a", "optional", progress.Completed, day0))
-	if got := percentOf(t, r.module(learner, "a").Percent); got != 0 {
+	r.Accept(learner, self(learner), event("a", "optional", progress.Completed, day0))
+	if got := percentOf(t, r.Module(learner, "a").Percent); got != 0 {
 		t.Errorf("an optional unit counted: %d %%", got)
 	}
-	r.accept(learner, self(learner), event("a", "heavy", progress.Completed, day0.Add(time.Second)))
-	if got := percentOf(t, r.module(learner, "a").Percent); got != 57 {
+	r.Accept(learner, self(learner), event("a", "heavy", progress.Completed, day0.Add(time.Second)))
+	if got := percentOf(t, r.Module(learner, "a").Percent); got != 57 {
 		t.Errorf("%d %%, want 57", got)
 	}
 }
@@ -90,8 +91,8 @@ func TestPercentRule3IsHundredOnlyWhenAllIsDone(t *testing.T) {
 	big.Weight, sliver.Weight = 1000, 0.001
 	r := newRig(t, []progress.Module{module1("a", big, sliver)}, nil)
 	learner := newLearner()
-	r.accept(learner, self(learner), event("a", "big", progress.Completed, day0))
-	if m := r.module(learner, "a"); percentOf(t, m.Percent) != 99 || m.State != progress.StateInProgress {
+	r.Accept(learner, self(learner), event("a", "big", progress.Completed, day0))
+	if m := r.Module(learner, "a"); percentOf(t, m.Percent) != 99 || m.State != progress.StateInProgress {
 		t.Errorf("%d %% %s", *m.Percent, m.State)
 	}
 }
@@ -103,13 +104,13 @@ func TestPercentRule4EmptyIsNeverComplete(t *testing.T) {
 	optional.Required = false
 	r := newRig(t, []progress.Module{module1("a", optional)}, []progress.Path{path1("p", milestone("m"))})
 	learner := newLearner()
-	r.enroll(learner, "p")
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
-	p := r.path(learner, "p")
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	p := r.Path(learner, "p")
 	if p.Percent() != nil || p.State != progress.EnrollmentActive || p.Milestones[0].Award != nil {
 		t.Errorf("empty path: percent %v, state %s, award %v", p.Percent(), p.State, p.Milestones[0].Award)
 	}
-	if m := r.module(learner, "a"); m.Percent != nil || m.State == progress.StateCompleted {
+	if m := r.Module(learner, "a"); m.Percent != nil || m.State == progress.StateCompleted {
 		t.Errorf("empty module: percent %v, state %s", m.Percent, m.State)
 	}
 }
@@ -125,16 +126,16 @@ func TestPercentRule5LockedModulesStayInTheDenominator(t *testing.T) {
 		[]progress.Path{path1("p", milestone("m", all("first", "later")))},
 	)
 	learner := newLearner()
-	r.enroll(learner, "p")
-	r.accept(learner, self(learner), event("second", "u", progress.Completed, day0))
-	p := r.path(learner, "p")
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("second", "u", progress.Completed, day0))
+	p := r.Path(learner, "p")
 	locked := p.Milestones[0].Modules[1]
 	if locked.State != progress.StateLocked || !reflect.DeepEqual(locked.BlockedBy, []string{"first"}) || p.Required != 2 {
 		t.Errorf("%+v, required %d", locked, p.Required)
 	}
 	// Events for a locked module count all the same: it is then begun, not locked.
-	r.accept(learner, self(learner), event("later", "u", progress.Initialized, day0))
-	if got := r.path(learner, "p").Milestones[0].Modules[1]; got.State != progress.StateInProgress || len(got.BlockedBy) != 0 {
+	r.Accept(learner, self(learner), event("later", "u", progress.Initialized, day0))
+	if got := r.Path(learner, "p").Milestones[0].Modules[1]; got.State != progress.StateInProgress || len(got.BlockedBy) != 0 {
 		t.Errorf("begun but %+v", got)
 	}
 }
@@ -144,9 +145,9 @@ func TestPercentRule6FallAfterAVoidIsExplained(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	done := event("a", "u", progress.Completed, day0)
-	r.accept(learner, self(learner), done)
+	r.Accept(learner, self(learner), done)
 	void := progress.Event{
 		ID:           newLearner(),
 		Verb:         progress.Voided,
@@ -154,16 +155,16 @@ func TestPercentRule6FallAfterAVoidIsExplained(t *testing.T) {
 		Reason:       "recorded for the wrong person",
 		OccurredAt:   day(1),
 	}
-	r.accept(learner, admin(), void)
-	p := r.path(learner, "p")
+	r.Accept(learner, admin(), void)
+	p := r.Path(learner, "p")
 	if percentOf(t, p.Percent()) != 0 || p.PreviousPercent == nil || *p.PreviousPercent != 50 || p.PercentChangeReason == "" {
 		t.Fatalf("after the void: %d %%, previous %v, %q", *p.Percent(), p.PreviousPercent, p.PercentChangeReason)
 	}
-	if m := r.module(learner, "a"); percentOf(t, m.Percent) != 0 || m.PreviousPercent == nil || *m.PreviousPercent != 100 {
+	if m := r.Module(learner, "a"); percentOf(t, m.Percent) != 0 || m.PreviousPercent == nil || *m.PreviousPercent != 100 {
 		t.Errorf("the module: %d %%, previous %v", *m.Percent, m.PreviousPercent)
 	}
-	r.accept(learner, self(learner), event("b", "u", progress.Completed, day0))
-	if p := r.path(learner, "p"); p.PreviousPercent != nil {
+	r.Accept(learner, self(learner), event("b", "u", progress.Completed, day0))
+	if p := r.Path(learner, "p"); p.PreviousPercent != nil {
 		t.Errorf("regained, yet previous percent %d", *p.PreviousPercent)
 	}
 }
@@ -180,8 +181,8 @@ func TestPercentRule7ExpiryNeverLowersPercent(t *testing.T) {
 	}
 	r := newRig(t, []progress.Module{a}, []progress.Path{path1("p", milestone("m", all("a")))})
 	learner := newLearner()
-	r.enroll(learner, "p")
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
 	expire := day0.AddDate(1, 0, 0)
 	for _, s := range []struct {
 		at   time.Time
@@ -192,8 +193,8 @@ func TestPercentRule7ExpiryNeverLowersPercent(t *testing.T) {
 		{expire, progress.CurrencyGrace},
 		{expire.AddDate(0, 0, 14), progress.CurrencyExpired},
 	} {
-		r.clock.set(s.at)
-		p := r.path(learner, "p")
+		r.Clock.Set(s.at)
+		p := r.Path(learner, "p")
 		m := p.Milestones[0].Modules[0]
 		if m.Currency == nil || m.Currency.State != s.want || percentOf(t, p.Percent()) != 100 || m.State != progress.StateCompleted ||
 			p.Milestones[0].Award == nil {
@@ -201,14 +202,14 @@ func TestPercentRule7ExpiryNeverLowersPercent(t *testing.T) {
 		}
 	}
 	// Renewing ten days early loses no days.
-	r.clock.set(expire.AddDate(0, 0, -9))
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, expire.AddDate(0, 0, -10)))
-	m := r.module(learner, "a")
+	r.Clock.Set(expire.AddDate(0, 0, -9))
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, expire.AddDate(0, 0, -10)))
+	m := r.Module(learner, "a")
 	if len(m.Cycles) != 2 || percentOf(t, m.Cycles[1].Percent) != 50 || percentOf(t, m.Percent) != 100 {
 		t.Fatalf("in renewal: %+v", m.Cycles)
 	}
-	r.accept(learner, self(learner), event("a", "v", progress.Completed, expire.AddDate(0, 0, -9)))
-	if got := r.module(learner, "a").Cycles[1].ExpireTime; !got.Equal(day0.AddDate(2, 0, 0)) {
+	r.Accept(learner, self(learner), event("a", "v", progress.Completed, expire.AddDate(0, 0, -9)))
+	if got := r.Module(learner, "a").Cycles[1].ExpireTime; !got.Equal(day0.AddDate(2, 0, 0)) {
 		t.Errorf("renewed until %s", got)
 	}
 }
@@ -221,18 +222,18 @@ func TestPercentRule8WaiversAndEquivalencesAreLabelled(t *testing.T) {
 	r := newRig(t, []progress.Module{module1("waived", unit("u"), unit("v")), whole, module1("half1", unit("u")), module1("half2", unit("u"))},
 		[]progress.Path{path1("p", milestone("m", all("waived", "whole")))})
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	waive := event("waived", "", progress.Waived, day0)
-	if got := r.record(learner, self(learner), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
+	if got := r.Record(learner, self(learner), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
 		t.Errorf("waiving one's own: %+v", got)
 	}
-	if got := r.record(learner, admin(), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
+	if got := r.Record(learner, admin(), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
 		t.Errorf("waiving without a reason: %+v", got)
 	}
 	waive.Reason = "holds a board certification"
-	r.accept(learner, admin(), waive)
-	r.accept(learner, self(learner), event("half1", "u", progress.Completed, day0), event("half2", "u", progress.Completed, day(1)))
-	modules := r.path(learner, "p").Milestones[0].Modules
+	r.Accept(learner, admin(), waive)
+	r.Accept(learner, self(learner), event("half1", "u", progress.Completed, day0), event("half2", "u", progress.Completed, day(1)))
+	modules := r.Path(learner, "p").Milestones[0].Modules
 	if modules[0].Credit != progress.CreditWaiver || modules[0].State != progress.StateCompleted {
 		t.Errorf("waived: %+v", modules[0])
 	}
@@ -246,13 +247,13 @@ func TestPercentRule9AnswersCarryTheirSequence(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("a")))})
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	ask := func() (*progress.PathProgress, string) {
-		return read(r, learner, "path/p", func(w *progress.View) (*progress.PathProgress, error) { return w.Path("p") })
+		return rigtest.Read(r, learner, "path/p", func(w *progress.View) (*progress.PathProgress, error) { return w.Path("p") })
 	}
 	p1, e1 := ask()
 	_, again := ask()
-	r.accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
+	r.Accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
 	p2, e2 := ask()
 	if p1.AsOfSequence != 1 || p2.AsOfSequence != 2 || e1 != again || e1 == e2 || p2.Enrollment.PathVersion != 1 {
 		t.Errorf("sequences %d, %d; etags %s %s %s", p1.AsOfSequence, p2.AsOfSequence, e1, again, e2)
@@ -290,9 +291,9 @@ func TestMoveOnRules(t *testing.T) {
 			for i, v := range c.verbs {
 				e := event("a", "u", v, day0.Add(time.Duration(i)*time.Minute))
 				e.Progress = new(1.0) // PROGRESSED to the end completes nothing
-				r.accept(learner, self(learner), e)
+				r.Accept(learner, self(learner), e)
 			}
-			if got := r.module(learner, "a").State == progress.StateCompleted; got != c.done {
+			if got := r.Module(learner, "a").State == progress.StateCompleted; got != c.done {
 				t.Errorf("%s after %v: done %v", rule, c.verbs, got)
 			}
 		}
@@ -305,8 +306,8 @@ func TestProgressedToTheEndDoesNotComplete(t *testing.T) {
 	learner := newLearner()
 	e := event("a", "u", progress.Progressed, day0)
 	e.Progress = new(1.0)
-	r.accept(learner, self(learner), e)
-	if m := r.module(learner, "a"); m.State != progress.StateInProgress || *m.Units[0].Progress != 1 {
+	r.Accept(learner, self(learner), e)
+	if m := r.Module(learner, "a"); m.State != progress.StateInProgress || *m.Units[0].Progress != 1 {
 		t.Errorf("%+v", m)
 	}
 }
@@ -324,29 +325,29 @@ func TestCreditCrossesVersionsUnlessAMaterialOneInvalidatedIt(t *testing.T) {
 	a.Versions = append(a.Versions, minor, material)
 	r := newRig(t, []progress.Module{a}, nil)
 	learner := newLearner()
-	r.clock.set(day(15))
-	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
-	r.accept(learner, self(learner), onVersion(event("a", "w", progress.Completed, day(11)), 2))
+	r.Clock.Set(day(15))
+	r.Accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
+	r.Accept(learner, self(learner), onVersion(event("a", "w", progress.Completed, day(11)), 2))
 	// On version 2: u by its id from version 1, and w: 2 of 3. On version 1: u of 2.
-	if m := r.module(learner, "a"); m.Version != 2 || percentOf(t, m.Percent) != 66 {
+	if m := r.Module(learner, "a"); m.Version != 2 || percentOf(t, m.Percent) != 66 {
 		t.Errorf("version %d, %d %%", m.Version, *m.Percent)
 	}
 	// The MATERIAL version takes effect: v is new again, u and w keep their credit.
-	r.clock.set(day(21))
-	r.accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(12)), 1))
-	if m := r.module(learner, "a"); m.State != progress.StateCompleted || m.Cycles[0].Version != 2 && m.Cycles[0].Version != 1 {
+	r.Clock.Set(day(21))
+	r.Accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(12)), 1))
+	if m := r.Module(learner, "a"); m.State != progress.StateCompleted || m.Cycles[0].Version != 2 && m.Cycles[0].Version != 1 {
 		t.Errorf("completed before the MATERIAL version took effect: %+v", m)
 	}
-	if m := r.module(learner, "a"); m.Currency == nil || m.Currency.State != progress.CurrencySuperseded {
+	if m := r.Module(learner, "a"); m.Currency == nil || m.Currency.State != progress.CurrencySuperseded {
 		t.Errorf("currency %+v, want SUPERSEDED", m.Currency)
 	}
-	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Initialized, day(21)), 3))
-	m := r.module(learner, "a")
+	r.Accept(learner, self(learner), onVersion(event("a", "u", progress.Initialized, day(21)), 3))
+	m := r.Module(learner, "a")
 	if len(m.Cycles) != 2 || percentOf(t, m.Cycles[1].Percent) != 66 || percentOf(t, m.Percent) != 100 {
 		t.Fatalf("MATERIAL cycle: %+v", m.Cycles)
 	}
-	r.accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(21)), 3))
-	if m := r.module(learner, "a"); m.Cycles[1].CompleteTime.IsZero() || m.Currency.State != progress.CurrencyCurrent {
+	r.Accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(21)), 3))
+	if m := r.Module(learner, "a"); m.Cycles[1].CompleteTime.IsZero() || m.Currency.State != progress.CurrencyCurrent {
 		t.Errorf("relearned: %+v, %+v", m.Cycles, m.Currency)
 	}
 }
@@ -360,22 +361,22 @@ func TestMaterialVersionTakesOverWhatIsNotDone(t *testing.T) {
 	a.Versions = append(a.Versions, material)
 	r := newRig(t, []progress.Module{a}, nil)
 	learner := newLearner()
-	r.clock.set(day(5))
-	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
-	if got := percentOf(t, r.module(learner, "a").Percent); got != 50 {
+	r.Clock.Set(day(5))
+	r.Accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1))
+	if got := percentOf(t, r.Module(learner, "a").Percent); got != 50 {
 		t.Errorf("before: %d %%", got)
 	}
-	r.clock.set(day(11))
-	m := r.module(learner, "a")
+	r.Clock.Set(day(11))
+	m := r.Module(learner, "a")
 	if percentOf(t, m.Percent) != 0 || m.Version != 2 || m.PreviousPercent == nil || *m.PreviousPercent != 50 || m.PercentChangeReason == "" {
 		t.Errorf("after: %d %% on version %d, before it %v: %s", *m.Percent, m.Version, m.PreviousPercent, m.PercentChangeReason)
 	}
-	r.accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(11)), 1))
-	if m := r.module(learner, "a"); m.State != progress.StateInProgress {
+	r.Accept(learner, self(learner), onVersion(event("a", "v", progress.Completed, day(11)), 1))
+	if m := r.Module(learner, "a"); m.State != progress.StateInProgress {
 		t.Errorf("finished on an outdated version: %s", m.State)
 	}
-	r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(11)), 2))
-	if m := r.module(learner, "a"); percentOf(t, m.Percent) != 50 || m.PreviousPercent != nil {
+	r.Accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(11)), 2))
+	if m := r.Module(learner, "a"); percentOf(t, m.Percent) != 50 || m.PreviousPercent != nil {
 		t.Errorf("regained: %d %%, previous %v", *m.Percent, m.PreviousPercent)
 	}
 }
@@ -389,20 +390,20 @@ func TestWhoLearnedAMaterialVersionBeforeItsEffectIsCurrent(t *testing.T) {
 	a.Versions = append(a.Versions, material)
 	r := newRig(t, []progress.Module{a}, nil)
 	early, late := newLearner(), newLearner()
-	r.clock.set(day(20))
+	r.Clock.Set(day(20))
 	for _, learner := range []string{early, late} {
-		r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1), onVersion(event("a", "v", progress.Completed, day(1)), 1))
+		r.Accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(1)), 1), onVersion(event("a", "v", progress.Completed, day(1)), 1))
 	}
-	r.accept(early, self(early), onVersion(event("a", "u", progress.Completed, day(15)), 2), onVersion(event("a", "v", progress.Completed, day(16)), 2))
-	if m := r.module(early, "a"); len(m.Cycles) != 1 || m.Currency.State != progress.CurrencyCurrent {
+	r.Accept(early, self(early), onVersion(event("a", "u", progress.Completed, day(15)), 2), onVersion(event("a", "v", progress.Completed, day(16)), 2))
+	if m := r.Module(early, "a"); len(m.Cycles) != 1 || m.Currency.State != progress.CurrencyCurrent {
 		t.Errorf("before it takes effect: %+v", m.Cycles)
 	}
-	r.clock.set(day(41))
-	m := r.module(early, "a")
+	r.Clock.Set(day(41))
+	m := r.Module(early, "a")
 	if len(m.Cycles) != 2 || m.Cycles[1].Version != 2 || !m.Cycles[1].CompleteTime.Equal(day(40)) || m.Currency.State != progress.CurrencyCurrent {
 		t.Errorf("learned in time: %+v, %+v", m.Cycles, m.Currency)
 	}
-	if m := r.module(late, "a"); len(m.Cycles) != 1 || m.Version != 1 || m.Currency.State != progress.CurrencySuperseded {
+	if m := r.Module(late, "a"); len(m.Cycles) != 1 || m.Version != 1 || m.Currency.State != progress.CurrencySuperseded {
 		t.Errorf("not learned: version %d, %+v, %+v", m.Version, m.Cycles, m.Currency)
 	}
 }
@@ -417,16 +418,16 @@ func TestAStoredEventIsADuplicateEvenWhenItWouldBeRejectedNow(t *testing.T) {
 	learner := newLearner()
 	passed := event("a", "q", progress.Passed, day(30)) // a clock that runs ahead
 	passed.Score = new(0.75)
-	r.accept(learner, self(learner), passed)
+	r.Accept(learner, self(learner), passed)
 	strict := version(2, day(2), quiz)
 	strict.Units[0].MasteryScore = new(0.8)
 	a.Versions = append(a.Versions, strict)
-	r.catalog.publish([]progress.Module{a}, nil)
-	r.refresh()
-	r.clock.set(day(3))
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	r.Refresh()
+	r.Clock.Set(day(3))
 	other := event("a", "q", progress.Passed, day(30))
 	other.Score = new(0.75)
-	out := r.record(learner, self(learner), passed, other)
+	out := r.Record(learner, self(learner), passed, other)
 	if out.Results[0].Status != progress.StatusDuplicate || out.Results[1].Reason != progress.ReasonBelowMastery {
 		t.Errorf("%+v", out.Results)
 	}
@@ -436,19 +437,19 @@ func TestAStoredEventIsADuplicateEvenWhenItWouldBeRejectedNow(t *testing.T) {
 func TestAnUnknownPathHarmsNobodyInItsGroup(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
-	r.refresh()
-	r.catalog.fail(errs.New(errs.Unavailable, "", "down"))
+	r.Refresh()
+	r.Catalog.Fail(errs.New(errs.Unavailable, "", "down"))
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
 			learner := newLearner()
 			if i%2 == 0 {
-				if _, err := r.tryEnroll(learner, "nosuch", idem.Key{Caller: learner, Method: "m", Key: "k"}); errs.KindOf(err) != errs.Unavailable {
+				if _, err := r.TryEnroll(learner, "nosuch", idem.Key{Caller: learner, Method: "m", Key: "k"}); errs.KindOf(err) != errs.Unavailable {
 					t.Errorf("enrolling: %v", err)
 				}
 				return
 			}
-			r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+			r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
 		})
 	}
 	wg.Wait()
@@ -461,9 +462,9 @@ func TestAcceptanceReasons(t *testing.T) {
 	r := newRig(t, []progress.Module{module1("a", unit("u"), quiz)}, nil)
 	learner := newLearner()
 	stored := event("a", "u", progress.Completed, day0)
-	r.accept(learner, self(learner), stored)
+	r.Accept(learner, self(learner), stored)
 	void := progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0}
-	r.accept(learner, admin(), void)
+	r.Accept(learner, admin(), void)
 	change := func(f func(*progress.Event)) progress.Event {
 		e := event("a", "u", progress.Completed, day0)
 		f(&e)
@@ -540,7 +541,7 @@ func TestAcceptanceReasons(t *testing.T) {
 	}
 	var events []progress.Event
 	for _, c := range cases {
-		got := r.record(learner, c.actor, c.e).Results[0]
+		got := r.Record(learner, c.actor, c.e).Results[0]
 		if got.Status != progress.StatusRejected || got.Reason != c.want || got.Description == "" {
 			t.Errorf("%s: %+v, want %s", c.name, got, c.want)
 		}
@@ -548,7 +549,7 @@ func TestAcceptanceReasons(t *testing.T) {
 	}
 	// One bad event never sinks the others.
 	good := event("a", "u", progress.Completed, day0)
-	out := r.record(learner, self(learner), append(events[:5:5], good)...)
+	out := r.Record(learner, self(learner), append(events[:5:5], good)...)
 	if last := out.Results[len(out.Results)-1]; last.Status != progress.StatusAccepted || last.EventID != good.ID {
 		t.Errorf("the good one among bad ones: %+v", last)
 	}
@@ -558,17 +559,17 @@ func TestUnknownIsRetryWhileTheCatalogCannotBeReached(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	learner := newLearner()
-	r.refresh()
-	r.catalog.publish([]progress.Module{module1("new", unit("u"))}, nil)
-	r.catalog.fail(errs.New(errs.Unavailable, "", "down"))
+	r.Refresh()
+	r.Catalog.Publish([]progress.Module{module1("new", unit("u"))}, nil)
+	r.Catalog.Fail(errs.New(errs.Unavailable, "", "down"))
 	known, unknown := event("a", "u", progress.Completed, day0), event("new", "u", progress.Completed, day0)
-	out := r.record(learner, self(learner), unknown, known)
+	out := r.Record(learner, self(learner), unknown, known)
 	if out.Results[0].Status != progress.StatusRetry || out.Results[0].Reason != progress.ReasonCatalogBehind ||
 		out.Results[1].Status != progress.StatusAccepted {
 		t.Fatalf("%+v", out.Results)
 	}
-	r.catalog.fail(nil)
-	r.accept(learner, self(learner), unknown)
+	r.Catalog.Fail(nil)
+	r.Accept(learner, self(learner), unknown)
 }
 
 func TestEffectiveTime(t *testing.T) {
@@ -577,13 +578,13 @@ func TestEffectiveTime(t *testing.T) {
 	a.Versions = append(a.Versions, version(2, day(5), unit("u"), unit("extra")))
 	r := newRig(t, []progress.Module{a}, nil)
 	received := day(7)
-	r.clock.set(received)
+	r.Clock.Set(received)
 	cases := []struct {
 		name          string
 		at, effective time.Time
 		actor         func(string) progress.Actor
-		unit          string
-		version, want int
+		Unit          string
+		Version, want int
 	}{
 		{"as the device says", day(6), day(6), self, "u", 0, 2},
 		{"four minutes ahead", received.Add(4 * time.Minute), received.Add(4 * time.Minute), self, "u", 0, 2},
@@ -596,10 +597,10 @@ func TestEffectiveTime(t *testing.T) {
 	}
 	for _, c := range cases {
 		learner := newLearner()
-		e := event("a", c.unit, progress.Completed, c.at)
-		e.ModuleVersion, e.Reason = c.version, "r"
-		r.accept(learner, c.actor(learner), e)
-		records, _, err := r.service.History(r.ctx, learner, 0, 10)
+		e := event("a", c.Unit, progress.Completed, c.at)
+		e.ModuleVersion, e.Reason = c.Version, "r"
+		r.Accept(learner, c.actor(learner), e)
+		records, _, err := r.Service.History(r.Ctx, learner, 0, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -615,32 +616,32 @@ func TestAwardsLatch(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	ea, eb := event("a", "u", progress.Completed, day0), event("b", "u", progress.Completed, day0.Add(time.Hour))
-	r.accept(learner, self(learner), ea)
-	out := r.accept(learner, self(learner), eb)
+	r.Accept(learner, self(learner), ea)
+	out := r.Accept(learner, self(learner), eb)
 	if len(out.Awards) != 1 || out.Awards[0].ID != progress.AwardID(learner, "p", "m") || !out.Awards[0].AwardTime.Equal(eb.OccurredAt) ||
 		len(out.Awards[0].Completions) != 2 {
 		t.Fatalf("awards %+v", out.Awards)
 	}
 	// A repeated delivery answers what the first one earned; another event's does not.
-	if dup := r.record(learner, self(learner), eb); dup.Results[0].Status != progress.StatusDuplicate || len(dup.Awards) != 1 {
+	if dup := r.Record(learner, self(learner), eb); dup.Results[0].Status != progress.StatusDuplicate || len(dup.Awards) != 1 {
 		t.Errorf("duplicate: %+v", dup)
 	}
-	if dup := r.record(learner, self(learner), ea); len(dup.Awards) != 0 {
+	if dup := r.Record(learner, self(learner), ea); len(dup.Awards) != 0 {
 		t.Errorf("the first event earned nothing, yet %+v", dup.Awards)
 	}
 	// An earlier completion that arrives late moves the award's time while its rule holds.
 	early := event("b", "u", progress.Completed, day0.Add(time.Minute))
-	r.accept(learner, self(learner), early)
-	if a := r.path(learner, "p").Milestones[0].Award; !a.AwardTime.Equal(early.OccurredAt) {
+	r.Accept(learner, self(learner), early)
+	if a := r.Path(learner, "p").Milestones[0].Award; !a.AwardTime.Equal(early.OccurredAt) {
 		t.Errorf("award time %s", a.AwardTime)
 	}
 	// A void ends the rule; the award stays as it was.
 	for _, id := range []string{eb.ID, early.ID} {
-		r.accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: id, Reason: "r", OccurredAt: day(1)})
+		r.Accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: id, Reason: "r", OccurredAt: day(1)})
 	}
-	p := r.path(learner, "p")
+	p := r.Path(learner, "p")
 	if a := p.Milestones[0].Award; a == nil || percentOf(t, p.Percent()) != 50 {
 		t.Errorf("award %v at %d %%", a, *p.Percent())
 	}
@@ -654,11 +655,11 @@ func TestEnrollingAfterTheFactsEarnsTheAwards(t *testing.T) {
 		[]progress.Path{path1("p", milestone("m", all("a"))), path1("q", milestone("m", all("a")))},
 	)
 	learner := newLearner()
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
-	r.enroll(learner, "p")
-	r.enroll(learner, "q")
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	r.Enroll(learner, "p")
+	r.Enroll(learner, "q")
 	for _, id := range []string{"p", "q"} {
-		if p := r.path(learner, id); p.Milestones[0].Award == nil || percentOf(t, p.Percent()) != 100 {
+		if p := r.Path(learner, id); p.Milestones[0].Award == nil || percentOf(t, p.Percent()) != 100 {
 			t.Errorf("path %s: %+v", id, p)
 		}
 	}
@@ -669,55 +670,55 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 	p := path1("p", milestone("m", all("a")))
 	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{p})
 	learner := newLearner()
-	e := r.enroll(learner, "p")
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
-	if _, err := r.tryEnroll(learner, "p", idem.Key{}); errs.KindOf(err) != errs.AlreadyExists {
+	e := r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	if _, err := r.TryEnroll(learner, "p", idem.Key{}); errs.KindOf(err) != errs.AlreadyExists {
 		t.Errorf("enrolled twice: %v", err)
 	}
 	p.Versions = append(p.Versions, progress.PathVersion{Number: 2, Title: "Two", Milestones: []progress.Milestone{milestone("m", all("a", "b"))}})
-	r.catalog.publish(nil, []progress.Path{p})
-	r.refresh()
-	got := r.path(learner, "p")
+	r.Catalog.Publish(nil, []progress.Path{p})
+	r.Refresh()
+	got := r.Path(learner, "p")
 	if percentOf(t, got.Percent()) != 100 || got.Upgrade == nil || !reflect.DeepEqual(got.Upgrade.AddedModuleIDs, []string{"b"}) {
 		t.Fatalf("pinned: %d %%, upgrade %+v", *got.Percent(), got.Upgrade)
 	}
 	two, one := 2, 1
-	up, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &two})
+	up, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &two})
 	if err != nil || up.PathVersion != 2 {
 		t.Fatal(up, err)
 	}
-	got = r.path(learner, "p")
+	got = r.Path(learner, "p")
 	if percentOf(t, got.Percent()) != 50 || got.PreviousPercent == nil || *got.PreviousPercent != 100 || got.Milestones[0].Award == nil {
 		t.Errorf("upgraded: %d %%, previous %v, award %v", *got.Percent(), got.PreviousPercent, got.Milestones[0].Award)
 	}
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &one}); reasonOf(
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &one}); reasonOf(
 		err,
 	) != "UPGRADE_TO_OLDER" {
 		t.Errorf("back to version 1: %v", err)
 	}
 	stale := engine.EnrollmentChange{IfMatch: e.ETag(), PathVersion: &two}
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), stale); reasonOf(err) != "ETAG_MISMATCH" {
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), stale); reasonOf(err) != "ETAG_MISMATCH" {
 		t.Errorf("an old etag: %v", err)
 	}
 	done := progress.EnrollmentCompleted
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &done}); errs.KindOf(err) != errs.Invalid {
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &done}); errs.KindOf(err) != errs.Invalid {
 		t.Errorf("COMPLETED can be set: %v", err)
 	}
 	same := progress.EnrollmentActive
 	back := engine.EnrollmentChange{State: &same, PathID: "p", PathVersion: &two, IfMatch: up.ETag()}
-	if again, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), back); err != nil || again.ETag() != up.ETag() {
+	if again, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), back); err != nil || again.ETag() != up.ETag() {
 		t.Errorf("sending back what was read: %+v %v", again, err)
 	}
 	gone := progress.EnrollmentWithdrawn
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &gone}); err != nil {
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.service.Read(r.ctx, learner, "path/p", engine.AtLeast{}, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(
+	if _, err := r.Service.Read(r.Ctx, learner, "path/p", engine.AtLeast{}, func(w *progress.View) ([]byte, error) { _, err := w.Path("p"); return nil, err }); errs.KindOf(
 		err,
 	) != errs.NotFound {
 		t.Errorf("withdrawn, yet %v", err)
 	}
-	if again := r.enroll(learner, "p"); again.PathVersion != 2 || again.ID == e.ID {
+	if again := r.Enroll(learner, "p"); again.PathVersion != 2 || again.ID == e.ID {
 		t.Errorf("enrolled again: %+v", again)
 	}
 }
@@ -727,16 +728,16 @@ func TestIdempotencyKeyOfEnrolling(t *testing.T) {
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a")))})
 	learner := newLearner()
 	key := idem.Key{Caller: learner, Method: "m", Key: "k", Hash: [32]byte{1}}
-	one, err := r.tryEnroll(learner, "p", key)
+	one, err := r.TryEnroll(learner, "p", key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := r.tryEnroll(learner, "p", key)
+	again, err := r.TryEnroll(learner, "p", key)
 	if err != nil || again.ID != one.ID {
 		t.Errorf("repeated: %+v %v", again, err)
 	}
 	key.Hash = [32]byte{2}
-	if _, err := r.tryEnroll(learner, "unknown", key); reasonOf(err) != errs.ReasonIdempotencyKeyReused {
+	if _, err := r.TryEnroll(learner, "unknown", key); reasonOf(err) != errs.ReasonIdempotencyKeyReused {
 		t.Errorf("reused: %v", err)
 	}
 }
@@ -747,16 +748,16 @@ func TestArchiving(t *testing.T) {
 	r := newRig(t, []progress.Module{a}, []progress.Path{path1("p", milestone("m", all("a")))})
 	begun, late, done := newLearner(), newLearner(), newLearner()
 	for _, l := range []string{begun, late, done} {
-		r.enroll(l, "p")
+		r.Enroll(l, "p")
 	}
-	r.accept(begun, self(begun), event("a", "u", progress.Completed, day0))
-	r.accept(done, self(done), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
+	r.Accept(begun, self(begun), event("a", "u", progress.Completed, day0))
+	r.Accept(done, self(done), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
 	a.State, a.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(10), SunsetTime: day(20)}}
-	r.catalog.publish([]progress.Module{a}, nil)
-	r.refresh()
-	r.clock.set(day(12))
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	r.Refresh()
+	r.Clock.Set(day(12))
 	states := func(learner string) (progress.ModuleProgressState, progress.CreditKind) {
-		m := r.path(learner, "p").Milestones[0].Modules[0]
+		m := r.Path(learner, "p").Milestones[0].Modules[0]
 		return m.State, m.Credit
 	}
 	if s, c := states(begun); s != progress.StateInProgress || c != "" {
@@ -769,18 +770,18 @@ func TestArchiving(t *testing.T) {
 		t.Errorf("done: %s %s", s, c)
 	}
 	// What is begun after the archiving is stored, and does not count.
-	r.accept(late, self(late), event("a", "u", progress.Completed, day(11)))
-	if m := r.module(late, "a"); len(m.Cycles) != 0 {
+	r.Accept(late, self(late), event("a", "u", progress.Completed, day(11)))
+	if m := r.Module(late, "a"); len(m.Cycles) != 0 {
 		t.Errorf("a start after the archiving counted: %+v", m.Cycles)
 	}
-	r.clock.set(day(21))
+	r.Clock.Set(day(21))
 	if s, c := states(begun); s != progress.StateCompleted || c != progress.CreditArchived {
 		t.Errorf("after the sunset: %s %s", s, c)
 	}
 	a.State, a.Archives[0].RestoreTime = progress.ModuleActive, day(30)
-	r.catalog.publish([]progress.Module{a}, nil)
-	r.refresh()
-	r.clock.set(day(31))
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	r.Refresh()
+	r.Clock.Set(day(31))
 	if s, c := states(late); s != progress.StateCompleted || c != progress.CreditArchived {
 		t.Errorf("restoring took it back: %s %s", s, c)
 	}
@@ -796,13 +797,13 @@ func TestNextIsWhatIsBegunThenWhatIsOpen(t *testing.T) {
 		[]progress.Path{path1("p", milestone("m", all("locked", "open", "begun")))},
 	)
 	learner := newLearner()
-	r.enroll(learner, "p")
-	r.accept(learner, self(learner), event("begun", "u", progress.Completed, day0))
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("begun", "u", progress.Completed, day0))
 	want := []progress.NextStep{
 		{ModuleID: "begun", UnitID: "v", Title: "Unit v", Reason: progress.StepContinue},
 		{ModuleID: "open", UnitID: "u", Title: "Unit u", Reason: progress.StepStart},
 	}
-	if got := r.path(learner, "p").Next; !reflect.DeepEqual(got, want) {
+	if got := r.Path(learner, "p").Next; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -813,13 +814,13 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	learner := newLearner()
-	r.accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
+	r.Accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
 	stop := errors.New("enough")
 	after := int64(0)
 	seen := make(chan int64, 10)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- r.service.Watch(r.ctx, learner, &after, opened, func(n engine.Notice) error {
+		ended <- r.Service.Watch(r.Ctx, learner, &after, opened, func(n engine.Notice) error {
 			seen <- n.Sequence
 			if n.Sequence == 3 {
 				return stop
@@ -830,7 +831,7 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 	if got := <-seen; got != 1 {
 		t.Fatalf("first %d", got)
 	}
-	r.accept(learner, self(learner), event("a", "u", progress.Progressed, day0), event("a", "u", progress.Completed, day0))
+	r.Accept(learner, self(learner), event("a", "u", progress.Progressed, day0), event("a", "u", progress.Completed, day0))
 	for want := int64(2); want <= 3; want++ {
 		if got := <-seen; got != want {
 			t.Fatalf("got %d, want %d", got, want)
@@ -840,7 +841,7 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	beyond := int64(99)
-	err := r.service.Watch(r.ctx, learner, &beyond, opened, func(n engine.Notice) error {
+	err := r.Service.Watch(r.Ctx, learner, &beyond, opened, func(n engine.Notice) error {
 		if !n.Reset || n.Sequence != 3 {
 			t.Errorf("%+v", n)
 		}
@@ -856,10 +857,10 @@ func TestWatchFromNowOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	learner := newLearner()
-	r.accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
+	r.Accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
 	stop := errors.New("enough")
-	err := r.service.Watch(r.ctx, learner, nil, func() error {
-		r.accept(learner, self(learner), event("a", "u", progress.Progressed, day0))
+	err := r.Service.Watch(r.Ctx, learner, nil, func() error {
+		r.Accept(learner, self(learner), event("a", "u", progress.Progressed, day0))
 		return nil
 	}, func(n engine.Notice) error {
 		if n.Sequence != 2 {
@@ -877,12 +878,12 @@ func TestEventIDsAreUniquePerLearnerOnly(t *testing.T) {
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	e := event("a", "u", progress.Completed, day0)
 	for _, learner := range []string{newLearner(), newLearner()} {
-		r.accept(learner, self(learner), e)
+		r.Accept(learner, self(learner), e)
 	}
 	both := uuid.Must(uuid.NewV7()).String()
 	learner := newLearner()
 	e.ID = both
-	out := r.record(learner, self(learner), e, e)
+	out := r.Record(learner, self(learner), e, e)
 	if out.Results[0].Status != progress.StatusAccepted || out.Results[1].Status != progress.StatusDuplicate ||
 		out.Results[0].Sequence != out.Results[1].Sequence {
 		t.Errorf("%+v", out.Results)
@@ -898,21 +899,21 @@ func TestSweepLatchesWhatNoEventDoes(t *testing.T) {
 	for range 3 {
 		learner := newLearner()
 		learners = append(learners, learner)
-		r.enroll(learner, "p")
-		r.accept(learner, self(learner), event("b", "u", progress.Completed, day0))
+		r.Enroll(learner, "p")
+		r.Accept(learner, self(learner), event("b", "u", progress.Completed, day0))
 	}
 	a.State, a.Revision, a.Archives = progress.ModuleArchived, 2, []progress.ArchivePeriod{{ArchiveTime: day(1)}}
-	r.catalog.publish([]progress.Module{a}, nil)
-	r.refresh()
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	r.Refresh()
 	for _, learner := range learners {
 		var award *progress.Award
 		for deadline := testenv.Now().Add(20 * time.Second); award == nil && testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-			award = r.path(learner, "p").Milestones[0].Award
+			award = r.Path(learner, "p").Milestones[0].Award
 		}
 		if award == nil {
 			t.Fatal("no award after the archiving")
 		}
-		records, _, err := r.service.History(r.ctx, learner, 0, 10)
+		records, _, err := r.Service.History(r.Ctx, learner, 0, 10)
 		if err != nil {
 			t.Fatal(err)
 		}

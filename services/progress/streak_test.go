@@ -5,19 +5,20 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 func streakOf(r *rig, learner string) progress.Streak {
-	r.t.Helper()
-	s, _ := read(r, learner, "overview", func(w *progress.View) (progress.Streak, error) { return w.Overview().Streak, nil })
+	r.T.Helper()
+	s, _ := rigtest.Read(r, learner, "overview", func(w *progress.View) (progress.Streak, error) { return w.Overview().Streak, nil })
 	return s
 }
 
 // studies sends that the learner opened the unit at these times, received when the clock says.
 func studies(r *rig, learner string, times ...string) {
-	r.t.Helper()
+	r.T.Helper()
 	for _, at := range times {
-		r.accept(learner, self(learner), event("a", "u", progress.Initialized, utc(at)))
+		r.Accept(learner, self(learner), event("a", "u", progress.Initialized, utc(at)))
 	}
 }
 
@@ -34,13 +35,13 @@ func TestStreaksAreDaysInARow(t *testing.T) {
 	learner := newLearner()
 	expect := func(at string, current, longest int, last string) {
 		t.Helper()
-		r.clock.set(utc(at))
+		r.Clock.Set(utc(at))
 		if got := streakOf(r, learner); got.CurrentDays != current || got.LongestDays != longest || got.LastActiveDate != last || got.TimeZone != "UTC" {
 			t.Errorf("%s: %+v, want %d, %d, %s", at, got, current, longest, last)
 		}
 	}
 	expect("2026-03-01T12:00:00Z", 0, 0, "")
-	r.clock.set(utc("2026-03-05T12:00:00Z"))
+	r.Clock.Set(utc("2026-03-05T12:00:00Z"))
 	studies(r, learner, "2026-03-01T10:00:00Z", "2026-03-02T23:59:00Z", "2026-03-02T10:00:00Z", "2026-03-04T00:00:00Z", "2026-03-05T09:00:00Z")
 	expect("2026-03-05T12:00:00Z", 2, 2, "2026-03-05")
 	studies(r, learner, "2026-03-03T08:00:00Z") // a phone comes back
@@ -70,8 +71,8 @@ func TestStreaksAreInTheLearnersTimeZone(t *testing.T) {
 		{"Asia/Kathmandu", []string{"2026-02-01T18:14:00Z", "2026-02-01T18:16:00Z"}, "2026-02-01T18:20:00Z", 2, "2026-02-02"},
 	} {
 		learner := newLearner()
-		r.setZone(learner, s.zone)
-		r.clock.set(utc(s.at))
+		r.SetZone(learner, s.zone)
+		r.Clock.Set(utc(s.at))
 		studies(r, learner, s.times...)
 		if got := streakOf(r, learner); got.CurrentDays != s.current || got.LastActiveDate != s.last {
 			t.Errorf("%q: %+v, want %d until %s", s.zone, got, s.current, s.last)
@@ -84,19 +85,19 @@ func TestStreaksNeverAffectCompletion(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{streakModule(), module1("b", unit("u"))}, nil)
 	learner := newLearner()
-	r.clock.set(utc("2026-03-02T12:00:00Z"))
+	r.Clock.Set(utc("2026-03-02T12:00:00Z"))
 	waiver := event("b", "", progress.Waived, utc("2026-03-01T12:00:00Z"))
 	waiver.Reason = "r"
-	r.accept(learner, admin(), waiver)
+	r.Accept(learner, admin(), waiver)
 	if got := streakOf(r, learner); got.LongestDays != 0 {
 		t.Errorf("a waiver is no learning: %+v", got)
 	}
 	e := event("a", "u", progress.Initialized, utc("2026-03-02T11:00:00Z"))
-	r.accept(learner, self(learner), e)
-	if got := streakOf(r, learner); got.CurrentDays != 1 || r.module(learner, "a").State != progress.StateInProgress {
+	r.Accept(learner, self(learner), e)
+	if got := streakOf(r, learner); got.CurrentDays != 1 || r.Module(learner, "a").State != progress.StateInProgress {
 		t.Errorf("%+v", got)
 	}
-	r.accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: e.ID, Reason: "r", OccurredAt: time.Unix(1, 0)})
+	r.Accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: e.ID, Reason: "r", OccurredAt: time.Unix(1, 0)})
 	if got := streakOf(r, learner); got.CurrentDays != 0 || got.LastActiveDate != "" {
 		t.Errorf("voided: %+v", got)
 	}

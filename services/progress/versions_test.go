@@ -9,6 +9,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 // unchanged is a unit as the preceding version has it.
@@ -25,22 +26,22 @@ func TestEditorialChangesNothing(t *testing.T) {
 	r := newRig(t, []progress.Module{m}, []progress.Path{path1("p", milestone("ms", all("a")))})
 	done, begun, fresh := newLearner(), newLearner(), newLearner()
 	for _, l := range []string{done, begun, fresh} {
-		r.enroll(l, "p")
+		r.Enroll(l, "p")
 	}
-	r.accept(done, self(done), event("a", "u", progress.Completed, day(0)), event("a", "v", progress.Completed, day(0)))
-	r.accept(begun, self(begun), event("a", "u", progress.Completed, day(0)))
-	before := map[string]*progress.PathProgress{done: r.path(done, "p"), begun: r.path(begun, "p")}
+	r.Accept(done, self(done), event("a", "u", progress.Completed, day(0)), event("a", "v", progress.Completed, day(0)))
+	r.Accept(begun, self(begun), event("a", "u", progress.Completed, day(0)))
+	before := map[string]*progress.PathProgress{done: r.Path(done, "p"), begun: r.Path(begun, "p")}
 	reworded := unit("u") // differs in its words: an EDITORIAL version is told so, and invalidates nothing
 	m.Versions = append(m.Versions, version(2, day(5), reworded, unchanged("v")))
-	r.catalog.publish([]progress.Module{m}, nil)
-	r.refresh()
-	r.clock.set(day(6))
+	r.Catalog.Publish([]progress.Module{m}, nil)
+	r.Refresh()
+	r.Clock.Set(day(6))
 	for l, was := range before {
-		if is := r.path(l, "p"); !reflect.DeepEqual(was, is) {
+		if is := r.Path(l, "p"); !reflect.DeepEqual(was, is) {
 			t.Errorf("was\n%+v\nis\n%+v", was, is)
 		}
 	}
-	if got := r.path(fresh, "p").Milestones[0].Modules[0]; got.Version != 2 {
+	if got := r.Path(fresh, "p").Milestones[0].Modules[0]; got.Version != 2 {
 		t.Errorf("who has not begun is on version %d", got.Version)
 	}
 }
@@ -51,27 +52,27 @@ func TestMinorKeepsCreditAndMayBeFinishedOnAnyVersionBegun(t *testing.T) {
 	m := module1("a", unit("u"), unit("v"))
 	m.Versions = append(m.Versions, version(2, day(5), unchanged("u"), unchanged("v"), unit("w")))
 	r := newRig(t, []progress.Module{m}, nil)
-	r.clock.set(day(9))
+	r.Clock.Set(day(9))
 	done, old, newer := newLearner(), newLearner(), newLearner()
 	on := func(unit string, v int) progress.Event {
 		return onVersion(event("a", unit, progress.Completed, day(6)), v)
 	}
-	r.accept(done, self(done), on("u", 1), on("v", 1))
-	if got := r.module(done, "a"); got.State != progress.StateCompleted || got.Currency.State != progress.CurrencyCurrent || got.Version != 1 {
+	r.Accept(done, self(done), on("u", 1), on("v", 1))
+	if got := r.Module(done, "a"); got.State != progress.StateCompleted || got.Currency.State != progress.CurrencyCurrent || got.Version != 1 {
 		t.Errorf("who is done: %+v", got.ModuleProgress)
 	}
 	// Begun on 1 and on 2: u counts on both, and v completes version 1 though w is missing.
-	r.accept(old, self(old), on("u", 1), on("u", 2))
-	if got := r.module(old, "a"); *got.Percent != 50 || got.Version != 1 {
+	r.Accept(old, self(old), on("u", 1), on("u", 2))
+	if got := r.Module(old, "a"); *got.Percent != 50 || got.Version != 1 {
 		t.Errorf("in the middle: %d %% on version %d", *got.Percent, got.Version)
 	}
-	r.accept(old, self(old), on("v", 2))
-	if got := r.module(old, "a"); got.State != progress.StateCompleted || got.Cycles[0].Version != 1 {
+	r.Accept(old, self(old), on("v", 2))
+	if got := r.Module(old, "a"); got.State != progress.StateCompleted || got.Cycles[0].Version != 1 {
 		t.Errorf("finished on the older version: %+v", got.Cycles)
 	}
 	// Begun on 2 only: version 1 is no way out.
-	r.accept(newer, self(newer), on("u", 2), on("v", 2))
-	if got := r.module(newer, "a"); *got.Percent != 66 || got.Version != 2 {
+	r.Accept(newer, self(newer), on("u", 2), on("v", 2))
+	if got := r.Module(newer, "a"); *got.Percent != 66 || got.Version != 2 {
 		t.Errorf("on version 2: %d %% on version %d", *got.Percent, got.Version)
 	}
 }
@@ -81,19 +82,19 @@ func TestMaterialInvalidatesChangedUnitsOrAll(t *testing.T) {
 	t.Parallel()
 	for _, s := range []struct {
 		name    string
-		all     bool
+		All     bool
 		percent int
 	}{{"CHANGED_UNITS", false, 50}, {"ALL_UNITS", true, 0}} {
 		m := module1("a", unit("u"), unit("v"))
 		second := version(2, day(5), unchanged("u"), unit("v"))
-		second.Material, second.RetakeAll = true, s.all
+		second.Material, second.RetakeAll = true, s.All
 		m.Versions = append(m.Versions, second)
 		r := newRig(t, []progress.Module{m}, nil)
 		learner := newLearner()
-		r.accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(0)), 1), onVersion(event("a", "v", progress.Completed, day(0)), 1))
-		r.clock.set(day(6))
-		r.accept(learner, self(learner), onVersion(event("a", "v", progress.Initialized, day(6)), 2))
-		got := r.module(learner, "a")
+		r.Accept(learner, self(learner), onVersion(event("a", "u", progress.Completed, day(0)), 1), onVersion(event("a", "v", progress.Completed, day(0)), 1))
+		r.Clock.Set(day(6))
+		r.Accept(learner, self(learner), onVersion(event("a", "v", progress.Initialized, day(6)), 2))
+		got := r.Module(learner, "a")
 		if len(got.Cycles) != 2 || *got.Cycles[1].Percent != s.percent || got.Cycles[1].Opening != progress.OpenedMaterial || *got.Percent != 100 {
 			t.Errorf("%s: %+v", s.name, got.Cycles)
 		}
@@ -106,23 +107,23 @@ func TestAnAddedPrerequisiteGatesOnlyWhatIsNotBegun(t *testing.T) {
 	m := module1("a", unit("u"), unit("v"))
 	r := newRig(t, []progress.Module{m, module1("first", unit("u"))}, []progress.Path{path1("p", milestone("ms", all("a")))})
 	begun, fresh := newLearner(), newLearner()
-	r.enroll(begun, "p")
-	r.enroll(fresh, "p")
-	r.accept(begun, self(begun), event("a", "u", progress.Completed, day(0)))
+	r.Enroll(begun, "p")
+	r.Enroll(fresh, "p")
+	r.Accept(begun, self(begun), event("a", "u", progress.Completed, day(0)))
 	second := version(2, day(1), unchanged("u"), unchanged("v"))
 	second.Prerequisites = []string{"first"}
 	m.Versions = append(m.Versions, second)
-	r.catalog.publish([]progress.Module{m}, nil)
-	r.refresh()
-	if got := r.path(begun, "p").Milestones[0].Modules[0]; got.State != progress.StateInProgress || *got.Percent != 50 || len(got.BlockedBy) != 0 {
+	r.Catalog.Publish([]progress.Module{m}, nil)
+	r.Refresh()
+	if got := r.Path(begun, "p").Milestones[0].Modules[0]; got.State != progress.StateInProgress || *got.Percent != 50 || len(got.BlockedBy) != 0 {
 		t.Errorf("begun: %+v", got)
 	}
-	if got := r.path(fresh, "p").Milestones[0].Modules[0]; got.State != progress.StateLocked || !reflect.DeepEqual(got.BlockedBy, []string{"first"}) {
+	if got := r.Path(fresh, "p").Milestones[0].Modules[0]; got.State != progress.StateLocked || !reflect.DeepEqual(got.BlockedBy, []string{"first"}) {
 		t.Errorf("not begun: %+v", got)
 	}
 	// Any completed cycle satisfies it, an expired one too; and it unlocks.
-	r.accept(fresh, self(fresh), event("first", "u", progress.Completed, day(1)))
-	if got := r.path(fresh, "p").Milestones[0].Modules[0]; got.State != progress.StateAvailable {
+	r.Accept(fresh, self(fresh), event("first", "u", progress.Completed, day(1)))
+	if got := r.Path(fresh, "p").Milestones[0].Modules[0]; got.State != progress.StateAvailable {
 		t.Errorf("unlocked: %+v", got)
 	}
 }
@@ -135,13 +136,13 @@ func TestEquivalenceNeedsAWholeGroupAndIsNotTransitive(t *testing.T) {
 	next.Versions[0].Credits = [][]string{{"merged"}}
 	r := newRig(t, []progress.Module{merged, next, module1("one", unit("u")), module1("two", unit("u")), module1("other", unit("u"))}, nil)
 	learner := newLearner()
-	state := func(id string) progress.ModuleProgressState { return r.module(learner, id).State }
-	r.accept(learner, self(learner), event("one", "u", progress.Completed, day(0)))
+	state := func(id string) progress.ModuleProgressState { return r.Module(learner, id).State }
+	r.Accept(learner, self(learner), event("one", "u", progress.Completed, day(0)))
 	if state("merged") != progress.StateAvailable {
 		t.Errorf("by half a group: %s", state("merged"))
 	}
-	r.accept(learner, self(learner), event("two", "u", progress.Completed, day(0)))
-	if got := r.module(learner, "merged"); got.State != progress.StateCompleted || got.Credit != progress.CreditEquivalence {
+	r.Accept(learner, self(learner), event("two", "u", progress.Completed, day(0)))
+	if got := r.Module(learner, "merged"); got.State != progress.StateCompleted || got.Credit != progress.CreditEquivalence {
 		t.Errorf("by a whole group: %+v", got)
 	}
 	if state("next") != progress.StateAvailable {
@@ -156,25 +157,25 @@ func TestMandatoryUpgrade(t *testing.T) {
 	p := path1("p", milestone("ms", all("a")))
 	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{p})
 	learner, gone := newLearner(), newLearner()
-	e := r.enroll(learner, "p")
-	left := r.enroll(gone, "p")
+	e := r.Enroll(learner, "p")
+	left := r.Enroll(gone, "p")
 	state := progress.EnrollmentWithdrawn
-	if _, err := r.service.UpdateEnrollment(r.ctx, gone, left.ID, self(gone), engine.EnrollmentChange{State: &state}); err != nil {
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, gone, left.ID, self(gone), engine.EnrollmentChange{State: &state}); err != nil {
 		t.Fatal(err)
 	}
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
 	p.Revision = 2
 	p.Versions = append(p.Versions, progress.PathVersion{
 		Number: 2, Title: "Two", Milestones: []progress.Milestone{milestone("ms", all("a", "b"))}, MandateTime: day(10),
 	})
-	r.catalog.publish(nil, []progress.Path{p})
-	r.refresh()
-	got := r.path(learner, "p")
+	r.Catalog.Publish(nil, []progress.Path{p})
+	r.Refresh()
+	got := r.Path(learner, "p")
 	if got.Enrollment.PathVersion != 1 || *got.Percent() != 100 || got.Upgrade == nil || !got.Upgrade.MandateTime.Equal(day(10)) {
 		t.Fatalf("before its time: %+v, upgrade %+v", got.Enrollment, got.Upgrade)
 	}
-	r.clock.set(day(10))
-	got = r.path(learner, "p")
+	r.Clock.Set(day(10))
+	got = r.Path(learner, "p")
 	if got.Enrollment.PathVersion != 2 || *got.Percent() != 50 || got.PreviousPercent == nil || *got.PreviousPercent != 100 ||
 		got.PercentChangeReason == "" || got.Upgrade != nil || got.Milestones[0].Award == nil || got.Enrollment.ETag() == e.ETag() {
 		t.Fatalf("at its time: %+v, %d %%, previous %v", got.Enrollment, *got.Percent(), got.PreviousPercent)
@@ -182,26 +183,26 @@ func TestMandatoryUpgrade(t *testing.T) {
 	waitFor(r, learner, progress.RecordUpgraded, func(rec *progress.Record) bool {
 		return rec.ActorID == "system" && rec.Reason != "" && rec.Enrollment().PathVersion == 2
 	})
-	after := r.path(learner, "p")
+	after := r.Path(learner, "p")
 	if after.AsOfSequence <= got.AsOfSequence || after.Enrollment.ETag() != got.Enrollment.ETag() || *after.PreviousPercent != 100 {
 		t.Errorf("stored: %+v", after.Enrollment)
 	}
-	r.accept(learner, self(learner), event("b", "u", progress.Completed, day(10)))
-	if got := r.path(learner, "p"); got.PreviousPercent != nil || got.State != progress.EnrollmentCompleted {
+	r.Accept(learner, self(learner), event("b", "u", progress.Completed, day(10)))
+	if got := r.Path(learner, "p"); got.PreviousPercent != nil || got.State != progress.EnrollmentCompleted {
 		t.Errorf("regained, yet previous %v", got.PreviousPercent)
 	}
-	if records, _, err := r.service.History(r.ctx, gone, 0, 10); err != nil || records[len(records)-1].Type == progress.RecordUpgraded {
+	if records, _, err := r.Service.History(r.Ctx, gone, 0, 10); err != nil || records[len(records)-1].Type == progress.RecordUpgraded {
 		t.Errorf("a withdrawn enrollment was upgraded: %+v, %v", records, err)
 	}
 }
 
 // waitFor waits for a log entry that the service writes by itself.
 func waitFor(r *rig, learner string, kind progress.RecordType, is func(*progress.Record) bool) {
-	r.t.Helper()
+	r.T.Helper()
 	for deadline := testenv.Now().Add(20 * time.Second); testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		records, _, err := r.service.History(r.ctx, learner, 0, 1000)
+		records, _, err := r.Service.History(r.Ctx, learner, 0, 1000)
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		for i := range records {
 			if records[i].Type == kind && is(&records[i]) {
@@ -209,7 +210,7 @@ func waitFor(r *rig, learner string, kind progress.RecordType, is func(*progress
 			}
 		}
 	}
-	r.t.Fatalf("no %s entry", kind)
+	r.T.Fatalf("no %s entry", kind)
 }
 
 // An award is revoked by an explicit command, for good: it is in no answer and never given again,
@@ -218,28 +219,28 @@ func TestRevokingAnAwardIsFinal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{path1("p", milestone("ms", all("a")))})
 	learner := newLearner()
-	e := r.enroll(learner, "p")
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
+	e := r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
 	id := progress.AwardID(learner, "p", "ms")
-	if _, err := r.service.Revoke(r.ctx, learner, progress.AwardID(learner, "p", "other"), admin(), "r"); errs.KindOf(err) != errs.NotFound {
+	if _, err := r.Service.Revoke(r.Ctx, learner, progress.AwardID(learner, "p", "other"), admin(), "r"); errs.KindOf(err) != errs.NotFound {
 		t.Errorf("an award that is not there: %v", err)
 	}
-	a, err := r.service.Revoke(r.ctx, learner, id, admin(), "the certificate was forged")
+	a, err := r.Service.Revoke(r.Ctx, learner, id, admin(), "the certificate was forged")
 	if err != nil || a.RevokeTime.IsZero() || a.RevokeReason != "the certificate was forged" {
 		t.Fatal(a, err)
 	}
-	if _, err := r.service.Revoke(r.ctx, learner, id, admin(), "again"); reasonOf(err) != engine.ReasonAwardRevoked {
+	if _, err := r.Service.Revoke(r.Ctx, learner, id, admin(), "again"); reasonOf(err) != engine.ReasonAwardRevoked {
 		t.Errorf("revoking twice: %v", err)
 	}
 	// Whatever judges it again leaves it: an earlier completion, a new enrollment.
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0).Add(-time.Hour)))
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(0).Add(-time.Hour)))
 	gone := progress.EnrollmentWithdrawn
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &gone}); err != nil {
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), engine.EnrollmentChange{State: &gone}); err != nil {
 		t.Fatal(err)
 	}
-	r.enroll(learner, "p")
-	awards, _ := read(r, learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
-	if p := r.path(learner, "p"); p.Milestones[0].Award != nil || len(awards) != 0 || *p.Percent() != 100 {
+	r.Enroll(learner, "p")
+	awards, _ := rigtest.Read(r, learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+	if p := r.Path(learner, "p"); p.Milestones[0].Award != nil || len(awards) != 0 || *p.Percent() != 100 {
 		t.Errorf("it is back: %+v, %+v", p.Milestones[0].Award, awards)
 	}
 	waitFor(r, learner, progress.RecordRevoked, func(rec *progress.Record) bool {
@@ -254,11 +255,11 @@ func TestAwardsCarryTheirRuleAndCompletions(t *testing.T) {
 	p := path1("p", milestone("ms", all("a"), kOf(1, "b", "c")))
 	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u")), module1("c", unit("u"))}, []progress.Path{p})
 	learner := newLearner()
-	e := r.enroll(learner, "p")
-	r.clock.set(day(3))
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(0)), event("c", "u", progress.Completed, day(2)))
+	e := r.Enroll(learner, "p")
+	r.Clock.Set(day(3))
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(0)), event("c", "u", progress.Completed, day(2)))
 	held := func() progress.Award {
-		awards, _ := read(r, learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+		awards, _ := rigtest.Read(r, learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
 		if len(awards) != 1 {
 			t.Fatalf("%+v", awards)
 		}
@@ -270,10 +271,10 @@ func TestAwardsCarryTheirRuleAndCompletions(t *testing.T) {
 		t.Errorf("%+v", was)
 	}
 	p.Versions = append(p.Versions, progress.PathVersion{Number: 2, Title: "Two", Milestones: []progress.Milestone{milestone("ms", all("a", "b"))}})
-	r.catalog.publish(nil, []progress.Path{p})
-	r.refresh()
+	r.Catalog.Publish(nil, []progress.Path{p})
+	r.Refresh()
 	two := 2
-	if _, err := r.service.UpdateEnrollment(r.ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &two}); err != nil {
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), engine.EnrollmentChange{PathVersion: &two}); err != nil {
 		t.Fatal(err)
 	}
 	if is := held(); !reflect.DeepEqual(was, is) {

@@ -1,4 +1,4 @@
-package progress_test
+package grpcapi_test
 
 import (
 	"context"
@@ -56,15 +56,15 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 	}
 	r := newRig(t, nil, nil)
 	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 9, Versions: []*catalogv1.ModuleVersion{published}}}
-	r.service = r.replicaWith(engine.Options{Catalog: clients.NewCatalogClient(feed)})
+	r.Service = r.ReplicaWith(engine.Options{Catalog: clients.NewCatalogClient(feed)})
 	learner := newLearner()
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
-	server := r.service.server()
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+	server := r.Service.Server()
 	count := func(uri string) (*catalogv1.ModuleImpact, error) {
 		draft := proto.CloneOf(published)
 		draft.Number, draft.ChangeClass, draft.Retake = new(int32(2)), catalogv1.ModuleVersion_MATERIAL.Enum(), catalogv1.ModuleVersion_CHANGED_UNITS.Enum()
 		draft.Units[0].ContentUri = uri
-		answer, err := server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: draft})
+		answer, err := server.CountModuleImpact(r.Ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: draft})
 		return answer.GetImpact(), err
 	}
 	for uri, want := range map[string]int64{"https://example.org/1": 0, "https://example.org/2": 1} {
@@ -73,7 +73,7 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 			t.Errorf("%s: %+v, want %d to retrain, %v", uri, got, want, err)
 		}
 	}
-	_, err := server.CountModuleImpact(r.ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: new(int32(7))}})
+	_, err := server.CountModuleImpact(r.Ctx, &progressv1.CountModuleImpactRequest{ModuleId: "a", Draft: &catalogv1.ModuleVersion{Number: new(int32(7))}})
 	if errs.KindOf(err) != errs.Unavailable {
 		t.Errorf("a version too far: %v", err)
 	}

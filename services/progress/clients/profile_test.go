@@ -1,4 +1,4 @@
-package progress_test
+package clients_test
 
 import (
 	"context"

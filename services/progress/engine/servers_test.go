@@ -1,6 +1,6 @@
 //go:build realservers
 
-package progress_test
+package engine_test
 
 import (
 	"context"
@@ -22,10 +22,10 @@ import (
 
 // replicaOnRedis starts a replica with a client of its own.
 func replicaOnRedis(r *rig, url string) *replica {
-	r.t.Helper()
-	client := redisOf(r.t, url)
-	s := r.replicaWith(engine.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
-	r.refreshed(s)
+	r.T.Helper()
+	client := redisOf(r.T, url)
+	s := r.ReplicaWith(engine.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
+	r.Refreshed(s)
 	return s
 }
 
@@ -84,7 +84,7 @@ func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
 			next := 0
 			write := func() time.Duration {
 				next++
-				if err := completeUnit(r.ctx, b, learner, next-1); err != nil {
+				if err := completeUnit(r.Ctx, b, learner, next-1); err != nil {
 					t.Fatal(err)
 				}
 				return w.hears(t, int64(next))
@@ -119,23 +119,23 @@ func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
 	postgres := testenv.NewMortalPostgres(t)
 	r := newRigOn(t, postgres.URL, []progress.Module{hundred(), module1("other", unit("u"))}, nil)
 	tricks := newTrickster(func(n int) int { return n - 1 }) // plays none
-	s := r.replicaWith(engine.Options{Cache: tricks})
+	s := r.ReplicaWith(engine.Options{Cache: tricks})
 	learner := newLearner()
 	try := func(what string, f func() error) {
 		t.Helper()
 		var err error
 		eventually(t, what, func() bool { err = f(); return err == nil })
 	}
-	try("the first write", func() error { return completeUnit(r.ctx, s, learner, 0) })
+	try("the first write", func() error { return completeUnit(r.Ctx, s, learner, 0) })
 	postgres.Save(t)
-	try("a write that will be lost", func() error { return completeUnit(r.ctx, s, learner, 1) })
+	try("a write that will be lost", func() error { return completeUnit(r.Ctx, s, learner, 1) })
 	try("a reader sees it", func() error { return sees(r, s, learner, 2) })
 	postgres.FailOver(t)
 	try("a reader sees what is left", func() error { return sees(r, s, learner, 1) })
 
 	e := event("other", "u", progress.Completed, day0)
 	try("another write of the same version", func() error {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{})
+		_, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{})
 		return err
 	})
 	if err := sees(r, s, learner, 1); err != nil {
@@ -147,7 +147,7 @@ func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
 }
 
 func sees(r *rig, s *replica, learner string, want int) error {
-	got, err := percent(r.ctx, s, learner)
+	got, err := percent(r.Ctx, s, learner)
 	if err == nil && got != want {
 		err = fmt.Errorf("a reader sees %d, not %d", got, want)
 	}

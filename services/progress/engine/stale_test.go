@@ -1,4 +1,4 @@
-package progress_test
+package engine_test
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 // No cache may make an answer older than an acknowledged write, whatever it loses, delays, doubles
@@ -141,10 +142,10 @@ type pair struct {
 func newPair(t testing.TB, r *rig) *pair {
 	t.Helper()
 	p := &pair{rig: r, cache: new(switching)}
-	p.cache.use(cache.NewMemory(1<<20, r.clock.now))
+	p.cache.use(cache.NewMemory(1<<20, r.Clock.Now))
 	for i := range p.replicas {
-		p.replicas[i] = r.replicaWith(engine.Options{Cache: p.cache})
-		r.refreshed(p.replicas[i])
+		p.replicas[i] = r.ReplicaWith(engine.Options{Cache: p.cache})
+		r.Refreshed(p.replicas[i])
 	}
 	return p
 }
@@ -194,14 +195,14 @@ func (p *pair) play(steps int, choose func(n int) int, tricks *trickster) error 
 			if written == manyUnits {
 				continue
 			}
-			if err := completeUnit(p.ctx, replica, learner, written); err != nil {
+			if err := completeUnit(p.Ctx, replica, learner, written); err != nil {
 				return err
 			}
 			written++
 		case 1:
 			tricks.trick()
 		default:
-			got, err := percent(p.ctx, replica, learner)
+			got, err := percent(p.Ctx, replica, learner)
 			if err != nil || got != written {
 				return fmt.Errorf("%d units are complete, a reader sees %d (%w)", written, got, err)
 			}
@@ -277,7 +278,7 @@ func (p *pair) race(trick func()) error {
 			writing.Go(func() {
 				for i := w; i < 30; i += len(p.replicas) {
 					begun.Add(1)
-					if err := completeUnit(p.ctx, p.replicas[w], learner, i); err != nil {
+					if err := completeUnit(p.Ctx, p.replicas[w], learner, i); err != nil {
 						failed <- err
 						return
 					}
@@ -293,7 +294,7 @@ func (p *pair) race(trick func()) error {
 						default:
 						}
 						least := floor.Load()
-						got, err := percent(p.ctx, p.replicas[w], learner)
+						got, err := percent(p.Ctx, p.replicas[w], learner)
 						if err != nil || int64(got) < least || int64(got) > begun.Load() {
 							failed <- fmt.Errorf("between %d and %d units are complete, a reader sees %d (%w)", least, begun.Load(), got, err)
 							return
@@ -338,12 +339,12 @@ func raise(floor *atomic.Int64, to int64) {
 func TestKeptAnswersWaitForTheirTime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
-	r.refresh()
+	r.Refresh()
 	learner, computed := newLearner(), 0
 	ask := func(at time.Time, want int) {
 		t.Helper()
-		r.clock.set(at)
-		read(r, learner, "question", func(*progress.View) (int, error) {
+		r.Clock.Set(at)
+		rigtest.Read(r, learner, "question", func(*progress.View) (int, error) {
 			computed++
 			return computed, nil
 		})

@@ -1,4 +1,4 @@
-package progress_test
+package report_test
 
 import (
 	"context"
@@ -47,12 +47,12 @@ func crowdModule(id string) progress.Module {
 // second, three are in the midst of it, and one was excused.
 func crowdKind(r *rig, kind int, modules []progress.Module) string {
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	for _, m := range modules {
 		if kind == 9 {
 			waiver := event(m.ID, "", progress.Waived, day(2))
 			waiver.Reason = "holds the certificate"
-			r.accept(learner, admin(), waiver)
+			r.Accept(learner, admin(), waiver)
 			continue
 		}
 		on, done := 1, 5
@@ -66,7 +66,7 @@ func crowdKind(r *rig, kind int, modules []progress.Module) string {
 		for i := range done {
 			events = append(events, onVersion(event(m.ID, fmt.Sprintf("unit-%d", i), progress.Completed, day(2).Add(time.Duration(i)*time.Hour)), on))
 		}
-		r.accept(learner, self(learner), events...)
+		r.Accept(learner, self(learner), events...)
 	}
 	return learner
 }
@@ -82,21 +82,21 @@ func crowd(b *testing.B, url string) *rig {
 	}
 	kinds := filepath.Join(b.TempDir(), "kinds.db")
 	r := newRigOn(b, "sqlite:"+kinds, modules, []progress.Path{path1("p", milestone("m", all(ids[:10]...)))})
-	r.clock.set(day(4))
-	r.refresh()
+	r.Clock.Set(day(4))
+	r.Refresh()
 	var lived []string
 	for n := range crowdKinds {
 		lived = append(lived, crowdKind(r, n, modules))
 	}
-	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
+	db, err := sqldb.Open(r.Ctx, url, sqldb.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := errors.Join(db.Migrate(r.ctx, sqlstore.Migrations()), db.Close()); err != nil {
+	if err := errors.Join(db.Migrate(r.Ctx, sqlstore.Migrations()), db.Close()); err != nil {
 		b.Fatal(err)
 	}
 	multiply(b, url, kinds, lived)
-	r.service = reopened(r, b, url)
+	r.Service = reopened(r, b, url)
 	return r
 }
 
@@ -154,7 +154,7 @@ func BenchmarkModuleImpact(b *testing.B) {
 	extra.Units = append(extra.Units, progress.Unit{ID: "extra", Weight: 1, MoveOn: progress.MoveOnCompleted})
 	for _, draft := range []struct {
 		name    string
-		version progress.ModuleVersion
+		Version progress.ModuleVersion
 		want    report.ModuleImpact
 	}{
 		{"minor", crowdDraft(false, "unit-1"), report.ModuleImpact{Completed: 70_000, InProgress: 30_000}},
@@ -163,7 +163,7 @@ func BenchmarkModuleImpact(b *testing.B) {
 	} {
 		count := func(b *testing.B, s *replica) {
 			b.Helper()
-			got, err := s.previews.CountModuleImpact(r.ctx, "module-05", draft.version, 0)
+			got, err := s.Previews.CountModuleImpact(r.Ctx, "module-05", draft.Version, 0)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func BenchmarkModuleImpact(b *testing.B) {
 		})
 		b.Run(draft.name+"/warm", func(b *testing.B) {
 			for b.Loop() {
-				count(b, r.service)
+				count(b, r.Service)
 			}
 		})
 	}
@@ -191,14 +191,14 @@ func BenchmarkModuleImpact(b *testing.B) {
 // reopened is a service on new connections to the database, whose caches are empty.
 func reopened(r *rig, tb testing.TB, url string) *replica {
 	tb.Helper()
-	db, err := sqldb.Open(r.ctx, url, sqldb.Options{})
+	db, err := sqldb.Open(r.Ctx, url, sqldb.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = db.Close() })
 	on := *r
-	on.t = tb
-	s := on.replicaOver(sqlstore.New(db), engine.Options{Cache: cache.NewMemory(1<<20, r.clock.now), CommitLanes: 1})
-	r.refreshed(s)
+	on.T = tb
+	s := on.ReplicaOver(sqlstore.New(db), engine.Options{Cache: cache.NewMemory(1<<20, r.Clock.Now), CommitLanes: 1})
+	r.Refreshed(s)
 	return s
 }

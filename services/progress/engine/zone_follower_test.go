@@ -1,4 +1,4 @@
-package progress_test
+package engine_test
 
 import (
 	"bytes"
@@ -64,8 +64,8 @@ func (f *feed) times() int {
 
 // following is another service on the rig's store, which follows zones.
 func following(r *rig, zones engine.ZoneSource) *replica {
-	r.t.Helper()
-	return r.replicaWith(engine.Options{Zones: zones})
+	r.T.Helper()
+	return r.ReplicaWith(engine.Options{Zones: zones})
 }
 
 // etag reads the learner, with what the reader has seen of profile. The rig's catalog is
@@ -103,7 +103,7 @@ func TestReadersSeeTheirNewTimeZone(t *testing.T) {
 	if _, err := s.Record(t.Context(), ana, self(ana), nil, engine.AtLeast{Profile: f.set(ana, "UTC")}); err != nil {
 		t.Fatal(err)
 	}
-	if stored, err := r.store.ZoneRevision(t.Context()); err != nil || stored != 4 {
+	if stored, err := r.Store.ZoneRevision(t.Context()); err != nil || stored != 4 {
 		t.Errorf("after recording, the zones of revision %d are stored (%v), want 4", stored, err)
 	}
 }
@@ -113,7 +113,7 @@ func TestZonesGoOnWhereTheStoreIs(t *testing.T) {
 	r := newRig(t, nil, nil)
 	f := new(feed)
 	follow := func() *engine.ZoneFollower {
-		k, err := engine.NewZoneFollower(t.Context(), zoneFunc(f.sync), r.store, slog.New(slog.DiscardHandler), testenv.Now)
+		k, err := engine.NewZoneFollower(t.Context(), zoneFunc(f.sync), r.Store, slog.New(slog.DiscardHandler), testenv.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestZonesAreFetchedOnceForAll(t *testing.T) {
 		entered <- struct{}{}
 		<-gate
 		return zones, revision, err
-	}), r.store, slog.New(slog.DiscardHandler), testenv.Now)
+	}), r.Store, slog.New(slog.DiscardHandler), testenv.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestZonesAreFetchedOnceForAll(t *testing.T) {
 	}
 	close(gate)
 	callers.Wait()
-	if stored, err := r.store.ZoneRevision(t.Context()); err != nil || stored != second {
+	if stored, err := r.Store.ZoneRevision(t.Context()); err != nil || stored != second {
 		t.Errorf("zones of revision %d are stored (%v), want %d", stored, err, second)
 	}
 	if n := f.times(); n > 3 {

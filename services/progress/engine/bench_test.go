@@ -1,4 +1,4 @@
-package progress_test
+package engine_test
 
 import (
 	"encoding/json"
@@ -22,7 +22,7 @@ func benchRig(b *testing.B) *rig {
 		modules = append(modules, module1(id, unit("a"), unit("b"), unit("c")))
 	}
 	r := newRig(b, modules, []progress.Path{path1("p", milestone("m1", all(ids[:10]...)), milestone("m2", kOf(5, ids[10:]...)))})
-	r.refresh()
+	r.Refresh()
 	return r
 }
 
@@ -36,7 +36,7 @@ func BenchmarkRecord(b *testing.B) {
 		learner := newLearner()
 		for pb.Next() {
 			i := n.Add(1)
-			r.accept(
+			r.Accept(
 				learner,
 				self(learner),
 				event(fmt.Sprintf("module-%02d", i%20), "a", progress.Completed, day0.Add(time.Duration(i)*time.Millisecond)),
@@ -49,9 +49,9 @@ func BenchmarkRecord(b *testing.B) {
 func BenchmarkPathProgress(b *testing.B) {
 	r := benchRig(b)
 	learner := newLearner()
-	r.enroll(learner, "p")
+	r.Enroll(learner, "p")
 	for i := range 50 {
-		r.accept(
+		r.Accept(
 			learner,
 			self(learner),
 			event(fmt.Sprintf("module-%02d", i/3), string("abc"[i%3]), progress.Completed, day0.Add(time.Duration(i)*time.Minute)),
@@ -65,7 +65,7 @@ func BenchmarkPathProgress(b *testing.B) {
 				if name == "computed" {
 					route = fmt.Sprint("path/p/", i)
 				}
-				_, err := r.service.Read(r.ctx, learner, route, engine.AtLeast{}, func(w *progress.View) ([]byte, error) {
+				_, err := r.Service.Read(r.Ctx, learner, route, engine.AtLeast{}, func(w *progress.View) ([]byte, error) {
 					p, err := w.Path("p")
 					if err != nil {
 						return nil, err

@@ -1,6 +1,6 @@
 //go:build realservers
 
-package progress_test
+package rigtest
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package progress_test
+package engine_test
 
 import (
 	"context"
@@ -40,9 +40,9 @@ func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.
 
 // overFaulty puts a faulty store under a second service on the rig's database.
 func overFaulty(r *rig, f *faulty) *replica {
-	r.t.Helper()
-	f.Store = r.store
-	return r.replicaOver(f, engine.Options{CommitLanes: 1})
+	r.T.Helper()
+	f.Store = r.Store
+	return r.ReplicaOver(f, engine.Options{CommitLanes: 1})
 }
 
 func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
@@ -57,7 +57,7 @@ func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 				learner := learners[(w+i)%3]
 				e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Minute))
 				for range 2 { // each one twice
-					if _, err := r.service.Record(r.ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{}); err != nil {
+					if _, err := r.Service.Record(r.Ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -68,7 +68,7 @@ func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 	wg.Wait()
 	var stored int64
 	for _, learner := range learners {
-		records, head, err := r.service.History(r.ctx, learner, 0, 1000)
+		records, head, err := r.Service.History(r.Ctx, learner, 0, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestALongBatchGoesInPiecesAndIsAnsweredInOrder(t *testing.T) {
 		}
 		events = append(events, e)
 	}
-	out := r.record(learner, self(learner), events...)
+	out := r.Record(learner, self(learner), events...)
 	for i, res := range out.Results {
 		want := progress.StatusAccepted
 		if i%10 == 3 {
@@ -126,7 +126,7 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	}}
 	s := overFaulty(r, f)
 	send := func(learner string) error {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
+		_, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 		return err
 	}
 	results := make(chan error, 3)
@@ -159,7 +159,7 @@ func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 		return nil
 	}})
 	for learner, want := range map[string]errs.Kind{bad: errs.Internal, good: 0} {
-		_, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
+		_, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 		if (err != nil) != (learner == bad) || errs.KindOf(err) != want {
 			t.Errorf("%v, want kind %v", err, want)
 		}
@@ -176,7 +176,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 		return nil
 	}})
 	learner := newLearner()
-	impatient, leave := context.WithCancel(r.ctx)
+	impatient, leave := context.WithCancel(r.Ctx)
 	left := make(chan error, 1)
 	first := event("a", "u", progress.Completed, day0)
 	go func() {
@@ -189,7 +189,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	for range 1500 {
 		wg.Go(func() {
 			other := newLearner()
-			_, err := s.Record(r.ctx, other, self(other), []progress.Event{event("a", "u", progress.Initialized, day0)}, engine.AtLeast{})
+			_, err := s.Record(r.Ctx, other, self(other), []progress.Event{event("a", "u", progress.Initialized, day0)}, engine.AtLeast{})
 			if errs.KindOf(err) == errs.ResourceExhausted {
 				full.Add(1)
 			} else if err != nil {
@@ -209,7 +209,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	if full.Load() == 0 {
 		t.Error("nobody was told that the queue is full")
 	}
-	if out := r.record(learner, self(learner), first); out.Results[0].Status != progress.StatusDuplicate {
+	if out := r.Record(learner, self(learner), first); out.Results[0].Status != progress.StatusDuplicate {
 		t.Errorf("the event of who left: %+v", out.Results[0])
 	}
 }
@@ -225,15 +225,15 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 		return errs.New(errs.Unavailable, engine.ReasonCommitUnknown, "the connection broke")
 	}})
 	learner := newLearner()
-	e, err := s.Enroll(r.ctx, engine.Enrolling{LearnerID: learner, PathID: "p", Actor: self(learner)})
+	e, err := s.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: "p", Actor: self(learner)})
 	if err != nil || e.ID == "" {
 		t.Fatalf("enrolling: %+v %v", e, err)
 	}
-	out, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
+	out, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
 	if err != nil || len(out.Awards) != 1 {
 		t.Fatalf("%+v %v", out, err)
 	}
-	if _, head, err := s.History(r.ctx, learner, 0, 10); err != nil || head.Sequence != 2 {
+	if _, head, err := s.History(r.Ctx, learner, 0, 10); err != nil || head.Sequence != 2 {
 		t.Errorf("head %+v %v", head, err)
 	}
 }
@@ -245,10 +245,10 @@ func TestReadsAreNeverOlderThanAnAcknowledgedWrite(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			learner := newLearner()
-			r.enroll(learner, "p")
+			r.Enroll(learner, "p")
 			for i := range 25 {
-				out := r.record(learner, self(learner), event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Second)))
-				if p := r.path(learner, "p"); p.AsOfSequence < out.AsOfSequence {
+				out := r.Record(learner, self(learner), event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Second)))
+				if p := r.Path(learner, "p"); p.AsOfSequence < out.AsOfSequence {
 					t.Errorf("read %d after writing %d", p.AsOfSequence, out.AsOfSequence)
 				}
 			}
@@ -263,7 +263,7 @@ func TestTheStoreDownIsUnavailable(t *testing.T) {
 	down := errs.New(errs.Unavailable, "DATABASE_UNREACHABLE", "down")
 	s := overFaulty(r, &faulty{before: func([]string) error { return down }})
 	learner := newLearner()
-	if _, err := s.Record(r.ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{}); !errors.Is(err, down) {
+	if _, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{}); !errors.Is(err, down) {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package progress_test
+package engine_test
 
 import (
 	"encoding/json"
@@ -11,10 +11,10 @@ import (
 // behind starts a replica whose catalog stays as it is now, and may not answer any more at all.
 func behind(r *rig, down bool) (replica *rig) {
 	other := *r
-	other.catalog = &source{delta: r.catalog.delta}
-	other.service = other.replica()
-	if other.refresh(); down {
-		other.catalog.fail(errs.New(errs.Unavailable, "CATALOG_UNAVAILABLE", "down"))
+	other.Catalog = &source{Delta: r.Catalog.Delta}
+	other.Service = other.Replica()
+	if other.Refresh(); down {
+		other.Catalog.Fail(errs.New(errs.Unavailable, "CATALOG_UNAVAILABLE", "down"))
 	}
 	return &other
 }
@@ -31,20 +31,20 @@ func TestReplicasActOnTheNewestCatalogOfAny(t *testing.T) {
 			p.Versions = append(p.Versions, progress.PathVersion{
 				Number: 2, Title: "Path", Milestones: []progress.Milestone{milestone("both", all("a", "b"))},
 			})
-			r.catalog.publish([]progress.Module{module1("b", unit("x"))}, []progress.Path{p})
+			r.Catalog.Publish([]progress.Module{module1("b", unit("x"))}, []progress.Path{p})
 			learner, second := newLearner(), newLearner()
 			for _, id := range []string{learner, second} {
-				r.enroll(id, "p")
-				r.accept(id, self(id), event("b", "x", progress.Completed, day(1)))
+				r.Enroll(id, "p")
+				r.Accept(id, self(id), event("b", "x", progress.Completed, day(1)))
 			}
-			same(t, r.path(learner, "p"), reader.path(learner, "p"))
-			same(t, r.module(learner, "b"), reader.module(learner, "b"))
+			same(t, r.Path(learner, "p"), reader.Path(learner, "p"))
+			same(t, r.Module(learner, "b"), reader.Module(learner, "b"))
 
-			late := writer.accept(second, self(second), event("a", "x", progress.Completed, day(1)))
+			late := writer.Accept(second, self(second), event("a", "x", progress.Completed, day(1)))
 			if len(late.Awards) != 1 || late.Awards[0].MilestoneID != "both" || late.Awards[0].PathVersion != 2 {
 				t.Errorf("awards are %+v", late.Awards)
 			}
-			same(t, r.path(second, "p"), writer.path(second, "p"))
+			same(t, r.Path(second, "p"), writer.Path(second, "p"))
 		})
 	}
 }

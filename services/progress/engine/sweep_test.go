@@ -1,4 +1,4 @@
-package progress_test
+package engine_test
 
 import (
 	"slices"
@@ -16,11 +16,11 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 	a := module1("a", unit("u"), unit("v"))
 	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
 	enrolled, alone := newLearner(), newLearner()
-	r.enroll(enrolled, "p")
+	r.Enroll(enrolled, "p")
 	heads := map[string]progress.Head{}
 	for _, learner := range []string{enrolled, alone} {
-		r.accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("b", "u", progress.Initialized, day0))
-		head, err := r.store.Head(r.ctx, learner)
+		r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("b", "u", progress.Initialized, day0))
+		head, err := r.Store.Head(r.Ctx, learner)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,13 +31,13 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 	next := version(2, day(1), same)
 	next.Material = true
 	a.Versions, a.Revision = append(a.Versions, next), 2
-	r.catalog.publish([]progress.Module{a}, nil)
-	r.refresh()
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	r.Refresh()
 	for _, learner := range []string{enrolled, alone} {
 		var l *progress.Learner
 		for deadline := testenv.Now().Add(20 * time.Second); testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			var err error
-			if l, err = r.store.Load(r.ctx, learner); err != nil {
+			if l, err = r.Store.Load(r.Ctx, learner); err != nil {
 				t.Fatal(err)
 			}
 			if l.Facts["a"].Cycles[0].CompleteAt != 0 {
@@ -51,11 +51,11 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 		if l.Head.Catalog = heads[learner].Catalog; l.Head != heads[learner] {
 			t.Errorf("head %+v, was %+v", l.Head, heads[learner])
 		}
-		late, err := r.store.Outdated(r.ctx, []progress.Freshness{{ModuleID: "a", Key: sum.Key, Materials: 1}}, "", 10)
+		late, err := r.Store.Outdated(r.Ctx, []progress.Freshness{{ModuleID: "a", Key: sum.Key, Materials: 1}}, "", 10)
 		if err != nil || slices.Contains(late, learner) {
 			t.Errorf("outdated after the sweep: %v %v", late, err)
 		}
-		if drift, err := r.service.verify(r.ctx, learner); err != nil || len(drift) > 0 {
+		if drift, err := r.Service.Verify(r.Ctx, learner); err != nil || len(drift) > 0 {
 			t.Errorf("folding again differs: %+v %v", drift, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package progress_test
+package report_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/report"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 // impactWorld is a module with learners, and a draft of its next version.
@@ -28,9 +29,9 @@ func drawImpactWorld(rt *rapid.T, r *rig) *impactWorld {
 	for i := range w.module.Versions {
 		digest(&w.module.Versions[i])
 	}
-	r.clock.set(w.at)
-	r.catalog.publish([]progress.Module{w.module}, nil)
-	r.refresh()
+	r.Clock.Set(w.at)
+	r.Catalog.Publish([]progress.Module{w.module}, nil)
+	r.Refresh()
 	for range rapid.IntRange(1, 5).Draw(rt, "learners") {
 		w.live(rt)
 	}
@@ -41,7 +42,7 @@ func drawImpactWorld(rt *rapid.T, r *rig) *impactWorld {
 func (w *impactWorld) live(rt *rapid.T) {
 	learner := newLearner()
 	w.learners = append(w.learners, learner)
-	w.setZone(learner, rapid.SampledFrom(zoneNames).Draw(rt, "zone"))
+	w.SetZone(learner, rapid.SampledFrom(zoneNames).Draw(rt, "zone"))
 	var own, excused []progress.Event
 	for i := range rapid.IntRange(0, 12).Draw(rt, "events") {
 		e, actor := drawEvent(rt, []progress.Module{w.module}, learner, i)
@@ -52,30 +53,30 @@ func (w *impactWorld) live(rt *rapid.T) {
 		}
 	}
 	if len(own) > 0 {
-		w.record(learner, self(learner), own...)
+		w.Record(learner, self(learner), own...)
 	}
 	if len(excused) > 0 {
-		w.record(learner, admin(), excused...)
+		w.Record(learner, admin(), excused...)
 	}
 }
 
 // disturb does something that makes stored facts old.
 func (w *impactWorld) disturb(rt *rapid.T) {
 	w.at = w.at.Add(time.Duration(rapid.IntRange(1, 24*20).Draw(rt, "hours")) * time.Hour)
-	w.clock.set(w.at)
+	w.Clock.Set(w.at)
 	switch rapid.SampledFrom([]string{"nothing", "version", "archive", "zone"}).Draw(rt, "disturbance") {
 	case "version":
 		w.publish(w.draft(rt))
 	case "archive":
 		w.module.Archives = append(slices.Clone(w.module.Archives), progress.ArchivePeriod{ArchiveTime: w.at.AddDate(0, 0, -30), RestoreTime: w.at})
-		w.catalog.publish([]progress.Module{w.module}, nil)
-		w.refresh()
+		w.Catalog.Publish([]progress.Module{w.module}, nil)
+		w.Refresh()
 	case "zone":
-		w.setZone(w.learners[0], "Pacific/Kiritimati")
+		w.SetZone(w.learners[0], "Pacific/Kiritimati")
 	default:
 	}
 	w.at = w.at.Add(time.Hour)
-	w.clock.set(w.at)
+	w.Clock.Set(w.at)
 }
 
 // draft draws the next version, to be published now.
@@ -104,8 +105,8 @@ func digest(v *progress.ModuleVersion) {
 
 func (w *impactWorld) publish(v progress.ModuleVersion) {
 	w.module.Versions = append(slices.Clone(w.module.Versions), v)
-	w.catalog.publish([]progress.Module{w.module}, nil)
-	w.refresh()
+	w.Catalog.Publish([]progress.Module{w.module}, nil)
+	w.Refresh()
 }
 
 // naive tells what a publication does from what each learner sees before and after it.
@@ -113,7 +114,7 @@ func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
 	var out report.ModuleImpact
 	before := map[string]*progress.ModuleDetail{}
 	for _, id := range w.learners {
-		before[id] = w.rig.module(id, w.module.ID)
+		before[id] = w.rig.Module(id, w.module.ID)
 	}
 	w.publish(draft)
 	inEffect := draft.EffectiveTime.Add(6 * time.Minute)
@@ -125,8 +126,8 @@ func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
 		last := &cycles[len(cycles)-1]
 		if last.CompleteTime.IsZero() {
 			out.InProgress++
-			w.clock.set(inEffect)
-			if draft.Material && !last.Waived && lost(&draft, before[id], w.rig.module(id, w.module.ID)) {
+			w.Clock.Set(inEffect)
+			if draft.Material && !last.Waived && lost(&draft, before[id], w.rig.Module(id, w.module.ID)) {
 				out.LosingCredit++
 			}
 		}
@@ -141,8 +142,8 @@ func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
 		if draft.Currency != nil {
 			settled = draft.Currency.Grace.AddTo(settled, time.UTC).AddDate(0, 0, 2)
 		}
-		w.clock.set(settled)
-		if c := w.rig.module(id, w.module.ID).Currency; c == nil || c.State == progress.CurrencySuperseded {
+		w.Clock.Set(settled)
+		if c := w.rig.Module(id, w.module.ID).Currency; c == nil || c.State == progress.CurrencySuperseded {
 			out.ToRetrain++
 		}
 	}
@@ -171,18 +172,18 @@ func TestModuleImpactIsWhatPublishingDoes(t *testing.T) {
 		draft := w.draft(rt)
 		versions := map[string]int64{}
 		for _, id := range w.learners {
-			head, err := r.store.Head(r.ctx, id)
+			head, err := r.Store.Head(r.Ctx, id)
 			if err != nil {
 				rt.Fatal(err)
 			}
 			versions[id] = head.Version
 		}
-		got, err := r.service.previews.CountModuleImpact(r.ctx, w.module.ID, draft, 0)
+		got, err := r.Service.Previews.CountModuleImpact(r.Ctx, w.module.ID, draft, 0)
 		if err != nil {
 			rt.Fatal(err)
 		}
 		for _, id := range w.learners {
-			if head, err := r.store.Head(r.ctx, id); err != nil || head.Version != versions[id] {
+			if head, err := r.Store.Head(r.Ctx, id); err != nil || head.Version != versions[id] {
 				rt.Fatalf("counting wrote: %+v %v", head, err)
 			}
 		}
@@ -198,11 +199,11 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 	a := module1("a", unit("u"), unit("v"))
 	r := newRig(t, []progress.Module{a}, nil)
 	done, begun, excused := newLearner(), newLearner(), newLearner()
-	r.accept(done, self(done), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
-	r.accept(begun, self(begun), event("a", "u", progress.Completed, day0))
+	r.Accept(done, self(done), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0))
+	r.Accept(begun, self(begun), event("a", "u", progress.Completed, day0))
 	waiver := event("a", "", progress.Waived, day0)
 	waiver.Reason = "holds the certificate"
-	r.accept(excused, admin(), waiver)
+	r.Accept(excused, admin(), waiver)
 	same, changed, anew := unit("u"), unit("u"), unit("v")
 	changed.Title, anew.Title = "U, rewritten", "V, rewritten"
 	for name, c := range map[string]struct {
@@ -218,16 +219,16 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 	} {
 		draft := version(2, day(1), c.units...)
 		draft.Material, draft.RetakeAll = c.material, c.retakeAll
-		got, err := r.service.previews.CountModuleImpact(r.ctx, "a", draft, 0)
+		got, err := r.Service.Previews.CountModuleImpact(r.Ctx, "a", draft, 0)
 		want := report.ModuleImpact{Completed: 2, InProgress: 1, ToRetrain: c.toRetrain, LosingCredit: c.losing}
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, want %+v, %v", name, got, want, err)
 		}
 	}
-	if _, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(3, day(1)), 0); reasonOf(err) != progress.ReasonCatalogBehind {
+	if _, err := r.Service.Previews.CountModuleImpact(r.Ctx, "a", version(3, day(1)), 0); reasonOf(err) != progress.ReasonCatalogBehind {
 		t.Errorf("a version too far: %v", err)
 	}
-	first, err := r.service.previews.CountModuleImpact(r.ctx, "new", version(1, day(1), unit("u")), 0)
+	first, err := r.Service.Previews.CountModuleImpact(r.Ctx, "new", version(1, day(1), unit("u")), 0)
 	if err != nil || !reflect.DeepEqual(*first, report.ModuleImpact{}) {
 		t.Errorf("a first version: %+v %v", first, err)
 	}
@@ -248,12 +249,12 @@ func TestModuleImpactNamesThePaths(t *testing.T) {
 	for range 2 {
 		learner := newLearner()
 		for _, id := range []string{"open", "other", "left", "moved"} {
-			r.enroll(learner, id)
+			r.Enroll(learner, id)
 		}
 	}
 	gone := newLearner()
-	e := r.enroll(gone, "open")
-	if _, err := r.service.UpdateEnrollment(r.ctx, gone, e.ID, self(gone), engine.EnrollmentChange{State: new(progress.EnrollmentWithdrawn)}); err != nil {
+	e := r.Enroll(gone, "open")
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, gone, e.ID, self(gone), engine.EnrollmentChange{State: new(progress.EnrollmentWithdrawn)}); err != nil {
 		t.Fatal(err)
 	}
 	// The next versions of "left" and "moved" name it no more; who is on "moved" must follow. "closed" takes nobody new.
@@ -264,12 +265,12 @@ func TestModuleImpactNamesThePaths(t *testing.T) {
 			next.MandateTime = day(1)
 		}
 		p.Versions = append(slices.Clone(p.Versions), next)
-		r.catalog.publish(nil, []progress.Path{p})
+		r.Catalog.Publish(nil, []progress.Path{p})
 	}
 	paths[5].State = progress.ModuleArchived
-	r.catalog.publish(nil, paths[5:])
-	r.refresh()
-	got, err := r.service.previews.CountModuleImpact(r.ctx, "a", version(2, day(1), unit("u")), 0)
+	r.Catalog.Publish(nil, paths[5:])
+	r.Refresh()
+	got, err := r.Service.Previews.CountModuleImpact(r.Ctx, "a", version(2, day(1), unit("u")), 0)
 	want := []report.ImpactedPath{
 		{PathID: "empty", Title: "Path empty", MilestoneIDs: []string{"m1"}},
 		{PathID: "left", Title: "Path left, new", MilestoneIDs: []string{"m1"}, Enrollments: 2},
@@ -288,27 +289,27 @@ func TestPathImpact(t *testing.T) {
 	for range 3 {
 		learner := newLearner()
 		learners = append(learners, learner)
-		r.enroll(learner, "p")
-		r.accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+		r.Enroll(learner, "p")
+		r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
 	}
-	awards, _ := read(r, learners[0], "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+	awards, _ := rigtest.Read(r, learners[0], "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
 	for _, a := range awards {
 		if a.MilestoneID == "m3" {
-			if _, err := r.service.Revoke(r.ctx, learners[0], a.ID, admin(), "r"); err != nil {
+			if _, err := r.Service.Revoke(r.Ctx, learners[0], a.ID, admin(), "r"); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	p.Versions = append(slices.Clone(p.Versions), p.Versions[0])
 	p.Versions[1].Number = 2
-	r.catalog.publish(nil, []progress.Path{p})
-	r.enroll(newLearner(), "p")
+	r.Catalog.Publish(nil, []progress.Path{p})
+	r.Enroll(newLearner(), "p")
 	renamed := milestone("m1", all("a"))
 	renamed.Title = "Another title"
 	draft := progress.PathVersion{Number: 3, Milestones: []progress.Milestone{
 		milestone("m0", all("a")), renamed, milestone("m2", kOf(2, "b", "a")), milestone("m3", kOf(2, "a", "b")),
 	}}
-	got, err := r.service.previews.CountPathImpact(r.ctx, "p", draft, 0)
+	got, err := r.Service.Previews.CountPathImpact(r.Ctx, "p", draft, 0)
 	want := &report.PathImpact{
 		UpgradeOffers:       4,
 		Enrollments:         []progress.PinnedEnrollments{{PathID: "p", PathVersion: 1, Count: 3}, {PathID: "p", PathVersion: 2, Count: 1}},
@@ -318,11 +319,11 @@ func TestPathImpact(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
 	}
 	draft.Number = 5
-	if _, err := r.service.previews.CountPathImpact(r.ctx, "p", draft, 0); reasonOf(err) != progress.ReasonCatalogBehind {
+	if _, err := r.Service.Previews.CountPathImpact(r.Ctx, "p", draft, 0); reasonOf(err) != progress.ReasonCatalogBehind {
 		t.Errorf("a version too far: %v", err)
 	}
 	draft.Number = 1
-	if got, err := r.service.previews.CountPathImpact(r.ctx, "new", draft, 0); err != nil || len(got.ChangedMilestoneIDs) != 4 || got.UpgradeOffers != 0 {
+	if got, err := r.Service.Previews.CountPathImpact(r.Ctx, "new", draft, 0); err != nil || len(got.ChangedMilestoneIDs) != 4 || got.UpgradeOffers != 0 {
 		t.Errorf("a first version: %+v %v", got, err)
 	}
 }

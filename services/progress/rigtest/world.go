@@ -1,4 +1,4 @@
-package progress_test
+package rigtest
 
 import (
 	"fmt"
@@ -10,20 +10,20 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// world is a random catalog with a learner's random events.
-type world struct {
-	modules []progress.Module
-	paths   []progress.Path
-	zone    string
-	events  []progress.Event
-	actors  []progress.Actor
+// World is a random catalog with a learner's random events.
+type World struct {
+	Modules []progress.Module
+	Paths   []progress.Path
+	Zone    string
+	Events  []progress.Event
+	Actors  []progress.Actor
 }
 
-// zoneNames have summer times on both sides of the equator, odd offsets, and a day that never was.
-var zoneNames = []string{"", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"}
+// ZoneNames have summer times on both sides of the equator, odd offsets, and a day that never was.
+var ZoneNames = []string{"", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"}
 
 func drawUnit(t *rapid.T, i, n int) progress.Unit {
-	u := unit(fmt.Sprintf("u%d", i))
+	u := Unit(fmt.Sprintf("u%d", i))
 	u.MoveOn = rapid.SampledFrom([]progress.MoveOn{
 		progress.MoveOnCompleted, progress.MoveOnPassed, progress.MoveOnCompletedAndPassed, progress.MoveOnCompletedOrPassed,
 	}).Draw(t, "moveOn")
@@ -36,18 +36,18 @@ func drawUnit(t *rapid.T, i, n int) progress.Unit {
 func drawPolicy(t *rapid.T) *progress.CurrencyPolicy {
 	period := func(label string, texts ...string) string { return rapid.SampledFrom(texts).Draw(t, label) }
 	return &progress.CurrencyPolicy{
-		Period: mustPeriod(period("period", "P1M", "P20D", "P1M", "P1Y")),
-		Window: mustPeriod(period("window", "P10D", "P0D", "P5D")),
-		Grace:  mustPeriod(period("grace", "P5D", "P0D", "P1M")),
+		Period: MustPeriod(period("period", "P1M", "P20D", "P1M", "P1Y")),
+		Window: MustPeriod(period("window", "P10D", "P0D", "P5D")),
+		Grace:  MustPeriod(period("grace", "P5D", "P0D", "P1M")),
 		Basis: rapid.SampledFrom([]progress.Basis{progress.BasisCompletion, progress.BasisPriorExpiry, progress.BasisFixedDate}).
 			Draw(t, "basis"),
 		FixedMonth: time.Month(rapid.IntRange(1, 4).Draw(t, "month")), FixedDay: rapid.IntRange(1, 28).Draw(t, "day"),
 	}
 }
 
-// drawVersion draws the module's next version, published on a day.
-func drawVersion(t *rapid.T, n, published int, earlier []string) progress.ModuleVersion {
-	v := version(n, day(published))
+// DrawVersion draws the module's next version, published on a day.
+func DrawVersion(t *rapid.T, n, published int, earlier []string) progress.ModuleVersion {
+	v := Version(n, Day(published))
 	for i := range rapid.IntRange(1, 3).Draw(t, "units") {
 		v.Units = append(v.Units, drawUnit(t, i, n))
 	}
@@ -67,13 +67,13 @@ func drawVersion(t *rapid.T, n, published int, earlier []string) progress.Module
 	return v
 }
 
-func drawModule(t *rapid.T, id string, earlier []string) progress.Module {
+func DrawModule(t *rapid.T, id string, earlier []string) progress.Module {
 	m := progress.Module{ID: id, State: progress.ModuleActive}
 	for n := 1; n <= rapid.IntRange(1, 3).Draw(t, "versions"); n++ {
-		m.Versions = append(m.Versions, drawVersion(t, n, 20*(n-1), earlier))
+		m.Versions = append(m.Versions, DrawVersion(t, n, 20*(n-1), earlier))
 	}
 	if rapid.IntRange(0, 3).Draw(t, "archived") == 0 {
-		p := progress.ArchivePeriod{ArchiveTime: day(rapid.IntRange(5, 40).Draw(t, "archive"))}
+		p := progress.ArchivePeriod{ArchiveTime: Day(rapid.IntRange(5, 40).Draw(t, "archive"))}
 		if rapid.Bool().Draw(t, "sunset") {
 			p.SunsetTime = p.ArchiveTime.AddDate(0, 0, 10)
 		}
@@ -87,24 +87,24 @@ func drawModule(t *rapid.T, id string, earlier []string) progress.Module {
 	return m
 }
 
-// moduleIDs are the modules of every world.
-var moduleIDs = []string{"a", "b", "c"}
+// ModuleIDs are the modules of every world.
+var ModuleIDs = []string{"a", "b", "c"}
 
-func drawWorld(t *rapid.T, learner string) world {
-	w := world{zone: rapid.SampledFrom(zoneNames).Draw(t, "zone")}
-	for i, id := range moduleIDs {
-		w.modules = append(w.modules, drawModule(t, id, moduleIDs[:i]))
+func DrawWorld(t *rapid.T, learner string) World {
+	w := World{Zone: rapid.SampledFrom(ZoneNames).Draw(t, "zone")}
+	for i, id := range ModuleIDs {
+		w.Modules = append(w.Modules, DrawModule(t, id, ModuleIDs[:i]))
 	}
-	w.paths = []progress.Path{path1("p", milestone("m1", all("a")), milestone("m2", kOf(1, "b", "c"), all("a")))}
+	w.Paths = []progress.Path{Path("p", Milestone("m1", All("a")), Milestone("m2", KOf(1, "b", "c"), All("a")))}
 	for i := range rapid.IntRange(1, 25).Draw(t, "events") {
-		e, actor := drawEvent(t, w.modules, learner, i)
-		w.events, w.actors = append(w.events, e), append(w.actors, actor)
+		e, actor := DrawEvent(t, w.Modules, learner, i)
+		w.Events, w.Actors = append(w.Events, e), append(w.Actors, actor)
 	}
 	return w
 }
 
-// drawEvent draws something that a learner's device, or an admin, may send.
-func drawEvent(t *rapid.T, modules []progress.Module, learner string, i int) (progress.Event, progress.Actor) {
+// DrawEvent draws something that a learner's device, or an admin, may send.
+func DrawEvent(t *rapid.T, modules []progress.Module, learner string, i int) (progress.Event, progress.Actor) {
 	m := rapid.SampledFrom(modules).Draw(t, "module")
 	v := rapid.SampledFrom(m.Versions).Draw(t, "version")
 	e := progress.Event{
@@ -115,7 +115,7 @@ func drawEvent(t *rapid.T, modules []progress.Module, learner string, i int) (pr
 			progress.Initialized, progress.Progressed, progress.Completed, progress.Completed,
 			progress.Passed, progress.Passed, progress.Failed, progress.Waived,
 		}).Draw(t, "verb"),
-		OccurredAt: day0.Add(time.Duration(rapid.IntRange(-24, 24*75).Draw(t, "hour")) * time.Hour),
+		OccurredAt: Day0.Add(time.Duration(rapid.IntRange(-24, 24*75).Draw(t, "hour")) * time.Hour),
 		DeviceID:   rapid.SampledFrom([]string{"", "phone", "tablet"}).Draw(t, "device"),
 		Reason:     "r",
 	}
@@ -130,10 +130,10 @@ func drawEvent(t *rapid.T, modules []progress.Module, learner string, i int) (pr
 		e.Progress = new(float64(rapid.IntRange(0, 10).Draw(t, "progress")) / 10)
 	}
 	if e.Verb != progress.Waived {
-		return e, self(learner)
+		return e, Self(learner)
 	}
 	if rapid.Bool().Draw(t, "whole") {
 		e.UnitID = ""
 	}
-	return e, admin()
+	return e, Admin()
 }

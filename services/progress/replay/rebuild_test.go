@@ -1,4 +1,4 @@
-package progress_test
+package replay_test
 
 import (
 	"context"
@@ -31,27 +31,27 @@ func newReplayRig(t *testing.T) *replayRig {
 	t.Helper()
 	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v")), module1("b", unit("u"))},
 		[]progress.Path{path1("p", milestone("m1", all("a"))), path1("q", milestone("m2", all("b")))})
-	r.refresh()
-	return &replayRig{r, sqldbtest.Open(t, r.url)}
+	r.Refresh()
+	return &replayRig{r, sqldbtest.Open(t, r.Url)}
 }
 
 // harm runs a statement behind the service's back.
 func (r *replayRig) harm(query string, args ...any) {
-	r.t.Helper()
-	err := r.db.Write(r.ctx, func(ctx context.Context, tx sqldb.Tx) error {
+	r.T.Helper()
+	err := r.db.Write(r.Ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		_, err := tx.ExecContext(ctx, query, args...)
 		return err
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 }
 
 // replayOn runs a replay to its end, and answers what it told.
 func (r *replayRig) replayOn(s *replica, opts replay.Request) (drifts []replay.Drift, first, last replay.Status) {
-	r.t.Helper()
+	r.T.Helper()
 	told := 0
-	err := s.replays.Run(r.ctx, opts, func(p replay.Report) error {
+	err := s.Replays.Run(r.Ctx, opts, func(p replay.Report) error {
 		if p.Drift != nil {
 			drifts = append(drifts, *p.Drift)
 			return nil
@@ -63,23 +63,23 @@ func (r *replayRig) replayOn(s *replica, opts replay.Request) (drifts []replay.D
 		return nil
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if !last.Finished {
-		r.t.Errorf("the last that was told: %+v", last)
+		r.T.Errorf("the last that was told: %+v", last)
 	}
 	return drifts, first, last
 }
 
 func (r *replayRig) verify() []string {
-	r.t.Helper()
-	drifts, _, _ := r.replayOn(r.service, replay.Request{})
+	r.T.Helper()
+	drifts, _, _ := r.replayOn(r.Service, replay.Request{})
 	return namesOf(drifts)
 }
 
 func (r *replayRig) rebuild() []string {
-	r.t.Helper()
-	drifts, _, _ := r.replayOn(r.service, replay.Request{Write: true, ActorID: "admin"})
+	r.T.Helper()
+	drifts, _, _ := r.replayOn(r.Service, replay.Request{Write: true, ActorID: "admin"})
 	return namesOf(drifts)
 }
 
@@ -93,22 +93,22 @@ func namesOf(drifts []replay.Drift) []string {
 
 // learned makes a learner who is done with both modules.
 func (r *replayRig) learned() (learner string, enrollment progress.Enrollment, award progress.Award) {
-	r.t.Helper()
+	r.T.Helper()
 	learner = newLearner()
-	enrollment = r.enroll(learner, "p")
-	done := r.accept(learner, self(learner), event("a", "u", progress.Completed, day(1)), event("a", "v", progress.Completed, day(1)),
+	enrollment = r.Enroll(learner, "p")
+	done := r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(1)), event("a", "v", progress.Completed, day(1)),
 		event("b", "u", progress.Completed, day(1)))
 	if len(done.Awards) != 1 {
-		r.t.Fatalf("awards: %+v", done.Awards)
+		r.T.Fatalf("awards: %+v", done.Awards)
 	}
 	return learner, enrollment, done.Awards[0]
 }
 
 // facts are the rows of module_facts, whole.
 func (r *replayRig) facts(learner string) string {
-	r.t.Helper()
+	r.T.Helper()
 	var out strings.Builder
-	err := r.db.Read(r.ctx, func(ctx context.Context, tx sqldb.Tx) error {
+	err := r.db.Read(r.Ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		out.Reset()
 		rows, err := tx.QueryContext(ctx, `SELECT concat_ws('|', module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state)
 			FROM module_facts WHERE learner_id = $1 ORDER BY module_id`, learner)
@@ -126,7 +126,7 @@ func (r *replayRig) facts(learner string) string {
 		return rows.Err()
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return out.String()
 }
@@ -163,7 +163,7 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 
 	// Facts of a module without events go; what else no log entry tells of stays.
 	learner = newLearner()
-	r.accept(learner, self(learner), event("a", "u", progress.Completed, day(1)))
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(1)))
 	r.harm(`INSERT INTO module_facts (learner_id, module_id, cycle, state) SELECT learner_id, 'b', cycle, state FROM module_facts WHERE learner_id = $1`, learner)
 	harmed(replay.DriftFacts, "b", learner)
 	r.harm(`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule)
@@ -192,10 +192,10 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 func sorted(in []string) []string { return slices.Sorted(slices.Values(in)) }
 
 func (r *replayRig) head(learner string) progress.Head {
-	r.t.Helper()
-	h, err := r.store.Head(r.ctx, learner)
+	r.T.Helper()
+	h, err := r.Store.Head(r.Ctx, learner)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return h
 }
@@ -218,7 +218,7 @@ func TestReplayOfOneLearner(t *testing.T) {
 	other, _, _ := r.learned()
 	r.harm(`DELETE FROM module_facts`)
 	opts := replay.Request{LearnerID: one, Write: true}
-	drifts, _, last := r.replayOn(r.service, opts)
+	drifts, _, last := r.replayOn(r.Service, opts)
 	if len(drifts) != 2 || last != (replay.Status{Done: 1, Total: 1, Entries: 4, Drifted: 1, Finished: true}) {
 		t.Errorf("%+v %+v", drifts, last)
 	}
@@ -226,7 +226,7 @@ func TestReplayOfOneLearner(t *testing.T) {
 		t.Errorf("%q, want %q", found, want)
 	}
 	opts.LearnerID = newLearner()
-	if drifts, _, _ := r.replayOn(r.service, opts); len(drifts) > 0 || r.head(opts.LearnerID).Version != 0 {
+	if drifts, _, _ := r.replayOn(r.Service, opts); len(drifts) > 0 || r.head(opts.LearnerID).Version != 0 {
 		t.Errorf("an unknown learner: %+v %+v", drifts, r.head(opts.LearnerID))
 	}
 }
@@ -239,8 +239,8 @@ func TestRebuildFreshensStaleFacts(t *testing.T) {
 	m := module1("b", unit("u"))
 	m.Versions = append(m.Versions, version(2, day(2), unit("u")))
 	m.Versions[1].Material = true
-	r.catalog.publish([]progress.Module{m}, nil)
-	r.refresh()
+	r.Catalog.Publish([]progress.Module{m}, nil)
+	r.Refresh()
 	if found := r.verify(); len(found) > 0 || r.facts(learner) != before {
 		t.Errorf("verify: %q", found)
 	}
@@ -251,12 +251,12 @@ func TestRebuildFreshensStaleFacts(t *testing.T) {
 
 // many makes learners who began a module, more than one chunk takes.
 func (r *replayRig) many(n int) []string {
-	r.t.Helper()
+	r.T.Helper()
 	ids := make([]string, n)
 	var all sync.WaitGroup
 	for i := range ids {
 		ids[i] = newLearner()
-		all.Go(func() { r.accept(ids[i], self(ids[i]), event("a", "u", progress.Completed, day(1))) })
+		all.Go(func() { r.Accept(ids[i], self(ids[i]), event("a", "u", progress.Completed, day(1))) })
 		if i%50 == 49 {
 			all.Wait()
 		}
@@ -270,8 +270,8 @@ var errEnough = errors.New("enough")
 
 // cutOff begins a rebuild, and ends it after some drifts.
 func (r *replayRig) cutOff(drifts int) {
-	r.t.Helper()
-	err := r.service.replays.Run(r.ctx, replay.Request{Write: true, ActorID: "admin"}, func(p replay.Report) error {
+	r.T.Helper()
+	err := r.Service.Replays.Run(r.Ctx, replay.Request{Write: true, ActorID: "admin"}, func(p replay.Report) error {
 		if p.Drift != nil {
 			drifts--
 		}
@@ -281,7 +281,7 @@ func (r *replayRig) cutOff(drifts int) {
 		return nil
 	})
 	if !errors.Is(err, errEnough) {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 }
 
@@ -293,7 +293,7 @@ func TestRebuildGoesOn(t *testing.T) {
 	r.cutOff(100)
 	// What was done before the place is not looked at again: harm there stays, harm after it does not.
 	r.harm(`DELETE FROM module_facts WHERE learner_id = $1 OR learner_id = $2`, ids[0], ids[299])
-	drifts, first, last := r.replayOn(r.service, replay.Request{Write: true})
+	drifts, first, last := r.replayOn(r.Service, replay.Request{Write: true})
 	if !first.Resumed || first.Done != 64 || first.Total != 300 || last.Done != 300 || last.Entries != 300 {
 		t.Errorf("it began with %+v and ended with %+v", first, last)
 	}
@@ -304,12 +304,12 @@ func TestRebuildGoesOn(t *testing.T) {
 		t.Errorf("%q, want %q", found, want)
 	}
 	// It was finished: the next one begins anew.
-	if _, first, _ := r.replayOn(r.service, replay.Request{Write: true}); first.Resumed {
+	if _, first, _ := r.replayOn(r.Service, replay.Request{Write: true}); first.Resumed {
 		t.Errorf("it went on after the end: %+v", first)
 	}
 	r.harm(`DELETE FROM module_facts`)
 	r.cutOff(100)
-	if _, first, _ := r.replayOn(r.service, replay.Request{Write: true, Restart: true}); first.Resumed || first.Done != 0 {
+	if _, first, _ := r.replayOn(r.Service, replay.Request{Write: true, Restart: true}); first.Resumed || first.Done != 0 {
 		t.Errorf("it did not begin anew: %+v", first)
 	}
 	if found := r.verify(); len(found) > 0 {
@@ -322,8 +322,8 @@ func TestRebuildIsCalledOff(t *testing.T) {
 	r := newReplayRig(t)
 	r.many(200)
 	r.harm(`DELETE FROM module_facts`)
-	ctx, cancel := context.WithCancel(r.ctx)
-	err := r.service.replays.Run(ctx, replay.Request{Write: true}, func(p replay.Report) error {
+	ctx, cancel := context.WithCancel(r.Ctx)
+	err := r.Service.Replays.Run(ctx, replay.Request{Write: true}, func(p replay.Report) error {
 		if p.Drift != nil {
 			cancel()
 		}
@@ -343,19 +343,19 @@ func TestRebuildIsCalledOff(t *testing.T) {
 func TestOneRebuildAtATime(t *testing.T) {
 	r := newReplayRig(t)
 	r.learned()
-	other, opts := r.replica(), replay.Request{Write: true, ActorID: "admin"}
+	other, opts := r.Replica(), replay.Request{Write: true, ActorID: "admin"}
 	refused := func(s *replica) {
 		t.Helper()
-		err := s.replays.Run(r.ctx, opts, func(replay.Report) error { return nil })
+		err := s.Replays.Run(r.Ctx, opts, func(replay.Report) error { return nil })
 		if errs.ReasonOf(err) != replay.ReasonRebuildRunning || errs.KindOf(err) != errs.FailedPrecondition || !strings.Contains(err.Error(), "admin") {
 			t.Errorf("%v", err)
 		}
 	}
 	asked := false
-	err := r.service.replays.Run(r.ctx, opts, func(replay.Report) error {
+	err := r.Service.Replays.Run(r.Ctx, opts, func(replay.Report) error {
 		if !asked {
 			asked = true
-			refused(r.service)
+			refused(r.Service)
 			refused(other)
 		}
 		return nil
@@ -364,24 +364,24 @@ func TestOneRebuildAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	now := r.clock.now()
-	dead, err := r.store.LeaseRebuild(r.ctx, "dead", now, now.Add(30*time.Second))
+	now := r.Clock.Now()
+	dead, err := r.Store.LeaseRebuild(r.Ctx, "dead", now, now.Add(30*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dead.StartedAt, dead.ActorID, dead.Total = now, "admin", 1
-	if err := r.store.SaveRebuild(r.ctx, dead); err != nil {
+	if err := r.Store.SaveRebuild(r.Ctx, dead); err != nil {
 		t.Fatal(err)
 	}
-	refused(r.service)
-	alone := &replica{replays: r.replaysOf(r.service.Service, r.store, true)}
+	refused(r.Service)
+	alone := &replica{Replays: r.ReplaysOf(r.Service.Service, r.Store, true)}
 	if _, first, _ := r.replayOn(alone, opts); !first.Resumed {
 		t.Errorf("%+v", first)
 	}
-	if dead, err = r.store.LeaseRebuild(r.ctx, "dead", now, now.Add(30*time.Second)); err != nil || dead.Owner != "dead" {
+	if dead, err = r.Store.LeaseRebuild(r.Ctx, "dead", now, now.Add(30*time.Second)); err != nil || dead.Owner != "dead" {
 		t.Fatal(dead, err)
 	}
-	r.clock.set(now.Add(31 * time.Second))
+	r.Clock.Set(now.Add(31 * time.Second))
 	r.rebuild()
 }
 
@@ -394,12 +394,12 @@ func TestRebuildBesideLiveTraffic(t *testing.T) {
 	for i := range learners {
 		learners[i], _, _ = r.learned()
 	}
-	ctx, cancel := context.WithCancel(r.ctx)
+	ctx, cancel := context.WithCancel(r.Ctx)
 	var writing, rebuilding sync.WaitGroup
 	for _, learner := range learners {
 		writing.Go(func() {
 			for i := range each {
-				r.accept(learner, self(learner), event([]string{"a", "b"}[i%2], "u", progress.Completed, day(2+i)))
+				r.Accept(learner, self(learner), event([]string{"a", "b"}[i%2], "u", progress.Completed, day(2+i)))
 			}
 		})
 	}
@@ -419,7 +419,7 @@ func TestRebuildBesideLiveTraffic(t *testing.T) {
 		t.Errorf("after %d rebuilds: %q", rebuilds, found)
 	}
 	for _, learner := range learners {
-		if log, head, err := r.service.History(r.ctx, learner, 0, 1000); err != nil || len(log) != each+4 || head.Sequence != each+4 {
+		if log, head, err := r.Service.History(r.Ctx, learner, 0, 1000); err != nil || len(log) != each+4 || head.Sequence != each+4 {
 			t.Errorf("%d entries, head %+v, %v", len(log), head, err)
 		}
 	}
@@ -443,14 +443,14 @@ func TestRebuildOfWhoGoesOn(t *testing.T) {
 	for _, times := range []int{1, 2, 3, 10} {
 		r := newReplayRig(t)
 		learner, _, _ := r.learned()
-		r.clock.set(day(20))
+		r.Clock.Set(day(20))
 		acted := 0
 		act := func() {
 			if acted++; acted <= times {
-				r.accept(learner, self(learner), event("b", "u", progress.Completed, day(1+acted)))
+				r.Accept(learner, self(learner), event("b", "u", progress.Completed, day(1+acted)))
 			}
 		}
-		s := &replica{replays: r.replaysOf(r.service.Service, restless{r.store, act}, false)}
+		s := &replica{Replays: r.ReplaysOf(r.Service.Service, restless{r.Store, act}, false)}
 		r.harm(`DELETE FROM module_facts`)
 		drifts, _, last := r.replayOn(s, replay.Request{Write: true})
 		if last.Done != 1 || last.Drifted != 1 || len(drifts) != 2 {
@@ -466,22 +466,22 @@ func TestRebuildOfWhoGoesOn(t *testing.T) {
 func TestRebuildGivesTheSameBytes(t *testing.T) {
 	r := newReplayRig(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		l := &life{rig: r.rig, learner: newLearner(), at: day(0)}
-		l.world = drawWorld(rt, l.learner)
-		l.world.events = nil
-		r.catalog.publish(l.world.modules, l.world.paths)
+		l := &life{Rig: r.rig, Learner: newLearner(), At: day(0)}
+		l.World = drawWorld(rt, l.Learner)
+		l.World.Events = nil
+		r.Catalog.Publish(l.World.Modules, l.World.Paths)
 		rt.Repeat(map[string]func(*rapid.T){
-			"record": l.record, "void": l.void, "enroll": l.enroll, "publish module": l.publishModule, "archive": l.archive, "zone": l.zone, "time": l.passTime,
+			"record": l.Record, "void": l.Void, "enroll": l.Enroll, "publish module": l.PublishModule, "archive": l.Archive, "zone": l.Zone, "time": l.PassTime,
 		})
-		r.refresh()
-		one := replay.Request{LearnerID: l.learner, Write: true}
-		if drifts, _, _ := r.replayOn(r.service, one); len(drifts) > 0 { // and what is stale is fresh now
+		r.Refresh()
+		one := replay.Request{LearnerID: l.Learner, Write: true}
+		if drifts, _, _ := r.replayOn(r.Service, one); len(drifts) > 0 { // and what is stale is fresh now
 			rt.Fatalf("%+v", drifts)
 		}
-		before := r.facts(l.learner)
-		r.harm(`DELETE FROM module_facts WHERE learner_id = $1`, l.learner)
-		r.replayOn(r.service, one)
-		if after := r.facts(l.learner); after != before {
+		before := r.facts(l.Learner)
+		r.harm(`DELETE FROM module_facts WHERE learner_id = $1`, l.Learner)
+		r.replayOn(r.Service, one)
+		if after := r.facts(l.Learner); after != before {
 			rt.Fatalf("before\n%s\nafter\n%s", before, after)
 		}
 	})

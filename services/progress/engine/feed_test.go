@@ -1,4 +1,4 @@
-package progress_test
+package engine_test
 
 import (
 	"context"
@@ -64,12 +64,12 @@ func (w *watched) hears(t testing.TB, sequence int64) time.Duration {
 func TestWatchersSeeOtherReplicasWithoutNudges(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
-	other := r.replica()
-	r.refreshed(other)
+	other := r.Replica()
+	r.Refreshed(other)
 	learner := newLearner()
-	w := watch(t, r.service, learner)
+	w := watch(t, r.Service, learner)
 	for i := range 3 {
-		if err := completeUnit(r.ctx, other, learner, i); err != nil {
+		if err := completeUnit(r.Ctx, other, learner, i); err != nil {
 			t.Fatal(err)
 		}
 		w.hears(t, int64(i+1))
@@ -123,11 +123,11 @@ func (c *counting) Sequences(ctx context.Context, ids []string) (map[string]int6
 func TestNudges(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
-	store, a, b := &counting{Store: r.store}, newWire(), newWire()
-	r.store = store
-	one, two := r.replicaWith(engine.Options{Nudges: a}), r.replicaWith(engine.Options{Nudges: b})
-	r.refreshed(one)
-	r.refreshed(two)
+	store, a, b := &counting{Store: r.Store}, newWire(), newWire()
+	r.Store = store
+	one, two := r.ReplicaWith(engine.Options{Nudges: a}), r.ReplicaWith(engine.Options{Nudges: b})
+	r.Refreshed(one)
+	r.Refreshed(two)
 	live, heard := <-a.live, <-a.heard
 	learner := newLearner()
 	w := watch(t, one, learner)
@@ -135,7 +135,7 @@ func TestNudges(t *testing.T) {
 	live(true)
 	eventually(t, "it looks when nudges begin", func() bool { return store.looks.Load() > before })
 
-	if err := completeUnit(r.ctx, two, learner, 0); err != nil {
+	if err := completeUnit(r.Ctx, two, learner, 0); err != nil {
 		t.Fatal(err)
 	}
 	sent := <-b.sent
@@ -150,7 +150,7 @@ func TestNudges(t *testing.T) {
 	heard(newLearner(), 5)
 	heard(learner, 1) // once more
 
-	if err := completeUnit(r.ctx, two, learner, 1); err != nil { // and the word is lost
+	if err := completeUnit(r.Ctx, two, learner, 1); err != nil { // and the word is lost
 		t.Fatal(err)
 	}
 	time.Sleep(3 * time.Second)
@@ -167,10 +167,10 @@ func TestNudges(t *testing.T) {
 func TestManyWatchersAreOneLook(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
-	store := &counting{Store: r.store}
-	r.store = store
-	s, other := r.replica(), r.replica()
-	r.refreshed(other)
+	store := &counting{Store: r.Store}
+	r.Store = store
+	s, other := r.Replica(), r.Replica()
+	r.Refreshed(other)
 	learners := make([]string, 300)
 	readers := make([]*watched, len(learners))
 	for i := range learners {
@@ -180,7 +180,7 @@ func TestManyWatchersAreOneLook(t *testing.T) {
 	looks := store.looks.Load()
 	eventually(t, "a look", func() bool { return store.looks.Load() > looks && store.ids.Load() == int64(len(learners)) })
 	store.fails.Store(true)
-	if err := completeUnit(r.ctx, other, learners[299], 0); err != nil {
+	if err := completeUnit(r.Ctx, other, learners[299], 0); err != nil {
 		t.Fatal(err)
 	}
 	looks = store.looks.Load()

@@ -1,0 +1,387 @@
+// Package rigtest is progress as a whole, on a real database, for the tests of the packages that it
+// is made of: a rig with a catalog and a clock of the test's, and what those tests are written with.
+package rigtest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/cache"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/period"
+	"github.com/preceptor-dev/preceptor/internal/redis"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
+	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
+	"github.com/preceptor-dev/preceptor/services/progress/replay"
+	"github.com/preceptor-dev/preceptor/services/progress/report"
+	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
+)
+
+// Day0 is when every test's catalog was published.
+var Day0 = time.Date(2026, 1, 10, 9, 0, 0, 0, time.UTC)
+
+// Day is n days after Day0.
+func Day(n int) time.Time { return Day0.AddDate(0, 0, n) }
+
+// Source is a catalog that a test writes.
+type Source struct {
+	mu    sync.Mutex
+	Delta progress.CatalogDelta
+	err   error
+}
+
+func (s *Source) Sync(context.Context, int64) (progress.CatalogDelta, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Delta, s.err
+}
+
+func (s *Source) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// Publish puts modules and paths into the catalog, whole, under the next revision.
+func (s *Source) Publish(modules []progress.Module, paths []progress.Path) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := progress.CatalogDelta{
+		Revision: s.Delta.Revision + 1,
+		Modules:  append([]progress.Module(nil), s.Delta.Modules...),
+		Paths:    append([]progress.Path(nil), s.Delta.Paths...),
+	}
+	for _, m := range modules {
+		d.Modules = replace(d.Modules, m, func(o progress.Module) bool { return o.ID == m.ID })
+	}
+	for _, p := range paths {
+		d.Paths = replace(d.Paths, p, func(o progress.Path) bool { return o.ID == p.ID })
+	}
+	s.Delta = d
+}
+
+func replace[T any](in []T, v T, same func(T) bool) []T {
+	out := append([]T(nil), in...)
+	for i := range out {
+		if same(out[i]) {
+			out[i] = v
+			return out
+		}
+	}
+	return append(out, v)
+}
+
+// What rigs stand on. TestOnServers runs the tests of this package with each.
+var (
+	rigPostgres = flag.String("rig.postgres", "", "the url of a migrated Postgres database: each rig has a copy of it; SQLite when not given")
+	rigRedis    = flag.String("rig.redis", "", "the url of the Redis that keeps the answers of each replica; memory when not given")
+)
+
+// Rig is a service on a real database, with a catalog and a clock of the test's.
+type Rig struct {
+	T       testing.TB
+	Ctx     context.Context //nolint:containedctx // a rig is one test, and so is its context
+	Url     string
+	Service *Replica
+	Store   progresstest.Store
+	Catalog *Source
+	Clock   *clock
+	// Cache makes the cache of a replica.
+	Cache func() cache.Cache
+	// lanes are how many transactions a replica writes at a time, as in use.
+	lanes int
+}
+
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) Set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = t
+}
+
+func NewRig(tb testing.TB, modules []progress.Module, paths []progress.Path) *Rig {
+	tb.Helper()
+	if *rigPostgres != "" {
+		url := testenv.PostgresCopy(tb, *rigPostgres)
+		return newRigOver(tb, url, sqldbtest.Open(tb, url), modules, paths)
+	}
+	return NewRigOn(tb, sqldbtest.SQLiteURL(tb), modules, paths)
+}
+
+// NewRigOn is newRig on an empty database.
+func NewRigOn(tb testing.TB, url string, modules []progress.Module, paths []progress.Path) *Rig {
+	tb.Helper()
+	return newRigOver(tb, url, sqldbtest.Migrated(tb, url, sqlstore.Migrations()), modules, paths)
+}
+
+// newRigOver is newRig on an open database.
+func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Module, paths []progress.Path) *Rig {
+	tb.Helper()
+	r := &Rig{T: tb, Ctx: context.Background(), Url: url, Catalog: new(Source), Clock: &clock{at: Day(1)}, lanes: 1}
+	r.Catalog.Publish(modules, paths)
+	if db.Dialect() == sqldb.Postgres {
+		r.lanes = 2
+	}
+	r.Cache = func() cache.Cache { return cache.NewMemory(1<<20, r.Clock.Now) }
+	if *rigRedis != "" {
+		r.Cache = func() cache.Cache { return cache.NewRedis(RedisOf(tb, *rigRedis)) }
+	}
+	r.Store = sqlstore.New(db)
+	r.Service = r.Replica()
+	return r
+}
+
+// RedisOf opens a Redis with more patience than one in use has, for busy machines.
+func RedisOf(tb testing.TB, url string) *redis.Client {
+	tb.Helper()
+	r, err := redis.Open(tb.Context(), url, redis.Options{
+		Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// Replica is one more service on the rig's store.
+type Replica struct {
+	*engine.Service
+	Previews *report.Service
+	Replays  *replay.Service
+}
+
+// Server returns the replica's gRPC API.
+func (s *Replica) Server() *grpcapi.Server {
+	return grpcapi.NewServer(s.Service, s.Previews, s.Replays, nil)
+}
+
+// Verify returns where what is stored of a learner is not what their log gives.
+func (s *Replica) Verify(ctx context.Context, learner string) ([]replay.Drift, error) {
+	var found []replay.Drift
+	err := s.Replays.Run(ctx, replay.Request{LearnerID: learner}, func(r replay.Report) error {
+		if r.Drift != nil {
+			found = append(found, *r.Drift)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Replica starts one more service on the rig's store.
+func (r *Rig) Replica() *Replica {
+	r.T.Helper()
+	return r.ReplicaWith(engine.Options{})
+}
+
+// ReplicaWith starts one more service on the rig's store, with what the rig says of the options
+// that are left open.
+func (r *Rig) ReplicaWith(o engine.Options) *Replica {
+	r.T.Helper()
+	return r.ReplicaOver(r.Store, o)
+}
+
+// ReplicaOver is replicaWith on another store.
+func (r *Rig) ReplicaOver(store progresstest.Store, o engine.Options) *Replica {
+	r.T.Helper()
+	if o.Catalog == nil {
+		o.Catalog = r.Catalog
+	}
+	if o.Cache == nil {
+		o.Cache = r.Cache()
+	}
+	o.CommitLanes, o.Now, o.Logger = cmp.Or(o.CommitLanes, r.lanes), r.Clock.Now, slog.New(slog.DiscardHandler)
+	svc, err := engine.New(r.Ctx, store, o)
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	r.T.Cleanup(svc.Close)
+	return &Replica{Service: svc, Previews: report.New(store, svc.Catalog(), svc.Zone, o.Now), Replays: r.ReplaysOf(svc, store, false)}
+}
+
+// ReplaysOf returns the replays of a service; alone as if no other process had the store open.
+func (r *Rig) ReplaysOf(svc *engine.Service, store progresstest.Store, alone bool) *replay.Service {
+	return replay.New(store, replay.Options{
+		Catalog: svc.Catalog(), Zone: svc.Zone, Alone: alone, Now: r.Clock.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+func NewLearner() string { return uuid.Must(uuid.NewV7()).String() }
+
+func Self(learner string) progress.Actor { return progress.Actor{ID: learner, LearnerID: learner} }
+
+func Admin() progress.Actor {
+	return progress.Actor{ID: "admin", LearnerID: "00000000-0000-7000-8000-00000000000a", Admin: true}
+}
+
+// Record sends events and answers for them.
+func (r *Rig) Record(learner string, actor progress.Actor, events ...progress.Event) *engine.Recorded {
+	r.T.Helper()
+	out, err := r.Service.Record(r.Ctx, learner, actor, events, engine.AtLeast{})
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	return out
+}
+
+// Accept is record where every event must be accepted.
+func (r *Rig) Accept(learner string, actor progress.Actor, events ...progress.Event) *engine.Recorded {
+	r.T.Helper()
+	out := r.Record(learner, actor, events...)
+	for _, res := range out.Results {
+		if res.Status != progress.StatusAccepted {
+			r.T.Fatalf("event %s: %+v", res.EventID, res)
+		}
+	}
+	return out
+}
+
+func (r *Rig) Enroll(learner, path string) progress.Enrollment {
+	r.T.Helper()
+	e, err := r.TryEnroll(learner, path, idem.Key{})
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	return e
+}
+
+func (r *Rig) TryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
+	return r.Service.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: path, Actor: Self(learner), Key: key})
+}
+
+// Read runs a question on a learner through the service's own door.
+func Read[T any](r *Rig, learner, route string, ask func(*progress.View) (T, error)) (T, string) {
+	r.T.Helper()
+	var out T
+	a, err := r.Service.Read(r.Ctx, learner, route, engine.AtLeast{}, func(w *progress.View) ([]byte, error) {
+		v, err := ask(w)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	})
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	if err := json.Unmarshal(a.Body, &out); err != nil {
+		r.T.Fatal(err)
+	}
+	return out, a.ETag
+}
+
+func (r *Rig) Path(learner, id string) *progress.PathProgress {
+	r.T.Helper()
+	p, _ := Read(r, learner, "path/"+id, func(w *progress.View) (*progress.PathProgress, error) { return w.Path(id) })
+	return p
+}
+
+func (r *Rig) Module(learner, id string) *progress.ModuleDetail {
+	r.T.Helper()
+	m, _ := Read(r, learner, "module/"+id, func(w *progress.View) (*progress.ModuleDetail, error) { return w.Module(id) })
+	return m
+}
+
+// Refresh makes the service see what was published.
+func (r *Rig) Refresh() {
+	r.T.Helper()
+	r.Refreshed(r.Service)
+}
+
+// Refreshed makes a replica see what was published.
+func (r *Rig) Refreshed(service *Replica) {
+	r.T.Helper()
+	seen := engine.AtLeast{Catalog: r.Catalog.Delta.Revision}
+	_, err := service.Read(r.Ctx, NewLearner(), "refresh", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
+	if err != nil {
+		r.T.Fatal(err)
+	}
+}
+
+// SetZone says what profile's feed would.
+func (r *Rig) SetZone(learner, zone string) {
+	r.T.Helper()
+	revision, err := r.Store.ZoneRevision(r.Ctx)
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	if err := r.Store.SaveZones(r.Ctx, revision+1, []progress.LearnerZone{{LearnerID: learner, TimeZone: zone}}); err != nil {
+		r.T.Fatal(err)
+	}
+}
+
+// Event makes an event with a new id.
+func Event(module, unit string, verb progress.Verb, at time.Time) progress.Event {
+	return progress.Event{ID: uuid.Must(uuid.NewV7()).String(), ModuleID: module, UnitID: unit, Verb: verb, OccurredAt: at}
+}
+
+func OnVersion(e progress.Event, v int) progress.Event {
+	e.ModuleVersion = v
+	return e
+}
+
+// Unit is a required unit of weight 1 that COMPLETED satisfies.
+func Unit(id string) progress.Unit {
+	return progress.Unit{ID: id, Title: "Unit " + id, Required: true, Weight: 1, MoveOn: progress.MoveOnCompleted, Changed: true}
+}
+
+// Module is an active module with one version.
+func Module(id string, units ...progress.Unit) progress.Module {
+	return progress.Module{ID: id, State: progress.ModuleActive, Versions: []progress.ModuleVersion{Version(1, Day0, units...)}}
+}
+
+func Version(n int, at time.Time, units ...progress.Unit) progress.ModuleVersion {
+	return progress.ModuleVersion{Number: n, Title: "Version", Units: units, PublishTime: at, EffectiveTime: at}
+}
+
+func All(ids ...string) progress.Group { return progress.Group{ModuleIDs: ids} }
+
+func KOf(k int, ids ...string) progress.Group {
+	return progress.Group{ModuleIDs: ids, RequiredCount: &k}
+}
+
+func Milestone(id string, groups ...progress.Group) progress.Milestone {
+	return progress.Milestone{ID: id, Title: "Milestone " + id, Groups: groups}
+}
+
+func Path(id string, milestones ...progress.Milestone) progress.Path {
+	return progress.Path{
+		ID:       id,
+		State:    progress.ModuleActive,
+		Versions: []progress.PathVersion{{Number: 1, Title: "Path " + id, Milestones: milestones}},
+	}
+}
+
+func MustPeriod(s string) period.Period {
+	p, err := period.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// ReasonOf is the reason of an error, for comparing.
+func ReasonOf(err error) string { return errs.ReasonOf(err) }
