@@ -12,7 +12,8 @@ SEEDS ?= 1000
 # Packages whose goroutines share memory: the ones worth the race detector's price.
 RACE ?= ./internal/... ./gateway/... ./services/...
 # When and where test-moved runs: a time or how far ahead of now, and a time zone. What nightly
-# tries besides the default: a leap day, and ten years ahead.
+# tries besides the default: a leap day, and ten years ahead. A time must be in the future, for one
+# test uses certificates that openssl makes by the machine's clock.
 CLOCK ?= 2031-12-31T23:59:50Z
 ZONE ?= Asia/Kathmandu
 leap_day := CLOCK=2028-02-29T12:00:00Z ZONE=America/St_Johns

@@ -66,6 +66,13 @@ func TimeLeft(ctx context.Context) (time.Duration, bool) {
 	return time.Until(deadline), ok
 }
 
+// DaysAhead returns how many days the clock is ahead of the machine's, rounded up: what to add to
+// the life of a certificate that another program makes by the machine's clock.
+func DaysAhead() int {
+	const day = 24 * time.Hour
+	return int((ahead() + day - 1) / day)
+}
+
 // ClockEnv returns the environment variables by which a process that uses this package shares the
 // clock of this one: none if the clock is not moved.
 func ClockEnv() []string {
