@@ -118,7 +118,7 @@ lint: ## Run the linters, pinned in tools/lint.
 	cd tools/kube && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: format
-format: tools/node_modules ## Rewrite Go and proto files in the house's format.
+format: tools/node_modules ## Format Go and proto files.
 	$(lint) fmt
 	tools/buf.sh format --write proto
 

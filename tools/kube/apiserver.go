@@ -40,8 +40,8 @@ type document struct {
 	manifest
 }
 
-// answer is what the API server says to a request.
-type answer struct {
+// reply is the response of the API server.
+type reply struct {
 	status   int
 	warnings []string
 	body     object
@@ -87,7 +87,7 @@ func (s *apiServer) ready(ctx context.Context) error {
 
 // apply applies a manifest as strictly as can be: a field that is unknown, or there twice, is an
 // error. A try changes nothing.
-func (s *apiServer) apply(ctx context.Context, d document, try bool) (answer, error) {
+func (s *apiServer) apply(ctx context.Context, d document, try bool) (reply, error) {
 	query := url.Values{"fieldManager": {"preceptor"}, "fieldValidation": {"Strict"}}
 	if try {
 		query.Set("dryRun", "All")
@@ -100,7 +100,7 @@ func (s *apiServer) apply(ctx context.Context, d document, try bool) (answer, er
 }
 
 // get reads what is stored of a manifest.
-func (s *apiServer) get(ctx context.Context, m manifest) (answer, error) {
+func (s *apiServer) get(ctx context.Context, m manifest) (reply, error) {
 	path, err := s.path(ctx, m)
 	if err != nil || path == "" {
 		return unknownKind(m), err
@@ -109,17 +109,17 @@ func (s *apiServer) get(ctx context.Context, m manifest) (answer, error) {
 }
 
 // admit asks whether a pod would be let in, which is not stored.
-func (s *apiServer) admit(ctx context.Context, namespace string, pod object) (answer, error) {
+func (s *apiServer) admit(ctx context.Context, namespace string, pod object) (reply, error) {
 	text, err := json.Marshal(pod)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	query := url.Values{"fieldValidation": {"Strict"}, "dryRun": {"All"}}
 	return s.do(ctx, http.MethodPost, "/api/v1/namespaces/"+namespace+"/pods", query, text)
 }
 
-func unknownKind(m manifest) answer {
-	return answer{status: http.StatusNotFound, body: object{"message": "there is no kind " + m.Kind + " in " + m.APIVersion}}
+func unknownKind(m manifest) reply {
+	return reply{status: http.StatusNotFound, body: object{"message": "there is no kind " + m.Kind + " in " + m.APIVersion}}
 }
 
 // path is where an object lives, or "" if the API server does not know its kind.
@@ -176,10 +176,10 @@ func (s *apiServer) serves(ctx context.Context, group string, names []string) (b
 	return true, err
 }
 
-func (s *apiServer) do(ctx context.Context, method, path string, query url.Values, body []byte) (answer, error) {
+func (s *apiServer) do(ctx context.Context, method, path string, query url.Values, body []byte) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, method, s.address+path+"?"+query.Encode(), bytes.NewReader(body))
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	request.Header.Set("Authorization", "Bearer "+s.token)
 	request.Header.Set("Accept", "application/json")
@@ -189,14 +189,14 @@ func (s *apiServer) do(ctx context.Context, method, path string, query url.Value
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
-	a := answer{status: response.StatusCode, warnings: warnings(response.Header)}
+	a := reply{status: response.StatusCode, warnings: warnings(response.Header)}
 	if json.Unmarshal(text, &a.body) != nil {
 		a.body = object{"message": string(text)} // of /readyz, or of a proxy
 	}
@@ -219,7 +219,7 @@ func warnings(h http.Header) []string {
 }
 
 // faults are what the API server has against a request: it refused it, or warned.
-func (a answer) faults() []string {
+func (a reply) faults() []string {
 	var f faults
 	if a.status >= http.StatusMultipleChoices {
 		f.addf("refused (%d): %v", a.status, a.body["message"])
@@ -232,7 +232,7 @@ func (a answer) faults() []string {
 
 // content is the object without the API server's own books: a claim, for one, is stored anew when it
 // is applied again, and nothing about it is different.
-func (a answer) content() object {
+func (a reply) content() object {
 	content := maps.Clone(a.body)
 	delete(content, "status")
 	if metadata, ok := content["metadata"].(object); ok {

@@ -272,10 +272,10 @@ func podsFaults(ctx context.Context, api *apiServer, all []document) (tried int,
 }
 
 // admitPod asks for a pod of a workload.
-func admitPod(ctx context.Context, api *apiServer, d document) (answer, error) {
+func admitPod(ctx context.Context, api *apiServer, d document) (reply, error) {
 	pod, err := podOf(d)
 	if err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
 	return api.admit(ctx, d.Metadata.Namespace, pod)
 }

@@ -131,7 +131,7 @@ func TestLacks(t *testing.T) {
 // TestContent expects that a change of what was written is seen, and of the books is not.
 func TestContent(t *testing.T) {
 	made := func(spec, version string) object {
-		return answer{body: object{"spec": spec, "status": version, "metadata": object{"name": "a", "resourceVersion": version}}}.content()
+		return reply{body: object{"spec": spec, "status": version, "metadata": object{"name": "a", "resourceVersion": version}}}.content()
 	}
 	if !reflect.DeepEqual(made("x", "1"), made("x", "2")) {
 		t.Error("the books are content")
@@ -145,11 +145,11 @@ func TestFaultsOfAnswers(t *testing.T) {
 	h := http.Header{}
 	h.Add("Warning", `299 - "would violate \"restricted\""`)
 	h.Add("Warning", `299 - "deprecated"`)
-	a := answer{status: http.StatusOK, warnings: warnings(h)}
+	a := reply{status: http.StatusOK, warnings: warnings(h)}
 	if found, want := a.faults(), []string{`warning: would violate "restricted"`, "warning: deprecated"}; !slices.Equal(found, want) {
 		t.Errorf("found %q, want %q", found, want)
 	}
-	a = answer{status: http.StatusConflict, body: object{"message": "taken"}}
+	a = reply{status: http.StatusConflict, body: object{"message": "taken"}}
 	if found, want := a.faults(), []string{"refused (409): taken"}; !slices.Equal(found, want) {
 		t.Errorf("found %q, want %q", found, want)
 	}

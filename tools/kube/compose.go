@@ -15,8 +15,8 @@ import (
 // composed is the compose file, as Docker Compose would run it.
 type composed struct{ project *types.Project }
 
-// loadCompose loads the compose file of a folder, with a word for every variable that its example
-// of settings leaves empty, and finds what it should not say.
+// loadCompose loads the compose file of a folder, with a value for every variable that its example
+// of settings leaves empty, and finds what it should not contain.
 func loadCompose(ctx context.Context, folder string) (*composed, []string, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
@@ -32,7 +32,7 @@ func loadCompose(ctx context.Context, folder string) (*composed, []string, error
 		Environment: env,
 	})
 	if err != nil {
-		return nil, []string{err.Error()}, nil //nolint:nilerr // a compose file that is none is what is looked for
+		return nil, []string{err.Error()}, nil //nolint:nilerr // an invalid compose file is a fault to report
 	}
 	c := &composed{project}
 	return c, c.faults(), nil
@@ -71,7 +71,7 @@ func (c *composed) faults() []string {
 			f.addf("%s has no health check", s.Name)
 		}
 		if len(s.Ports) > 0 && s.Name != gateway {
-			f.addf("%s has a door to the outside", s.Name)
+			f.addf("%s listens on other machines than this one", s.Name)
 		}
 		for _, p := range s.Ports {
 			if p.HostIP != "127.0.0.1" {
@@ -82,7 +82,7 @@ func (c *composed) faults() []string {
 			f.addf("%s may gain privileges", s.Name)
 		}
 		if ours(s) && (!s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"})) {
-			f.addf("%s may write to its root file system, or keeps capabilities", s.Name)
+			f.addf("%s may write to its root file system, or has capabilities", s.Name)
 		}
 	}
 	return f

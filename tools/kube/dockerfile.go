@@ -45,7 +45,7 @@ func dockerfileFaults(path string) ([]string, error) {
 	return append(f, imageFaults(last.Commands, stages[0].SourceCode, stages[0].Commands)...), nil
 }
 
-// imageFaults judges what the image says of itself, and how the program in it was built.
+// imageFaults checks the settings of the image, and how the program in it was built.
 func imageFaults(image []instructions.Command, from string, build []instructions.Command) []string {
 	var f faults
 	found := map[string]bool{}
@@ -54,7 +54,7 @@ func imageFaults(image []instructions.Command, from string, build []instructions
 		switch c := c.(type) {
 		case *instructions.UserCommand:
 			if !regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*$`).MatchString(c.User) {
-				f.addf("USER %s is no number, or is root", c.User)
+				f.addf("USER %s is not a number, or is root", c.User)
 			}
 		case *instructions.EntrypointCommand:
 			if c.PrependShell {

@@ -42,7 +42,7 @@ func TestRules(t *testing.T) {
 		{"token", restricted, "dev", "      automountServiceAccountToken: false\n", "", "a token of the cluster"},
 		{"links", restricted, "production", "enableServiceLinks: false", "enableServiceLinks: true", "variables named after services"},
 		{"file system", restricted, "dev", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "may write"},
-		{"capabilities", restricted, "production/migrate", "- ALL", "- NET_RAW", "keeps capabilities"},
+		{"capabilities", restricted, "production/migrate", "- ALL", "- NET_RAW", "has capabilities"},
 		{"latest", bounded, "production", "registry.example.org/preceptor:v0.1.0", "registry.example.org/preceptor:latest", "tomorrow"},
 		{"no tag", bounded, "dev", "image: redis:7", "image: redis", "tomorrow"},
 		{"limits", bounded, "production", "limits:", "bounds:", "no limit of memory"},
@@ -55,15 +55,15 @@ func TestRules(t *testing.T) {
 		{"account", references, "dev", "serviceAccountName: preceptor-catalog", "serviceAccountName: nobody", "there is no ServiceAccount nobody"},
 		{"rollout", rollouts, "production", "maxUnavailable: 0", "maxUnavailable: 1", "before it has others"},
 		{"grace", rollouts, "production", "terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 20", "20 s to stop"},
-		{"service", services, "production", "targetPort: grpc", "targetPort: http", "nobody listens"},
+		{"service", services, "production", "targetPort: grpc", "targetPort: http", "no port of that name"},
 		{"headless", services, "production", "clusterIP: None", "clusterIP: 10.0.0.7", "not headless"},
 		{"connections", connections, "production", "maxReplicas: 10", "maxReplicas: 20", "scaled out there may be"},
 		{"unknown limit", connections, "production", "postgres.preceptor.dev/main", "postgres.preceptor.dev/other", "does not say"},
 		{"certificate", certificates, "production", "dnsNames:\n  - preceptor-progress", "dnsNames:\n  - preceptor-profile", "is shown by progress"},
-		{"policy about nobody", policies, "production", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: gateway", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: door", "is about no pod"},
-		{"default deny", roads, "production", "name: default-deny\n  namespace: preceptor\nspec:\n  podSelector: {}\n  policyTypes:\n  - Ingress\n", "name: default-deny\nspec:\n  podSelector: {}\n  policyTypes:\n", "no policy denies"},
-		{"closed road", roads, "dev", "port: 6379\n      protocol: TCP", "port: 6380\n      protocol: TCP", "progress -> redis:6379 is closed"},
-		{"needless road", roads, "production", "- gateway\n          - catalog", "- gateway\n          - catalog\n          - profile", "profile -> progress:7003 is open"},
+		{"policy about no pod", policies, "production", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: gateway", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: nothing", "is about no pod"},
+		{"default deny", flows, "production", "name: default-deny\n  namespace: preceptor\nspec:\n  podSelector: {}\n  policyTypes:\n  - Ingress\n", "name: default-deny\nspec:\n  podSelector: {}\n  policyTypes:\n", "no policy denies"},
+		{"closed flow", flows, "dev", "port: 6379\n      protocol: TCP", "port: 6380\n      protocol: TCP", "progress -> redis:6379 is closed"},
+		{"needless flow", flows, "production", "- gateway\n          - catalog", "- gateway\n          - catalog\n          - profile", "profile -> progress:7003 is open"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if found := tc.check(apart(t, rendered(t, tc.overlay, tc.old, tc.new))); !strings.Contains(strings.Join(found, "\n"), tc.want) {
@@ -121,7 +121,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestProcesses asks a program that is known by its help about what nobody should write.
+// TestProcesses checks arguments that the program does not know.
 func TestProcesses(t *testing.T) {
 	p := &program{commands: map[string]bool{"serve": true}, flags: map[string]bool{"serve --listen": true}}
 	for _, tc := range []struct {
@@ -132,7 +132,7 @@ func TestProcesses(t *testing.T) {
 		{process{name: "a", args: []string{"serve", "catalog", "--listens=:1"}}, "no flag --listens"},
 		{process{name: "a", args: []string{"serve"}, env: map[string]string{"PRECEPTOR_LISTENS": ":1"}}, "no flag for the variable PRECEPTOR_LISTENS"},
 	} {
-		if found := p.judge(t.Context(), tc.of); !strings.Contains(strings.Join(found, "\n"), tc.want) {
+		if found := p.check(t.Context(), tc.of); !strings.Contains(strings.Join(found, "\n"), tc.want) {
 			t.Errorf("found %q, want %q", found, tc.want)
 		}
 	}
@@ -170,7 +170,7 @@ func TestCompose(t *testing.T) {
 	for _, tc := range []struct{ name, old, replacement, want string }{
 		{"nothing", "services:", "services:", ""},
 		{"unknown field", "stop_grace_period: 45s", "stop_grace: 45s", "stop_grace"},
-		{"a door", "- 127.0.0.1:${PRECEPTOR_PORT:-8080}:8080", "- 8080:8080", "from other machines"},
+		{"a port of all interfaces", "- 127.0.0.1:${PRECEPTOR_PORT:-8080}:8080", "- 8080:8080", "from other machines"},
 		{"unknown service", "migrate-profile:\n        condition", "migrate-profiles:\n        condition", "migrate-profiles"},
 		{"unset variable", "${REDIS_PASSWORD:?fill in deploy/.env}", "${RADIS_PASSWORD:?fill in deploy/.env}", "RADIS_PASSWORD"},
 		{"latest", "image: redis:7", "image: redis", "tomorrow"},

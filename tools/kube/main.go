@@ -1,7 +1,7 @@
 // Command kube checks deploy/ and the Dockerfile as far as that can be done without a cluster and
 // without a container engine: what kustomize renders is valid against the schemas of a current
-// Kubernetes and keeps the rules of rules.go and roads.go; the compose file is one; the Dockerfile
-// is one, and the files that .dockerignore leaves are enough to build a static program, which
+// Kubernetes and follows the rules of rules.go and flows.go; the compose file is valid; the Dockerfile
+// is valid, and the files that .dockerignore leaves are enough to build a static program, which
 // knows every argument that it is given anywhere; the dashboard and the alerts name metrics that
 // docs/operations.md lists. With -apiserver it asks Kubernetes itself instead.
 package main
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// report gets what is found. A fault does not end the check, so that all of them are seen at once.
+// report collects what is found. A fault does not end the check, so that all of them are seen at once.
 type report struct {
 	out    io.Writer
 	faults int
@@ -62,7 +62,7 @@ func (r *report) verdict() error {
 // production is the overlay that is an example to copy.
 const production = "production"
 
-// overlays are what somebody applies, by their folders below deploy/k8s/overlays.
+// overlays returns the overlays that can be applied, by their folders below deploy/k8s/overlays.
 func overlays() []string { return []string{"dev", production, production + "/migrate"} }
 
 func run(ctx context.Context, root string, out io.Writer) error {
@@ -116,7 +116,7 @@ func run(ctx context.Context, root string, out io.Writer) error {
 	return r.verdict()
 }
 
-// overlayFaults judges what one overlay renders.
+// overlayFaults checks what one overlay renders.
 func overlayFaults(ctx context.Context, root, name string, check *schemas, p *program) ([]string, error) {
 	text, err := render(root + "/deploy/k8s/overlays/" + name)
 	if err != nil {

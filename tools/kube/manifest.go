@@ -61,10 +61,10 @@ type manifest struct {
 		} `json:"scaleTargetRef"`
 		MaxReplicas int `json:"maxReplicas"`
 		// Of NetworkPolicies.
-		PodSelector selector `json:"podSelector"`
-		PolicyTypes []string `json:"policyTypes"`
-		Ingress     []way    `json:"ingress"`
-		Egress      []way    `json:"egress"`
+		PodSelector selector     `json:"podSelector"`
+		PolicyTypes []string     `json:"policyTypes"`
+		Ingress     []policyRule `json:"ingress"`
+		Egress      []policyRule `json:"egress"`
 		// Of Certificates.
 		SecretName string   `json:"secretName"`
 		DNSNames   []string `json:"dnsNames"`

@@ -188,7 +188,7 @@ func mistakesFaults(ctx context.Context, api *apiServer, root string, overlays [
 }
 
 // ask asks for what is wrong, without changing anything should it be accepted.
-func (m mistake) ask(ctx context.Context, api *apiServer, d document) (answer, error) {
+func (m mistake) ask(ctx context.Context, api *apiServer, d document) (reply, error) {
 	if m.pod {
 		return admitPod(ctx, api, d)
 	}

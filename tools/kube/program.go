@@ -31,11 +31,11 @@ type process struct {
 	env  map[string]string
 }
 
-// maxSize is how large the program may become before somebody should ask why.
+// maxSize is a limit of the size of the program, above which there should be a reason.
 const maxSize = 64 << 20
 
 // buildFromContext builds the program from the files that .dockerignore leaves, and from nothing
-// else, and finds what would keep it from running in an empty image.
+// else, and finds what it would lack in an empty image.
 func buildFromContext(ctx context.Context, root string) (_ *program, faults []string, err error) {
 	dir, err := os.MkdirTemp("", "kube-context-")
 	if err != nil {
@@ -188,17 +188,17 @@ func (p *program) knows(what string) bool {
 	return p.commands[what] || p.flags[what]
 }
 
-// faults judges the arguments and the variables of all processes.
+// faults checks the arguments and the variables of all processes.
 func (p *program) faults(ctx context.Context, all []process) []string {
 	f := make(faults, 0, len(all))
 	for _, each := range all {
-		f = append(f, p.judge(ctx, each)...)
+		f = append(f, p.check(ctx, each)...)
 	}
 	return f
 }
 
 // judge asks about one process by name, and then lets the program itself judge all that it has.
-func (p *program) judge(ctx context.Context, of process) []string {
+func (p *program) check(ctx context.Context, of process) []string {
 	var f faults
 	if len(of.args) == 0 || !p.knows(of.args[0]) {
 		f.addf("%s: preceptor has no command for %v", of.name, of.args)

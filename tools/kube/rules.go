@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// rule judges a rendering by what no schema says, and names each offence.
+// rule checks a rendering for what no schema can express, and names each offence.
 type rule struct {
 	name  string
 	check func(*cluster) []string
@@ -26,12 +26,12 @@ func rules() []rule {
 		{"what runs on is probed", probed},
 		{"secrets are referred to, never written down", noLiterals},
 		{"what is referred to is there", references},
-		{"a rollout has time and leaves nobody without", rollouts},
+		{"a rollout has time, and requests are always served", rollouts},
 		{"services lead to pods", services},
 		{"scaling out stays below the database's connections", connections},
 		{"certificates name their service", certificates},
 		{"policies select something", policies},
-		{"roads are open at both ends, and there are no others", roads},
+		{"flows are open at both ends, and there are no others", flows},
 	}
 }
 
@@ -40,12 +40,12 @@ type faults []string
 
 func (f *faults) addf(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
 
-// eachContainer judges every container of every workload.
-func eachContainer(c *cluster, judge func(f *faults, where string, m manifest, each container)) []string {
+// eachContainer checks every container of every workload.
+func eachContainer(c *cluster, check func(f *faults, where string, m manifest, each container)) []string {
 	var f faults
 	for _, m := range c.workloads() {
 		for _, each := range m.pod().containers() {
-			judge(&f, m.String()+"/"+each.Name, m, each)
+			check(&f, m.String()+"/"+each.Name, m, each)
 		}
 	}
 	return f
@@ -61,7 +61,7 @@ func restricted(c *cluster) []string {
 			f.addf("%s may gain privileges", where)
 		}
 		if !slices.Equal(s.Capabilities.Drop, []string{"ALL"}) || len(s.Capabilities.Add) > 0 {
-			f.addf("%s keeps capabilities", where)
+			f.addf("%s has capabilities", where)
 		}
 	}))
 	for _, m := range c.workloads() {
@@ -143,7 +143,7 @@ func (c container) listens(name any) bool {
 	return false
 }
 
-// noLiterals finds what should be in a Secret, which nobody commits.
+// noLiterals finds what should be in a Secret, which is not committed.
 func noLiterals(c *cluster) []string {
 	secret := regexp.MustCompile(`(?i)(password|secret|token|_key|database_url|redis_url)$`)
 	login := regexp.MustCompile(`[a-z]://[^/\s]*:[^/\s$]+@`)
@@ -267,7 +267,7 @@ func services(c *cluster) []string {
 		}
 		for _, p := range m.Spec.Ports {
 			if !behind[0].pod().Containers[0].listens(p.TargetPort) {
-				f.addf("%s: nobody listens at port %v", m, p.TargetPort)
+				f.addf("%s: there is no port of that name: %v", m, p.TargetPort)
 			}
 			if p.Name == "grpc" && m.Spec.ClusterIP != "None" {
 				f.addf("%s is not headless: all calls of a connection would go to one pod", m)
@@ -332,7 +332,7 @@ func certificates(c *cluster) []string {
 			}
 			i := slices.IndexFunc(c.of("Certificate"), func(cert manifest) bool { return cert.Spec.SecretName == v.Secret.SecretName })
 			if i < 0 {
-				f.addf("%s: nobody makes the certificate in %s", m, v.Secret.SecretName)
+				f.addf("%s: nothing makes the certificate in %s", m, v.Secret.SecretName)
 			} else if cert := c.of("Certificate")[i]; !slices.Equal(cert.Spec.DNSNames, []string{"preceptor-" + m.component()}) {
 				f.addf("%s names %v, and is shown by %s", cert, cert.Spec.DNSNames, m.component())
 			}
@@ -374,7 +374,7 @@ func missingSecrets(c *cluster, given map[string][]string) []string {
 	return eachContainer(c, func(f *faults, where string, _ manifest, each container) {
 		for _, from := range each.EnvFrom {
 			if name := from.SecretRef.Name; name != "" && given[name] == nil {
-				f.addf("%s: nobody makes Secret %s", where, name)
+				f.addf("%s: nothing makes Secret %s", where, name)
 			}
 		}
 		for _, e := range each.Env {
@@ -382,7 +382,7 @@ func missingSecrets(c *cluster, given map[string][]string) []string {
 				continue
 			}
 			if ref := e.ValueFrom.SecretKeyRef; !slices.Contains(given[ref.Name], ref.Key) {
-				f.addf("%s: nobody makes Secret %s with key %s", where, ref.Name, ref.Key)
+				f.addf("%s: nothing makes Secret %s with key %s", where, ref.Name, ref.Key)
 			}
 		}
 	})

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The versions whose schemas the manifests must keep. They are Go modules, so that the go command
+// The versions whose schemas the manifests must match. They are Go modules, so that the go command
 // fetches them once and checks their sums.
 const (
 	kubernetesVersion  = "v1.37.2"
@@ -56,7 +56,7 @@ func newSchemas(ctx context.Context) (_ *schemas, err error) {
 // Close removes the files.
 func (s *schemas) Close() { _ = os.RemoveAll(s.dir) }
 
-// faults judges a stream of manifests.
+// faults checks a stream of manifests.
 func (s *schemas) faults(text []byte) []string {
 	var faults []string
 	for _, r := range s.validator.Validate("rendered", io.NopCloser(bytes.NewReader(text))) {
@@ -72,19 +72,19 @@ func (s *schemas) faults(text []byte) []string {
 	return faults
 }
 
-// moduleFolder is where the go command keeps a module, fetched if need be.
+// moduleFolder returns the folder of a module, which is fetched if need be.
 func moduleFolder(ctx context.Context, module, version string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module+"@"+version)
 	cmd.Dir = os.TempDir() // outside of any module: it is data, and no dependency
 	out, err := cmd.Output()
-	var answer struct {
+	var listed struct {
 		Dir   string `json:"Dir"`
 		Error string `json:"Error"`
 	}
-	if jerr := json.Unmarshal(out, &answer); jerr != nil || err != nil || answer.Dir == "" {
-		return "", fmt.Errorf("fetching %s %s: %w: %s", module, version, err, answer.Error)
+	if jerr := json.Unmarshal(out, &listed); jerr != nil || err != nil || listed.Dir == "" {
+		return "", fmt.Errorf("fetching %s %s: %w: %s", module, version, err, listed.Error)
 	}
-	return answer.Dir, nil
+	return listed.Dir, nil
 }
 
 // kubernetes makes them from the API's OpenAPI document.

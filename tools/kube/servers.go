@@ -96,7 +96,7 @@ func startServers(ctx context.Context, programs string) (_ *servers, err error) 
 func (s *servers) key() string    { return filepath.Join(s.dir, "accounts.key") }
 func (s *servers) tokens() string { return filepath.Join(s.dir, "tokens.csv") }
 
-// writeKeys writes the key of service accounts' tokens, and gives the token of somebody who may do
+// writeKeys writes the key of service accounts' tokens, and returns the token of a user who may do
 // everything.
 func (s *servers) writeKeys() (token string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -188,7 +188,7 @@ func (s *server) tail() string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// freePorts are ports that nobody listened at a moment ago.
+// freePorts returns ports that were free a moment ago.
 func freePorts(ctx context.Context, n int) ([]string, error) {
 	var config net.ListenConfig
 	ports := make([]string, 0, n)

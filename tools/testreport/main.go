@@ -1,6 +1,6 @@
 // Command testreport reads the output of `go test -json` and prints what plain
 // `go test` would: a line for each package, and the output of what failed. It
-// then names the tests that were skipped, which plain `go test` keeps to itself;
+// then names the tests that were skipped, which plain `go test` does not;
 // with -no-skips they are failures.
 package main
 

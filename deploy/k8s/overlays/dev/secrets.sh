@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the Secrets of a trial, with passwords made up on the spot. Once for each cluster: Postgres
-# keeps the passwords that it began with.
+# Prints the Secrets of a trial, with random passwords. Run it once for each cluster: Postgres
+# stores the first passwords.
 #
 #   deploy/k8s/overlays/dev/secrets.sh | kubectl apply -f -
 set -eu

@@ -31,8 +31,8 @@ func (s selector) matches(labels map[string]string) bool {
 	return true
 }
 
-// way is one rule of a NetworkPolicy: who, and at which ports.
-type way struct {
+// policyRule is one rule of a NetworkPolicy: the peers, and their ports.
+type policyRule struct {
 	From  []end `json:"from"`
 	To    []end `json:"to"`
 	Ports []struct {
@@ -40,7 +40,7 @@ type way struct {
 	} `json:"ports"`
 }
 
-// end is somebody at the other end: pods of ours when it names no namespace and no addresses.
+// end is a peer: pods of this namespace if it names no namespace and no addresses.
 type end struct {
 	PodSelector       *selector `json:"podSelector"`
 	NamespaceSelector *selector `json:"namespaceSelector"`
@@ -68,7 +68,7 @@ func (c *cluster) pods(s selector) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// policies finds those that are about nobody, or that let nobody in.
+// policies finds those that select no pod, or that name no peer.
 func policies(c *cluster) []string {
 	var f faults
 	all := c.of("NetworkPolicy")
@@ -105,17 +105,17 @@ const (
 	redis    = "redis"
 )
 
-// road is a connection that one component opens to another.
-type road struct {
+// flow is a connection that one component opens to another.
+type flow struct {
 	from, to string
 	port     int
 }
 
-func (r road) String() string { return fmt.Sprintf("%s -> %s:%d", r.from, r.to, r.port) }
+func (r flow) String() string { return fmt.Sprintf("%s -> %s:%d", r.from, r.to, r.port) }
 
-// wanted are all roads between the components. docs/kubernetes.md has the same as a picture.
-func wanted() []road {
-	return []road{
+// wanted returns all flows between the components. docs/kubernetes.md has the same as a picture.
+func wanted() []flow {
+	return []flow{
 		{gateway, profile, 7001},
 		{gateway, catalog, 7002},
 		{gateway, progress, 7003},
@@ -131,9 +131,9 @@ func wanted() []road {
 	}
 }
 
-// roads compares what the policies allow among the pods with what is wanted, at both ends. The
+// flows compares what the policies allow among the pods with what is wanted, at both ends. The
 // databases of production are outside, so that there only the others are compared.
-func roads(c *cluster) []string {
+func flows(c *cluster) []string {
 	var f faults
 	if len(c.of("NetworkPolicy")) == 0 {
 		return f
@@ -141,11 +141,11 @@ func roads(c *cluster) []string {
 	if !slices.ContainsFunc(c.of("NetworkPolicy"), manifest.deniesAll) {
 		f.addf("no policy denies what no other one allows")
 	}
-	want := slices.DeleteFunc(wanted(), func(r road) bool { return !c.runs(r.from) || !c.runs(r.to) })
+	want := slices.DeleteFunc(wanted(), func(r flow) bool { return !c.runs(r.from) || !c.runs(r.to) })
 	begin, end := c.open()
 	for _, side := range []struct {
 		name string
-		open map[road]bool
+		open map[flow]bool
 	}{{"where it begins", begin}, {"where it ends", end}} {
 		for _, r := range want {
 			if !side.open[r] {
@@ -154,7 +154,7 @@ func roads(c *cluster) []string {
 		}
 		for r := range side.open {
 			if !slices.Contains(want, r) {
-				f.addf("%s is open %s, and nobody needs it", r, side.name)
+				f.addf("%s is open %s, and not needed", r, side.name)
 			}
 		}
 	}
@@ -174,22 +174,22 @@ func (c *cluster) runs(component string) bool {
 	return slices.ContainsFunc(c.workloads(), func(m manifest) bool { return m.component() == component })
 }
 
-// open are the roads that the policies open where they begin, and where they end.
-func (c *cluster) open() (begin, end map[road]bool) {
-	begin, end = map[road]bool{}, map[road]bool{}
+// open returns the flows that the policies allow at their start, and at their end.
+func (c *cluster) open() (begin, end map[flow]bool) {
+	begin, end = map[flow]bool{}, map[flow]bool{}
 	for _, m := range c.of("NetworkPolicy") {
 		here := c.pods(m.Spec.PodSelector)
 		for _, w := range m.Spec.Egress {
 			for there, port := range c.others(w.To, w) {
 				for _, from := range here {
-					begin[road{from, there, port}] = true
+					begin[flow{from, there, port}] = true
 				}
 			}
 		}
 		for _, w := range m.Spec.Ingress {
 			for there, port := range c.others(w.From, w) {
 				for _, to := range here {
-					end[road{there, to, port}] = true
+					end[flow{there, to, port}] = true
 				}
 			}
 		}
@@ -198,7 +198,7 @@ func (c *cluster) open() (begin, end map[road]bool) {
 }
 
 // others are the components among the ends of a rule, with each of its ports.
-func (c *cluster) others(ends []end, w way) iter.Seq2[string, int] {
+func (c *cluster) others(ends []end, w policyRule) iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		for _, e := range ends {
 			if e.outside() || e.PodSelector == nil {
