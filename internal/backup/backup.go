@@ -25,7 +25,7 @@ const (
 	UnfinishedName = "restore.unfinished"
 )
 
-// Manifest is what a backup says of itself.
+// Manifest describes a backup.
 type Manifest struct {
 	Format int `json:"format"`
 	// Version is the program's that made it.
@@ -46,11 +46,11 @@ type File struct {
 	Service string `json:"service,omitempty"`
 }
 
-// ReadManifest reads a backup's, and refuses one that names files elsewhere.
+// ReadManifest reads the manifest of a backup, and refuses one that names files elsewhere.
 func ReadManifest(dir string) (m Manifest, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, ManifestName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return m, fmt.Errorf("there is no %s in %s: it is no backup, or one that did not finish", ManifestName, dir)
+		return m, fmt.Errorf("there is no %s in %s: it is not a backup, or one that did not finish", ManifestName, dir)
 	}
 	if err != nil {
 		return m, err
@@ -69,7 +69,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 	return m, nil
 }
 
-// write puts the manifest into a backup.
+// Write puts the manifest into a backup.
 func (m Manifest) Write(dir string) error {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -81,7 +81,7 @@ func (m Manifest) Write(dir string) error {
 	})
 }
 
-// check compares the files of a backup with what its manifest says of them.
+// Check compares the files of a backup with what its manifest lists.
 func (m Manifest) Check(dir string) error {
 	for _, want := range m.Files {
 		found, err := ReadFile(filepath.Join(dir, want.Name), io.Discard)
@@ -107,7 +107,7 @@ func (f File) Same(found File, dir string) error {
 	return nil
 }
 
-// ReadFile hands a file on, and answers its size and hash.
+// ReadFile copies a file to a writer, and returns its size and hash.
 func ReadFile(path string, to io.Writer) (read File, err error) {
 	in, err := os.Open(path)
 	if err != nil {
@@ -158,7 +158,7 @@ func SyncFolder(dir string) error {
 	return d.Sync()
 }
 
-// Contents are what a folder holds beside the locks of services, which are there for ever; none
+// Contents are what a folder holds beside the locks of services, which are never removed; none
 // when there is no folder.
 func Contents(dir string) ([]string, error) {
 	found, err := os.ReadDir(dir)
@@ -197,7 +197,7 @@ func Empty(dir string) error {
 func CheckWhole(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, UnfinishedName))
 	if err != nil {
-		return nil //nolint:nilerr // whatever else is wrong with the folder, its next user says
+		return nil //nolint:nilerr // anything else that is wrong with the folder is an error of its next use
 	}
-	return fmt.Errorf("a restore into the folder %s is at work, or was cut off: empty the folder and restore again", dir)
+	return fmt.Errorf("a restore into the folder %s is under way, or was cut off: empty the folder and restore again", dir)
 }

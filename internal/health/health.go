@@ -5,6 +5,7 @@ package health
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -21,7 +22,7 @@ type State struct {
 
 // And is the state of a process that consists of both.
 func (s State) And(other State) State {
-	all := State{Ready: s.Ready && other.Ready, Reason: s.Reason, Degraded: append(s.Degraded[:len(s.Degraded):len(s.Degraded)], other.Degraded...)}
+	all := State{Ready: s.Ready && other.Ready, Reason: s.Reason, Degraded: append(slices.Clip(s.Degraded), other.Degraded...)}
 	if s.Ready {
 		all.Reason = other.Reason
 	}

@@ -117,7 +117,7 @@ func TestAuditVerify(t *testing.T) {
 	c.spoil(t, `DELETE FROM audit_entry WHERE sequence = 503`)
 	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 503: it is missing, and the chain goes to 503"})
 	c.spoil(t, `UPDATE audit_head SET sequence = 400`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 401: the chain is said to end before it"})
+	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 401: the head of the chain comes before it"})
 	c.spoil(t, `DELETE FROM audit_entry WHERE sequence = 300`)
 	c.verify(t, 1, []string{whole, `progress: the chain is broken at entry 300: an entry "301" is in its place`})
 	c.spoil(t, `UPDATE audit_entry SET previous_hash = hash WHERE sequence = 200`)

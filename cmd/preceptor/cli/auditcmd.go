@@ -19,7 +19,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
-// auditPage is how many entries are asked for at once: the most in one response.
+// auditPage is how many entries one request fetches: the most that are allowed.
 const auditPage = 500
 
 // auditTool checks the chains of admin commands.
@@ -105,7 +105,7 @@ func (t *auditTool) walk(ctx context.Context, service string) (audit.Head, error
 		case head.Sequence == page.HeadSequence:
 			return head, nil
 		case head.Sequence > page.HeadSequence:
-			return head, &audit.BrokenError{Sequence: page.HeadSequence + 1, Why: "the chain is said to end before it"}
+			return head, &audit.BrokenError{Sequence: page.HeadSequence + 1, Why: "the head of the chain comes before it"}
 		case len(page.Entries) == 0:
 			return head, &audit.BrokenError{Sequence: head.Sequence + 1, Why: fmt.Sprintf("it is missing, and the chain goes to %d", page.HeadSequence)}
 		}

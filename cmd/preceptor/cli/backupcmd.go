@@ -83,7 +83,7 @@ func (b *backupTool) run(ctx context.Context) error {
 	}
 	b.manifest = backup.Manifest{Format: backup.Format, Version: b.version, Time: b.now().UTC()}
 	if err := b.copy(ctx, present); err != nil {
-		// Without a manifest it is no backup, and in the way of the next try.
+		// Without a manifest it is not a backup, and it would be in the way of the next try.
 		return errors.Join(err, backup.Empty(b.to))
 	}
 	fmt.Fprintf(b.out, "the backup in %s holds all that was acknowledged before %s\n", b.to, b.manifest.Time.Format(time.RFC3339))

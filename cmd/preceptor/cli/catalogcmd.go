@@ -39,7 +39,7 @@ func (p Process) catalogCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "catalog",
 		Usage:       "write the catalog as files, and publish what changed",
-		Description: withoutServer,
+		Description: strings.TrimSpace(withoutServer),
 		Commands: []*cli.Command{
 			{
 				Name: "apply", Usage: "publish what is new or changed in the files, all or nothing", ArgsUsage: "FILE|FOLDER…",

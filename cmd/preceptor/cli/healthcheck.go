@@ -15,8 +15,8 @@ func (p Process) healthcheckCommand() *cli.Command {
 	var url string
 	return &cli.Command{
 		Name:  "healthcheck",
-		Usage: "ask a running server whether it is ready; exit code 0 when it is, else 1",
-		Flags: []cli.Flag{text("", "url", "what to ask", "http://"+server.DefaultHTTP+"/readyz", &url)},
+		Usage: "check whether a running server is ready; exit code 0 when it is, else 1",
+		Flags: []cli.Flag{text("", "url", "the URL to request", "http://"+server.DefaultHTTP+"/readyz", &url)},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -25,7 +25,7 @@ func (p Process) healthcheckCommand() *cli.Command {
 			defer cancel()
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 			if err != nil {
-				return server.Usagef("--url %s is no URL", url)
+				return server.Usagef("--url %s is not a URL", url)
 			}
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
@@ -33,7 +33,7 @@ func (p Process) healthcheckCommand() *cli.Command {
 			}
 			defer resp.Body.Close()
 			if resp.StatusCode != http.StatusOK {
-				return fmt.Errorf("not ready: %s answered %s", url, resp.Status)
+				return fmt.Errorf("not ready: %s responded %s", url, resp.Status)
 			}
 			return nil
 		},

@@ -96,7 +96,9 @@ func (m *migration) each(ctx context.Context, url, flag string, then func(servic
 }
 
 func (m *migration) one(ctx context.Context, service server.Service, url, flag string, then func(service string, db *sqldb.DB) error) error {
-	db, err := sqldb.Open(ctx, url, sqldb.Options{Schema: service.Name, MaxConns: 2, Direct: true, Now: m.now, Notice: func(line string) { m.print(service.Name, line) }})
+	db, err := sqldb.Open(ctx, url, sqldb.Options{
+		Schema: service.Name, MaxConns: 2, Direct: true, Now: m.now, Notice: func(line string) { m.print(service.Name, line) },
+	})
 	if err != nil {
 		return server.DatabaseError(err, flag)
 	}

@@ -118,7 +118,7 @@ func (t *replayTool) replay(ctx context.Context, show func(*replayed) error) err
 		case errors.Is(err, io.EOF) && finished:
 			return nil
 		case err != nil:
-			return fmt.Errorf("the server's response broke off; a rebuild goes on from there when it is asked for again: %w", err)
+			return fmt.Errorf("the server's response broke off; a rebuild goes on from there when it is run again: %w", err)
 		}
 	}
 }
@@ -177,7 +177,8 @@ func (s *replayScreen) show(m *replayed) error {
 		if s.first == nil {
 			s.first, s.began, s.printed = st, s.tool.process.Now(), s.tool.process.Now()
 			if st.GetResumed() {
-				fmt.Fprintf(s.tool.process.Stderr, "Going on from where an earlier one was cut off: %d of %d learners are done.\n", st.GetLearnersDone(), st.GetLearnersTotal())
+				fmt.Fprintf(s.tool.process.Stderr, "Going on from where an earlier one was cut off: %d of %d learners are done.\n",
+					st.GetLearnersDone(), st.GetLearnersTotal())
 			}
 		}
 	}

@@ -90,7 +90,7 @@ func (r *remote) send(ctx context.Context, method, path string, body []byte, acc
 	return r.sendOnce(ctx, method, path, body, accept)
 }
 
-// openFolder opens the data folder. why is what kept a running server from being asked.
+// openFolder opens the data folder. why is the error of the running server.
 func (r *remote) openFolder(ctx context.Context, why error) (err error) {
 	r.folder, err = server.OpenFolder(ctx, server.FolderOptions{
 		Dir: r.data, Table: r.process.Services, Services: r.needs, Version: r.process.Version, Now: r.process.Now,

@@ -34,7 +34,7 @@ func (p Process) restoreCommand() *cli.Command {
 		Name:  "restore",
 		Usage: "make a data folder out of a backup",
 		Description: "Checks the backup against its manifest, and copies it into a new or empty folder, which can be served\n" +
-			"from at once. Move the old folder away first, and keep it:\n\n" +
+			"from at once. Move the old folder away first, and do not delete it:\n\n" +
 			"   preceptor restore --from /backups/2026-11-24 --data ./data\n\n" +
 			"What was acknowledged after the backup is not there. Progress gets a new incarnation, so that devices\n" +
 			"read anew instead of trusting answers from before. Exit codes: 0 done, 1 failed, 2 usage.",
@@ -88,7 +88,7 @@ func (r *restoring) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// claim makes the data folder, and holds it. It refuses one that is in use, and says so first, or
+// claim makes the data folder, and locks it. It refuses one that is in use, and says so first, or
 // that holds anything.
 func (r *restoring) claim() (release func() error, err error) {
 	if err := server.MakeFolder(r.data); err != nil {

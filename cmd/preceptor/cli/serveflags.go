@@ -144,7 +144,8 @@ func (c *serveFlags) networkFlags() []cli.Flag {
 func (c *serveFlags) serviceFlags() []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range c.services {
-		flags = append(flags, text(groupSplit, addrFlag(s.Name), "where "+s.Name+" listens: one name for all replicas, or several with commas between", s.Addr(), nil))
+		flags = append(flags, text(groupSplit, addrFlag(s.Name),
+			"where "+s.Name+" listens: one name for all replicas, or several with commas between", s.Addr(), nil))
 		for _, setting := range s.Settings {
 			group := groupOf(s.Name, setting)
 			switch to := setting.To(&c.Config).(type) {
@@ -152,7 +153,8 @@ func (c *serveFlags) serviceFlags() []cli.Flag {
 				flags = append(flags, text(group, setting.Flag, setting.Usage, setting.Default, to))
 			case *bool:
 				flags = append(flags, &cli.BoolFlag{
-					Name: setting.Flag, Category: group, Usage: setting.Usage, Value: setting.Default == "true", DefaultText: setting.Default, Destination: to, Sources: variable(setting.Flag),
+					Name: setting.Flag, Category: group, Destination: to, Sources: variable(setting.Flag),
+					Usage: setting.Usage, Value: setting.Default == "true", DefaultText: setting.Default,
 				})
 			}
 		}

@@ -171,7 +171,6 @@ func contains(t *testing.T, what, text string, words ...string) {
 
 // TestAddingAService adds a service by one row of the table, and by nothing else.
 func TestAddingAService(t *testing.T) {
-	t.Parallel()
 	port := testenv.Ports(t, 1)[0]
 	s := newToy(t)
 	p := program{append(server.Services(), s.row(port))}

@@ -7,11 +7,11 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
-// DefaultHTTP is where the REST API is, unless told otherwise: on this machine only.
+// DefaultHTTP is where the REST API is, unless a flag says otherwise: on this machine only.
 const DefaultHTTP = "127.0.0.1:8080"
 
-// SplitDrainDelay is how long one of four processes waits, unless told otherwise: about what
-// an orchestrator takes to tell everybody that it is going.
+// SplitDrainDelay is the drain delay of one service by itself, unless a flag says otherwise: about
+// what an orchestrator takes to stop sending it requests.
 const SplitDrainDelay = 5 * time.Second
 
 // Config holds every setting of `preceptor serve`. Each has a flag and a variable.

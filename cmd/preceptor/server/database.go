@@ -25,7 +25,7 @@ func SQLiteURL(folder, service string) string {
 	return "sqlite:" + filepath.Join(folder, service+".db")
 }
 
-// OnPostgres reports whether the one service of this process keeps its records there.
+// OnPostgres reports whether the one service of this process stores its records there.
 func (c *Config) OnPostgres() bool {
 	return c.DatabaseURL != "" && c.Only != "" && c.Only != Gateway
 }
@@ -69,7 +69,7 @@ func (p *process) openSQLite(ctx context.Context, s Service) (*sqldb.DB, error) 
 // program needs. It waits for what may come right by itself or by a `preceptor migrate`, and
 // logs that once; anything else ends the start.
 func (p *process) awaitPostgres(ctx context.Context, s Service) (*sqldb.DB, error) {
-	said := ""
+	logged := ""
 	for wait := firstLook; ; wait = min(2*wait, longestLook) {
 		db, err := p.lookAtPostgres(ctx, s)
 		if err == nil {
@@ -84,9 +84,9 @@ func (p *process) awaitPostgres(ctx context.Context, s Service) (*sqldb.DB, erro
 		}
 		why := waitingFor(err, s.Name)
 		p.waiting.Store(&why)
-		if why != said {
+		if why != logged {
 			p.log.WarnContext(ctx, "the start waits", "for", why, "error", errs.OneLine(err))
-			said = why
+			logged = why
 		}
 		select {
 		case <-ctx.Done():
@@ -111,7 +111,7 @@ func (p *process) lookAtPostgres(ctx context.Context, s Service) (*sqldb.DB, err
 	return db, nil
 }
 
-// waitingFor is what an error asks for, without the driver's own words.
+// waitingFor is what has to happen before the start can go on, without the driver's text.
 func waitingFor(err error, service string) string {
 	text := err.Error()
 	if e, ok := errors.AsType[*errs.Error](err); ok {
@@ -124,7 +124,7 @@ func waitingFor(err error, service string) string {
 	return text
 }
 
-// DatabaseError says which setting is to be changed.
+// DatabaseError adds to an error which setting to change.
 func DatabaseError(err error, flag string) error {
 	switch errs.ReasonOf(err) {
 	case sqldb.ReasonURL:

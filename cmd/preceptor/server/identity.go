@@ -34,7 +34,7 @@ func (p *process) openIdentity(ctx context.Context) error {
 // They need not fit together in the middle of a change, so a fault is one when it is met twice.
 func (p *process) logIdentity(ctx context.Context) {
 	run := p.untilStop(ctx)
-	ends, met, said := p.identity.Expires(), "", ""
+	ends, met, logged := p.identity.Expires(), "", ""
 	tick := time.NewTicker(identityEvery)
 	go func() {
 		defer tick.Stop()
@@ -48,11 +48,11 @@ func (p *process) logIdentity(ctx context.Context) {
 			if err := p.identity.Unused(); err != nil {
 				fault = errs.OneLine(err)
 			}
-			if fault != "" && fault == met && fault != said {
+			if fault != "" && fault == met && fault != logged {
 				p.log.WarnContext(run, "the files of the certificate changed and cannot be used; what was read before stays in use", "error", fault, "ends", ends)
 			}
 			if fault == met {
-				said = fault
+				logged = fault
 			}
 			met = fault
 			if now := p.identity.Expires(); !now.Equal(ends) {

@@ -6,7 +6,7 @@ import (
 )
 
 // quieter is a logger whose ordinary records are for debugging only. In one process
-// the gateway's line tells of a request already; the calls that it led to need none.
+// the gateway logs a request already; the calls that it led to need no line.
 func quieter(log *slog.Logger) *slog.Logger { return slog.New(demoted{log.Handler()}) }
 
 type demoted struct{ slog.Handler }

@@ -32,7 +32,7 @@ type process struct {
 	verifier *auth.Verifier
 	// idle is set where services do only what a command calls them for.
 	idle bool
-	// metrics, calls and tracer are nil where nobody asked for them.
+	// metrics, calls and tracer are nil where the settings name none.
 	metrics *metrics.Registry
 	calls   func(method, code string, took time.Duration)
 	tracer  *tracing.Tracer
@@ -85,8 +85,8 @@ func (p *process) untilStop(ctx context.Context) context.Context {
 	return run
 }
 
-// stop closes everything in good order, within bounds. When it was asked for (and nothing
-// failed) all goes on for the drain delay, while /readyz and health say that it ends.
+// stop closes everything in good order, within bounds. When a signal caused it (and no
+// failure) everything serves for the drain delay, while /readyz and health report that it ends.
 func (p *process) stop(ctx context.Context) error {
 	p.draining.Store(true)
 	for _, server := range p.servers {

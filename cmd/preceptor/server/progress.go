@@ -196,7 +196,7 @@ func progressState(state func() (ready bool, age time.Duration, confirmed bool),
 	return s
 }
 
-// measureCommits shows progress's transactions; nil while nobody measures.
+// measureCommits shows progress's transactions; nil without metrics.
 func measureCommits(m *metrics.Registry) func(engine.Commit) {
 	observe := m.Commits()
 	if observe == nil {
@@ -205,7 +205,7 @@ func measureCommits(m *metrics.Registry) func(engine.Commit) {
 	return func(c engine.Commit) { observe(c.Jobs, c.Events, c.Waited, c.Took, c.Failed) }
 }
 
-// measureProgress shows what progress is about.
+// measureProgress shows what progress follows, queues and sweeps.
 func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 	for source, followed := range map[string]func() engine.Followed{
 		Catalog: func() engine.Followed { return stats().Catalog },
@@ -230,15 +230,15 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 
 // measureCache shows the cache of computed answers.
 func measureCache(m *metrics.Registry, stats func() cache.Stats) {
-	const asked = "How often the cache was asked, by what it had."
-	m.Counter("preceptor_cache_requests_total", asked, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
-	m.Counter("preceptor_cache_requests_total", asked, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
-	m.Counter("preceptor_cache_evictions_total", "Answers that had to make room.", nil, func() float64 { return float64(stats().Evictions) })
+	const lookups = "Lookups in the cache, by result."
+	m.Counter("preceptor_cache_requests_total", lookups, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
+	m.Counter("preceptor_cache_requests_total", lookups, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	m.Counter("preceptor_cache_evictions_total", "Answers removed to make room.", nil, func() float64 { return float64(stats().Evictions) })
 	m.Gauge("preceptor_cache_entries", "Answers in the cache.", nil, func() float64 { return float64(stats().Entries) })
-	m.Gauge("preceptor_cache_bytes", "What they take.", nil, func() float64 { return float64(stats().Bytes) })
+	m.Gauge("preceptor_cache_bytes", "Memory that the answers in the cache take.", nil, func() float64 { return float64(stats().Bytes) })
 }
 
-// measureRedis shows whether Redis is asked at present, and how often it failed.
+// measureRedis shows whether Redis is used at present, and how often it failed.
 func measureRedis(m *metrics.Registry, client *redis.Client) {
 	m.Breaker("redis", func() metrics.BreakerState {
 		switch client.Stats().State {
@@ -250,6 +250,6 @@ func measureRedis(m *metrics.Registry, client *redis.Client) {
 			return metrics.BreakerClosed
 		}
 	})
-	m.Counter("preceptor_redis_failures_total", "Commands that Redis did not answer in time, or with an error.", nil,
+	m.Counter("preceptor_redis_failures_total", "Commands to Redis that timed out or failed.", nil,
 		func() float64 { return float64(client.Stats().Failures) })
 }

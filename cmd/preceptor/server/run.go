@@ -34,7 +34,7 @@ type Options struct {
 // Endpoints are the addresses that are served; nil where there is none.
 type Endpoints struct{ HTTP, GRPC, Health, Metrics net.Addr }
 
-// Run starts what the settings ask for, and stops it when ctx ends or a part of it fails.
+// Run starts what the settings name, and stops it when ctx ends or a part of it fails.
 func Run(ctx context.Context, o Options) (err error) {
 	tuneGC()
 	p := newProcess(o)
@@ -63,7 +63,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 }
 
-// start opens what the settings ask for.
+// start opens what the settings name.
 func (p *process) start(ctx context.Context) error {
 	if err := p.openTelemetry(ctx); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (p *process) start(ctx context.Context) error {
 // over a network, and their calls pass the same interceptors.
 func (p *process) startAll(ctx context.Context) error {
 	if p.cfg.DatabaseURL != "" {
-		p.log.WarnContext(ctx, "a database url is set and not used: everything in one process keeps its records in the data folder")
+		p.log.WarnContext(ctx, "a database url is set and not used: everything in one process stores its records in the data folder")
 	}
 	for _, s := range p.table {
 		if err := p.lock(s.Name); err != nil {

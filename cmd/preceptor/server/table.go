@@ -60,7 +60,7 @@ type Opening struct {
 	Config *Config
 	Logger *slog.Logger
 	Now    func() time.Time
-	// Metrics and Tracer are nil where nobody asked for them; their methods take nil.
+	// Metrics and Tracer are nil where the settings name none; their methods take nil.
 	Metrics *metrics.Registry
 	Tracer  *tracing.Tracer
 	DB      *sqldb.DB
@@ -76,7 +76,7 @@ type Opening struct {
 type Opened struct {
 	// Register registers its API on a server, whose streams end when draining closes.
 	Register func(to grpc.ServiceRegistrar, draining <-chan struct{})
-	// Resolver maps tokens to learners; nil in a service that keeps nothing by learner.
+	// Resolver maps tokens to learners; nil in a service that stores nothing by learner.
 	Resolver auth.Resolver
 	// State returns whether it can do its work; nil where it always can.
 	State func(context.Context) health.State

@@ -15,7 +15,7 @@ import (
 // lastTraces is how long a stop waits for the collector to take what is left.
 const lastTraces = 3 * time.Second
 
-// openTelemetry begins to measure and to trace, where that was asked for. It is first to
+// openTelemetry begins to measure and to trace, where the settings say so. It is first to
 // open and last to close, so that starts and stops are seen too.
 func (p *process) openTelemetry(ctx context.Context) error {
 	if p.cfg.OTLPEndpoint != "" {
@@ -91,7 +91,7 @@ func (p *process) measureDB(name string, db *sqldb.DB) {
 		p.metrics.Gauge("preceptor_db_connections", open, labels("idle"), func() float64 { return float64(now().Idle) })
 		p.metrics.Gauge("preceptor_db_connections_max", "Connections that a pool may have.", labels(),
 			func() float64 { return float64(now().MaxOpenConnections) })
-		p.metrics.Counter("preceptor_db_waits_total", "How often somebody waited for a connection of the pool.", labels(),
+		p.metrics.Counter("preceptor_db_waits_total", "How often a call waited for a connection of the pool.", labels(),
 			func() float64 { return float64(now().WaitCount) })
 		p.metrics.Counter("preceptor_db_wait_seconds_total", "How long they waited in sum.", labels(),
 			func() float64 { return now().WaitDuration.Seconds() })
