@@ -1,6 +1,6 @@
-// Package arch_test holds the rules of the house as tests: who may import whom,
+// Package arch_test holds the rules of the repository as tests: who may import whom,
 // and what no file may contain. docs/architecture.md draws the same rules. They
-// read source files rather than compiled packages, so a broken room elsewhere
+// read source files rather than compiled packages, so a broken package elsewhere
 // does not hide them.
 package arch_test
 
@@ -144,11 +144,11 @@ func source(imports ...string) string {
 func one(path, text string) map[string]string { return map[string]string{path: text} }
 
 func rules() []rule {
-	return slices.Concat(doorRules(), roomRules(), textRules(), clockRules())
+	return slices.Concat(importRules(), packageRules(), textRules(), clockRules())
 }
 
-// doorRules say which room may open which door.
-func doorRules() []rule {
+// importRules forbid imports.
+func importRules() []rule {
 	return []rule{{
 		name: "gen imports nothing of ours",
 		check: importRule(func(i imported) string {
@@ -232,8 +232,8 @@ func doorRules() []rule {
 	}}
 }
 
-// roomRules say what each room may be made of.
-func roomRules() []rule {
+// packageRules are about what packages consist of.
+func packageRules() []rule {
 	return []rule{{
 		name: "service roots are pure",
 		check: importRule(func(i imported) string {
@@ -286,7 +286,7 @@ func roomRules() []rule {
 		bad:  one("internal/rpc/r.go", source("log")),
 		good: one("internal/rpc/r.go", source("log/slog")),
 	}, {
-		name:  "rooms are named for what they provide",
+		name:  "packages are named for what they provide",
 		check: vagueNames,
 		bad:   one("internal/util/u.go", source()),
 		good:  one("internal/errs/e.go", source()),
@@ -357,7 +357,7 @@ func vagueNames(files []file) []string {
 	for _, f := range files {
 		for part := range strings.SplitSeq(f.dir(), "/") {
 			if slices.Contains(vague, part) {
-				found[f.dir()+": a room named "+part] = true
+				found[f.dir()+": a package named "+part] = true
 			}
 		}
 	}
@@ -367,23 +367,23 @@ func vagueNames(files []file) []string {
 // undocumented finds packages without a package comment. One that is only tests
 // may say it in a test file.
 func undocumented(files []file) []string {
-	type room struct{ code, codeDoc, testDoc bool }
-	rooms := map[string]room{}
+	type pkg struct{ code, codeDoc, testDoc bool }
+	pkgs := map[string]pkg{}
 	for _, f := range files {
 		if f.tree == nil || f.generated() {
 			continue
 		}
-		r := rooms[f.dir()]
+		r := pkgs[f.dir()]
 		doc := f.tree.Doc != nil && strings.TrimSpace(f.tree.Doc.Text()) != ""
 		if f.isTest() {
 			r.testDoc = r.testDoc || doc
 		} else {
 			r.code, r.codeDoc = true, r.codeDoc || doc
 		}
-		rooms[f.dir()] = r
+		pkgs[f.dir()] = r
 	}
 	found := map[string]bool{}
-	for dir, r := range rooms {
+	for dir, r := range pkgs {
 		if !r.codeDoc && (r.code || !r.testDoc) {
 			found[dir+": no package comment"] = true
 		}
@@ -413,7 +413,7 @@ func initFuncs(files []file) []string {
 	})
 }
 
-// eachFunc asks about every function that somebody wrote, tests aside.
+// eachFunc checks every function that is not generated, tests aside.
 func eachFunc(files []file, fault func(file, *ast.FuncDecl) string) []string {
 	var found []string
 	for _, f := range files {
@@ -536,8 +536,8 @@ func tree(root fs.FS) ([]file, error) {
 	return files, err
 }
 
-// TestHouse holds the repository to the rules.
-func TestHouse(t *testing.T) {
+// TestRules holds the repository to the rules.
+func TestRules(t *testing.T) {
 	files, err := tree(os.DirFS("."))
 	if err != nil {
 		t.Fatal(err)
@@ -554,8 +554,8 @@ func TestHouse(t *testing.T) {
 	}
 }
 
-// TestRulesBite proves of each rule that it finds an offence, and only that.
-func TestRulesBite(t *testing.T) {
+// TestRulesCanFail proves of each rule that it finds an offence, and only that.
+func TestRulesCanFail(t *testing.T) {
 	parsed := func(t *testing.T, texts map[string]string) []file {
 		t.Helper()
 		files := make([]file, 0, len(texts))
