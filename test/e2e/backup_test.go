@@ -314,7 +314,7 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	restore := func(from, data string) []string { return []string{"restore", "--from", from, "--data", data} }
 	refused(t, 1, restore(saved, w.data), "in use by process "+fmt.Sprint(w.front.cmd.Process.Pid))
 	refused(t, 1, restore(saved, saved), "is not empty")
-	refused(t, 1, restore(t.TempDir(), t.TempDir()), "no manifest.json", "no backup")
+	refused(t, 1, restore(t.TempDir(), t.TempDir()), "no manifest.json", "not a backup")
 
 	token := w.token(t, "ada")
 	w.front.stop(t)
