@@ -76,7 +76,7 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 		o.Files = protoregistry.GlobalFiles
 	}
 	g := &Guard{o: o, rules: map[string]Rule{}}
-	for _, rule := range rulesIn(o.Files) {
+	for _, rule := range Rules(o.Files) {
 		if rule.Access.GetSelf() && !rule.NamesLearner {
 			return nil, errs.New(errs.Invalid, "BAD_ACCESS_RULE", "%s says self, but its request has no learner_id", rule.Method)
 		}

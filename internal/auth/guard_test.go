@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	_ "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"  // for Rules
@@ -388,7 +389,7 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 }
 
 func TestRulesListOurRPCs(t *testing.T) {
-	rules := auth.Rules()
+	rules := auth.Rules(protoregistry.GlobalFiles)
 	if len(rules) < 20 {
 		t.Fatalf("found %d", len(rules))
 	}

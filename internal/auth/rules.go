@@ -27,10 +27,8 @@ type Rule struct {
 	Descriptor protoreflect.MethodDescriptor
 }
 
-// Rules lists every RPC of ours that is linked into this program, by name.
-func Rules() []Rule { return rulesIn(protoregistry.GlobalFiles) }
-
-func rulesIn(files *protoregistry.Files) []Rule {
+// Rules returns the rule of every RPC of ours in the files, by name.
+func Rules(files *protoregistry.Files) []Rule {
 	var rules []Rule
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		if !strings.HasPrefix(string(file.Package()), "preceptor.") {

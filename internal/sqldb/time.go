@@ -11,14 +11,6 @@ func Micros(t time.Time) int64 { return t.UnixMicro() }
 // Time is the time of stored microseconds, in UTC.
 func Time(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
-// NullMicros is Micros for an optional time: the zero time is NULL.
-func NullMicros(t time.Time) sql.NullInt64 {
-	if t.IsZero() {
-		return sql.NullInt64{}
-	}
-	return sql.NullInt64{Int64: Micros(t), Valid: true}
-}
-
 // NullTime is Time for an optional time: NULL is the zero time.
 func NullTime(micros sql.NullInt64) time.Time {
 	if !micros.Valid {

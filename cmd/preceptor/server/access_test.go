@@ -73,7 +73,7 @@ func TestAccess(t *testing.T) {
 	p := openAll(t)
 	attempts := attemptsOn(t, p)
 	var table strings.Builder
-	for _, rule := range auth.Rules() {
+	for _, rule := range auth.Rules(protoregistry.GlobalFiles) {
 		var admitted []string
 		for _, a := range attempts {
 			if !rule.NamesLearner && strings.HasSuffix(a.name, aboutAnother) {
