@@ -52,21 +52,21 @@ func TestRedisFailures(t *testing.T) {
 func TestOldSchema(t *testing.T) {
 	t.Parallel()
 	r := migrated(t)
-	for statement, has := range map[string]string{
-		"UPDATE progress.schema_info SET format = 1":          "has format 1",
-		"ALTER TABLE progress.schema_info RENAME format TO f": "has no format number, as older programs left it,",
+	for _, c := range []struct{ change, undo, has string }{
+		{"UPDATE progress.schema_info SET format = -format", "UPDATE progress.schema_info SET format = -format", "has format -"},
+		{
+			"ALTER TABLE progress.schema_info RENAME format TO f", "ALTER TABLE progress.schema_info RENAME f TO format",
+			"has no format number, as older programs left it, and this program reads format ",
+		},
 	} {
-		inSchema(t, r, statement)
+		inSchema(t, r, c.change)
 		for _, args := range [][]string{
 			{"serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url", r.urls["progress"]},
 			{"migrate", "progress", "--database-url", r.urls["progress"]},
 		} {
-			refused(t, 1, args, "the schema of progress "+has+" and this program reads format 2", "drop the schema and migrate anew, or run the program that made it")
+			refused(t, 1, args, "the schema of progress "+c.has, "drop the schema and migrate anew, or run the program that made it")
 		}
-		if strings.HasPrefix(statement, "ALTER") {
-			inSchema(t, r, "ALTER TABLE progress.schema_info RENAME f TO format")
-		}
-		inSchema(t, r, "UPDATE progress.schema_info SET format = 2")
+		inSchema(t, r, c.undo)
 	}
 	start(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url", r.urls["progress"])
 }

@@ -148,14 +148,23 @@ func TestSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const says = " and this program reads format 2: before the first release formats are not converted; " +
-		"move the folder away and start with an empty one, or run the program that made it"
-	for statement, has := range map[string]string{
-		"UPDATE schema_info SET format = 1":          "has format 1" + says,
-		"UPDATE schema_info SET format = 3":          "has format 3" + says,
-		"ALTER TABLE schema_info RENAME format TO f": "has no format number, as older programs left it," + says,
+	var format int
+	db := w.database(t)
+	if err := db.QueryRowContext(t.Context(), "SELECT format FROM schema_info").Scan(&format); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	says := fmt.Sprintf(" and this program reads format %d: before the first release formats are not converted; "+
+		"move the folder away and start with an empty one, or run the program that made it", format)
+	const older, newer = "UPDATE schema_info SET format = format - 1", "UPDATE schema_info SET format = format + 1"
+	for _, c := range []struct{ change, undo, has string }{
+		{older, newer, fmt.Sprintf("has format %d", format-1)},
+		{newer, older, fmt.Sprintf("has format %d", format+1)},
+		{"ALTER TABLE schema_info RENAME format TO f", "ALTER TABLE schema_info RENAME f TO format", "has no format number, as older programs left it,"},
 	} {
-		change(w.data, statement)
+		change(w.data, c.change)
 		before := databaseFiles(t, w.data)
 		for _, args := range [][]string{
 			serve,
@@ -164,21 +173,18 @@ func TestSchemas(t *testing.T) {
 			{"progress", "rebuild", "--data", w.data},
 			{"migrate", "progress", "--from", "sqlite:" + w.data, "--to", "postgres://u:secret@127.0.0.1:1/x"},
 		} {
-			refused(t, 1, args, filepath.Join(w.data, "progress.db")+" "+has)
+			refused(t, 1, args, filepath.Join(w.data, "progress.db")+" "+c.has+says)
 		}
 		if !maps.Equal(before, databaseFiles(t, w.data)) {
-			t.Errorf("%s: the folder was written to", has)
+			t.Errorf("%s: the folder was written to", c.has)
 		}
-		if strings.HasPrefix(statement, "ALTER") {
-			change(w.data, "ALTER TABLE schema_info RENAME f TO format")
-		}
-		change(w.data, "UPDATE schema_info SET format = 2")
+		change(w.data, c.undo)
 	}
 	oneProcessOn(t, w.data).front.stop(t)
-	change(copied, "UPDATE schema_info SET format = 1")
+	change(copied, older)
 	correctManifest(t, copied, "progress.db")
 	into := filepath.Join(t.TempDir(), "restored")
-	refused(t, 1, []string{"restore", "--from", copied, "--data", into}, "the backup cannot be restored", "progress.db has format 1"+says)
+	refused(t, 1, []string{"restore", "--from", copied, "--data", into}, "the backup cannot be restored", fmt.Sprintf("progress.db has format %d", format-1)+says)
 	if _, err := os.Stat(into); err == nil {
 		t.Error("a folder was made of a backup that cannot be restored")
 	}

@@ -172,7 +172,7 @@ func (w *world) killedWhileRebuilding(t *testing.T, db *sql.DB) bool {
 	over := false
 	eventually(t, "the rebuild has begun to write", func() bool {
 		var begun bool
-		err := db.QueryRowContext(t.Context(), `SELECT EXISTS (SELECT 1 FROM module_facts) FROM replay WHERE started_at > 0`).Scan(&begun)
+		err := db.QueryRowContext(t.Context(), `SELECT EXISTS (SELECT 1 FROM module_facts) FROM lease WHERE job = 'rebuild' AND json_extract(state, '$.startedAt') > 0`).Scan(&begun)
 		over = len(ended) > 0
 		return over || (err == nil && begun)
 	})

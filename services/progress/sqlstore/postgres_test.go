@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
+	"github.com/preceptor-dev/preceptor/internal/lease/leasetest"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
@@ -16,6 +18,12 @@ func TestPostgres(t *testing.T) {
 	progresstest.Run(t, func(t *testing.T) progresstest.Store {
 		t.Helper()
 		return sqlstore.New(database(t))
+	})
+	t.Run("leases", func(t *testing.T) {
+		leasetest.Run(t, func(t *testing.T) *sqldb.DB {
+			t.Helper()
+			return database(t)
+		})
 	})
 	t.Run("audit", func(t *testing.T) {
 		progresstest.RunAudit(t, func(t *testing.T) (progresstest.Store, *audit.Log) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/lease"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -145,42 +146,39 @@ func numberOf(v any) *float64 {
 	return nil
 }
 
-// LeaseRebuild answers the rebuild, leased to owner unless another holds it.
+// rebuildState is how far the rebuild of all learners is. StartedAt, in microseconds, is 0 where none is
+// begun and not finished.
+type rebuildState struct {
+	StartedAt int64  `json:"startedAt"`
+	ActorID   string `json:"actorId"`
+	Cursor    string `json:"cursor"`
+	Done      int64  `json:"done"`
+	Total     int64  `json:"total"`
+	Entries   int64  `json:"entries"`
+	Drifted   int64  `json:"drifted"`
+}
+
+// LeaseRebuild returns the rebuild, leased to owner unless another holds it.
 func (s *Store) LeaseRebuild(ctx context.Context, owner string, now, until time.Time) (progress.Rebuild, error) {
-	var out progress.Rebuild
-	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		var r progress.Rebuild
-		var started, held int64
-		row := tx.QueryRowContext(ctx, `SELECT started_at, actor_id, cursor_id, learners_done, learners_total, entries_read, learners_drifted,
-			owner, lease_until FROM replay WHERE id = 1`+tx.Dialect().ForUpdate())
-		if err := row.Scan(&started, &r.ActorID, &r.Cursor, &r.Done, &r.Total, &r.Entries, &r.Drifted, &r.Owner, &held); err != nil {
-			return err
-		}
-		r.StartedAt, r.LeaseUntil = timeOf(started), timeOf(held)
-		ours, err := lease(ctx, tx, "replay", r.Owner, held, owner, now, until)
-		if ours {
-			r.Owner, r.LeaseUntil = owner, until
-		}
-		out = r
-		return err
-	})
-	return out, err
+	l, err := lease.Acquire[rebuildState](ctx, s.db, rebuildJob, owner, now, until)
+	if err != nil {
+		return progress.Rebuild{}, err
+	}
+	return progress.Rebuild{
+		StartedAt: timeOf(l.State.StartedAt), ActorID: l.State.ActorID, Cursor: l.State.Cursor, Done: l.State.Done, Total: l.State.Total,
+		Entries: l.State.Entries, Drifted: l.State.Drifted, Owner: l.Owner, LeaseUntil: l.Until,
+	}, nil
 }
 
 // FreeRebuild ends the lease of an owner.
 func (s *Store) FreeRebuild(ctx context.Context, owner string) error {
-	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE replay SET lease_until = 0 WHERE id = 1 AND owner = $1`, owner)
-		return err
-	})
+	return lease.Release(ctx, s.db, rebuildJob, owner)
 }
 
 // SaveRebuild stores the rebuild.
 func (s *Store) SaveRebuild(ctx context.Context, r progress.Rebuild) error {
-	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE replay SET started_at = $1, actor_id = $2, cursor_id = $3, learners_done = $4, learners_total = $5,
-			entries_read = $6, learners_drifted = $7, lease_until = $8 WHERE id = 1 AND owner = $9`,
-			microsOf(r.StartedAt), r.ActorID, r.Cursor, r.Done, r.Total, r.Entries, r.Drifted, microsOf(r.LeaseUntil), r.Owner)
-		return leased(res, err, "rebuild")
-	})
+	state := rebuildState{
+		StartedAt: microsOf(r.StartedAt), ActorID: r.ActorID, Cursor: r.Cursor, Done: r.Done, Total: r.Total, Entries: r.Entries, Drifted: r.Drifted,
+	}
+	return lease.Save(ctx, s.db, lease.Lease[rebuildState]{Job: rebuildJob, Owner: r.Owner, Until: r.LeaseUntil, State: state})
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
+	"github.com/preceptor-dev/preceptor/internal/lease/leasetest"
+	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
@@ -23,6 +25,13 @@ func TestSQLiteAudit(t *testing.T) {
 		t.Helper()
 		db := sqldbtest.SQLite(t, sqlstore.Migrations())
 		return sqlstore.New(db), audit.NewLog(db)
+	})
+}
+
+func TestSQLiteLeases(t *testing.T) {
+	leasetest.Run(t, func(t *testing.T) *sqldb.DB {
+		t.Helper()
+		return sqldbtest.SQLite(t, sqlstore.Migrations())
 	})
 }
 

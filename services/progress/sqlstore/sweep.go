@@ -5,39 +5,42 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/lease"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// LeaseSweep answers the sweep, leased to owner, or nil while another holds it.
+// sweepJob and rebuildJob are the leases of progress.
+const (
+	sweepJob   = "sweep"
+	rebuildJob = "rebuild"
+)
+
+// sweepState is how far the sweep is; times are in microseconds.
+type sweepState struct {
+	Revision   int64  `json:"revision"`
+	At         int64  `json:"at"`
+	ToRevision int64  `json:"toRevision"`
+	ToAt       int64  `json:"toAt"`
+	Cursor     string `json:"cursor"`
+}
+
+// LeaseSweep returns the sweep, leased to owner, or nil while another holds it.
 func (s *Store) LeaseSweep(ctx context.Context, owner string, now, until time.Time) (*progress.Sweep, error) {
-	var out *progress.Sweep
-	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		out = nil
-		var w progress.Sweep
-		var at, toAt, held int64
-		row := tx.QueryRowContext(ctx, `SELECT revision, at, to_revision, to_at, cursor_id, owner, lease_until FROM sweep WHERE id = 1`+tx.Dialect().ForUpdate())
-		if err := row.Scan(&w.Revision, &at, &w.ToRevision, &toAt, &w.Cursor, &w.Owner, &held); err != nil {
-			return err
-		}
-		ours, err := lease(ctx, tx, "sweep", w.Owner, held, owner, now, until)
-		if ours {
-			w.At, w.ToAt, w.Owner, w.LeaseUntil = timeOf(at), timeOf(toAt), owner, until
-			out = &w
-		}
-		return err
-	})
-	return out, err
+	l, err := lease.Acquire[sweepState](ctx, s.db, sweepJob, owner, now, until)
+	if err != nil || l.Owner != owner {
+		return nil, err
+	}
+	return &progress.Sweep{
+		Revision: l.State.Revision, At: timeOf(l.State.At), ToRevision: l.State.ToRevision, ToAt: timeOf(l.State.ToAt), Cursor: l.State.Cursor,
+		Owner: l.Owner, LeaseUntil: l.Until,
+	}, nil
 }
 
 // SaveSweep stores the sweep.
 func (s *Store) SaveSweep(ctx context.Context, w progress.Sweep) error {
-	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE sweep SET revision = $1, at = $2, to_revision = $3, to_at = $4, cursor_id = $5, lease_until = $6
-			WHERE id = 1 AND owner = $7`,
-			w.Revision, microsOf(w.At), w.ToRevision, microsOf(w.ToAt), w.Cursor, microsOf(w.LeaseUntil), w.Owner)
-		return leased(res, err, "sweep")
-	})
+	state := sweepState{Revision: w.Revision, At: microsOf(w.At), ToRevision: w.ToRevision, ToAt: microsOf(w.ToAt), Cursor: w.Cursor}
+	return lease.Save(ctx, s.db, lease.Lease[sweepState]{Job: sweepJob, Owner: w.Owner, Until: w.LeaseUntil, State: state})
 }
 
 // Enrolled answers learners with an enrollment in one of the paths.

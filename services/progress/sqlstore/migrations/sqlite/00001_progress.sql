@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 2
+-- format: 3
 -- min_binary: 1
 -- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
 CREATE TABLE instance (
@@ -116,34 +116,14 @@ CREATE TABLE zone_head (
 );
 INSERT INTO zone_head (id, revision) VALUES (1, 0);
 
-CREATE TABLE sweep (
-  id          INTEGER PRIMARY KEY CHECK (id = 1),
-  revision    BIGINT NOT NULL,
-  at          BIGINT NOT NULL,
-  to_revision BIGINT NOT NULL,
-  to_at       BIGINT NOT NULL,
-  cursor_id   TEXT NOT NULL,
+-- Jobs that one process at a time works on (internal/lease): their owner, until when, and how far they
+-- are, as JSON.
+CREATE TABLE lease (
+  job         TEXT PRIMARY KEY,
   owner       TEXT NOT NULL,
-  lease_until BIGINT NOT NULL
-);
-INSERT INTO sweep (id, revision, at, to_revision, to_at, cursor_id, owner, lease_until) VALUES (1, 0, 0, 0, 0, '', '', 0);
-
--- How far the rebuild of all learners is, who asked for it, and which replica holds it until when.
--- started_at is 0 where none is begun and not finished.
-CREATE TABLE replay (
-  id               INTEGER PRIMARY KEY CHECK (id = 1),
-  started_at       BIGINT NOT NULL,
-  actor_id         TEXT NOT NULL,
-  cursor_id        TEXT NOT NULL,
-  learners_done    BIGINT NOT NULL,
-  learners_total   BIGINT NOT NULL,
-  entries_read     BIGINT NOT NULL,
-  learners_drifted BIGINT NOT NULL,
-  owner            TEXT NOT NULL,
-  lease_until      BIGINT NOT NULL
-);
-INSERT INTO replay (id, started_at, actor_id, cursor_id, learners_done, learners_total, entries_read, learners_drifted, owner, lease_until)
-VALUES (1, 0, '', '', 0, 0, 0, 0, '', 0);
+  lease_until BIGINT NOT NULL,
+  state       TEXT NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE subject_link (
   issuer     TEXT NOT NULL,
