@@ -53,8 +53,9 @@ type Follower[T any] struct {
 	cfg Config[T]
 
 	revision atomic.Int64
-	// confirmed is when the source last responded, in unix microseconds; 0: never.
-	confirmed atomic.Int64
+	began    time.Time
+	// confirmed is when the source last responded; nil: never.
+	confirmed atomic.Pointer[time.Time]
 	// older reports that the source was last seen to be behind the copy. Only the running fetch uses it.
 	older bool
 
@@ -72,7 +73,7 @@ type fetch struct {
 // New returns a follower that goes on from where the store is. It fetches nothing until Run, Refresh
 // or AtLeast.
 func New[T any](cfg Config[T]) *Follower[T] {
-	f := &Follower[T]{cfg: cfg}
+	f := &Follower[T]{cfg: cfg, began: cfg.Now()}
 	f.revision.Store(cfg.Revision)
 	return f
 }
@@ -80,7 +81,7 @@ func New[T any](cfg Config[T]) *Follower[T] {
 // State is how far a copy is.
 type State struct {
 	Revision int64
-	// Age is how long ago the source last confirmed the copy; 0 unless Confirmed.
+	// Age is how long ago the source last confirmed the copy; since New, where it has not yet.
 	Age time.Duration
 	// Confirmed reports whether the source has responded since the start.
 	Confirmed bool
@@ -88,11 +89,11 @@ type State struct {
 
 // State returns how far the copy is.
 func (f *Follower[T]) State() State {
-	s := State{Revision: f.revision.Load()}
-	if at := f.confirmed.Load(); at != 0 {
-		s.Age, s.Confirmed = f.cfg.Now().Sub(time.UnixMicro(at)), true
+	since, confirmed := f.began, f.confirmed.Load()
+	if confirmed != nil {
+		since = *confirmed
 	}
-	return s
+	return State{Revision: f.revision.Load(), Age: f.cfg.Now().Sub(since), Confirmed: confirmed != nil}
 }
 
 // Advance raises the revision, for a caller that has found the store further on: another replica has
@@ -209,6 +210,7 @@ func (f *Follower[T]) fetch(ctx context.Context) error {
 		}
 		f.Advance(revision)
 	}
-	f.confirmed.Store(f.cfg.Now().UnixMicro())
+	now := f.cfg.Now()
+	f.confirmed.Store(&now)
 	return nil
 }

@@ -218,7 +218,7 @@ func TestLogsOnce(t *testing.T) {
 		s.source.err = errors.New("away")
 		s.run(t)
 		pass(11 * time.Second)
-		if got := s.State(); got.Confirmed || got.Age != 0 {
+		if got := s.State(); got.Confirmed || got.Age != 11*time.Second {
 			t.Errorf("nothing was confirmed: %+v", got)
 		}
 		s.source.change(func() { s.source.err = nil })

@@ -13,6 +13,7 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/follow"
 	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/metrics"
 	"github.com/preceptor-dev/preceptor/internal/pubsub"
@@ -207,9 +208,9 @@ func measureCommits(m *metrics.Registry) func(engine.Commit) {
 
 // measureProgress shows what progress follows, queues and sweeps.
 func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
-	for source, followed := range map[string]func() engine.Followed{
-		Catalog: func() engine.Followed { return stats().Catalog },
-		Profile: func() engine.Followed { return stats().Zones },
+	for source, followed := range map[string]func() follow.State{
+		Catalog: func() follow.State { return stats().Catalog },
+		Profile: func() follow.State { return stats().Zones },
 	} {
 		labels := metrics.Labels{"source": source}
 		m.Gauge("preceptor_snapshot_age_seconds", "How long ago another service confirmed what progress knows of it.", labels,

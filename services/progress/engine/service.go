@@ -44,7 +44,6 @@ type Service struct {
 	zoneFollower *ZoneFollower
 	committer    *committer
 	sweeper      *sweeper
-	started      time.Time
 	cache        cache.Cache
 	feed         *feed
 	flights      flights
@@ -63,32 +62,31 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := NewCatalogFollower(ctx, opts.Catalog, store, opts.Logger, opts.Now)
+	catalog, err := NewCatalogFollower(ctx, opts.Catalog, store, opts.Logger, opts.Now)
 	if err != nil {
 		return nil, err
 	}
 	if opts.Zones == nil {
 		opts.Zones = noZones{}
 	}
-	zoneKeeper, err := NewZoneFollower(ctx, opts.Zones, store, opts.Logger, opts.Now)
+	zones, err := NewZoneFollower(ctx, opts.Zones, store, opts.Logger, opts.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Service{
 		store:        store,
-		catalog:      keeper,
-		zoneFollower: zoneKeeper,
+		catalog:      catalog,
+		zoneFollower: zones,
 		cache:        opts.Cache,
 		feed:         newFeed(store, opts.Nudges, opts.Logger),
 		incarnation:  incarnation,
 		zones:        new(Zones),
 		now:          opts.Now,
-		started:      opts.Now(),
 		log:          opts.Logger,
 		stopped:      make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
-	s.committer = newCommitter(store, opts.CommitLanes, keeper, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
+	s.committer = newCommitter(store, opts.CommitLanes, catalog, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
 	s.sweeper = newSweeper(s)
 	s.feed.start(ctx)
 	s.start(ctx)
@@ -130,9 +128,9 @@ func (s *Service) Catalog() *CatalogFollower { return s.catalog }
 // Zone returns the time zone of a name.
 func (s *Service) Zone(name string) progress.Zone { return s.zones.Of(name) }
 
-// Ready tells whether there ever was a catalog snapshot, and how old the newest confirmation
+// Ready reports whether there ever was a catalog snapshot, and how old the newest confirmation
 // of it is; confirmed is false when the catalog has not been reached since the start.
 func (s *Service) Ready() (ready bool, age time.Duration, confirmed bool) {
-	age, confirmed = s.catalog.Age()
-	return confirmed || s.catalog.Current().Revision > 0, age, confirmed
+	state := s.catalog.State()
+	return state.Confirmed || state.Revision > 0, state.Age, state.Confirmed
 }

@@ -1,21 +1,15 @@
 package engine
 
-import "time"
+import (
+	"time"
 
-// Followed is how well a source of changes is known.
-type Followed struct {
-	Revision int64
-	// Age is how long ago the source last confirmed what is known; since the start, where it
-	// has not yet.
-	Age time.Duration
-	// Confirmed is false until the source was reached.
-	Confirmed bool
-}
+	"github.com/preceptor-dev/preceptor/internal/follow"
+)
 
 // Stats is what the service is about at the moment, for its operator.
 type Stats struct {
 	// Catalog and Zones are followed from the catalog and from profile.
-	Catalog, Zones Followed
+	Catalog, Zones follow.State
 	// Queues are how many jobs wait in each of the committer's lanes.
 	Queues []int
 	// Watchers are the open watches.
@@ -29,19 +23,11 @@ type Stats struct {
 // Stats tells how the service is.
 func (s *Service) Stats() Stats {
 	return Stats{
-		Catalog:  s.followed(s.catalog.Current().Revision, s.catalog.Age),
-		Zones:    s.followed(s.zoneFollower.revision.Load(), s.zoneFollower.Age),
+		Catalog:  s.catalog.State(),
+		Zones:    s.zoneFollower.State(),
 		Queues:   s.committer.queues(),
 		Watchers: s.feed.count(),
 		Unswept:  s.sweeper.behind.Load(),
 		SweepAge: s.now().Sub(time.UnixMicro(s.sweeper.finished.Load())),
 	}
-}
-
-func (s *Service) followed(revision int64, age func() (time.Duration, bool)) Followed {
-	f := Followed{Revision: revision}
-	if f.Age, f.Confirmed = age(); !f.Confirmed {
-		f.Age = s.now().Sub(s.started)
-	}
-	return f
 }
