@@ -12,7 +12,7 @@ import (
 const (
 	// maxShards bounds how many goroutines can be inside at once; a power of two.
 	maxShards = 16
-	// minShardBytes keeps shards large enough for the largest answers.
+	// minShardBytes makes shards large enough for the largest answers.
 	minShardBytes = 1 << 20
 	// entryOverhead is about what an entry costs beside its key and value: itself, its
 	// cell in the map and what the allocator rounds up.
@@ -28,8 +28,8 @@ type Memory struct {
 
 var _ Cache = (*Memory)(nil)
 
-// NewMemory makes a cache of at most maxBytes, in which keys and an entry's overhead
-// count. It is split into up to 16 parts; a value larger than its part is not kept.
+// NewMemory returns a cache of at most maxBytes, in which keys and an entry's overhead
+// count. It is split into up to 16 parts; a value larger than its part is not stored.
 func NewMemory(maxBytes int64, now func() time.Time) *Memory {
 	n := 1
 	for n < maxShards && maxBytes/int64(2*n) >= minShardBytes {
@@ -47,7 +47,7 @@ func (m *Memory) Get(_ context.Context, key string) (value []byte, ok bool) {
 	return m.shard(key).get(key, m.now())
 }
 
-// Set keeps a copy of value.
+// Set stores a copy of value.
 func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Duration) {
 	if ttl <= 0 {
 		return

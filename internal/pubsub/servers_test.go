@@ -22,29 +22,29 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// ear is one replica's end.
-type ear struct {
+// replica is one replica's end.
+type replica struct {
 	*pubsub.Notifications
 
-	mu    sync.Mutex
-	words map[string]int64
-	live  bool
-	turns int
+	mu       sync.Mutex
+	messages map[string]int64
+	live     bool
+	turns    int
 }
 
-func open(t *testing.T, url string) (*redis.Client, *ear) {
+func open(t *testing.T, url string) (*redis.Client, *replica) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	r, err := redis.Open(t.Context(), url, redis.Options{Timeout: time.Second, Pause: 20 * time.Millisecond, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &ear{Notifications: pubsub.New(r, log), words: map[string]int64{}}
+	e := &replica{Notifications: pubsub.New(r, log), messages: map[string]int64{}}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		e.Run(ctx, e.turn, e.hear)
+		e.Run(ctx, e.turn, e.receive)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -54,7 +54,7 @@ func open(t *testing.T, url string) (*redis.Client, *ear) {
 	return r, e
 }
 
-func (e *ear) turn(live bool) {
+func (e *replica) turn(live bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if live != e.live {
@@ -63,22 +63,22 @@ func (e *ear) turn(live bool) {
 	}
 }
 
-func (e *ear) hear(learnerID string, sequence int64) {
+func (e *replica) receive(learnerID string, sequence int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.words[learnerID] = max(e.words[learnerID], sequence)
+	e.messages[learnerID] = max(e.messages[learnerID], sequence)
 }
 
-func (e *ear) isLive() bool {
+func (e *replica) isLive() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.live
 }
 
-func (e *ear) heard(learnerID string) int64 {
+func (e *replica) received(learnerID string) int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.words[learnerID]
+	return e.messages[learnerID]
 }
 
 func until(t *testing.T, what string, f func() bool) {
@@ -92,8 +92,8 @@ func until(t *testing.T, what string, f func() bool) {
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// everyWordArrives sends for more learners than one round trip takes.
-func everyWordArrives(t *testing.T, from, to *ear) {
+// everyMessageArrives sends for more learners than one round trip takes.
+func everyMessageArrives(t *testing.T, from, to *replica) {
 	t.Helper()
 	ids := make([]string, 600)
 	for i := range ids {
@@ -102,11 +102,11 @@ func everyWordArrives(t *testing.T, from, to *ear) {
 		from.Send(ids[i], int64(i+2))
 	}
 	for i, id := range ids {
-		until(t, "a word arrives", func() bool { return to.heard(id) == int64(i+2) })
+		until(t, "a message arrives", func() bool { return to.received(id) == int64(i+2) })
 	}
 }
 
-func TestWordsArrive(t *testing.T) {
+func TestMessagesArrive(t *testing.T) {
 	single := "redis://" + testenv.Redis(t)
 	cluster := testenv.RedisCluster(t, 3, 0)
 	sentinels, master, _ := testenv.RedisSentinel(t)
@@ -118,31 +118,31 @@ func TestWordsArrive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, a := open(t, urls[0])
 			_, b := open(t, urls[1])
-			until(t, "both hear", func() bool { return a.isLive() && b.isLive() })
-			everyWordArrives(t, a, b)
-			everyWordArrives(t, b, a)
-			everyWordArrives(t, a, a)
+			until(t, "both receive", func() bool { return a.isLive() && b.isLive() })
+			everyMessageArrives(t, a, b)
+			everyMessageArrives(t, b, a)
+			everyMessageArrives(t, a, a)
 		})
 	}
 }
 
 // A server that dies is noticed at once, and listened to again when it is back.
-func TestWordsArriveAgain(t *testing.T) {
+func TestMessagesArriveAgain(t *testing.T) {
 	server := testenv.NewMortalRedis(t)
 	_, a := open(t, "redis://"+server.Addr)
 	_, b := open(t, "redis://"+server.Addr)
-	until(t, "both hear", func() bool { return a.isLive() && b.isLive() })
+	until(t, "both receive", func() bool { return a.isLive() && b.isLive() })
 	server.Kill()
-	until(t, "both know that they hear nothing", func() bool { return !a.isLive() && !b.isLive() })
+	until(t, "both know that they receive nothing", func() bool { return !a.isLive() && !b.isLive() })
 	for range 10000 { // more than may wait
 		a.Send(newID(), 1)
 	}
 	server.Start(t)
-	until(t, "both hear again", func() bool { return a.isLive() && b.isLive() })
+	until(t, "both receive again", func() bool { return a.isLive() && b.isLive() })
 	id := newID()
-	until(t, "a word arrives", func() bool {
+	until(t, "a message arrives", func() bool {
 		a.Send(id, 7)
-		return b.heard(id) == 7
+		return b.received(id) == 7
 	})
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -151,52 +151,52 @@ func TestWordsArriveAgain(t *testing.T) {
 	}
 }
 
-func TestWordsArriveAfterAFailover(t *testing.T) {
+func TestMessagesArriveAfterAFailover(t *testing.T) {
 	sentinels, name, kill := testenv.RedisSentinel(t)
 	url := "redis+sentinel://" + strings.Join(sentinels, ",") + "/" + name
 	_, a := open(t, url)
 	_, b := open(t, url)
-	until(t, "both hear", func() bool { return a.isLive() && b.isLive() })
+	until(t, "both receive", func() bool { return a.isLive() && b.isLive() })
 	kill()
 	id := newID()
-	until(t, "a word arrives by the new master", func() bool {
+	until(t, "a message arrives by the new master", func() bool {
 		a.Send(id, 7)
-		return b.heard(id) == 7
+		return b.received(id) == 7
 	})
 }
 
-// Whichever master of a cluster dies, both replicas hear, and every word arrives: before the
+// Whichever master of a cluster dies, both replicas receive, and every message arrives: before the
 // failover, after it, and also when nobody takes over.
-func TestWordsArriveWithoutAMaster(t *testing.T) {
+func TestMessagesArriveWithoutAMaster(t *testing.T) {
 	cluster := testenv.NewMortalCluster(t, 3, 1)
 	_, a := open(t, cluster.URL())
 	_, b := open(t, cluster.URL())
 	lose := func(node int) {
 		t.Helper()
 		cluster.Kill(node)
-		until(t, "both hear what is sent now", func() bool {
+		until(t, "both receive what is sent now", func() bool {
 			id := newID()
 			a.Send(id, 1)
 			time.Sleep(50 * time.Millisecond)
-			return a.isLive() && b.isLive() && a.heard(id) == 1 && b.heard(id) == 1
+			return a.isLive() && b.isLive() && a.received(id) == 1 && b.received(id) == 1
 		})
-		everyWordArrives(t, a, b)
-		everyWordArrives(t, b, a)
+		everyMessageArrives(t, a, b)
+		everyMessageArrives(t, b, a)
 	}
 	for shard := range cluster.Shards() {
 		lose(shard)
 		until(t, "its replica has taken over", func() bool { return cluster.Whole() == nil })
-		everyWordArrives(t, a, b)
-		everyWordArrives(t, b, a)
+		everyMessageArrives(t, a, b)
+		everyMessageArrives(t, b, a)
 	}
 	lose(cluster.Nodes(0)[1])
 }
 
 // What others write into our channels is passed over.
-func TestStrangeWords(t *testing.T) {
+func TestForeignMessages(t *testing.T) {
 	url := "redis://" + testenv.Redis(t)
 	r, a := open(t, url)
-	until(t, "it hears", a.isLive)
+	until(t, "it receives", a.isLive)
 	id := newID()
 	for i := range 64 {
 		for _, text := range []string{"", " ", "x", id, id + " ", id + " x", id + " -1", id + " 0", "x 7", id + "  7", strings.Repeat("x", 36) + " 7"} {
@@ -206,14 +206,14 @@ func TestStrangeWords(t *testing.T) {
 		}
 	}
 	last := newID()
-	until(t, "a word arrives", func() bool {
+	until(t, "a message arrives", func() bool {
 		a.Send(last, 1)
-		return a.heard(last) == 1
+		return a.received(last) == 1
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.words) != 1 {
-		t.Errorf("%v", a.words)
+	if len(a.messages) != 1 {
+		t.Errorf("%v", a.messages)
 	}
 }
 
@@ -228,14 +228,14 @@ func TestRights(t *testing.T) {
 				mine = append(slices.Clone(rights), "+cluster|slots", "+cluster|shards")
 			}
 			url := name + "://preceptor:secret@" + strings.Join(addrs, ",")
-			set := func(words []string) {
+			set := func(rule []string) {
 				t.Helper()
 				for _, addr := range addrs {
 					node := goredis.NewClient(&goredis.Options{Addr: addr})
 					defer node.Close()
-					args := make([]any, len(words))
-					for i := range words {
-						args[i] = words[i]
+					args := make([]any, len(rule))
+					for i := range rule {
+						args[i] = rule[i]
 					}
 					if err := node.Do(t.Context(), args...).Err(); err != nil {
 						t.Fatal(err)
@@ -249,8 +249,8 @@ func TestRights(t *testing.T) {
 			}
 			set(mine)
 			r, a := open(t, url)
-			until(t, "it hears", a.isLive)
-			everyWordArrives(t, a, a)
+			until(t, "it receives", a.isLive)
+			everyMessageArrives(t, a, a)
 			values := cache.NewRedis(r)
 			values.Set(t.Context(), "{k}", []byte("v"), time.Hour)
 			if _, ok := values.Get(t.Context(), "{k}"); !ok || r.Stats().Failures > 0 {
@@ -261,10 +261,10 @@ func TestRights(t *testing.T) {
 }
 
 // A replica that stops sends what waits.
-func TestLastWords(t *testing.T) {
+func TestLastMessages(t *testing.T) {
 	url := "redis://" + testenv.Redis(t)
 	_, b := open(t, url)
-	until(t, "it hears", b.isLive)
+	until(t, "it receives", b.isLive)
 	log := slog.New(slog.DiscardHandler)
 	r, err := redis.Open(t.Context(), url, redis.Options{Timeout: 5 * time.Second, Logger: log})
 	if err != nil {
@@ -277,5 +277,5 @@ func TestLastWords(t *testing.T) {
 	ended, stop := context.WithCancel(t.Context())
 	stop()
 	n.Run(ended, func(bool) {}, func(string, int64) {})
-	until(t, "the last word arrives", func() bool { return b.heard(id) == 3 })
+	until(t, "the last message arrives", func() bool { return b.received(id) == 3 })
 }

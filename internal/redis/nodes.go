@@ -13,22 +13,22 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// somewhere is the node of a Redis that is not a cluster; of one that is, it stands for finding
-// out who has what.
+// somewhere is the node of a Redis that is not a cluster; of a cluster, it stands for finding out which
+// node has a key.
 const somewhere = ""
 
-// node is a server that keys are kept at.
+// node is a server that holds keys.
 type node struct {
 	redis   *Client
 	addr    string
 	breaker *gobreaker.CircuitBreaker[struct{}]
 	// last is the newest failure, for the log.
 	last atomic.Pointer[error]
-	// failed tells that the breaker is not closed; the Redis guards it.
+	// failed reports whether the breaker is not closed; the Client's lock guards it.
 	failed bool
 }
 
-// node gives the node of an address.
+// node returns the node of an address.
 func (r *Client) node(addr string) *node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,8 +47,8 @@ func (r *Client) node(addr string) *node {
 	return at
 }
 
-// masterOf is the address of the node that has a key, by what is known of a cluster: that is asked
-// for when nothing is known yet, and renewed aside.
+// masterOf returns the address of the node that has a key, by the state of the cluster, which the library
+// fetches when it has none, and renews in the background.
 func masterOf(ctx context.Context, cluster *goredis.ClusterClient, key string) (string, error) {
 	master, err := cluster.MasterForKey(ctx, key)
 	if err != nil {
@@ -100,7 +100,7 @@ func (r *Client) changed(at *node, to gobreaker.State) {
 	}
 }
 
-// why is the newest failure.
+// why returns the newest failure.
 func (n *node) why() error {
 	if last := n.last.Load(); last != nil {
 		return *last
@@ -108,7 +108,7 @@ func (n *node) why() error {
 	return nil
 }
 
-// recovered notes that a node answers again, or is none any more. The caller holds the lock.
+// recovered notes that a node responds again, or is no longer part of the cluster. The caller holds the lock.
 func (r *Client) recovered() {
 	r.failed--
 	if r.failed == 0 {
@@ -116,8 +116,8 @@ func (r *Client) recovered() {
 	}
 }
 
-// mind asks a cluster once a pause until nothing is amiss: nobody else asks for a node that was
-// replaced by another.
+// mind pings a cluster once a pause until every node responds: no other command goes to a node that
+// was replaced.
 func (r *Client) mind() {
 	for {
 		select {
@@ -136,11 +136,11 @@ func (r *Client) mind() {
 	}
 }
 
-// state is that of the node that is worst off.
+// state returns the worst state of a node.
 func (r *Client) state() gobreaker.State {
 	r.mu.Lock()
 	nodes := slices.Collect(maps.Values(r.nodes))
-	r.mu.Unlock() // a breaker that is asked may call changed
+	r.mu.Unlock() // reading a breaker's state may call changed
 	worst := gobreaker.StateClosed
 	for _, each := range nodes {
 		worst = max(worst, each.breaker.State()) // closed, half-open, open
@@ -148,7 +148,7 @@ func (r *Client) state() gobreaker.State {
 	return worst
 }
 
-// Ping finds out whether every node answers, for who has a doubt: Reachable tells afterwards.
+// Ping sends a command to every node; Reachable reports the result.
 func (r *Client) Ping(ctx context.Context) {
 	cluster, ok := r.client.(*goredis.ClusterClient)
 	if !ok {
@@ -174,12 +174,12 @@ func (r *Client) Ping(ctx context.Context) {
 	}
 }
 
-// ping asks one node for a key, as callers do: of a cluster that lacks a shard, a node may live and
-// give nothing out.
+// ping reads a key of one node, as callers do: in a cluster that lacks a shard, a node may be alive and
+// serve no keys.
 func (r *Client) ping(ctx context.Context, addr string, client goredis.Cmdable) {
 	limited, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	// The error is the answer, and counted.
+	// The breaker takes note of the error.
 	_ = r.node(addr).do(func() error {
 		err := client.Get(limited, probe(0)).Err()
 		_, moved := goredis.IsMovedError(err)
@@ -191,7 +191,7 @@ func (r *Client) ping(ctx context.Context, addr string, client goredis.Cmdable) 
 	})
 }
 
-// forget drops the nodes that have no keys any more: others took over.
+// forget drops the nodes that no longer have keys: others took over.
 func (r *Client) forget(masters map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -23,32 +23,32 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
-// What Options' zero values stand for.
+// The defaults of Options.
 const (
-	// DefaultTimeout is some fifty times what an answer takes that is worth having.
+	// DefaultTimeout is some fifty times what a response takes that is worth having.
 	DefaultTimeout = 50 * time.Millisecond
 	// DefaultPause is how long a Redis that failed is left alone.
 	DefaultPause = time.Second
 )
 
 const (
-	// dialTimeout bounds a connection's making. Nobody waits that long for it: who finds none
-	// ready gives up after the command's timeout, and the next one finds it.
+	// dialTimeout bounds the making of a connection. No caller waits that long: a command that finds none
+	// ready ends after its timeout, and a later one finds it.
 	dialTimeout = time.Second
-	// greetTimeout is how long a start waits for Redis, to tell a wrong password from none there.
+	// greetTimeout is how long a start waits for Redis, to distinguish a wrong password from a server that is away.
 	greetTimeout = 2 * time.Second
 	// probes are enough keys to meet a slot of another node, should the server be one of a cluster.
 	probes = 8
 )
 
-// probe is a key that a user with the rights of docs/operations.md may read, and that nobody writes.
+// probe returns a key that a user with the rights of docs/operations.md may read, and that is never written.
 func probe(i int) string { return fmt.Sprintf("{probe-%d}:preceptor", i) }
 
-// Options are the settings of a Redis; only the logger is needed.
+// Options are the settings of a Client.
 type Options struct {
 	// Timeout bounds each command; 0: DefaultTimeout.
 	Timeout time.Duration
-	// Pause is how long nothing is asked after a failure; 0: DefaultPause.
+	// Pause is how long no command is sent after a failure; 0: DefaultPause.
 	Pause  time.Duration
 	Logger *slog.Logger
 	// Tracer makes spans of commands; nil: none are made.
@@ -57,12 +57,11 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Redis is a Cache in Redis, alone, behind Sentinel, or as a Cluster.
+// Client is a client of Redis, alone, behind Sentinel, or as a Cluster.
 //
-// A breaker stands before each node: the first command that fails opens it, and then nothing is
-// asked of that node for a pause, after which one command tries again. So a node that is dead or
-// slow costs one short timeout a pause, the others of its cluster nothing, and no caller ever an
-// error.
+// Each node has a breaker: the first command that fails opens it, and then no command is sent to that
+// node for a pause, after which one command tries again. So a node that is dead or slow costs one short
+// timeout a pause, and the others of its cluster nothing.
 type Client struct {
 	url     address
 	client  goredis.UniversalClient
@@ -76,7 +75,7 @@ type Client struct {
 	nodes map[string]*node
 	// failed is how many nodes' breakers are not closed.
 	failed int
-	// minded tells that mind runs. It does so under minding, which stop ends, and ended waits for it.
+	// minded reports whether mind runs. It does so under minding, which stop ends, and ended waits for it.
 	minded  bool
 	minding context.Context //nolint:containedctx // of no caller: it ends with the Redis
 	stop    context.CancelFunc
@@ -85,8 +84,8 @@ type Client struct {
 
 // Open opens the Redis of a url: redis:// for one server, redis+sentinel:// with the
 // sentinels and the master's name, redis+cluster:// with some of the nodes; rediss for TLS.
-// Invalid for any other url, and FailedPrecondition when the server refuses us, as for a wrong
-// password. One that cannot be reached is no error: it is tried again while the program runs.
+// It returns Invalid for any other url, and FailedPrecondition when the server refuses us, as for a
+// wrong password. A server that cannot be reached is no error: it is tried again while the program runs.
 func Open(ctx context.Context, url string, o Options) (*Client, error) {
 	u, err := parseURL(url)
 	if err != nil {
@@ -109,12 +108,12 @@ func Open(ctx context.Context, url string, o Options) (*Client, error) {
 		_ = r.Close()
 		return nil, errs.New(errs.FailedPrecondition, "REDIS_REFUSED", "%s %s", u, why)
 	}
-	// Its error has the first commands left out, and the operator told.
+	// An error opens the breaker, which logs it.
 	_ = r.node(somewhere).do(func() error { return err })
 	return r, nil
 }
 
-// newClient makes the client of a url. It connects when it is first used.
+// newClient returns the library's client for a url. It connects when it is first used.
 func newClient(u address, timeout time.Duration, now func() time.Time) goredis.UniversalClient {
 	o := &goredis.UniversalOptions{
 		Addrs: u.addrs, MasterName: u.master, DB: u.db, IsClusterMode: u.kind == isCluster,
@@ -130,7 +129,7 @@ func newClient(u address, timeout time.Duration, now func() time.Time) goredis.U
 		MinRetryBackoff: time.Millisecond,
 		MaxRetryBackoff: time.Millisecond,
 		DisableIdentity: true,
-		// Nothing that Redis says of its upkeep is needed: what fails is tried again.
+		// Notices of maintenance are not needed: what fails is tried again.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if u.tls {
@@ -149,7 +148,7 @@ func newClient(u address, timeout time.Duration, now func() time.Time) goredis.U
 	return goredis.NewClient(o.Simple())
 }
 
-// greet proves that the server is there, lets us in, and is what the url says.
+// greet returns nil when the server responds, lets us in, and is what the url says.
 func (r *Client) greet(ctx context.Context) error {
 	for i := range probes {
 		if err := r.client.Get(ctx, probe(i)).Err(); err != nil && !errors.Is(err, goredis.Nil) {
@@ -159,8 +158,8 @@ func (r *Client) greet(ctx context.Context) error {
 	return nil
 }
 
-// refusal is what is wrong with the url's words when the server's answer says so; "" for
-// errors that may pass.
+// refusal returns what is wrong with the url when the server's response says so; "" for errors that
+// may pass.
 func refusal(err error) string {
 	if err == nil {
 		return ""
@@ -172,7 +171,7 @@ func refusal(err error) string {
 		{"NOPERM", "does not let this user read keys that begin with {"},
 		{"DB index", "has no database of that number"},
 		{"MOVED", "is a node of a cluster: write redis+cluster://"},
-		{"cluster support disabled", "is no cluster: write redis://"},
+		{"cluster support disabled", "is not a cluster: write redis://"},
 		{"first record does not look like a TLS handshake", "does not speak TLS: write redis instead of rediss"},
 	} {
 		if strings.Contains(text, each.sign) {
@@ -182,11 +181,11 @@ func refusal(err error) string {
 	return ""
 }
 
-// errCallerGone tells that a command ended with its caller, which says nothing of Redis.
+// errCallerGone marks a command that ended with its caller, which says nothing about Redis.
 var errCallerGone = errors.New("the caller has gone")
 
 // Do runs commands about a key within the timeout of one, unless the node that has the key failed
-// a moment ago. Its error is for a count or a second way, never for a caller.
+// a moment ago. Its error is for a count or a fallback, never for a caller.
 func (r *Client) Do(ctx context.Context, key string, f func(context.Context, goredis.UniversalClient) error) error {
 	limited, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -204,7 +203,7 @@ func (r *Client) Do(ctx context.Context, key string, f func(context.Context, gor
 	return at.do(func() error { return excused(ctx, f(limited, r.client)) })
 }
 
-// excused says of a failure that its caller has gone, if so.
+// excused marks a failure whose caller has gone.
 func excused(caller context.Context, err error) error {
 	if err != nil && caller.Err() != nil {
 		return fmt.Errorf("%w: %w", errCallerGone, err)
@@ -212,8 +211,8 @@ func excused(caller context.Context, err error) error {
 	return err
 }
 
-// Publish sends messages on a channel. No breaker stands before that: who publishes does it aside,
-// and tries again. On a cluster another channel may begin at a node that answers.
+// Publish sends messages on a channel. It has no breaker: its callers run in the background, and try
+// again. On a cluster another channel may begin at a node that responds.
 func (r *Client) Publish(ctx context.Context, channel string, messages ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -229,32 +228,32 @@ func (r *Client) Publish(ctx context.Context, channel string, messages ...string
 	return err
 }
 
-// Subscribe listens to channels on a connection of its own, which the caller closes; whether it
-// stands is learned by receiving.
+// Subscribe listens to channels on a connection of its own, which the caller closes; receiving shows
+// whether it works.
 func (r *Client) Subscribe(ctx context.Context, channels ...string) *goredis.PubSub {
 	return r.client.Subscribe(ctx, channels...)
 }
 
-// Stats is what a Redis did so far, and whether it is asked at present.
+// Stats is what a Client did so far, and whether commands are sent at present.
 type Stats struct {
-	// Failures are commands that Redis did not answer in time, or answered with an error.
+	// Failures are commands without a response in time, or with an error.
 	Failures uint64
 	// Skipped are commands that were not sent, since one had failed a moment before.
 	Skipped uint64
-	// State is that of the breakers: "closed" when every node answers, "open" while one is left
+	// State is that of the breakers: "closed" when every node responds, "open" while one is left
 	// alone, "half-open" while the next command tries it.
 	State string
 }
 
-// Stats tells what happened so far.
+// Stats returns what happened so far.
 func (r *Client) Stats() Stats {
 	return Stats{
 		Failures: r.failures.Load(), Skipped: r.skipped.Load(), State: r.state().String(),
 	}
 }
 
-// Reachable tells whether every node answered when it was last asked; after a failure it asks
-// again when the time for it has come.
+// Reachable reports whether every node responded last; after a failure it tries again when the pause
+// is over.
 func (r *Client) Reachable(ctx context.Context) bool {
 	if r.state() != gobreaker.StateClosed {
 		r.Ping(ctx)
@@ -262,7 +261,7 @@ func (r *Client) Reachable(ctx context.Context) bool {
 	return r.state() == gobreaker.StateClosed
 }
 
-// String is where Redis is, without who may use it.
+// String returns the url without user and password.
 func (r *Client) String() string { return r.url.String() }
 
 // Close ends the connections.
@@ -274,10 +273,10 @@ func (r *Client) Close() error {
 	return r.client.Close()
 }
 
-// libraryLog takes what the library says of its own accord: we say what matters ourselves.
+// libraryLog logs what the library logs, for debugging only: this package logs what matters.
 type libraryLog struct{ log *slog.Logger }
 
-// Printf logs for who looks closely.
+// Printf logs a message of the library.
 func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
 	if l.log.Enabled(ctx, slog.LevelDebug) {
 		l.log.DebugContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))

@@ -10,7 +10,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// topology is how the servers of a url stand to each other.
+// topology is how the servers of a url work together.
 type topology int
 
 const (
@@ -19,7 +19,7 @@ const (
 	isCluster
 )
 
-// address is what a Redis url says.
+// address is a Redis url, parsed.
 type address struct {
 	kind  topology
 	tls   bool
@@ -31,7 +31,7 @@ type address struct {
 	db                                 int
 }
 
-// forms are the urls that there are, for who wrote another.
+// forms are the urls that there are, for an error.
 const forms = "redis://HOST:6379/0, redis+sentinel://HOST:26379,HOST:26379/MASTER or redis+cluster://HOST:6379,HOST:6379 (rediss… with TLS)"
 
 // badURL never repeats the url, which may hold a password.
@@ -39,10 +39,10 @@ func badURL(format string, args ...any) error {
 	return errs.New(errs.Invalid, "REDIS_URL_INVALID", "the Redis url "+format, args...)
 }
 
-// errEscapes tells of a password with characters that mean something in a url.
+// errEscapes is about a password with characters that have a meaning in a url.
 var errEscapes = badURL("has a user or password that is not properly escaped: write %% as %%25, ? as %%3F and @ as %%40")
 
-// CheckURL is Invalid for a url that Open cannot read.
+// CheckURL returns Invalid for a url that Open cannot read.
 func CheckURL(text string) error {
 	_, err := parseURL(text)
 	return err
@@ -109,7 +109,7 @@ func (u *address) readHosts(text string) error {
 			return badURL("has %q where a host and a port belong: give host:port", each)
 		}
 		if n, err := strconv.ParseUint(given, 10, 16); err != nil || n == 0 {
-			return badURL("has the port %q, which is no number from 1 to 65535", given)
+			return badURL("has the port %q, which is not a number from 1 to 65535", given)
 		}
 		u.addrs = append(u.addrs, net.JoinHostPort(host, given))
 	}
@@ -137,7 +137,7 @@ func (u *address) readPath(path string) error {
 func (u *address) readDB(text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return badURL("has the database %q, which is no number such as 0", text)
+		return badURL("has the database %q, which is not a number such as 0", text)
 	}
 	u.db = n
 	return nil
@@ -165,7 +165,7 @@ func (u *address) readQuery(text string) error {
 	return nil
 }
 
-// String is the url without who may use it, for logs.
+// String returns the url without user and password, for logs.
 func (u address) String() string {
 	s := "redis"
 	if u.tls {
