@@ -67,7 +67,7 @@ type Head struct {
 	Hash     string
 }
 
-// Follow answers the head after one more entry, or a *BrokenError when the entry is not
+// Follow returns the head after one more entry, or a *BrokenError when the entry is not
 // what comes next.
 func (h Head) Follow(e Entry) (Head, error) {
 	sum, err := e.sum()

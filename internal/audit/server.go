@@ -41,7 +41,7 @@ func Join(servers ...*Server) *Server {
 	return all
 }
 
-// ListAuditEntries answers the entries of one chain. Invalid when the request names a
+// ListAuditEntries returns the entries of one chain. Invalid when the request names a
 // service whose chain is not here.
 func (s *Server) ListAuditEntries(ctx context.Context, req *auditv1.ListAuditEntriesRequest) (*auditv1.ListAuditEntriesResponse, error) {
 	log := s.logs[req.GetService()]

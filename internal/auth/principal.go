@@ -54,7 +54,7 @@ type Principal struct {
 	Service string
 }
 
-// HasRole says whether the token carries the role.
+// HasRole reports whether the token carries the role.
 func (p Principal) HasRole(role Role) bool { return slices.Contains(p.Roles, role) }
 
 // ActorID names the caller the same way in every service and on every call:

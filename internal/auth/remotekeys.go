@@ -181,14 +181,14 @@ func (r *remoteKeys) follow(ctx context.Context) {
 	}
 }
 
-// missing tells whether the last fetch failed, or there was none.
+// missing reports whether the last fetch failed, or there was none.
 func (r *remoteKeys) missing() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.failure != nil || r.held == nil
 }
 
-// failed tells whether the last fetch failed.
+// failed reports whether the last fetch failed.
 func (r *remoteKeys) failed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -59,14 +59,14 @@ func ruleOf(method protoreflect.MethodDescriptor) Rule {
 	return rule
 }
 
-// admitsRole says whether one of the principal's roles is on the RPC's list.
+// admitsRole reports whether one of the principal's roles is on the RPC's list.
 func (r Rule) admitsRole(p Principal) bool {
 	return slices.ContainsFunc(r.Access.GetRoles(), func(role accessv1.Access_Role) bool {
 		return role != accessv1.Access_ROLE_UNSPECIFIED && p.HasRole(roleName(role))
 	})
 }
 
-// admitsService says whether the calling service is on the RPC's list.
+// admitsService reports whether the calling service is on the RPC's list.
 func (r Rule) admitsService(name string) bool {
 	return name != "" && slices.Contains(r.Access.GetServices(), name)
 }

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// SecretFile answers what the file at path holds, and first makes the file,
+// SecretFile returns what the file at path holds, and first makes the file,
 // readable by its owner only, from generate when there is none. Processes that
 // do so at the same moment all answer the same bytes: the content is written in
 // full under another name, and only the first may take the real one. Folders on
@@ -30,7 +30,7 @@ func SecretFile(path string, generate func() ([]byte, error)) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// publishOnce gives the content its name by link(2), which, unlike rename,
+// publishOnce returns the content its name by link(2), which, unlike rename,
 // fails when the name is taken: the loser of a race keeps the winner's file.
 func publishOnce(path string, content []byte) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // made 0600

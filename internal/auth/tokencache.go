@@ -34,7 +34,7 @@ func newTokenCache(limit int) *tokenCache {
 	return &tokenCache{limit: limit, entries: map[tokenHash]*list.Element{}, order: list.New()}
 }
 
-// get answers a token's principal, if it is known and still good at now, and
+// get returns a token's principal, if it is known and still good at now, and
 // the era in which to put what is verified otherwise.
 func (c *tokenCache) get(hash tokenHash, now time.Time) (p Principal, found bool, era uint64) {
 	c.mu.Lock()

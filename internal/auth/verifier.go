@@ -94,7 +94,7 @@ type issuer struct {
 	source     keySource
 }
 
-// keySource answers the keys that may have signed a token with that key id (""
+// keySource returns the keys that may have signed a token with that key id (""
 // when the token does not say). No keys is no error; Unavailable when it cannot
 // be told now.
 type keySource interface {
@@ -212,7 +212,7 @@ func signedBy(parsed *jwt.JSONWebToken, keys []jose.JSONWebKey, dest ...any) boo
 	return false
 }
 
-// fits says whether a public key is of the kind and strength that the algorithm means.
+// fits reports whether a public key is of the kind and strength that the algorithm means.
 func fits(key any, algorithm string) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:

@@ -171,10 +171,10 @@ func appendSeconds(b []byte, d time.Duration) []byte {
 	return append(b, 'S')
 }
 
-// IsZero tells whether the period is no time at all.
+// IsZero reports whether the period is no time at all.
 func (p Period) IsZero() bool { return p == Period{} }
 
-// AddTo gives the moment one period after t, reckoned in the calendar of loc: years and
+// AddTo returns the moment one period after t, reckoned in the calendar of loc: years and
 // months together, where a day that the month lacks becomes its last (31 January + P1M is
 // 28 or 29 February); then days, at the same time of day; then hours to seconds, as
 // elapsed time. A time of day that loc skips or repeats on that date is resolved as
@@ -183,7 +183,7 @@ func (p Period) AddTo(t time.Time, loc *time.Location) time.Time {
 	return p.shift(t, loc, +1)
 }
 
-// SubFrom gives the moment one period before t, in the same order of fields as AddTo. The
+// SubFrom returns the moment one period before t, in the same order of fields as AddTo. The
 // two undo each other only while no day is clamped and no clock is changed.
 func (p Period) SubFrom(t time.Time, loc *time.Location) time.Time {
 	return p.shift(t, loc, -1)

@@ -138,7 +138,7 @@ func (e oneLineError) Error() string {
 
 func (e oneLineError) Unwrap() error { return e.error }
 
-// IsUnique tells whether err, as the driver gave it or classified, says that a row with
+// IsUnique reports whether err, as the driver gave it or classified, says that a row with
 // the same unique key exists.
 func IsUnique(err error) bool {
 	if code, ok := sqliteCode(err); ok {
@@ -193,7 +193,7 @@ func classifyPostgres(err error, code string) error {
 	}
 }
 
-// retryable tells whether the database asks to run the transaction again.
+// retryable reports whether the database asks to run the transaction again.
 func retryable(err error) bool {
 	if code, ok := sqliteCode(err); ok {
 		return code&0xff == codeBusy || code&0xff == codeLocked
@@ -201,7 +201,7 @@ func retryable(err error) bool {
 	return isPostgres(err, "40001", "40P01")
 }
 
-// commitUnknown tells whether a COMMIT that failed on Postgres may have counted. A server
+// commitUnknown reports whether a COMMIT that failed on Postgres may have counted. A server
 // that answered with an error rolled back, unless it was on its way down or says so itself.
 // SQLite always knows.
 func commitUnknown(err error) bool {
@@ -218,7 +218,7 @@ func sqliteCode(err error) (int, bool) {
 	return 0, false
 }
 
-// isPostgres tells whether a Postgres server answered with one of the codes.
+// isPostgres reports whether a Postgres server answered with one of the codes.
 func isPostgres(err error, codes ...string) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && slices.Contains(codes, pg.Code)
@@ -239,7 +239,7 @@ func brokenConn(err error) bool {
 	return pgconn.SafeToRetry(err)
 }
 
-// stale tells whether a connection out of the pool turned out to be dead, as all are after
+// stale reports whether a connection out of the pool turned out to be dead, as all are after
 // the server has restarted. One that could not be made is no such thing.
 func stale(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {

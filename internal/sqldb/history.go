@@ -56,7 +56,7 @@ func (db *DB) Timeline(ctx context.Context) (string, error) {
 	return timeline, Classify(err)
 }
 
-// denied tells whether the server does not have, or not give, what a query asks for.
+// denied reports whether the server does not have, or not give, what a query asks for.
 func denied(err error) bool {
 	return isPostgres(err, "42883", "42501", "0A000")
 }

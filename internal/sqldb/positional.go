@@ -91,7 +91,7 @@ func isWord(c byte) bool {
 	return c == '_' || isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// arrange gives the arguments in the order of the places.
+// arrange returns the arguments in the order of the places.
 func (p positional) arrange(args []driver.NamedValue) ([]driver.NamedValue, error) {
 	if p.args < 0 {
 		return args, nil

@@ -28,7 +28,7 @@ const execModeParam = "default_query_exec_mode"
 
 // openPostgres sends nothing at a session's start that a pooler would refuse, and leaves
 // nothing behind in a session that the next one on the same server connection would meet:
-// what sessions begin with is set for the role, by Settle.
+// what sessions begin with is set for the role, by ConfigureRole.
 func openPostgres(ctx context.Context, text string, opts Options) (*DB, error) {
 	cfg, err := postgresConfig(text)
 	if err != nil {

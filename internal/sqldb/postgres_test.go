@@ -124,9 +124,9 @@ func ownRole(t *testing.T, base, rights string) (text, role string) {
 	return u.String(), role
 }
 
-func settle(t *testing.T, db *sqldb.DB) []string {
+func configureRole(t *testing.T, db *sqldb.DB) []string {
 	t.Helper()
-	advice, err := db.Settle(t.Context())
+	advice, err := db.ConfigureRole(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func postgresSettings(t *testing.T, base string) {
 	before := open(t, own, sqldb.Options{Schema: "svc"})
 	migrate(t, direct, stepOne)
 	wantKind(t, before.Check(t.Context(), migrations(stepOne)), errs.Unavailable, sqldb.ReasonSearchPath)
-	if advice := append(settle(t, direct), settle(t, direct)...); len(advice) > 0 {
+	if advice := append(configureRole(t, direct), configureRole(t, direct)...); len(advice) > 0 {
 		t.Error(advice)
 	}
 	db := open(t, own, sqldb.Options{Schema: "svc"})
@@ -181,7 +181,7 @@ func postgresOperatorSettings(t *testing.T, base string) {
 	exec(t, open(t, base, sqldb.Options{}), "ALTER ROLE "+role+" IN DATABASE "+databaseOf(t, open(t, base, sqldb.Options{}))+" SET lock_timeout = '3s'")
 	direct := open(t, own, sqldb.Options{Schema: "svc", Direct: true})
 	migrate(t, direct, stepOne)
-	settle(t, direct)
+	configureRole(t, direct)
 	if got := setting(t, open(t, own, sqldb.Options{}), "lock_timeout"); got != "3s" {
 		t.Errorf("lock_timeout is %s", got)
 	}
@@ -193,7 +193,7 @@ func postgresElsewhere(t *testing.T, base string) {
 	for i, name := range []string{"one", "Two-2"} {
 		direct := open(t, own, sqldb.Options{Schema: name, Direct: true})
 		migrate(t, direct, stepOne, stepTwo)
-		advice := settle(t, direct)
+		advice := configureRole(t, direct)
 		if len(advice) != i || i > 0 && !strings.Contains(advice[0], `SET search_path = "Two-2"`) {
 			t.Errorf("%s: %q", name, advice)
 		}
@@ -451,7 +451,7 @@ func TestPgBouncer(t *testing.T) {
 	through := testenv.PgBouncer(t, direct, role)
 	command := open(t, own, sqldb.Options{Schema: "svc", Direct: true})
 	migrate(t, command, "CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)")
-	settle(t, command)
+	configureRole(t, command)
 	db := open(t, through(own), sqldb.Options{Schema: "svc", MaxConns: workers})
 	if err := db.Check(t.Context(), migrations("SELECT 1")); err != nil {
 		t.Error(err)

@@ -29,7 +29,7 @@ const (
 	Postgres
 )
 
-// String gives "sqlite" or "postgres", which are also the names of the migration folders.
+// String returns "sqlite" or "postgres", which are also the names of the migration folders.
 func (d Dialect) String() string {
 	switch d {
 	case SQLite:
@@ -61,7 +61,7 @@ type Tx interface {
 
 // Options are the settings that a caller may want to change; the zero value is usable.
 type Options struct {
-	// Schema is the Postgres schema of everything: Migrate makes it, Settle leads the role's
+	// Schema is the Postgres schema of everything: Migrate makes it, ConfigureRole leads the role's
 	// sessions into it, and Check asks whether they are led there. "" is whatever the
 	// server's search_path says. SQLite has none: what is wrong with a file is told by this name.
 	Schema string

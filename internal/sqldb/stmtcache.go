@@ -173,7 +173,7 @@ func (c *cachedConn) drop(e *list.Element) *preparedStmt {
 	return stmt
 }
 
-// repeats tells whether the statement is of a kind that runs more than once, with
+// repeats reports whether the statement is of a kind that runs more than once, with
 // arguments: none of DDL and PRAGMA, of which some act while they are being compiled.
 func repeats(query string) bool {
 	query = strings.TrimLeft(query, " \t\r\n")

@@ -10,7 +10,7 @@ import (
 // half of that of Postgres.
 const MaxVars = 32766
 
-// Values gives the placeholders of a multi-row VALUES: for 2 rows of 2 columns
+// Values returns the placeholders of a multi-row VALUES: for 2 rows of 2 columns
 // "($1,$2),($3,$4)". rows × cols must not exceed MaxVars.
 func Values(rows, cols int) string {
 	return string(appendValues(make([]byte, 0, rows*cols*6), rows, cols))
@@ -28,7 +28,7 @@ func appendValues(b []byte, rows, cols int) []byte {
 	return b
 }
 
-// In gives the list of an IN with n placeholders, numbered from from: In(3, 2) is
+// In returns the list of an IN with n placeholders, numbered from from: In(3, 2) is
 // "($2,$3,$4)". With n = 0 it is "(NULL)", which nothing is in, for an empty list is no
 // SQL on Postgres.
 func In(n, from int) string {

@@ -123,7 +123,7 @@ func (db *DB) retry(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fu
 // beginError is that of a BEGIN, before which nothing was done.
 type beginError struct{ error }
 
-// Unwrap gives the driver's error.
+// Unwrap returns the driver's error.
 func (e beginError) Unwrap() error { return e.error }
 
 func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) (err error) {

@@ -149,13 +149,13 @@ func (t *Tracer) Inject(ctx context.Context, to Carrier) {
 	}
 }
 
-// Within tells whether ctx belongs to a trace.
+// Within reports whether ctx belongs to a trace.
 func Within(ctx context.Context) bool { return trace.SpanContextFromContext(ctx).IsValid() }
 
 // Span is a stretch of work; its zero value is none.
 type Span struct{ span trace.Span }
 
-// Recording tells whether somebody will see it, and attributes are worth making.
+// Recording reports whether somebody will see it, and attributes are worth making.
 func (s Span) Recording() bool { return s.span != nil && s.span.IsRecording() }
 
 // Name changes the span's name.

@@ -132,7 +132,7 @@ func (m *migration) setSearchPath(ctx context.Context, service string, db *sqldb
 		m.print(service, "serve it with a role whose search_path is "+service+", or with search_path="+service+" in its --database-url")
 		return nil
 	}
-	advice, err := db.Settle(ctx)
+	advice, err := db.ConfigureRole(ctx)
 	if err != nil {
 		return err
 	}

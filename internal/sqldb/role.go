@@ -21,17 +21,17 @@ func roleSettings() [][2]string {
 	}
 }
 
-// Settle sets for the role, in this Postgres database, what its sessions begin with: the
+// ConfigureRole sets for the role, in this Postgres database, what its sessions begin with: the
 // search_path that leads to the schema, and bounds for statements and waits. What an
-// operator has set already stays. The lines that it answers are what is left for them
-// to run, where the role may not, or where its search_path leads to another schema.
-func (db *DB) Settle(ctx context.Context) (advice []string, err error) {
+// operator has set already stays. It returns lines of advice: what is left for the operator to
+// run, where the role may not, or where its search_path leads to another schema.
+func (db *DB) ConfigureRole(ctx context.Context) (advice []string, err error) {
 	if db.dialect != Postgres || db.opts.Schema == "" {
 		return nil, nil
 	}
 	pool := db.freshDB()
 	defer func() { _ = pool.Close() }()
-	s := settling{pool: pool, schema: db.opts.Schema}
+	s := roleSetup{pool: pool, schema: db.opts.Schema}
 	if err := s.look(ctx); err != nil {
 		return nil, Classify(err)
 	}
@@ -51,15 +51,15 @@ func (db *DB) Settle(ctx context.Context) (advice []string, err error) {
 	return advice, nil
 }
 
-// settling is a role in a database, as a fresh session of its finds it.
-type settling struct {
+// roleSetup is a role in a database, as a fresh session of it finds it.
+type roleSetup struct {
 	pool                            *sql.DB
 	schema, role, database, current string
 	// set are the settings that the role, or the database, has.
 	set map[string]bool
 }
 
-func (s *settling) look(ctx context.Context) error {
+func (s *roleSetup) look(ctx context.Context) error {
 	err := s.pool.QueryRowContext(ctx, "SELECT current_user, current_database(), coalesce(current_schema(), '')").Scan(&s.role, &s.database, &s.current)
 	if err != nil {
 		return err
@@ -82,19 +82,19 @@ AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_da
 	return rows.Err()
 }
 
-func (s *settling) statement(name, value string) string {
+func (s *roleSetup) statement(name, value string) string {
 	return fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = %s", quoteIdentifier(s.role), quoteIdentifier(s.database), name, value)
 }
 
-func (s *settling) apply(ctx context.Context, advice []string, name, value string) []string {
+func (s *roleSetup) apply(ctx context.Context, advice []string, name, value string) []string {
 	if _, err := s.pool.ExecContext(ctx, s.statement(name, value)); err != nil {
 		return append(advice, fmt.Sprintf("the role %s may not set its own %s (%s); run: %s", s.role, name, strings.TrimSpace(err.Error()), s.statement(name, value)))
 	}
 	return advice
 }
 
-// checkSearchPath tells whether the statements of a service, which name no schema, would
-// find its tables. A pooler that connected before Settle still has sessions that do not.
+// checkSearchPath reports whether the statements of a service, which name no schema, would
+// find its tables. A pooler that connected before ConfigureRole still has sessions that do not.
 func (db *DB) checkSearchPath(ctx context.Context) error {
 	if db.dialect != Postgres || db.opts.Schema == "" {
 		return nil
