@@ -121,7 +121,8 @@ func (op *operation) content(s *schemas) (*object, string, error) {
 	if op.streams {
 		lines := of("type", "object", "description", "One line of many.", "properties",
 			of("result", ref, "error", of("$ref", "#/components/schemas/Problem")))
-		return of(mediaJSON, of("schema", lines)), "A line of JSON for each message, as it comes, until the work is done; a line with `error` ends the stream early.", nil
+		return of(mediaJSON, of("schema", lines)),
+			"A line of JSON for each message, as it comes, until the work is done; a line with `error` ends the stream early.", nil
 	}
 	media := of("schema", ref)
 	response, err := checked(output, s.examples[op.id()].Response)

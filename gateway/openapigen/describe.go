@@ -285,7 +285,8 @@ func (op *operation) headers() []any {
 			of("type", "string", "minLength", 1, "maxLength", 255)))
 	}
 	if op.method.Input().Fields().ByName("etag") != nil {
-		all = append(all, header("If-Match", "The resource's etag, in quotes: the request fails with 412 if the resource has another etag by now.", of("type", "string")))
+		all = append(all, header("If-Match",
+			"The resource's etag, in quotes: the request fails with 412 if the resource has another etag by now.", of("type", "string")))
 	}
 	switch {
 	case op.id() == "watchProgress":

@@ -22,7 +22,7 @@ import (
 type source struct {
 	grpc.ClientStream
 
-	ctx      context.Context
+	canceled <-chan struct{}
 	messages chan string
 	end      error
 }
@@ -37,8 +37,8 @@ func (s *source) Recv() (*wrapperspb.StringValue, error) {
 			return nil, s.end
 		}
 		return wrapperspb.String(text), nil
-	case <-s.ctx.Done():
-		return nil, s.ctx.Err()
+	case <-s.canceled:
+		return nil, context.Canceled
 	}
 }
 
@@ -68,7 +68,7 @@ func serve(t *testing.T, form Form, from *source) (s *Server, next func() string
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		Serve(s, w, r, form, func(ctx context.Context) (grpc.ServerStreamingClient[wrapperspb.StringValue], error) {
-			from.ctx = ctx
+			from.canceled = ctx.Done()
 			return from, nil
 		})
 	}))
