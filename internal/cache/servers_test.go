@@ -36,7 +36,7 @@ func TestRedisContract(t *testing.T) {
 	sentinels, master, _ := testenv.RedisSentinel(t)
 	cluster := "redis+cluster://" + strings.Join(testenv.RedisCluster(t, 3, 0)[1:], ",") // not all of them
 	authority := testenv.NewAuthority(t)
-	t.Setenv("SSL_CERT_FILE", authority.File(t)) // read once in a process, when it first verifies
+	t.Setenv("SSL_CERT_FILE", authority.File) // read once in a process, when it first verifies
 	certificate, key := authority.Server(t, testenv.Now().Add(time.Hour))
 	for name, url := range map[string]string{
 		"single":   single + "/3",

@@ -31,7 +31,7 @@ var authority = struct {
 func trusted(t *testing.T) *testenv.Authority {
 	t.Helper()
 	authority.Do(func() { authority.Authority = testenv.NewAuthority(t) })
-	t.Setenv("SSL_CERT_FILE", authority.File(t))
+	t.Setenv("SSL_CERT_FILE", authority.File)
 	return authority.Authority
 }
 

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -18,7 +17,7 @@ import (
 // and gives a function that turns a url of the server into one through the pooler. It
 // asks the users for no password, pools by the transaction with two server connections
 // for each, so that they change hands, and refuses what it refuses as installed.
-func PgBouncer(t testing.TB, base string, users ...string) func(direct string) string {
+func PgBouncer(t T, base string, users ...string) func(direct string) string {
 	t.Helper()
 	path := lookPath(t, "pgbouncer")
 	server, err := url.Parse(base)

@@ -3,7 +3,6 @@ package testenv
 import (
 	"math/rand/v2"
 	"net"
-	"testing"
 )
 
 // Ports of servers are below those that the system gives to outgoing connections, and to
@@ -12,7 +11,7 @@ const firstPort, ports = 20000, 12000
 
 // Ports returns n different loopback ports on which nothing listens. They belong to the test until
 // it ends: no other test is given one, in this process or in another, and no outgoing connection.
-func Ports(t testing.TB, n int) []int {
+func Ports(t T, n int) []int {
 	t.Helper()
 	var own []int
 	for tries := 0; len(own) < n; tries++ {
@@ -28,7 +27,7 @@ func Ports(t testing.TB, n int) []int {
 
 // claim takes a port for the test, unless it is used. The claim is the UDP socket of the same
 // number, which nothing else uses and other processes see.
-func claim(t testing.TB, port int) bool {
+func claim(t T, port int) bool {
 	t.Helper()
 	ip := net.IPv4(127, 0, 0, 1)
 	mark, err := net.ListenUDP("udp4", &net.UDPAddr{IP: ip, Port: port})

@@ -22,7 +22,7 @@ import (
 // Postgres starts a server that lives as long as t, has migrate prepare one database in
 // it, and gives a function by which each subtest gets a copy of that database, under a url
 // of its own, until the subtest ends. migrate may be nil.
-func Postgres(t testing.TB, migrate func(url string) error) func(t testing.TB) string {
+func Postgres(t T, migrate func(url string) error) func(t testing.TB) string {
 	t.Helper()
 	server := PostgresServer(t)
 	execute(t, server, "CREATE DATABASE template_ready")
@@ -39,7 +39,7 @@ func Postgres(t testing.TB, migrate func(url string) error) func(t testing.TB) s
 // PostgresCopy copies the database of a url, to which nobody may be connected, and gives the url of
 // the copy, which is there until t ends. Copying files is four times cheaper than what Postgres does
 // of its own accord, which is to log every page.
-func PostgresCopy(t testing.TB, template string) string {
+func PostgresCopy(t T, template string) string {
 	t.Helper()
 	from, err := url.Parse(template)
 	must(t, err)
@@ -51,7 +51,7 @@ func PostgresCopy(t testing.TB, template string) string {
 }
 
 // inDatabase is a url with another database in it.
-func inDatabase(t testing.TB, server, database string) string {
+func inDatabase(t T, server, database string) string {
 	t.Helper()
 	u, err := url.Parse(server)
 	must(t, err)
@@ -60,7 +60,7 @@ func inDatabase(t testing.TB, server, database string) string {
 }
 
 // execute runs statements in the database of a url.
-func execute(t testing.TB, url string, statements ...string) {
+func execute(t T, url string, statements ...string) {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), url)
 	must(t, err)
@@ -75,7 +75,7 @@ func execute(t testing.TB, url string, statements ...string) {
 // PostgresServer starts a server that lives as long as t and gives the url of its database
 // "postgres", as superuser, whom it asks for no password. It does not survive a crash:
 // nothing is synced to the disk.
-func PostgresServer(t testing.TB) string {
+func PostgresServer(t T) string {
 	t.Helper()
 	return NewPostgres(t, "fsync=off", "full_page_writes=off", "synchronous_commit=off").URL
 }
@@ -85,13 +85,13 @@ type PostgresProcess struct {
 	// URL is that of the database "postgres", as superuser.
 	URL string
 
-	bin, dir string
-	args     []string
-	running  *server
+	bin, dir, port string
+	args           []string
+	running        *server
 }
 
 // NewPostgres starts a server with further settings, as "fsync=off". It lives as long as t.
-func NewPostgres(t testing.TB, settings ...string) *PostgresProcess {
+func NewPostgres(t T, settings ...string) *PostgresProcess {
 	t.Helper()
 	p := &PostgresProcess{bin: postgresBin(t), dir: postgresDir(t)}
 	data := filepath.Join(p.dir, "data")
@@ -100,9 +100,9 @@ func NewPostgres(t testing.TB, settings ...string) *PostgresProcess {
 	if err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	port := strconv.Itoa(Ports(t, 1)[0])
-	p.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable", port)
-	p.args = []string{"-D", data, "-p", port, "-k", p.dir}
+	p.port = strconv.Itoa(Ports(t, 1)[0])
+	p.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable", p.port)
+	p.args = []string{"-D", data, "-p", p.port, "-k", p.dir}
 	for _, setting := range append([]string{
 		"listen_addresses=127.0.0.1", "max_connections=200", "autovacuum=off", "shared_buffers=64MB",
 	}, settings...) {
@@ -113,7 +113,7 @@ func NewPostgres(t testing.TB, settings ...string) *PostgresProcess {
 }
 
 // Start runs the server, and waits until it answers.
-func (p *PostgresProcess) Start(t testing.TB) {
+func (p *PostgresProcess) Start(t T) {
 	t.Helper()
 	p.running = start(t, postgresCommand(t, p.dir, filepath.Join(p.bin, "postgres"), p.args...), syscall.SIGQUIT)
 	p.running.wait(t, func() error {
@@ -125,22 +125,28 @@ func (p *PostgresProcess) Start(t testing.TB) {
 	})
 }
 
+// Addr returns the server's address.
+func (p *PostgresProcess) Addr() string { return "127.0.0.1:" + p.port }
+
+// PID returns the id of the server's first process.
+func (p *PostgresProcess) PID() int { return p.running.process.Pid }
+
 // Crash ends the server in the middle of whatever it does. What it had promised to keep it
 // finds again in its log when it starts.
-func (p *PostgresProcess) Crash(t testing.TB) {
+func (p *PostgresProcess) Crash(t T) {
 	t.Helper()
 	must(t, p.running.process.Signal(syscall.SIGQUIT))
 	<-p.running.done
 }
 
 // Exec runs statements in the database "postgres", as superuser.
-func (p *PostgresProcess) Exec(t testing.TB, statements ...string) {
+func (p *PostgresProcess) Exec(t T, statements ...string) {
 	t.Helper()
 	execute(t, p.URL, statements...)
 }
 
 // As is the server's url for a user, their password and a database.
-func (p *PostgresProcess) As(t testing.TB, user, password, database string) string {
+func (p *PostgresProcess) As(t T, user, password, database string) string {
 	t.Helper()
 	u, err := url.Parse(p.URL)
 	must(t, err)
@@ -149,7 +155,7 @@ func (p *PostgresProcess) As(t testing.TB, user, password, database string) stri
 }
 
 // RequirePasswords makes the server ask everybody but the superuser for a password.
-func (p *PostgresProcess) RequirePasswords(t testing.TB) {
+func (p *PostgresProcess) RequirePasswords(t T) {
 	t.Helper()
 	const superuser, others = "host all postgres 127.0.0.1/32 trust\n", "host all,replication all 127.0.0.1/32 scram-sha-256\n"
 	must(t, os.WriteFile(filepath.Join(p.dir, "data", "pg_hba.conf"), []byte(superuser+others), 0o600))
@@ -157,7 +163,7 @@ func (p *PostgresProcess) RequirePasswords(t testing.TB) {
 }
 
 // postgresDir is not in t.TempDir, whose parents are closed to the user postgres.
-func postgresDir(t testing.TB) string {
+func postgresDir(t T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "preceptor-postgres-") //nolint:usetesting // see above
 	must(t, err)
@@ -168,7 +174,7 @@ func postgresDir(t testing.TB) string {
 	return dir
 }
 
-func postgresCommand(t testing.TB, dir, path string, args ...string) *exec.Cmd {
+func postgresCommand(t T, dir, path string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(path, args...) //nolint:gosec // our own arguments
 	cmd.Dir = dir
@@ -177,7 +183,7 @@ func postgresCommand(t testing.TB, dir, path string, args ...string) *exec.Cmd {
 }
 
 // postgresBin is the folder of initdb, which Debian keeps out of the PATH; the newest.
-func postgresBin(t testing.TB) string {
+func postgresBin(t T) string {
 	t.Helper()
 	if path, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(path)
@@ -201,7 +207,7 @@ func major(initdb string) int {
 }
 
 // postgresUser is whom the server runs as when we are root, whom it refuses; else nil.
-func postgresUser(t testing.TB) *syscall.Credential {
+func postgresUser(t T) *syscall.Credential {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return nil

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"testing"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -26,7 +25,7 @@ type MortalPostgres struct {
 }
 
 // NewMortalPostgres starts a server.
-func NewMortalPostgres(t testing.TB) *MortalPostgres {
+func NewMortalPostgres(t T) *MortalPostgres {
 	t.Helper()
 	p := &MortalPostgres{bin: postgresBin(t), dir: postgresDir(t), port: Ports(t, 1)[0]}
 	p.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", p.port)
@@ -36,7 +35,7 @@ func NewMortalPostgres(t testing.TB) *MortalPostgres {
 }
 
 // Start starts it again.
-func (p *MortalPostgres) Start(t testing.TB) {
+func (p *MortalPostgres) Start(t T) {
 	t.Helper()
 	p.server = start(t, postgresCommand(t, p.dir, filepath.Join(p.bin, "postgres"), "-D", p.data(), "-p", strconv.Itoa(p.port), "-k", p.dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "restore_command=false"), syscall.SIGINT)
@@ -58,7 +57,7 @@ func (p *MortalPostgres) Start(t testing.TB) {
 var errStandby = errors.New("it has not taken over yet")
 
 // Save keeps the present state. The server is stopped for it and started again.
-func (p *MortalPostgres) Save(t testing.TB) {
+func (p *MortalPostgres) Save(t T) {
 	t.Helper()
 	p.server.end()
 	p.run(t, "cp", "-a", p.data(), p.saved())
@@ -66,7 +65,7 @@ func (p *MortalPostgres) Save(t testing.TB) {
 }
 
 // FailOver ends the server, and has one with the saved state take its place and go on from there.
-func (p *MortalPostgres) FailOver(t testing.TB) {
+func (p *MortalPostgres) FailOver(t T) {
 	t.Helper()
 	p.server.end()
 	must(t, os.RemoveAll(p.data()))
@@ -79,7 +78,7 @@ func (p *MortalPostgres) data() string  { return filepath.Join(p.dir, "data") }
 func (p *MortalPostgres) saved() string { return filepath.Join(p.dir, "saved") }
 
 // run runs a command as the server's user.
-func (p *MortalPostgres) run(t testing.TB, name string, args ...string) {
+func (p *MortalPostgres) run(t T, name string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	must(t, err)

@@ -11,13 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // Redis starts one server and gives its address.
-func Redis(t testing.TB) string {
+func Redis(t T) string {
 	t.Helper()
 	node := startRedis(t, Ports(t, 1)[0])
 	return node.addr
@@ -25,7 +24,7 @@ func Redis(t testing.TB) string {
 
 // RedisTLS starts one server that shows a certificate, and gives the address at which it speaks TLS.
 // It asks its clients for none. extra are arguments of its own.
-func RedisTLS(t testing.TB, certificate, key string, extra ...string) string {
+func RedisTLS(t T, certificate, key string, extra ...string) string {
 	t.Helper()
 	ports := Ports(t, 2)
 	startRedis(t, ports[0], append([]string{ // its port in the clear is for seeing that it is up
@@ -46,7 +45,7 @@ type MortalRedis struct {
 }
 
 // NewMortalRedis starts a server; extra are arguments of its own, as "--requirepass".
-func NewMortalRedis(t testing.TB, extra ...string) *MortalRedis {
+func NewMortalRedis(t T, extra ...string) *MortalRedis {
 	t.Helper()
 	r := &MortalRedis{port: Ports(t, 1)[0], extra: extra}
 	r.Start(t)
@@ -54,36 +53,39 @@ func NewMortalRedis(t testing.TB, extra ...string) *MortalRedis {
 	return r
 }
 
+// PID returns the id of the server's process.
+func (r *MortalRedis) PID() int { return r.node.process.Pid }
+
 // Kill ends the server at once.
 func (r *MortalRedis) Kill() { r.node.end() }
 
 // Start starts it again.
-func (r *MortalRedis) Start(t testing.TB) {
+func (r *MortalRedis) Start(t T) {
 	t.Helper()
 	r.node = startRedis(t, r.port, r.extra...)
 }
 
 // Pause has the server take connections and answer nobody.
-func (r *MortalRedis) Pause(t testing.TB) {
+func (r *MortalRedis) Pause(t T) {
 	t.Helper()
 	r.node.signal(t, syscall.SIGSTOP)
 }
 
 // Resume has it go on after a pause.
-func (r *MortalRedis) Resume(t testing.TB) {
+func (r *MortalRedis) Resume(t T) {
 	t.Helper()
 	r.node.signal(t, syscall.SIGCONT)
 }
 
 // Flush empties it.
-func (r *MortalRedis) Flush(t testing.TB) {
+func (r *MortalRedis) Flush(t T) {
 	t.Helper()
 	must(t, r.node.client.FlushAll(context.Background()).Err())
 }
 
 // RedisSentinel starts a master with one replica and three sentinels that watch them, and gives
 // the sentinels' addresses, the name by which they know the master, and what kills it.
-func RedisSentinel(t testing.TB) (addrs []string, name string, killMaster func()) {
+func RedisSentinel(t T) (addrs []string, name string, killMaster func()) {
 	t.Helper()
 	name = "main"
 	ports := Ports(t, 5)
@@ -128,7 +130,7 @@ type redisNode struct {
 	client *redis.Client
 }
 
-func startRedis(t testing.TB, port int, extra ...string) *redisNode {
+func startRedis(t T, port int, extra ...string) *redisNode {
 	t.Helper()
 	var config []string // comes before all settings
 	if len(extra) > 0 && !strings.HasPrefix(extra[0], "--") {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -19,7 +18,7 @@ const slots = 16384
 
 // RedisCluster starts masters × (1 + replicas) nodes and gives their addresses, masters
 // first, once every node knows all the others. It takes seconds: share one per package.
-func RedisCluster(t testing.TB, masters, replicas int) []string {
+func RedisCluster(t T, masters, replicas int) []string {
 	t.Helper()
 	return NewMortalCluster(t, masters, replicas).Addrs
 }
@@ -43,7 +42,7 @@ type MortalCluster struct {
 
 // NewMortalCluster starts one that loses a master for two to four seconds when that dies; extra
 // are arguments for each node.
-func NewMortalCluster(t testing.TB, masters, replicas int, extra ...string) *MortalCluster {
+func NewMortalCluster(t T, masters, replicas int, extra ...string) *MortalCluster {
 	t.Helper()
 	n := masters * (1 + replicas)
 	ports := Ports(t, 2*n)
@@ -104,7 +103,7 @@ func (c *MortalCluster) Kill(nodes ...int) {
 }
 
 // Start starts nodes again.
-func (c *MortalCluster) Start(t testing.TB, nodes ...int) {
+func (c *MortalCluster) Start(t T, nodes ...int) {
 	t.Helper()
 	for _, i := range nodes {
 		c.nodes[i] = startRedis(t, c.ports[i], slices.Concat([]string{
@@ -117,14 +116,14 @@ func (c *MortalCluster) Start(t testing.TB, nodes ...int) {
 }
 
 // Pause has a node take connections and answer nobody.
-func (c *MortalCluster) Pause(t testing.TB, node int) {
+func (c *MortalCluster) Pause(t T, node int) {
 	t.Helper()
 	c.away[node] = true
 	c.nodes[node].signal(t, syscall.SIGSTOP)
 }
 
 // Resume has it go on after a pause.
-func (c *MortalCluster) Resume(t testing.TB, node int) {
+func (c *MortalCluster) Resume(t T, node int) {
 	t.Helper()
 	c.nodes[node].signal(t, syscall.SIGCONT)
 	c.away[node] = false

@@ -13,9 +13,21 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
+
+// T is what of a testing.TB the servers need. A program that measures has one of its own.
+type T interface {
+	Helper()
+	// Cleanup has a function called at the end, the last one first.
+	Cleanup(f func())
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+	Logf(format string, args ...any)
+	// TempDir returns a new folder, gone at the end.
+	TempDir() string
+}
 
 // patience is how long a server may take to answer for the first time.
 const patience = 30 * time.Second
@@ -31,7 +43,7 @@ type server struct {
 }
 
 // start runs cmd until the test ends, when it sends sig; the process dies with this one too.
-func start(t testing.TB, cmd *exec.Cmd, sig syscall.Signal) *server {
+func start(t T, cmd *exec.Cmd, sig syscall.Signal) *server {
 	t.Helper()
 	s := &server{name: filepath.Base(cmd.Path), done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &s.out, &s.out
@@ -66,7 +78,7 @@ func start(t testing.TB, cmd *exec.Cmd, sig syscall.Signal) *server {
 }
 
 // wait asks until ready says yes, the server has died, or patience ends.
-func (s *server) wait(t testing.TB, ready func() error) {
+func (s *server) wait(t T, ready func() error) {
 	t.Helper()
 	eventually(t, s.name, func() error {
 		select {
@@ -79,12 +91,12 @@ func (s *server) wait(t testing.TB, ready func() error) {
 }
 
 // signal sends the process a signal that does not end it.
-func (s *server) signal(t testing.TB, sig syscall.Signal) {
+func (s *server) signal(t T, sig syscall.Signal) {
 	t.Helper()
 	must(t, s.process.Signal(sig))
 }
 
-func eventually(t testing.TB, what string, ready func() error) {
+func eventually(t T, what string, ready func() error) {
 	t.Helper()
 	err := errors.New("never asked")
 	for end := Now().Add(patience); Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -95,7 +107,7 @@ func eventually(t testing.TB, what string, ready func() error) {
 	t.Fatalf("%s is not ready: %v", what, err)
 }
 
-func must(t testing.TB, err error) {
+func must(t T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +115,7 @@ func must(t testing.TB, err error) {
 }
 
 // lookPath is exec.LookPath with advice.
-func lookPath(t testing.TB, name string) string {
+func lookPath(t T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {

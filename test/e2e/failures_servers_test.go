@@ -28,7 +28,7 @@ func TestRedisFailures(t *testing.T) {
 
 	for authority, says := range map[*testenv.Authority]string{trusted: "", foreign: "unknown authority"} {
 		health := freeAddrs(t, 1)[0]
-		p, ready := launchWith(t, []string{"SSL_CERT_FILE=" + authority.File(t)}, serve("rediss://:secret-right@"+locked, "--health-addr", health, "--log-format", "json")...)
+		p, ready := launchWith(t, []string{"SSL_CERT_FILE=" + authority.File}, serve("rediss://:secret-right@"+locked, "--health-addr", health, "--log-format", "json")...)
 		select {
 		case <-ready:
 		case <-time.After(patience):

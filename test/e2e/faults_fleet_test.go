@@ -136,12 +136,12 @@ func (f *fleet) rotate(t *testing.T) {
 // shows is the serial number of the certificate that a member shows to a gateway; 0 for none.
 func (f *fleet) shows(t *testing.T, m *member) *big.Int {
 	t.Helper()
-	own, err := tls.LoadX509KeyPair(filepath.Join(f.ca.dir, "gateway.crt"), filepath.Join(f.ca.dir, "gateway.key"))
+	own, err := tls.LoadX509KeyPair(filepath.Join(filepath.Dir(f.ca.File), "gateway.crt"), filepath.Join(filepath.Dir(f.ca.File), "gateway.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(f.ca.certificate)
+	roots.AddCert(f.ca.Certificate)
 	conn, err := tls.Dial("tcp", m.addr, &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: "preceptor-" + m.service, RootCAs: roots, NextProtos: []string{"h2"},
 		Certificates: []tls.Certificate{own}, Time: testenv.Now,

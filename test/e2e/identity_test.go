@@ -5,15 +5,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -93,55 +88,14 @@ func TestGRPC(t *testing.T) {
 
 // authority writes certificates as a certificate manager would.
 type authority struct {
-	t           *testing.T
-	dir         string
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
+	*testenv.Authority
+
+	t *testing.T
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: testenv.Now().Add(-time.Hour), NotAfter: testenv.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.key = a.newKey()
-	a.certificate = a.write("ca", template, template, &a.key.PublicKey)
-	return a
-}
-
-func (a *authority) newKey() *ecdsa.PrivateKey {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return key
-}
-
-func (a *authority) write(name string, template, parent *x509.Certificate, key *ecdsa.PublicKey) *x509.Certificate {
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.file(name+".crt", "CERTIFICATE", der)
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return certificate
-}
-
-// file writes a file that is never seen half written.
-func (a *authority) file(name, kind string, der []byte) {
-	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-	path := filepath.Join(a.dir, name)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		a.t.Fatal(err)
-	}
+	return &authority{testenv.NewAuthority(t), t}
 }
 
 // flags issues a service's certificate, and returns the flags that name it.
@@ -151,19 +105,8 @@ func (a *authority) flags(service string) []string {
 
 // flagsUntil is flags with a certificate that ends at a time.
 func (a *authority) flagsUntil(service string, end time.Time) []string {
-	key := a.newKey()
-	a.write(service, &x509.Certificate{
-		SerialNumber: big.NewInt(testenv.Now().UnixNano()), NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
-		DNSNames: []string{"preceptor-" + service}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.certificate, &key.PublicKey)
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.file(service+".key", "PRIVATE KEY", der)
-	path := func(name string) string { return filepath.Join(a.dir, name) }
-	return []string{"--tls-cert", path(service + ".crt"), "--tls-key", path(service + ".key"), "--tls-ca", path("ca.crt")}
+	certificate, key := a.Service(a.t, service, end)
+	return []string{"--tls-cert", certificate, "--tls-key", key, "--tls-ca", a.File}
 }
 
 // TestCertificatesFromFiles runs four processes that share no folder.

@@ -99,8 +99,10 @@ func (s *server) stop() {
 func (s *server) quiesce() { time.Sleep(3 * time.Second) }
 
 // memory is the resident set, in MB.
-func (s *server) memory() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+func (s *server) memory() float64 { return memoryOf(s.cmd.Process.Pid) }
+
+func memoryOf(pid int) float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}

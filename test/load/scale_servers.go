@@ -3,20 +3,14 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"net"
-	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"syscall"
-	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver of the superuser's own questions
 	"github.com/redis/go-redis/v9"
+
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // part is one of what a request costs time in.
@@ -48,8 +42,12 @@ type fleet struct {
 	dir, bin, base, address, parameters string
 	settings                            []string
 
-	gateway  *server
+	gateway *server
+	// servers are Postgres and Redis, and what ends them.
+	servers *scope
+	// commands are our own processes; pids are those of all parts.
 	commands [parts]*exec.Cmd
+	pids     [parts]int
 	admin    *sql.DB
 	redis    *redis.Client
 	// where are the services' own addresses.
@@ -58,12 +56,12 @@ type fleet struct {
 
 // newFleet starts all of it in the folder. settings are further ones of Postgres, parameters of the urls that lead there.
 func newFleet(ctx context.Context, dir string, settings []string, parameters string) (*fleet, error) {
-	f := &fleet{dir: dir, bin: filepath.Join(dir, "preceptor"), settings: settings, parameters: parameters, where: map[string]string{}}
+	f := &fleet{dir: dir, bin: filepath.Join(dir, "preceptor"), settings: settings, parameters: parameters, where: map[string]string{}, servers: &scope{dir: dir}}
 	say("building …")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", f.bin, "./cmd/preceptor").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	for _, begin := range []func(context.Context) error{f.startPostgres, f.startRedis, f.migrate, f.startServices} {
+	for _, begin := range []func(context.Context) error{f.startServers, f.openAdmin, f.migrate, f.startServices} {
 		if err := begin(ctx); err != nil {
 			f.stop()
 			return nil, err
@@ -77,59 +75,26 @@ func (f *fleet) stop() {
 	if f.admin != nil {
 		_ = f.admin.Close()
 	}
-	for p, cmd := range f.commands {
-		if cmd == nil || cmd.ProcessState != nil {
-			continue
+	for _, cmd := range f.commands {
+		if cmd != nil && cmd.ProcessState == nil {
+			(&server{cmd: cmd}).stop()
 		}
-		if part(p) == atPostgres {
-			_ = cmd.Process.Signal(syscall.SIGQUIT) // no last checkpoint is needed
-		}
-		(&server{cmd: cmd}).stop()
 	}
+	f.servers.end()
 }
 
-// startPostgres makes a server whose commits reach the disk, and a database with a role for each
-// service. Checkpoints happen when the measurement asks for one.
-func (f *fleet) startPostgres(ctx context.Context) error {
-	bin, err := postgresBin()
-	if err != nil {
-		return err
-	}
-	home, data := filepath.Join(f.dir, "postgres"), filepath.Join(f.dir, "postgres", "data")
-	if err := os.Mkdir(home, 0o700); err != nil {
-		return err
-	}
-	as, err := postgresUser(home, f.dir)
-	if err != nil {
-		return err
-	}
-	initialize := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
-	initialize.Dir, initialize.SysProcAttr = home, as
-	if out, err := initialize.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return err
-	}
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	args := []string{"-D", data, "-p", port, "-k", home}
-	for _, s := range append([]string{
-		"listen_addresses=127.0.0.1", "max_connections=200", "shared_buffers=1GB", "checkpoint_timeout=1h", "max_wal_size=32GB", "wal_keep_size=4GB",
-	}, f.settings...) {
-		args = append(args, "-c", s)
-	}
-	cmd := exec.Command(filepath.Join(bin, "postgres"), args...)
-	cmd.Dir, cmd.SysProcAttr = home, as
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	f.commands[atPostgres] = cmd
-	f.base = "127.0.0.1:" + port
-	return f.openAdmin(ctx)
+// startServers starts a Postgres whose commits reach the disk, and a Redis. Checkpoints happen when the
+// measurement asks for one.
+func (f *fleet) startServers(context.Context) error {
+	return f.servers.run(func(t testenv.T) {
+		postgres := testenv.NewPostgres(t, append([]string{
+			"autovacuum=on", "shared_buffers=1GB", "checkpoint_timeout=1h", "max_wal_size=32GB", "wal_keep_size=4GB",
+		}, f.settings...)...)
+		f.base, f.pids[atPostgres] = postgres.Addr(), postgres.PID()
+		server := testenv.NewMortalRedis(t)
+		f.pids[atRedis] = server.PID()
+		f.redis = redis.NewClient(&redis.Options{Addr: server.Addr})
+	})
 }
 
 func (f *fleet) url(role, database string) string {
@@ -143,9 +108,6 @@ func (f *fleet) openAdmin(ctx context.Context) error {
 		return err
 	}
 	defer first.Close()
-	if err := eventually(func() error { return first.PingContext(ctx) }); err != nil {
-		return fmt.Errorf("postgres: %w", err)
-	}
 	statements := []string{"CREATE DATABASE preceptor"}
 	for _, s := range []string{"profile", "catalog", "progress"} {
 		statements = append(statements, "CREATE ROLE app_"+s+" LOGIN", "GRANT CREATE ON DATABASE preceptor TO app_"+s)
@@ -160,62 +122,6 @@ func (f *fleet) openAdmin(ctx context.Context) error {
 	}
 	_, err = f.admin.ExecContext(ctx, "CREATE EXTENSION pg_walinspect") // since Postgres 15
 	return err
-}
-
-// postgresBin is the folder of initdb, which Debian keeps out of the PATH.
-func postgresBin() (string, error) {
-	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), nil
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil || len(found) == 0 {
-		return "", errors.New("install postgresql: no initdb was found")
-	}
-	return filepath.Dir(slices.Max(found)), nil
-}
-
-// postgresUser returns the user that the server runs as: it refuses root, which then lends it the folder.
-func postgresUser(home string, parents ...string) (*syscall.SysProcAttr, error) {
-	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // no other user is needed
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, err
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return nil, err
-	}
-	for _, dir := range parents {
-		if err := os.Chmod(dir, 0o711); err != nil {
-			return nil, err
-		}
-	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, os.Chown(home, uid, gid)
-}
-
-// startRedis starts one that keeps nothing on disk.
-func (f *fleet) startRedis(ctx context.Context) error {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return err
-	}
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", f.dir, "--save", "", "--appendonly", "no", "--loglevel", "warning")
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("redis-server: %w", err)
-	}
-	f.commands[atRedis] = cmd
-	f.redis = redis.NewClient(&redis.Options{Addr: address})
-	return eventually(func() error { return f.redis.Ping(ctx).Err() })
 }
 
 func (f *fleet) migrate(ctx context.Context) error {
@@ -271,7 +177,7 @@ func (f *fleet) startService(ctx context.Context, p part) error {
 	if err != nil {
 		return err
 	}
-	f.commands[p] = s.cmd
+	f.commands[p], f.pids[p] = s.cmd, s.cmd.Process.Pid
 	if p == atGateway {
 		f.gateway = s
 	}
@@ -289,15 +195,4 @@ func (f *fleet) renew(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// eventually tries until it works, for ten seconds.
-func eventually(try func() error) error {
-	var err error
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = try(); err == nil {
-			return nil
-		}
-	}
-	return err
 }

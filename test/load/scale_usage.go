@@ -27,9 +27,9 @@ func (s spent) since(before spent) spent {
 // spent asks the kernel. Postgres is its first process, with all of its own, those that ended included.
 func (f *fleet) spent() (spent, error) {
 	var out spent
-	for p, cmd := range f.commands {
+	for p, pid := range f.pids {
 		var err error
-		if out[p], err = processorTime(cmd.Process.Pid, part(p) == atPostgres); err != nil {
+		if out[p], err = processorTime(pid, part(p) == atPostgres); err != nil {
 			return out, err
 		}
 	}
@@ -129,7 +129,7 @@ func (f *fleet) logged(ctx context.Context, from, to string) (logged, error) {
 }
 
 // memory is the resident set of a part, in bytes.
-func (f *fleet) memory(p part) float64 { return (&server{cmd: f.commands[p]}).memory() * (1 << 20) }
+func (f *fleet) memory(p part) float64 { return memoryOf(f.pids[p]) * (1 << 20) }
 
 // load is the machine's load average over a minute.
 func load() string {
