@@ -45,7 +45,6 @@ type rule struct {
 }
 
 func (f file) dir() string     { return path.Dir(f.path) }
-func (f file) name() string    { return path.Base(f.path) }
 func (f file) isTest() bool    { return strings.HasSuffix(f.path, "_test.go") }
 func (f file) generated() bool { return f.under("gen") }
 
