@@ -5,7 +5,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
-	"strings"
+
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // encodedSuffix distinguishes the ETag of a compressed response from the plain one's. The
@@ -92,17 +93,12 @@ func (c *conditionalWriter) tag(body []byte) {
 // matching finds etag among the tags of If-None-Match. It compares weakly, as RFC 9110
 // says, and takes the tag of a compressed response for the plain one's.
 func matching(known []string, etag string) (string, bool) {
-	if etag == "" {
-		return "", false
-	}
 	for _, list := range known {
-		for item := range strings.SplitSeq(list, ",") {
-			switch item = strings.TrimSpace(item); {
-			case item == "*":
+		if item, found := rpc.FindEtag(list, etag); found && etag != "" {
+			if item == "*" {
 				return etag, true
-			case bareEtag(item) == bareEtag(etag) && item != "":
-				return item, true
 			}
+			return item, true
 		}
 	}
 	return "", false

@@ -16,6 +16,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // Metadata between the gateway and the services.
@@ -195,28 +196,15 @@ func fillEtag(req any, header string) error {
 	}
 	m := message.ProtoReflect()
 	field := m.Descriptor().Fields().ByName("etag")
-	etag := bareEtag(header)
+	etag := rpc.BareEtag(header)
 	if field == nil || field.Kind() != protoreflect.StringKind || etag == "*" {
 		return nil // "*" requires that the resource exists, which it must anyway
 	}
-	if given := m.Get(field).String(); given != "" && bareEtag(given) != etag {
+	if given := m.Get(field).String(); given != "" && rpc.BareEtag(given) != etag {
 		return errs.InvalidFields([]errs.Violation{{
 			Field: "If-Match", Reason: "ETAGS_DIFFER", Description: "must be the etag that the request names otherwise, or be left out",
 		}})
 	}
 	m.Set(field, protoreflect.ValueOfString(etag))
 	return nil
-}
-
-// bareEtag returns a tag without quotes, and without the W/ that compressing proxies
-// put before it. A list stays as it is: no etag equals it, so it matches nothing.
-func bareEtag(tag string) string {
-	tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-	if len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' && strings.Count(tag, `"`) == 2 {
-		tag = tag[1 : len(tag)-1]
-	}
-	for _, suffix := range []string{encodedSuffix, "-zstd"} {
-		tag = strings.TrimSuffix(tag, suffix)
-	}
-	return tag
 }

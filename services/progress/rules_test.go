@@ -696,7 +696,7 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 	) != "UPGRADE_TO_OLDER" {
 		t.Errorf("back to version 1: %v", err)
 	}
-	stale := engine.EnrollmentChange{IfMatch: e.ETag(), PathVersion: &two}
+	stale := engine.EnrollmentChange{Match: only(e.ETag()), PathVersion: &two}
 	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), stale); reasonOf(err) != "ETAG_MISMATCH" {
 		t.Errorf("an old etag: %v", err)
 	}
@@ -705,7 +705,7 @@ func TestEnrollmentsPinAndUpgrade(t *testing.T) {
 		t.Errorf("COMPLETED can be set: %v", err)
 	}
 	same := progress.EnrollmentActive
-	back := engine.EnrollmentChange{State: &same, PathID: "p", PathVersion: &two, IfMatch: up.ETag()}
+	back := engine.EnrollmentChange{State: &same, PathID: "p", PathVersion: &two, Match: only(up.ETag())}
 	if again, err := r.Service.UpdateEnrollment(r.Ctx, learner, e.ID, self(learner), back); err != nil || again.ETag() != up.ETag() {
 		t.Errorf("sending back what was read: %+v %v", again, err)
 	}
@@ -922,3 +922,6 @@ func TestSweepLatchesWhatNoEventDoes(t *testing.T) {
 		}
 	}
 }
+
+// only matches one etag.
+func only(etag string) func(string) bool { return func(other string) bool { return other == etag } }

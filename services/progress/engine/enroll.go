@@ -146,9 +146,9 @@ func (b *batch) changeEnrollment(ctx context.Context, kind progress.RecordType, 
 
 // EnrollmentChange is what PATCH may change of an enrollment; nil leaves it.
 type EnrollmentChange struct {
-	// IfMatch is the etag that the change is based on; "" is unconditional.
-	IfMatch string
-	State   *progress.EnrollmentState
+	// Match reports whether the enrollment that has the etag may be changed; nil: any.
+	Match func(etag string) bool
+	State *progress.EnrollmentState
 	// PathID, where it is not "", must be the enrollment's own.
 	PathID string
 	// PathVersion accepts an upgrade to a newer version.
@@ -171,7 +171,7 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 		if err != nil {
 			return e, err
 		}
-		if change.IfMatch != "" && change.IfMatch != e.ETag() {
+		if change.Match != nil && !change.Match(e.ETag()) {
 			return e, errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
 		}
 		left, err := change.from(e, b.view(l).StateOf(e))

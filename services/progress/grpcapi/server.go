@@ -5,7 +5,6 @@ package grpcapi
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -21,7 +20,7 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/replay"
@@ -47,7 +46,7 @@ func NewServer(service *engine.Service, previews *report.Service, replays *repla
 
 // CreateEnrollment enrolls a learner.
 func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrollmentRequest) (*progressv1.CreateEnrollmentResponse, error) {
-	key, err := idempotencyKey(ctx, progressv1.ProgressService_CreateEnrollment_FullMethodName, r)
+	key, err := rpc.IdempotencyKey(ctx, progressv1.ProgressService_CreateEnrollment_FullMethodName, r)
 	if err != nil {
 		return nil, err
 	}
@@ -92,31 +91,11 @@ func (g *Server) GetEnrollment(ctx context.Context, r *progressv1.GetEnrollmentR
 
 // UpdateEnrollment pauses, resumes, withdraws or upgrades.
 func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrollmentRequest) (*progressv1.UpdateEnrollmentResponse, error) {
-	change := engine.EnrollmentChange{IfMatch: r.GetEtag()}
-	var bad []errs.Violation
-	paths := r.GetUpdateMask().GetPaths()
-	for _, path := range paths {
-		switch path {
-		case "state":
-			s := progress.EnrollmentState(r.GetEnrollment().GetState().String())
-			change.State = &s
-		case "path_version", "pathVersion":
-			v := int(r.GetEnrollment().GetPathVersion())
-			change.PathVersion = &v
-		case "path_id", "pathId":
-			change.PathID = r.GetEnrollment().GetPathId()
-		case "id", "enroll_time", "enrollTime", "update_time", "updateTime", "etag":
-			// Ours to set: a client may send back what it read.
-		default:
-			bad = append(bad, errs.Violation{Field: path, Description: "cannot be changed; only state and pathVersion can", Reason: "NOT_SETTABLE"})
-		}
+	change, err := changeOf(r)
+	if err != nil {
+		return nil, err
 	}
-	if len(paths) == 0 {
-		bad = append(bad, errs.Violation{Field: "updateMask", Description: "name what changes: state or pathVersion", Reason: "REQUIRED"})
-	}
-	if len(bad) > 0 {
-		return nil, errs.InvalidFields(bad)
-	}
+	change.Match = rpc.PreconditionsOf(ctx, r.GetEtag()).Match
 	actor, err := actorOf(ctx)
 	if err != nil {
 		return nil, err
@@ -126,6 +105,38 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 		return nil, err
 	}
 	return &progressv1.UpdateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, nil
+}
+
+// changeOf returns what the request's mask names. A client may send back the fields that
+// only the service sets.
+func changeOf(r *progressv1.UpdateEnrollmentRequest) (engine.EnrollmentChange, error) {
+	mask := rpc.Mask{Paths: r.GetUpdateMask().GetPaths(), JSONNames: true}
+	enrollment := r.GetEnrollment()
+	var bad []errs.Violation
+	for _, i := range mask.Unknown(enrollment) {
+		bad = append(bad, errs.Violation{
+			Field: mask.Paths[i], Description: "cannot be changed; only state and pathVersion can", Reason: errs.ReasonNotSettable,
+		})
+	}
+	if len(mask.Paths) == 0 {
+		bad = append(bad, errs.Violation{
+			Field: "updateMask", Description: "name what changes: state or pathVersion", Reason: errs.ReasonRequired,
+		})
+	}
+	if len(bad) > 0 {
+		return engine.EnrollmentChange{}, errs.InvalidFields(bad)
+	}
+	var change engine.EnrollmentChange
+	if mask.Names(enrollment, "state") {
+		change.State = new(progress.EnrollmentState(enrollment.GetState().String()))
+	}
+	if mask.Names(enrollment, "path_version") {
+		change.PathVersion = new(int(enrollment.GetPathVersion()))
+	}
+	if mask.Names(enrollment, "path_id") {
+		change.PathID = enrollment.GetPathId()
+	}
+	return change, nil
 }
 
 // BatchRecordEvents records what a learner did.
@@ -307,16 +318,6 @@ func actorOf(ctx context.Context) (progress.Actor, error) {
 	}
 	p, _ := auth.FromContext(ctx)
 	return progress.Actor{ID: cmp.Or(id, p.ActorID()), LearnerID: id, Admin: p.HasRole(auth.RoleAdmin)}, nil
-}
-
-func idempotencyKey(ctx context.Context, method string, r proto.Message) (idem.Key, error) {
-	p, _ := auth.FromContext(ctx)
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
-	if err != nil {
-		return idem.Key{}, errs.Wrap(err, errs.Internal, "", "a request cannot be encoded")
-	}
-	sum := sha256.Sum256(body)
-	return idem.New(p.ActorID(), method, first(ctx, "idempotency-key"), sum[:])
 }
 
 // atLeast is what the caller has seen already of the catalog and of profile.
