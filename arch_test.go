@@ -300,6 +300,12 @@ func packageRules() []rule {
 // textRules say what no file may contain.
 func textRules() []rule {
 	return []rule{{
+		name:  "reasons are constants of one table",
+		check: literalReasons,
+		bad:   one("services/a/a.go", "package a\nvar err = errs.New(errs.Invalid, \"BAD_PAGE_TOKEN\", \"BAD\")\n"),
+		good: one("services/a/a.go", "package a\nvar err = errs.Wrap(cause, errs.Invalid, errs.ReasonBadPageToken, \"BAD\")\n"+
+			"var v = errs.Violation{Field: \"a\", Reason: errs.ReasonRequired}\n"),
+	}, {
 		name:  "functions fit on a page",
 		check: longFuncs,
 		bad:   one("internal/a/a.go", "package a\nfunc f() {\n"+strings.Repeat("\n", longestFunc)+"}\n"),
@@ -347,6 +353,48 @@ func background(files []file) []string {
 		})
 	}
 	return found
+}
+
+// literalReasons finds reasons that are written as text where an error or a violation
+// is made.
+func literalReasons(files []file) []string {
+	code := regexp.MustCompile(`^"[A-Z0-9_]*"$`)
+	var found []string
+	for _, f := range files {
+		if f.tree == nil || f.generated() || f.isTest() {
+			continue
+		}
+		reason := func(e ast.Expr) {
+			if lit, ok := e.(*ast.BasicLit); ok && code.MatchString(lit.Value) {
+				found = append(found, f.at(lit.Pos())+": the reason "+lit.Value+" is a constant of internal/errs")
+			}
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				at, ok := map[string]int{"New": 1, "Wrap": 2}[errsFunc(n.Fun)]
+				if ok && len(n.Args) > at {
+					reason(n.Args[at])
+				}
+			case *ast.KeyValueExpr:
+				if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Reason" {
+					reason(n.Value)
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// errsFunc returns the name of a function of internal/errs; "" for any other.
+func errsFunc(e ast.Expr) string {
+	if sel, ok := e.(*ast.SelectorExpr); ok {
+		if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "errs" {
+			return sel.Sel.Name
+		}
+	}
+	return ""
 }
 
 // vagueNames finds folders whose names say nothing.

@@ -58,7 +58,7 @@ func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 	case !utf8.Valid(text):
 		return nil, errs.InvalidFields([]errs.Violation{*wire.CheckJSON(text)})
 	case bytes.IndexByte(text, 0) >= 0:
-		return nil, errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: wire.ReasonNUL, Description: "must not hold a NUL character"}})
+		return nil, errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonNULCharacter, Description: "must not hold a NUL character"}})
 	case isYAML(r.Header.Get("Content-Type")) || text[0] != '{':
 		req.Files = oneFile("body.yaml", x.body)
 		return req, nil

@@ -19,7 +19,7 @@ import (
 // muxError writes an error that the mux reports.
 func (g *Gateway) muxError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 	if routing, ok := errors.AsType[*runtime.HTTPStatusError](err); ok { // an invalid escape in the path
-		err = errs.Wrap(routing.Err, errs.Invalid, "INVALID_ARGUMENT", "the path is not properly escaped")
+		err = errs.Wrap(routing.Err, errs.Invalid, errs.ReasonInvalidArgument, "the path is not properly escaped")
 	}
 	g.fail(w, r, err)
 }
@@ -34,7 +34,7 @@ func (g *Gateway) muxRoutingError(_ context.Context, _ *runtime.ServeMux, _ runt
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if not, ok := errors.AsType[methodError](err); ok {
 		w.Header().Set("Allow", strings.Join(not.allow, ", "))
-		err = errs.New(errs.Unimplemented, reasonMethodNotAllowed, "%s", not.Error())
+		err = errs.New(errs.Unimplemented, errs.ReasonMethodNotAllowed, "%s", not.Error())
 	}
 	f := g.fault(r, err)
 	f.problem(r.URL.Path, exchangeOf(r).id).write(w)
@@ -82,7 +82,7 @@ func badParameters(x *exchange, r *http.Request) []errs.Violation {
 	for name, value := range x.params {
 		if runtime.PopulateFieldFromPath(kind.New().Interface(), name, value) != nil {
 			fd := wire.FieldByName(x.route.input, name)
-			found = append(found, errs.Violation{Field: fd.JSONName(), Reason: wire.ReasonInvalidType, Description: wire.Expected(fd)})
+			found = append(found, errs.Violation{Field: fd.JSONName(), Reason: errs.ReasonInvalidType, Description: wire.Expected(fd)})
 		}
 	}
 	seen := map[string]bool{}
@@ -91,10 +91,10 @@ func badParameters(x *exchange, r *http.Request) []errs.Violation {
 		if fd == nil {
 			continue // not a field: unknown parameters are ignored
 		}
-		v := errs.Violation{Field: fd.JSONName(), Reason: wire.ReasonInvalidType, Description: wire.Expected(fd)}
+		v := errs.Violation{Field: fd.JSONName(), Reason: errs.ReasonInvalidType, Description: wire.Expected(fd)}
 		switch {
 		case seen[v.Field] || len(values) > 1 && !fd.IsList():
-			v.Reason, v.Description = wire.ReasonDuplicateField, "is given more than once"
+			v.Reason, v.Description = errs.ReasonDuplicateField, "is given more than once"
 		case runtime.PopulateQueryParameters(kind.New().Interface(), map[string][]string{name: values}, utilities.NewDoubleArray(nil)) == nil:
 			seen[v.Field] = true
 			continue

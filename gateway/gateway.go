@@ -274,7 +274,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // errPanic is the error that a client sees of a panic.
-var errPanic = errs.New(errs.Internal, "INTERNAL", "panic")
+var errPanic = errs.New(errs.Internal, errs.ReasonInternal, "panic")
 
 // recovered logs a panic, and responds if nothing has been written.
 func (g *Gateway) recovered(rec *recorder, r *http.Request, cause any) {

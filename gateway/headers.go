@@ -202,7 +202,7 @@ func fillEtag(req any, header string) error {
 	}
 	if given := m.Get(field).String(); given != "" && rpc.BareEtag(given) != etag {
 		return errs.InvalidFields([]errs.Violation{{
-			Field: "If-Match", Reason: "ETAGS_DIFFER", Description: "must be the etag that the request names otherwise, or be left out",
+			Field: "If-Match", Reason: errs.ReasonEtagsDiffer, Description: "must be the etag that the request names otherwise, or be left out",
 		}})
 	}
 	m.Set(field, protoreflect.ValueOfString(etag))

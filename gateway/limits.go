@@ -47,7 +47,7 @@ func admit(r *http.Request) error {
 
 // readBody reads the whole body, whether or not its length is known.
 func readBody(r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := errs.New(errs.Invalid, reasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
+	tooLarge := errs.New(errs.Invalid, errs.ReasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
 	if r.ContentLength > limit {
 		if r.Header.Get("Expect") == "" {
 			// Read on for a while: a client that is still sending when the connection
@@ -64,7 +64,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		if _, over := errors.AsType[*http.MaxBytesError](err); over {
 			return nil, tooLarge
 		}
-		return nil, errs.Wrap(err, errs.Invalid, "BODY_INCOMPLETE", "the body ended before it was complete")
+		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonBodyIncomplete, "the body ended before it was complete")
 	}
 	return buf.Bytes(), nil
 }
@@ -75,9 +75,9 @@ func badText(x *exchange, u *url.URL) []errs.Violation {
 	check := func(field, text string) {
 		switch {
 		case !utf8.ValidString(text):
-			found = append(found, errs.Violation{Field: field, Reason: wire.ReasonInvalidUTF8, Description: "is not valid UTF-8"})
+			found = append(found, errs.Violation{Field: field, Reason: errs.ReasonInvalidUTF8, Description: "is not valid UTF-8"})
 		case strings.IndexByte(text, 0) >= 0:
-			found = append(found, errs.Violation{Field: field, Reason: wire.ReasonNUL, Description: "must not hold a NUL character"})
+			found = append(found, errs.Violation{Field: field, Reason: errs.ReasonNULCharacter, Description: "must not hold a NUL character"})
 		}
 	}
 	if strings.Contains(u.EscapedPath(), "%") {
@@ -110,7 +110,7 @@ func noRoute(r *http.Request, allow []string) error {
 	if len(allow) > 0 {
 		return methodError{allow}
 	}
-	return errs.New(errs.NotFound, reasonNoRoute, "nothing is served at %s", wire.Shorten(r.URL.Path))
+	return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "nothing is served at %s", wire.Shorten(r.URL.Path))
 }
 
 // methodError is an error that lists the methods of a path.

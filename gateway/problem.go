@@ -9,29 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 const contentProblem = "application/problem+json"
-
-// Reasons that decide the HTTP status, where gRPC's code is too coarse.
-const (
-	reasonEtagMismatch     = "ETAG_MISMATCH"
-	reasonKeyReused        = "IDEMPOTENCY_KEY_REUSED"
-	reasonBodyTooLarge     = "BODY_TOO_LARGE"
-	reasonMessageTooLarge  = "MESSAGE_TOO_LARGE"
-	reasonUpstream         = "UPSTREAM_UNAVAILABLE"
-	reasonRateLimited      = "RATE_LIMITED"
-	reasonMethodNotAllowed = "METHOD_NOT_ALLOWED"
-	reasonNoRoute          = "ROUTE_NOT_FOUND"
-)
 
 // problem is a problem document (RFC 9457) with members of its own.
 type problem struct {
@@ -111,9 +98,9 @@ func faultOfStatus(st *status.Status) fault {
 	}
 	switch { // gRPC's own errors have no reason
 	case f.reason == "" && f.code == codes.ResourceExhausted:
-		f.reason = reasonMessageTooLarge // messages are the only resource that gRPC limits
+		f.reason = errs.ReasonMessageTooLarge // messages are the only resource that gRPC limits
 	case f.reason == "" && f.code == codes.Unavailable:
-		f.reason = reasonUpstream
+		f.reason = errs.ReasonUpstreamUnavailable
 	}
 	return f
 }
@@ -143,15 +130,15 @@ func generalDetail(f fault) (string, bool) {
 // httpStatus returns the status of the reason, or else of the code.
 func (f fault) httpStatus() int {
 	switch f.reason {
-	case reasonEtagMismatch:
+	case errs.ReasonEtagMismatch:
 		return http.StatusPreconditionFailed
-	case reasonKeyReused:
+	case errs.ReasonIdempotencyKeyReused:
 		return http.StatusUnprocessableEntity
-	case reasonBodyTooLarge, reasonMessageTooLarge:
+	case errs.ReasonBodyTooLarge, errs.ReasonMessageTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case reasonRateLimited:
+	case errs.ReasonRateLimited:
 		return http.StatusTooManyRequests
-	case reasonMethodNotAllowed:
+	case errs.ReasonMethodNotAllowed:
 		return http.StatusMethodNotAllowed
 	}
 	return runtime.HTTPStatusFromCode(f.code)

@@ -72,7 +72,7 @@ func (l *limiter) admit(r *http.Request, at time.Time) (served func(), err error
 	taken := b.ReserveN(at, 1)
 	if wait := taken.DelayFrom(at); wait > 0 {
 		taken.CancelAt(at)
-		e := errs.New(errs.ResourceExhausted, reasonRateLimited, "too many requests: at most %g a second, after a burst of %d",
+		e := errs.New(errs.ResourceExhausted, errs.ReasonRateLimited, "too many requests: at most %g a second, after a burst of %d",
 			l.limit.PerSecond, max(l.limit.Burst, 1))
 		e.RetryAfter = wait
 		return nil, e

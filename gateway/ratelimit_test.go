@@ -36,7 +36,7 @@ func ask(l *limiter, n int, at time.Time, token string, genuine bool) (admitted 
 		if err == nil {
 			admitted++
 			served()
-		} else if e, ok := err.(*errs.Error); !ok || e.Reason != reasonRateLimited || e.RetryAfter <= 0 || e.RetryAfter > time.Second { //nolint:errorlint // as it came
+		} else if e, ok := err.(*errs.Error); !ok || e.Reason != errs.ReasonRateLimited || e.RetryAfter <= 0 || e.RetryAfter > time.Second { //nolint:errorlint // as it came
 			panic(err)
 		}
 	}

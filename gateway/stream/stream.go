@@ -22,7 +22,7 @@ import (
 const opensWithin = 2 * time.Second
 
 // errClosing is the error of a stream that the closing server cannot serve.
-var errClosing = errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stopping; try again")
+var errClosing = errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; try again")
 
 // Config is what a server needs.
 type Config struct {

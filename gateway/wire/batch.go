@@ -14,9 +14,6 @@ import (
 // maxEvents is the largest number of events in a batch.
 const maxEvents = 500
 
-// reasonMalformed is the reason of an event that cannot be read.
-const reasonMalformed = "MALFORMED"
-
 // errTruncated is the error of a body that is not JSON. encoding/json then says what is
 // wrong with it.
 var errTruncated = errors.New("wire: not JSON")
@@ -35,7 +32,7 @@ type Batch struct {
 // of the request.
 func (b *Batch) Merge(resp *progressv1.BatchRecordEventsResponse) error {
 	if len(resp.GetResults()) != len(b.Events) {
-		return errs.New(errs.Internal, "INTERNAL", "%d results for %d events", len(resp.GetResults()), len(b.Events))
+		return errs.New(errs.Internal, errs.ReasonInternal, "%d results for %d events", len(resp.GetResults()), len(b.Events))
 	}
 	if len(b.rejected) == 0 {
 		return nil
@@ -63,7 +60,7 @@ func ReadBatch(body []byte) (*Batch, error) {
 		if v := CheckJSON(body); v != nil {
 			return nil, errs.InvalidFields([]errs.Violation{*v})
 		}
-		return nil, errs.InvalidFields([]errs.Violation{{Field: BodyField, Reason: ReasonInvalidType, Description: "must be an object"}})
+		return nil, errs.InvalidFields([]errs.Violation{{Field: BodyField, Reason: errs.ReasonInvalidType, Description: "must be an object"}})
 	}
 	if len(b.violations) > 0 {
 		return nil, errs.InvalidFields(b.violations[:min(len(b.violations), maxViolations)])
@@ -122,11 +119,11 @@ func (b *batchReader) member(name string) error {
 	case !json.Valid(value):
 		return errTruncated
 	case name != "events":
-		b.violation(joinPath("", name), ReasonUnknownField, "is not a field that this request knows")
+		b.violation(joinPath("", name), errs.ReasonUnknownField, "is not a field that this request knows")
 	case b.given:
-		b.violation("events", ReasonDuplicateField, "is given more than once")
+		b.violation("events", errs.ReasonDuplicateField, "is given more than once")
 	case string(value) != "null":
-		b.violation("events", ReasonInvalidType, "must be a list")
+		b.violation("events", errs.ReasonInvalidType, "must be a list")
 	}
 	b.given = b.given || name == "events"
 	return nil
@@ -170,7 +167,7 @@ func (b *batchReader) element() error {
 		return nil
 	}
 	if (&scanner{data: text}).space() != '{' {
-		b.violation(fmt.Sprintf("events[%d]", b.size), ReasonInvalidType, "must be an object")
+		b.violation(fmt.Sprintf("events[%d]", b.size), errs.ReasonInvalidType, "must be an object")
 		return nil
 	}
 	id := eventID(text)
@@ -184,7 +181,7 @@ func (b *batchReader) element() error {
 	b.rejected[b.size] = &progressv1.EventResult{
 		EventId:     id,
 		Status:      progressv1.EventResult_REJECTED,
-		Reason:      new(reasonMalformed),
+		Reason:      new(errs.ReasonMalformed),
 		Description: new(strings.Join(faults, "; ")),
 	}
 	return nil

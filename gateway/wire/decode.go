@@ -20,17 +20,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// The reasons of violations that reading finds.
-const (
-	ReasonInvalidJSON    = "INVALID_JSON"
-	ReasonInvalidUTF8    = "INVALID_UTF8"
-	ReasonInvalidType    = "INVALID_TYPE"
-	ReasonUnknownField   = "UNKNOWN_FIELD"
-	ReasonDuplicateField = "DUPLICATE_FIELD"
-	ReasonNotFinite      = "NOT_FINITE"
-	ReasonNUL            = "NUL_CHARACTER"
-)
-
 // BodyField is the field of a violation that is about the whole body.
 const BodyField = "body"
 
@@ -135,7 +124,7 @@ func Diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
 // CheckJSON returns what is wrong with a text that is not JSON, or nil.
 func CheckJSON(data []byte) *errs.Violation {
 	if !utf8.Valid(data) {
-		return &errs.Violation{Field: BodyField, Reason: ReasonInvalidUTF8, Description: "is not valid UTF-8"}
+		return &errs.Violation{Field: BodyField, Reason: errs.ReasonInvalidUTF8, Description: "is not valid UTF-8"}
 	}
 	var value json.RawMessage
 	err := json.Unmarshal(data, &value)
@@ -146,7 +135,7 @@ func CheckJSON(data []byte) *errs.Violation {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		where = fmt.Sprintf(" at byte %d", syntax.Offset)
 	}
-	return &errs.Violation{Field: BodyField, Reason: ReasonInvalidJSON, Description: "is not valid JSON: " + err.Error() + where}
+	return &errs.Violation{Field: BodyField, Reason: errs.ReasonInvalidJSON, Description: "is not valid JSON: " + err.Error() + where}
 }
 
 // diagnosis collects violations on a walk through a body beside its descriptor.
@@ -165,7 +154,7 @@ func (d *diagnosis) add(field, reason, description string) {
 
 func (d *diagnosis) message(path string, md protoreflect.MessageDescriptor, text []byte) {
 	if (&scanner{data: text}).space() != '{' {
-		d.add(path, ReasonInvalidType, "must be an object")
+		d.add(path, errs.ReasonInvalidType, "must be an object")
 		return
 	}
 	seen := map[protoreflect.FieldDescriptor]bool{}
@@ -174,9 +163,9 @@ func (d *diagnosis) message(path string, md protoreflect.MessageDescriptor, text
 		fd := FieldByName(md, name)
 		switch {
 		case fd == nil:
-			d.add(field, ReasonUnknownField, "is not a field that this request knows")
+			d.add(field, errs.ReasonUnknownField, "is not a field that this request knows")
 		case seen[fd]:
-			d.add(field, ReasonDuplicateField, "is given more than once")
+			d.add(field, errs.ReasonDuplicateField, "is given more than once")
 		default:
 			seen[fd] = true
 			d.field(field, fd, value)
@@ -190,7 +179,7 @@ func (d *diagnosis) field(path string, fd protoreflect.FieldDescriptor, text []b
 	case string(text) == "null":
 	case fd.IsList():
 		if s.space() != '[' {
-			d.add(path, ReasonInvalidType, "must be a list")
+			d.add(path, errs.ReasonInvalidType, "must be a list")
 			return
 		}
 		for i, value := range elements(text) {
@@ -216,15 +205,15 @@ func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole st
 	}
 	alone := kind.New()
 	if protojson.Unmarshal([]byte(`{"`+fd.JSONName()+`":`+whole+`}`), alone.Interface()) != nil {
-		d.add(path, ReasonInvalidType, Expected(fd))
+		d.add(path, errs.ReasonInvalidType, Expected(fd))
 		return
 	}
 	switch {
 	case sound(alone):
 	case fd.Kind() == protoreflect.StringKind:
-		d.add(path, ReasonNUL, "must not hold a NUL character")
+		d.add(path, errs.ReasonNULCharacter, "must not hold a NUL character")
 	default:
-		d.add(path, ReasonNotFinite, "must be a finite number")
+		d.add(path, errs.ReasonNotFinite, "must be a finite number")
 	}
 }
 

@@ -48,7 +48,7 @@ func (s *Server) ListAuditEntries(ctx context.Context, req *auditv1.ListAuditEnt
 	if log == nil {
 		here := slices.Sorted(maps.Keys(s.logs))
 		return nil, errs.InvalidFields([]errs.Violation{{
-			Field: "service", Reason: "UNKNOWN_VALUE", Description: "must be " + strings.Join(here, " or "),
+			Field: "service", Reason: errs.ReasonUnknownValue, Description: "must be " + strings.Join(here, " or "),
 		}})
 	}
 	entries, head, err := log.Page(ctx, req.GetAfterSequence(), pageSize(req.GetPageSize()))

@@ -19,16 +19,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// Reasons of refused calls.
-const (
-	// ReasonRoleRequired: the caller's roles do not include one that the RPC asks for.
-	ReasonRoleRequired = "ROLE_REQUIRED"
-	// ReasonNotYourData: the request names another learner.
-	ReasonNotYourData = "NOT_YOUR_DATA"
-	// ReasonNoRule: the RPC says nothing about who may call it, so nobody may.
-	ReasonNoRule = "NO_ACCESS_RULE"
-)
-
 // Me is what a request may say instead of the caller's own learner id.
 const Me = "me"
 
@@ -70,7 +60,7 @@ type Guard struct {
 // its request has no learner_id.
 func NewGuard(o GuardOptions) (*Guard, error) {
 	if o.Verifier == nil || o.Logger == nil || o.Now == nil {
-		return nil, errs.New(errs.Invalid, "BAD_GUARD", "a guard needs a verifier, a logger and a clock")
+		return nil, errs.New(errs.Invalid, errs.ReasonBadGuard, "a guard needs a verifier, a logger and a clock")
 	}
 	if o.Files == nil {
 		o.Files = protoregistry.GlobalFiles
@@ -78,7 +68,7 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 	g := &Guard{o: o, rules: map[string]Rule{}}
 	for _, rule := range Rules(o.Files) {
 		if rule.Access.GetSelf() && !rule.NamesLearner {
-			return nil, errs.New(errs.Invalid, "BAD_ACCESS_RULE", "%s says self, but its request has no learner_id", rule.Method)
+			return nil, errs.New(errs.Invalid, errs.ReasonBadAccessRule, "%s says self, but its request has no learner_id", rule.Method)
 		}
 		g.rules[rule.Method] = rule
 	}
@@ -154,7 +144,7 @@ func (g *Guard) open(ctx context.Context, method, service string) (context.Conte
 	rule, known := g.rules[method]
 	if !known || rule.Access == nil {
 		g.o.Logger.LogAttrs(ctx, slog.LevelError, "an RPC without an access rule was called", slog.String("method", method))
-		return ctx, nil, errs.New(errs.PermissionDenied, ReasonNoRule, "nobody may call this")
+		return ctx, nil, errs.New(errs.PermissionDenied, errs.ReasonNoAccessRule, "nobody may call this")
 	}
 	p, err := g.identify(ctx, rule, service)
 	if err != nil {
@@ -165,7 +155,7 @@ func (g *Guard) open(ctx context.Context, method, service string) (context.Conte
 	resolve := c.resolve
 	slot.resolve.Store(&resolve)
 	if !c.admitted && !(rule.Access.GetSelf() && p.Subject != "") {
-		return ctx, nil, errs.New(errs.PermissionDenied, ReasonRoleRequired, "this call %s", rule.needs())
+		return ctx, nil, errs.New(errs.PermissionDenied, errs.ReasonRoleRequired, "this call %s", rule.needs())
 	}
 	return ctx, c, nil
 }
@@ -191,7 +181,7 @@ func (g *Guard) identify(ctx context.Context, rule Rule, service string) (Princi
 		if rule.admitsService(service) {
 			return Principal{Service: service}, nil
 		}
-		return Principal{}, errs.New(errs.Unauthenticated, ReasonTokenMissing, "this call needs a bearer token")
+		return Principal{}, errs.New(errs.Unauthenticated, errs.ReasonTokenMissing, "this call needs a bearer token")
 	}
 	p, err := g.o.Verifier.Verify(ctx, token)
 	if err != nil {
@@ -209,7 +199,7 @@ func bearer(ctx context.Context) (string, error) {
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	if len(values) > 1 || !strings.EqualFold(scheme, "bearer") || token == "" {
-		return "", errs.New(errs.Unauthenticated, ReasonTokenInvalid, "authorization must be one bearer token")
+		return "", errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "authorization must be one bearer token")
 	}
 	return token, nil
 }
@@ -230,7 +220,7 @@ func (c *call) check(ctx context.Context, req any) error {
 		canonical, ok := canonicalID(id)
 		if !ok {
 			return errs.InvalidFields([]errs.Violation{{
-				Field: field.JSONName(), Reason: "UUID", Description: `must be a learner's id (a UUID) or "me"`,
+				Field: field.JSONName(), Reason: errs.ReasonUUID, Description: `must be a learner's id (a UUID) or "me"`,
 			}})
 		}
 		id = canonical
@@ -243,12 +233,12 @@ func (c *call) check(ctx context.Context, req any) error {
 	own := c.slot.principal.Load().LearnerID
 	if id == Me {
 		if own == "" {
-			return errs.New(errs.PermissionDenied, ReasonNotYourData, `"me" needs a signed-in person`)
+			return errs.New(errs.PermissionDenied, errs.ReasonNotYourData, `"me" needs a signed-in person`)
 		}
 		id = own
 	}
 	if !c.admitted && id != own {
-		return errs.New(errs.PermissionDenied, ReasonNotYourData, "this is another learner's data")
+		return errs.New(errs.PermissionDenied, errs.ReasonNotYourData, "this is another learner's data")
 	}
 	if id != "" {
 		m.Set(field, protoreflect.ValueOfString(id))

@@ -110,26 +110,26 @@ func TestGuardAdmitsByRule(t *testing.T) {
 		want            map[caller]string
 	}{
 		{rpctest.NoRule, "", map[caller]string{
-			nobody: auth.ReasonNoRule, ada: auth.ReasonNoRule, admin: auth.ReasonNoRule, progress: auth.ReasonNoRule,
+			nobody: errs.ReasonNoAccessRule, ada: errs.ReasonNoAccessRule, admin: errs.ReasonNoAccessRule, progress: errs.ReasonNoAccessRule,
 		}},
-		{"/preceptor.test.v1.EchoService/Absent", "", map[caller]string{admin: auth.ReasonNoRule}},
+		{"/preceptor.test.v1.EchoService/Absent", "", map[caller]string{admin: errs.ReasonNoAccessRule}},
 		{rpctest.Everyone, "", map[caller]string{
-			nobody: auth.ReasonTokenMissing, progress: auth.ReasonTokenMissing, ada: ok, admin: ok, behind: ok,
-			author: auth.ReasonRoleRequired, manager: auth.ReasonRoleRequired, // no role implies another
+			nobody: errs.ReasonTokenMissing, progress: errs.ReasonTokenMissing, ada: ok, admin: ok, behind: ok,
+			author: errs.ReasonRoleRequired, manager: errs.ReasonRoleRequired, // no role implies another
 		}},
 		{rpctest.Author, "", map[caller]string{
-			nobody: auth.ReasonTokenMissing, ada: auth.ReasonRoleRequired, author: ok, admin: ok, behind: auth.ReasonRoleRequired,
+			nobody: errs.ReasonTokenMissing, ada: errs.ReasonRoleRequired, author: ok, admin: ok, behind: errs.ReasonRoleRequired,
 		}},
 		{rpctest.Internal, "", map[caller]string{
-			nobody: auth.ReasonTokenMissing, progress: ok, behind: ok, gateway: auth.ReasonTokenMissing,
-			ada: auth.ReasonRoleRequired, admin: auth.ReasonRoleRequired,
+			nobody: errs.ReasonTokenMissing, progress: ok, behind: ok, gateway: errs.ReasonTokenMissing,
+			ada: errs.ReasonRoleRequired, admin: errs.ReasonRoleRequired,
 		}},
 		{rpctest.Own, adaID, map[caller]string{
-			nobody: auth.ReasonTokenMissing, progress: auth.ReasonTokenMissing, ada: ok, author: ok, manager: ok, admin: ok, behind: ok,
+			nobody: errs.ReasonTokenMissing, progress: errs.ReasonTokenMissing, ada: ok, author: ok, manager: ok, admin: ok, behind: ok,
 		}},
 		{rpctest.Own, bobID, map[caller]string{
-			nobody: auth.ReasonTokenMissing, ada: auth.ReasonNotYourData, author: auth.ReasonNotYourData,
-			manager: auth.ReasonNotYourData, admin: ok, behind: auth.ReasonNotYourData,
+			nobody: errs.ReasonTokenMissing, ada: errs.ReasonNotYourData, author: errs.ReasonNotYourData,
+			manager: errs.ReasonNotYourData, admin: ok, behind: errs.ReasonNotYourData,
 		}},
 	} {
 		for who, want := range test.want {
@@ -151,7 +151,7 @@ func TestGuardAdmitsByRule(t *testing.T) {
 func TestGuardSaysWhatIsNeeded(t *testing.T) {
 	g := newGuarded(t, nil)
 	_, _, err := g.call(g.as("ada"), rpctest.Author, "", "")
-	wantReason(t, err, errs.PermissionDenied, auth.ReasonRoleRequired)
+	wantReason(t, err, errs.PermissionDenied, errs.ReasonRoleRequired)
 	if !strings.Contains(err.Error(), "author or admin") {
 		t.Errorf("got %v", err)
 	}
@@ -180,7 +180,7 @@ func TestGuardResolvesTheLearner(t *testing.T) {
 		t.Errorf("an admin who only reads is resolved: %v", err)
 	}
 	_, _, err = g.call(context.Background(), rpctest.Internal, "progress", "me")
-	wantReason(t, err, errs.PermissionDenied, auth.ReasonNotYourData)
+	wantReason(t, err, errs.PermissionDenied, errs.ReasonNotYourData)
 }
 
 func TestGuardRefusesWhatIsNoLearnerIDFirst(t *testing.T) {
@@ -220,7 +220,7 @@ func TestGuardResolvesOnlyWhereNeeded(t *testing.T) {
 		t.Errorf("without resolver: %v %+v", err, p)
 	}
 	_, _, err := none.call(none.as("ada"), rpctest.Own, "", adaID)
-	wantReason(t, err, errs.PermissionDenied, auth.ReasonNotYourData)
+	wantReason(t, err, errs.PermissionDenied, errs.ReasonNotYourData)
 }
 
 // TestLearnerID holds the learner of a call to being resolved when the RPC acts as one, and a command to having none.
@@ -251,7 +251,7 @@ func TestLearnerID(t *testing.T) {
 	}
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+must(g.issuer.MintCommand("bob", auth.RoleAdmin, time.Hour))))
 	_, _, err = g.call(ctx, rpctest.Own, "", "me")
-	wantReason(t, err, errs.PermissionDenied, auth.ReasonNotYourData)
+	wantReason(t, err, errs.PermissionDenied, errs.ReasonNotYourData)
 }
 
 func TestGuardReadsTheToken(t *testing.T) {
@@ -263,11 +263,11 @@ func TestGuardReadsTheToken(t *testing.T) {
 	}{
 		{[]string{"Bearer " + token}, ""},
 		{[]string{"bearer " + token}, ""},
-		{[]string{token}, auth.ReasonTokenInvalid},
-		{[]string{"Bearer "}, auth.ReasonTokenInvalid},
-		{[]string{"Basic YTpi"}, auth.ReasonTokenInvalid},
-		{[]string{"Bearer " + token + "x"}, auth.ReasonTokenInvalid},
-		{[]string{"Bearer " + token, "Bearer " + token}, auth.ReasonTokenInvalid},
+		{[]string{token}, errs.ReasonTokenInvalid},
+		{[]string{"Bearer "}, errs.ReasonTokenInvalid},
+		{[]string{"Basic YTpi"}, errs.ReasonTokenInvalid},
+		{[]string{"Bearer " + token + "x"}, errs.ReasonTokenInvalid},
+		{[]string{"Bearer " + token, "Bearer " + token}, errs.ReasonTokenInvalid},
 	} {
 		md := metadata.MD{"authorization": test.values}
 		for _, method := range []string{rpctest.Everyone, rpctest.Internal} { // a service's call, too, brings no bad token
@@ -285,7 +285,7 @@ func TestGuardReadsTheToken(t *testing.T) {
 	}
 	g.clock.advance(2 * time.Hour)
 	_, _, err := g.call(metadata.NewIncomingContext(context.Background(), metadata.Pairs("authorization", "Bearer "+token)), rpctest.Everyone, "", "")
-	wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenExpired)
+	wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenExpired)
 }
 
 // fakeStream is the server's side of a stream whose requests are at hand.
@@ -338,15 +338,15 @@ func TestGuardChecksEachMessageOfAStream(t *testing.T) {
 	}
 	seen = nil
 	_, err := g.stream(g.as("ada"), rpctest.Upload, all, adaID, bobID, adaID)
-	wantReason(t, err, errs.PermissionDenied, auth.ReasonNotYourData)
+	wantReason(t, err, errs.PermissionDenied, errs.ReasonNotYourData)
 	if len(seen) != 1 {
 		t.Errorf("saw %v", seen)
 	}
 	never := func(grpc.ServerStream) error { t.Error("the handler was called"); return nil }
 	_, err = g.stream(context.Background(), rpctest.Watch, never, "me")
-	wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenMissing)
+	wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenMissing)
 	_, err = g.stream(g.as("ada", auth.RoleAuthor), rpctest.Chat, never)
-	wantReason(t, err, errs.PermissionDenied, auth.ReasonRoleRequired)
+	wantReason(t, err, errs.PermissionDenied, errs.ReasonRoleRequired)
 }
 
 func TestGuardSendsNothingBeforeTheCheck(t *testing.T) {
@@ -381,7 +381,7 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 	} {
 		start := testenv.Now()
 		_, err := g.stream(ctx, rpctest.Watch, handler, "me")
-		wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenExpired)
+		wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenExpired)
 		if took := testenv.Since(start); took < 500*time.Millisecond || took > 5*time.Second {
 			t.Errorf("a stream %s took %s", name, took)
 		}

@@ -140,10 +140,10 @@ type localClaims struct {
 
 func (l *LocalIssuer) mint(subject string, ours localClaims, ttl time.Duration) (string, error) {
 	if !isSubject(subject) {
-		return "", errs.New(errs.Invalid, "BAD_SUBJECT", "a subject is 1 to %d bytes of text", maxSubject)
+		return "", errs.New(errs.Invalid, errs.ReasonBadSubject, "a subject is 1 to %d bytes of text", maxSubject)
 	}
 	if ttl < time.Second {
-		return "", errs.New(errs.Invalid, "BAD_TTL", "a token is valid for a second at least")
+		return "", errs.New(errs.Invalid, errs.ReasonBadTTL, "a token is valid for a second at least")
 	}
 	now := l.now()
 	standard := jwt.Claims{

@@ -33,7 +33,7 @@ func ParseRole(name string) (Role, error) {
 	case RoleLearner, RoleManager, RoleAuthor, RoleAdmin:
 		return role, nil
 	}
-	return "", errs.New(errs.Invalid, "UNKNOWN_ROLE", "%q is no role: there are learner, manager, author and admin", name)
+	return "", errs.New(errs.Invalid, errs.ReasonUnknownRole, "%q is no role: there are learner, manager, author and admin", name)
 }
 
 // Principal is who makes a call: a person, known by a token, or a service of

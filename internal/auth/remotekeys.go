@@ -95,7 +95,7 @@ func (r *remoteKeys) keys(ctx context.Context, keyID string) ([]jose.JSONWebKey,
 	select {
 	case result := <-r.flight.DoChan("", r.fetch):
 		if result.Err != nil {
-			return nil, errs.Wrap(result.Err, errs.Unavailable, ReasonIssuerUnreachable,
+			return nil, errs.Wrap(result.Err, errs.Unavailable, errs.ReasonIssuerUnreachable,
 				"the token's issuer cannot be reached to verify it; try again")
 		}
 		candidates, _ = r.candidates(keyID)

@@ -24,18 +24,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// Reasons of refused tokens.
-const (
-	// ReasonTokenMissing: the call needs a bearer token and has none.
-	ReasonTokenMissing = "TOKEN_MISSING"
-	// ReasonTokenExpired: the token was good once; a new one is needed.
-	ReasonTokenExpired = "TOKEN_EXPIRED"
-	// ReasonTokenInvalid: the token is not one that we accept.
-	ReasonTokenInvalid = "TOKEN_INVALID"
-	// ReasonIssuerUnreachable: the issuer's keys cannot be had now; retry.
-	ReasonIssuerUnreachable = "ISSUER_UNREACHABLE"
-)
-
 const (
 	// leeway is how far a token's clock may be from ours.
 	leeway = 60 * time.Second
@@ -110,10 +98,10 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	}
 	for _, i := range o.OIDC {
 		if i.URL == "" || i.Audience == "" {
-			return nil, errs.New(errs.Invalid, "BAD_ISSUER", "a token issuer needs a URL and an audience")
+			return nil, errs.New(errs.Invalid, errs.ReasonBadIssuer, "a token issuer needs a URL and an audience")
 		}
 		if _, twice := v.issuers[i.URL]; twice {
-			return nil, errs.New(errs.Invalid, "BAD_ISSUER", "token issuer %s is named twice", i.URL)
+			return nil, errs.New(errs.Invalid, errs.ReasonBadIssuer, "token issuer %s is named twice", i.URL)
 		}
 		source := newRemoteKeys(i.URL, o.HTTPClient, o.Logger, o.Now, v.cache.purge)
 		v.issuers[i.URL] = issuer{i.Audience, cmp.Or(i.RolesClaim, "roles"), source}
@@ -314,9 +302,9 @@ func invalidToken(cause error) error {
 	if cause != nil {
 		cause = fmt.Errorf("token refused: %w", cause)
 	}
-	return errs.Wrap(cause, errs.Unauthenticated, ReasonTokenInvalid, "the bearer token is not valid here")
+	return errs.Wrap(cause, errs.Unauthenticated, errs.ReasonTokenInvalid, "the bearer token is not valid here")
 }
 
 func expiredToken() error {
-	return errs.New(errs.Unauthenticated, ReasonTokenExpired, "the bearer token has expired; sign in again")
+	return errs.New(errs.Unauthenticated, errs.ReasonTokenExpired, "the bearer token has expired; sign in again")
 }

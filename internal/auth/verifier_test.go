@@ -166,7 +166,7 @@ func TestLocalIssuerVouchesForItsTokens(t *testing.T) {
 	}
 	stranger := must(auth.OpenLocalIssuer(t.TempDir(), c.now))
 	_, err = localVerifier(c, stranger).Verify(t.Context(), token)
-	wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenInvalid)
+	wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenInvalid)
 }
 
 func TestMintRefusesNonsense(t *testing.T) {
@@ -281,14 +281,14 @@ func TestVerifierRefuses(t *testing.T) {
 	for name, token := range cases {
 		t.Run(name, func(t *testing.T) {
 			_, err := v.Verify(t.Context(), token)
-			wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenInvalid)
+			wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenInvalid)
 			if token != "" && strings.Contains(err.Error(), token) {
 				t.Error("the error quotes the token")
 			}
 		})
 	}
 	_, err := v.Verify(t.Context(), at("exp", -62*time.Second))
-	wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenExpired)
+	wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenExpired)
 	for name, token := range map[string]string{
 		"just expired": at("exp", -59*time.Second), "nearly valid": at("nbf", 59*time.Second), "valid": valid,
 	} {
@@ -353,10 +353,10 @@ func TestAnIssuerThatComesLate(t *testing.T) {
 	v := p.verifier(c, "") // does not mind
 	token := sign(jose.EdDSA, key, "k", p.claims(c))
 	_, err := v.Verify(t.Context(), token)
-	wantReason(t, err, errs.Unavailable, auth.ReasonIssuerUnreachable)
+	wantReason(t, err, errs.Unavailable, errs.ReasonIssuerUnreachable)
 	p.down.Store(false)
 	_, err = v.Verify(t.Context(), token) // a moment's rest after a failure
-	wantReason(t, err, errs.Unavailable, auth.ReasonIssuerUnreachable)
+	wantReason(t, err, errs.Unavailable, errs.ReasonIssuerUnreachable)
 	c.advance(time.Second)
 	if _, err := v.Verify(t.Context(), token); err != nil {
 		t.Fatal(err)
@@ -387,7 +387,7 @@ func TestMadeUpKeyIDsDoNotHammerTheIssuer(t *testing.T) {
 	v, stranger := p.verifier(c, ""), newKey(jose.EdDSA)
 	for i := range 50 {
 		_, err := v.Verify(t.Context(), sign(jose.EdDSA, stranger, strings.Repeat("x", i+1), p.claims(c)))
-		wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenInvalid)
+		wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenInvalid)
 	}
 	if p.looks.Load() != 1 {
 		t.Errorf("fetched the keys %d times", p.looks.Load())
@@ -408,7 +408,7 @@ func TestChangedKeysForgetVerifiedTokens(t *testing.T) {
 	c.advance(10 * time.Second)
 	must(v.Verify(t.Context(), newToken)) // names an unknown key: the set is fetched
 	_, err := v.Verify(t.Context(), oldToken)
-	wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenInvalid)
+	wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenInvalid)
 }
 
 func TestWithdrawnKeysGoWithoutANewToken(t *testing.T) {
@@ -423,7 +423,7 @@ func TestWithdrawnKeysGoWithoutANewToken(t *testing.T) {
 	deadline := testenv.Now().Add(10 * time.Second)
 	for testenv.Now().Before(deadline) {
 		if _, err := v.Verify(t.Context(), token); err != nil {
-			wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenInvalid)
+			wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenInvalid)
 			return
 		}
 		time.Sleep(time.Millisecond)
@@ -440,7 +440,7 @@ func TestVerifiedTokensEnd(t *testing.T) {
 	must(v.Verify(t.Context(), token)) // within the leeway
 	c.advance(2 * time.Second)
 	_, err := v.Verify(t.Context(), token)
-	wantReason(t, err, errs.Unauthenticated, auth.ReasonTokenExpired)
+	wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenExpired)
 }
 
 func TestVerifierOptionsAreChecked(t *testing.T) {

@@ -41,6 +41,7 @@ const (
 	ReasonSubjectTaken           = "SUBJECT_TAKEN"
 	ReasonAlreadyEnrolled        = "ALREADY_ENROLLED"
 	ReasonIdempotencyKeyInFlight = "IDEMPOTENCY_KEY_IN_FLIGHT"
+	ReasonAborted                = "ABORTED"
 	ReasonAlreadyExists          = "ALREADY_EXISTS"
 	ReasonEtagMismatch           = "ETAG_MISMATCH"
 	ReasonBodyTooLarge           = "BODY_TOO_LARGE"
@@ -272,6 +273,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 409, "the learner is enrolled in the path", ReasonAlreadyEnrolled),
 		meaning(UseError, 409, "the first request with the key is still in progress", ReasonIdempotencyKeyInFlight),
 		meaning(UseError, 409, "the resource exists", ReasonAlreadyExists),
+		meaning(UseError, 409, "another process took the work over: try again", ReasonAborted),
 		meaning(UseError, 412, "the resource changed since it was read: read it again", ReasonEtagMismatch),
 		meaning(UseError, 413, "send less at once", ReasonBodyTooLarge, ReasonMessageTooLarge),
 		meaning(UseError, 422, "the key was used before with another body", ReasonIdempotencyKeyReused),

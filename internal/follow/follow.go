@@ -154,7 +154,7 @@ func (f *Follower[T]) Refresh(ctx context.Context) error {
 	case <-mine.done:
 		return mine.err
 	case <-ctx.Done():
-		return errs.Wrap(ctx.Err(), errs.Canceled, "", "timed out waiting for %s", f.cfg.Name)
+		return errs.Wrap(ctx.Err(), errs.Canceled, errs.ReasonCancelled, "timed out waiting for %s", f.cfg.Name)
 	}
 }
 

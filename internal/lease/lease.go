@@ -39,7 +39,7 @@ func Acquire[S any](ctx context.Context, db *sqldb.DB, job, owner string, now, u
 			return err
 		}
 		if err := json.Unmarshal([]byte(state), &held.State); err != nil {
-			return errs.Wrap(err, errs.Internal, sqldb.ReasonInternal, "the state of the job %s cannot be read", job)
+			return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the state of the job %s cannot be read", job)
 		}
 		held.Until = timeOf(micros)
 		if held.Owner == owner || micros <= now.UnixMicro() {
@@ -59,7 +59,7 @@ func Acquire[S any](ctx context.Context, db *sqldb.DB, job, owner string, now, u
 func Save[S any](ctx context.Context, db *sqldb.DB, l Lease[S]) error {
 	state, err := json.Marshal(l.State)
 	if err != nil {
-		return errs.Wrap(err, errs.Internal, sqldb.ReasonInternal, "the state of the job %s cannot be written", l.Job)
+		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the state of the job %s cannot be written", l.Job)
 	}
 	return db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE lease SET lease_until = $1, state = $2 WHERE job = $3 AND owner = $4`, microsOf(l.Until), string(state), l.Job, l.Owner)
@@ -69,7 +69,7 @@ func Save[S any](ctx context.Context, db *sqldb.DB, l Lease[S]) error {
 		if n, err := res.RowsAffected(); err != nil || n > 0 {
 			return err
 		}
-		return errs.New(errs.Aborted, "", "another process took the %s over", l.Job)
+		return errs.New(errs.Aborted, errs.ReasonAborted, "another process took the %s over", l.Job)
 	})
 }
 

@@ -106,7 +106,7 @@ func Open(ctx context.Context, url string, o Options) (*Client, error) {
 	err = r.greet(hello)
 	if why := refusal(err); why != "" {
 		_ = r.Close()
-		return nil, errs.New(errs.FailedPrecondition, "REDIS_REFUSED", "%s %s", u, why)
+		return nil, errs.New(errs.FailedPrecondition, errs.ReasonRedisRefused, "%s %s", u, why)
 	}
 	// An error opens the breaker, which logs it.
 	_ = r.node(somewhere).do(func() error { return err })

@@ -36,7 +36,7 @@ const forms = "redis://HOST:6379/0, redis+sentinel://HOST:26379,HOST:26379/MASTE
 
 // badURL never repeats the url, which may hold a password.
 func badURL(format string, args ...any) error {
-	return errs.New(errs.Invalid, "REDIS_URL_INVALID", "the Redis url "+format, args...)
+	return errs.New(errs.Invalid, errs.ReasonRedisURLInvalid, "the Redis url "+format, args...)
 }
 
 // errEscapes is about a password with characters that have a meaning in a url.

@@ -114,18 +114,18 @@ func parityRefusals(t *visit) {
 		return h.New(), nil
 	}
 	_, err := h.Call(t.Context(), conn, rpctest.Everyone, h.New())
-	wantCode(t, err, codes.Unauthenticated, auth.ReasonTokenMissing)
+	wantCode(t, err, codes.Unauthenticated, errs.ReasonTokenMissing)
 	_, err = h.Call(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer x"), conn, rpctest.Everyone, h.New())
-	wantCode(t, err, codes.Unauthenticated, auth.ReasonTokenInvalid)
+	wantCode(t, err, codes.Unauthenticated, errs.ReasonTokenInvalid)
 	_, err = h.Call(h.as(t), conn, rpctest.Author, h.New())
-	wantCode(t, err, codes.PermissionDenied, auth.ReasonRoleRequired)
+	wantCode(t, err, codes.PermissionDenied, errs.ReasonRoleRequired)
 	_, err = h.Call(h.as(t), conn, rpctest.NoRule, h.New())
-	wantCode(t, err, codes.PermissionDenied, auth.ReasonNoRule)
+	wantCode(t, err, codes.PermissionDenied, errs.ReasonNoAccessRule)
 	_, err = h.Call(h.as(t), conn, rpctest.Own, h.With(strings.Replace(adaID, "a", "b", 1), ""))
-	wantCode(t, err, codes.PermissionDenied, auth.ReasonNotYourData)
+	wantCode(t, err, codes.PermissionDenied, errs.ReasonNotYourData)
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-service", "progress", "preceptor-service", "progress")
 	_, err = h.Call(ctx, conn, rpctest.Internal, h.New()) // we are the gateway, whatever the metadata says
-	wantCode(t, err, codes.Unauthenticated, auth.ReasonTokenMissing)
+	wantCode(t, err, codes.Unauthenticated, errs.ReasonTokenMissing)
 }
 
 func parityMetadataIn(t *visit) {
@@ -586,7 +586,7 @@ func parityStreamEarlyError(t *visit) {
 		t.Errorf("trailer %v", cs.Trailer())
 	}
 	cs = openWatch(t.Context(), t, h, conn)
-	wantCode(t, cs.RecvMsg(h.New().Message), codes.Unauthenticated, auth.ReasonTokenMissing)
+	wantCode(t, cs.RecvMsg(h.New().Message), codes.Unauthenticated, errs.ReasonTokenMissing)
 
 	// Generated clients take a failed send for the answer: one that comes after the end must
 	// leave the answer to RecvMsg.
@@ -600,7 +600,7 @@ func parityStreamEarlyError(t *visit) {
 	if err := cs.SendMsg(h.With("me", "hello").Message); err != nil {
 		t.Errorf("sending on a stream that was refused: %v", err)
 	}
-	wantCode(t, cs.RecvMsg(h.New().Message), codes.Unauthenticated, auth.ReasonTokenMissing)
+	wantCode(t, cs.RecvMsg(h.New().Message), codes.Unauthenticated, errs.ReasonTokenMissing)
 }
 
 func parityStreamLateError(t *visit) {

@@ -30,21 +30,21 @@ func Backup(ctx context.Context, file, to string, fsys fs.FS) (version int64, er
 	}
 	made, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return 0, errs.Wrap(err, errs.FailedPrecondition, ReasonNotEmpty, "there is a file %s already", to)
+		return 0, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonNotEmpty, "there is a file %s already", to)
 	}
 	if err != nil {
-		return 0, errs.Wrap(err, errs.FailedPrecondition, ReasonCannotOpen, "the file %s cannot be made", to)
+		return 0, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the file %s cannot be made", to)
 	}
 	defer func() {
 		if cerr := made.Close(); err == nil && cerr != nil {
-			err = errs.Wrap(cerr, errs.Unavailable, ReasonUnreachable, "the copy %s cannot be written", to)
+			err = errs.Wrap(cerr, errs.Unavailable, errs.ReasonDatabaseUnreachable, "the copy %s cannot be written", to)
 		}
 	}()
 	if err := copyInto(ctx, file, to); err != nil {
 		return 0, err
 	}
 	if err := made.Sync(); err != nil {
-		return 0, errs.Wrap(err, errs.Unavailable, ReasonUnreachable, "the copy %s cannot be written", to)
+		return 0, errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseUnreachable, "the copy %s cannot be written", to)
 	}
 	return versionOf(ctx, to)
 }
@@ -62,7 +62,7 @@ func copyInto(ctx context.Context, file, to string) error {
 	}
 	if _, err := db.read.ExecContext(ctx, "VACUUM INTO $1", to); err != nil {
 		if code, _ := sqliteCode(err); code&0xff == codeFull {
-			return errs.Wrap(err, errs.Unavailable, ReasonFull, "the disk of %s is full", to)
+			return errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseFull, "the disk of %s is full", to)
 		}
 		return explainOpen(err, file)
 	}
@@ -91,7 +91,7 @@ func readSQLite(path string, atRest bool) (*DB, error) {
 	}
 	connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode())
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Invalid, ReasonURL, "the SQLite path %s is not usable", path)
+		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonDatabaseURLInvalid, "the SQLite path %s is not usable", path)
 	}
 	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(1)

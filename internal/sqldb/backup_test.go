@@ -117,10 +117,10 @@ func TestBackupRefuses(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ file, to, reason string }{
-		{filepath.Join(dir, "missing.db"), filepath.Join(dir, "1.db"), sqldb.ReasonCannotOpen},
-		{garbage, filepath.Join(dir, "2.db"), sqldb.ReasonNotADatabase},
-		{path, exists, sqldb.ReasonNotEmpty},
-		{path, filepath.Join(dir, "missing", "3.db"), sqldb.ReasonCannotOpen},
+		{filepath.Join(dir, "missing.db"), filepath.Join(dir, "1.db"), errs.ReasonDatabaseCannotOpen},
+		{garbage, filepath.Join(dir, "2.db"), errs.ReasonDatabaseNotADatabase},
+		{path, exists, errs.ReasonNotEmpty},
+		{path, filepath.Join(dir, "missing", "3.db"), errs.ReasonDatabaseCannotOpen},
 	} {
 		_, err := sqldb.Backup(t.Context(), c.file, c.to, migrations(stepOne))
 		wantKind(t, err, errs.FailedPrecondition, c.reason)

@@ -45,7 +45,7 @@ func Copy(ctx context.Context, from, to, fresh *DB) (copied []Copied, err error)
 		return nil, err
 	}
 	if theirs != ours {
-		return nil, errs.New(errs.FailedPrecondition, ReasonSchemaDiffers, "the folder's schema is at %d and the other at %d", theirs, ours)
+		return nil, errs.New(errs.FailedPrecondition, errs.ReasonSchemaDiffers, "the folder's schema is at %d and the other at %d", theirs, ours)
 	}
 	err = from.Read(ctx, func(ctx context.Context, source Tx) error {
 		return to.Write(ctx, func(ctx context.Context, target Tx) error {
@@ -97,7 +97,7 @@ func (c copying) all(ctx context.Context) ([]Copied, error) {
 			return nil, err
 		}
 		if arrived != sent {
-			return nil, errs.New(errs.Internal, ReasonInternal, "the table %s differs after the copy: %d rows and %d, nothing was changed",
+			return nil, errs.New(errs.Internal, errs.ReasonInternal, "the table %s differs after the copy: %d rows and %d, nothing was changed",
 				t.name, sent.Rows, arrived.Rows)
 		}
 		copied = append(copied, sent)
@@ -117,7 +117,7 @@ func (c copying) empty(ctx context.Context, t table) error {
 		return err
 	}
 	if found != made {
-		return errs.New(errs.FailedPrecondition, ReasonNotEmpty, "the target's table %s holds data already", t.name)
+		return errs.New(errs.FailedPrecondition, errs.ReasonNotEmpty, "the target's table %s holds data already", t.name)
 	}
 	if found.Rows == 0 {
 		return nil
@@ -275,7 +275,7 @@ AND name NOT IN ($1, $2) ORDER BY 1`, migrationTable, infoTable)
 		return nil, err
 	}
 	if !slices.Equal(slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(theirs))) {
-		return nil, errs.New(errs.FailedPrecondition, ReasonSchemaDiffers, "the folder has the tables %v and the target %v", theirs, names)
+		return nil, errs.New(errs.FailedPrecondition, errs.ReasonSchemaDiffers, "the folder has the tables %v and the target %v", theirs, names)
 	}
 	tables := make([]table, 0, len(names))
 	for _, name := range names {
@@ -309,7 +309,7 @@ WHERE i.indrelid = to_regclass($1) AND i.indisprimary ORDER BY array_position(i.
 	}
 	same := slices.Equal(slices.Sorted(slices.Values(t.columns)), slices.Sorted(slices.Values(theirs)))
 	if !same || len(t.key) == 0 {
-		return t, errs.New(errs.FailedPrecondition, ReasonSchemaDiffers, "the table %s has the columns %v in the folder and %v, with the key %v, in the target",
+		return t, errs.New(errs.FailedPrecondition, errs.ReasonSchemaDiffers, "the table %s has the columns %v in the folder and %v, with the key %v, in the target",
 			name, theirs, t.columns, t.key)
 	}
 	return t, nil

@@ -18,55 +18,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// The reasons of the errors that come from here.
-const (
-	// ReasonUnique says that a row with the same unique key exists.
-	ReasonUnique = "ALREADY_EXISTS"
-	// ReasonBusy says that locks or a conflict with other writers stood in the way.
-	ReasonBusy = "DATABASE_BUSY"
-	// ReasonFull says that the database has no room left.
-	ReasonFull = "DATABASE_FULL"
-	// ReasonReadOnly says that the database accepts no writes at the moment.
-	ReasonReadOnly = "DATABASE_READ_ONLY"
-	// ReasonUnreachable says that no connection was to be had, or that it broke.
-	ReasonUnreachable = "DATABASE_UNREACHABLE"
-	// ReasonCommitUnknown says that the connection broke during COMMIT.
-	ReasonCommitUnknown = "COMMIT_OUTCOME_UNKNOWN"
-	// ReasonTimeout says that the database ended a statement that took too long.
-	ReasonTimeout = "DATABASE_TIMEOUT"
-	// ReasonCanceled says that the caller went away.
-	ReasonCanceled = "CANCELLED"
-	// ReasonDeadline says that the caller's time was up.
-	ReasonDeadline = "DEADLINE_EXCEEDED"
-	// ReasonCannotOpen says that the SQLite file or its folder cannot be written.
-	ReasonCannotOpen = "DATABASE_CANNOT_OPEN"
-	// ReasonNotADatabase says that the file is something else, or damaged.
-	ReasonNotADatabase = "DATABASE_NOT_A_DATABASE"
-	// ReasonURL says that a database url cannot be read.
-	ReasonURL = "DATABASE_URL_INVALID"
-	// ReasonRefused says that Postgres does not admit the user.
-	ReasonRefused = "DATABASE_REFUSED"
-	// ReasonNoDatabase says that Postgres has no database of that name.
-	ReasonNoDatabase = "DATABASE_MISSING"
-	// ReasonSchemaNewer says that a newer program migrated the database, and that it left
-	// nothing for one as old as this.
-	ReasonSchemaNewer = "SCHEMA_NEWER"
-	// ReasonSchemaOld says that the database lacks migrations.
-	ReasonSchemaOld = "SCHEMA_OLD"
-	// ReasonSchemaFormat says that the database has another format than this program reads.
-	ReasonSchemaFormat = "SCHEMA_FORMAT"
-	// ReasonSchemaDiffers says that two databases do not have the same migrations.
-	ReasonSchemaDiffers = "SCHEMA_DIFFERS"
-	// ReasonNotEmpty says that a database, which should be, holds something.
-	ReasonNotEmpty = "NOT_EMPTY"
-	// ReasonSearchPath says that the role's sessions do not begin in the schema.
-	ReasonSearchPath = "SEARCH_PATH"
-	// ReasonFolderLocked says that another process works in the folder.
-	ReasonFolderLocked = "FOLDER_LOCKED"
-	// ReasonInternal is everything else: a fault of ours.
-	ReasonInternal = "INTERNAL"
-)
-
 // SQLite's primary result codes, and the extended ones that matter (sqlite.org/rescode.html).
 const (
 	codePerm      = 3
@@ -114,7 +65,7 @@ func Classify(err error) error {
 	case connecting: // Though it be a deadline: the one for connecting is our own.
 		return unreachable(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return errs.Wrap(err, errs.DeadlineExceeded, ReasonDeadline, "the time for the request was up")
+		return errs.Wrap(err, errs.DeadlineExceeded, errs.ReasonDeadlineExceeded, "the time for the request was up")
 	case brokenConn(err):
 		return unreachable(err)
 	default:
@@ -178,7 +129,7 @@ func classifyPostgres(err error, code string) error {
 		if errors.Is(err, context.Canceled) {
 			return canceled(err)
 		}
-		return errs.Wrap(err, errs.DeadlineExceeded, ReasonTimeout, "the database took too long")
+		return errs.Wrap(err, errs.DeadlineExceeded, errs.ReasonDatabaseTimeout, "the database took too long")
 	case "53100":
 		return full(err)
 	case "25006", "55000": // We still speak to a primary that has become a standby, or to one that is none yet.
@@ -264,29 +215,29 @@ func hasAnyPrefix(s string, prefixes ...string) bool {
 }
 
 func exists(err error) error {
-	return errs.Wrap(err, errs.AlreadyExists, ReasonUnique, "it exists already")
+	return errs.Wrap(err, errs.AlreadyExists, errs.ReasonAlreadyExists, "it exists already")
 }
 
 func busy(err error) error {
-	return errs.Wrap(err, errs.Aborted, ReasonBusy, "other changes stood in the way; try again")
+	return errs.Wrap(err, errs.Aborted, errs.ReasonDatabaseBusy, "other changes stood in the way; try again")
 }
 
 func full(err error) error {
-	return errs.Wrap(err, errs.Unavailable, ReasonFull, "the database is full")
+	return errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseFull, "the database is full")
 }
 
 func readOnly(err error) error {
-	return errs.Wrap(err, errs.Unavailable, ReasonReadOnly, "the database accepts no writes at the moment")
+	return errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseReadOnly, "the database accepts no writes at the moment")
 }
 
 func unreachable(err error) error {
-	return errs.Wrap(err, errs.Unavailable, ReasonUnreachable, "the database cannot be reached")
+	return errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseUnreachable, "the database cannot be reached")
 }
 
 func canceled(err error) error {
-	return errs.Wrap(err, errs.Canceled, ReasonCanceled, "the request was canceled")
+	return errs.Wrap(err, errs.Canceled, errs.ReasonCancelled, "the request was canceled")
 }
 
 func internal(err error) error {
-	return errs.Wrap(err, errs.Internal, ReasonInternal, "an internal fault")
+	return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "an internal fault")
 }

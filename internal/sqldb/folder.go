@@ -21,19 +21,19 @@ func LockFolder(dir, name string) (release func() error, err error) {
 	path := filepath.Join(dir, name+".lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, errs.Wrap(err, errs.FailedPrecondition, ReasonCannotOpen, "the folder %s cannot be written", dir)
+		return nil, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the folder %s cannot be written", dir)
 	}
 	if err := flock(f); err != nil {
 		defer func() { _ = f.Close() }()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errs.New(errs.FailedPrecondition, ReasonFolderLocked,
+			return nil, errs.New(errs.FailedPrecondition, errs.ReasonFolderLocked,
 				"the folder %s is in use by %s (lock file %s)", dir, holder(f), path)
 		}
-		return nil, errs.Wrap(err, errs.FailedPrecondition, ReasonCannotOpen, "the folder %s cannot be locked", dir)
+		return nil, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the folder %s cannot be locked", dir)
 	}
 	if err := writePID(f); err != nil {
 		_ = f.Close()
-		return nil, errs.Wrap(err, errs.Unavailable, ReasonFull, "the lock file %s cannot be written", path)
+		return nil, errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseFull, "the lock file %s cannot be written", path)
 	}
 	return sync.OnceValue(f.Close), nil
 }

@@ -21,7 +21,7 @@ func TestLockFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = sqldb.LockFolder(dir, "preceptor")
-	wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonFolderLocked)
+	wantKind(t, err, errs.FailedPrecondition, errs.ReasonFolderLocked)
 	for _, want := range []string{dir, fmt.Sprintf("process %d", os.Getpid())} {
 		if err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not name %q", err, want)
@@ -48,7 +48,7 @@ func TestLockFolder(t *testing.T) {
 	}
 	_ = again()
 	_, err = sqldb.LockFolder(filepath.Join(dir, "missing"), "preceptor")
-	wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonCannotOpen)
+	wantKind(t, err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen)
 }
 
 // TestLockFolderEndsWithItsProcess runs this binary as a process that takes the lock and is killed.
@@ -76,7 +76,7 @@ func TestLockFolderEndsWithItsProcess(t *testing.T) {
 		t.Fatalf("the child said %q, %v", line, err)
 	}
 	_, err = sqldb.LockFolder(dir, "x")
-	wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonFolderLocked)
+	wantKind(t, err, errs.FailedPrecondition, errs.ReasonFolderLocked)
 	if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("process %d", child.Process.Pid)) {
 		t.Errorf("%q does not name the child, %d", err, child.Process.Pid)
 	}

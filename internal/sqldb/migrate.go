@@ -113,7 +113,7 @@ func OpenMigrated(ctx context.Context, url string, opts Options, fsys fs.FS) (*D
 func (db *DB) up(ctx context.Context, pool *sql.DB, folder fs.FS) error {
 	provider, err := db.provider(pool, folder)
 	if err != nil {
-		return errs.Wrap(err, errs.Internal, ReasonInternal, "the migrations in %s cannot be read", db.dialect)
+		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the migrations in %s cannot be read", db.dialect)
 	}
 	for attempt := 1; ; attempt++ {
 		_, err := provider.Up(ctx)
@@ -174,7 +174,7 @@ func (db *DB) ensureSchema(ctx context.Context, pool *sql.DB) error {
 		return nil
 	}
 	if isPostgres(err, "42501") {
-		return errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "the role may not make the schema %s: GRANT CREATE ON DATABASE, or make it", db.opts.Schema)
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseRefused, "the role may not make the schema %s: GRANT CREATE ON DATABASE, or make it", db.opts.Schema)
 	}
 	return err
 }
@@ -196,7 +196,7 @@ func failedStep(err error) string {
 func explainMigration(err error) error {
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		kind := errs.KindOf(Classify(partial.Err))
-		return errs.Wrap(err, kind, "MIGRATION_FAILED", "migration %s failed", partial.Failed.Source.Path)
+		return errs.Wrap(err, kind, errs.ReasonMigrationFailed, "migration %s failed", partial.Failed.Source.Path)
 	}
 	return Classify(err)
 }

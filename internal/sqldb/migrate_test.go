@@ -64,7 +64,7 @@ func migratesNewer(t *testing.T, open opener) {
 		func() error { return db.Check(t.Context(), migrations(stepOne)) },
 	} {
 		err := f()
-		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
+		wantKind(t, err, errs.FailedPrecondition, errs.ReasonSchemaNewer)
 		if !strings.Contains(err.Error(), "is at 3 and admits only programs that know 2, this one knows 1") {
 			t.Errorf("the versions are not named: %v", err)
 		}
@@ -77,10 +77,10 @@ func migratesNewer(t *testing.T, open opener) {
 	if n := count(t, db.Reader()); n != 3 {
 		t.Errorf("%d rows", n)
 	}
-	wantKind(t, db.Migrate(t.Context(), migrations(stepOne)), errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
+	wantKind(t, db.Migrate(t.Context(), migrations(stepOne)), errs.FailedPrecondition, errs.ReasonSchemaNewer)
 
 	exec(t, db, "DROP TABLE schema_info") // Nothing is recorded: nobody knows.
-	wantKind(t, db.Migrate(t.Context(), migrations(stepOne, stepTwo)), errs.FailedPrecondition, sqldb.ReasonSchemaNewer)
+	wantKind(t, db.Migrate(t.Context(), migrations(stepOne, stepTwo)), errs.FailedPrecondition, errs.ReasonSchemaNewer)
 }
 
 // ofFormat gives migrations a format.
@@ -103,7 +103,7 @@ func otherFormat(t *testing.T, open opener) {
 			func() error { return db.Check(t.Context(), program) },
 		} {
 			err := f()
-			wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
+			wantKind(t, err, errs.FailedPrecondition, errs.ReasonSchemaFormat)
 			says := fmt.Sprintf("%s and this program reads format %d: before the first release formats are not converted; ", has, reads)
 			if !strings.Contains(err.Error(), says) {
 				t.Errorf("%v; want %q", err, says)
@@ -132,7 +132,7 @@ func otherFormat(t *testing.T, open opener) {
 func checks(t *testing.T, open opener) {
 	db := open(t, sqldb.Options{})
 	err := db.Check(t.Context(), migrations(stepOne))
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonSchemaOld)
+	wantKind(t, err, errs.Unavailable, errs.ReasonSchemaOld)
 	if !strings.Contains(err.Error(), "is missing") {
 		t.Error(err)
 	}
@@ -141,7 +141,7 @@ func checks(t *testing.T, open opener) {
 		t.Error(err)
 	}
 	err = db.Check(t.Context(), migrations(stepOne, stepTwo, stepThree))
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonSchemaOld)
+	wantKind(t, err, errs.Unavailable, errs.ReasonSchemaOld)
 	if !strings.Contains(err.Error(), "is at 1, this program needs 3") {
 		t.Error(err)
 	}

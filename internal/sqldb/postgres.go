@@ -65,12 +65,12 @@ func openPostgres(ctx context.Context, text string, opts Options) (*DB, error) {
 func postgresConfig(text string) (*pgx.ConnConfig, error) {
 	parsed, err := url.Parse(text)
 	if err != nil {
-		return nil, errs.New(errs.Invalid, ReasonURL,
+		return nil, errs.New(errs.Invalid, errs.ReasonDatabaseURLInvalid,
 			"the database url cannot be read: it is postgres://user:password@host:5432/database, with %%40 for an @ in the password and so on")
 	}
 	cfg, err := pgx.ParseConfig(text)
 	if err != nil {
-		return nil, errs.New(errs.Invalid, ReasonURL, "the database url cannot be used: see its parameters%s", parseFault(err, parsed))
+		return nil, errs.New(errs.Invalid, errs.ReasonDatabaseURLInvalid, "the database url cannot be used: see its parameters%s", parseFault(err, parsed))
 	}
 	if !parsed.Query().Has(execModeParam) {
 		// Named prepared statements belong to one server connection, and a pooler hands out
@@ -120,15 +120,15 @@ func explainConnect(err error, cfg *pgx.ConnConfig) error {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000", "42501":
-			return errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "Postgres at %s does not admit the user %s", where, cfg.User)
+			return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseRefused, "Postgres at %s does not admit the user %s", where, cfg.User)
 		case "3D000":
-			return errs.Wrap(err, errs.FailedPrecondition, ReasonNoDatabase, "Postgres at %s has no database %s", where, cfg.Database)
+			return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseMissing, "Postgres at %s has no database %s", where, cfg.Database)
 		}
 	}
-	if classified := Classify(err); errs.KindOf(classified) != errs.Internal && errs.ReasonOf(classified) != ReasonUnreachable {
+	if classified := Classify(err); errs.KindOf(classified) != errs.Internal && errs.ReasonOf(classified) != errs.ReasonDatabaseUnreachable {
 		return classified
 	}
-	return errs.Wrap(oneLineError{err}, errs.Unavailable, ReasonUnreachable, "Postgres at %s cannot be reached", where)
+	return errs.Wrap(oneLineError{err}, errs.Unavailable, errs.ReasonDatabaseUnreachable, "Postgres at %s cannot be reached", where)
 }
 
 func setDefault(cfg *pgx.ConnConfig, name, value string) {

@@ -62,15 +62,15 @@ func TestPostgresRefusals(t *testing.T) {
 		reason string
 		words  string
 	}{
-		{server.As(t, "u", "wrong-secret", "postgres"), errs.FailedPrecondition, sqldb.ReasonRefused, "does not admit the user u"},
-		{server.As(t, "u", "right-secret", "nowhere"), errs.FailedPrecondition, sqldb.ReasonNoDatabase, "no database nowhere"},
-		{fmt.Sprintf("postgres://u:secret@127.0.0.1:%d/x?sslmode=disable", port), errs.Unavailable, sqldb.ReasonUnreachable, "cannot be reached"},
-		{"postgres://u:sec%zzret@127.0.0.1/x", errs.Invalid, sqldb.ReasonURL, "%40"},
-		{"postgres://u:secret/@127.0.0.1/x", errs.Invalid, sqldb.ReasonURL, "cannot be read"},
-		{"postgres://u:secret@127.0.0.1/x?sslmode=maybe", errs.Invalid, sqldb.ReasonURL, "sslmode"},
-		{"postgres://u@127.0.0.1/x?password=secret&sslmode=maybe", errs.Invalid, sqldb.ReasonURL, "parameters"},
-		{"postgres://u:secret@127.0.0.1/x?default_query_exec_mode=secret", errs.Invalid, sqldb.ReasonURL, "parameters"},
-		{"mysql://u:secret@127.0.0.1/x", errs.Invalid, sqldb.ReasonURL, "postgres://"},
+		{server.As(t, "u", "wrong-secret", "postgres"), errs.FailedPrecondition, errs.ReasonDatabaseRefused, "does not admit the user u"},
+		{server.As(t, "u", "right-secret", "nowhere"), errs.FailedPrecondition, errs.ReasonDatabaseMissing, "no database nowhere"},
+		{fmt.Sprintf("postgres://u:secret@127.0.0.1:%d/x?sslmode=disable", port), errs.Unavailable, errs.ReasonDatabaseUnreachable, "cannot be reached"},
+		{"postgres://u:sec%zzret@127.0.0.1/x", errs.Invalid, errs.ReasonDatabaseURLInvalid, "%40"},
+		{"postgres://u:secret/@127.0.0.1/x", errs.Invalid, errs.ReasonDatabaseURLInvalid, "cannot be read"},
+		{"postgres://u:secret@127.0.0.1/x?sslmode=maybe", errs.Invalid, errs.ReasonDatabaseURLInvalid, "sslmode"},
+		{"postgres://u@127.0.0.1/x?password=secret&sslmode=maybe", errs.Invalid, errs.ReasonDatabaseURLInvalid, "parameters"},
+		{"postgres://u:secret@127.0.0.1/x?default_query_exec_mode=secret", errs.Invalid, errs.ReasonDatabaseURLInvalid, "parameters"},
+		{"mysql://u:secret@127.0.0.1/x", errs.Invalid, errs.ReasonDatabaseURLInvalid, "postgres://"},
 	} {
 		_, err := sqldb.Open(t.Context(), c.url, sqldb.Options{})
 		wantKind(t, err, c.kind, c.reason)
@@ -94,9 +94,9 @@ func TestPostgresGoesAway(t *testing.T) {
 	defer func() { _ = db.Close() }()
 	for range 3 {
 		err := tryExec(t.Context(), db, "INSERT INTO t (a) VALUES (1)")
-		wantKind(t, err, errs.Unavailable, sqldb.ReasonUnreachable)
+		wantKind(t, err, errs.Unavailable, errs.ReasonDatabaseUnreachable)
 	}
-	wantKind(t, db.Ping(t.Context()), errs.Unavailable, sqldb.ReasonUnreachable)
+	wantKind(t, db.Ping(t.Context()), errs.Unavailable, errs.ReasonDatabaseUnreachable)
 }
 
 func setting(t *testing.T, db *sqldb.DB, name string) (value string) {
@@ -141,7 +141,7 @@ func postgresSettings(t *testing.T, base string) {
 	}
 	before := open(t, own, sqldb.Options{Schema: "svc"})
 	migrate(t, direct, stepOne)
-	wantKind(t, before.Check(t.Context(), migrations(stepOne)), errs.Unavailable, sqldb.ReasonSearchPath)
+	wantKind(t, before.Check(t.Context(), migrations(stepOne)), errs.Unavailable, errs.ReasonSearchPath)
 	if advice := append(configureRole(t, direct), configureRole(t, direct)...); len(advice) > 0 {
 		t.Error(advice)
 	}
@@ -199,7 +199,7 @@ func postgresElsewhere(t *testing.T, base string) {
 		}
 	}
 	err := open(t, own, sqldb.Options{Schema: "Two-2"}).Check(t.Context(), migrations(stepOne, stepTwo))
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonSearchPath)
+	wantKind(t, err, errs.Unavailable, errs.ReasonSearchPath)
 	named := open(t, own+`&search_path=%22Two-2%22`, sqldb.Options{Schema: "Two-2"})
 	if err := named.Check(t.Context(), migrations(stepOne, stepTwo)); err != nil {
 		t.Error(err)
@@ -213,7 +213,7 @@ func postgresPowerless(t *testing.T, base string) {
 	own, _ := ownRole(t, base, "")
 	db := open(t, own, sqldb.Options{Schema: "svc", Direct: true})
 	err := db.Migrate(t.Context(), migrations(stepOne))
-	wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonRefused)
+	wantKind(t, err, errs.FailedPrecondition, errs.ReasonDatabaseRefused)
 	if !strings.Contains(err.Error(), "GRANT CREATE ON DATABASE") {
 		t.Error(err)
 	}
@@ -236,7 +236,7 @@ func postgresURLSettings(t *testing.T, base string) {
 
 func postgresStatementTimeout(t *testing.T, url string) {
 	db := open(t, url+"&statement_timeout=50", sqldb.Options{})
-	wantKind(t, tryExec(t.Context(), db, "SELECT pg_sleep(20)"), errs.DeadlineExceeded, sqldb.ReasonTimeout)
+	wantKind(t, tryExec(t.Context(), db, "SELECT pg_sleep(20)"), errs.DeadlineExceeded, errs.ReasonDatabaseTimeout)
 	exec(t, db, "SELECT 1")
 }
 
@@ -320,7 +320,7 @@ func postgresCommitUnknown(t *testing.T, url string) {
 		_, err := tx.ExecContext(ctx, "INSERT INTO t (a) VALUES (1)")
 		return err
 	})
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonCommitUnknown)
+	wantKind(t, err, errs.Unavailable, errs.ReasonCommitOutcomeUnknown)
 	if runs != 1 {
 		t.Errorf("what may have counted was run %d times", runs)
 	}
@@ -331,7 +331,7 @@ func postgresCommitRefused(t *testing.T, url string) {
 	db := open(t, url, sqldb.Options{})
 	migrate(t, db, "CREATE TABLE t (a BIGINT UNIQUE DEFERRABLE INITIALLY DEFERRED)")
 	err := tryExec(t.Context(), db, "INSERT INTO t (a) VALUES (1), (1)")
-	wantKind(t, err, errs.AlreadyExists, sqldb.ReasonUnique)
+	wantKind(t, err, errs.AlreadyExists, errs.ReasonAlreadyExists)
 }
 
 func postgresSwallowedError(t *testing.T, url string) {
@@ -340,7 +340,7 @@ func postgresSwallowedError(t *testing.T, url string) {
 		_, _ = tx.ExecContext(ctx, "SELECT 1 / 0")
 		return nil
 	})
-	wantKind(t, err, errs.Internal, sqldb.ReasonInternal)
+	wantKind(t, err, errs.Internal, errs.ReasonInternal)
 }
 
 func postgresCutConnection(t *testing.T, url string) {
@@ -353,7 +353,7 @@ func postgresCutConnection(t *testing.T, url string) {
 		_, err := tx.ExecContext(ctx, "SELECT pg_terminate_backend(pg_backend_pid())")
 		return err
 	})
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonUnreachable)
+	wantKind(t, err, errs.Unavailable, errs.ReasonDatabaseUnreachable)
 	for range 20 {
 		if n := count(t, db.Reader()); n != 0 {
 			t.Errorf("%d rows", n)
@@ -563,20 +563,20 @@ func TestCopy(t *testing.T) {
 			t.Errorf("%d, %v", sum, err)
 		}
 		_, err = sqldb.Copy(t.Context(), from, to, fresh)
-		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonNotEmpty)
+		wantKind(t, err, errs.FailedPrecondition, errs.ReasonNotEmpty)
 	})
 	t.Run("a row too many", func(t *testing.T) {
 		to := target(t)
 		exec(t, to, "UPDATE one SET n = 1")
 		_, err := sqldb.Copy(t.Context(), from, to, fresh)
-		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonNotEmpty)
+		wantKind(t, err, errs.FailedPrecondition, errs.ReasonNotEmpty)
 	})
 	t.Run("what arrives differs", func(t *testing.T) {
 		to := target(t)
 		exec(t, to, "CREATE FUNCTION worse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.f = NEW.f + 0.5; RETURN NEW; END'")
 		exec(t, to, "CREATE TRIGGER worse BEFORE INSERT ON z_parent FOR EACH ROW EXECUTE FUNCTION worse()")
 		_, err := sqldb.Copy(t.Context(), from, to, fresh)
-		wantKind(t, err, errs.Internal, sqldb.ReasonInternal)
+		wantKind(t, err, errs.Internal, errs.ReasonInternal)
 		var n int
 		if scan := to.Reader().QueryRowContext(t.Context(), "SELECT count(*) FROM z_parent").Scan(&n); scan != nil || n != 0 || !strings.Contains(err.Error(), "z_parent") {
 			t.Errorf("%d rows were kept, %v: %v", n, scan, err)
@@ -586,6 +586,6 @@ func TestCopy(t *testing.T) {
 		to := target(t)
 		exec(t, to, "ALTER TABLE one ADD COLUMN more TEXT")
 		_, err := sqldb.Copy(t.Context(), from, to, fresh)
-		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaDiffers)
+		wantKind(t, err, errs.FailedPrecondition, errs.ReasonSchemaDiffers)
 	})
 }

@@ -107,6 +107,6 @@ func (db *DB) checkSearchPath(ctx context.Context) error {
 	if current == db.opts.Schema {
 		return nil
 	}
-	return errs.New(errs.Unavailable, ReasonSearchPath, "the role %s does not work in the schema %s: its search_path is %s",
+	return errs.New(errs.Unavailable, errs.ReasonSearchPath, "the role %s does not work in the schema %s: its search_path is %s",
 		role, db.opts.Schema, path)
 }

@@ -111,7 +111,7 @@ func (db *DB) stepsOf(fsys fs.FS) (steps, fs.FS, error) {
 	}
 	known, err := readSteps(folder)
 	if err != nil {
-		return steps{}, nil, errs.Wrap(err, errs.Internal, ReasonInternal, "the migrations in %s cannot be read", db.dialect)
+		return steps{}, nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the migrations in %s cannot be read", db.dialect)
 	}
 	return known, folder, nil
 }
@@ -154,9 +154,9 @@ func (db *DB) judge(known steps, found state) error {
 	missing := known.missing(found)
 	switch {
 	case len(found.applied) == 0:
-		return errs.New(errs.Unavailable, ReasonSchemaOld, "%s is missing, this program needs it at %d", name, known.newest())
+		return errs.New(errs.Unavailable, errs.ReasonSchemaOld, "%s is missing, this program needs it at %d", name, known.newest())
 	case len(missing) > 0:
-		return errs.New(errs.Unavailable, ReasonSchemaOld, "%s is at %d, this program needs %d", name, found.newestBefore(missing[0]), known.newest())
+		return errs.New(errs.Unavailable, errs.ReasonSchemaOld, "%s is at %d, this program needs %d", name, found.newestBefore(missing[0]), known.newest())
 	case found.newest() <= known.newest(), found.recorded && found.minBinary <= known.newest():
 		return nil
 	}
@@ -164,7 +164,7 @@ func (db *DB) judge(known steps, found state) error {
 	if found.recorded {
 		oldest = fmt.Sprintf("programs that know %d", found.minBinary)
 	}
-	return errs.New(errs.FailedPrecondition, ReasonSchemaNewer,
+	return errs.New(errs.FailedPrecondition, errs.ReasonSchemaNewer,
 		"%s is at %d and admits only %s, this one knows %d: run a newer program", name, found.newest(), oldest, known.newest())
 }
 
@@ -181,7 +181,7 @@ func (db *DB) checkFormat(known steps, found state) error {
 	if found.format == 0 {
 		has = "has no format number, as older programs left it,"
 	}
-	return errs.New(errs.FailedPrecondition, ReasonSchemaFormat,
+	return errs.New(errs.FailedPrecondition, errs.ReasonSchemaFormat,
 		"%s %s and this program reads format %d: before the first release formats are not converted; %s, or run the program that made it",
 		place, has, known.format, advice)
 }
@@ -220,7 +220,7 @@ func (db *DB) schemaName() string {
 func (db *DB) readState(ctx context.Context, pool *sql.DB) (state, error) {
 	found, err := db.queryState(ctx, pool)
 	if isPostgres(err, "42501") {
-		return found, errs.Wrap(err, errs.FailedPrecondition, ReasonRefused, "the role may not use the schema %s; is it another service's?", db.opts.Schema)
+		return found, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseRefused, "the role may not use the schema %s; is it another service's?", db.opts.Schema)
 	}
 	return found, err
 }

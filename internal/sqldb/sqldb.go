@@ -121,7 +121,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 		return openPostgres(ctx, url, opts)
 	default:
 		// The url may hold a password: it is not repeated.
-		return nil, errs.New(errs.Invalid, ReasonURL, "a database url begins with sqlite: or postgres://")
+		return nil, errs.New(errs.Invalid, errs.ReasonDatabaseURLInvalid, "a database url begins with sqlite: or postgres://")
 	}
 }
 

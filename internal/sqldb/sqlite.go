@@ -50,18 +50,18 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 func sqlitePath(path string) (string, error) {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" || strings.HasPrefix(path, ":memory:") || strings.ContainsRune(path, 0) {
-		return "", errs.New(errs.Invalid, ReasonURL, "a SQLite url names a file: sqlite:/path/file.db")
+		return "", errs.New(errs.Invalid, errs.ReasonDatabaseURLInvalid, "a SQLite url names a file: sqlite:/path/file.db")
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return "", errs.Wrap(err, errs.Invalid, ReasonURL, "cannot make %s an absolute path", path)
+		return "", errs.Wrap(err, errs.Invalid, errs.ReasonDatabaseURLInvalid, "cannot make %s an absolute path", path)
 	}
 	info, err := os.Stat(filepath.Dir(abs))
 	switch {
 	case err != nil:
-		return "", errs.Wrap(err, errs.FailedPrecondition, ReasonCannotOpen, "the folder of the database %s cannot be used", abs)
+		return "", errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the folder of the database %s cannot be used", abs)
 	case !info.IsDir():
-		return "", errs.New(errs.FailedPrecondition, ReasonCannotOpen, "the folder of the database %s is not a folder", abs)
+		return "", errs.New(errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the folder of the database %s is not a folder", abs)
 	}
 	return abs, nil
 }
@@ -69,7 +69,7 @@ func sqlitePath(path string) (string, error) {
 func sqlitePool(path string, conns int, writer bool) (*sql.DB, error) {
 	base, err := sqlite.NewConnector(sqliteDSN(path, writer))
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Invalid, ReasonURL, "the SQLite path %s is not usable", path)
+		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonDatabaseURLInvalid, "the SQLite path %s is not usable", path)
 	}
 	pool := sql.OpenDB(cachingConnector{Connector: base, detach: writer})
 	pool.SetMaxOpenConns(conns)
@@ -119,17 +119,17 @@ func proveSQLite(ctx context.Context, db *DB, path string) error {
 func explainOpen(err error, path string) error {
 	switch code, _ := sqliteCode(err); code & 0xff {
 	case codeNotADB, codeCorrupt:
-		return errs.Wrap(err, errs.FailedPrecondition, ReasonNotADatabase, "%s is not a SQLite database, or it is damaged", path)
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase, "%s is not a SQLite database, or it is damaged", path)
 	case codeCantOpen, codePerm, codeReadonly:
 		return errs.Wrap(
 			err,
 			errs.FailedPrecondition,
-			ReasonCannotOpen,
+			errs.ReasonDatabaseCannotOpen,
 			"the database %s cannot be opened for writing: see who owns the file and its folder",
 			path,
 		)
 	case codeFull:
-		return errs.Wrap(err, errs.Unavailable, ReasonFull, "the disk of %s is full", path)
+		return errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseFull, "the disk of %s is full", path)
 	default:
 		return Classify(err)
 	}
@@ -150,7 +150,7 @@ func (c cachingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	full, ok := conn.(sqliteConn)
 	if !ok {
 		_ = conn.Close()
-		return nil, errs.New(errs.Internal, "DATABASE_DRIVER", "the SQLite driver lacks what the statement cache needs")
+		return nil, errs.New(errs.Internal, errs.ReasonDatabaseDriver, "the SQLite driver lacks what the statement cache needs")
 	}
 	return newCachedConn(full, c.detach), nil
 }

@@ -37,7 +37,7 @@ func openFile(t testing.TB) (db *sqldb.DB, path string) {
 func TestOpenRefusesOtherURLs(t *testing.T) {
 	for _, url := range []string{"", "test.db", "mysql://secret@host/db", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a\x00b", "postgres://secret:pw@host:port/x"} {
 		_, err := sqldb.Open(t.Context(), url, sqldb.Options{})
-		wantKind(t, err, errs.Invalid, sqldb.ReasonURL)
+		wantKind(t, err, errs.Invalid, errs.ReasonDatabaseURLInvalid)
 		if err != nil && (strings.Contains(err.Error(), "secret@") || strings.Contains(err.Error(), ":pw@")) {
 			t.Errorf("the error shows the url: %v", err)
 		}
@@ -53,7 +53,7 @@ func TestOpenSilentServer(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	url := "postgres://u@" + l.Addr().String() + "/x?sslmode=disable&connect_timeout=1"
 	_, err = sqldb.Open(t.Context(), url, sqldb.Options{})
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonUnreachable)
+	wantKind(t, err, errs.Unavailable, errs.ReasonDatabaseUnreachable)
 }
 
 func TestSQLiteOpenFaults(t *testing.T) {
@@ -64,10 +64,10 @@ func TestSQLiteOpenFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ path, reason string }{
-		{filepath.Join(dir, "missing", "x.db"), sqldb.ReasonCannotOpen},
-		{filepath.Join(text, "x.db"), sqldb.ReasonCannotOpen},
-		{filepath.Join(dir, "folder.db"), sqldb.ReasonCannotOpen},
-		{text, sqldb.ReasonNotADatabase},
+		{filepath.Join(dir, "missing", "x.db"), errs.ReasonDatabaseCannotOpen},
+		{filepath.Join(text, "x.db"), errs.ReasonDatabaseCannotOpen},
+		{filepath.Join(dir, "folder.db"), errs.ReasonDatabaseCannotOpen},
+		{text, errs.ReasonDatabaseNotADatabase},
 	} {
 		_, err := sqldb.Open(t.Context(), "sqlite:"+c.path, sqldb.Options{})
 		wantKind(t, err, errs.FailedPrecondition, c.reason)
@@ -165,7 +165,7 @@ func TestSQLiteFull(t *testing.T) {
 		}
 		return nil
 	})
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonFull)
+	wantKind(t, err, errs.Unavailable, errs.ReasonDatabaseFull)
 	if n := count(t, db.Reader()); n != 1 {
 		t.Errorf("half of it was written: %d rows", n)
 	}
@@ -232,7 +232,7 @@ func TestSQLiteSurvivesReopening(t *testing.T) {
 	if _, err := os.Stat(path + "-wal"); !os.IsNotExist(err) {
 		t.Errorf("closing left the write-ahead log: %v", err)
 	}
-	wantKind(t, db.Ping(t.Context()), errs.Internal, sqldb.ReasonInternal)
+	wantKind(t, db.Ping(t.Context()), errs.Internal, errs.ReasonInternal)
 	again := open(t, "sqlite:"+path, sqldb.Options{})
 	if n := count(t, again.Reader()); n != 1 {
 		t.Errorf("%d rows", n)
@@ -259,8 +259,8 @@ func TestFilesOfAnotherFormat(t *testing.T) {
 	for _, file := range []string{closed, killed} {
 		before := contents(t, file)
 		_, err := sqldb.OpenMigrated(t.Context(), "sqlite:"+file, sqldb.Options{}, program)
-		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
-		wantKind(t, sqldb.CheckFile(t.Context(), file, program), errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
+		wantKind(t, err, errs.FailedPrecondition, errs.ReasonSchemaFormat)
+		wantKind(t, sqldb.CheckFile(t.Context(), file, program), errs.FailedPrecondition, errs.ReasonSchemaFormat)
 		want := file + " has format 1 and this program reads format 2: before the first release formats are not converted; " +
 			"move the folder away and start with an empty one, or run the program that made it"
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -270,7 +270,7 @@ func TestFilesOfAnotherFormat(t *testing.T) {
 			t.Errorf("%s was written to", file)
 		}
 		_, err = sqldb.Backup(t.Context(), file, filepath.Join(t.TempDir(), "copy.db"), program)
-		wantKind(t, err, errs.FailedPrecondition, sqldb.ReasonSchemaFormat)
+		wantKind(t, err, errs.FailedPrecondition, errs.ReasonSchemaFormat)
 	}
 	if err := sqldb.CheckFile(t.Context(), filepath.Join(t.TempDir(), "none.db"), program); err != nil {
 		t.Error(err)

@@ -226,7 +226,7 @@ func readOnly(t *testing.T, db *sqldb.DB) {
 		_, err := tx.ExecContext(ctx, "INSERT INTO t (a) VALUES (1)")
 		return err
 	})
-	wantKind(t, err, errs.Unavailable, sqldb.ReasonReadOnly)
+	wantKind(t, err, errs.Unavailable, errs.ReasonDatabaseReadOnly)
 	if n := count(t, db.Reader()); n != 0 {
 		t.Errorf("%d rows", n)
 	}
@@ -243,7 +243,7 @@ func unique(t *testing.T, db *sqldb.DB) {
 			}
 			return err
 		})
-		wantKind(t, err, errs.AlreadyExists, sqldb.ReasonUnique)
+		wantKind(t, err, errs.AlreadyExists, errs.ReasonAlreadyExists)
 		if !sqldb.IsUnique(err) {
 			t.Errorf("%s: the classified error is no unique violation", query)
 		}
@@ -260,7 +260,7 @@ func internalFaults(t *testing.T, db *sqldb.DB) {
 		"INSERT INTO nowhere (a) VALUES (1)", "INSERT INTO", "SELECT a FROM t WHERE nothing = 1",
 	} {
 		err := tryExec(t.Context(), db, query)
-		wantKind(t, err, errs.Internal, sqldb.ReasonInternal)
+		wantKind(t, err, errs.Internal, errs.ReasonInternal)
 		e, ok := errors.AsType[*errs.Error](err)
 		if !ok || strings.Contains(e.Message, "c") && strings.Contains(e.Message, "constraint") {
 			t.Errorf("%s: the message shows our insides: %v", query, err)
@@ -343,7 +343,7 @@ func retriesEnd(t *testing.T, db *sqldb.DB) {
 		runs++
 		return conflict(ctx, tx)
 	})
-	wantKind(t, err, errs.Aborted, sqldb.ReasonBusy)
+	wantKind(t, err, errs.Aborted, errs.ReasonDatabaseBusy)
 	if runs != 5 {
 		t.Errorf("%d runs", runs)
 	}
@@ -363,11 +363,11 @@ func doneContext(t *testing.T, db *sqldb.DB) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	never := func(context.Context, sqldb.Tx) error { t.Error("it ran"); return nil }
-	wantKind(t, db.Write(ctx, never), errs.Canceled, sqldb.ReasonCanceled)
-	wantKind(t, db.Read(ctx, never), errs.Canceled, sqldb.ReasonCanceled)
+	wantKind(t, db.Write(ctx, never), errs.Canceled, errs.ReasonCancelled)
+	wantKind(t, db.Read(ctx, never), errs.Canceled, errs.ReasonCancelled)
 	past, cancelPast := context.WithTimeout(t.Context(), -time.Second)
 	defer cancelPast()
-	wantKind(t, db.Write(past, never), errs.DeadlineExceeded, sqldb.ReasonDeadline)
+	wantKind(t, db.Write(past, never), errs.DeadlineExceeded, errs.ReasonDeadlineExceeded)
 	exec(t, db, "INSERT INTO t (a) VALUES (1)")
 }
 
@@ -385,7 +385,7 @@ func endingContext(t *testing.T, db *sqldb.DB) {
 			_, err := tx.ExecContext(ctx, "INSERT INTO t (a) VALUES (2)")
 			return err
 		})
-		wantKind(t, err, errs.Canceled, sqldb.ReasonCanceled)
+		wantKind(t, err, errs.Canceled, errs.ReasonCancelled)
 		if n := count(t, db.Reader()); n != 0 {
 			t.Errorf("%d rows", n)
 		}
@@ -402,7 +402,7 @@ func slowRead(t *testing.T, db *sqldb.DB) {
 		return tx.QueryRowContext(ctx, `WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 2000000000)
 SELECT count(*) FROM r`).Scan(&n)
 	})
-	wantKind(t, err, errs.DeadlineExceeded, sqldb.ReasonDeadline)
+	wantKind(t, err, errs.DeadlineExceeded, errs.ReasonDeadlineExceeded)
 	if took := testenv.Since(begun); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
@@ -423,7 +423,7 @@ func missingRow(t *testing.T, db *sqldb.DB) {
 	if err := get(t.Context(), db.Reader()); err == nil {
 		t.Error("a row")
 	}
-	wantKind(t, db.Read(t.Context(), get), errs.Internal, sqldb.ReasonInternal)
+	wantKind(t, db.Read(t.Context(), get), errs.Internal, errs.ReasonInternal)
 }
 
 func nestedText(t *testing.T, db *sqldb.DB) {

@@ -150,7 +150,7 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fun
 		return errs.Wrap(
 			err,
 			errs.Unavailable,
-			ReasonCommitUnknown,
+			errs.ReasonCommitOutcomeUnknown,
 			"the connection to the database was lost; the change may or may not have been made",
 		)
 	}

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // Status is what became of one event.
@@ -21,35 +23,6 @@ const (
 	StatusDuplicate Status = "DUPLICATE"
 	StatusRejected  Status = "REJECTED"
 	StatusRetry     Status = "RETRY"
-)
-
-// The reasons of REJECTED (final) and RETRY (keep the event and send it again).
-const (
-	// ReasonMalformed: a field is missing, out of range or of no known value.
-	ReasonMalformed = "MALFORMED"
-	// ReasonForbiddenVerb: WAIVED, VOIDED and events about somebody else need role admin
-	// and a reason, and nobody waives or voids their own.
-	ReasonForbiddenVerb = "FORBIDDEN_VERB"
-	// ReasonUnknownModule, ReasonUnknownVersion and ReasonUnknownUnit: the catalog has none such.
-	ReasonUnknownModule  = "UNKNOWN_MODULE"
-	ReasonUnknownVersion = "UNKNOWN_VERSION"
-	ReasonUnknownUnit    = "UNKNOWN_UNIT"
-	// ReasonBelowMastery: PASSED with a score below the version's mastery score.
-	ReasonBelowMastery = "BELOW_MASTERY_SCORE"
-	// ReasonMasteryReached: FAILED with a score that reaches the version's mastery score, which cmi5 forbids too.
-	ReasonMasteryReached = "MASTERY_SCORE_REACHED"
-	// ReasonEventIDReused: the id is another event's.
-	ReasonEventIDReused = "EVENT_ID_REUSED"
-	// ReasonVoidTarget: VOIDED names an event that is not in the log.
-	ReasonVoidTarget = "VOID_TARGET_UNKNOWN"
-	// ReasonNotVoidable: the event to void is itself a void.
-	ReasonNotVoidable = "NOT_VOIDABLE"
-	// ReasonAlreadyVoided: the event to void is voided already; a void is final.
-	ReasonAlreadyVoided = "ALREADY_VOIDED"
-	// ReasonCatalogBehind (RETRY): the event names what the catalog, as far as it can be read now, has not.
-	ReasonCatalogBehind = "CATALOG_BEHIND"
-	// ReasonLearnerBusy (RETRY): too much of this learner's is waiting to be written.
-	ReasonLearnerBusy = "LEARNER_BUSY"
 )
 
 // maxAhead is how far a device's clock may run ahead before our own is taken instead.
@@ -87,13 +60,13 @@ type Judged struct {
 
 // Final reports whether the event is refused for what it says itself: no copy of it was ever stored.
 func (j *Judged) Final() bool {
-	return j.Refusal != nil && (j.Refusal.Reason == ReasonMalformed || j.Refusal.Reason == ReasonForbiddenVerb)
+	return j.Refusal != nil && (j.Refusal.Reason == errs.ReasonMalformed || j.Refusal.Reason == errs.ReasonForbiddenVerb)
 }
 
 // Unknown reports whether the event is refused for naming what the catalog lacks: a newer one may have it.
 func (j *Judged) Unknown() bool {
 	return j.Refusal != nil &&
-		(j.Refusal.Reason == ReasonUnknownModule || j.Refusal.Reason == ReasonUnknownVersion || j.Refusal.Reason == ReasonUnknownUnit)
+		(j.Refusal.Reason == errs.ReasonUnknownModule || j.Refusal.Reason == errs.ReasonUnknownVersion || j.Refusal.Reason == errs.ReasonUnknownUnit)
 }
 
 // Judge decides on one event by itself, its sender and the catalog: never by other events, locks or
@@ -126,7 +99,7 @@ func Judge(c *Catalog, learnerID string, actor Actor, e *Event, received time.Ti
 
 // malformed names the first field of the event that cannot be right by itself.
 func malformed(e *Event) *Result {
-	bad := func(format string, args ...any) *Result { return Reject(e, ReasonMalformed, format, args...) }
+	bad := func(format string, args ...any) *Result { return Reject(e, errs.ReasonMalformed, format, args...) }
 	texts := []struct {
 		name, text string
 		most       int
@@ -172,18 +145,18 @@ func malformed(e *Event) *Result {
 func malformedTarget(e *Event) *Result {
 	if e.Verb == Voided {
 		if _, err := uuid.Parse(e.VoidsEventID); err != nil {
-			return Reject(e, ReasonMalformed, "voidsEventId must be the UUID of the event to void")
+			return Reject(e, errs.ReasonMalformed, "voidsEventId must be the UUID of the event to void")
 		}
 		return nil
 	}
 	if e.VoidsEventID != "" {
-		return Reject(e, ReasonMalformed, "voidsEventId goes with verb VOIDED only")
+		return Reject(e, errs.ReasonMalformed, "voidsEventId goes with verb VOIDED only")
 	}
 	if e.ModuleID == "" {
-		return Reject(e, ReasonMalformed, "moduleId is missing")
+		return Reject(e, errs.ReasonMalformed, "moduleId is missing")
 	}
 	if e.UnitID == "" && e.Verb != Waived {
-		return Reject(e, ReasonMalformed, "unitId is missing: only WAIVED may be about a whole module")
+		return Reject(e, errs.ReasonMalformed, "unitId is missing: only WAIVED may be about a whole module")
 	}
 	return nil
 }
@@ -209,11 +182,11 @@ func forbidden(learnerID string, actor Actor, e *Event) *Result {
 	}
 	switch {
 	case own:
-		return Reject(e, ReasonForbiddenVerb, "nobody may send %s about themselves: ask an admin", e.Verb)
+		return Reject(e, errs.ReasonForbiddenVerb, "nobody may send %s about themselves: ask an admin", e.Verb)
 	case !actor.Admin:
-		return Reject(e, ReasonForbiddenVerb, "only an admin may send events about somebody else")
+		return Reject(e, errs.ReasonForbiddenVerb, "only an admin may send events about somebody else")
 	case strings.TrimSpace(e.Reason) == "":
-		return Reject(e, ReasonForbiddenVerb, "an admin's event needs a reason")
+		return Reject(e, errs.ReasonForbiddenVerb, "an admin's event needs a reason")
 	}
 	return nil
 }
@@ -222,18 +195,18 @@ func forbidden(learnerID string, actor Actor, e *Event) *Result {
 func resolve(c *Catalog, e *Event, at time.Time) (*ModuleVersion, *Result) {
 	m := c.Modules[e.ModuleID]
 	if m == nil {
-		return nil, Reject(e, ReasonUnknownModule, "there is no module %q", e.ModuleID)
+		return nil, Reject(e, errs.ReasonUnknownModule, "there is no module %q", e.ModuleID)
 	}
 	v := m.Version(e.ModuleVersion)
 	switch {
 	case e.ModuleVersion == 0:
 		if v = m.versionAt(at, e.UnitID); v == nil {
-			return nil, Reject(e, ReasonUnknownUnit, "module %s has no unit %q in any version", m.ID, e.UnitID)
+			return nil, Reject(e, errs.ReasonUnknownUnit, "module %s has no unit %q in any version", m.ID, e.UnitID)
 		}
 	case v == nil:
-		return nil, Reject(e, ReasonUnknownVersion, "module %s has no version %d; its newest is %d", m.ID, e.ModuleVersion, m.Newest().Number)
+		return nil, Reject(e, errs.ReasonUnknownVersion, "module %s has no version %d; its newest is %d", m.ID, e.ModuleVersion, m.Newest().Number)
 	case e.UnitID != "" && v.Unit(e.UnitID) == nil:
-		return nil, Reject(e, ReasonUnknownUnit, "module %s has no unit %q in version %d", m.ID, e.UnitID, v.Number)
+		return nil, Reject(e, errs.ReasonUnknownUnit, "module %s has no unit %q in version %d", m.ID, e.UnitID, v.Number)
 	}
 	if bad := contradictory(e, v); bad != nil {
 		return nil, bad
@@ -250,10 +223,10 @@ func contradictory(e *Event, v *ModuleVersion) *Result {
 	switch {
 	case u.MasteryScore == nil:
 	case e.Verb == Passed && *e.Score < *u.MasteryScore:
-		return Reject(e, ReasonBelowMastery, "PASSED with score %v, but unit %s of version %d asks for %v: send FAILED",
+		return Reject(e, errs.ReasonBelowMasteryScore, "PASSED with score %v, but unit %s of version %d asks for %v: send FAILED",
 			*e.Score, u.ID, v.Number, *u.MasteryScore)
 	case e.Verb == Failed && *e.Score >= *u.MasteryScore:
-		return Reject(e, ReasonMasteryReached, "FAILED with score %v, but unit %s of version %d is passed from %v: send PASSED",
+		return Reject(e, errs.ReasonMasteryScoreReached, "FAILED with score %v, but unit %s of version %d is passed from %v: send PASSED",
 			*e.Score, u.ID, v.Number, *u.MasteryScore)
 	}
 	return nil

@@ -65,7 +65,7 @@ type ModuleDetail struct {
 func (w *View) Module(moduleID string) (*ModuleDetail, error) {
 	m := w.catalog.Modules[moduleID]
 	if m == nil {
-		return nil, errs.New(errs.NotFound, "MODULE_NOT_FOUND", "there is no module %s", moduleID)
+		return nil, errs.New(errs.NotFound, errs.ReasonModuleNotFound, "there is no module %s", moduleID)
 	}
 	out := &ModuleDetail{ModuleProgress: w.module(m, w.neededSince(moduleID)), AsOfSequence: w.learner.Head.Sequence}
 	on := m.Version(out.Version)

@@ -13,9 +13,9 @@ func (w *View) Path(pathID string) (*PathProgress, error) {
 		if p := w.path(*e); p != nil {
 			return p, nil
 		}
-		return nil, errs.New(errs.Unavailable, "CATALOG_BEHIND", "path %s is not known here yet; ask again", pathID)
+		return nil, errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "path %s is not known here yet; ask again", pathID)
 	}
-	return nil, errs.New(errs.NotFound, "NOT_ENROLLED", "not enrolled in path %s", pathID)
+	return nil, errs.New(errs.NotFound, errs.ReasonNotEnrolled, "not enrolled in path %s", pathID)
 }
 
 // enrollment answers the enrollment in a path that is not withdrawn, or nil.
@@ -36,7 +36,7 @@ func (w *View) Enrollments() []Enrollment { return w.learner.Enrollments }
 func (w *View) Enrollment(id string) (Enrollment, error) {
 	i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool { return e.ID == id })
 	if i < 0 {
-		return Enrollment{}, errs.New(errs.NotFound, "ENROLLMENT_NOT_FOUND", "there is no enrollment %s", id)
+		return Enrollment{}, errs.New(errs.NotFound, errs.ReasonEnrollmentNotFound, "there is no enrollment %s", id)
 	}
 	return w.learner.Enrollments[i], nil
 }

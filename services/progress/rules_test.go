@@ -224,10 +224,10 @@ func TestPercentRule8WaiversAndEquivalencesAreLabelled(t *testing.T) {
 	learner := newLearner()
 	r.Enroll(learner, "p")
 	waive := event("waived", "", progress.Waived, day0)
-	if got := r.Record(learner, self(learner), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
+	if got := r.Record(learner, self(learner), waive).Results[0]; got.Reason != errs.ReasonForbiddenVerb {
 		t.Errorf("waiving one's own: %+v", got)
 	}
-	if got := r.Record(learner, admin(), waive).Results[0]; got.Reason != progress.ReasonForbiddenVerb {
+	if got := r.Record(learner, admin(), waive).Results[0]; got.Reason != errs.ReasonForbiddenVerb {
 		t.Errorf("waiving without a reason: %+v", got)
 	}
 	waive.Reason = "holds a board certification"
@@ -428,7 +428,7 @@ func TestAStoredEventIsADuplicateEvenWhenItWouldBeRejectedNow(t *testing.T) {
 	other := event("a", "q", progress.Passed, day(30))
 	other.Score = new(0.75)
 	out := r.Record(learner, self(learner), passed, other)
-	if out.Results[0].Status != progress.StatusDuplicate || out.Results[1].Reason != progress.ReasonBelowMastery {
+	if out.Results[0].Status != progress.StatusDuplicate || out.Results[1].Reason != errs.ReasonBelowMasteryScore {
 		t.Errorf("%+v", out.Results)
 	}
 }
@@ -480,63 +480,63 @@ func TestAcceptanceReasons(t *testing.T) {
 		actor progress.Actor
 		want  string
 	}{
-		{"unknown module", change(func(e *progress.Event) { e.ModuleID = "zz" }), self(learner), progress.ReasonUnknownModule},
-		{"unknown version", change(func(e *progress.Event) { e.ModuleVersion = 9 }), self(learner), progress.ReasonUnknownVersion},
-		{"unknown unit", change(func(e *progress.Event) { e.ModuleVersion, e.UnitID = 1, "zz" }), self(learner), progress.ReasonUnknownUnit},
-		{"unknown unit in any version", change(func(e *progress.Event) { e.UnitID = "zz" }), self(learner), progress.ReasonUnknownUnit},
-		{"unit ids are case sensitive", change(func(e *progress.Event) { e.UnitID = "U" }), self(learner), progress.ReasonUnknownUnit},
-		{"no verb", change(func(e *progress.Event) { e.Verb = "" }), self(learner), progress.ReasonMalformed},
-		{"no time", change(func(e *progress.Event) { e.OccurredAt = time.Time{} }), self(learner), progress.ReasonMalformed},
-		{"score over 1", change(func(e *progress.Event) { e.Score = new(1.01) }), self(learner), progress.ReasonMalformed},
-		{"score NaN", change(func(e *progress.Event) { e.Score = &nan }), self(learner), progress.ReasonMalformed},
-		{"NUL", change(func(e *progress.Event) { e.DeviceID = "a\x00" }), self(learner), progress.ReasonMalformed},
-		{"no unit", change(func(e *progress.Event) { e.UnitID = "" }), self(learner), progress.ReasonMalformed},
+		{"unknown module", change(func(e *progress.Event) { e.ModuleID = "zz" }), self(learner), errs.ReasonUnknownModule},
+		{"unknown version", change(func(e *progress.Event) { e.ModuleVersion = 9 }), self(learner), errs.ReasonUnknownVersion},
+		{"unknown unit", change(func(e *progress.Event) { e.ModuleVersion, e.UnitID = 1, "zz" }), self(learner), errs.ReasonUnknownUnit},
+		{"unknown unit in any version", change(func(e *progress.Event) { e.UnitID = "zz" }), self(learner), errs.ReasonUnknownUnit},
+		{"unit ids are case sensitive", change(func(e *progress.Event) { e.UnitID = "U" }), self(learner), errs.ReasonUnknownUnit},
+		{"no verb", change(func(e *progress.Event) { e.Verb = "" }), self(learner), errs.ReasonMalformed},
+		{"no time", change(func(e *progress.Event) { e.OccurredAt = time.Time{} }), self(learner), errs.ReasonMalformed},
+		{"score over 1", change(func(e *progress.Event) { e.Score = new(1.01) }), self(learner), errs.ReasonMalformed},
+		{"score NaN", change(func(e *progress.Event) { e.Score = &nan }), self(learner), errs.ReasonMalformed},
+		{"NUL", change(func(e *progress.Event) { e.DeviceID = "a\x00" }), self(learner), errs.ReasonMalformed},
+		{"no unit", change(func(e *progress.Event) { e.UnitID = "" }), self(learner), errs.ReasonMalformed},
 		{
 			"below mastery",
 			change(func(e *progress.Event) { e.UnitID, e.Verb, e.Score = "q", progress.Passed, new(0.79) }),
 			self(learner),
-			progress.ReasonBelowMastery,
+			errs.ReasonBelowMasteryScore,
 		},
 		{
 			"FAILED though the mastery score is reached",
 			change(func(e *progress.Event) { e.UnitID, e.Verb, e.Score = "q", progress.Failed, new(0.8) }),
 			self(learner),
-			progress.ReasonMasteryReached,
+			errs.ReasonMasteryScoreReached,
 		},
-		{"score below 0", change(func(e *progress.Event) { e.Score = new(-0.01) }), self(learner), progress.ReasonMalformed},
-		{"score infinite", change(func(e *progress.Event) { e.Score = new(math.Inf(1)) }), self(learner), progress.ReasonMalformed},
-		{"progress over 1", change(func(e *progress.Event) { e.Progress = new(1.5) }), self(learner), progress.ReasonMalformed},
-		{"a waiver without reason", change(func(e *progress.Event) { e.Verb = progress.Waived }), admin(), progress.ReasonForbiddenVerb},
-		{"a reason of nothing but space", change(func(e *progress.Event) { e.Verb, e.Reason = progress.Waived, " \t" }), admin(), progress.ReasonForbiddenVerb},
-		{"an admin's event without reason", change(func(*progress.Event) {}), admin(), progress.ReasonForbiddenVerb},
-		{"an own waiver", change(func(e *progress.Event) { e.Verb, e.Reason = progress.Waived, "r" }), self(learner), progress.ReasonForbiddenVerb},
-		{"a clock before 1970", change(func(e *progress.Event) { e.OccurredAt = time.Unix(-1, 0) }), self(learner), progress.ReasonMalformed},
-		{"a clock after 9999", change(func(e *progress.Event) { e.OccurredAt = day0.AddDate(9000, 0, 0) }), self(learner), progress.ReasonMalformed},
-		{"somebody else's", change(func(*progress.Event) {}), self(newLearner()), progress.ReasonForbiddenVerb},
+		{"score below 0", change(func(e *progress.Event) { e.Score = new(-0.01) }), self(learner), errs.ReasonMalformed},
+		{"score infinite", change(func(e *progress.Event) { e.Score = new(math.Inf(1)) }), self(learner), errs.ReasonMalformed},
+		{"progress over 1", change(func(e *progress.Event) { e.Progress = new(1.5) }), self(learner), errs.ReasonMalformed},
+		{"a waiver without reason", change(func(e *progress.Event) { e.Verb = progress.Waived }), admin(), errs.ReasonForbiddenVerb},
+		{"a reason of nothing but space", change(func(e *progress.Event) { e.Verb, e.Reason = progress.Waived, " \t" }), admin(), errs.ReasonForbiddenVerb},
+		{"an admin's event without reason", change(func(*progress.Event) {}), admin(), errs.ReasonForbiddenVerb},
+		{"an own waiver", change(func(e *progress.Event) { e.Verb, e.Reason = progress.Waived, "r" }), self(learner), errs.ReasonForbiddenVerb},
+		{"a clock before 1970", change(func(e *progress.Event) { e.OccurredAt = time.Unix(-1, 0) }), self(learner), errs.ReasonMalformed},
+		{"a clock after 9999", change(func(e *progress.Event) { e.OccurredAt = day0.AddDate(9000, 0, 0) }), self(learner), errs.ReasonMalformed},
+		{"somebody else's", change(func(*progress.Event) {}), self(newLearner()), errs.ReasonForbiddenVerb},
 		{
 			"own void",
 			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0},
 			self(learner),
-			progress.ReasonForbiddenVerb,
+			errs.ReasonForbiddenVerb,
 		},
-		{"reused id", reused, self(learner), progress.ReasonEventIDReused},
+		{"reused id", reused, self(learner), errs.ReasonEventIDReused},
 		{
 			"void of nothing",
 			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: newLearner(), Reason: "r", OccurredAt: day0},
 			admin(),
-			progress.ReasonVoidTarget,
+			errs.ReasonVoidTargetUnknown,
 		},
 		{
 			"void of a void",
 			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: void.ID, Reason: "r", OccurredAt: day0},
 			admin(),
-			progress.ReasonNotVoidable,
+			errs.ReasonNotVoidable,
 		},
 		{
 			"voided twice",
 			progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: stored.ID, Reason: "r", OccurredAt: day0},
 			admin(),
-			progress.ReasonAlreadyVoided,
+			errs.ReasonAlreadyVoided,
 		},
 	}
 	var events []progress.Event
@@ -564,7 +564,7 @@ func TestUnknownIsRetryWhileTheCatalogCannotBeReached(t *testing.T) {
 	r.Catalog.Fail(errs.New(errs.Unavailable, "", "down"))
 	known, unknown := event("a", "u", progress.Completed, day0), event("new", "u", progress.Completed, day0)
 	out := r.Record(learner, self(learner), unknown, known)
-	if out.Results[0].Status != progress.StatusRetry || out.Results[0].Reason != progress.ReasonCatalogBehind ||
+	if out.Results[0].Status != progress.StatusRetry || out.Results[0].Reason != errs.ReasonCatalogBehind ||
 		out.Results[1].Status != progress.StatusAccepted {
 		t.Fatalf("%+v", out.Results)
 	}

@@ -229,7 +229,7 @@ func TestRevokingAnAwardIsFinal(t *testing.T) {
 	if err != nil || a.RevokeTime.IsZero() || a.RevokeReason != "the certificate was forged" {
 		t.Fatal(a, err)
 	}
-	if _, err := r.Service.Revoke(r.Ctx, learner, id, admin(), "again"); reasonOf(err) != engine.ReasonAwardRevoked {
+	if _, err := r.Service.Revoke(r.Ctx, learner, id, admin(), "again"); reasonOf(err) != errs.ReasonAwardRevoked {
 		t.Errorf("revoking twice: %v", err)
 	}
 	// Whatever judges it again leaves it: an earlier completion, a new enrollment.

@@ -163,7 +163,7 @@ func (m *migration) move(ctx context.Context) error {
 		m.print(service, "moved; every table is equal on both sides")
 		return nil
 	})
-	if errs.ReasonOf(err) == sqldb.ReasonNotEmpty {
+	if errs.ReasonOf(err) == errs.ReasonNotEmpty {
 		return fmt.Errorf("%w: move into a schema that nobody has served from", err)
 	}
 	return err

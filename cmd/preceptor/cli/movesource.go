@@ -42,7 +42,7 @@ func (s *source) open(ctx context.Context, services server.Table) error {
 			return fmt.Errorf("there is no %s: name the data folder with --from, as sqlite:./data", file)
 		}
 		release, err := sqldb.LockFolder(s.folder, service)
-		if errs.ReasonOf(err) == sqldb.ReasonFolderLocked {
+		if errs.ReasonOf(err) == errs.ReasonFolderLocked {
 			return fmt.Errorf("%w: stop that process first", err)
 		}
 		if err != nil {

@@ -20,7 +20,6 @@ import (
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/sqldb"
 )
 
 // remote is the server that a command makes requests of: a running one or, where none is, the data
@@ -98,7 +97,7 @@ func (r *remote) openFolder(ctx context.Context, why error) (err error) {
 	switch {
 	case err == nil:
 		return nil
-	case errs.ReasonOf(err) == sqldb.ReasonFolderLocked:
+	case errs.ReasonOf(err) == errs.ReasonFolderLocked:
 		return fmt.Errorf("%w; and %w: say where that server is with --server", why, err)
 	}
 	return fmt.Errorf("%w; and the data folder cannot be used: %w", why, err)

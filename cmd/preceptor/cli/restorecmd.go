@@ -172,7 +172,7 @@ func (r *restoring) open(ctx context.Context, f backup.File) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	// An old schema is no fault: serving brings it up to date.
-	if err := db.Check(ctx, row.Migrations()); err != nil && errs.ReasonOf(err) != sqldb.ReasonSchemaOld {
+	if err := db.Check(ctx, row.Migrations()); err != nil && errs.ReasonOf(err) != errs.ReasonSchemaOld {
 		return fmt.Errorf("%s: %w", f.Service, err)
 	}
 	if row.Restored != nil {

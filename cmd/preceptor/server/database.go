@@ -59,7 +59,7 @@ func (p *process) openDB(ctx context.Context, s Service) (*sqldb.DB, error) {
 
 func (p *process) openSQLite(ctx context.Context, s Service) (*sqldb.DB, error) {
 	db, err := sqldb.OpenMigrated(ctx, SQLiteURL(p.cfg.Data, s.Name), sqldb.Options{Schema: s.Name, Tracer: p.tracer}, s.Migrations())
-	if errs.ReasonOf(err) == sqldb.ReasonNotADatabase {
+	if errs.ReasonOf(err) == errs.ReasonDatabaseNotADatabase {
 		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
 	}
 	return db, err
@@ -118,7 +118,7 @@ func waitingFor(err error, service string) string {
 		text = e.Message
 	}
 	switch errs.ReasonOf(err) {
-	case sqldb.ReasonSchemaOld, sqldb.ReasonSearchPath:
+	case errs.ReasonSchemaOld, errs.ReasonSearchPath:
 		return text + ": run preceptor migrate " + service
 	}
 	return text
@@ -127,9 +127,9 @@ func waitingFor(err error, service string) string {
 // DatabaseError adds to an error which setting to change.
 func DatabaseError(err error, flag string) error {
 	switch errs.ReasonOf(err) {
-	case sqldb.ReasonURL:
+	case errs.ReasonDatabaseURLInvalid:
 		return Usagef("%s: %s", flag, errs.OneLine(err))
-	case sqldb.ReasonRefused, sqldb.ReasonNoDatabase:
+	case errs.ReasonDatabaseRefused, errs.ReasonDatabaseMissing:
 		return fmt.Errorf("%w: see %s", err, flag)
 	}
 	return err

@@ -46,5 +46,5 @@ func FolderError(dir string, err error) error {
 	case errors.Is(err, syscall.ENOSPC):
 		why = "is on a disk that is full"
 	}
-	return errs.Wrap(err, errs.FailedPrecondition, "DATA_FOLDER", "the data folder %s %s: choose another one with --data", dir, why)
+	return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDataFolder, "the data folder %s %s: choose another one with --data", dir, why)
 }

@@ -129,7 +129,7 @@ func (p *process) run(serve func() error) {
 func (p *process) lock(name string) error {
 	release, err := sqldb.LockFolder(p.cfg.Data, name)
 	switch {
-	case errs.ReasonOf(err) == sqldb.ReasonFolderLocked:
+	case errs.ReasonOf(err) == errs.ReasonFolderLocked:
 		return fmt.Errorf("%w: stop that process, or choose another folder with --data", err)
 	case err != nil:
 		return FolderError(p.cfg.Data, err)

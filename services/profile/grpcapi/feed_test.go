@@ -15,6 +15,7 @@ import (
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // sync reads the feed to its end, as progress does.
@@ -155,9 +156,9 @@ func TestSyncLearnersIsForProgress(t *testing.T) {
 		}
 		return err
 	}
-	wantStatus(t, ask(h.as(t, "root", auth.RoleAdmin), "gateway"), codes.PermissionDenied, auth.ReasonRoleRequired)
-	wantStatus(t, ask(t.Context(), "gateway"), codes.Unauthenticated, auth.ReasonTokenMissing)
-	wantStatus(t, ask(t.Context(), "catalog"), codes.Unauthenticated, auth.ReasonTokenMissing)
+	wantStatus(t, ask(h.as(t, "root", auth.RoleAdmin), "gateway"), codes.PermissionDenied, errs.ReasonRoleRequired)
+	wantStatus(t, ask(t.Context(), "gateway"), codes.Unauthenticated, errs.ReasonTokenMissing)
+	wantStatus(t, ask(t.Context(), "catalog"), codes.Unauthenticated, errs.ReasonTokenMissing)
 	_, _, err := h.sync(t.Context(), -1)
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "afterRevision")
 }

@@ -190,17 +190,17 @@ func TestWhoMaySeeWhom(t *testing.T) {
 		}
 	}
 	_, err := client.GetLearner(bob, &profilev1.GetLearnerRequest{LearnerId: id})
-	wantStatus(t, err, codes.PermissionDenied, auth.ReasonNotYourData)
+	wantStatus(t, err, codes.PermissionDenied, errs.ReasonNotYourData)
 	_, err = client.UpdateLearner(bob, &profilev1.UpdateLearnerRequest{LearnerId: id, Learner: &profilev1.Learner{DisplayName: "x"}})
-	wantStatus(t, err, codes.PermissionDenied, auth.ReasonNotYourData)
+	wantStatus(t, err, codes.PermissionDenied, errs.ReasonNotYourData)
 	_, err = client.ListRecommendedPaths(bob, &profilev1.ListRecommendedPathsRequest{LearnerId: id})
-	wantStatus(t, err, codes.PermissionDenied, auth.ReasonNotYourData)
+	wantStatus(t, err, codes.PermissionDenied, errs.ReasonNotYourData)
 	_, err = client.ListLearners(ana, &profilev1.ListLearnersRequest{})
-	wantStatus(t, err, codes.PermissionDenied, auth.ReasonRoleRequired)
+	wantStatus(t, err, codes.PermissionDenied, errs.ReasonRoleRequired)
 	_, err = client.CreateLearner(ana, &profilev1.CreateLearnerRequest{Learner: &profilev1.Learner{}})
-	wantStatus(t, err, codes.PermissionDenied, auth.ReasonRoleRequired)
+	wantStatus(t, err, codes.PermissionDenied, errs.ReasonRoleRequired)
 	_, err = client.GetLearner(t.Context(), &profilev1.GetLearnerRequest{LearnerId: "me"})
-	wantStatus(t, err, codes.Unauthenticated, auth.ReasonTokenMissing)
+	wantStatus(t, err, codes.Unauthenticated, errs.ReasonTokenMissing)
 	_, err = client.GetLearner(admin, &profilev1.GetLearnerRequest{LearnerId: "0190c7a4-0000-7000-8000-000000000000"})
 	wantStatus(t, err, codes.NotFound, errs.ReasonLearnerNotFound)
 }
@@ -448,5 +448,5 @@ func TestResolveSubject(t *testing.T) {
 	_, err := progress.ResolveSubject(t.Context(), &profilev1.ResolveSubjectRequest{})
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "subject")
 	_, err = h.client().ResolveSubject(h.as(t, "root", auth.RoleAdmin), req)
-	wantStatus(t, err, codes.PermissionDenied, auth.ReasonRoleRequired)
+	wantStatus(t, err, codes.PermissionDenied, errs.ReasonRoleRequired)
 }

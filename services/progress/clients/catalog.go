@@ -59,13 +59,13 @@ func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (progress
 		}
 	}
 	if !reached {
-		return d, errs.New(errs.Unavailable, "CATALOG_UNAVAILABLE", "the catalog's answer ended early")
+		return d, errs.New(errs.Unavailable, errs.ReasonCatalogUnavailable, "the catalog's answer ended early")
 	}
 	return d, nil
 }
 
 func unreachable(err error) error {
-	return errs.Wrap(err, errs.Unavailable, "CATALOG_UNAVAILABLE", "the catalog cannot be reached")
+	return errs.Wrap(err, errs.Unavailable, errs.ReasonCatalogUnavailable, "the catalog cannot be reached")
 }
 
 func moduleOf(m *catalogv1.ModuleRecord) (progress.Module, error) {
@@ -119,7 +119,7 @@ func ModuleVersionOf(v *catalogv1.ModuleVersion) (progress.ModuleVersion, error)
 func unitOf(u *catalogv1.Unit) (progress.Unit, error) {
 	whole, err := proto.MarshalOptions{Deterministic: true}.Marshal(u)
 	if err != nil {
-		return progress.Unit{}, errs.Wrap(err, errs.Internal, "", "a unit cannot be encoded")
+		return progress.Unit{}, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a unit cannot be encoded")
 	}
 	digest := sha256.Sum256(whole)
 	return progress.Unit{
@@ -142,14 +142,14 @@ func policyOf(p *catalogv1.CurrencyPolicy) (*progress.CurrencyPolicy, error) {
 		}
 		parsed, err := period.Parse(field.text)
 		if err != nil {
-			return nil, errs.Wrap(err, errs.Internal, "", "the catalog sent a currency policy that cannot be read")
+			return nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the catalog sent a currency policy that cannot be read")
 		}
 		*field.to = parsed
 	}
 	if out.Basis == progress.BasisFixedDate {
 		date, err := time.Parse("01-02", p.GetFixedDate())
 		if err != nil {
-			return nil, errs.Wrap(err, errs.Internal, "", "the catalog sent a fixed date that cannot be read")
+			return nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the catalog sent a fixed date that cannot be read")
 		}
 		out.FixedMonth, out.FixedDay = date.Month(), date.Day()
 	}

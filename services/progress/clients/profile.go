@@ -44,13 +44,13 @@ func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []
 		}
 	}
 	if !reached {
-		return nil, 0, errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile's answer ended early")
+		return nil, 0, errs.New(errs.Unavailable, errs.ReasonUpstreamUnavailable, "profile's answer ended early")
 	}
 	return zones, revision, nil
 }
 
 func profileUnreachable(err error) error {
-	return errs.Wrap(err, errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile cannot be reached")
+	return errs.Wrap(err, errs.Unavailable, errs.ReasonUpstreamUnavailable, "profile cannot be reached")
 }
 
 // ResolveSubject returns the learner of an identity, which profile makes at first sight.

@@ -192,7 +192,7 @@ func (f *flights) do(ctx context.Context, key string, compute func() (Answer, er
 			f.mu.Unlock()
 			close(fl.done)
 		}()
-		fl.err = errs.New(errs.Internal, "", "computing an answer did not finish")
+		fl.err = errs.New(errs.Internal, errs.ReasonInternal, "computing an answer did not finish")
 		fl.answer, fl.err = compute()
 		return fl.answer, fl.err
 	}
@@ -200,6 +200,6 @@ func (f *flights) do(ctx context.Context, key string, compute func() (Answer, er
 	case <-fl.done:
 		return fl.answer, fl.err
 	case <-ctx.Done():
-		return Answer{}, errs.Wrap(ctx.Err(), errs.DeadlineExceeded, "", "gave up waiting for the answer")
+		return Answer{}, errs.Wrap(ctx.Err(), errs.DeadlineExceeded, errs.ReasonDeadlineExceeded, "gave up waiting for the answer")
 	}
 }

@@ -125,7 +125,7 @@ func (b *batch) fold(ctx context.Context, r *progress.Record) error {
 	key := progress.FactsKey{LearnerID: r.LearnerID, ModuleID: r.Event.ModuleID}
 	m := b.catalog.Modules[key.ModuleID]
 	if m == nil {
-		return errs.New(errs.Internal, "", "folding an event of unknown module %s", key.ModuleID)
+		return errs.New(errs.Internal, errs.ReasonInternal, "folding an event of unknown module %s", key.ModuleID)
 	}
 	f, read := b.facts[key]
 	if !read {

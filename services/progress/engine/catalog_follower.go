@@ -78,7 +78,7 @@ func (k *CatalogFollower) Stored(ctx context.Context, revision int64) (*progress
 	}
 	c := k.Current()
 	if c.Revision < revision {
-		return nil, errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "the catalog is needed at revision %d, and known at %d; ask again", revision, c.Revision)
+		return nil, errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "the catalog is needed at revision %d, and known at %d; ask again", revision, c.Revision)
 	}
 	return c, nil
 }

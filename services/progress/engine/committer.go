@@ -27,9 +27,6 @@ const (
 	commitTimeout = 5 * time.Second
 )
 
-// ReasonCommitUnknown is the reason of a Store.Commit error whose transaction may have been written.
-const ReasonCommitUnknown = "COMMIT_OUTCOME_UNKNOWN"
-
 // work is what a caller wants done to one learner's log.
 type work interface {
 	// run does the work as a part of a batch. A batch may be run again: each run makes the result of
@@ -159,10 +156,10 @@ func (c *committer) submit(ctx context.Context, j *job) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return errs.New(errs.Unavailable, "SHUTTING_DOWN", "the service is shutting down; send it again")
+		return errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the service is shutting down; send it again")
 	}
 	if c.pending[j.learnerID] >= maxLearnerJobs {
-		e := errs.New(errs.ResourceExhausted, progress.ReasonLearnerBusy, "too many writes of this learner's are waiting; send it again a little later")
+		e := errs.New(errs.ResourceExhausted, errs.ReasonLearnerBusy, "too many writes of this learner's are waiting; send it again a little later")
 		e.RetryAfter = time.Second
 		return e
 	}
@@ -171,7 +168,7 @@ func (c *committer) submit(ctx context.Context, j *job) error {
 		c.pending[j.learnerID]++
 		return nil
 	default:
-		e := errs.New(errs.ResourceExhausted, "QUEUE_FULL", "too many writes are waiting; send it again a little later")
+		e := errs.New(errs.ResourceExhausted, errs.ReasonQueueFull, "too many writes are waiting; send it again a little later")
 		e.RetryAfter = time.Second
 		return e
 	}
@@ -182,7 +179,7 @@ func (j *job) wait(ctx context.Context) error {
 	case <-j.done:
 		return j.err
 	case <-ctx.Done():
-		return errs.Wrap(ctx.Err(), errs.DeadlineExceeded, "OUTCOME_UNKNOWN", "gave up waiting; the write may still happen, so send it again")
+		return errs.Wrap(ctx.Err(), errs.DeadlineExceeded, errs.ReasonOutcomeUnknown, "gave up waiting; the write may still happen, so send it again")
 	}
 }
 
@@ -248,7 +245,7 @@ func (c *committer) commit(jobs []*job) {
 	defer cancel()
 	begun := c.now()
 	err := c.try(ctx, jobs)
-	if errs.ReasonOf(err) == ReasonCommitUnknown {
+	if errs.ReasonOf(err) == errs.ReasonCommitOutcomeUnknown {
 		// Written or not: running it again finds out, since every job finds its own traces.
 		err = c.try(ctx, jobs)
 	}
@@ -311,7 +308,7 @@ func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.ErrorContext(ctx, "panic in a commit", "panic", p, "stack", string(debug.Stack()))
-			err = errs.New(errs.Internal, "", "panic in a commit: %v", p)
+			err = errs.New(errs.Internal, errs.ReasonInternal, "panic in a commit: %v", p)
 		}
 	}()
 	seen := make(map[string]bool, len(jobs))
@@ -331,7 +328,7 @@ func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err
 		catalog := c.catalog.Current()
 		if catalog.Revision < stored {
 			behind = stored
-			return errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "the catalog is needed at revision %d; send it again", stored)
+			return errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "the catalog is needed at revision %d; send it again", stored)
 		}
 		b := newBatch(tx, catalog, c.zones, c.now().UTC().Truncate(time.Microsecond))
 		if err := b.prefetch(ctx, jobs); err != nil {

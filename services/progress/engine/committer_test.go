@@ -222,7 +222,7 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 		if once = !once; once {
 			return nil
 		}
-		return errs.New(errs.Unavailable, engine.ReasonCommitUnknown, "the connection broke")
+		return errs.New(errs.Unavailable, errs.ReasonCommitOutcomeUnknown, "the connection broke")
 	}})
 	learner := newLearner()
 	e, err := s.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: "p", Actor: self(learner)})

@@ -73,7 +73,7 @@ func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *pr
 		if k.PayloadHash != r.PayloadHash {
 			d.results = append(
 				d.results,
-				*progress.Reject(&r.Event, progress.ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
+				*progress.Reject(&r.Event, errs.ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
 			)
 			return nil
 		}
@@ -149,13 +149,13 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *progress.Recor
 	} else {
 		var err error
 		if target, err = b.tx.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
-			return progress.Reject(&r.Event, progress.ReasonVoidTarget, "the log has no event %s to void", r.Event.VoidsEventID), nil
+			return progress.Reject(&r.Event, errs.ReasonVoidTargetUnknown, "the log has no event %s to void", r.Event.VoidsEventID), nil
 		} else if err != nil {
 			return nil, err
 		}
 	}
 	if target.Event.Verb == progress.Voided {
-		return progress.Reject(&r.Event, progress.ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
+		return progress.Reject(&r.Event, errs.ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
 	}
 	voided, err := b.tx.IsVoided(ctx, learnerID, r.Event.VoidsEventID)
 	if err != nil {
@@ -164,7 +164,7 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *progress.Recor
 	if voided || slices.ContainsFunc(b.appended, func(p progress.Record) bool {
 		return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID
 	}) {
-		return progress.Reject(&r.Event, progress.ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
+		return progress.Reject(&r.Event, errs.ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
 	}
 	// The void is filed with what it takes back, so that the module's log is whole.
 	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID

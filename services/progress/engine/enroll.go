@@ -41,7 +41,7 @@ func (s *Service) Enroll(ctx context.Context, r Enrolling) (progress.Enrollment,
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return none, errs.Wrap(err, errs.Internal, "", "no random numbers")
+		return none, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "no random numbers")
 	}
 	e, err := do(ctx, s.committer, r.LearnerID, func(ctx context.Context, b *batch) (progress.Enrollment, error) {
 		e, found, err := b.enrolledBefore(ctx, r)
@@ -63,7 +63,7 @@ func (b *batch) enrolledBefore(ctx context.Context, r Enrolling) (e progress.Enr
 		return e, false, err
 	}
 	if err := json.Unmarshal(stored, &e); err != nil {
-		return e, false, errs.Wrap(err, errs.Internal, "", "a stored enrollment cannot be read")
+		return e, false, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a stored enrollment cannot be read")
 	}
 	e.LearnerID = r.LearnerID
 	return e, true, nil
@@ -77,7 +77,7 @@ func (b *batch) enroll(ctx context.Context, r Enrolling, id string, p *progress.
 	}
 	body, err := json.Marshal(e)
 	if err != nil {
-		return e, errs.Wrap(err, errs.Internal, "", "an enrollment cannot be encoded")
+		return e, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "an enrollment cannot be encoded")
 	}
 	if err := b.tx.SaveIdempotent(ctx, r.Key, body, b.now); err != nil {
 		return e, err
@@ -92,7 +92,7 @@ const maxEnrollments = 1000
 // already, by a commit whose outcome was unknown.
 func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *progress.Path) (e progress.Enrollment, written bool, err error) {
 	if p.State == progress.ModuleArchived {
-		return e, false, errs.New(errs.FailedPrecondition, "PATH_ARCHIVED", "path %s is archived and takes no new enrollments", p.ID)
+		return e, false, errs.New(errs.FailedPrecondition, errs.ReasonPathArchived, "path %s is archived and takes no new enrollments", p.ID)
 	}
 	l, err := b.learner(ctx, learnerID)
 	if err != nil {
@@ -103,11 +103,11 @@ func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *prog
 			return had, true, nil
 		}
 		if had.PathID == p.ID && had.State != progress.EnrollmentWithdrawn {
-			return e, false, errs.New(errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in path %s by enrollment %s", p.ID, had.ID)
+			return e, false, errs.New(errs.AlreadyExists, errs.ReasonAlreadyEnrolled, "already enrolled in path %s by enrollment %s", p.ID, had.ID)
 		}
 	}
 	if len(l.Enrollments) >= maxEnrollments {
-		return e, false, errs.New(errs.FailedPrecondition, "TOO_MANY_ENROLLMENTS",
+		return e, false, errs.New(errs.FailedPrecondition, errs.ReasonTooManyEnrollments,
 			"a learner can have at most %d enrollments, withdrawn ones too", maxEnrollments)
 	}
 	e = progress.Enrollment{ID: id, LearnerID: learnerID, PathID: p.ID, PathVersion: p.Newest().Number, State: progress.EnrollmentActive, EnrollTime: b.now, UpdateTime: b.now}
@@ -125,12 +125,12 @@ func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (
 		return nil, errs.Wrap(
 			fresh,
 			errs.Unavailable,
-			"CATALOG_UNAVAILABLE",
+			errs.ReasonCatalogUnavailable,
 			"path %s is not known here, and the catalog cannot be reached to look it up",
 			pathID,
 		)
 	}
-	return nil, errs.New(errs.NotFound, "PATH_NOT_FOUND", "there is no path %s", pathID)
+	return nil, errs.New(errs.NotFound, errs.ReasonPathNotFound, "there is no path %s", pathID)
 }
 
 // changeEnrollment stores an enrollment with its log entry, and judges the awards that it gives.
@@ -172,7 +172,7 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 			return e, err
 		}
 		if change.Match != nil && !change.Match(e.ETag()) {
-			return e, errs.New(errs.FailedPrecondition, "ETAG_MISMATCH", "the enrollment has changed since it was read; read it again")
+			return e, errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch, "the enrollment has changed since it was read; read it again")
 		}
 		left, err := change.from(e, b.view(l).StateOf(e))
 		if err != nil {
@@ -191,7 +191,7 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 func (c EnrollmentChange) from(e progress.Enrollment, standing progress.EnrollmentState) (EnrollmentChange, error) {
 	var bad []errs.Violation
 	if c.PathID != "" && c.PathID != e.PathID {
-		bad = append(bad, errs.Violation{Field: "pathId", Reason: "NOT_SETTABLE", Description: "cannot be changed: enroll in the other path"})
+		bad = append(bad, errs.Violation{Field: "pathId", Reason: errs.ReasonNotSettable, Description: "cannot be changed: enroll in the other path"})
 	}
 	switch {
 	case c.State == nil:
@@ -199,7 +199,7 @@ func (c EnrollmentChange) from(e progress.Enrollment, standing progress.Enrollme
 		c.State = nil
 	case *c.State != progress.EnrollmentActive && *c.State != progress.EnrollmentPaused && *c.State != progress.EnrollmentWithdrawn:
 		bad = append(bad, errs.Violation{
-			Field: "state", Reason: "STATE_NOT_SETTABLE",
+			Field: "state", Reason: errs.ReasonStateNotSettable,
 			Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress",
 		})
 	}
@@ -211,7 +211,7 @@ func (c EnrollmentChange) from(e progress.Enrollment, standing progress.Enrollme
 
 func (b *batch) updateEnrollment(ctx context.Context, actor progress.Actor, change EnrollmentChange, e *progress.Enrollment) error {
 	if e.State == progress.EnrollmentWithdrawn && (change.PathVersion != nil || (change.State != nil && *change.State != progress.EnrollmentWithdrawn)) {
-		return errs.New(errs.FailedPrecondition, "WITHDRAWN", "enrollment %s is withdrawn; enroll again", e.ID)
+		return errs.New(errs.FailedPrecondition, errs.ReasonWithdrawn, "enrollment %s is withdrawn; enroll again", e.ID)
 	}
 	kind, was := progress.RecordEnrollmentChanged, *e
 	if change.PathVersion != nil && *change.PathVersion != e.PathVersion {
@@ -254,10 +254,10 @@ func (b *batch) checkUpgrade(e *progress.Enrollment, to int) error {
 	p := b.catalog.Paths[e.PathID]
 	switch {
 	case to < e.PathVersion:
-		return errs.New(errs.FailedPrecondition, "UPGRADE_TO_OLDER", "enrollment %s is on version %d already", e.ID, e.PathVersion)
+		return errs.New(errs.FailedPrecondition, errs.ReasonUpgradeToOlder, "enrollment %s is on version %d already", e.ID, e.PathVersion)
 	case p == nil || p.Version(to) == nil:
 		return errs.InvalidFields([]errs.Violation{{
-			Field: "pathVersion", Reason: "UNKNOWN_VERSION",
+			Field: "pathVersion", Reason: errs.ReasonUnknownVersion,
 			Description: fmt.Sprintf("path %s has no version %d", e.PathID, to),
 		}})
 	}

@@ -52,7 +52,7 @@ func (s *Service) Record(ctx context.Context, learnerID string, actor progress.A
 			out.Results[place] = progress.Result{
 				EventID:     events[place].ID,
 				Status:      progress.StatusRetry,
-				Reason:      progress.ReasonLearnerBusy,
+				Reason:      errs.ReasonLearnerBusy,
 				Description: "too much is waiting to be written; send it again",
 			}
 		}
@@ -95,7 +95,7 @@ func (s *Service) judgeAll(
 		}
 		if j.Unknown() && fetchErr != nil {
 			j.Refusal = &progress.Result{
-				EventID: events[i].ID, Status: progress.StatusRetry, Reason: progress.ReasonCatalogBehind,
+				EventID: events[i].ID, Status: progress.StatusRetry, Reason: errs.ReasonCatalogBehind,
 				Description: "the catalog cannot be reached to look this up; keep the event and send it again",
 			}
 		}
@@ -138,7 +138,7 @@ func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*pro
 			switch err := s.committer.submit(ctx, j); {
 			case err == nil:
 				p.job = j
-			case errs.KindOf(err) == errs.ResourceExhausted && (len(pieces) > 0 || errs.ReasonOf(err) == progress.ReasonLearnerBusy):
+			case errs.KindOf(err) == errs.ResourceExhausted && (len(pieces) > 0 || errs.ReasonOf(err) == errs.ReasonLearnerBusy):
 				full = true
 			default:
 				return nil, err

@@ -9,9 +9,6 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// ReasonAwardRevoked is the reason for refusing to revoke what is revoked.
-const ReasonAwardRevoked = "AWARD_REVOKED"
-
 // Revoke takes an award back, for good: recomputing never gives it again. It answers the award.
 // It returns NotFound when the learner has no such award, and FailedPrecondition when it is revoked already.
 func (s *Service) Revoke(ctx context.Context, learnerID, awardID string, actor progress.Actor, reason string) (progress.Award, error) {
@@ -24,11 +21,11 @@ func (s *Service) Revoke(ctx context.Context, learnerID, awardID string, actor p
 		}
 		i := slices.IndexFunc(l.Awards, func(a progress.Award) bool { return a.ID == awardID })
 		if i < 0 {
-			return none, errs.New(errs.NotFound, "AWARD_NOT_FOUND", "the learner has no award %s", awardID)
+			return none, errs.New(errs.NotFound, errs.ReasonAwardNotFound, "the learner has no award %s", awardID)
 		}
 		a := l.Awards[i]
 		if a.Revoked() && !a.RevokeTime.Equal(tried) {
-			return none, errs.New(errs.FailedPrecondition, ReasonAwardRevoked, "award %s was revoked already", awardID)
+			return none, errs.New(errs.FailedPrecondition, errs.ReasonAwardRevoked, "award %s was revoked already", awardID)
 		}
 		if a.Revoked() {
 			return a, nil

@@ -30,7 +30,7 @@ func (g *Server) RebuildProgress(r *progressv1.RebuildProgressRequest, stream gr
 }
 
 // errDraining ends a replay when the server stops, and says that nothing is lost.
-var errDraining = errs.New(errs.Unavailable, "SHUTTING_DOWN", "the server is stopping; ask again, and a rebuild goes on from where it is")
+var errDraining = errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; ask again, and a rebuild goes on from where it is")
 
 // replay replays until the caller goes away or the server stops.
 func (g *Server) replay(ctx context.Context, opts replay.Request, report func(replay.Report) error) error {

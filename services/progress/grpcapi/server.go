@@ -151,7 +151,7 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 				errs.Violation{
 					Field:       fmt.Sprintf("events[%d].eventId", i),
 					Description: "must be a UUID, or the event cannot be answered for",
-					Reason:      "NOT_A_UUID",
+					Reason:      errs.ReasonNotAUUID,
 				},
 			)
 		}
@@ -259,7 +259,7 @@ func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.
 		return err
 	}
 	if err := proto.Unmarshal(a.Body, out); err != nil {
-		return errs.Wrap(err, errs.Internal, "", "a computed answer cannot be read")
+		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a computed answer cannot be read")
 	}
 	return grpc.SetHeader(ctx, metadata.Pairs("etag", a.ETag))
 }

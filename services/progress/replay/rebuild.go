@@ -45,9 +45,6 @@ const (
 	releaseTimeout = 5 * time.Second
 )
 
-// ReasonRebuildRunning is the reason for refusing a second rebuild.
-const ReasonRebuildRunning = "REBUILD_RUNNING"
-
 // ReplayOptions say what a replay is to do.
 type Request struct {
 	// LearnerID is the only learner; "" for all.
@@ -152,7 +149,7 @@ type replayer struct {
 // all learners runs, and Unavailable where there never was a catalog to fold by.
 func (s *Service) Run(ctx context.Context, opts Request, report func(Report) error) error {
 	if s.catalog.Current().Revision == 0 {
-		return errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "there never was a catalog to fold logs by; try again when the catalog can be reached")
+		return errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "there never was a catalog to fold logs by; try again when the catalog can be reached")
 	}
 	r := &replayer{Service: s, opts: opts, report: report}
 	switch {
@@ -214,7 +211,7 @@ func rebuildRunning(by *progress.Rebuild) error {
 	if by != nil { // it may have ended this moment
 		who = fmt.Sprintf("that of %s, begun at %s", by.ActorID, by.StartedAt.Format(time.RFC3339))
 	}
-	return errs.New(errs.FailedPrecondition, ReasonRebuildRunning, "a rebuild runs already, %s; one at a time", who)
+	return errs.New(errs.FailedPrecondition, errs.ReasonRebuildRunning, "a rebuild runs already, %s; one at a time", who)
 }
 
 // release lets another rebuild go on at once, however this one ended.
@@ -340,7 +337,7 @@ func (r *replayer) collect(ctx context.Context, done <-chan *chunk, room <-chan 
 		case c, open := <-done:
 			switch {
 			case ctx.Err() != nil:
-				return errs.Wrap(ctx.Err(), errs.Canceled, "", "the replay was called off")
+				return errs.Wrap(ctx.Err(), errs.Canceled, errs.ReasonCancelled, "the replay was called off")
 			case !open:
 				return nil
 			case c.err != nil:
@@ -404,7 +401,7 @@ func (r *replayer) do(ctx context.Context, c *chunk, p *replaying) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			r.log.ErrorContext(ctx, "panic in a replay", "panic", cause, "stack", string(debug.Stack()), "from", c.from, "to", c.to)
-			err = errs.New(errs.Internal, "", "panic in a replay: %v", cause)
+			err = errs.New(errs.Internal, errs.ReasonInternal, "panic in a replay: %v", cause)
 		}
 	}()
 	if c.found, c.entries, err = r.look(ctx, p, c.from, c.to); err != nil || !r.opts.Write {

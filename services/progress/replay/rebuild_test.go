@@ -347,7 +347,7 @@ func TestOneRebuildAtATime(t *testing.T) {
 	refused := func(s *replica) {
 		t.Helper()
 		err := s.Replays.Run(r.Ctx, opts, func(replay.Report) error { return nil })
-		if errs.ReasonOf(err) != replay.ReasonRebuildRunning || errs.KindOf(err) != errs.FailedPrecondition || !strings.Contains(err.Error(), "admin") {
+		if errs.ReasonOf(err) != errs.ReasonRebuildRunning || errs.KindOf(err) != errs.FailedPrecondition || !strings.Contains(err.Error(), "admin") {
 			t.Errorf("%v", err)
 		}
 	}

@@ -122,7 +122,7 @@ func (s *Service) catalogBefore(ctx context.Context, id string, number int, minR
 	c := s.catalog.AtLeast(ctx, minRevision)
 	if newest(c)+1 != number {
 		if err := s.catalog.Refresh(ctx); err != nil {
-			return nil, errs.Wrap(err, errs.Unavailable, progress.ReasonCatalogBehind,
+			return nil, errs.Wrap(err, errs.Unavailable, errs.ReasonCatalogBehind,
 				"version %d of %s is not the next one known here, and the catalog cannot be reached", number, id)
 		}
 		c = s.catalog.Current()
@@ -132,7 +132,7 @@ func (s *Service) catalogBefore(ctx context.Context, id string, number int, minR
 
 func checkNext(id string, newest, number int) error {
 	if newest+1 != number {
-		return errs.New(errs.Unavailable, progress.ReasonCatalogBehind, "version %d of %s cannot follow version %d, the newest known here; ask again", number, id, newest)
+		return errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "version %d of %s cannot follow version %d, the newest known here; ask again", number, id, newest)
 	}
 	return nil
 }

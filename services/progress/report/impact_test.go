@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/report"
@@ -225,7 +226,7 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v, %v", name, got, want, err)
 		}
 	}
-	if _, err := r.Service.Previews.CountModuleImpact(r.Ctx, "a", version(3, day(1)), 0); reasonOf(err) != progress.ReasonCatalogBehind {
+	if _, err := r.Service.Previews.CountModuleImpact(r.Ctx, "a", version(3, day(1)), 0); reasonOf(err) != errs.ReasonCatalogBehind {
 		t.Errorf("a version too far: %v", err)
 	}
 	first, err := r.Service.Previews.CountModuleImpact(r.Ctx, "new", version(1, day(1), unit("u")), 0)
@@ -319,7 +320,7 @@ func TestPathImpact(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
 	}
 	draft.Number = 5
-	if _, err := r.Service.Previews.CountPathImpact(r.Ctx, "p", draft, 0); reasonOf(err) != progress.ReasonCatalogBehind {
+	if _, err := r.Service.Previews.CountPathImpact(r.Ctx, "p", draft, 0); reasonOf(err) != errs.ReasonCatalogBehind {
 		t.Errorf("a version too far: %v", err)
 	}
 	draft.Number = 1

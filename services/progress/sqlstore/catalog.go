@@ -55,7 +55,7 @@ func decodeEntity(d *progress.CatalogDelta, kind, body string) error {
 		d.Paths = append(d.Paths, p)
 	}
 	if err != nil {
-		return errs.Wrap(err, errs.Internal, "", "a stored catalog entity cannot be read")
+		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a stored catalog entity cannot be read")
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (s *Store) SaveCatalog(ctx context.Context, d progress.CatalogDelta) error 
 func putEntity(ctx context.Context, tx sqldb.Tx, kind, id string, entity any) error {
 	body, err := json.Marshal(entity)
 	if err != nil {
-		return errs.Wrap(err, errs.Internal, "", "a catalog entity cannot be stored")
+		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a catalog entity cannot be stored")
 	}
 	_, err = tx.ExecContext(
 		ctx,

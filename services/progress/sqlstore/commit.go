@@ -181,7 +181,7 @@ func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (pr
 		return progress.Record{}, err
 	}
 	if len(records) == 0 {
-		return progress.Record{}, errs.New(errs.NotFound, "EVENT_NOT_FOUND", "the log has no event %s", eventID)
+		return progress.Record{}, errs.New(errs.NotFound, errs.ReasonEventNotFound, "the log has no event %s", eventID)
 	}
 	return records[0], nil
 }
@@ -275,7 +275,7 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 	for _, k := range keys {
 		state, err := json.Marshal(facts[k])
 		if err != nil {
-			return errs.Wrap(err, errs.Internal, "", "facts cannot be stored")
+			return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "facts cannot be stored")
 		}
 		s := facts[k].Summary()
 		now := summaryKey{s.Key, s.Materials, s.CompleteVersion, s.Standing, s.Shape}
@@ -356,7 +356,7 @@ func (c *commitTx) PutEnrollments(ctx context.Context, enrollments []progress.En
 		previous_percent = excluded.previous_percent, percent_change_reason = excluded.percent_change_reason`,
 	)
 	if sqldb.IsUnique(err) {
-		return errs.Wrap(err, errs.AlreadyExists, "ALREADY_ENROLLED", "already enrolled in this path")
+		return errs.Wrap(err, errs.AlreadyExists, errs.ReasonAlreadyEnrolled, "already enrolled in this path")
 	}
 	return err
 }
@@ -368,7 +368,7 @@ func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error
 		completions, err1 := json.Marshal(a.Completions)
 		rule, err2 := json.Marshal(a.Rule)
 		if err := errors.Join(err1, err2); err != nil {
-			return errs.Wrap(err, errs.Internal, "", "an award cannot be stored")
+			return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "an award cannot be stored")
 		}
 		args = append(
 			args,

@@ -96,7 +96,7 @@ func scanRecord(rows *sql.Rows) (progress.Record, error) {
 func decodeEffects(learnerID, body string) (*progress.Effects, error) {
 	out := new(progress.Effects)
 	if err := json.Unmarshal([]byte(body), out); err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "", "a stored log entry cannot be read")
+		return nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a stored log entry cannot be read")
 	}
 	for i := range out.Enrollments {
 		out.Enrollments[i].LearnerID = learnerID
@@ -121,7 +121,7 @@ func logRow(r *progress.Record) ([]any, error) {
 	if r.Effects != nil {
 		text, err := json.Marshal(r.Effects)
 		if err != nil {
-			return nil, errs.Wrap(err, errs.Internal, "", "a log entry cannot be stored")
+			return nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a log entry cannot be stored")
 		}
 		body = string(text)
 	}

@@ -47,7 +47,7 @@ func Migrations() fs.FS {
 func (s *Store) Incarnation(ctx context.Context) (string, error) {
 	fresh, err := uuid.NewRandom()
 	if err != nil {
-		return "", errs.Wrap(err, errs.Internal, "", "no random numbers")
+		return "", errs.Wrap(err, errs.Internal, errs.ReasonInternal, "no random numbers")
 	}
 	var out string
 	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
@@ -86,7 +86,7 @@ func (s *Store) timelineOf(ctx context.Context) (string, error) {
 func (s *Store) Renew(ctx context.Context) error {
 	fresh, err := uuid.NewRandom()
 	if err != nil {
-		return errs.Wrap(err, errs.Internal, "", "no random numbers")
+		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "no random numbers")
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO instance (id, incarnation) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation`,
@@ -188,7 +188,7 @@ func load(ctx context.Context, tx sqldb.Tx, head progress.Head) (*progress.Learn
 func decodeFacts(state string) (*progress.Facts, error) {
 	f := new(progress.Facts)
 	if err := json.Unmarshal([]byte(state), f); err != nil {
-		return nil, errs.Wrap(err, errs.Internal, "", "stored facts cannot be read")
+		return nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "stored facts cannot be read")
 	}
 	return f, nil
 }
@@ -242,7 +242,7 @@ func readEnrollments(ctx context.Context, tx sqldb.Tx, whose string, args ...any
 
 // refuse and leaveOut say what happens to a part of an award that cannot be read.
 func refuse(err error) error {
-	return errs.Wrap(err, errs.Internal, "", "a stored award cannot be read")
+	return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a stored award cannot be read")
 }
 
 func leaveOut(error) error { return nil }
@@ -286,7 +286,7 @@ func (s *Store) FindLink(ctx context.Context, issuer, subject string) (progress.
 		Scan(&l.LearnerID, &l.TimeZone)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return l, errs.New(errs.NotFound, "LINK_NOT_FOUND", "the identity is not known here")
+		return l, errs.New(errs.NotFound, errs.ReasonLinkNotFound, "the identity is not known here")
 	case err != nil:
 		return l, sqldb.Classify(err)
 	}
