@@ -52,7 +52,7 @@ type Unit struct {
 	Weight       float64  `json:"weight"`
 	MoveOn       MoveOn   `json:"moveOn"`
 	MasteryScore *float64 `json:"masteryScore,omitempty"`
-	// Changed tells that the unit is new in this version, or differs from the preceding one.
+	// Changed reports whether the unit is new in this version, or differs from the preceding one.
 	Changed bool `json:"changed,omitempty"`
 	// Digest is of all that the catalog says of the unit, which is more than this; "" where the
 	// catalog was read before there were digests.
@@ -78,7 +78,7 @@ type ModuleVersion struct {
 	Prerequisites []string        `json:"prerequisites,omitempty"`
 	Credits       [][]string      `json:"credits,omitempty"`
 	Currency      *CurrencyPolicy `json:"currency,omitempty"`
-	// Material tells that the version is of change class MATERIAL; RetakeAll that every
+	// Material reports whether the version is of change class MATERIAL; RetakeAll that every
 	// unit is to be learned again, not only the changed ones.
 	Material      bool      `json:"material,omitempty"`
 	RetakeAll     bool      `json:"retakeAll,omitempty"`
@@ -89,7 +89,7 @@ type ModuleVersion struct {
 // micros is the weight in millionths: whole numbers add up to the same sum in any order.
 func (u *Unit) micros() int64 { return int64(math.Round(u.Weight * 1e6)) }
 
-// Unit finds a unit by id, or answers nil.
+// Unit finds a unit by id, or returns nil.
 func (v *ModuleVersion) Unit(id string) *Unit {
 	for i := range v.Units {
 		if v.Units[i].ID == id {
@@ -107,7 +107,7 @@ func (v *ModuleVersion) MarkChanged(before *ModuleVersion) {
 	}
 }
 
-// differs tells whether a unit of the version after v is new, or not as it is in v. v may be nil.
+// differs reports whether a unit of the version after v is new, or not as it is in v. v may be nil.
 func (v *ModuleVersion) differs(u *Unit) bool {
 	var was *Unit
 	if v != nil {
@@ -124,7 +124,7 @@ func (v *ModuleVersion) differs(u *Unit) bool {
 	return !reflect.DeepEqual(*was, is)
 }
 
-// invalidates tells whether learning the unit before v does not count from v on.
+// invalidates reports whether learning the unit before v does not count from v on.
 func (v *ModuleVersion) invalidates(unitID string) bool {
 	if !v.Material {
 		return false
@@ -154,7 +154,7 @@ type Module struct {
 	Archives []ArchivePeriod `json:"archives,omitempty"`
 }
 
-// Version finds a version by number, or answers nil. Numbers run from 1 without gaps.
+// Version finds a version by number, or returns nil. Numbers run from 1 without gaps.
 func (m *Module) Version(number int) *ModuleVersion {
 	if number < 1 || number > len(m.Versions) {
 		return nil
@@ -263,7 +263,7 @@ type Milestone struct {
 	Groups []Group `json:"groups"`
 }
 
-// moduleIDs answers the milestone's modules in order, each once.
+// moduleIDs returns the milestone's modules in order, each once.
 func (m *Milestone) moduleIDs() []string {
 	var ids []string
 	for _, g := range m.Groups {
@@ -285,7 +285,7 @@ type PathVersion struct {
 	MandateTime time.Time `json:"mandateTime,omitzero"`
 }
 
-// moduleIDs answers the path's modules in order, each once.
+// ModuleIDs returns the path's modules in order, each once.
 func (v *PathVersion) ModuleIDs() []string {
 	var ids []string
 	for i := range v.Milestones {
@@ -307,7 +307,7 @@ type Path struct {
 	Versions []PathVersion `json:"versions"`
 }
 
-// Version finds a version by number, or answers nil.
+// Version finds a version by number, or returns nil.
 func (p *Path) Version(number int) *PathVersion {
 	if number < 1 || number > len(p.Versions) {
 		return nil
@@ -318,7 +318,7 @@ func (p *Path) Version(number int) *PathVersion {
 // Newest is the newest published version.
 func (p *Path) Newest() *PathVersion { return &p.Versions[len(p.Versions)-1] }
 
-// mandated answers the version that an enrollment is on at t, and since when: the newest whose
+// Mandated returns the version that an enrollment is on at t, and since when: the newest whose
 // upgrade is mandatory by then, or the pinned one.
 func (p *Path) Mandated(pinned int, t time.Time) (version int, since time.Time) {
 	for i := len(p.Versions) - 1; i >= 0; i-- {
@@ -355,7 +355,7 @@ type CatalogDelta struct {
 	Paths    []Path
 }
 
-// with answers a new snapshot with the delta merged in.
+// With returns a new snapshot with the delta merged in.
 func (c *Catalog) With(d CatalogDelta) *Catalog {
 	out := &Catalog{
 		Revision: d.Revision,
@@ -377,7 +377,7 @@ func (c *Catalog) With(d CatalogDelta) *Catalog {
 	return out
 }
 
-// touchedPaths answers the paths whose learners may have reached something between two looks:
+// TouchedPaths returns the paths whose learners may have reached something between two looks:
 // those that changed, or have a module that was touched.
 func (c *Catalog) TouchedPaths(revision int64, passed func(time.Time) bool, touched map[string]bool) []string {
 	var out []string
@@ -393,7 +393,7 @@ func (c *Catalog) TouchedPaths(revision int64, passed func(time.Time) bool, touc
 	return out
 }
 
-// touchedModules answers the modules that changed, or had a time of theirs pass, or have an
+// TouchedModules returns the modules that changed, or had a time of theirs pass, or have an
 // equivalence with such a one; the others are absent.
 func (c *Catalog) TouchedModules(revision int64, passed func(time.Time) bool) map[string]bool {
 	touched := map[string]bool{}

@@ -14,7 +14,7 @@ const (
 	CurrencySuperseded CurrencyState = "SUPERSEDED"
 )
 
-// Currency is a completion's standing at one moment. Zero times: never.
+// Currency is how current a completion is at one moment. Zero times: never.
 type Currency struct {
 	State          CurrencyState
 	ExpireTime     time.Time
@@ -22,14 +22,14 @@ type Currency struct {
 	GraceEndTime   time.Time
 }
 
-// expiry answers when a completion at t expires. prior is the cycle before, nil for a first one.
+// expiry returns when a completion at t expires. prior is the cycle before, nil for a first one.
 func (p *CurrencyPolicy) expiry(t time.Time, prior *CycleFacts, loc *time.Location) time.Time {
 	switch p.Basis {
 	case BasisPriorExpiry:
 		if prior == nil || prior.ExpireAt == 0 {
 			break
 		}
-		// Renewing early loses no days, nor does renewing in grace gain any; who comes
+		// Renewing early loses no days, nor does renewing in grace gain any; a learner who comes
 		// later than that begins anew.
 		before := time.UnixMicro(prior.ExpireAt)
 		if !t.After(p.Grace.AddTo(before, loc)) {
@@ -47,8 +47,8 @@ func (p *CurrencyPolicy) expiry(t time.Time, prior *CycleFacts, loc *time.Locati
 	return p.Period.AddTo(t, loc)
 }
 
-// currency answers the standing of the last completed cycle at now, and when it next changes
-// (zero: never). It answers nil where no cycle is complete.
+// currency returns how current the last completed cycle is at now, and when it next changes
+// (zero: never). It returns nil where no cycle is complete.
 func (f *Facts) currency(m *Module, now time.Time, loc *time.Location) (*Currency, time.Time) {
 	c := f.lastComplete()
 	if c == nil {
@@ -76,7 +76,7 @@ func (f *Facts) currency(m *Module, now time.Time, loc *time.Location) (*Currenc
 	return cur, next
 }
 
-// at answers the state by the clock alone, and when it next changes.
+// at returns the state by the clock alone, and when it next changes.
 func (c *Currency) at(now time.Time) (CurrencyState, time.Time) {
 	switch {
 	case now.Before(c.WindowOpenTime):
@@ -90,8 +90,8 @@ func (c *Currency) at(now time.Time) (CurrencyState, time.Time) {
 	}
 }
 
-// superseding answers the MATERIAL version that takes the place of what the cycle was completed
-// on, and when: at its effective time plus its own grace. It answers nil where there is none.
+// superseding returns the MATERIAL version that takes the place of what the cycle was completed
+// on, and when: at its effective time plus its own grace. It returns nil where there is none.
 func superseding(m *Module, c *CycleFacts, loc *time.Location) (*ModuleVersion, time.Time) {
 	var by *ModuleVersion
 	var first time.Time

@@ -55,14 +55,14 @@ func (d *Draft) Effect(f *Facts) DraftEffect {
 	return v
 }
 
-// retrains tells whether the last completion is on no version as new as the draft once that is in
+// retrains reports whether the last completion is on no version as new as the draft once that is in
 // effect. Which day it is in the learner's zone moves an expiry, but completes nothing.
 func (d *Draft) retrains(f *Facts) bool {
 	last := f.AsOf(d.after, d.version.EffectiveTime, time.UTC).lastComplete()
 	return last == nil || last.CompleteVersion < d.version.Number
 }
 
-// loses tells whether the open cycle has credit for a unit that the draft invalidates.
+// loses reports whether the open cycle has credit for a unit that the draft invalidates.
 func (d *Draft) loses(open *CycleFacts) bool {
 	_, on, _ := open.percentIn(d.before, d.now)
 	if on == nil || open.WaivedAt != 0 {
@@ -76,7 +76,7 @@ func (d *Draft) loses(open *CycleFacts) bool {
 	return false
 }
 
-// milestonesWith answers the ids of the milestones that name a module, in order.
+// MilestonesWith returns the ids of the milestones that name a module, in order.
 func (v *PathVersion) MilestonesWith(moduleID string) []string {
 	var ids []string
 	for i := range v.Milestones {
@@ -87,7 +87,7 @@ func (v *PathVersion) MilestonesWith(moduleID string) []string {
 	return ids
 }
 
-// changedMilestones answers the ids of the milestones that came or ask for something else, and then of those that went.
+// ChangedMilestones returns the ids of the milestones that came or ask for something else, and then of those that went.
 func ChangedMilestones(before, after []Milestone) []string {
 	in := func(milestones []Milestone, id string) int {
 		return slices.IndexFunc(milestones, func(m Milestone) bool { return m.ID == id })
@@ -106,7 +106,7 @@ func ChangedMilestones(before, after []Milestone) []string {
 	return ids
 }
 
-// asksSame tells whether the groups of two milestones ask for the same modules, whatever their order.
+// asksSame reports whether the groups of two milestones ask for the same modules, whatever their order.
 func asksSame(a, b []Group) bool {
 	return slices.EqualFunc(askedFor(a), askedFor(b), slices.Equal[[]string])
 }

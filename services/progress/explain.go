@@ -2,7 +2,7 @@ package progress
 
 import "slices"
 
-// PathExplanation is why an enrollment's percent is what it is: the same progress as Path answers,
+// PathExplanation is why an enrollment's percent is what it is: the same progress as Path returns,
 // with the reason of each part of it.
 type PathExplanation struct {
 	Progress PathProgress
@@ -93,7 +93,7 @@ const (
 	maxUncounted  = 50
 )
 
-// Explain answers why the percent of an enrollment is what it is. NotFound when the learner is
+// Explain returns why the percent of an enrollment is what it is. NotFound when the learner is
 // not enrolled in the path.
 func (w *View) Explain(pathID string) (*PathExplanation, error) {
 	p, err := w.Path(pathID)
@@ -157,7 +157,7 @@ func (w *View) explainMilestone(e *Enrollment, ms *Milestone, p *MilestoneProgre
 	return out
 }
 
-// shares answers what each group adds to the tally of all: the "all" groups first, each what the
+// shares returns what each group adds to the tally of all: the "all" groups first, each what the
 // ones before it have not, then each k-of-n group beside those.
 func shares(groups []Group, done func(moduleID string) bool) []Tally {
 	out := make([]Tally, len(groups))

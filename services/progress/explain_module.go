@@ -33,7 +33,7 @@ type traced struct {
 	cycle int
 }
 
-// explainModule answers why a module stands as p says, for who needs it since then.
+// explainModule returns why a module counts as p says, for a learner who needs it since then.
 func (w *View) explainModule(p *ModuleProgress, since time.Time) (ModuleExplanation, error) {
 	x, err := w.caseOf(p, since)
 	if err != nil {
@@ -51,7 +51,7 @@ func (w *View) explainModule(p *ModuleProgress, since time.Time) (ModuleExplanat
 	}
 	out.Uncounted = x.uncounted()
 	out.Summary = sentences(
-		x.standing(),
+		x.state(),
 		x.openedWhy(),
 		x.versionWhy(),
 		x.arithmetic(out.Units),
@@ -111,8 +111,8 @@ func (x *moduleCase) rule() Rule {
 	return RuleUnits
 }
 
-// standing is the state in words.
-func (x *moduleCase) standing() string {
+// state is the state in words.
+func (x *moduleCase) state() string {
 	switch x.rule() {
 	case RuleLocked:
 		return x.words.locked(x.titles(x.p.BlockedBy))
@@ -248,7 +248,7 @@ func (x *moduleCase) arithmetic(units []UnitExplanation) string {
 	return x.words.units(s)
 }
 
-// currencyWhy is the standing of the last completion in words.
+// currencyWhy is how current the last completion is, in words.
 func (x *moduleCase) currencyWhy() string {
 	c := x.p.Currency
 	if c == nil {
@@ -261,7 +261,7 @@ func (x *moduleCase) currencyWhy() string {
 	return x.words.currency(c)
 }
 
-// uncounted answers the events that do not count towards the units, and why.
+// uncounted returns the events that do not count towards the units, and why.
 func (x *moduleCase) uncounted() []EventExplanation {
 	var out []EventExplanation
 	for i := range x.log {

@@ -89,7 +89,7 @@ func ask(t *rapid.T, l *life) (*progressv1.PathExplanation, *progressv1.PathProg
 	return x.GetExplanation(), p.GetProgress(), details
 }
 
-// explanationCheck compares an explanation with the answers of other questions and with the log.
+// explanationCheck compares an explanation with other responses and with the log.
 type explanationCheck struct {
 	fatal   func(format string, args ...any)
 	log     map[string]progress.Record
@@ -139,15 +139,15 @@ func (c *explanationCheck) path(x *progressv1.PathExplanation, p *progressv1.Pat
 		for _, g := range ms.GetGroups() {
 			for _, m := range g.GetModules() {
 				k := slices.IndexFunc(want.GetModules(), func(w *progressv1.ModuleProgress) bool { return w.GetModuleId() == m.GetModuleId() })
-				c.standing(m, want.GetModules()[k])
+				c.same(m, want.GetModules()[k])
 				c.modules[m.GetModuleId()] = m
 			}
 		}
 	}
 }
 
-// standing compares a module with the path's progress.
-func (c *explanationCheck) standing(x *progressv1.ModuleExplanation, p *progressv1.ModuleProgress) {
+// same compares a module with the path's progress.
+func (c *explanationCheck) same(x *progressv1.ModuleExplanation, p *progressv1.ModuleProgress) {
 	c.equal("state", x.GetState(), p.GetState())
 	c.equal("module percent", shown(x.Percent), shown(p.Percent))
 	c.equal("version", x.GetVersion(), p.GetVersion())

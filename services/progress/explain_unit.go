@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// sameEra tells whether learning the unit on a version counts for the version that the learner is on.
+// sameEra reports whether learning the unit on a version counts for the version that the learner is on.
 func (x *moduleCase) sameEra(unitID string, version int) bool {
 	return x.on.Unit(unitID) != nil && x.m.era(unitID, version) == x.m.era(unitID, x.on.Number)
 }
 
-// unit answers why a unit of the version that the learner is on counts as it does.
+// unit returns why a unit of the version that the learner is on counts as it does.
 func (x *moduleCase) unit(u *Unit) UnitExplanation {
 	out := UnitExplanation{Progress: unitProgress(x.m, x.on, u, x.cycle), MoveOn: u.MoveOn}
 	var events []*Record
@@ -27,7 +27,7 @@ func (x *moduleCase) unit(u *Unit) UnitExplanation {
 	return out
 }
 
-// eventsOf answers the events that count for the unit, in the order of folding.
+// eventsOf returns the events that count for the unit, in the order of folding.
 func (x *moduleCase) eventsOf(u *Unit) []*Record {
 	var out []*Record
 	for _, t := range x.traced {
@@ -38,7 +38,7 @@ func (x *moduleCase) eventsOf(u *Unit) []*Record {
 	return out
 }
 
-// doneBy answers the events that the unit was done by at t, the moveOn rule that they satisfied,
+// doneBy returns the events that the unit was done by at t, the moveOn rule that they satisfied,
 // and that in words. It names the cause of what doneAt found.
 func (x *moduleCase) doneBy(u *Unit, t time.Time) ([]*Record, MoveOn, string) {
 	at := t.UnixMicro()
@@ -62,7 +62,7 @@ func (x *moduleCase) doneBy(u *Unit, t time.Time) ([]*Record, MoveOn, string) {
 	return by, rule, sentences(x.words.done(by), when(version != x.on.Number, x.words.ruleOf(version)), x.carried(by))
 }
 
-// satisfiedBy answers the moveOn rule that was satisfied at a time, and the version whose rule it
+// satisfiedBy returns the moveOn rule that was satisfied at a time, and the version whose rule it
 // is: that of the version that the learner is on, or of one that an event of the unit named.
 func (x *moduleCase) satisfiedBy(f *UnitFacts, u *Unit, at int64) (MoveOn, int) {
 	if f.satisfied(u.MoveOn) != at {
@@ -75,7 +75,7 @@ func (x *moduleCase) satisfiedBy(f *UnitFacts, u *Unit, at int64) (MoveOn, int) 
 	return u.MoveOn, x.on.Number
 }
 
-// decisive answers the events that satisfied the rule at t.
+// decisive returns the events that satisfied the rule at t.
 func decisive(events []*Record, rule MoveOn, t time.Time) []*Record {
 	switch rule {
 	case MoveOnPassed:

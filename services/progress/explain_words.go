@@ -125,7 +125,7 @@ func (w words) award(a *Award, t Tally) string {
 	}
 }
 
-// group tells what it asks for, what of that other groups of the milestone count already, and what is done.
+// group says what it asks for, what of that other groups of the milestone count already, and what is done.
 func (w words) group(g *Group, share Tally, have int) string {
 	n, asked := len(g.ModuleIDs), len(g.ModuleIDs)
 	ask := fmt.Sprintf("All %d modules are asked for", n)
@@ -181,9 +181,9 @@ func (w words) archivedWaiver(at time.Time, a *ArchivePeriod, begun bool) string
 
 func (w words) archivedBegun(sunset time.Time) string {
 	if sunset.IsZero() {
-		return "It is archived; who has begun it may finish it."
+		return "It is archived; learners who have begun it may finish it."
 	}
-	return fmt.Sprintf("It is archived; who has begun it may finish it until %s.", w.date(sunset))
+	return fmt.Sprintf("It is archived; learners who have begun it may finish it until %s.", w.date(sunset))
 }
 
 // Of a module: the cycle and the version.
@@ -228,7 +228,7 @@ func (w words) onNewest(version int) string {
 type unitSum struct {
 	done, required     int
 	doneWeight, weight int64
-	// uneven tells that the weights differ: then counting units alone does not give the percent.
+	// uneven reports whether the weights differ: counting units alone does not give the percent then.
 	uneven  bool
 	percent int
 }
@@ -304,7 +304,7 @@ func (w words) carried(from, to int) string {
 	return fmt.Sprintf("That was on version %d and counts on version %d too: nothing between them asks for this unit to be learned anew.", from, to)
 }
 
-// needs tells what a unit waits for.
+// needs says what a unit waits for.
 func (w words) needs(u *Unit, completed, passed bool) string {
 	pass := "passed"
 	if u.MasteryScore != nil {
@@ -330,7 +330,7 @@ func (w words) needs(u *Unit, completed, passed bool) string {
 	return "It must be completed."
 }
 
-// soFar tells how far a unit is that is not done.
+// soFar says how far a unit is that is not done.
 func (w words) soFar(u *UnitProgress, events []*Record) string {
 	if len(events) == 0 {
 		return "Nothing of it has counted yet."
@@ -375,7 +375,7 @@ func (w words) aheadUntil(from int, at time.Time) string {
 
 // Of an event.
 
-// event tells what an event that counts says.
+// event says what an event that counts did.
 func (w words) event(r *Record) string {
 	e := &r.Event
 	if e.Verb == Waived {

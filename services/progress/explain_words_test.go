@@ -15,8 +15,8 @@ import (
 
 var updateTexts = flag.Bool("update", false, "write testdata/explanations.txt anew")
 
-// told is a learner on path p with module a, and what happens to them.
-type told struct {
+// story is a learner on path p with module a, and what happens to them.
+type story struct {
 	*rig
 
 	learner string
@@ -24,7 +24,7 @@ type told struct {
 }
 
 // now publishes the module as it is, at a time.
-func (s *told) now(at time.Time) {
+func (s *story) now(at time.Time) {
 	s.T.Helper()
 	s.Clock.Set(at)
 	s.module.Revision = s.Catalog.Delta.Revision + 1
@@ -33,7 +33,7 @@ func (s *told) now(at time.Time) {
 }
 
 // did records an event of the learner's own at the time that it happened.
-func (s *told) did(unit string, verb progress.Verb, version int, at time.Time, score ...float64) string {
+func (s *story) did(unit string, verb progress.Verb, version int, at time.Time, score ...float64) string {
 	s.T.Helper()
 	e := onVersion(event("a", unit, verb, at), version)
 	for _, f := range score {
@@ -44,7 +44,7 @@ func (s *told) did(unit string, verb progress.Verb, version int, at time.Time, s
 }
 
 // expiring completes the module, of a policy, on day 10, and lets time pass to so many days after it ran out.
-func (s *told) expiring(policy *progress.CurrencyPolicy, after int) {
+func (s *story) expiring(policy *progress.CurrencyPolicy, after int) {
 	s.T.Helper()
 	const done = 10
 	s.module.Versions[0].Currency = policy
@@ -54,7 +54,7 @@ func (s *told) expiring(policy *progress.CurrencyPolicy, after int) {
 	s.Clock.Set(day(done).AddDate(1, 0, after))
 }
 
-func (s *told) waive(unit string, at time.Time, reason string) {
+func (s *story) waive(unit string, at time.Time, reason string) {
 	s.T.Helper()
 	e := event("a", unit, progress.Waived, at)
 	e.Reason = reason
@@ -67,7 +67,7 @@ func material(v progress.ModuleVersion, effective time.Time, retakeAll bool) pro
 	return v
 }
 
-func kept(id string) progress.Unit {
+func unchangedUnit(id string) progress.Unit {
 	u := unit(id)
 	u.Changed = false
 	return u
@@ -79,18 +79,18 @@ func quizUnit(id string, rule progress.MoveOn) progress.Unit {
 	return u
 }
 
-// tales are what can be told: each adds to an empty beginning.
+// tales are what can happen to a learner: each adds to an empty beginning.
 func tales() []struct {
 	name string
-	tell func(*told)
+	tell func(*story)
 } {
 	yearly := &progress.CurrencyPolicy{Period: mustPeriod("P1Y"), Window: mustPeriod("P30D"), Grace: mustPeriod("P14D"), Basis: progress.BasisCompletion}
 	return []struct {
 		name string
-		tell func(*told)
+		tell func(*story)
 	}{
-		{"nothing yet", func(*told) {}},
-		{"half done, by weight, with an optional unit", func(s *told) {
+		{"nothing yet", func(*story) {}},
+		{"half done, by weight, with an optional unit", func(s *story) {
 			heavy, optional := unit("v"), unit("w")
 			heavy.Weight, optional.Required = 2, false
 			s.module = module1("a", unit("u"), heavy, optional)
@@ -100,14 +100,14 @@ func tales() []struct {
 			e.Progress = new(0.4)
 			s.Accept(s.learner, self(s.learner), e)
 		}},
-		{"a quiz that fell short, and the ways to pass", func(s *told) {
+		{"a quiz that fell short, and the ways to pass", func(s *story) {
 			s.module = module1("a", quizUnit("u", progress.MoveOnPassed), quizUnit("v", progress.MoveOnCompletedAndPassed), quizUnit("w", progress.MoveOnCompletedOrPassed))
 			s.now(day(3))
 			s.did("u", progress.Failed, 1, day(1), 0.55)
 			s.did("u", progress.Failed, 1, day(2), 0.7)
 			s.did("v", progress.Completed, 1, day(1))
 		}},
-		{"completed and passed, good for a year", func(s *told) {
+		{"completed and passed, good for a year", func(s *story) {
 			s.module = module1("a", unit("u"), quizUnit("v", progress.MoveOnCompletedAndPassed))
 			s.module.Versions[0].Currency = yearly
 			s.now(day(3))
@@ -115,15 +115,15 @@ func tales() []struct {
 			s.did("v", progress.Completed, 1, day(1))
 			s.did("v", progress.Passed, 1, day(2), 0.95)
 		}},
-		{"good, but due soon", func(s *told) { s.expiring(yearly, -20) }},
-		{"run out, with some days left", func(s *told) { s.expiring(yearly, 5) }},
-		{"run out", func(s *told) { s.expiring(yearly, 20) }},
-		{"renewed", func(s *told) {
+		{"good, but due soon", func(s *story) { s.expiring(yearly, -20) }},
+		{"run out, with some days left", func(s *story) { s.expiring(yearly, 5) }},
+		{"run out", func(s *story) { s.expiring(yearly, 20) }},
+		{"renewed", func(s *story) {
 			s.expiring(yearly, -5)
 			s.did("u", progress.Completed, 1, day(10).AddDate(1, 0, -20))
 			s.did("v", progress.Completed, 1, day(10).AddDate(1, 0, -19))
 		}},
-		{"being renewed, after it ran out", func(s *told) {
+		{"being renewed, after it ran out", func(s *story) {
 			s.module = module1("a", unit("u"), unit("v"))
 			s.module.Versions[0].Currency = yearly
 			s.now(day(3))
@@ -132,104 +132,104 @@ func tales() []struct {
 			s.Clock.Set(day(1).AddDate(1, 0, 20))
 			s.did("u", progress.Completed, 1, day(1).AddDate(1, 0, -10))
 		}},
-		{"waived: a unit, and the whole", func(s *told) {
+		{"waived: a unit, and the whole", func(s *story) {
 			s.waive("u", day0, "Did the like elsewhere.")
 			s.waive("", day(1), "Holds a board certification.")
 		}},
-		{"voided, and fallen", func(s *told) {
+		{"voided, and fallen", func(s *story) {
 			id := s.did("u", progress.Completed, 1, day0)
 			s.did("v", progress.Completed, 1, day0)
 			void(s.rig, s.learner, id, "Recorded for the wrong person.")
 		}},
-		{"credit crosses an editorial version", func(s *told) {
-			s.module.Versions = append(s.module.Versions, version(2, day(5), kept("u"), kept("v"), unit("w")))
+		{"credit crosses an editorial version", func(s *story) {
+			s.module.Versions = append(s.module.Versions, version(2, day(5), unchangedUnit("u"), unchangedUnit("v"), unit("w")))
 			s.now(day(9))
 			s.did("u", progress.Completed, 1, day(1))
 			s.did("w", progress.Completed, 2, day(8))
 			s.did("v", progress.Completed, 2, day(8))
 		}},
-		{"begun on a version that is no longer the newest", func(s *told) {
-			s.module.Versions = append(s.module.Versions, version(2, day(5), kept("u"), kept("v"), unit("w")))
+		{"begun on a version that is no longer the newest", func(s *story) {
+			s.module.Versions = append(s.module.Versions, version(2, day(5), unchangedUnit("u"), unchangedUnit("v"), unit("w")))
 			s.now(day(9))
 			s.did("u", progress.Completed, 1, day(1))
 		}},
-		{"a new version took over", func(s *told) {
+		{"a new version took over", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
-			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), kept("v")), day(7), false))
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), unchangedUnit("v")), day(7), false))
 			s.now(day(9))
 			s.did("v", progress.Completed, 1, day(8))
 		}},
-		{"out of date, and being learned anew", func(s *told) {
+		{"out of date, and being learned anew", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
 			s.did("v", progress.Completed, 1, day0)
-			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), kept("v")), day(7), false))
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), unchangedUnit("v")), day(7), false))
 			s.now(day(9))
 			s.did("u", progress.Initialized, 2, day(8))
 		}},
-		{"out of date, and nothing learned anew", func(s *told) {
+		{"out of date, and nothing learned anew", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
 			s.did("v", progress.Completed, 1, day0)
-			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), kept("v")), day(7), false))
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), unchangedUnit("v")), day(7), false))
 			s.now(day(9))
 		}},
-		{"everything to be learned anew, and a unit that is gone", func(s *told) {
+		{"everything to be learned anew, and a unit that is gone", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
-			s.module.Versions = append(s.module.Versions, material(version(2, day(5), kept("v"), unit("w")), day(7), true))
+			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unchangedUnit("v"), unit("w")), day(7), true))
 			s.now(day(9))
 			s.did("v", progress.Initialized, 1, day(1))
 			s.did("w", progress.Initialized, 2, day(8))
 		}},
-		{"the rule of the version that it was done on", func(s *told) {
-			strict := kept("u")
+		{"the rule of the version that it was done on", func(s *story) {
+			strict := unchangedUnit("u")
 			strict.MoveOn = progress.MoveOnPassed
-			s.module.Versions = append(s.module.Versions, version(2, day(2), strict, kept("v")))
+			s.module.Versions = append(s.module.Versions, version(2, day(2), strict, unchangedUnit("v")))
 			s.now(day(9))
 			s.did("u", progress.Completed, 1, day(1))
 			s.did("v", progress.Initialized, 2, day(8))
 		}},
-		{"nothing that is required, by the learner's own dates", func(s *told) {
+		{"nothing that is required, by the learner's own dates", func(s *story) {
 			optional := unit("u")
 			optional.Required = false
 			s.module = module1("a", optional)
 			s.now(day(3))
 			s.did("u", progress.Completed, 1, day(1).Add(12*time.Hour))
 		}},
-		{"learned ahead of its time", func(s *told) {
+		{"learned ahead of its time", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
 			s.module.Versions = append(s.module.Versions, material(version(2, day(5), unit("u"), unit("v")), day(20), true))
 			s.now(day(9))
 			s.did("v", progress.Completed, 1, day(2))
 			s.did("u", progress.Completed, 2, day(8))
 		}},
-		{"archived before it was begun, and in the middle", func(s *told) {
+		{"archived before it was begun, and in the middle", func(s *story) {
 			s.module.State, s.module.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(3)}}
 			s.now(day(5))
 			s.did("u", progress.Completed, 1, day(4))
 		}},
-		{"archived after it was begun", func(s *told) {
+		{"archived after it was begun", func(s *story) {
 			s.did("u", progress.Completed, 1, day(1))
 			s.module.State, s.module.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(3), SunsetTime: day(30)}}
 			s.now(day(5))
 		}},
-		{"archived, and its sunset is over", func(s *told) {
+		{"archived, and its sunset is over", func(s *story) {
 			s.did("u", progress.Completed, 1, day(1))
 			s.module.State, s.module.Archives = progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(3), SunsetTime: day(6)}}
 			s.now(day(9))
 			s.did("v", progress.Completed, 1, day(7))
 		}},
-		{"an award taken back", func(s *told) {
+		{"an award taken back", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
 			s.did("v", progress.Completed, 1, day0)
 			if _, err := s.Service.Revoke(s.Ctx, s.learner, progress.AwardID(s.learner, "p", "m"), admin(), "The work was not their own."); err != nil {
 				s.T.Fatal(err)
 			}
 		}},
-		{"recorded by an admin", func(s *told) {
+		{"recorded by an admin", func(s *story) {
 			e := event("a", "u", progress.Completed, day0)
 			e.Reason = "Was there in person."
 			s.Accept(s.learner, admin(), e)
 		}},
-		{"locked, equivalent, and k of n", func(s *told) {
+		{"locked, equivalent, and k of n", func(s *story) {
 			locked, whole := module1("b", unit("u")), module1("c", unit("u"))
 			locked.Versions[0].Prerequisites = []string{"a"}
 			whole.Versions[0].Credits = [][]string{{"d"}}
@@ -248,7 +248,7 @@ func TestExplanationsInWords(t *testing.T) {
 	var out strings.Builder
 	for _, tale := range tales() {
 		r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("a")))})
-		s := &told{rig: r, learner: newLearner(), module: r.Catalog.Delta.Modules[0]}
+		s := &story{rig: r, learner: newLearner(), module: r.Catalog.Delta.Modules[0]}
 		r.SetZone(s.learner, "Asia/Kathmandu")
 		r.Enroll(s.learner, "p")
 		tale.tell(s)
@@ -276,7 +276,7 @@ func TestExplanationsInWords(t *testing.T) {
 }
 
 // explained waits until the sweep has latched what the catalog lets the learner earn.
-func (s *told) explained(path string) *progress.PathExplanation {
+func (s *story) explained(path string) *progress.PathExplanation {
 	s.T.Helper()
 	deadline := testenv.Now().Add(20 * time.Second)
 	for {

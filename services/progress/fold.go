@@ -25,7 +25,7 @@ type Facts struct {
 	Cycles []CycleFacts `json:"cycles,omitempty"`
 	Resume *Resume      `json:"resume,omitempty"`
 	// Slots are the quarter hours since 1970 in which the learner did something here, ascending.
-	// Every zone's days begin with one of them, so streaks can be told in any zone.
+	// Every zone's days begin with one of them, so streaks can be counted in any zone.
 	Slots []int64 `json:"slots,omitempty"`
 	// VoidedFrom is the highest percent that a void was given at; nil: nothing was voided.
 	VoidedFrom *int `json:"voidedFrom,omitempty"`
@@ -124,21 +124,21 @@ func (f *Facts) noteActive(r *Record) {
 	}
 }
 
-// newFacts are facts of a module with nothing counted yet.
+// NewFacts are facts of a module with nothing counted yet.
 func NewFacts(m *Module, z Zone) *Facts { return &Facts{Key: m.foldKey(), Zone: m.foldZone(z)} }
 
-// stale tells whether the module, or the learner's time zone, has changed in a way that old events must be folded anew.
+// Stale reports whether the module, or the learner's time zone, has changed in a way that old events must be folded anew.
 func (f *Facts) Stale(m *Module, z Zone) bool { return f.Key != m.foldKey() || f.Zone != m.foldZone(z) }
 
-// foldLog folds a learner's events of one module, given in log order, voided ones left out.
-// It answers nil for an empty log.
+// FoldLog folds a learner's events of one module, given in log order, voided ones left out.
+// It returns nil for an empty log.
 func FoldLog(m *Module, log []Record, z Zone) *Facts {
 	return traceLog(m, log, z, func(*Record, int) {})
 }
 
-// traceLog is foldLog that tells of each event, in the order of folding, the number of the cycle
-// that it counts in; 0: it does not count. Voided events are not told.
-func traceLog(m *Module, log []Record, z Zone, tell func(r *Record, cycle int)) *Facts {
+// traceLog is FoldLog that passes each event, in the order of folding, to counted with the number of
+// the cycle that it counts in; 0: it does not count. Voided events are left out.
+func traceLog(m *Module, log []Record, z Zone, counted func(r *Record, cycle int)) *Facts {
 	if len(log) == 0 {
 		return nil
 	}
@@ -158,12 +158,12 @@ func traceLog(m *Module, log []Record, z Zone, tell func(r *Record, cycle int)) 
 	}
 	slices.SortFunc(live, foldOrder)
 	for _, r := range live {
-		tell(r, f.Step(m, r, z.Loc))
+		counted(r, f.Step(m, r, z.Loc))
 	}
 	return f
 }
 
-// noteVoid keeps the percent that a void was given at. The highest of them is enough: one that
+// NoteVoid notes the percent that a void was given at. The highest of them is enough: one that
 // was regained in between is not above the next.
 func (f *Facts) NoteVoid(r *Record) {
 	if r.Effects == nil || r.Effects.PercentBefore == nil {
@@ -174,7 +174,7 @@ func (f *Facts) NoteVoid(r *Record) {
 	}
 }
 
-// add folds one event where that takes no look at the log, and answers whether it did.
+// Add folds one event where that takes no look at the log, and returns whether it did.
 func (f *Facts) Add(m *Module, r *Record, z Zone) bool {
 	if f.Stale(m, z) {
 		return false
@@ -189,7 +189,7 @@ func (f *Facts) Add(m *Module, r *Record, z Zone) bool {
 
 // merge folds an event that is not the latest without a look at the log, where one version and
 // one cycle are all there is: then what counts are earliest times, highest scores and furthest
-// progress, in any order. Where it answers false, f is spoilt and the log must be folded again.
+// progress, in any order. Where it returns false, f is spoilt and the log must be folded again.
 func (f *Facts) merge(m *Module, r *Record, loc *time.Location) bool {
 	if f.Key != "" || len(f.Cycles) != 1 {
 		return false // archives, MATERIAL versions and renewals depend on the order
@@ -213,7 +213,7 @@ func (f *Facts) merge(m *Module, r *Record, loc *time.Location) bool {
 	return c.WindowAt == 0 || f.LastAt < c.WindowAt // else some event opens the next cycle
 }
 
-// finishedAt answers when the last of what the version requires was done, or 0.
+// finishedAt returns when the last of what the version requires was done, or 0.
 func (c *CycleFacts) finishedAt(m *Module, v *ModuleVersion) int64 {
 	var last int64
 	for i := range v.Units {
@@ -228,7 +228,7 @@ func (c *CycleFacts) finishedAt(m *Module, v *ModuleVersion) int64 {
 	return last
 }
 
-// step folds one event that is later than all before it, and answers the number of the cycle
+// Step folds one event that is later than all before it, and returns the number of the cycle
 // that it counts in, or 0.
 func (f *Facts) Step(m *Module, r *Record, loc *time.Location) int {
 	at := r.EffectiveAt.UnixMicro()
@@ -250,7 +250,7 @@ func (f *Facts) Step(m *Module, r *Record, loc *time.Location) int {
 	return c.Number
 }
 
-// counts tells whether an event at t counts: in the archive, only what was begun before
+// counts reports whether an event at t counts: in the archive, only what was begun before
 // counts, and only until the sunset.
 func (f *Facts) counts(m *Module, t time.Time) bool {
 	for _, p := range m.Archives {
@@ -263,7 +263,7 @@ func (f *Facts) counts(m *Module, t time.Time) bool {
 	return true
 }
 
-// cycleFor answers the cycle that the event belongs to, opening the next one where it is due.
+// cycleFor returns the cycle that the event belongs to, opening the next one where it is due.
 func (f *Facts) cycleFor(m *Module, r *Record) *CycleFacts {
 	at := r.EffectiveAt.UnixMicro()
 	if len(f.Cycles) == 0 {
@@ -290,7 +290,7 @@ func (f *Facts) cycleFor(m *Module, r *Record) *CycleFacts {
 	return &f.Cycles[len(f.Cycles)-1]
 }
 
-// opensMaterialCycle tells whether a MATERIAL version newer than the one that the cycle was
+// opensMaterialCycle reports whether a MATERIAL version newer than the one that the cycle was
 // completed on is in effect at the event, and the event names it or a later one.
 func opensMaterialCycle(m *Module, c *CycleFacts, r *Record) bool {
 	for n := c.CompleteVersion + 1; n <= r.Event.ModuleVersion && n <= len(m.Versions); n++ {
@@ -335,7 +335,7 @@ func (c *CycleFacts) apply(m *Module, e *Event, at int64) {
 	}
 }
 
-// unit answers the facts of a unit in an era, made where there are none yet. They are kept
+// unit returns the facts of a unit in an era, made where there are none yet. They are
 // in order of (unit, era), so that the same facts are always stored as the same bytes.
 func (c *CycleFacts) unit(id string, era int) *UnitFacts {
 	i, found := c.find(id, era)
@@ -351,7 +351,7 @@ func (c *CycleFacts) find(id string, era int) (int, bool) {
 	})
 }
 
-// doneAt answers when the unit was done as far as version v goes, or 0.
+// doneAt returns when the unit was done as far as version v goes, or 0.
 func (c *CycleFacts) doneAt(m *Module, v *ModuleVersion, u *Unit) int64 {
 	i, found := c.find(u.ID, m.era(u.ID, v.Number))
 	if !found {
@@ -369,7 +369,7 @@ func (c *CycleFacts) doneAt(m *Module, v *ModuleVersion, u *Unit) int64 {
 	return done
 }
 
-// satisfied answers when the moveOn rule was satisfied, or 0: AND takes the later time, OR the earlier.
+// satisfied returns when the moveOn rule was satisfied, or 0: AND takes the later time, OR the earlier.
 func (u *UnitFacts) satisfied(rule MoveOn) int64 {
 	switch rule {
 	case MoveOnPassed:
@@ -386,7 +386,7 @@ func (u *UnitFacts) satisfied(rule MoveOn) int64 {
 	return u.CompletedAt
 }
 
-// candidates answers the versions that the cycle may be completed on at t, ascending: the newest
+// candidates returns the versions that the cycle may be completed on at t, ascending: the newest
 // MATERIAL version in effect, and the newer ones with a counted event; where no MATERIAL one is
 // in effect, all with a counted event.
 func (c *CycleFacts) candidates(m *Module, t time.Time) []int {
@@ -417,9 +417,9 @@ func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Locati
 	}
 }
 
-// settle lets the MATERIAL versions that came into effect after the last event, up to t, do what
+// advance lets the MATERIAL versions that came into effect after the last event, up to t, do what
 // they do without an event: complete the current cycle, where they ask for no more than what is
-// done already; or, where it is complete, open and complete the next one, for who learned the
+// done already; or, where it is complete, open and complete the next one, for a learner who learned the
 // new version between its publication and its effect.
 func (f *Facts) advance(m *Module, t time.Time, loc *time.Location) {
 	for v := f.nextMaterial(m, t); v != nil; v = f.nextMaterial(m, t) {
@@ -438,7 +438,7 @@ func (f *Facts) advance(m *Module, t time.Time, loc *time.Location) {
 	}
 }
 
-// noteFall keeps what the MATERIAL version took away when it came into effect.
+// noteFall notes what the MATERIAL version took away when it came into effect.
 func (c *CycleFacts) noteFall(m *Module, v *ModuleVersion) {
 	before, _, _ := c.percentIn(m, v.EffectiveTime.Add(-time.Microsecond))
 	after, _, _ := c.percentIn(m, v.EffectiveTime)
@@ -467,13 +467,13 @@ func (f *Facts) nextMaterial(m *Module, t time.Time) *ModuleVersion {
 	return next
 }
 
-// settled answers the facts as they stand at now: the same, or a copy that time has moved on.
+// AsOf returns the facts as they are at now: the same, or a copy that time has moved on.
 func (f *Facts) AsOf(m *Module, now time.Time, loc *time.Location) *Facts {
 	if f == nil || m == nil || f.nextMaterial(m, now) == nil {
 		return f
 	}
 	out := *f
-	out.Cycles = slices.Clone(f.Cycles) // settle changes the last cycle's times, and may add one
+	out.Cycles = slices.Clone(f.Cycles) // advance changes the last cycle's times, and may add one
 	out.advance(m, now, loc)
 	return &out
 }
@@ -579,29 +579,29 @@ type FactsColumns struct {
 	FirstAt int64
 }
 
-// known is the columns with what is not known of where the facts stand taken from others.
+// OrElse is the columns with what is not known of the current cycle taken from others.
 func (c FactsColumns) OrElse(is FactsColumns) FactsColumns {
-	if c.Standing == StandingUnknown {
-		c.Key, c.Materials, c.Standing, c.Shape = is.Key, is.Materials, is.Standing, is.Shape
+	if c.CycleState == CycleUnknown {
+		c.Key, c.Materials, c.CycleState, c.Shape = is.Key, is.Materials, is.CycleState, is.Shape
 	}
 	return c
 }
 
-// Columns answers what is stored beside the facts.
+// Columns returns what is stored beside the facts.
 func (f *Facts) Columns() FactsColumns { return FactsColumns{f.Summary(), f.FirstAt} }
 
-// Standing is where facts stand, as far as a preview must tell them apart.
-type Standing string
+// CycleState is the state of the current cycle of facts, as far as it matters to a preview.
+type CycleState string
 
-// The standings. StandingUnknown is of facts that are stored without one: see Survey.
+// The states of a cycle. CycleUnknown is of facts that are stored without one: see Survey.
 const (
-	StandingUnknown Standing = ""
-	// StandingNone is nothing counted.
-	StandingNone Standing = "NONE"
-	// StandingOpen is a current cycle that is not complete.
-	StandingOpen Standing = "OPEN"
-	// StandingDone is a current cycle that is complete.
-	StandingDone Standing = "DONE"
+	CycleUnknown CycleState = ""
+	// CycleNone is nothing counted.
+	CycleNone CycleState = "NONE"
+	// CycleOpen is a current cycle that is not complete.
+	CycleOpen CycleState = "OPEN"
+	// CycleDone is a current cycle that is complete.
+	CycleDone CycleState = "DONE"
 )
 
 // Summary is what previews and reports ask of facts; numbers are 0 where there is none.
@@ -612,16 +612,16 @@ type Summary struct {
 	CompleteAt, ExpireAt int64
 	CompleteVersion      int
 	// Key is the facts' foldKey, Materials how many of its MATERIAL versions the facts have seen come into effect.
-	Key       string
-	Materials int
-	Standing  Standing
+	Key        string
+	Materials  int
+	CycleState CycleState
 	// Shape is a hash of all that is done in the current cycle, whenever it was; 0 where nothing counted.
 	Shape int64
 }
 
-// Summary answers the facts in short.
+// Summary returns the facts in short.
 func (f *Facts) Summary() Summary {
-	s := Summary{Key: f.Key, Materials: materialsBy(f.Key, f.LastAt), Standing: f.standing()}
+	s := Summary{Key: f.Key, Materials: materialsBy(f.Key, f.LastAt), CycleState: f.cycleState()}
 	if len(f.Cycles) > 0 {
 		c := &f.Cycles[len(f.Cycles)-1]
 		s.Cycle = c.Number
@@ -636,14 +636,14 @@ func (f *Facts) Summary() Summary {
 	return s
 }
 
-func (f *Facts) standing() Standing {
+func (f *Facts) cycleState() CycleState {
 	switch n := len(f.Cycles); {
 	case n == 0:
-		return StandingNone
+		return CycleNone
 	case f.Cycles[n-1].CompleteAt == 0:
-		return StandingOpen
+		return CycleOpen
 	default:
-		return StandingDone
+		return CycleDone
 	}
 }
 

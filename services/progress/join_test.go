@@ -24,7 +24,7 @@ type headers struct{ grpc.ServerTransportStream }
 func (headers) SetHeader(metadata.MD) error { return nil }
 
 // answersOf are all that the API says of a learner's progress at several times, byte for byte but
-// for sequences, the ids of enrollments, and what the order of arrival may tell.
+// for sequences, the ids of enrollments, and what depends on the order of arrival.
 func answersOf(r *rig, service *replica, learner string) string {
 	r.T.Helper()
 	ctx := grpc.NewContextWithServerTransportStream(r.Ctx, headers{})
@@ -75,7 +75,7 @@ func forget(p *progressv1.PathProgress) {
 	p.PreviousPercent, p.PercentChangeReason = nil, nil
 	for _, ms := range p.GetMilestones() {
 		// A late event from before an archiving takes its system waiver back. An award that was
-		// latched meanwhile stays, and so tells of the order of arrival. What only the catalog
+		// latched meanwhile stays, and so depends on the order of arrival. What only the catalog
 		// satisfies is latched by the sweep, whenever it comes by.
 		if ms.GetCompletedCount() < ms.GetRequiredCount() || slices.ContainsFunc(ms.GetModules(), func(m *progressv1.ModuleProgress) bool {
 			return m.GetCredit() == progressv1.ModuleProgress_ARCHIVED_WAIVER
@@ -107,7 +107,7 @@ func send(ctx context.Context, w *world, service *replica, learner string, place
 }
 
 // Any permutation, repetition and interleaving of the same events, through any replica, gives the
-// same answers: one learner sends everything in order to one service, their double on another
+// same returns: one learner sends everything in order to one service, their double on another
 // database from several devices at once to two of them.
 func TestMergeIsAJoin(t *testing.T) {
 	mergeIsAJoin(t, newRig(t, nil, nil), newRig(t, nil, nil))

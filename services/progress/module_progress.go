@@ -61,7 +61,7 @@ type ModuleDetail struct {
 	AsOfSequence int64
 }
 
-// Module answers how far the learner is in a module. NotFound when there is no such module.
+// Module returns how far the learner is in a module. NotFound when there is no such module.
 func (w *View) Module(moduleID string) (*ModuleDetail, error) {
 	m := w.catalog.Modules[moduleID]
 	if m == nil {
@@ -88,7 +88,7 @@ func (w *View) Module(moduleID string) (*ModuleDetail, error) {
 	return out, nil
 }
 
-// results answers the learner's results of the module by cycle, in the order of folding. A cycle
+// results returns the learner's results of the module by cycle, in the order of folding. A cycle
 // that a MATERIAL version opened keeps unit facts of the one before, and so its results.
 func (w *View) results(m *Module) (map[int][]*Record, error) {
 	log, err := w.moduleLog(m.ID)
@@ -124,7 +124,7 @@ func (w *View) neededSince(moduleID string) time.Time {
 	return since
 }
 
-// cycle answers one cycle; on is the version that the learner is on, for one that is not complete.
+// cycle returns one cycle; on is the version that the learner is on, for one that is not complete.
 func (w *View) cycle(m *Module, c *CycleFacts, on *ModuleVersion, results []*Record) CycleProgress {
 	out := CycleProgress{
 		Number:         c.Number,
@@ -150,7 +150,7 @@ func (w *View) cycle(m *Module, c *CycleFacts, on *ModuleVersion, results []*Rec
 	return out
 }
 
-// unitsProgress answers every unit of the version in a cycle; nil: nothing has counted.
+// unitsProgress returns every unit of the version in a cycle; nil: nothing has counted.
 func unitsProgress(m *Module, v *ModuleVersion, c *CycleFacts, results []*Record) []UnitProgress {
 	out := make([]UnitProgress, 0, len(v.Units))
 	for i := range v.Units {

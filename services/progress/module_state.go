@@ -74,8 +74,8 @@ func NewView(c *Catalog, l *Learner, now time.Time, z Zone, moduleLog func(modul
 // ValidUntil is when something that the view has computed changes by the clock alone; zero: never.
 func (w *View) ValidUntil() time.Time { return w.validUntil }
 
-// settle brings what is stored up to the present: MATERIAL versions that have come into effect,
-// and upgrades that have become mandatory. It answers the enrollments that those moved.
+// Advance brings what is stored up to the present: MATERIAL versions that have come into effect,
+// and upgrades that have become mandatory. It returns the enrollments that those moved.
 func (w *View) Advance() []Enrollment {
 	for id, f := range w.learner.Facts {
 		w.learner.Facts[id] = f.AsOf(w.catalog.Modules[id], w.now, w.zone.Loc)
@@ -115,7 +115,7 @@ type credit struct {
 	archive ArchivePeriod
 }
 
-// own answers the credit of the learner's own events and an admin's waivers, or nil.
+// own returns the credit of the learner's own events and an admin's waivers, or nil.
 func (w *View) own(id string) *credit {
 	c := w.learner.Facts[id].firstComplete()
 	if c == nil {
@@ -131,7 +131,7 @@ func (w *View) own(id string) *credit {
 	return out
 }
 
-// equivalence answers the credit that older modules give, or nil. It is not transitive, and
+// equivalence returns the credit that older modules give, or nil. It is not transitive, and
 // what any version once granted stays granted: a percent must not fall by an edit.
 func (w *View) equivalence(m *Module) *credit {
 	var best *credit
@@ -156,7 +156,7 @@ func (w *View) equivalence(m *Module) *credit {
 	return best
 }
 
-// archived answers the system waiver of who cannot finish a module because it was archived, or
+// archived returns the system waiver of a learner who cannot finish a module because it was archived, or
 // nil. since is when the learner began to need it, zero: does not. A later restoring takes it from nobody.
 func (w *View) archived(m *Module, since time.Time) *credit {
 	if since.IsZero() {
@@ -187,7 +187,7 @@ func (w *View) archived(m *Module, since time.Time) *credit {
 	return nil
 }
 
-// creditOf answers how the module counts as done for who needs it since then, or nil.
+// creditOf returns how the module counts as done for a learner who needs it since then, or nil.
 func (w *View) creditOf(m *Module, since time.Time) *credit {
 	if c := w.own(m.ID); c != nil {
 		return c
@@ -198,7 +198,7 @@ func (w *View) creditOf(m *Module, since time.Time) *credit {
 	return w.archived(m, since)
 }
 
-// missing answers the prerequisites of the module's newest version that are not done.
+// missing returns the prerequisites of the module's newest version that are not done.
 func (w *View) missing(m *Module, since time.Time) []string {
 	var ids []string
 	if since.IsZero() {
@@ -255,13 +255,13 @@ func (w *View) module(m *Module, since time.Time) ModuleProgress {
 	return out
 }
 
-// modulePercent returns the module's percent for a learner as enrolled as they are; nil where nothing is required.
+// ModulePercent returns the module's percent for a learner as enrolled as they are; nil where nothing is required.
 func (w *View) ModulePercent(m *Module) *int { return w.module(m, w.neededSince(m.ID)).Percent }
 
-// reasonVoided is why a percent fell after a void.
+// TextVoided is why a percent fell after a void.
 const TextVoided = "An event was voided."
 
-// fall answers the percent that the module had before it fell to the present one, and why; nil
+// fall returns the percent that the module had before it fell to the present one, and why; nil
 // where it did not fall, or was regained.
 func (f *Facts) fall(percent int) (*int, string) {
 	if f == nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// Path answers how far the learner is on a path. NotFound when they are not enrolled in it.
+// Path returns how far the learner is on a path. NotFound when they are not enrolled in it.
 func (w *View) Path(pathID string) (*PathProgress, error) {
 	if e := w.enrollment(pathID); e != nil {
 		if p := w.path(*e); p != nil {
@@ -18,7 +18,7 @@ func (w *View) Path(pathID string) (*PathProgress, error) {
 	return nil, errs.New(errs.NotFound, errs.ReasonNotEnrolled, "not enrolled in path %s", pathID)
 }
 
-// enrollment answers the enrollment in a path that is not withdrawn, or nil.
+// enrollment returns the enrollment in a path that is not withdrawn, or nil.
 func (w *View) enrollment(pathID string) *Enrollment {
 	i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool {
 		return e.PathID == pathID && e.State != EnrollmentWithdrawn
@@ -29,10 +29,10 @@ func (w *View) enrollment(pathID string) *Enrollment {
 	return &w.learner.Enrollments[i]
 }
 
-// Enrollments answers the learner's enrollments as they are stored, oldest first, withdrawn ones too.
+// Enrollments returns the learner's enrollments as they are stored, oldest first, withdrawn ones too.
 func (w *View) Enrollments() []Enrollment { return w.learner.Enrollments }
 
-// Enrollment answers one of the learner's enrollments. NotFound when there is no such one.
+// Enrollment returns one of the learner's enrollments. NotFound when there is no such one.
 func (w *View) Enrollment(id string) (Enrollment, error) {
 	i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool { return e.ID == id })
 	if i < 0 {
@@ -41,7 +41,7 @@ func (w *View) Enrollment(id string) (Enrollment, error) {
 	return w.learner.Enrollments[i], nil
 }
 
-// Standing is the state of an enrollment with what progress makes of it: COMPLETED is derived.
+// StateOf is the state of an enrollment with what progress makes of it: COMPLETED is derived.
 func (w *View) StateOf(e Enrollment) EnrollmentState {
 	if p := w.path(e); p != nil {
 		return p.State
@@ -64,7 +64,7 @@ type Overview struct {
 	AsOfSequence int64
 }
 
-// Overview answers every enrollment that is not withdrawn, what wants renewing, the most urgent
+// Overview returns every enrollment that is not withdrawn, what wants renewing, the most urgent
 // first, and what is next.
 func (w *View) Overview() *Overview {
 	out := &Overview{AsOfSequence: w.learner.Head.Sequence, Streak: w.streak()}
@@ -106,7 +106,7 @@ func (o *Overview) addNext(steps []NextStep) {
 	}
 }
 
-// Awards answers the awards earned and not revoked, oldest first, each as it stands now.
+// Awards returns the awards earned and not revoked, oldest first, each as it stands now.
 func (w *View) Awards() []Award {
 	out := slices.DeleteFunc(slices.Clone(w.learner.Awards), func(a Award) bool { return a.Revoked() })
 	for i := range out {

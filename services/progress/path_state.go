@@ -138,7 +138,7 @@ func (w *View) pathModules(v *PathVersion, since time.Time) map[string]ModulePro
 	return out
 }
 
-// path computes an enrollment's progress. It answers nil where the catalog has no such version.
+// path computes an enrollment's progress. It returns nil where the catalog has no such version.
 func (w *View) path(e Enrollment) *PathProgress {
 	p := w.catalog.Paths[e.PathID]
 	if p == nil || p.Version(e.PathVersion) == nil {
@@ -173,7 +173,7 @@ func (w *View) path(e Enrollment) *PathProgress {
 }
 
 // mandate moves the enrollment to the newest version whose upgrade is mandatory by now, and
-// answers whether it did. What it leaves is the same whenever it is done, but for a percent that fell.
+// reports whether it did. What it leaves is the same whenever it is done, but for a percent that fell.
 func (w *View) mandate(e *Enrollment) bool {
 	p := w.catalog.Paths[e.PathID]
 	if e.State == EnrollmentWithdrawn || p == nil {
@@ -201,7 +201,7 @@ func (w *View) percentOf(e Enrollment) *int {
 	return nil
 }
 
-// noteFall keeps what the percent was before it fell, and why. An earlier, higher one that has
+// NoteFall notes what the percent was before it fell, and why. An earlier, higher one that has
 // not been regained stays.
 func (e *Enrollment) NoteFall(before, after *int, why string) bool {
 	if before == nil || (after != nil && *after >= *before) {
@@ -214,7 +214,7 @@ func (e *Enrollment) NoteFall(before, after *int, why string) bool {
 	return true
 }
 
-// percents returns the percent of each enrollment that is not withdrawn, by enrollment id.
+// Percents returns the percent of each enrollment that is not withdrawn, by enrollment id.
 func (w *View) Percents() map[string]*int {
 	out := map[string]*int{}
 	for _, e := range w.learner.Enrollments {
@@ -225,7 +225,7 @@ func (w *View) Percents() map[string]*int {
 	return out
 }
 
-// earnedNow returns the awards of all milestones whose rule holds now, without the sequences that
+// Earned returns the awards of all milestones whose rule holds now, without the sequences that
 // earned them. It does not look at the awards that are stored.
 func (w *View) Earned() []Award {
 	var out []Award
@@ -245,7 +245,7 @@ func (w *View) Earned() []Award {
 	return out
 }
 
-// award answers the milestone's award. While its rule holds, its time and completions are
+// award returns the milestone's award. While its rule holds, its time and completions are
 // derived; otherwise they stay as they were last stored.
 func (w *View) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
 	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
@@ -261,7 +261,7 @@ func (w *View) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgr
 	return &stored
 }
 
-// earned answers the award that the milestone's rule gives now, or nil while it does not hold.
+// earned returns the award that the milestone's rule gives now, or nil while it does not hold.
 func (w *View) earned(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
 	done := func(id string) bool { m, ok := modules[id]; return ok && m.done() }
 	if !tally(ms.Groups, done).done() {
@@ -281,7 +281,7 @@ func (w *View) earned(e Enrollment, ms *Milestone, modules map[string]ModuleProg
 	return a
 }
 
-// contributing answers the modules that the milestone rests on: all of the "all" groups, and of
+// contributing returns the modules that the milestone rests on: all of the "all" groups, and of
 // each k-of-n group the first completed that it still needs beside those.
 func contributing(groups []Group, modules map[string]ModuleProgress) []string {
 	var ids []string
@@ -320,7 +320,7 @@ func contributing(groups []Group, modules map[string]ModuleProgress) []string {
 	return ids
 }
 
-// next answers what to go on with: what is begun, then what wants renewing, then what is open
+// next returns what to go on with: what is begun, then what wants renewing, then what is open
 // and still needed, each in the path's order.
 func (w *View) next(v *PathVersion, modules map[string]ModuleProgress, done func(string) bool) []NextStep {
 	var goOn, renew, start []NextStep
@@ -375,7 +375,7 @@ func (w *View) appendStep(steps []NextStep, p *ModuleProgress, reason StepReason
 	return steps
 }
 
-// upgradeOf answers what the newest version would change, or nil where the pinned one is it.
+// upgradeOf returns what the newest version would change, or nil where the pinned one is it.
 func upgradeOf(p *Path, pinned *PathVersion) *Upgrade {
 	newest := p.Newest()
 	if newest.Number <= pinned.Number || p.State != ModuleActive {

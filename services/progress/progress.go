@@ -35,7 +35,7 @@ type Event struct {
 	// ID is a UUID in lower case, unique for the learner.
 	ID       string
 	ModuleID string
-	// ModuleVersion is 0 where the client named none; the log keeps the resolved one.
+	// ModuleVersion is 0 where the client named none; the log has the resolved one.
 	ModuleVersion int
 	UnitID        string
 	Verb          Verb
@@ -49,13 +49,13 @@ type Event struct {
 	VoidsEventID string
 }
 
-// Actor is who sent something.
+// Actor is the sender of something.
 type Actor struct {
 	// ID is the learner id of a person, else the subject of an identity.
 	ID string
 	// LearnerID is the actor's own learner id.
 	LearnerID string
-	// Admin tells that the actor holds role admin.
+	// Admin reports whether the actor holds role admin.
 	Admin bool
 }
 
@@ -74,7 +74,7 @@ const (
 	RecordRevoked RecordType = "REVOKED"
 )
 
-// systemActor is who does what no person asked for.
+// SystemActor is the actor of what no person asked for.
 const SystemActor = "system"
 
 // Record is one entry of a learner's log.
@@ -90,12 +90,12 @@ type Record struct {
 	// ReceivedAt is our clock, EffectiveAt the time that every rule uses.
 	ReceivedAt  time.Time
 	EffectiveAt time.Time
-	// Adjusted tells that EffectiveAt is not what the device said.
+	// Adjusted reports whether EffectiveAt is not what the device said.
 	Adjusted bool
 	ActorID  string
 	// Reason is why a command was given; an event's own is in the event.
 	Reason string
-	// Effects are what the record did that folding the log cannot tell again; nil for none.
+	// Effects are what the record did that folding the log does not give; nil for none.
 	Effects *Effects
 }
 
@@ -121,7 +121,7 @@ func (r *Record) Enrollment() *Enrollment {
 	return nil
 }
 
-// earned are the awards that were made by the record's delivery, of which it is the last.
+// Earned are the awards that were made by the record's delivery, of which it is the last.
 func (r *Record) Earned() []Award {
 	if r.Effects == nil {
 		return nil
@@ -181,7 +181,7 @@ type Award struct {
 	Title       string       `json:"title"`
 	AwardTime   time.Time    `json:"awardTime"`
 	Completions []Completion `json:"completions"`
-	// Rule is the milestone as it was when the award was last judged, for who must prove it.
+	// Rule is the milestone as it was when the award was last judged, for those who must prove it.
 	Rule Milestone `json:"rule"`
 	// FromSequence and ToSequence are the log entries of the delivery that earned it.
 	FromSequence int64 `json:"from"`
@@ -200,7 +200,7 @@ type Head struct {
 	Sequence int64
 	// Version rises with every transaction that changes what the learner can read.
 	Version int64
-	// TimeZone is the IANA zone that the learner's days are told by; "" is UTC. Profile says it.
+	// TimeZone is the IANA zone that the learner's days are reckoned in; "" is UTC. Profile sets it.
 	TimeZone string
 	// Timeline is the line of the database's history that this was read from. Another one may give
 	// the same Version to something else. "" where the database knows one line only.

@@ -624,7 +624,7 @@ func TestAwardsLatch(t *testing.T) {
 		len(out.Awards[0].Completions) != 2 {
 		t.Fatalf("awards %+v", out.Awards)
 	}
-	// A repeated delivery answers what the first one earned; another event's does not.
+	// A repeated delivery returns what the first one earned; another event's does not.
 	if dup := r.Record(learner, self(learner), eb); dup.Results[0].Status != progress.StatusDuplicate || len(dup.Awards) != 1 {
 		t.Errorf("duplicate: %+v", dup)
 	}
@@ -890,7 +890,7 @@ func TestEventIDsAreUniquePerLearnerOnly(t *testing.T) {
 	}
 }
 
-// The catalog, not an event, satisfies a rule: the award is latched all the same, and told of.
+// The catalog, not an event, satisfies a rule: the award is latched all the same, and logged.
 func TestSweepLatchesWhatNoEventDoes(t *testing.T) {
 	t.Parallel()
 	a := module1("a", unit("u"))

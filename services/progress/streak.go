@@ -18,7 +18,7 @@ type Streak struct {
 	TimeZone string
 }
 
-// streak tells the learner's streak. Days to come, by a device's clock that ran ahead within its
+// streak returns the learner's streak. Days to come, by a device's clock that ran ahead within its
 // allowance over midnight, count once they are there.
 func (w *View) streak() Streak {
 	out := Streak{TimeZone: w.zone.Name}

@@ -28,7 +28,7 @@ func streakModule() progress.Module {
 	return m
 }
 
-// A streak is days in a row, up to today or yesterday; events that arrive late mend it.
+// A streak is days in a row, up to today or yesterday; events that arrive late repair it.
 func TestStreaksAreDaysInARow(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{streakModule()}, nil)

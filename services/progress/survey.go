@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// Survey answers about all learners at once, from one snapshot.
+// Survey counts over all learners at once, from one snapshot.
 type Survey interface {
-	// FactsGroups answers how many learners have facts of a module, by what their summaries say.
+	// FactsGroups returns how many learners have facts of a module, by what their summaries say.
 	FactsGroups(ctx context.Context, moduleID string) ([]FactsGroup, error)
-	// FactsShapes answers how many learners of a group have facts of the same Shape, with the facts of one of them.
+	// FactsShapes returns how many learners of a group have facts of the same Shape, with the facts of one of them.
 	FactsShapes(ctx context.Context, moduleID string, g FactsGroup) ([]FactsShape, error)
-	// FactsOf answers the facts of at most limit learners of a group after one, in order of their ids.
+	// FactsOf returns the facts of at most limit learners of a group after one, in order of their ids.
 	FactsOf(ctx context.Context, moduleID string, g FactsGroup, after string, limit int) ([]LearnerFacts, error)
 	// Head is Store.Head in the snapshot.
 	Head(ctx context.Context, learnerID string) (Head, error)
 	// ModuleLog is Store.ModuleLog in the snapshot.
 	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
-	// Enrollments answers how many enrollments in the paths are not withdrawn, by path and version;
+	// Enrollments returns how many enrollments in the paths are not withdrawn, by path and version;
 	// versions without any are absent.
 	Enrollments(ctx context.Context, pathIDs []string) ([]PinnedEnrollments, error)
-	// AwardsHeld answers how many awards of a path's milestones are not revoked.
+	// AwardsHeld returns how many awards of a path's milestones are not revoked.
 	AwardsHeld(ctx context.Context, pathID string, milestoneIDs []string) (int64, error)
 }
 
 // FactsGroup is the learners whose facts of a module say the same in short.
 type FactsGroup struct {
-	// Key, Materials, CompleteVersion and Standing are as in their Summary. A Standing that is
+	// Key, Materials, CompleteVersion and CycleState are as in their Summary. A CycleState that is
 	// unknown is of facts whose summary cannot be relied on: they were stored by a program that
 	// wrote none, or the learner's time zone changed since.
 	Key             string
 	Materials       int
 	CompleteVersion int
-	Standing        Standing
+	CycleState      CycleState
 	// Learners is how many they are.
 	Learners int64
 }
@@ -59,7 +59,7 @@ type PinnedEnrollments struct {
 }
 
 // Freshness is what the summary of facts of a module says when they need neither be folded again
-// nor be settled: the module's foldKey, and how many of its MATERIAL versions are in effect. Where
+// nor be brought up to now: the module's foldKey, and how many of its MATERIAL versions are in effect. Where
 // nothing has counted, those have no effect.
 type Freshness struct {
 	ModuleID  string
@@ -67,13 +67,13 @@ type Freshness struct {
 	Materials int
 }
 
-// freshness is the module's at a time.
+// Freshness is the module's at a time.
 func (m *Module) Freshness(at time.Time) Freshness {
 	key := m.foldKey()
 	return Freshness{ModuleID: m.ID, Key: key, Materials: materialsBy(key, at.UnixMicro())}
 }
 
-// has tells whether the group's facts are fresh.
+// Has reports whether the group's facts are fresh.
 func (f *Freshness) Has(g *FactsGroup) bool {
-	return g.Standing != StandingUnknown && g.Key == f.Key && (g.Materials == f.Materials || g.Standing == StandingNone)
+	return g.CycleState != CycleUnknown && g.Key == f.Key && (g.Materials == f.Materials || g.CycleState == CycleNone)
 }

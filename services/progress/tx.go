@@ -85,14 +85,14 @@ type CommandLog interface {
 type Snapshot interface {
 	// Revision is the stored catalog's: nothing that is stored was folded under a newer one.
 	Revision(ctx context.Context) (int64, error)
-	// Heads answers the learners' heads, by id.
+	// Heads returns the learners' heads, by id.
 	Heads(ctx context.Context) ([]Head, error)
-	// Facts tells the stored facts, by learner.
-	Facts(ctx context.Context, tell func(StoredFacts)) error
+	// Facts passes the stored facts to visit, by learner.
+	Facts(ctx context.Context, visit func(StoredFacts)) error
 	// Enrollments and Awards answer those of all the learners. What cannot be read of an award is left out of it.
 	Enrollments(ctx context.Context) ([]Enrollment, error)
 	Awards(ctx context.Context) ([]Award, error)
-	// Entries tells the log entries by learner and sequence. Of each it tells what folding needs: no
-	// hash, reception, device or reason. The record is lent until tell returns.
-	Entries(ctx context.Context, tell func(*Record) error) error
+	// Entries passes the log entries to visit, by learner and sequence, with what folding needs of them: no
+	// hash, reception, device or reason. A record is only valid until visit returns.
+	Entries(ctx context.Context, visit func(*Record) error) error
 }

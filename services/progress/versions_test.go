@@ -31,7 +31,7 @@ func TestEditorialChangesNothing(t *testing.T) {
 	r.Accept(done, self(done), event("a", "u", progress.Completed, day(0)), event("a", "v", progress.Completed, day(0)))
 	r.Accept(begun, self(begun), event("a", "u", progress.Completed, day(0)))
 	before := map[string]*progress.PathProgress{done: r.Path(done, "p"), begun: r.Path(begun, "p")}
-	reworded := unit("u") // differs in its words: an EDITORIAL version is told so, and invalidates nothing
+	reworded := unit("u") // differs in its words: an EDITORIAL version is declared so, and invalidates nothing
 	m.Versions = append(m.Versions, version(2, day(5), reworded, unchanged("v")))
 	r.Catalog.Publish([]progress.Module{m}, nil)
 	r.Refresh()
@@ -46,7 +46,7 @@ func TestEditorialChangesNothing(t *testing.T) {
 	}
 }
 
-// MINOR: completers keep credit; who is in progress keeps unit credit by unit id and may finish on any version begun.
+// MINOR: completers keep credit; learners in progress keep unit credit by unit id and may finish on any version begun.
 func TestMinorKeepsCreditAndMayBeFinishedOnAnyVersionBegun(t *testing.T) {
 	t.Parallel()
 	m := module1("a", unit("u"), unit("v"))

@@ -2,7 +2,7 @@ package progress
 
 import "time"
 
-// zone is the calendar that a learner's days and periods are reckoned by.
+// Zone is the calendar that a learner's days and periods are reckoned by.
 type Zone struct {
 	// name is the IANA name; "" is UTC.
 	Name string

@@ -79,7 +79,7 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 		Catalog:     progressclients.NewCatalogClient(catalogv1.NewCatalogServiceClient(o.Conns[Catalog])),
 		Zones:       learners,
 		Cache:       cached.cache,
-		Nudges:      cached.notices,
+		PubSub:      cached.notices,
 		CommitLanes: commitLanes(o.DB, o.Config.DatabaseMaxConns),
 		Committed:   measureCommits(o.Metrics),
 		Now:         o.Now,
@@ -137,7 +137,7 @@ func (c storedCatalog) Sync(ctx context.Context, _ int64) (progress.CatalogDelta
 // cached is where computed answers are cached, and how replicas learn of each other's writes.
 type cached struct {
 	cache   cache.Cache
-	notices engine.Nudges
+	notices engine.PubSub
 	redis   *redis.Client // nil where it is all in memory
 	stats   func() cache.Stats
 }

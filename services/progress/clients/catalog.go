@@ -29,7 +29,7 @@ func NewCatalogClient(client catalogv1.CatalogServiceClient) *CatalogClient {
 	return &CatalogClient{client: client}
 }
 
-// Sync answers everything that changed after a revision.
+// Sync returns everything that changed after a revision.
 func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (progress.CatalogDelta, error) {
 	d := progress.CatalogDelta{Revision: afterRevision}
 	stream, err := c.client.SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{AfterRevision: afterRevision})

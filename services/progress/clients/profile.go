@@ -21,7 +21,7 @@ func NewProfileClient(client profilev1.ProfileServiceClient) *ProfileClient {
 	return &ProfileClient{client: client}
 }
 
-// Sync answers the time zones that changed after a revision.
+// Sync returns the time zones that changed after a revision.
 func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []progress.LearnerZone, revision int64, err error) {
 	stream, err := p.client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: afterRevision})
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 	"reflect"
 	"testing"
 
+	"google.golang.org/grpc"
+
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/clients"
-	"google.golang.org/grpc"
 )
 
 // streamed is profile's client with an answer that the test writes.

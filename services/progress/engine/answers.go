@@ -19,7 +19,7 @@ type Answer struct {
 	ETag string
 }
 
-// answerTTL is how long the cache keeps an answer that nobody asks for.
+// answerTTL is how long the cache holds an answer.
 const answerTTL = time.Hour
 
 // Read computes an answer from one snapshot of a learner, or takes it from the cache.
@@ -27,7 +27,7 @@ const answerTTL = time.Hour
 // The learner's version is read from the store each time, and is part of the cache's key with
 // the catalog's revision: a value is never changed and never invalidated, so no lost command
 // of a cache can serve an old answer. What depends on the clock says until when it holds.
-// route names the question; compute's errors are answered and not kept.
+// route names the question; compute's errors are returned and not cached.
 func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeast, compute func(*progress.View) ([]byte, error)) (Answer, error) {
 	catalog := s.catchUp(ctx, seen)
 	head, err := s.store.Head(ctx, learnerID)
@@ -49,8 +49,8 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 	})
 }
 
-// noOlder answers a catalog that is no older than what any replica had acted on when a head was
-// read: the learner may be enrolled, or have events, in a version that this one has yet to hear of.
+// noOlder returns a catalog that is no older than what any replica had acted on when a head was
+// read: the learner may be enrolled, or have events, in a version that this one has yet to learn of.
 func (s *Service) noOlder(ctx context.Context, catalog *progress.Catalog, head progress.Head) (*progress.Catalog, error) {
 	if catalog.Revision >= head.Catalog {
 		return catalog, nil
@@ -58,7 +58,9 @@ func (s *Service) noOlder(ctx context.Context, catalog *progress.Catalog, head p
 	return s.catalog.Stored(ctx, head.Catalog)
 }
 
-func (s *Service) compute(ctx context.Context, learnerID, route string, catalog *progress.Catalog, compute func(*progress.View) ([]byte, error)) (Answer, error) {
+func (s *Service) compute(
+	ctx context.Context, learnerID, route string, catalog *progress.Catalog, compute func(*progress.View) ([]byte, error),
+) (Answer, error) {
 	l, err := s.store.Load(ctx, learnerID)
 	if err != nil {
 		return Answer{}, err
@@ -70,7 +72,9 @@ func (s *Service) compute(ctx context.Context, learnerID, route string, catalog 
 		return Answer{}, err
 	}
 	now := s.now()
-	w := progress.NewView(catalog, l, now, s.zones.Of(l.Head.TimeZone), func(moduleID string) ([]progress.Record, error) { return s.moduleLog(ctx, l.Head, moduleID) })
+	w := progress.NewView(catalog, l, now, s.zones.Of(l.Head.TimeZone), func(moduleID string) ([]progress.Record, error) {
+		return s.moduleLog(ctx, l.Head, moduleID)
+	})
 	w.Advance()
 	body, err := compute(w)
 	if err != nil {
@@ -135,12 +139,12 @@ func (s *Service) answerKey(route string, head progress.Head, revision int64) st
 	return string(b)
 }
 
-// timesSize is the length of what a kept answer begins with: when it was computed, and until when
+// timesSize is the length of what a cached answer begins with: when it was computed, and until when
 // it holds, in microseconds, 0 for ever.
 const timesSize = 16
 
-// cached answers what the cache has, when it holds now: neither any more nor yet, for a replica
-// whose clock is ahead must not tell the others of their future.
+// cached returns what the cache has, where that is valid now: neither no longer nor not yet, since a replica
+// whose clock is ahead must not show the others their future.
 func (s *Service) cached(ctx context.Context, key string) (Answer, bool) {
 	value, ok := s.cache.Get(ctx, key)
 	if !ok || len(value) < timesSize {
@@ -200,6 +204,6 @@ func (f *flights) do(ctx context.Context, key string, compute func() (Answer, er
 	case <-fl.done:
 		return fl.answer, fl.err
 	case <-ctx.Done():
-		return Answer{}, errs.Wrap(ctx.Err(), errs.DeadlineExceeded, errs.ReasonDeadlineExceeded, "gave up waiting for the answer")
+		return Answer{}, errs.Wrap(ctx.Err(), errs.DeadlineExceeded, errs.ReasonDeadlineExceeded, "timed out waiting for the answer")
 	}
 }

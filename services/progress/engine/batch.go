@@ -37,8 +37,9 @@ type batch struct {
 func newBatch(tx progress.Tx, catalog *progress.Catalog, zones *Zones, now time.Time) *batch {
 	return &batch{
 		tx: tx, catalog: catalog, zones: zones, now: now,
-		known: map[progress.EventKey]progress.KnownEvent{}, facts: map[progress.FactsKey]*progress.Facts{}, changed: map[progress.FactsKey]bool{}, was: map[progress.FactsKey]progress.FirstCompletion{}, stale: map[progress.FactsKey]bool{},
-		learners: map[string]*progress.Learner{}, enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, touched: map[string]bool{},
+		known: map[progress.EventKey]progress.KnownEvent{}, facts: map[progress.FactsKey]*progress.Facts{}, changed: map[progress.FactsKey]bool{},
+		was: map[progress.FactsKey]progress.FirstCompletion{}, stale: map[progress.FactsKey]bool{}, learners: map[string]*progress.Learner{},
+		enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, touched: map[string]bool{},
 	}
 }
 
@@ -148,9 +149,9 @@ func (b *batch) fold(ctx context.Context, r *progress.Record) error {
 	return nil
 }
 
-// settleFacts folds the logs again that fold noted, and answers whether the first completion of
+// foldStale folds the logs again that fold noted, and returns whether the first completion of
 // some module came, went or moved in this job.
-func (b *batch) settleFacts(ctx context.Context) (bool, error) {
+func (b *batch) foldStale(ctx context.Context) (bool, error) {
 	turned := false
 	for key, was := range b.was {
 		m := b.catalog.Modules[key.ModuleID]
@@ -162,16 +163,16 @@ func (b *batch) settleFacts(ctx context.Context) (bool, error) {
 			b.facts[key] = progress.FoldLog(m, log, b.zone(key.LearnerID))
 			delete(b.stale, key)
 		}
-		settled := b.facts[key].AsOf(m, b.now, b.zone(key.LearnerID).Loc)
+		facts := b.facts[key].AsOf(m, b.now, b.zone(key.LearnerID).Loc)
 		if l := b.learners[key.LearnerID]; l != nil {
-			l.Facts[key.ModuleID] = settled
+			l.Facts[key.ModuleID] = facts
 		}
-		turned = turned || settled.FirstCompletion() != was
+		turned = turned || facts.FirstCompletion() != was
 	}
 	return turned, nil
 }
 
-// learner answers all of a learner as this batch leaves it.
+// learner returns all of a learner as this batch leaves it.
 func (b *batch) learner(ctx context.Context, id string) (*progress.Learner, error) {
 	if l := b.learners[id]; l != nil {
 		l.Head = *b.tx.Head(id)
@@ -249,9 +250,9 @@ func put[T any](in []T, v T, same func(T) bool) []T {
 	return append(in, v)
 }
 
-// percents answers the percent of each of the learner's enrollments, by enrollment id.
+// percents returns the percent of each of the learner's enrollments, by enrollment id.
 func (b *batch) percents(ctx context.Context, learnerID string) (map[string]*int, error) {
-	if _, err := b.settleFacts(ctx); err != nil {
+	if _, err := b.foldStale(ctx); err != nil {
 		return nil, err
 	}
 	l, err := b.learner(ctx, learnerID)
@@ -261,7 +262,7 @@ func (b *batch) percents(ctx context.Context, learnerID string) (map[string]*int
 	return b.view(l).Percents(), nil
 }
 
-// noteFall keeps, with each enrollment whose percent fell, what it was before and why. One
+// noteFall notes, with each enrollment whose percent fell, what it was before and why. One
 // that has not been regained since an earlier fall stays.
 func (b *batch) noteFall(ctx context.Context, learnerID string, before map[string]*int, why string) error {
 	after, err := b.percents(ctx, learnerID)
@@ -359,7 +360,7 @@ func (b *batch) flush(ctx context.Context) error {
 	return nil
 }
 
-// sortedValues answers the values in order of their keys, so that two transactions write rows in one order.
+// sortedValues returns the values in order of their keys, so that two transactions write rows in one order.
 func sortedValues[V any](m map[string]V) []V {
 	keys := make([]string, 0, len(m))
 	for k := range m {

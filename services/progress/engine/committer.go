@@ -22,8 +22,8 @@ const (
 	// queueLength is how many jobs may wait in a lane, maxLearnerJobs how many of one learner's.
 	queueLength    = 1024
 	maxLearnerJobs = 32
-	// commitTimeout bounds a transaction. It is the committer's own: a caller who hangs up
-	// harms nobody else in the batch.
+	// commitTimeout bounds a transaction. It is the committer's own: a caller that hangs
+	// up does not fail the others in the batch.
 	commitTimeout = 5 * time.Second
 )
 
@@ -87,13 +87,13 @@ func do[T any](ctx context.Context, c *committer, learnerID string, apply func(c
 	return w.result, nil
 }
 
-// Commit tells of one transaction of the committer.
+// Commit describes one transaction of the committer.
 type Commit struct {
 	// Jobs and Events are what it wrote.
 	Jobs, Events int
 	// Waited is how long its first job was queued, Took how long it ran.
 	Waited, Took time.Duration
-	// Failed tells that nothing of it was written, or that nobody knows.
+	// Failed reports whether nothing of it was written, or that this is not known.
 	Failed bool
 }
 
@@ -101,15 +101,7 @@ type Commit struct {
 // is mostly the commit. There is no timer: a batch is what queued while the last one was
 // written. A learner always goes through the same lane.
 type committer struct {
-	store   LearnerStore
-	catalog *CatalogFollower
-	zones   *Zones
-	now     func() time.Time
-	log     *slog.Logger
-	// committed is told of each learner whose log grew, after the commit.
-	committed func(learnerID string, sequence int64)
-	// observe is told of each transaction; nil for nobody.
-	observe func(Commit)
+	committerConfig
 
 	seed  maphash.Seed
 	lanes []chan *job
@@ -120,14 +112,22 @@ type committer struct {
 	wg      sync.WaitGroup
 }
 
+// committerConfig is what a committer needs.
+type committerConfig struct {
+	store   LearnerStore
+	catalog *CatalogFollower
+	zones   *Zones
+	now     func() time.Time
+	log     *slog.Logger
+	// committed is called for each learner whose log grew, after the commit.
+	committed func(learnerID string, sequence int64)
+	// observe is called with each transaction; it may be nil.
+	observe func(Commit)
+}
+
 // newCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
-func newCommitter(
-	store LearnerStore, lanes int, catalog *CatalogFollower, zones *Zones, committed func(string, int64), observe func(Commit), now func() time.Time, log *slog.Logger,
-) *committer {
-	c := &committer{
-		pending: map[string]int{}, store: store, catalog: catalog, zones: zones, committed: committed, observe: observe, now: now, log: log,
-		seed: maphash.MakeSeed(),
-	}
+func newCommitter(lanes int, config committerConfig) *committer {
+	c := &committer{committerConfig: config, pending: map[string]int{}, seed: maphash.MakeSeed()}
 	for range max(lanes, 1) {
 		lane := make(chan *job, queueLength)
 		c.lanes = append(c.lanes, lane)
@@ -179,7 +179,7 @@ func (j *job) wait(ctx context.Context) error {
 	case <-j.done:
 		return j.err
 	case <-ctx.Done():
-		return errs.Wrap(ctx.Err(), errs.DeadlineExceeded, errs.ReasonOutcomeUnknown, "gave up waiting; the write may still happen, so send it again")
+		return errs.Wrap(ctx.Err(), errs.DeadlineExceeded, errs.ReasonOutcomeUnknown, "timed out waiting; the write may still happen, so send it again")
 	}
 }
 
@@ -239,7 +239,7 @@ func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
 }
 
 // commit writes the jobs in one transaction; when that fails for a reason of the batch itself,
-// each job alone, so that one bad apple costs nobody else.
+// each job alone, so that one failing job does not fail the others.
 func (c *committer) commit(jobs []*job) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(jobs[0].caller), commitTimeout)
 	defer cancel()
@@ -249,7 +249,7 @@ func (c *committer) commit(jobs []*job) {
 		// Written or not: running it again finds out, since every job finds its own traces.
 		err = c.try(ctx, jobs)
 	}
-	c.tell(jobs, begun, err)
+	c.report(jobs, begun, err)
 	switch {
 	case err == nil:
 		c.announce(jobs)
@@ -265,8 +265,8 @@ func (c *committer) commit(jobs []*job) {
 	}
 }
 
-// tell tells the observer of a transaction.
-func (c *committer) tell(jobs []*job, begun time.Time, err error) {
+// report passes a transaction to the observer.
+func (c *committer) report(jobs []*job, begun time.Time, err error) {
 	if c.observe == nil {
 		return
 	}
@@ -287,14 +287,14 @@ func (c *committer) queues() []int {
 }
 
 // try runs the jobs in one transaction, on a catalog that is no older than what other replicas
-// have acted on: a learner may be in a version that this one has yet to hear of.
+// have acted on: a learner may be in a version that this one has yet to learn of.
 func (c *committer) try(ctx context.Context, jobs []*job) error {
 	for {
 		behind, err := c.attempt(ctx, jobs)
 		if behind == 0 {
 			return err
 		}
-		// Fetched between transactions, for it would hold up whoever waits for these learners.
+		// Fetched between transactions, for it would hold up all that waits for these learners.
 		if _, err := c.catalog.Stored(ctx, behind); err != nil {
 			return err
 		}
@@ -302,7 +302,7 @@ func (c *committer) try(ctx context.Context, jobs []*job) error {
 }
 
 // attempt is try on the catalog as it is known. It does nothing where the stored one is newer, and
-// answers that one's revision. A panic is an error of the jobs: the lane must live on, or one
+// returns that one's revision. A panic is an error of the jobs: the lane must live on, or one
 // learner's log could stop everybody's.
 func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err error) {
 	defer func() {

@@ -207,7 +207,7 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	close(gate)
 	wg.Wait()
 	if full.Load() == 0 {
-		t.Error("nobody was told that the queue is full")
+		t.Error("no caller got an error for the full queue")
 	}
 	if out := r.Record(learner, self(learner), first); out.Results[0].Status != progress.StatusDuplicate {
 		t.Errorf("the event of who left: %+v", out.Results[0])

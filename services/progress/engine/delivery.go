@@ -42,12 +42,12 @@ func (d *delivery) store(ctx context.Context, b *batch, learnerID string) error 
 			return err
 		}
 	}
-	turned, err := b.settleFacts(ctx)
+	turned, err := b.foldStale(ctx)
 	if err != nil {
 		return err
 	}
 	if head.Sequence < from {
-		return nil // nothing was stored, so nothing may follow from it: the log must tell all
+		return nil // nothing was stored, so nothing may follow from it: all that is stored must follow from the log
 	}
 	if turned || voided { // a void may let an archive's waiver apply
 		if _, err := b.learner(ctx, learnerID); err != nil {
@@ -122,9 +122,9 @@ func (b *batch) auditEvent(r *progress.Record) {
 	b.audit = append(b.audit, e)
 }
 
-// beforeVoid answers, to go with a void, the percent of its module before it.
+// beforeVoid returns, to go with a void, the percent of its module before it.
 func (b *batch) beforeVoid(ctx context.Context, r *progress.Record) (*progress.Effects, error) {
-	if _, err := b.settleFacts(ctx); err != nil {
+	if _, err := b.foldStale(ctx); err != nil {
 		return nil, err
 	}
 	l, err := b.learner(ctx, r.LearnerID)

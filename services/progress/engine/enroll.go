@@ -88,7 +88,7 @@ func (b *batch) enroll(ctx context.Context, r Enrolling, id string, p *progress.
 // maxEnrollments bounds what every read and write of a learner looks at.
 const maxEnrollments = 1000
 
-// newEnrollment answers the enrollment to make. written tells that this very one was stored
+// newEnrollment returns the enrollment to make. written reports whether this very one was stored
 // already, by a commit whose outcome was unknown.
 func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *progress.Path) (e progress.Enrollment, written bool, err error) {
 	if p.State == progress.ModuleArchived {
@@ -110,11 +110,13 @@ func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *prog
 		return e, false, errs.New(errs.FailedPrecondition, errs.ReasonTooManyEnrollments,
 			"a learner can have at most %d enrollments, withdrawn ones too", maxEnrollments)
 	}
-	e = progress.Enrollment{ID: id, LearnerID: learnerID, PathID: p.ID, PathVersion: p.Newest().Number, State: progress.EnrollmentActive, EnrollTime: b.now, UpdateTime: b.now}
+	e = progress.Enrollment{
+		ID: id, LearnerID: learnerID, PathID: p.ID, PathVersion: p.Newest().Number, State: progress.EnrollmentActive, EnrollTime: b.now, UpdateTime: b.now,
+	}
 	return e, false, nil
 }
 
-// newestPath answers a path from a catalog that is fresh enough to pin its newest version.
+// newestPath returns a path from a catalog that is fresh enough to pin its newest version.
 func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (*progress.Path, error) {
 	fresh := s.catalog.Refresh(ctx)
 	c := s.catchUp(ctx, seen)
@@ -158,7 +160,9 @@ type EnrollmentChange struct {
 // UpdateEnrollment pauses, resumes, withdraws or upgrades. It returns NotFound, Invalid for
 // states that cannot be set, and FailedPrecondition for a withdrawn enrollment, an older version
 // or an etag that is not the enrollment's.
-func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID string, actor progress.Actor, change EnrollmentChange) (progress.Enrollment, error) {
+func (s *Service) UpdateEnrollment(
+	ctx context.Context, learnerID, enrollmentID string, actor progress.Actor, change EnrollmentChange,
+) (progress.Enrollment, error) {
 	if change.PathVersion != nil && s.catalog.Refresh(ctx) != nil {
 		s.log.WarnContext(ctx, "accepting an upgrade on the catalog as last known")
 	}
@@ -186,16 +190,16 @@ func (s *Service) UpdateEnrollment(ctx context.Context, learnerID, enrollmentID 
 	})
 }
 
-// from answers the change without what is so already: a client may send back what it read. It
+// from returns the change without what is so already: a client may send back what it read. It
 // returns Invalid for another path, and for states that cannot be set.
-func (c EnrollmentChange) from(e progress.Enrollment, standing progress.EnrollmentState) (EnrollmentChange, error) {
+func (c EnrollmentChange) from(e progress.Enrollment, state progress.EnrollmentState) (EnrollmentChange, error) {
 	var bad []errs.Violation
 	if c.PathID != "" && c.PathID != e.PathID {
 		bad = append(bad, errs.Violation{Field: "pathId", Reason: errs.ReasonNotSettable, Description: "cannot be changed: enroll in the other path"})
 	}
 	switch {
 	case c.State == nil:
-	case *c.State == standing:
+	case *c.State == state:
 		c.State = nil
 	case *c.State != progress.EnrollmentActive && *c.State != progress.EnrollmentPaused && *c.State != progress.EnrollmentWithdrawn:
 		bad = append(bad, errs.Violation{
@@ -230,7 +234,7 @@ func (b *batch) updateEnrollment(ctx context.Context, actor progress.Actor, chan
 	if err != nil {
 		return err
 	}
-	// Each change has a time of its own, which is what the etag tells apart.
+	// Each change has a time of its own, by which the etag differs.
 	if e.UpdateTime = b.now; !b.now.After(was.UpdateTime) {
 		e.UpdateTime = was.UpdateTime.Add(time.Microsecond)
 	}

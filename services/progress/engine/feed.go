@@ -8,39 +8,39 @@ import (
 	"time"
 )
 
-// Nudges pass word between replicas that a learner's log grew. Words may be lost, late or doubled:
-// they only hasten what a look at the heads finds.
-type Nudges interface {
-	// Send passes a word on to the other replicas. It never waits.
+// PubSub notifies replicas that a learner's log grew. Messages may be lost, late or doubled: they only
+// hasten what a look at the heads finds.
+type PubSub interface {
+	// Send sends a message to the other replicas. It never waits.
 	Send(learnerID string, sequence int64)
-	// Run gives heard every word that arrives, also this replica's own, until ctx ends, and sends
-	// what waits to be sent before it returns. live is told true when every word from now on
-	// arrives, and false when that is over.
-	Run(ctx context.Context, live func(bool), heard func(learnerID string, sequence int64))
+	// Run passes every message that arrives to received, also this replica's own, until ctx ends, and
+	// sends what waits to be sent before it returns. It calls live with true when every message from
+	// now on arrives, and with false when that is over.
+	Run(ctx context.Context, live func(bool), received func(learnerID string, sequence int64))
 }
 
 // How often the heads of all that is watched are compared with what the watchers know.
 const (
-	// pollAlone finds what other replicas wrote when nobody tells of it.
+	// pollAlone finds what other replicas wrote where no message comes.
 	pollAlone = 2 * time.Second
-	// pollNudged finds words that were lost.
-	pollNudged = 15 * time.Second
+	// pollSubscribed finds what lost messages were about.
+	pollSubscribed = 15 * time.Second
 	// pollTimeout bounds one look.
 	pollTimeout = 5 * time.Second
 )
 
-// feed tells watchers that a learner's log grew: by who wrote here, by nudges of other replicas,
+// feed notifies watchers that a learner's log grew: of writes here, by messages of other replicas,
 // and by a look at the heads from time to time. It only says "look": what happened is read from
 // the log.
 type feed struct {
 	store  LearnerStore
-	nudges Nudges // nil where nobody else writes, or nobody tells
+	pubsub PubSub // nil where no other process writes, or none sends messages
 	log    *slog.Logger
 
 	mu       sync.Mutex
 	watchers map[string]map[*watcher]struct{}
 	live     bool
-	// turned tells the poller that live changed.
+	// turned signals the poller that live changed.
 	turned chan struct{}
 
 	stop       context.CancelFunc
@@ -50,29 +50,29 @@ type feed struct {
 // watcher is one reader of one learner's log.
 type watcher struct {
 	look chan struct{}
-	// told is the last sequence that the reader was told; -1 before the first.
-	told atomic.Int64
+	// seen is the last sequence that the reader was sent; -1 before the first.
+	seen atomic.Int64
 }
 
-func (w *watcher) nudge() {
+func (w *watcher) wake() {
 	select {
 	case w.look <- struct{}{}:
-	default: // a nudge is waiting already
+	default: // it is about to look already
 	}
 }
 
-func newFeed(store LearnerStore, nudges Nudges, log *slog.Logger) *feed {
+func newFeed(store LearnerStore, pubsub PubSub, log *slog.Logger) *feed {
 	return &feed{
-		store: store, nudges: nudges, log: log, watchers: map[string]map[*watcher]struct{}{}, turned: make(chan struct{}, 1), stop: func() {},
+		store: store, pubsub: pubsub, log: log, watchers: map[string]map[*watcher]struct{}{}, turned: make(chan struct{}, 1), stop: func() {},
 	}
 }
 
-// start listens to nudges and polls until close.
+// start subscribes and polls until close.
 func (f *feed) start(ctx context.Context) {
 	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	f.background.Go(func() { f.poll(ctx) })
-	if f.nudges != nil {
-		f.background.Go(func() { f.nudges.Run(ctx, f.turn, f.heard) })
+	if f.pubsub != nil {
+		f.background.Go(func() { f.pubsub.Run(ctx, f.turn, f.received) })
 	}
 }
 
@@ -81,30 +81,30 @@ func (f *feed) close() {
 	f.background.Wait()
 }
 
-// publish tells everybody of a write of this replica's.
+// publish notifies watchers and other replicas of a write of this replica's.
 func (f *feed) publish(learnerID string, sequence int64) {
 	f.mu.Lock()
 	for w := range f.watchers[learnerID] {
-		w.nudge()
+		w.wake()
 	}
 	f.mu.Unlock()
-	if f.nudges != nil {
-		f.nudges.Send(learnerID, sequence)
+	if f.pubsub != nil {
+		f.pubsub.Send(learnerID, sequence)
 	}
 }
 
-// heard is told of a write of any replica's, this one's included.
-func (f *feed) heard(learnerID string, sequence int64) {
+// received notifies watchers of a write of any replica's, this one's included.
+func (f *feed) received(learnerID string, sequence int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for w := range f.watchers[learnerID] {
-		if w.told.Load() < sequence {
-			w.nudge()
+		if w.seen.Load() < sequence {
+			w.wake()
 		}
 	}
 }
 
-// turn is told when nudges begin to arrive, and when they no longer do.
+// turn is called when messages begin to arrive, and when they no longer do.
 func (f *feed) turn(live bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,7 +130,7 @@ func (f *feed) count() int {
 
 func (f *feed) join(learnerID string) *watcher {
 	w := &watcher{look: make(chan struct{}, 1)}
-	w.told.Store(-1)
+	w.seen.Store(-1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.watchers[learnerID] == nil {
@@ -149,7 +149,7 @@ func (f *feed) leave(learnerID string, w *watcher) {
 	}
 }
 
-// poll compares from time to time, and at once when nudges begin, since some were missed before,
+// poll compares from time to time, and at once when messages begin, since some were missed before,
 // and when they end. A database that does not answer leaves the readers waiting: they would
 // come back to the same.
 func (f *feed) poll(ctx context.Context) {
@@ -165,7 +165,7 @@ func (f *feed) poll(ctx context.Context) {
 		timer.Stop()
 		err := f.compare(ctx)
 		if err != nil && reached && ctx.Err() == nil {
-			f.log.WarnContext(ctx, "the logs cannot be looked at; watchers wait", "error", err)
+			f.log.WarnContext(ctx, "learners' heads cannot be read; watchers wait", "error", err)
 		}
 		reached = err == nil
 	}
@@ -175,12 +175,12 @@ func (f *feed) every() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.live {
-		return pollNudged
+		return pollSubscribed
 	}
 	return pollAlone
 }
 
-// compare nudges the watchers whose log is not where they are, also when it is behind them.
+// compare wakes the watchers whose log is not where they are, also when it is behind them.
 func (f *feed) compare(ctx context.Context) error {
 	f.mu.Lock()
 	ids := make([]string, 0, len(f.watchers))
@@ -201,8 +201,8 @@ func (f *feed) compare(ctx context.Context) error {
 	defer f.mu.Unlock()
 	for _, id := range ids {
 		for w := range f.watchers[id] {
-			if w.told.Load() != heads[id] {
-				w.nudge()
+			if w.seen.Load() != heads[id] {
+				w.wake()
 			}
 		}
 	}

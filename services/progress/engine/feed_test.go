@@ -15,7 +15,7 @@ import (
 
 // watched is a reader of one learner's log at one replica.
 type watched struct {
-	told  chan engine.Notice
+	seen  chan engine.Notice
 	ended chan error
 }
 
@@ -24,14 +24,14 @@ func watch(t testing.TB, s *replica, learner string) *watched {
 	t.Helper()
 	after := int64(0)
 	ctx, stop := context.WithCancel(t.Context())
-	w := &watched{told: make(chan engine.Notice, 1000), ended: make(chan error, 1)}
+	w := &watched{seen: make(chan engine.Notice, 1000), ended: make(chan error, 1)}
 	begun := make(chan struct{})
 	go func() {
 		w.ended <- s.Watch(ctx, learner, &after, func() error {
 			close(begun)
 			return nil
 		}, func(n engine.Notice) error {
-			w.told <- n
+			w.seen <- n
 			return nil
 		})
 	}()
@@ -45,23 +45,23 @@ func watch(t testing.TB, s *replica, learner string) *watched {
 	return w
 }
 
-// hears waits for one entry, and answers how long it took.
-func (w *watched) hears(t testing.TB, sequence int64) time.Duration {
+// sees waits for one entry, and returns how long it took.
+func (w *watched) sees(t testing.TB, sequence int64) time.Duration {
 	t.Helper()
 	start := testenv.Now()
 	select {
-	case n := <-w.told:
+	case n := <-w.seen:
 		if n.Sequence != sequence || n.Reset {
-			t.Fatalf("told %+v, want entry %d", n, sequence)
+			t.Fatalf("sent %+v, want entry %d", n, sequence)
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatalf("entry %d was never told", sequence)
+		t.Fatalf("entry %d was never sent", sequence)
 	}
 	return testenv.Since(start)
 }
 
-// What another replica writes is found by looking, within two seconds, though nobody tells.
-func TestWatchersSeeOtherReplicasWithoutNudges(t *testing.T) {
+// What another replica writes is found by looking, within two seconds, though no message comes.
+func TestWatchersSeeOtherReplicasWithoutPubSub(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
 	other := r.Replica()
@@ -72,36 +72,36 @@ func TestWatchersSeeOtherReplicasWithoutNudges(t *testing.T) {
 		if err := completeUnit(r.Ctx, other, learner, i); err != nil {
 			t.Fatal(err)
 		}
-		w.hears(t, int64(i+1))
+		w.sees(t, int64(i+1))
 	}
 }
 
-// word is a nudge between replicas of one process.
-type word struct {
+// message is a notification between replicas of one process.
+type message struct {
 	learner  string
 	sequence int64
 }
 
-// wire is Nudges that a test holds in its hands.
+// wire is a PubSub that the test passes messages on.
 type wire struct {
-	sent  chan word
-	live  chan func(bool)
-	heard chan func(string, int64)
+	sent     chan message
+	live     chan func(bool)
+	received chan func(string, int64)
 }
 
 func newWire() *wire {
-	return &wire{sent: make(chan word, 100), live: make(chan func(bool), 1), heard: make(chan func(string, int64), 1)}
+	return &wire{sent: make(chan message, 100), live: make(chan func(bool), 1), received: make(chan func(string, int64), 1)}
 }
 
-func (w *wire) Send(learner string, sequence int64) { w.sent <- word{learner, sequence} }
+func (w *wire) Send(learner string, sequence int64) { w.sent <- message{learner, sequence} }
 
-func (w *wire) Run(ctx context.Context, live func(bool), heard func(string, int64)) {
+func (w *wire) Run(ctx context.Context, live func(bool), received func(string, int64)) {
 	w.live <- live
-	w.heard <- heard
+	w.received <- received
 	<-ctx.Done()
 }
 
-// counting is a store that counts looks at the heads, and can be told to fail them.
+// counting is a store that counts looks at the heads, and can be made to fail them.
 type counting struct {
 	progresstest.Store
 	looks atomic.Int64
@@ -118,48 +118,48 @@ func (c *counting) Sequences(ctx context.Context, ids []string) (map[string]int6
 	return c.Store.Sequences(ctx, ids)
 }
 
-// Each commit is told once for each learner; a word hastens a reader; its end and its beginning
+// Each commit is published once for each learner; a message hastens a reader; its end and its beginning
 // have the replica look at once.
-func TestNudges(t *testing.T) {
+func TestPubSub(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
 	store, a, b := &counting{Store: r.Store}, newWire(), newWire()
 	r.Store = store
-	one, two := r.ReplicaWith(engine.Options{Nudges: a}), r.ReplicaWith(engine.Options{Nudges: b})
+	one, two := r.ReplicaWith(engine.Options{PubSub: a}), r.ReplicaWith(engine.Options{PubSub: b})
 	r.Refreshed(one)
 	r.Refreshed(two)
-	live, heard := <-a.live, <-a.heard
+	live, received := <-a.live, <-a.received
 	learner := newLearner()
 	w := watch(t, one, learner)
 	before := store.looks.Load()
 	live(true)
-	eventually(t, "it looks when nudges begin", func() bool { return store.looks.Load() > before })
+	eventually(t, "it looks when messages begin", func() bool { return store.looks.Load() > before })
 
 	if err := completeUnit(r.Ctx, two, learner, 0); err != nil {
 		t.Fatal(err)
 	}
 	sent := <-b.sent
-	if sent != (word{learner, 1}) {
+	if sent != (message{learner, 1}) {
 		t.Errorf("sent %+v", sent)
 	}
 	looks := store.looks.Load()
-	heard(sent.learner, sent.sequence)
-	if w.hears(t, 1); store.looks.Load() != looks {
-		t.Error("the entry came by a look, not by the word")
+	received(sent.learner, sent.sequence)
+	if w.sees(t, 1); store.looks.Load() != looks {
+		t.Error("the entry came by a look, not by the message")
 	}
-	heard(newLearner(), 5)
-	heard(learner, 1) // once more
+	received(newLearner(), 5)
+	received(learner, 1) // once more
 
-	if err := completeUnit(r.Ctx, two, learner, 1); err != nil { // and the word is lost
+	if err := completeUnit(r.Ctx, two, learner, 1); err != nil { // and the message is lost
 		t.Fatal(err)
 	}
 	time.Sleep(3 * time.Second)
 	if store.looks.Load() != looks {
-		t.Error("it looks as often with nudges as without")
+		t.Error("it looks as often with messages as without")
 	}
 	live(false)
-	if took := w.hears(t, 2); took > time.Second {
-		t.Errorf("without nudges it looked after %v", took)
+	if took := w.sees(t, 2); took > time.Second {
+		t.Errorf("without messages it looked after %v", took)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestManyWatchersAreOneLook(t *testing.T) {
 	looks = store.looks.Load()
 	eventually(t, "a failed look", func() bool { return store.looks.Load() > looks })
 	store.fails.Store(false)
-	readers[299].hears(t, 1)
+	readers[299].sees(t, 1)
 }
 
 func eventually(t testing.TB, what string, f func() bool) {

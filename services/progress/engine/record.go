@@ -19,14 +19,20 @@ type Recorded struct {
 	AsOfSequence int64
 }
 
-// Record stores a batch of events of one learner, and answers for each. Events that are
+// Record stores a batch of events of one learner, and returns a result for each. Events that are
 // stored stay stored even when the call as a whole fails: sending the batch again is safe.
 // It returns ResourceExhausted when too much is waiting, Unavailable when the store is.
 func (s *Service) Record(ctx context.Context, learnerID string, actor progress.Actor, events []progress.Event, seen AtLeast) (*Recorded, error) {
 	received := s.now().UTC().Truncate(time.Microsecond)
 	out := &Recorded{Results: make([]progress.Result, len(events))}
-	judged := s.judgeAll(ctx, s.catchUp(ctx, seen), learnerID, actor, events, received, out.Results)
-
+	judged := s.judgeAll(ctx, s.catchUp(ctx, seen), events, func(c *progress.Catalog, e *progress.Event) progress.Judged {
+		return progress.Judge(c, learnerID, actor, e, received)
+	})
+	for i := range judged {
+		if judged[i].Final() {
+			out.Results[i] = *judged[i].Refusal
+		}
+	}
 	pieces, err := s.submitAll(ctx, learnerID, judged)
 	if err != nil {
 		return nil, err
@@ -80,30 +86,25 @@ next:
 }
 
 // judgeAll judges each event, and those that name something unknown once more on a catalog
-// fetched after they arrived: only that may say UNKNOWN. Those that are final are nil, and in results.
+// fetched after they arrived: only that may say UNKNOWN.
 func (s *Service) judgeAll(
-	ctx context.Context, catalog *progress.Catalog, learnerID string, actor progress.Actor, events []progress.Event, received time.Time, results []progress.Result,
-) []*progress.Judged {
-	out := make([]*progress.Judged, len(events))
+	ctx context.Context, catalog *progress.Catalog, events []progress.Event, judge func(*progress.Catalog, *progress.Event) progress.Judged,
+) []progress.Judged {
+	out := make([]progress.Judged, len(events))
 	fetched, fetchErr := false, error(nil)
 	for i := range events {
-		j := progress.Judge(catalog, learnerID, actor, &events[i], received)
-		if j.Unknown() && !fetched {
+		out[i] = judge(catalog, &events[i])
+		if out[i].Unknown() && !fetched {
 			fetchErr = s.catalog.Refresh(ctx)
 			fetched, catalog = true, s.catalog.Current()
-			j = progress.Judge(catalog, learnerID, actor, &events[i], received)
+			out[i] = judge(catalog, &events[i])
 		}
-		if j.Unknown() && fetchErr != nil {
-			j.Refusal = &progress.Result{
+		if out[i].Unknown() && fetchErr != nil {
+			out[i].Refusal = &progress.Result{
 				EventID: events[i].ID, Status: progress.StatusRetry, Reason: errs.ReasonCatalogBehind,
 				Description: "the catalog cannot be reached to look this up; keep the event and send it again",
 			}
 		}
-		if j.Final() {
-			results[i] = *j.Refusal
-			continue
-		}
-		out[i] = &j // though it is refused: where it is in the log already, it is a DUPLICATE
 	}
 	return out
 }
@@ -117,12 +118,13 @@ type piece struct {
 	job *job
 }
 
-// submitAll queues the events in pieces. The first piece that finds the queue full and those after
+// submitAll queues the events that are not refused for good, in pieces. One that is refused by the catalog
+// goes along: where it is in the log already, it is a DUPLICATE. The first piece that finds the queue full and those after
 // it are not queued; where that is the very first, the whole call fails.
-func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*progress.Judged) ([]piece, error) {
+func (s *Service) submitAll(ctx context.Context, learnerID string, judged []progress.Judged) ([]piece, error) {
 	var stored []int
-	for i, e := range judged {
-		if e != nil {
+	for i := range judged {
+		if !judged[i].Final() {
 			stored = append(stored, i)
 		}
 	}
@@ -131,7 +133,7 @@ func (s *Service) submitAll(ctx context.Context, learnerID string, judged []*pro
 	for places := range slices.Chunk(stored, maxJobEvents) {
 		p := piece{delivery: new(delivery), places: places}
 		for _, place := range places {
-			p.delivery.events = append(p.delivery.events, judged[place])
+			p.delivery.events = append(p.delivery.events, &judged[place])
 		}
 		if !full {
 			j := &job{learnerID: learnerID, work: p.delivery}

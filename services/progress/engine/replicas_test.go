@@ -19,7 +19,7 @@ func behind(r *rig, down bool) (replica *rig) {
 	return &other
 }
 
-// What one replica has acted on is known to all of them, though they have yet to hear of it from
+// What one replica has acted on is known to all of them, though they have yet to learn of it from
 // the catalog, or cannot: what they answer, and what they store, is as on the one that knows.
 func TestReplicasActOnTheNewestCatalogOfAny(t *testing.T) {
 	for name, down := range map[string]bool{"which others have yet to fetch": false, "which others cannot reach": true} {

@@ -9,7 +9,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// Revoke takes an award back, for good: recomputing never gives it again. It answers the award.
+// Revoke takes an award back, for good: recomputing never gives it again. It returns the award.
 // It returns NotFound when the learner has no such award, and FailedPrecondition when it is revoked already.
 func (s *Service) Revoke(ctx context.Context, learnerID, awardID string, actor progress.Actor, reason string) (progress.Award, error) {
 	var tried time.Time // when an earlier run revoked it, by a commit whose outcome was unknown

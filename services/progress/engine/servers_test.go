@@ -24,7 +24,7 @@ import (
 func replicaOnRedis(r *rig, url string) *replica {
 	r.T.Helper()
 	client := redisOf(r.T, url)
-	s := r.ReplicaWith(engine.Options{Cache: cache.NewRedis(client), Nudges: pubsub.New(client, slog.New(slog.DiscardHandler))})
+	s := r.ReplicaWith(engine.Options{Cache: cache.NewRedis(client), PubSub: pubsub.New(client, slog.New(slog.DiscardHandler))})
 	r.Refreshed(s)
 	return s
 }
@@ -87,16 +87,16 @@ func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
 				if err := completeUnit(r.Ctx, b, learner, next-1); err != nil {
 					t.Fatal(err)
 				}
-				return w.hears(t, int64(next))
+				return w.sees(t, int64(next))
 			}
-			byNudges := func() bool {
+			byPubSub := func() bool {
 				start := testenv.Now()
 				for range 10 {
 					write()
 				}
 				return testenv.Since(start) < 2*time.Second
 			}
-			eventually(t, "it hears by nudges", byNudges)
+			eventually(t, "it sees entries by messages", byPubSub)
 			if name != "single" {
 				return
 			}
@@ -107,7 +107,7 @@ func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
 				}
 			}
 			server.Start(t)
-			eventually(t, "it hears by nudges again", byNudges)
+			eventually(t, "it sees entries by messages again", byPubSub)
 		})
 	}
 }

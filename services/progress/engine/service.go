@@ -21,13 +21,13 @@ type Options struct {
 	Catalog CatalogSource
 	// Zones is where learners' time zones are read; nil: nowhere, and they stay as they are stored.
 	Zones ZoneSource
-	// Cache keeps computed answers; see answers.go.
+	// Cache holds computed answers; see answers.go.
 	Cache cache.Cache
-	// Nudges tell other replicas what this one wrote; nil: they look for themselves.
-	Nudges Nudges
+	// PubSub notifies other replicas of what this one wrote; nil: they look for themselves.
+	PubSub PubSub
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
 	CommitLanes int
-	// Committed is told of each transaction, from the committer's own goroutines; nil: nobody is.
+	// Committed is called with each transaction, from the committer's own goroutines; it may be nil.
 	Committed func(Commit)
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -78,7 +78,7 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		catalog:      catalog,
 		zoneFollower: zones,
 		cache:        opts.Cache,
-		feed:         newFeed(store, opts.Nudges, opts.Logger),
+		feed:         newFeed(store, opts.PubSub, opts.Logger),
 		incarnation:  incarnation,
 		zones:        new(Zones),
 		now:          opts.Now,
@@ -86,7 +86,9 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		stopped:      make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
-	s.committer = newCommitter(store, opts.CommitLanes, catalog, s.zones, s.feed.publish, opts.Committed, opts.Now, opts.Logger)
+	s.committer = newCommitter(opts.CommitLanes, committerConfig{
+		store: store, catalog: catalog, zones: s.zones, now: opts.Now, log: opts.Logger, committed: s.feed.publish, observe: opts.Committed,
+	})
 	s.sweeper = newSweeper(s)
 	s.feed.start(ctx)
 	s.start(ctx)
@@ -112,10 +114,10 @@ func (s *Service) Close() {
 	s.stop()
 	<-s.stopped
 	s.committer.Close()
-	s.feed.close() // last, so that other replicas are told of the last commits
+	s.feed.close() // last, so that other replicas are notified of the last commits
 }
 
-// catchUp answers a catalog, and has the store hold time zones, that are no older than what
+// catchUp returns a catalog, and has the store hold time zones, that are no older than what
 // the caller has seen; older ones where that cannot be had.
 func (s *Service) catchUp(ctx context.Context, seen AtLeast) *progress.Catalog {
 	s.zoneFollower.AtLeast(ctx, seen.Profile)

@@ -25,7 +25,7 @@ import (
 // No cache may make an answer older than an acknowledged write, whatever it loses, delays, doubles
 // or reorders, and whichever older state of its own it falls back to.
 
-// trickster is a cache that keeps its promises as badly as a remote one can.
+// trickster is a cache that is as unreliable as a remote one can be.
 type trickster struct {
 	// choose decides what happens next, a number below n.
 	choose func(n int) int
@@ -60,7 +60,7 @@ func (c *trickster) Get(_ context.Context, key string) ([]byte, bool) {
 	return v, ok
 }
 
-// Set keeps most values at once, loses some, and has some arrive later, or twice.
+// Set stores most values at once, loses some, and has some arrive later, or twice.
 func (c *trickster) Set(_ context.Context, key string, value []byte, _ time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,7 +184,7 @@ func percent(ctx context.Context, s *replica, learner string) (int, error) {
 	return n, json.Unmarshal(a.Body, &n)
 }
 
-// play runs one learner's life of some steps, one after the other. Its error tells of an answer
+// play runs one learner's life of some steps, one after the other. Its error describes an answer
 // that is not what was written.
 func (p *pair) play(steps int, choose func(n int) int, tricks *trickster) error {
 	learner, written := newLearner(), 0
@@ -335,7 +335,7 @@ func raise(floor *atomic.Int64, to int64) {
 	}
 }
 
-// An answer that was computed by a clock that is ahead is not told before its time.
+// An answer that was computed by a clock that is ahead is not returned before its time.
 func TestKeptAnswersWaitForTheirTime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)

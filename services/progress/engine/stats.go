@@ -20,7 +20,7 @@ type Stats struct {
 	SweepAge time.Duration
 }
 
-// Stats tells how the service is.
+// Stats returns what the service is about at the moment.
 func (s *Service) Stats() Stats {
 	return Stats{
 		Catalog:  s.catalog.State(),

@@ -35,7 +35,7 @@ type knownSubject struct {
 	until     time.Time
 }
 
-// The bounds of what Subjects keeps in memory.
+// The bounds of what Subjects holds in memory.
 const (
 	maxKnownSubjects = 50_000
 	subjectTTL       = time.Minute
@@ -48,7 +48,7 @@ func NewSubjects(store LinkStore, profile SubjectSource, now func() time.Time) *
 	return &Subjects{store: store, profile: profile, now: now, known: map[subject]knownSubject{}}
 }
 
-// ResolveSubject answers the learner id of an identity.
+// ResolveSubject returns the learner id of an identity.
 func (s *Subjects) ResolveSubject(ctx context.Context, issuer, sub string, hints auth.Hints) (string, error) {
 	key := subject{issuer, sub}
 	s.mu.Lock()

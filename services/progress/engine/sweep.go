@@ -20,8 +20,8 @@ import (
 // Reads show what is derived but never write, so after each such change a sweep looks at the
 // learners that it may concern and latches what they have earned, through the ordinary commit
 // path. On the way it stores the facts that such a change made old as they are now, so that what is
-// counted over all learners (impact.go) need not work that out for each of them again. It keeps its
-// place after each page, and one replica at a time holds it.
+// counted over all learners (package report) need not work that out for each of them again. It stores
+// its place after each page, and one replica at a time holds it.
 
 // The sweep's bounds.
 const (
@@ -103,7 +103,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 }
 
 // pages looks at every learner on the touched paths, and at those whose facts of the touched modules
-// are outdated, keeping its place after each page.
+// are outdated, storing its place after each page.
 func (s *sweeper) pages(ctx context.Context, w *progress.Sweep, catalog *progress.Catalog) error {
 	line := s.newLine(w, catalog)
 	for {
@@ -118,7 +118,7 @@ func (s *sweeper) pages(ctx context.Context, w *progress.Sweep, catalog *progres
 	}
 }
 
-// page looks at the next learners, and answers at how many it did.
+// page looks at the next learners, and returns at how many it did.
 func (s *sweeper) page(ctx context.Context, w *progress.Sweep, line *sweepLine) (int, error) {
 	for looked := range sweepPage {
 		id, renew, err := line.next(ctx)
@@ -159,8 +159,8 @@ func (s *sweeper) newLine(w *progress.Sweep, c *progress.Catalog) *sweepLine {
 	return line
 }
 
-// next answers the next learner, "" at the end, with the modules whose facts are to be stored anew:
-// none for who is only enrolled.
+// next returns the next learner, "" at the end, with the modules whose facts are to be stored anew:
+// none for a learner who is only enrolled.
 func (l *sweepLine) next(ctx context.Context) (id string, renew []string, err error) {
 	enrolled, errEnrolled := l.enrolled.peek(ctx)
 	outdated, errOutdated := l.outdated.peek(ctx)
@@ -184,7 +184,7 @@ type idLine struct {
 	ended bool
 }
 
-// peek answers the first in line, or "".
+// peek returns the first in line, or "".
 func (l *idLine) peek(ctx context.Context) (string, error) {
 	if len(l.ids) == 0 && !l.ended {
 		var err error
@@ -215,8 +215,8 @@ func (s *sweeper) look(ctx context.Context, learnerID string, renew []string) er
 		switch errs.KindOf(err) {
 		case errs.ResourceExhausted:
 		case errs.Internal, errs.DeadlineExceeded:
-			if err != nil { // one learner's fault must not keep the others from theirs
-				s.log.ErrorContext(ctx, "a sweep passed a learner over", "learner", learnerID, "error", err)
+			if err != nil { // one learner's fault must not stop the sweep of the others
+				s.log.ErrorContext(ctx, "a sweep skipped a learner", "learner", learnerID, "error", err)
 			}
 			return nil
 		default:
@@ -232,7 +232,7 @@ func (s *sweeper) look(ctx context.Context, learnerID string, renew []string) er
 }
 
 // lookBySystem latches awards outside of any event, and brings those up to date whose rule still
-// holds, with a log entry, so that whoever follows the log learns of it. Facts that are stored anew
+// holds, with a log entry, so that readers of the log learn of it. Facts that are stored anew
 // say what every reader works out already: they raise no version.
 func (b *batch) lookBySystem(ctx context.Context, learnerID string, renew []string) error {
 	l, err := b.learner(ctx, learnerID)

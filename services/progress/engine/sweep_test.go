@@ -45,7 +45,7 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 			}
 		}
 		sum := l.Facts["a"].Summary()
-		if sum.CompleteVersion != 2 || sum.Materials != 1 || sum.Standing != progress.StandingDone {
+		if sum.CompleteVersion != 2 || sum.Materials != 1 || sum.CycleState != progress.CycleDone {
 			t.Fatalf("stored are %+v", l.Facts["a"])
 		}
 		if l.Head.Catalog = heads[learner].Catalog; l.Head != heads[learner] {

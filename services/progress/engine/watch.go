@@ -6,7 +6,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// History answers at most limit log entries after a sequence, with the learner's head. No entry
+// History returns at most limit log entries after a sequence, with the learner's head. No entry
 // is ever skipped: sequences are given under the lock that their commit holds.
 func (s *Service) History(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
 	return s.store.Log(ctx, learnerID, after, limit)
@@ -15,23 +15,23 @@ func (s *Service) History(ctx context.Context, learnerID string, after int64, li
 // watchPage is how many entries a watcher reads at a time.
 const watchPage = 200
 
-// Notice is one thing that a watcher is told.
+// Notice is what a watcher is sent.
 type Notice struct {
-	// Reset tells that the stream cannot go on from where the reader was.
+	// Reset reports whether the stream cannot go on from where the reader was.
 	Reset bool
 	// Sequence is the last one that the reader now knows.
 	Sequence int64
 	// Record is nil for a reset.
 	Record *progress.Record
-	// Awards are those that the entry's delivery earned, told with its last entry.
+	// Awards are those that the entry's delivery earned, sent with its last entry.
 	Awards []progress.Award
 }
 
-// Watch tells each log entry after a sequence as it is written, until ctx ends or tell fails.
+// Watch sends each log entry after a sequence as it is written, until ctx ends or send fails.
 // after nil means from now on. A sequence that the log does not reach (it was restored from a
 // backup, or the reader is mistaken) gives a reset, and goes on from now. open is called once now
-// is fixed: whatever is written after it returns is told.
-func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, open func() error, tell func(Notice) error) error {
+// is fixed: whatever is written after it returns is sent.
+func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, open func() error, send func(Notice) error) error {
 	w := s.feed.join(learnerID) // first join, then read: nothing falls between
 	defer s.feed.leave(learnerID, w)
 	head, err := s.store.Head(ctx, learnerID)
@@ -45,16 +45,16 @@ func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, ope
 	if after != nil {
 		if at = *after; at < 0 || at > head.Sequence {
 			at = head.Sequence
-			if err := tell(Notice{Reset: true, Sequence: at}); err != nil {
+			if err := send(Notice{Reset: true, Sequence: at}); err != nil {
 				return err
 			}
 		}
 	}
 	for {
-		if at, err = s.tellFrom(ctx, learnerID, at, tell); err != nil {
+		if at, err = s.sendFrom(ctx, learnerID, at, send); err != nil {
 			return err
 		}
-		w.told.Store(at)
+		w.seen.Store(at)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -63,15 +63,15 @@ func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, ope
 	}
 }
 
-// tellFrom tells everything after at, and answers the last sequence told.
-func (s *Service) tellFrom(ctx context.Context, learnerID string, at int64, tell func(Notice) error) (int64, error) {
+// sendFrom sends everything after at, and returns the last sequence sent.
+func (s *Service) sendFrom(ctx context.Context, learnerID string, at int64, send func(Notice) error) (int64, error) {
 	for {
 		head, err := s.store.Head(ctx, learnerID)
 		if err != nil || head.Sequence == at {
 			return at, err
 		}
 		if head.Sequence < at { // restored from a backup, under the stream
-			return head.Sequence, tell(Notice{Reset: true, Sequence: head.Sequence})
+			return head.Sequence, send(Notice{Reset: true, Sequence: head.Sequence})
 		}
 		records, _, err := s.store.Log(ctx, learnerID, at, watchPage)
 		if err != nil {
@@ -79,7 +79,7 @@ func (s *Service) tellFrom(ctx context.Context, learnerID string, at int64, tell
 		}
 		for i := range records {
 			n := Notice{Sequence: records[i].Sequence, Record: &records[i], Awards: records[i].Earned()}
-			if err := tell(n); err != nil {
+			if err := send(n); err != nil {
 				return at, err
 			}
 			at = n.Sequence

@@ -42,7 +42,7 @@ func (f *feed) sync(_ context.Context, after int64) ([]progress.LearnerZone, int
 	return f.zones[min(after, int64(len(f.zones))):], int64(len(f.zones)), f.err
 }
 
-// set takes the next revision, and answers it.
+// set takes the next revision, and returns it.
 func (f *feed) set(learner, zone string) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -182,7 +182,7 @@ func (l *lines) count(text string) int {
 	return strings.Count(l.b.String(), text)
 }
 
-// zoneStore keeps no more than the revision: a bubble's clock stands still while a database works.
+// zoneStore stores no more than the revision: a bubble's clock stands still while a database works.
 type zoneStore struct {
 	progresstest.Store
 
@@ -196,7 +196,7 @@ func (s *zoneStore) SaveZones(_ context.Context, revision int64, _ []progress.Le
 	return nil
 }
 
-// inBubble runs a keeper on a feed, by a clock that jumps.
+// inBubble runs a follower on a feed, by a clock that jumps.
 func inBubble(t *testing.T, source engine.ZoneSource, test func(*testing.T, *engine.ZoneFollower, *zoneStore, *lines)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

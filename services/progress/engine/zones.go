@@ -7,11 +7,11 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// Zones finds zones by name, and keeps them: reading one from the database of zones is slow. It is
+// Zones finds zones by name, and caches them: reading one from the database of zones is slow. It is
 // safe for concurrent use.
 type Zones struct{ known sync.Map }
 
-// Of answers the zone of a name. One that this program's database of zones has not (profile's may
+// Of returns the zone of a name. One that this program's database of zones has not (profile's may
 // be newer) is reckoned as UTC: hours off are better than no answer.
 func (z *Zones) Of(name string) progress.Zone {
 	if name == "" || name == "UTC" {

@@ -5,15 +5,16 @@ import (
 	"io"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/clients"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // feedOf is a catalog client whose feed is one module.
@@ -44,7 +45,7 @@ func (s *feedStream) Recv() (*catalogv1.SyncCatalogResponse, error) {
 	return next, nil
 }
 
-// Over the API, a unit of the draft has changed where anything of it has, though progress keeps but some of it.
+// Over the API, a unit of the draft has changed where anything of it has, though progress stores only some of it.
 func TestModuleImpactComparesWholeUnits(t *testing.T) {
 	t.Parallel()
 	published := &catalogv1.ModuleVersion{

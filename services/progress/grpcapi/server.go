@@ -27,7 +27,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress/report"
 )
 
-// Server is the gRPC face of the service.
+// Server is the gRPC API of the service.
 type Server struct {
 	progressv1.UnsafeProgressServiceServer
 
@@ -39,7 +39,7 @@ type Server struct {
 
 var _ progressv1.ProgressServiceServer = (*Server)(nil)
 
-// NewServer makes the gRPC face. Watch streams end when draining closes.
+// NewServer returns the gRPC API of the service. Watch streams end when draining closes.
 func NewServer(service *engine.Service, previews *report.Service, replays *replay.Service, draining <-chan struct{}) *Server {
 	return &Server{service: service, previews: previews, replays: replays, draining: draining}
 }
@@ -64,7 +64,7 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID))
 }
 
-// ListEnrollments answers a learner's enrollments.
+// ListEnrollments returns a learner's enrollments.
 func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollmentsRequest) (*progressv1.ListEnrollmentsResponse, error) {
 	out := new(progressv1.ListEnrollmentsResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "enrollments", out, func(w *progress.View) (proto.Message, error) {
@@ -76,7 +76,7 @@ func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollme
 	})
 }
 
-// GetEnrollment answers one enrollment.
+// GetEnrollment returns one enrollment.
 func (g *Server) GetEnrollment(ctx context.Context, r *progressv1.GetEnrollmentRequest) (*progressv1.GetEnrollmentResponse, error) {
 	id := strings.ToLower(r.GetEnrollmentId())
 	out := new(progressv1.GetEnrollmentResponse)
@@ -175,7 +175,7 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	return out, nil
 }
 
-// ListEvents answers a learner's log.
+// ListEvents returns a learner's log.
 func (g *Server) ListEvents(ctx context.Context, r *progressv1.ListEventsRequest) (*progressv1.ListEventsResponse, error) {
 	limit := int(r.GetPageSize())
 	if limit == 0 {
@@ -193,7 +193,7 @@ func (g *Server) ListEvents(ctx context.Context, r *progressv1.ListEventsRequest
 	return out, nil
 }
 
-// GetProgress answers all enrollments in summary.
+// GetProgress returns all enrollments in summary.
 func (g *Server) GetProgress(ctx context.Context, r *progressv1.GetProgressRequest) (*progressv1.GetProgressResponse, error) {
 	out := new(progressv1.GetProgressResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "overview", out, func(w *progress.View) (proto.Message, error) {
@@ -201,7 +201,7 @@ func (g *Server) GetProgress(ctx context.Context, r *progressv1.GetProgressReque
 	})
 }
 
-// GetPathProgress answers how far a learner is on a path.
+// GetPathProgress returns how far a learner is on a path.
 func (g *Server) GetPathProgress(ctx context.Context, r *progressv1.GetPathProgressRequest) (*progressv1.GetPathProgressResponse, error) {
 	out := new(progressv1.GetPathProgressResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "path/"+r.GetPathId(), out, func(w *progress.View) (proto.Message, error) {
@@ -213,7 +213,7 @@ func (g *Server) GetPathProgress(ctx context.Context, r *progressv1.GetPathProgr
 	})
 }
 
-// GetModuleProgress answers how far a learner is in a module.
+// GetModuleProgress returns how far a learner is in a module.
 func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleProgressRequest) (*progressv1.GetModuleProgressResponse, error) {
 	out := new(progressv1.GetModuleProgressResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "module/"+r.GetModuleId(), out, func(w *progress.View) (proto.Message, error) {
@@ -225,7 +225,7 @@ func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleP
 	})
 }
 
-// ListMilestones answers the awards that a learner has earned.
+// ListMilestones returns the awards that a learner has earned.
 func (g *Server) ListMilestones(ctx context.Context, r *progressv1.ListMilestonesRequest) (*progressv1.ListMilestonesResponse, error) {
 	out := new(progressv1.ListMilestonesResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "milestones", out, func(w *progress.View) (proto.Message, error) {

@@ -24,7 +24,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress/report"
 )
 
-// at has microseconds: stores must keep them, in UTC.
+// at has microseconds: stores must preserve them, in UTC.
 var at = time.Date(2026, 11, 20, 8, 30, 15, 123456000, time.UTC)
 
 // Store is all that the service's packages need of a store.
@@ -34,14 +34,14 @@ type Store interface {
 	replay.Store
 }
 
-// Run runs the contract; newStore answers an empty store each time.
+// Run runs the contract; newStore returns an empty store each time.
 func Run(t *testing.T, newStore func(*testing.T) Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Store){
 		"heads begin at zero and only a commit moves them": heads,
 		"heads of many learners are read together":         manyHeads,
 		"log entries come back as they went in":            logEntries,
-		"ids keep their case and order by bytes":           idOrder,
+		"ids preserve their case and order by bytes":       idOrder,
 		"event ids are unique for a learner":               uniqueEvents,
 		"known events are found for many learners at once": knownEvents,
 		"an event is voided once":                          voids,
@@ -64,7 +64,7 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 		"a survey counts enrollments and awards":           surveyPaths,
 		"a survey is one snapshot":                         surveySnapshot,
 		"learners with outdated facts come in pages":       outdated,
-		"a new time zone makes the standing unknown":       zoneUnsettles,
+		"a new time zone makes the cycle's state unknown":  zoneUnsettles,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
 	}
@@ -734,7 +734,7 @@ func factsOf(key string, last int64, cycle progress.CycleFacts) *progress.Facts 
 	return &progress.Facts{Key: key, LastAt: last, Cycles: []progress.CycleFacts{cycle}}
 }
 
-// putFacts stores facts of module "m" of as many new learners, and answers their ids.
+// putFacts stores facts of module "m" of as many new learners, and returns their ids.
 func putFacts(t *testing.T, s Store, facts ...*progress.Facts) []string {
 	t.Helper()
 	var ids []string
@@ -774,12 +774,12 @@ func surveyFacts(t *testing.T, s Store) {
 		factsOf(key, 25, progress.CycleFacts{CompleteAt: 25, CompleteVersion: 3}),
 		factsOf(key, 25, progress.CycleFacts{CompleteAt: 25, CompleteVersion: 3, WaivedAt: 25}),
 		factsOf("", 25, progress.CycleFacts{CompleteAt: 25, CompleteVersion: 1}))
-	openGroup := progress.FactsGroup{Key: key, Materials: 1, Standing: progress.StandingOpen, Learners: 4}
+	openGroup := progress.FactsGroup{Key: key, Materials: 1, CycleState: progress.CycleOpen, Learners: 4}
 	want := []progress.FactsGroup{
-		{Key: key, Materials: 1, Standing: progress.StandingNone, Learners: 1},
+		{Key: key, Materials: 1, CycleState: progress.CycleNone, Learners: 1},
 		openGroup,
-		{Key: key, Materials: 2, Standing: progress.StandingDone, CompleteVersion: 3, Learners: 2},
-		{Standing: progress.StandingDone, CompleteVersion: 1, Learners: 1},
+		{Key: key, Materials: 2, CycleState: progress.CycleDone, CompleteVersion: 3, Learners: 2},
+		{CycleState: progress.CycleDone, CompleteVersion: 1, Learners: 1},
 	}
 	slices.SortFunc(want, func(a, b progress.FactsGroup) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	if got := groupsOf(t, s); !slices.Equal(got, want) {
@@ -806,7 +806,7 @@ func surveyFacts(t *testing.T, s Store) {
 		if !slices.Equal(got, ids[1:5]) || len(one) != 3 || !reflect.DeepEqual(one[1].Facts, open("a", 5)) {
 			t.Errorf("in pages: %v, want %v", got, ids[1:5])
 		}
-		done, err3 := v.FactsOf(ctx, "m", progress.FactsGroup{Standing: progress.StandingDone, CompleteVersion: 1}, "", 3)
+		done, err3 := v.FactsOf(ctx, "m", progress.FactsGroup{CycleState: progress.CycleDone, CompleteVersion: 1}, "", 3)
 		if len(done) != 1 || done[0].LearnerID != ids[7] {
 			t.Errorf("a group that is done: %+v", done)
 		}
@@ -832,7 +832,7 @@ func factsMove(t *testing.T, s Store, learner string) {
 			return tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{key: f})
 		}))
 		sum := f.Summary()
-		want := progress.FactsGroup{Key: sum.Key, Materials: sum.Materials, Standing: sum.Standing, CompleteVersion: sum.CompleteVersion, Learners: 1}
+		want := progress.FactsGroup{Key: sum.Key, Materials: sum.Materials, CycleState: sum.CycleState, CompleteVersion: sum.CompleteVersion, Learners: 1}
 		if got := groupsOf(t, s); !slices.Contains(got, want) {
 			t.Errorf("no group %+v in %+v", want, got)
 		}
@@ -931,9 +931,9 @@ func outdated(t *testing.T, s Store) {
 func zoneUnsettles(t *testing.T, s Store) {
 	ids := putFacts(t, s, factsOf("", 1, progress.CycleFacts{}), factsOf("", 1, progress.CycleFacts{}))
 	must(t, s.SaveZones(t.Context(), 1, []progress.LearnerZone{{LearnerID: ids[0], TimeZone: "Europe/Berlin"}, {LearnerID: ids[1]}}))
-	want := []progress.FactsGroup{{Learners: 1}, {Standing: progress.StandingOpen, Learners: 1}}
+	want := []progress.FactsGroup{{Learners: 1}, {CycleState: progress.CycleOpen, Learners: 1}}
 	got := groupsOf(t, s)
-	slices.SortFunc(got, func(a, b progress.FactsGroup) int { return strings.Compare(string(a.Standing), string(b.Standing)) })
+	slices.SortFunc(got, func(a, b progress.FactsGroup) int { return strings.Compare(string(a.CycleState), string(b.CycleState)) })
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -44,7 +44,7 @@ func readSnapshot(ctx context.Context, s progress.Snapshot) (out snapshotOf, err
 	return out, err
 }
 
-// foldable is the record as a snapshot tells it.
+// foldable is the record as a snapshot has it.
 func foldable(r progress.Record) progress.Record {
 	r.Sequence, r.PayloadHash, r.ReceivedAt, r.Adjusted, r.Reason = 0, [32]byte{}, time.Time{}, false, ""
 	r.Event.DeviceID, r.Event.Reason = "", ""

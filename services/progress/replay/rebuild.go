@@ -20,10 +20,10 @@ import (
 )
 
 // Replaying folds whole logs again. It takes the learners in order of id, in chunks that several
-// workers read at a time, each from one snapshot, so that a difference is one at a moment that there
-// was. A rebuild writes what differs in small transactions with the learners' heads locked: whose
+// workers read at a time, each from one snapshot, so that a difference is one of a real
+// moment. A rebuild writes what differs in small transactions with the learners' heads locked: a learner whose
 // head has moved since the snapshot is looked at again, so nothing older ever replaces what live
-// traffic wrote. It keeps its place every second, and goes on from there after whatever ended it.
+// traffic wrote. It stores its place every second, and goes on from there after whatever ended it.
 
 // The replay's bounds.
 const (
@@ -34,46 +34,46 @@ const (
 	chunkEntries  = 20_000
 	// replayAhead is how many chunks may be begun after the oldest that is not done: what they found waits in memory.
 	replayAhead = 8
-	replayTell  = time.Second
-	// rebuildLease is how long nobody else may rebuild after the last that was heard of one.
+	reportEvery = time.Second
+	// rebuildLease is how long no other rebuild may begin after the last sign of life of one.
 	rebuildLease = 30 * time.Second
-	// mendRows is how many facts one transaction writes, about: ten milliseconds of SQLite's only writer.
-	mendRows = 400
-	// mendTries is how often a learner who goes on learning is looked at from outside before they are made to wait.
-	mendTries = 3
+	// repairRows is how many facts one transaction writes, about: ten milliseconds of SQLite's only writer.
+	repairRows = 400
+	// repairTries is how often a learner who goes on learning is looked at from outside before they are made to wait.
+	repairTries = 3
 	// releaseTimeout bounds the last write of a replay.
 	releaseTimeout = 5 * time.Second
 )
 
-// ReplayOptions say what a replay is to do.
+// Request says what a replay is to do.
 type Request struct {
 	// LearnerID is the only learner; "" for all.
 	LearnerID string
 	// Write stores what the log gives. Restart does so from the first learner on, though an earlier
 	// rebuild was cut off and could go on.
 	Write, Restart bool
-	// ActorID is who asks for it.
+	// ActorID is the actor that asks for it.
 	ActorID string
 }
 
-// ReplayStatus is how far a replay is.
+// Status is how far a replay is.
 type Status struct {
 	// Done and Drifted are learners, Entries log entries; also those of the earlier part of the same rebuild.
 	Done, Entries, Drifted int64
 	// Total is the learners in all, as counted at the start.
 	Total int64
-	// Resumed tells that it goes on from where an earlier one was cut off.
+	// Resumed reports whether it goes on from where an earlier one was cut off.
 	Resumed  bool
 	Finished bool
 }
 
-// ReplayReport is a drift, or how far the replay is.
+// Report is a drift, or how far the replay is.
 type Report struct {
 	Drift  *Drift
 	Status *Status
 }
 
-// ReplayStore is what a replay reads and writes. Errors are *errs.Error.
+// Store is what a replay reads and writes. Errors are *errs.Error.
 type Store interface {
 	// Heads returns at most limit heads after a learner, by id.
 	Heads(ctx context.Context, after string, limit int) ([]progress.Head, error)
@@ -94,7 +94,7 @@ type Store interface {
 	SaveRebuild(ctx context.Context, rebuild progress.Rebuild) error
 }
 
-// ReplayCatalog is the catalog as far as it is known here.
+// Catalog is the catalog as far as it is known here.
 type Catalog interface {
 	// Current returns the newest known snapshot; of revision 0 while there never was one.
 	Current() *progress.Catalog
@@ -103,18 +103,18 @@ type Catalog interface {
 	Stored(ctx context.Context, revision int64) (*progress.Catalog, error)
 }
 
-// ReplayConfig is what a ReplayService needs beside its store.
+// Options is what a ReplayService needs beside its store.
 type Options struct {
 	Catalog Catalog
 	// Zone finds a time zone by its name.
 	Zone func(name string) progress.Zone
-	// Alone tells that no other process has the store open: a lease that an earlier one left is void.
+	// Alone reports whether no other process has the store open: a lease that an earlier one left is void.
 	Alone  bool
 	Now    func() time.Time
 	Logger *slog.Logger
 }
 
-// ReplayService replays logs.
+// Service replays logs.
 type Service struct {
 	store   Store
 	catalog Catalog
@@ -127,7 +127,7 @@ type Service struct {
 	rebuilding atomic.Pointer[progress.Rebuild]
 }
 
-// NewReplays returns a ReplayService.
+// New returns a ReplayService.
 func New(store Store, o Options) *Service {
 	return &Service{store: store, catalog: o.Catalog, zone: o.Zone, alone: o.Alone, now: o.Now, log: o.Logger}
 }
@@ -139,13 +139,13 @@ type replayer struct {
 	opts   Request
 	report func(Report) error
 	status Status
-	// kept is the rebuild's row; nil where there is nothing to go on with.
-	kept *progress.Rebuild
+	// place is the rebuild's row; nil where there is nothing to go on with.
+	place *progress.Rebuild
 }
 
-// Replay folds logs again, tells where what is stored differs, and stores what the log gives if it
-// is to write. report is told about once a second how far it is, and in the end that it is finished;
-// its error ends the replay. It returns FailedPrecondition REBUILD_RUNNING while another rebuild of
+// Run folds logs again, reports where what is stored differs, and stores what the log gives if it
+// is to write. It calls report about once a second with how far it is, and in the end with that it is
+// finished; an error of report ends the replay. It returns FailedPrecondition REBUILD_RUNNING while another rebuild of
 // all learners runs, and Unavailable where there never was a catalog to fold by.
 func (s *Service) Run(ctx context.Context, opts Request, report func(Report) error) error {
 	if s.catalog.Current().Revision == 0 {
@@ -169,7 +169,7 @@ func (r *replayer) one(ctx context.Context) error {
 	if err := r.do(ctx, c, newReplaying()); err != nil {
 		return err
 	}
-	if err := r.tell(c); err != nil {
+	if err := r.done(c); err != nil {
 		return err
 	}
 	return r.finish(ctx)
@@ -183,25 +183,25 @@ func (r *replayer) rebuild(ctx context.Context) error {
 	}
 	defer r.rebuilding.Store(nil)
 	owner := uuid.NewString()
-	kept, err := r.store.LeaseRebuild(ctx, owner, now, now.Add(rebuildLease))
-	if err == nil && kept.Owner != owner && r.alone {
-		// Whoever held it is no more: no other process has the store, and here nothing else runs.
-		if err = r.store.FreeRebuild(ctx, kept.Owner); err == nil {
-			kept, err = r.store.LeaseRebuild(ctx, owner, now, now.Add(rebuildLease))
+	place, err := r.store.LeaseRebuild(ctx, owner, now, now.Add(rebuildLease))
+	if err == nil && place.Owner != owner && r.alone {
+		// Its owner has ended: no other process has the store, and nothing else runs here.
+		if err = r.store.FreeRebuild(ctx, place.Owner); err == nil {
+			place, err = r.store.LeaseRebuild(ctx, owner, now, now.Add(rebuildLease))
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if kept.Owner != owner {
-		return rebuildRunning(&kept)
+	if place.Owner != owner {
+		return rebuildRunning(&place)
 	}
-	if kept.StartedAt.IsZero() || r.opts.Restart {
-		kept = progress.Rebuild{StartedAt: now, ActorID: r.opts.ActorID, Owner: owner}
+	if place.StartedAt.IsZero() || r.opts.Restart {
+		place = progress.Rebuild{StartedAt: now, ActorID: r.opts.ActorID, Owner: owner}
 	} else {
-		r.status = Status{Done: kept.Done, Total: kept.Total, Entries: kept.Entries, Drifted: kept.Drifted, Resumed: true}
+		r.status = Status{Done: place.Done, Total: place.Total, Entries: place.Entries, Drifted: place.Drifted, Resumed: true}
 	}
-	r.kept = &kept
+	r.place = &place
 	defer r.release(ctx)
 	return r.all(ctx)
 }
@@ -219,16 +219,16 @@ func (r *replayer) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := r.save(ctx, time.Time{}); err != nil {
-		r.log.WarnContext(ctx, "the place of a rebuild could not be kept; it goes on from an earlier one", "error", err)
+		r.log.WarnContext(ctx, "the place of a rebuild could not be stored; it goes on from an earlier one", "error", err)
 	}
 }
 
-// save keeps the place, and the lease until a time.
+// save stores the place, and the lease until a time.
 func (r *replayer) save(ctx context.Context, lease time.Time) error {
-	if r.kept == nil {
+	if r.place == nil {
 		return nil
 	}
-	k := r.kept
+	k := r.place
 	k.Done, k.Total, k.Entries, k.Drifted, k.LeaseUntil = r.status.Done, r.status.Total, r.status.Entries, r.status.Drifted, lease
 	if r.status.Finished {
 		*k = progress.Rebuild{Owner: k.Owner}
@@ -243,12 +243,12 @@ type chunk struct {
 	learners int64
 
 	entries int64
-	// found are the learners with something to tell or to write, by id.
-	found []*mending
+	// found are the learners with something to report or to write, by id.
+	found []*repair
 	err   error
 }
 
-// all replays every learner from the kept place on.
+// all replays every learner from the stored place on.
 func (r *replayer) all(ctx context.Context) error {
 	if r.status.Total == 0 {
 		total, err := r.store.CountHeads(ctx)
@@ -287,8 +287,8 @@ func (r *replayer) all(ctx context.Context) error {
 // plan cuts the learners into chunks.
 func (r *replayer) plan(ctx context.Context, planned chan<- *chunk, room chan<- struct{}) error {
 	after := ""
-	if r.kept != nil {
-		after = r.kept.Cursor
+	if r.place != nil {
+		after = r.place.Cursor
 	}
 	for number := 0; ; {
 		heads, err := r.store.Heads(ctx, after, chunkLearners)
@@ -324,11 +324,11 @@ func (r *replayer) work(ctx context.Context, planned <-chan *chunk, done chan<- 
 	}
 }
 
-// collect takes the chunks in order, tells what they found, and keeps the place.
+// collect takes the chunks in order, reports what they found, and stores the place.
 func (r *replayer) collect(ctx context.Context, done <-chan *chunk, room <-chan struct{}) error {
-	tick := time.NewTicker(replayTell)
+	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
-	if err := r.keep(ctx); err != nil {
+	if err := r.savePlace(ctx); err != nil {
 		return err
 	}
 	waiting, next := map[int]*chunk{}, 0
@@ -344,22 +344,22 @@ func (r *replayer) collect(ctx context.Context, done <-chan *chunk, room <-chan 
 				return c.err
 			}
 			for waiting[c.number] = c; waiting[next] != nil; next++ {
-				if err := r.tell(waiting[next]); err != nil {
+				if err := r.done(waiting[next]); err != nil {
 					return err
 				}
 				delete(waiting, next)
 				<-room
 			}
 		case <-tick.C:
-			if err := r.keep(ctx); err != nil {
+			if err := r.savePlace(ctx); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// tell counts a chunk as done, and reports what was found in it.
-func (r *replayer) tell(c *chunk) error {
+// done counts a chunk as done, and reports what was found in it.
+func (r *replayer) done(c *chunk) error {
 	for _, m := range c.found {
 		for i := range m.drifts {
 			if err := r.report(Report{Drift: &m.drifts[i]}); err != nil {
@@ -372,14 +372,14 @@ func (r *replayer) tell(c *chunk) error {
 	}
 	r.status.Done += c.learners
 	r.status.Entries += c.entries
-	if r.kept != nil {
-		r.kept.Cursor = c.to
+	if r.place != nil {
+		r.place.Cursor = c.to
 	}
 	return nil
 }
 
-// keep keeps the place, and tells how far the replay is.
-func (r *replayer) keep(ctx context.Context) error {
+// savePlace stores the place, and reports how far the replay is.
+func (r *replayer) savePlace(ctx context.Context) error {
 	if err := r.save(ctx, r.now().UTC().Add(rebuildLease)); err != nil {
 		return err
 	}
@@ -407,11 +407,11 @@ func (r *replayer) do(ctx context.Context, c *chunk, p *replaying) (err error) {
 	if c.found, c.entries, err = r.look(ctx, p, c.from, c.to); err != nil || !r.opts.Write {
 		return err
 	}
-	return r.mend(ctx, c, p)
+	return r.repair(ctx, c, p)
 }
 
 // look compares the learners of a range with their logs at one moment.
-func (r *replayer) look(ctx context.Context, p *replaying, from, to string) (found []*mending, entries int64, err error) {
+func (r *replayer) look(ctx context.Context, p *replaying, from, to string) (found []*repair, entries int64, err error) {
 	err = r.store.Snapshot(ctx, from, to, func(ctx context.Context, snapshot progress.Snapshot) error {
 		found, entries, err = r.compareAll(ctx, p, snapshot)
 		return err
@@ -419,8 +419,8 @@ func (r *replayer) look(ctx context.Context, p *replaying, from, to string) (fou
 	return found, entries, err
 }
 
-// compareAll compares every learner of a snapshot with their log, and answers those to whom there is something.
-func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot progress.Snapshot) (found []*mending, entries int64, err error) {
+// compareAll compares every learner of a snapshot with their log, and returns a repair for those where something differs.
+func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot progress.Snapshot) (found []*repair, entries int64, err error) {
 	revision, err := snapshot.Revision(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -470,7 +470,7 @@ func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot progre
 			err = finish(id)
 		}
 	}
-	slices.SortFunc(found, func(a, b *mending) int { return cmp.Compare(a.head.LearnerID, b.head.LearnerID) })
+	slices.SortFunc(found, func(a, b *repair) int { return cmp.Compare(a.head.LearnerID, b.head.LearnerID) })
 	return found, entries, err
 }
 
@@ -511,9 +511,9 @@ func readStored(ctx context.Context, snapshot progress.Snapshot) (byID map[strin
 	return byID, ids, err
 }
 
-// mend writes what the chunk found. Learners whose head moved meanwhile are looked at again; those
+// repair writes what the chunk found. Learners whose head moved meanwhile are looked at again; those
 // who never rest, in the end, with their head locked.
-func (r *replayer) mend(ctx context.Context, c *chunk, p *replaying) error {
+func (r *replayer) repair(ctx context.Context, c *chunk, p *replaying) error {
 	todo := slices.Clone(c.found)
 	for try := 1; len(todo) > 0; try++ {
 		moved, err := r.write(ctx, todo)
@@ -522,28 +522,28 @@ func (r *replayer) mend(ctx context.Context, c *chunk, p *replaying) error {
 		}
 		todo = nil
 		for _, id := range moved {
-			var again []*mending
-			if try < mendTries {
+			var again []*repair
+			if try < repairTries {
 				again, _, err = r.look(ctx, p, id, id)
 				todo = append(todo, again...)
 			} else {
-				again, err = r.mendLocked(ctx, p, id)
+				again, err = r.repairLocked(ctx, p, id)
 			}
 			if err != nil {
 				return err
 			}
-			i := slices.IndexFunc(c.found, func(m *mending) bool { return m.head.LearnerID == id })
+			i := slices.IndexFunc(c.found, func(m *repair) bool { return m.head.LearnerID == id })
 			c.found = slices.Replace(c.found, i, i+1, again...)
 		}
 	}
 	return nil
 }
 
-// write writes what was found in small transactions, and answers the learners who moved meanwhile.
-func (r *replayer) write(ctx context.Context, found []*mending) (moved []string, err error) {
+// write writes what was found in small transactions, and returns the learners who moved meanwhile.
+func (r *replayer) write(ctx context.Context, found []*repair) (moved []string, err error) {
 	for len(found) > 0 {
 		n, rows := 0, 0
-		for n < len(found) && (n == 0 || rows < mendRows) {
+		for n < len(found) && (n == 0 || rows < repairRows) {
 			rows += len(found[n].facts) + 1
 			n++
 		}
@@ -560,7 +560,7 @@ func (r *replayer) write(ctx context.Context, found []*mending) (moved []string,
 		}
 		err := r.store.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
 			late = nil
-			var still []*mending
+			var still []*repair
 			for _, m := range part {
 				switch {
 				case m.empty():
@@ -580,24 +580,24 @@ func (r *replayer) write(ctx context.Context, found []*mending) (moved []string,
 	return moved, nil
 }
 
-// mendLocked looks at one learner and writes what differs in one transaction.
-func (r *replayer) mendLocked(ctx context.Context, p *replaying, learnerID string) (found []*mending, err error) {
+// repairLocked looks at one learner and writes what differs in one transaction.
+func (r *replayer) repairLocked(ctx context.Context, p *replaying, learnerID string) (found []*repair, err error) {
 	err = r.store.Commit(ctx, []string{learnerID}, func(ctx context.Context, tx progress.Tx) error {
 		if found, _, err = r.compareAll(ctx, p, tx.Snapshot(learnerID)); err != nil {
 			return err
 		}
-		return putAll(ctx, tx, slices.DeleteFunc(slices.Clone(found), (*mending).empty))
+		return putAll(ctx, tx, slices.DeleteFunc(slices.Clone(found), (*repair).empty))
 	})
 	return found, err
 }
 
-// putAll writes the mendings of learners whose heads are locked, and raises their versions.
-func putAll(ctx context.Context, tx progress.Tx, mendings []*mending) error {
+// putAll writes the repairs of learners whose heads are locked, and raises their versions.
+func putAll(ctx context.Context, tx progress.Tx, repairs []*repair) error {
 	facts := map[progress.FactsKey]*progress.Facts{}
 	var gone []progress.FactsKey
 	var enrollments []progress.Enrollment
 	var awards []progress.Award
-	for _, m := range mendings {
+	for _, m := range repairs {
 		tx.Head(m.head.LearnerID).Version++
 		for id, f := range m.facts {
 			if key := (progress.FactsKey{LearnerID: m.head.LearnerID, ModuleID: id}); f != nil {

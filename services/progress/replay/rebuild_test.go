@@ -47,16 +47,16 @@ func (r *replayRig) harm(query string, args ...any) {
 	}
 }
 
-// replayOn runs a replay to its end, and answers what it told.
+// replayOn runs a replay to its end, and returns what it reported.
 func (r *replayRig) replayOn(s *replica, opts replay.Request) (drifts []replay.Drift, first, last replay.Status) {
 	r.T.Helper()
-	told := 0
+	reports := 0
 	err := s.Replays.Run(r.Ctx, opts, func(p replay.Report) error {
 		if p.Drift != nil {
 			drifts = append(drifts, *p.Drift)
 			return nil
 		}
-		if told++; told == 1 {
+		if reports++; reports == 1 {
 			first = *p.Status
 		}
 		last = *p.Status
@@ -66,7 +66,7 @@ func (r *replayRig) replayOn(s *replica, opts replay.Request) (drifts []replay.D
 		r.T.Fatal(err)
 	}
 	if !last.Finished {
-		r.T.Errorf("the last that was told: %+v", last)
+		r.T.Errorf("the last report: %+v", last)
 	}
 	return drifts, first, last
 }
@@ -131,7 +131,7 @@ func (r *replayRig) facts(learner string) string {
 	return out.String()
 }
 
-// Verify finds exactly what was harmed, and a rebuild mends it, but for what no log entry tells of.
+// Verify finds exactly what was harmed, and a rebuild repairs it, but for what is in no log entry.
 func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 	r := newReplayRig(t)
 	whole, _, _ := r.learned()
@@ -161,7 +161,7 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 	harmed(replay.DriftAward, a.ID, learner)
 	harmed(replay.DriftEnrollment, e.ID, learner)
 
-	// Facts of a module without events go; what else no log entry tells of stays.
+	// Facts of a module without events go; what else is in no log entry stays.
 	learner = newLearner()
 	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(1)))
 	r.harm(`INSERT INTO module_facts (learner_id, module_id, cycle, state) SELECT learner_id, 'b', cycle, state FROM module_facts WHERE learner_id = $1`, learner)
@@ -178,8 +178,8 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 		t.Errorf("verify found\n%s\nwant\n%s", strings.Join(sorted(found), "\n"), strings.Join(want, "\n"))
 	}
 	before := r.head(learner).Version
-	if mended := r.rebuild(); !slices.Equal(sorted(mended), want) {
-		t.Errorf("rebuild told\n%s\nwant\n%s", strings.Join(sorted(mended), "\n"), strings.Join(want, "\n"))
+	if repaired := r.rebuild(); !slices.Equal(sorted(repaired), want) {
+		t.Errorf("rebuild reported\n%s\nwant\n%s", strings.Join(sorted(repaired), "\n"), strings.Join(want, "\n"))
 	}
 	if found := r.verify(); !slices.Equal(found, stays) {
 		t.Errorf("afterwards: %q, want %q", found, stays)
@@ -200,7 +200,7 @@ func (r *replayRig) head(learner string) progress.Head {
 	return h
 }
 
-// An enrollment that nobody's log tells of keeps its path: the rebuild leaves the other out, and goes on.
+// An enrollment that is in no log keeps its path: the rebuild leaves the other out, and goes on.
 func TestRebuildLeavesAHeldPath(t *testing.T) {
 	r := newReplayRig(t)
 	learner, e, _ := r.learned()
@@ -244,8 +244,8 @@ func TestRebuildFreshensStaleFacts(t *testing.T) {
 	if found := r.verify(); len(found) > 0 || r.facts(learner) != before {
 		t.Errorf("verify: %q", found)
 	}
-	if told := r.rebuild(); len(told) > 0 || r.facts(learner) == before {
-		t.Errorf("rebuild: %q\n%s", told, r.facts(learner))
+	if found := r.rebuild(); len(found) > 0 || r.facts(learner) == before {
+		t.Errorf("rebuild: %q\n%s", found, r.facts(learner))
 	}
 }
 
@@ -298,7 +298,7 @@ func TestRebuildGoesOn(t *testing.T) {
 		t.Errorf("it began with %+v and ended with %+v", first, last)
 	}
 	if len(drifts) == 0 || drifts[0].LearnerID <= ids[63] {
-		t.Errorf("it told of %d, the first of %+v", len(drifts), drifts[0])
+		t.Errorf("it reported %d, the first of %+v", len(drifts), drifts[0])
 	}
 	if found, want := r.verify(), []string{ids[0] + " FACTS a"}; !slices.Equal(found, want) {
 		t.Errorf("%q, want %q", found, want)
@@ -437,8 +437,8 @@ func (s restless) Snapshot(ctx context.Context, from, to string, fn func(context
 	return s.Store.Snapshot(ctx, from, to, fn)
 }
 
-// Who learns between the look and the write is looked at again, and who never rests is mended in the
-// end all the same.
+// A learner who learns between the look and the write is looked at again, and one who never rests is
+// repaired in the end all the same.
 func TestRebuildOfWhoGoesOn(t *testing.T) {
 	for _, times := range []int{1, 2, 3, 10} {
 		r := newReplayRig(t)

@@ -86,13 +86,15 @@ type replaying struct {
 	modules     map[string]*moduleEntries
 	enrollments map[string]progress.Enrollment
 	awards      map[string]progress.Award
-	// spare are emptied moduleEntries, for the next learner; names keeps one string of each unit and verb.
+	// spare are emptied moduleEntries, for the next learner; names holds one string of each unit and verb.
 	spare []*moduleEntries
 	names map[string]string
 }
 
 func newReplaying() *replaying {
-	return &replaying{modules: map[string]*moduleEntries{}, enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, names: map[string]string{}}
+	return &replaying{
+		modules: map[string]*moduleEntries{}, enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, names: map[string]string{},
+	}
 }
 
 // reset forgets the learner.
@@ -108,7 +110,7 @@ func (p *replaying) reset() {
 	clear(p.awards)
 }
 
-// spareEntries is how much room for entries is kept for the next learner.
+// spareEntries is how much room for entries is reused for the next learner.
 const spareEntries = 1024
 
 // add takes the next entry of the log.
@@ -150,12 +152,12 @@ func (p *replaying) module(id string) *moduleEntries {
 }
 
 func (p *replaying) name(s string) string {
-	kept, ok := p.names[s]
+	name, ok := p.names[s]
 	if !ok {
-		kept = s
+		name = s
 		p.names[s] = s
 	}
-	return kept
+	return name
 }
 
 // stored is what is stored of one learner.
@@ -170,8 +172,8 @@ func newStored(h progress.Head) *stored {
 	return &stored{head: h, facts: map[string]progress.StoredFacts{}, enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}}
 }
 
-// mending is what must be written so that what is stored of a learner is what their log gives.
-type mending struct {
+// repair is what must be written so that what is stored of a learner is what their log gives.
+type repair struct {
 	head   progress.Head
 	drifts []Drift
 	// facts that are nil are to be taken away.
@@ -180,18 +182,18 @@ type mending struct {
 	awards      []progress.Award
 }
 
-func (m *mending) empty() bool {
+func (m *repair) empty() bool {
 	return len(m.facts) == 0 && len(m.enrollments) == 0 && len(m.awards) == 0
 }
 
-// compare answers how what is stored of a learner differs from what their whole log gives.
+// compare returns how what is stored of a learner differs from what their whole log gives.
 //
 // Facts that the catalog or a new time zone has made stale are no drift: readers fold them again.
 // Nor is what time alone did, which a sweep may have stored: both sides are taken as of now. Modules
 // that the catalog lacks, since it was restored from an older backup, are left alone. An enrollment
-// or award that no log entry tells of is a drift, but nothing mends it: it is somebody's own.
-func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time, z progress.Zone) (*mending, error) {
-	out := &mending{head: s.head, facts: map[string]*progress.Facts{}}
+// or award that is in no log entry is a drift, but nothing repairs it: a learner may rely on it.
+func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time, z progress.Zone) (*repair, error) {
+	out := &repair{head: s.head, facts: map[string]*progress.Facts{}}
 	for id, l := range p.modules {
 		if m := c.Modules[id]; m != nil {
 			if err := out.compareFacts(m, s, l.fold(m, s.head.LearnerID, z), now, z); err != nil {
@@ -218,12 +220,12 @@ func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time, z pro
 	return out, nil
 }
 
-func (m *mending) drift(kind DriftKind, id, stored, replayed string) {
+func (m *repair) drift(kind DriftKind, id, stored, replayed string) {
 	m.drifts = append(m.drifts, Drift{LearnerID: m.head.LearnerID, Kind: kind, ID: id, Stored: stored, Replayed: replayed})
 }
 
 // compareFacts compares a module's stored facts with those that its log gives.
-func (m *mending) compareFacts(module *progress.Module, s *stored, f *progress.Facts, now time.Time, z progress.Zone) error {
+func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Facts, now time.Time, z progress.Zone) error {
 	text, err := json.Marshal(f)
 	if err != nil {
 		return err
@@ -263,7 +265,7 @@ func (m *mending) compareFacts(module *progress.Module, s *stored, f *progress.F
 }
 
 // driftColumns notes columns that are not what the facts beside them say.
-func (m *mending) driftColumns(id string, was, is progress.FactsColumns) {
+func (m *repair) driftColumns(id string, was, is progress.FactsColumns) {
 	text := func(c progress.FactsColumns) string {
 		b, _ := json.Marshal(map[string]any{"columns": c}) //nolint:errchkjson // numbers and texts always can be
 		return string(b)
@@ -288,7 +290,7 @@ type comparison[T any] struct {
 	differ []T
 }
 
-func (c *comparison[T]) run(m *mending) error {
+func (c *comparison[T]) run(m *repair) error {
 	for id, is := range c.replayed {
 		after, err := json.Marshal(is)
 		if err != nil {
@@ -322,7 +324,7 @@ func (c *comparison[T]) run(m *mending) error {
 func storable(differ []progress.Enrollment, stored, replayed map[string]progress.Enrollment) []progress.Enrollment {
 	held := map[string]bool{}
 	for id, e := range stored {
-		if _, told := replayed[id]; !told && e.State != progress.EnrollmentWithdrawn {
+		if _, logged := replayed[id]; !logged && e.State != progress.EnrollmentWithdrawn {
 			held[e.PathID] = true
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// An author asks, before publishing a draft, whom it would touch. The answers are counts of what is
+// An author asks, before publishing a draft, whom it would touch. The results are counts of what is
 // so now, and of what would be so once the draft is in effect, by the same rules as any learner's own
-// progress: the draft is put into a copy of the catalog, and facts are folded and settled with it.
+// progress: the draft is put into a copy of the catalog, and facts are folded and brought up to now with it.
 // Since there may be very many learners, those whose facts say the same in short (Summary) are
 // counted together; where that does not decide, those who have done the same are judged by one of
 // them. Only facts that time or the catalog has overtaken are brought up to date in memory, one by
@@ -55,7 +55,7 @@ type ModuleImpact struct {
 	// own events or an admin's waiver. Equivalences and archive waivers are not completions of it.
 	Completed int64
 	// InProgress counts the learners who have begun it and whose current cycle is not complete, be it
-	// their first one or a renewal: who renews counts in Completed as well.
+	// their first one or a renewal: learners who renew count in Completed as well.
 	InProgress int64
 	// ToRetrain counts those of Completed whose last completion stands SUPERSEDED by the draft when
 	// that is in effect and its grace is over, if they do nothing until then. It leaves out those who
@@ -117,7 +117,7 @@ func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft 
 	return out, err
 }
 
-// catalogBefore answers a catalog in which the newest version is the one before number.
+// catalogBefore returns a catalog in which the newest version is the one before number.
 func (s *Service) catalogBefore(ctx context.Context, id string, number int, minRevision int64, newest func(*progress.Catalog) int) (*progress.Catalog, error) {
 	c := s.catalog.AtLeast(ctx, minRevision)
 	if newest(c)+1 != number {
@@ -132,7 +132,8 @@ func (s *Service) catalogBefore(ctx context.Context, id string, number int, minR
 
 func checkNext(id string, newest, number int) error {
 	if newest+1 != number {
-		return errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "version %d of %s cannot follow version %d, the newest known here; ask again", number, id, newest)
+		return errs.New(errs.Unavailable, errs.ReasonCatalogBehind,
+			"version %d of %s cannot follow version %d, the newest known here; ask again", number, id, newest)
 	}
 	return nil
 }
@@ -176,7 +177,7 @@ func (c *impactCount) learners(ctx context.Context) error {
 		case c.draft.Material():
 			err = c.shapesOf(ctx, g)
 		default:
-			c.add(progress.DraftEffect{Completed: g.CompleteVersion != 0, InProgress: g.Standing == progress.StandingOpen}, g.Learners)
+			c.add(progress.DraftEffect{Completed: g.CompleteVersion != 0, InProgress: g.CycleState == progress.CycleOpen}, g.Learners)
 		}
 		if err != nil {
 			return err
@@ -216,7 +217,7 @@ func (c *impactCount) eachOf(ctx context.Context, g progress.FactsGroup) error {
 	}
 }
 
-// upToDate answers the facts as a reader sees them now.
+// upToDate returns the facts as a reader sees them now.
 func (c *impactCount) upToDate(ctx context.Context, l progress.LearnerFacts) (*progress.Facts, error) {
 	head, err := c.survey.Head(ctx, l.LearnerID)
 	if err != nil {
@@ -233,7 +234,7 @@ func (c *impactCount) upToDate(ctx context.Context, l progress.LearnerFacts) (*p
 	return progress.FoldLog(c.module, log, z).AsOf(c.module, c.now, z.Loc), nil
 }
 
-// impactedPaths answers the paths that name a module.
+// impactedPaths returns the paths that name a module.
 func impactedPaths(ctx context.Context, survey progress.Survey, catalog *progress.Catalog, moduleID string, now time.Time) ([]ImpactedPath, error) {
 	naming := map[string][]int{} // the versions that do, by path
 	for id, p := range catalog.Paths {

@@ -71,7 +71,7 @@ func crowdKind(r *rig, kind int, modules []progress.Module) string {
 	return learner
 }
 
-// crowd makes a database with learners who are alike to those that lived, and answers a service on it.
+// crowd makes a database with learners who are alike to those that lived, and returns a service on it.
 func crowd(b *testing.B, url string) *rig {
 	b.Helper()
 	var modules []progress.Module
@@ -130,8 +130,8 @@ func multiply(b *testing.B, url, kinds string, lived []string) {
 	run(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
 		SELECT id, id AS enrollment_id, path_id, path_version, state, enroll_at, update_at FROM them CROSS JOIN kinds.enrollment ON learner_id = like_id`)
 	run(`INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
-			fold_key, materials, standing, shape)
-		SELECT id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state, fold_key, materials, standing, shape
+			fold_key, materials, cycle_state, shape)
+		SELECT id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state, fold_key, materials, cycle_state, shape
 		FROM them CROSS JOIN kinds.module_facts ON learner_id = like_id`)
 	run(`PRAGMA journal_mode = WAL`)
 }

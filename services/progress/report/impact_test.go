@@ -110,7 +110,7 @@ func (w *impactWorld) publish(v progress.ModuleVersion) {
 	w.Refresh()
 }
 
-// naive tells what a publication does from what each learner sees before and after it.
+// naive returns what a publication does from what each learner sees before and after it.
 func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
 	var out report.ModuleImpact
 	before := map[string]*progress.ModuleDetail{}
@@ -139,11 +139,11 @@ func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
 		if !draft.Material {
 			continue
 		}
-		settled := inEffect
+		over := inEffect
 		if draft.Currency != nil {
-			settled = draft.Currency.Grace.AddTo(settled, time.UTC).AddDate(0, 0, 2)
+			over = draft.Currency.Grace.AddTo(over, time.UTC).AddDate(0, 0, 2)
 		}
-		w.Clock.Set(settled)
+		w.Clock.Set(over)
 		if c := w.rig.Module(id, w.module.ID).Currency; c == nil || c.State == progress.CurrencySuperseded {
 			out.ToRetrain++
 		}
@@ -151,7 +151,7 @@ func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
 	return out
 }
 
-// lost tells whether a unit that the draft invalidates was done before and is not after, if the
+// lost reports whether a unit that the draft invalidates was done before and is not after, if the
 // learner is on the draft then: another version that is still to come may complete their cycle first.
 func lost(draft *progress.ModuleVersion, before, after *progress.ModuleDetail) bool {
 	return slices.ContainsFunc(before.Units, func(u progress.UnitProgress) bool {

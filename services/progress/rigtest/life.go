@@ -4,9 +4,10 @@ import (
 	"slices"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
-	"pgregory.net/rapid"
 )
 
 // Life is a learner's life in a catalog that changes under them.

@@ -16,7 +16,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
-// OnServers has the tests of a package come out the same wherever records and answers are stored: it
+// OnServers has the tests of a package come out the same wherever records and returns are stored: it
 // runs them again, as this program with other flags, but for those whose names match leftOut. SQLite
 // with a cache in memory is what they run on without any. The properties get fewer tries than at home,
 // and more tests run at a time, for most of them wait.

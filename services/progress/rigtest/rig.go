@@ -88,7 +88,7 @@ func replace[T any](in []T, v T, same func(T) bool) []T {
 // What rigs stand on. TestOnServers runs the tests of this package with each.
 var (
 	rigPostgres = flag.String("rig.postgres", "", "the url of a migrated Postgres database: each rig has a copy of it; SQLite when not given")
-	rigRedis    = flag.String("rig.redis", "", "the url of the Redis that keeps the answers of each replica; memory when not given")
+	rigRedis    = flag.String("rig.redis", "", "the url of the Redis that caches the answers of each replica; memory when not given")
 )
 
 // Rig is a service on a real database, with a catalog and a clock of the test's.
@@ -238,7 +238,7 @@ func Admin() progress.Actor {
 	return progress.Actor{ID: "admin", LearnerID: "00000000-0000-7000-8000-00000000000a", Admin: true}
 }
 
-// Record sends events and answers for them.
+// Record sends events, and returns what came of them.
 func (r *Rig) Record(learner string, actor progress.Actor, events ...progress.Event) *engine.Recorded {
 	r.T.Helper()
 	out, err := r.Service.Record(r.Ctx, learner, actor, events, engine.AtLeast{})
@@ -273,7 +273,7 @@ func (r *Rig) TryEnroll(learner, path string, key idem.Key) (progress.Enrollment
 	return r.Service.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: path, Actor: Self(learner), Key: key})
 }
 
-// Read runs a question on a learner through the service's own door.
+// Read computes an answer about a learner through the service's own Read.
 func Read[T any](r *Rig, learner, route string, ask func(*progress.View) (T, error)) (T, string) {
 	r.T.Helper()
 	var out T

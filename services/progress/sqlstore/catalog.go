@@ -16,7 +16,7 @@ const (
 	kindPath   = "path"
 )
 
-// LoadCatalog answers the stored catalog.
+// LoadCatalog returns the stored catalog.
 func (s *Store) LoadCatalog(ctx context.Context) (progress.CatalogDelta, error) {
 	var d progress.CatalogDelta
 	err := s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {

@@ -110,7 +110,7 @@ func (c *commitTx) insert(ctx context.Context, head string, columns int, args []
 	return nil
 }
 
-// Head answers a locked head.
+// Head returns a locked head.
 func (c *commitTx) Head(learnerID string) *progress.Head { return c.heads[learnerID] }
 
 // Revision is the stored catalog's.
@@ -119,7 +119,7 @@ func (c *commitTx) Revision(ctx context.Context) (int64, error) { return readRev
 // maxWanted bounds the learners of one question for known events: each is planned by itself.
 const maxWanted = 16
 
-// KnownEvents answers which of the events are in the log. Each learner is a part of the statement by
+// KnownEvents returns which of the events are in the log. Each learner is a part of the statement by
 // themselves: their id is a constant then, so that Postgres plans, and looks into, their one partition
 // of the log. Joined with a list of all that is wanted it plans all 32, and prefers to read the whole
 // log where many are asked about.
@@ -174,7 +174,7 @@ func knownEvents(learners []string, wanted map[string][]string) (string, []any) 
 	return query.String(), args
 }
 
-// EventByID answers one stored event.
+// EventByID returns one stored event.
 func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (progress.Record, error) {
 	records, err := queryLog(ctx, c.tx, `SELECT `+logColumns+` FROM learner_log WHERE learner_id = $1 AND event_id = $2`, learnerID, eventID)
 	if err != nil {
@@ -186,14 +186,14 @@ func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (pr
 	return records[0], nil
 }
 
-// IsVoided tells whether the log has a void of the event.
+// IsVoided reports whether the log has a void of the event.
 func (c *commitTx) IsVoided(ctx context.Context, learnerID, eventID string) (bool, error) {
 	var n int
 	err := c.tx.QueryRowContext(ctx, `SELECT count(*) FROM learner_log WHERE learner_id = $1 AND voids_event_id = $2`, learnerID, eventID).Scan(&n)
 	return n > 0, err
 }
 
-// Facts answers the stored facts of the keys.
+// Facts returns the stored facts of the keys.
 func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[progress.FactsKey]*progress.Facts, error) {
 	out := make(map[progress.FactsKey]*progress.Facts, len(keys))
 	for piece := range slices.Chunk(keys, maxRows) {
@@ -202,14 +202,14 @@ func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[pro
 			args = append(args, k.LearnerID, k.ModuleID)
 		}
 		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, m) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
-			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.standing, f.complete_version, f.shape
+			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.cycle_state, f.complete_version, f.shape
 			FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
 		err = each(rows, err, func(rows *sql.Rows) error {
 			var k progress.FactsKey
 			var state string
 			var s summaryKey
 			var completed sql.NullInt64
-			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state, &s.key, &s.materials, &s.standing, &completed, &s.shape); err != nil {
+			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state, &s.key, &s.materials, &s.cycleState, &completed, &s.shape); err != nil {
 				return err
 			}
 			s.completeVersion = int(completed.Int64)
@@ -234,7 +234,7 @@ func (c *commitTx) Load(ctx context.Context, learnerID string) (*progress.Learne
 	return load(ctx, c.tx, c.was[learnerID])
 }
 
-// Awards answers a learner's awards.
+// Awards returns a learner's awards.
 func (c *commitTx) Awards(ctx context.Context, learnerID string) ([]progress.Award, error) {
 	return readAwards(ctx, c.tx, ofOne, refuse, learnerID)
 }
@@ -256,7 +256,7 @@ func (c *commitTx) Append(ctx context.Context, records []progress.Record) error 
 type summaryKey struct {
 	key                        string
 	materials, completeVersion int
-	standing                   progress.Standing
+	cycleState                 progress.CycleState
 	shape                      int64
 }
 
@@ -278,10 +278,10 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 			return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "facts cannot be stored")
 		}
 		s := facts[k].Summary()
-		now := summaryKey{s.Key, s.Materials, s.CompleteVersion, s.Standing, s.Shape}
+		now := summaryKey{s.Key, s.Materials, s.CompleteVersion, s.CycleState, s.Shape}
 		row := []any{
 			k.LearnerID, k.ModuleID, nullIfZero(facts[k].FirstAt), nullIfZero(int64(s.Version)), s.Cycle, nullIfZero(s.CompleteAt),
-			nullIfZero(int64(s.CompleteVersion)), nullIfZero(s.ExpireAt), string(state), s.Key, s.Materials, s.Standing, s.Shape,
+			nullIfZero(int64(s.CompleteVersion)), nullIfZero(s.ExpireAt), string(state), s.Key, s.Materials, s.CycleState, s.Shape,
 		}
 		if was, known := c.summaries[k]; known && was == now {
 			staying = append(staying, row...)
@@ -291,10 +291,10 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 		c.summaries[k] = now
 	}
 	const insert = `INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
-		fold_key, materials, standing, shape) VALUES `
+		fold_key, materials, cycle_state, shape) VALUES `
 	const update = ` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle,
 		complete_at = excluded.complete_at, expire_at = excluded.expire_at, state = excluded.state`
-	const move = `, complete_version = excluded.complete_version, fold_key = excluded.fold_key, materials = excluded.materials, standing = excluded.standing,
+	const move = `, complete_version = excluded.complete_version, fold_key = excluded.fold_key, materials = excluded.materials, cycle_state = excluded.cycle_state,
 		shape = excluded.shape`
 	if err := c.insert(ctx, insert, 13, staying, update); err != nil {
 		return err
@@ -312,7 +312,7 @@ func (c *commitTx) DropFacts(ctx context.Context, keys []progress.FactsKey) erro
 	return nil
 }
 
-// Snapshot answers what is stored of one learner, as this transaction sees it.
+// Snapshot returns what is stored of one learner, as this transaction sees it.
 func (c *commitTx) Snapshot(learnerID string) progress.Snapshot {
 	return snapshot{tx: c.tx, from: learnerID, to: learnerID}
 }
@@ -409,7 +409,7 @@ func (c *commitTx) Audit(ctx context.Context, entries []progress.AuditEntry) err
 	return audit.Append(ctx, c.tx, chained)
 }
 
-// FindIdempotent answers the stored answer of a create.
+// FindIdempotent returns the stored answer of a create.
 func (c *commitTx) FindIdempotent(ctx context.Context, key idem.Key, now time.Time) ([]byte, bool, error) {
 	return sqldb.FindIdempotent(ctx, c.tx, key, now)
 }

@@ -18,16 +18,16 @@ func (s *Store) Survey(ctx context.Context, fn func(context.Context, progress.Su
 	return s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error { return fn(ctx, survey{tx}) })
 }
 
-// FactsGroups answers how many learners have facts of a module, by what their summaries say. The
+// FactsGroups returns how many learners have facts of a module, by what their summaries say. The
 // index module_facts_summary has all that it reads, in the order of the groups.
 func (s survey) FactsGroups(ctx context.Context, moduleID string) ([]progress.FactsGroup, error) {
 	var out []progress.FactsGroup
-	rows, err := s.tx.QueryContext(ctx, `SELECT fold_key, materials, standing, complete_version, count(*) FROM module_facts WHERE module_id = $1
-		GROUP BY fold_key, materials, standing, complete_version`, moduleID)
+	rows, err := s.tx.QueryContext(ctx, `SELECT fold_key, materials, cycle_state, complete_version, count(*) FROM module_facts WHERE module_id = $1
+		GROUP BY fold_key, materials, cycle_state, complete_version`, moduleID)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var g progress.FactsGroup
 		var version sql.NullInt64
-		err := rows.Scan(&g.Key, &g.Materials, &g.Standing, &version, &g.Learners)
+		err := rows.Scan(&g.Key, &g.Materials, &g.CycleState, &version, &g.Learners)
 		g.CompleteVersion = int(version.Int64)
 		out = append(out, g)
 		return err
@@ -37,15 +37,15 @@ func (s survey) FactsGroups(ctx context.Context, moduleID string) ([]progress.Fa
 
 // inGroup is a WHERE for the facts of a group, and its arguments, in the order of the index.
 func inGroup(moduleID string, g *progress.FactsGroup) (where string, args []any) {
-	where = ` WHERE module_id = $1 AND fold_key = $2 AND materials = $3 AND standing = $4 AND complete_version `
-	args = append(make([]any, 0, 5), moduleID, g.Key, g.Materials, g.Standing)
+	where = ` WHERE module_id = $1 AND fold_key = $2 AND materials = $3 AND cycle_state = $4 AND complete_version `
+	args = append(make([]any, 0, 5), moduleID, g.Key, g.Materials, g.CycleState)
 	if g.CompleteVersion == 0 {
 		return where + `IS NULL`, args
 	}
 	return where + `= $5`, append(args, g.CompleteVersion)
 }
 
-// FactsShapes answers the shapes of a group's facts, from the index alone.
+// FactsShapes returns the shapes of a group's facts, from the index alone.
 func (s survey) FactsShapes(ctx context.Context, moduleID string, g progress.FactsGroup) ([]progress.FactsShape, error) {
 	var out []progress.FactsShape
 	where, args := inGroup(moduleID, &g)
@@ -76,7 +76,7 @@ func (s survey) facts(ctx context.Context, learnerID, moduleID string) (*progres
 	return decodeFacts(state)
 }
 
-// FactsOf answers the facts of learners of a group, by a walk along the index.
+// FactsOf returns the facts of learners of a group, by a walk along the index.
 func (s survey) FactsOf(ctx context.Context, moduleID string, g progress.FactsGroup, after string, limit int) ([]progress.LearnerFacts, error) {
 	where, args := inGroup(moduleID, &g)
 	n := len(args)
@@ -141,14 +141,14 @@ func (s survey) AwardsHeld(ctx context.Context, pathID string, milestoneIDs []st
 	return out, nil
 }
 
-// Outdated answers learners with facts whose summary is not as it should be. Each module is asked
+// Outdated returns learners with facts whose summary is not as it should be. Each module is asked
 // about by itself: its part of the index is read once, where one question about many modules would
 // read the whole table.
 func (s *Store) Outdated(ctx context.Context, modules []progress.Freshness, after string, limit int) ([]string, error) {
 	var out []string
 	for _, m := range modules {
 		ids, err := s.learnerIDs(ctx, `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
-			AND (standing = '' OR fold_key <> $3 OR (materials <> $4 AND standing <> 'NONE')) ORDER BY learner_id LIMIT $5`,
+			AND (cycle_state = '' OR fold_key <> $3 OR (materials <> $4 AND cycle_state <> 'NONE')) ORDER BY learner_id LIMIT $5`,
 			m.ModuleID, after, m.Key, m.Materials, limit)
 		if err != nil {
 			return nil, err

@@ -15,7 +15,7 @@ const logColumns = `learner_id, sequence, record_type, event_id, payload_hash, m
 
 const selectModuleLog = `SELECT ` + logColumns + ` FROM learner_log WHERE learner_id = $1 AND module_id = $2 ORDER BY sequence`
 
-// ModuleLog answers a learner's events of one module, by sequence.
+// ModuleLog returns a learner's events of one module, by sequence.
 func (s *Store) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
 	records, err := queryLog(ctx, s.db.Reader(), selectModuleLog, learnerID, moduleID)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *Store) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]pr
 	return records, nil
 }
 
-// Log answers at most limit entries after a sequence, with the head of the same snapshot.
+// Log returns at most limit entries after a sequence, with the head of the same snapshot.
 func (s *Store) Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
 	var records []progress.Record
 	var head progress.Head

@@ -10,7 +10,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// Heads answers at most limit heads after a learner, by id.
+// Heads returns at most limit heads after a learner, by id.
 func (s *Store) Heads(ctx context.Context, after string, limit int) ([]progress.Head, error) {
 	heads, err := queryHeads(ctx, s.db.Reader(), `learner_id > $1 ORDER BY learner_id LIMIT $2`, after, limit)
 	if err != nil {
@@ -31,7 +31,7 @@ func queryHeads(ctx context.Context, tx sqldb.Tx, which string, args ...any) ([]
 	return out, err
 }
 
-// CountHeads answers how many learners have a head.
+// CountHeads returns how many learners have a head.
 func (s *Store) CountHeads(ctx context.Context) (int64, error) {
 	var n int64
 	if err := s.db.Reader().QueryRowContext(ctx, `SELECT count(*) FROM learner_head`).Scan(&n); err != nil {
@@ -54,15 +54,15 @@ type snapshot struct {
 // Revision is the stored catalog's.
 func (s snapshot) Revision(ctx context.Context) (int64, error) { return readRevision(ctx, s.tx) }
 
-// Heads answers the learners' heads, by id.
+// Heads returns the learners' heads, by id.
 func (s snapshot) Heads(ctx context.Context) ([]progress.Head, error) {
 	return queryHeads(ctx, s.tx, ofRange+` ORDER BY learner_id`, s.from, s.to)
 }
 
-// Facts tells the stored facts, by learner.
-func (s snapshot) Facts(ctx context.Context, tell func(progress.StoredFacts)) error {
+// Facts passes the stored facts to visit, by learner.
+func (s snapshot) Facts(ctx context.Context, visit func(progress.StoredFacts)) error {
 	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at,
-		fold_key, materials, standing, shape, state FROM module_facts WHERE `+ofRange+` ORDER BY learner_id, module_id`, s.from, s.to)
+		fold_key, materials, cycle_state, shape, state FROM module_facts WHERE `+ofRange+` ORDER BY learner_id, module_id`, s.from, s.to)
 	return each(rows, err, func(rows *sql.Rows) error {
 		var row [13]any
 		if err := scanAny(rows, row[:]); err != nil {
@@ -72,25 +72,25 @@ func (s snapshot) Facts(ctx context.Context, tell func(progress.StoredFacts)) er
 		f.Columns.FirstAt, f.Columns.CompleteAt, f.Columns.ExpireAt = intOf(row[2]), intOf(row[5]), intOf(row[7])
 		f.Columns.Version, f.Columns.Cycle, f.Columns.CompleteVersion = int(intOf(row[3])), int(intOf(row[4])), int(intOf(row[6]))
 		f.Columns.Key, f.Columns.Materials = textOf(row[8]), int(intOf(row[9]))
-		f.Columns.Standing, f.Columns.Shape = progress.Standing(textOf(row[10])), intOf(row[11])
-		tell(f)
+		f.Columns.CycleState, f.Columns.Shape = progress.CycleState(textOf(row[10])), intOf(row[11])
+		visit(f)
 		return nil
 	})
 }
 
-// Enrollments answers those of all the learners.
+// Enrollments returns those of all the learners.
 func (s snapshot) Enrollments(ctx context.Context) ([]progress.Enrollment, error) {
 	return readEnrollments(ctx, s.tx, ofRange, s.from, s.to)
 }
 
-// Awards answers those of all the learners.
+// Awards returns those of all the learners.
 func (s snapshot) Awards(ctx context.Context) ([]progress.Award, error) {
 	return readAwards(ctx, s.tx, ofRange, leaveOut, s.from, s.to)
 }
 
-// Entries tells the log entries by learner and sequence. It reads logs as a whole, so what a row
+// Entries passes the log entries by learner and sequence. It reads logs as a whole, so what a row
 // costs is what counts: a third of a microsecond for each column, with SQLite.
-func (s snapshot) Entries(ctx context.Context, tell func(*progress.Record) error) error {
+func (s snapshot) Entries(ctx context.Context, visit func(*progress.Record) error) error {
 	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, record_type, event_id, module_id, module_version, unit_id, verb, score, progress,
 		occurred_at, effective_at, actor_id, voids_event_id, body FROM learner_log WHERE `+ofRange+` ORDER BY learner_id, sequence`, s.from, s.to)
 	var row [14]any
@@ -112,7 +112,7 @@ func (s snapshot) Entries(ctx context.Context, tell func(*progress.Record) error
 				return err
 			}
 		}
-		return tell(&r)
+		return visit(&r)
 	})
 }
 

@@ -1,4 +1,4 @@
-// Package sqlstore keeps learners' logs and facts in SQLite or Postgres, by one SQL text.
+// Package sqlstore stores learners' logs and facts in SQLite or Postgres, by one SQL text.
 package sqlstore
 
 import (
@@ -43,7 +43,7 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// Incarnation answers the database's UUID, made at first sight, and where it came from.
+// Incarnation returns the database's UUID, made at first sight, and where it came from.
 func (s *Store) Incarnation(ctx context.Context) (string, error) {
 	fresh, err := uuid.NewRandom()
 	if err != nil {
@@ -81,8 +81,8 @@ func (s *Store) timelineOf(ctx context.Context) (string, error) {
 }
 
 // Renew gives the database a new incarnation, since it was restored and may have lost what was
-// told of it: no answer from before, and no ETag, is taken for one of now. Nobody may serve from
-// it meanwhile.
+// read from it: no answer from before, and no ETag, is taken for one of now. No process may serve
+// from it meanwhile.
 func (s *Store) Renew(ctx context.Context) error {
 	fresh, err := uuid.NewRandom()
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *Store) Renew(ctx context.Context) error {
 	})
 }
 
-// Head answers a learner's head; a zero one where there is no log yet.
+// Head returns a learner's head; a zero one where there is no log yet.
 func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, error) {
 	timeline, err := s.timelineOf(ctx)
 	if err != nil {
@@ -122,7 +122,7 @@ func readHead(ctx context.Context, tx sqldb.Tx, learnerID string) (progress.Head
 	return head, err
 }
 
-// Sequences answers the sequences of many learners' heads.
+// Sequences returns the sequences of many learners' heads.
 func (s *Store) Sequences(ctx context.Context, learnerIDs []string) (map[string]int64, error) {
 	out := make(map[string]int64, len(learnerIDs))
 	for piece := range slices.Chunk(learnerIDs, maxRows) {
@@ -142,7 +142,7 @@ func (s *Store) Sequences(ctx context.Context, learnerIDs []string) (map[string]
 	return out, nil
 }
 
-// Load answers all that is stored of a learner, from one snapshot.
+// Load returns all that is stored of a learner, from one snapshot.
 func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, error) {
 	timeline, err := s.timelineOf(ctx)
 	if err != nil {
@@ -278,7 +278,7 @@ func readAwards(ctx context.Context, tx sqldb.Tx, whose string, harmed func(erro
 	return out, err
 }
 
-// FindLink answers the learner of an identity.
+// FindLink returns the learner of an identity.
 func (s *Store) FindLink(ctx context.Context, issuer, subject string) (progress.Link, error) {
 	var l progress.Link
 	err := s.db.Reader().
@@ -306,7 +306,7 @@ func (s *Store) SaveLink(ctx context.Context, issuer, subject string, link progr
 	})
 }
 
-// ZoneRevision answers profile's revision that the learners' time zones are known up to.
+// ZoneRevision returns profile's revision that the learners' time zones are known up to.
 func (s *Store) ZoneRevision(ctx context.Context) (int64, error) {
 	var revision int64
 	err := s.db.Reader().QueryRowContext(ctx, `SELECT revision FROM zone_head WHERE id = 1`).Scan(&revision)
@@ -348,6 +348,6 @@ func saveZone(ctx context.Context, tx sqldb.Tx, z progress.LearnerZone) error {
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE module_facts SET standing = $1 WHERE learner_id = $2`, progress.StandingUnknown, z.LearnerID)
+	_, err = tx.ExecContext(ctx, `UPDATE module_facts SET cycle_state = $1 WHERE learner_id = $2`, progress.CycleUnknown, z.LearnerID)
 	return err
 }

@@ -43,7 +43,7 @@ func (s *Store) SaveSweep(ctx context.Context, w progress.Sweep) error {
 	return lease.Save(ctx, s.db, lease.Lease[sweepState]{Job: sweepJob, Owner: w.Owner, Until: w.LeaseUntil, State: state})
 }
 
-// Enrolled answers learners with an enrollment in one of the paths.
+// Enrolled returns learners with an enrollment in one of the paths.
 func (s *Store) Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error) {
 	args := append([]any{after, limit}, anys(pathIDs)...)
 	return s.learnerIDs(ctx,
@@ -51,7 +51,7 @@ func (s *Store) Enrolled(ctx context.Context, pathIDs []string, after string, li
 			` ORDER BY learner_id LIMIT $2`, args...)
 }
 
-// learnerIDs answers a query for learners' ids.
+// learnerIDs returns a query for learners' ids.
 func (s *Store) learnerIDs(ctx context.Context, query string, args ...any) ([]string, error) {
 	var out []string
 	rows, err := s.db.Reader().QueryContext(ctx, query, args...)

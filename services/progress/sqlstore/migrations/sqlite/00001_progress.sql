@@ -51,17 +51,17 @@ CREATE TABLE module_facts (
   complete_version INTEGER,
   expire_at        BIGINT,
   state            TEXT NOT NULL,
-  -- Facts in short, by which previews count without reading them (progress.Summary). A standing of ''
+  -- Facts in short, by which previews count without reading them (progress.Summary). A cycle_state of ''
   -- is one that is not known: the learner's time zone changed since.
   fold_key         TEXT NOT NULL DEFAULT '',
   materials        INTEGER NOT NULL DEFAULT 0,
-  standing         TEXT NOT NULL DEFAULT '',
+  cycle_state         TEXT NOT NULL DEFAULT '',
   -- What is done in the current cycle, as a hash: it changes when a unit is done, and not with every event.
   shape            BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (learner_id, module_id)
 ) WITHOUT ROWID;
 -- The shape comes after the learner, so that the entry stays on its page when it changes.
-CREATE INDEX module_facts_summary ON module_facts (module_id, fold_key, materials, standing, complete_version, learner_id, shape);
+CREATE INDEX module_facts_summary ON module_facts (module_id, fold_key, materials, cycle_state, complete_version, learner_id, shape);
 
 CREATE TABLE enrollment (
   learner_id            TEXT NOT NULL,
