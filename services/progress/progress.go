@@ -191,6 +191,7 @@ type Award struct {
 	RevokeReason string    `json:"revokeReason,omitempty"`
 }
 
+// Revoked reports whether an admin took the award back.
 func (a *Award) Revoked() bool { return !a.RevokeTime.IsZero() }
 
 // Head is where a learner's log stands.

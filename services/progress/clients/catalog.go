@@ -93,7 +93,7 @@ func moduleOf(m *catalogv1.ModuleRecord) (progress.Module, error) {
 	return out, nil
 }
 
-// versionOf reads a version, without what of it is changed: that is a matter of the version before.
+// ModuleVersionOf translates a version, without what of it is changed: that is a matter of the version before.
 func ModuleVersionOf(v *catalogv1.ModuleVersion) (progress.ModuleVersion, error) {
 	out := progress.ModuleVersion{
 		Number: int(v.GetNumber()), Title: v.GetTitle(), Prerequisites: v.GetPrerequisites(),
@@ -164,6 +164,7 @@ func pathOf(p *catalogv1.PathRecord) progress.Path {
 	return out
 }
 
+// PathVersionOf translates a path version.
 func PathVersionOf(v *catalogv1.PathVersion) progress.PathVersion {
 	out := progress.PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle(), MandateTime: timeOfStamp(v.GetMandateTime())}
 	for _, m := range v.GetMilestones() {

@@ -32,7 +32,7 @@ func newReplayRig(t *testing.T) *replayRig {
 	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v")), module1("b", unit("u"))},
 		[]progress.Path{path1("p", milestone("m1", all("a"))), path1("q", milestone("m2", all("b")))})
 	r.Refresh()
-	return &replayRig{r, sqldbtest.Open(t, r.Url)}
+	return &replayRig{r, sqldbtest.Open(t, r.URL)}
 }
 
 // harm runs a statement behind the service's back.

@@ -20,6 +20,7 @@ type Life struct {
 	sent    []progress.Event
 }
 
+// Check fails the test where what is stored is not what the log gives.
 func (l *Life) Check(t *rapid.T) {
 	l.Clock.Set(l.At)
 	l.Refresh()
@@ -29,12 +30,14 @@ func (l *Life) Check(t *rapid.T) {
 	}
 }
 
+// Record has the learner, or an admin, record an event.
 func (l *Life) Record(t *rapid.T) {
 	e, actor := DrawEvent(t, l.World.Modules, l.Learner, len(l.sent))
 	l.sent = append(l.sent, e)
 	l.Rig.Record(l.Learner, actor, e)
 }
 
+// Void has an admin void an event.
 func (l *Life) Void(t *rapid.T) {
 	if len(l.sent) == 0 {
 		t.Skip("nothing to void")
@@ -43,6 +46,7 @@ func (l *Life) Void(t *rapid.T) {
 	l.Rig.Record(l.Learner, Admin(), progress.Event{ID: NewLearner(), Verb: progress.Voided, VoidsEventID: target.ID, Reason: "r", OccurredAt: Day(1)})
 }
 
+// Revoke has an admin revoke an award.
 func (l *Life) Revoke(t *rapid.T) {
 	awards, _ := Read(l.Rig, l.Learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
 	if len(awards) == 0 {
@@ -53,6 +57,7 @@ func (l *Life) Revoke(t *rapid.T) {
 	}
 }
 
+// Enroll has the learner enroll.
 func (l *Life) Enroll(t *rapid.T) {
 	if e := l.Enrollment(); e != nil {
 		t.Skip("enrolled")
@@ -71,6 +76,7 @@ func (l *Life) Enrollment() *progress.Enrollment {
 	return nil
 }
 
+// Change has the learner change the enrollment.
 func (l *Life) Change(t *rapid.T) {
 	e := l.Enrollment()
 	if e == nil {
@@ -87,6 +93,7 @@ func (l *Life) Change(t *rapid.T) {
 	}
 }
 
+// PublishModule publishes a next version of a module.
 func (l *Life) PublishModule(t *rapid.T) {
 	i := rapid.IntRange(0, len(l.World.Modules)-1).Draw(t, "module")
 	m := l.World.Modules[i]
@@ -101,6 +108,7 @@ func (l *Life) PublishModule(t *rapid.T) {
 	l.Catalog.Publish([]progress.Module{m}, nil)
 }
 
+// PublishPath publishes a next version of the path.
 func (l *Life) PublishPath(t *rapid.T) {
 	p := l.World.Paths[0]
 	if len(p.Versions) >= 5 {
@@ -116,6 +124,7 @@ func (l *Life) PublishPath(t *rapid.T) {
 	l.Catalog.Publish(nil, []progress.Path{p})
 }
 
+// Archive archives a module, or restores it.
 func (l *Life) Archive(t *rapid.T) {
 	i := rapid.IntRange(0, len(l.World.Modules)-1).Draw(t, "module")
 	m := l.World.Modules[i]
@@ -130,10 +139,12 @@ func (l *Life) Archive(t *rapid.T) {
 	l.Catalog.Publish([]progress.Module{m}, nil)
 }
 
+// Zone gives the learner another time zone.
 func (l *Life) Zone(t *rapid.T) {
 	l.SetZone(l.Learner, rapid.SampledFrom(ZoneNames).Draw(t, "zone"))
 }
 
+// PassTime lets days pass.
 func (l *Life) PassTime(t *rapid.T) {
 	l.At = l.At.Add(time.Duration(rapid.IntRange(1, 24*20).Draw(t, "hours")) * time.Hour)
 	l.Clock.Set(l.At)

@@ -36,6 +36,7 @@ func OnServers(t *testing.T, leftOut string) {
 	} {
 		t.Run(backend.name, func(t *testing.T) {
 			before := hits(t, address)
+			//nolint:gosec // it is this very program, and the flags are ours
 			again := exec.CommandContext(t.Context(), os.Args[0], append([]string{
 				"-test.skip=" + leftOut, "-test.timeout=5m", "-test.parallel=8", "-rapid.checks=3", "-rapid.nofailfile",
 			}, backend.flags...)...)

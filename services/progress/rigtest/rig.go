@@ -44,12 +44,14 @@ type Source struct {
 	err   error
 }
 
+// Sync returns the whole catalog, or the error that Fail has set.
 func (s *Source) Sync(context.Context, int64) (progress.CatalogDelta, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Delta, s.err
 }
 
+// Fail has Sync return an error; nil: none any more.
 func (s *Source) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +97,7 @@ var (
 type Rig struct {
 	T       testing.TB
 	Ctx     context.Context //nolint:containedctx // a rig is one test, and so is its context
-	Url     string
+	URL     string
 	Service *Replica
 	Store   progresstest.Store
 	Catalog *Source
@@ -111,18 +113,21 @@ type clock struct {
 	at time.Time
 }
 
+// Now returns the time that was set.
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.at
 }
 
+// Set sets the time.
 func (c *clock) Set(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = t
 }
 
+// NewRig returns a rig on the database that the flags name.
 func NewRig(tb testing.TB, modules []progress.Module, paths []progress.Path) *Rig {
 	tb.Helper()
 	if *rigPostgres != "" {
@@ -141,7 +146,7 @@ func NewRigOn(tb testing.TB, url string, modules []progress.Module, paths []prog
 // newRigOver is newRig on an open database.
 func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Module, paths []progress.Path) *Rig {
 	tb.Helper()
-	r := &Rig{T: tb, Ctx: context.Background(), Url: url, Catalog: new(Source), Clock: &clock{at: Day(1)}, lanes: 1}
+	r := &Rig{T: tb, Ctx: context.Background(), URL: url, Catalog: new(Source), Clock: &clock{at: Day(1)}, lanes: 1}
 	r.Catalog.Publish(modules, paths)
 	if db.Dialect() == sqldb.Postgres {
 		r.lanes = 2
@@ -230,10 +235,13 @@ func (r *Rig) ReplaysOf(svc *engine.Service, store progresstest.Store, alone boo
 	})
 }
 
+// NewLearner returns the id of a new learner.
 func NewLearner() string { return uuid.Must(uuid.NewV7()).String() }
 
+// Self is the learner as the sender of their own events.
 func Self(learner string) progress.Actor { return progress.Actor{ID: learner, LearnerID: learner} }
 
+// Admin is an admin who is no learner of the test.
 func Admin() progress.Actor {
 	return progress.Actor{ID: "admin", LearnerID: "00000000-0000-7000-8000-00000000000a", Admin: true}
 }
@@ -260,6 +268,7 @@ func (r *Rig) Accept(learner string, actor progress.Actor, events ...progress.Ev
 	return out
 }
 
+// Enroll enrolls a learner, or fails the test.
 func (r *Rig) Enroll(learner, path string) progress.Enrollment {
 	r.T.Helper()
 	e, err := r.TryEnroll(learner, path, idem.Key{})
@@ -269,6 +278,7 @@ func (r *Rig) Enroll(learner, path string) progress.Enrollment {
 	return e
 }
 
+// TryEnroll enrolls a learner, with a key or the zero Key.
 func (r *Rig) TryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
 	return r.Service.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: path, Actor: Self(learner), Key: key})
 }
@@ -293,12 +303,14 @@ func Read[T any](r *Rig, learner, route string, ask func(*progress.View) (T, err
 	return out, a.ETag
 }
 
+// Path returns how far a learner is on a path.
 func (r *Rig) Path(learner, id string) *progress.PathProgress {
 	r.T.Helper()
 	p, _ := Read(r, learner, "path/"+id, func(w *progress.View) (*progress.PathProgress, error) { return w.Path(id) })
 	return p
 }
 
+// Module returns how far a learner is in a module.
 func (r *Rig) Module(learner, id string) *progress.ModuleDetail {
 	r.T.Helper()
 	m, _ := Read(r, learner, "module/"+id, func(w *progress.View) (*progress.ModuleDetail, error) { return w.Module(id) })
@@ -338,6 +350,7 @@ func Event(module, unit string, verb progress.Verb, at time.Time) progress.Event
 	return progress.Event{ID: uuid.Must(uuid.NewV7()).String(), ModuleID: module, UnitID: unit, Verb: verb, OccurredAt: at}
 }
 
+// OnVersion is the event about a version of its module.
 func OnVersion(e progress.Event, v int) progress.Event {
 	e.ModuleVersion = v
 	return e
@@ -353,20 +366,25 @@ func Module(id string, units ...progress.Unit) progress.Module {
 	return progress.Module{ID: id, State: progress.ModuleActive, Versions: []progress.ModuleVersion{Version(1, Day0, units...)}}
 }
 
+// Version is a module version in effect from its publication on.
 func Version(n int, at time.Time, units ...progress.Unit) progress.ModuleVersion {
 	return progress.ModuleVersion{Number: n, Title: "Version", Units: units, PublishTime: at, EffectiveTime: at}
 }
 
+// All is a group that asks for all of its modules.
 func All(ids ...string) progress.Group { return progress.Group{ModuleIDs: ids} }
 
+// KOf is a group that asks for k of its modules.
 func KOf(k int, ids ...string) progress.Group {
 	return progress.Group{ModuleIDs: ids, RequiredCount: &k}
 }
 
+// Milestone is a milestone of groups.
 func Milestone(id string, groups ...progress.Group) progress.Milestone {
 	return progress.Milestone{ID: id, Title: "Milestone " + id, Groups: groups}
 }
 
+// Path is a path of one version.
 func Path(id string, milestones ...progress.Milestone) progress.Path {
 	return progress.Path{
 		ID:       id,
@@ -375,6 +393,7 @@ func Path(id string, milestones ...progress.Milestone) progress.Path {
 	}
 }
 
+// MustPeriod parses a period.
 func MustPeriod(s string) period.Period {
 	p, err := period.Parse(s)
 	if err != nil {

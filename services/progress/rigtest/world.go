@@ -67,6 +67,7 @@ func DrawVersion(t *rapid.T, n, published int, earlier []string) progress.Module
 	return v
 }
 
+// DrawModule draws a module, which may build on earlier ones.
 func DrawModule(t *rapid.T, id string, earlier []string) progress.Module {
 	m := progress.Module{ID: id, State: progress.ModuleActive}
 	for n := 1; n <= rapid.IntRange(1, 3).Draw(t, "versions"); n++ {
@@ -90,6 +91,7 @@ func DrawModule(t *rapid.T, id string, earlier []string) progress.Module {
 // ModuleIDs are the modules of every world.
 var ModuleIDs = []string{"a", "b", "c"}
 
+// DrawWorld draws a catalog and a learner's events.
 func DrawWorld(t *rapid.T, learner string) World {
 	w := World{Zone: rapid.SampledFrom(ZoneNames).Draw(t, "zone")}
 	for i, id := range ModuleIDs {
