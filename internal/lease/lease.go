@@ -28,7 +28,8 @@ type Lease[S any] struct {
 func Acquire[S any](ctx context.Context, db *sqldb.DB, job, owner string, now, until time.Time) (Lease[S], error) {
 	var out Lease[S]
 	err := db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO lease (job, owner, lease_until, state) VALUES ($1, '', 0, 'null') ON CONFLICT (job) DO NOTHING`, job); err != nil {
+		const first = `INSERT INTO lease (job, owner, lease_until, state) VALUES ($1, '', 0, 'null') ON CONFLICT (job) DO NOTHING`
+		if _, err := tx.ExecContext(ctx, first, job); err != nil {
 			return err
 		}
 		held := Lease[S]{Job: job}
@@ -62,7 +63,8 @@ func Save[S any](ctx context.Context, db *sqldb.DB, l Lease[S]) error {
 		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the state of the job %s cannot be written", l.Job)
 	}
 	return db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE lease SET lease_until = $1, state = $2 WHERE job = $3 AND owner = $4`, microsOf(l.Until), string(state), l.Job, l.Owner)
+		res, err := tx.ExecContext(ctx, `UPDATE lease SET lease_until = $1, state = $2 WHERE job = $3 AND owner = $4`,
+			microsOf(l.Until), string(state), l.Job, l.Owner)
 		if err != nil {
 			return err
 		}

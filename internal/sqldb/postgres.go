@@ -86,7 +86,7 @@ func postgresConfig(text string) (*pgx.ConnConfig, error) {
 
 // setClock makes the certificates of all servers of cfg valid by a clock.
 func setClock(cfg *pgx.ConnConfig, now func() time.Time) {
-	configs := []*tls.Config{cfg.TLSConfig}
+	configs := append(make([]*tls.Config, 0, 1+len(cfg.Fallbacks)), cfg.TLSConfig)
 	for _, fallback := range cfg.Fallbacks {
 		configs = append(configs, fallback.TLSConfig)
 	}

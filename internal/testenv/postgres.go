@@ -165,7 +165,7 @@ func (p *PostgresProcess) RequirePasswords(t T) {
 // postgresDir is not in t.TempDir, whose parents are closed to the user postgres.
 func postgresDir(t T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "preceptor-postgres-") //nolint:usetesting // see above
+	dir, err := os.MkdirTemp("", "preceptor-postgres-")
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if cred := postgresUser(t); cred != nil {

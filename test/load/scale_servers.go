@@ -86,7 +86,7 @@ func (f *fleet) stop() {
 // startServers starts a Postgres whose commits reach the disk, and a Redis. Checkpoints happen when the
 // measurement asks for one.
 func (f *fleet) startServers(context.Context) error {
-	return f.servers.run(func(t testenv.T) {
+	return f.servers.run(func(t testenv.T) { //nolint:contextcheck // the servers end with their scope
 		postgres := testenv.NewPostgres(t, append([]string{
 			"autovacuum=on", "shared_buffers=1GB", "checkpoint_timeout=1h", "max_wal_size=32GB", "wal_keep_size=4GB",
 		}, f.settings...)...)
