@@ -28,7 +28,7 @@ help: ## List these targets.
 
 .PHONY: run
 run: ## Serve everything in one process on http://127.0.0.1:8080 (ARGS=…).
-	@go list -f '{{if .Stale}}building, one to three minutes the first time{{end}}' modernc.org/sqlite/lib # the largest package, and one that never changes
+	@go list -f '{{if .Stale}}building, one to three minutes the first time{{end}}' modernc.org/sqlite/lib # a large package that changes only with its version
 	go run ./cmd/preceptor serve $(ARGS)
 
 .PHONY: build
