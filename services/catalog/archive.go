@@ -58,7 +58,7 @@ func (c *Collection[C]) Restore(ctx context.Context, id string, match Match, act
 func (c *Collection[C]) move(ctx context.Context, id string, match Match, actor string, to func(*Item[C]) (Action, error)) (Item[C], error) {
 	now := c.service.micros()
 	var after Item[C]
-	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+	err := c.service.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
 		item, err := c.get(ctx, tx, id, match)
 		if err != nil {
 			return err

@@ -177,7 +177,9 @@ type Service struct {
 	Modules *Collection[ModuleContent]
 	Paths   *Collection[PathContent]
 
-	store     Store
+	index     Index
+	feed      Feed
+	editor    Editor
 	documents Documents
 	impact    Impact
 	now       func() time.Time
@@ -187,16 +189,16 @@ type Service struct {
 type Collection[C Content[C]] struct {
 	service *Service
 	kind    Kind
-	store   Items[C]
+	items   Items[C]
 	in      func(Tx) ItemsTx[C]
 	creates idem.Guard
 }
 
 // New makes a Service on a store; documents reads and writes the catalog as code.
 func New(store Store, documents Documents, opts Options) *Service {
-	s := &Service{store: store, documents: documents, impact: opts.Impact, now: opts.Now}
-	s.Modules = &Collection[ModuleContent]{service: s, kind: KindModule, store: store.Modules(), in: Tx.Modules}
-	s.Paths = &Collection[PathContent]{service: s, kind: KindPath, store: store.Paths(), in: Tx.Paths}
+	s := &Service{index: store, feed: store, editor: store, documents: documents, impact: opts.Impact, now: opts.Now}
+	s.Modules = &Collection[ModuleContent]{service: s, kind: KindModule, items: store.Modules(), in: Tx.Modules}
+	s.Paths = &Collection[PathContent]{service: s, kind: KindPath, items: store.Paths(), in: Tx.Paths}
 	return s
 }
 

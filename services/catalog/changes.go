@@ -13,14 +13,14 @@ func (s *Service) Changes(ctx context.Context, after int64, size int) ([]Change,
 	if size <= 0 {
 		size = defaultChanges
 	}
-	return s.store.Changes(ctx, after, min(size, maxChanges))
+	return s.feed.Changes(ctx, after, min(size, maxChanges))
 }
 
 // Sync answers each module and path changed after the revision, whole, and the newest
 // revision. A reader that is ahead of it gets nothing but the revision.
 func (s *Service) Sync(ctx context.Context, after int64) (Snapshot, error) {
-	return s.store.Snapshot(ctx, after)
+	return s.feed.Snapshot(ctx, after)
 }
 
 // Revision answers the newest revision; 0 when nothing was ever published.
-func (s *Service) Revision(ctx context.Context) (int64, error) { return s.store.Revision(ctx) }
+func (s *Service) Revision(ctx context.Context) (int64, error) { return s.feed.Revision(ctx) }

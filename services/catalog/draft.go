@@ -32,8 +32,8 @@ func (c *Collection[C]) Create(ctx context.Context, id string, content C, key id
 		return nil, err
 	}
 	var answer []byte
-	err = c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
-		earlier, found, err := tx.Answered(ctx, key, now)
+	err = c.service.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
+		earlier, found, err := tx.FindResponse(ctx, key, now)
 		if err != nil || found {
 			answer = earlier
 			return err
@@ -47,7 +47,7 @@ func (c *Collection[C]) Create(ctx context.Context, id string, content C, key id
 		if err := c.in(tx).Put(ctx, item); err != nil {
 			return err
 		}
-		return tx.KeepAnswer(ctx, key, response, now)
+		return tx.SaveResponse(ctx, key, response, now)
 	})
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ type Match func(etag string) bool
 func (c *Collection[C]) Update(ctx context.Context, id string, match Match, edit func(C) (C, error)) (Item[C], error) {
 	now := c.service.micros()
 	var after Item[C]
-	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+	err := c.service.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
 		before, err := c.get(ctx, tx, id, match)
 		if err != nil {
 			return err

@@ -104,7 +104,7 @@ func (s *Service) Import(ctx context.Context, files []File, opts ImportOptions) 
 	violations = append(duplicateFiles(files), violations...)
 	now := s.micros()
 	var done Imported
-	err := s.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+	err := s.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
 		i := &importing{service: s, tx: tx, opts: opts, now: now, faulty: violations}
 		var err error
 		done, err = i.run(ctx, doc, readable)

@@ -48,7 +48,7 @@ type Page[T any] struct {
 // Get answers an item. Only editors see its draft, and that there is one that was
 // never published. Returns NotFound.
 func (c *Collection[C]) Get(ctx context.Context, id string, editor bool) (Item[C], error) {
-	item, err := c.store.Get(ctx, id)
+	item, err := c.items.Get(ctx, id)
 	if err != nil || editor {
 		return item, err
 	}
@@ -82,7 +82,7 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 	}
 	size := pageSize(q.PageSize)
 	// One more than asked for tells whether there is a next page.
-	items, err := c.store.List(ctx, filter, after, size+1)
+	items, err := c.items.List(ctx, filter, after, size+1)
 	if err != nil {
 		return Page[Item[C]]{}, err
 	}
@@ -97,14 +97,14 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 		}
 	}
 	if q.IncludeTotal {
-		page.Total, err = c.store.Count(ctx, filter)
+		page.Total, err = c.items.Count(ctx, filter)
 	}
 	return page, err
 }
 
 // Version answers one published version. Returns NotFound.
 func (c *Collection[C]) Version(ctx context.Context, id string, number int) (Version[C], error) {
-	return c.store.Version(ctx, id, number)
+	return c.items.Version(ctx, id, number)
 }
 
 // Versions answers published versions, newest first. Returns NotFound as Get does, and
@@ -128,7 +128,7 @@ func (c *Collection[C]) Versions(ctx context.Context, id string, size int, pageT
 		}
 	}
 	size = pageSize(size)
-	versions, err := c.store.Versions(ctx, id, below, size+1)
+	versions, err := c.items.Versions(ctx, id, below, size+1)
 	page := Page[Version[C]]{Items: versions}
 	if len(versions) > size {
 		page.Items = versions[:size]
@@ -138,7 +138,7 @@ func (c *Collection[C]) Versions(ctx context.Context, id string, size int, pageT
 }
 
 // Topics answers the topics that have an active module, by id.
-func (s *Service) Topics(ctx context.Context) ([]Topic, error) { return s.store.Topics(ctx) }
+func (s *Service) Topics(ctx context.Context) ([]Topic, error) { return s.index.Topics(ctx) }
 
 func pageSize(asked int) int {
 	if asked <= 0 {

@@ -47,7 +47,7 @@ func (s *Service) Mandate(ctx context.Context, id string, m Mandate, match Match
 		return Path{}, errs.InvalidFields(violations)
 	}
 	var after Path
-	err := s.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+	err := s.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
 		path, err := s.Paths.get(ctx, tx, id, match)
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ const draftField = "draft"
 func (c *Collection[C]) Publish(ctx context.Context, id string, p Publication, match Match, actor string) (Item[C], error) {
 	now := c.service.micros()
 	var after Item[C]
-	err := c.service.store.Edit(ctx, func(ctx context.Context, tx Tx) error {
+	err := c.service.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
 		before, err := c.get(ctx, tx, id, match)
 		if err != nil {
 			return err
@@ -143,7 +143,7 @@ func (s *Service) PreviewModule(ctx context.Context, id string, p Publication) (
 	if err != nil {
 		return Preview{}, err
 	}
-	if preview.Paths, err = s.store.PathsNaming(ctx, id); err != nil {
+	if preview.Paths, err = s.index.PathsNaming(ctx, id); err != nil {
 		return Preview{}, err
 	}
 	preview.ModuleImpact = s.moduleImpact(ctx, item, p)
@@ -168,11 +168,11 @@ func (s *Service) PreviewPath(ctx context.Context, id string) (Preview, error) {
 }
 
 func preview[C Content[C]](ctx context.Context, c *Collection[C], id string, p Publication) (Item[C], Preview, error) {
-	item, err := c.store.Get(ctx, id)
+	item, err := c.items.Get(ctx, id)
 	if err != nil {
 		return Item[C]{}, Preview{}, err
 	}
-	nodes, err := c.service.store.Nodes(ctx)
+	nodes, err := c.service.index.Nodes(ctx)
 	if err != nil {
 		return Item[C]{}, Preview{}, err
 	}

@@ -7,55 +7,69 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// Store keeps the catalog. Times are kept to the microsecond; texts as given.
+// Store is all that a Service needs of its storage. Times are stored to the microsecond;
+// texts as given.
 type Store interface {
 	// Modules and Paths read modules and paths.
 	Modules() Items[ModuleContent]
 	Paths() Items[PathContent]
 
-	// Topics answers the topics of active modules, by id, each with how many there are.
+	Index
+	Feed
+	Editor
+}
+
+// Index reads across all modules and paths.
+type Index interface {
+	// Topics returns the topics of active modules, by id, each with how many there are.
 	Topics(ctx context.Context) ([]Topic, error)
 
-	// PathsNaming answers the ids of the active paths whose newest version names the module.
+	// PathsNaming returns the ids of the active paths whose newest version names the module.
 	PathsNaming(ctx context.Context, moduleID string) ([]string, error)
 
-	// Nodes answers every module, by id.
+	// Nodes returns every module, by id.
 	Nodes(ctx context.Context) (map[string]Node, error)
+}
 
-	// Revision answers the newest revision; 0 before the first.
+// Feed reads what readers of the catalog could see change.
+type Feed interface {
+	// Revision returns the newest revision; 0 before the first.
 	Revision(ctx context.Context) (int64, error)
 
-	// Changes answers at most limit changes after the revision, oldest first, and the
+	// Changes returns at most limit changes after the revision, oldest first, and the
 	// newest revision, both as one commit left them.
 	Changes(ctx context.Context, after int64, limit int) ([]Change, int64, error)
 
-	// Snapshot answers everything published whose revision comes after the given one, and
+	// Snapshot returns everything published whose revision comes after the given one, and
 	// the newest revision, as one commit left them.
 	Snapshot(ctx context.Context, after int64) (Snapshot, error)
+}
 
-	// Edit runs f in one transaction beside which there is no other, and keeps what it
-	// did when f returns nil; else nothing, and answers f's error. f may run more than once.
+// Editor changes the catalog.
+type Editor interface {
+	// Edit runs f in one transaction, with no other beside it. It commits what f did when f
+	// returns nil; else it changes nothing, and returns f's error. F may run more than once.
 	Edit(ctx context.Context, f func(ctx context.Context, tx Tx) error) error
 }
 
 // Items reads modules or paths.
 type Items[C Content[C]] interface {
-	// Get answers the item. Returns NotFound when no item has the id.
+	// Get returns the item. Returns NotFound when no item has the id.
 	Get(ctx context.Context, id string) (Item[C], error)
 
-	// Version answers one published version. Returns NotFound VERSION_NOT_FOUND when
+	// Version returns one published version. Returns NotFound VERSION_NOT_FOUND when
 	// there is none, the item included.
 	Version(ctx context.Context, id string, number int) (Version[C], error)
 
-	// Versions answers at most limit versions with numbers below the given one, newest
+	// Versions returns at most limit versions with numbers below the given one, newest
 	// first; none for an unknown item. A bound of 0 is none.
 	Versions(ctx context.Context, id string, below, limit int) ([]Version[C], error)
 
-	// List answers at most limit items that match, by id in byte order, whose ids come
+	// List returns at most limit items that match, by id in byte order, whose ids come
 	// after the given one.
 	List(ctx context.Context, filter Filter, after string, limit int) ([]Item[C], error)
 
-	// Count answers how many items List would find without limit.
+	// Count returns how many items List would find without limit.
 	Count(ctx context.Context, filter Filter) (int, error)
 }
 
@@ -74,21 +88,21 @@ type Tx interface {
 	Modules() ItemsTx[ModuleContent]
 	Paths() ItemsTx[PathContent]
 
-	// Nodes answers every module, by id.
+	// Nodes returns every module, by id.
 	Nodes(ctx context.Context) (map[string]Node, error)
 
-	// Revision answers the newest revision.
+	// Revision returns the newest revision.
 	Revision(ctx context.Context) (int64, error)
 
-	// Announce gives the change the next revision and answers it.
+	// Announce gives the change the next revision, and returns that.
 	Announce(ctx context.Context, change Change) (int64, error)
 
 	// Audit appends entries to the chain of admin commands.
 	Audit(ctx context.Context, entries []AuditEntry) error
 
-	// Answered and KeepAnswer are sqldb's FindIdempotent and SaveIdempotent.
-	Answered(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error)
-	KeepAnswer(ctx context.Context, key idem.Key, response []byte, now time.Time) error
+	// FindResponse and SaveResponse are FindIdempotent and SaveIdempotent of sqldb.
+	FindResponse(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error)
+	SaveResponse(ctx context.Context, key idem.Key, response []byte, now time.Time) error
 }
 
 // AuditEntry is an admin command, for the chain of those.
@@ -99,7 +113,7 @@ type AuditEntry struct {
 
 // ItemsTx reads and writes modules or paths inside of Edit.
 type ItemsTx[C Content[C]] interface {
-	// Get answers the item. Returns NotFound when no item has the id.
+	// Get returns the item. Returns NotFound when no item has the id.
 	Get(ctx context.Context, id string) (Item[C], error)
 
 	// Put stores the item, new or not, apart from its Version.
@@ -108,7 +122,7 @@ type ItemsTx[C Content[C]] interface {
 	// Publish is Put and stores the item's Version, which must be new; it is not mandatory yet.
 	Publish(ctx context.Context, item Item[C]) error
 
-	// Mandates answers the MandateTimes of the item's versions, by number; those that are
+	// Mandates returns the MandateTimes of the item's versions, by number; those that are
 	// not mandatory are not among them.
 	Mandates(ctx context.Context, id string) (map[int]time.Time, error)
 

@@ -33,5 +33,5 @@ func (s *Service) Create(
 	if err != nil {
 		return nil, 0, err
 	}
-	return s.store.Create(ctx, learner, key, response, learner.CreateTime)
+	return s.learners.Create(ctx, learner, key, response, learner.CreateTime)
 }

@@ -11,7 +11,7 @@ const feedPage = 500
 // the feed gets nothing but its newest revision. It returns send's error as it came.
 func (s *Service) Feed(ctx context.Context, after int64, send func(Change) error) (int64, error) {
 	for {
-		changes, newest, err := s.store.Changes(ctx, after, feedPage)
+		changes, newest, err := s.changes.Changes(ctx, after, feedPage)
 		if err != nil {
 			return 0, err
 		}

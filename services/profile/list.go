@@ -54,7 +54,7 @@ func (s *Service) List(ctx context.Context, q ListQuery) (ListPage, error) {
 	}
 	size = min(size, maxPageSize)
 	// One more than asked for tells whether there is a next page.
-	learners, err := s.store.List(ctx, words, after, size+1)
+	learners, err := s.directory.List(ctx, words, after, size+1)
 	if err != nil {
 		return ListPage{}, err
 	}
@@ -64,7 +64,7 @@ func (s *Service) List(ctx context.Context, q ListQuery) (ListPage, error) {
 		page.NextPageToken = pageToken(learners[size-1].ID, words)
 	}
 	if q.IncludeTotal {
-		page.Total, err = s.store.Count(ctx, words)
+		page.Total, err = s.directory.Count(ctx, words)
 	}
 	return page, err
 }

@@ -87,44 +87,58 @@ type Change struct {
 	TimeZone string
 }
 
-// Store keeps learners. Times are kept to the microsecond; texts as given.
+// Store is all that a Service needs of its storage. Times are stored to the microsecond;
+// texts as given.
 type Store interface {
-	// BySubject answers the learner whom the identity belongs to, by one indexed read.
-	// Returns NotFound SUBJECT_UNKNOWN when it belongs to nobody.
+	Learners
+	Directory
+	Changes
+}
+
+// Learners reads and writes learners one by one.
+type Learners interface {
+	// BySubject returns the learner that the identity belongs to, by one indexed read.
+	// Returns NotFound SUBJECT_UNKNOWN when it belongs to no learner.
 	BySubject(ctx context.Context, subject Subject) (Resolved, error)
 
-	// Learner answers the learner with its subjects, as one commit left them.
+	// Learner returns the learner with its subjects, as one commit left them.
 	// Returns NotFound LEARNER_NOT_FOUND when no learner has the id.
 	Learner(ctx context.Context, id string) (Learner, error)
 
 	// Create stores a learner with its subjects and, when key is not zero, the response
-	// under the key: all of it or nothing. A key that was used for the same request within
-	// idem.TTL before now stores nothing and answers the response of then; else the answer
-	// is response itself. A learner stored with a time zone takes the feed's next revision,
-	// which is answered too; else 0. Returns AlreadyExists SUBJECT_TAKEN, with a violation
-	// for each subject that belongs to another learner; and what sqldb says of reused keys
-	// and twins.
-	Create(ctx context.Context, learner Learner, key idem.Key, response []byte, now time.Time) (answer []byte, revision int64, err error)
+	// under the key: all of it or nothing. When the key was used for the same request within
+	// idem.TTL before now, it stores nothing and returns the response of then; else it
+	// returns response itself. A learner stored with a time zone takes the feed's next
+	// revision, which is returned too; else 0. Returns AlreadyExists SUBJECT_TAKEN, with a
+	// violation for each subject that belongs to another learner; and the errors of sqldb
+	// for keys that are reused or in flight.
+	Create(ctx context.Context, learner Learner, key idem.Key, response []byte, now time.Time) (stored []byte, revision int64, err error)
 
-	// Update lets edit change the learner as it stands, and stores it with its subjects
-	// when edit says that it changed; no other update comes between. A learner whose time
-	// zone changed takes the feed's next revision. It answers the learner as edit left it,
-	// with its revision, and edit's error as it came, storing nothing. Edit may run more than
+	// Update lets edit change the learner as it is, and stores it with its subjects when
+	// edit reports that it changed; no other update comes between. A learner whose time zone
+	// changed takes the feed's next revision. It returns the learner as edit left it, with
+	// its revision, and edit's error as it came, storing nothing. Edit may run more than
 	// once. Returns NotFound LEARNER_NOT_FOUND when no learner has the id, and AlreadyExists
 	// SUBJECT_TAKEN as Create does.
 	Update(ctx context.Context, id string, edit func(*Learner) (changed bool, err error)) (Learner, error)
+}
 
-	// List answers at most limit learners, by id in byte order, whose ids come after the
+// Directory searches learners.
+type Directory interface {
+	// List returns at most limit learners, by id in byte order, whose ids come after the
 	// given one and whose display name or email hold each of the words, which are folded.
 	List(ctx context.Context, words []string, after string, limit int) ([]Learner, error)
 
-	// Count answers how many learners List would find without limit.
+	// Count returns how many learners List would find without limit.
 	Count(ctx context.Context, words []string) (int, error)
+}
 
-	// Changes answers at most limit learners whose revisions come after the given one, by
+// Changes reads the feed of changes.
+type Changes interface {
+	// Changes returns at most limit learners whose revisions come after the given one, by
 	// revision, as they are now, and the newest revision of all, 0 when there is none; both
-	// as one commit left them. Revisions are 1, 2, 3, … in the order of commits, so that who
-	// has read up to the newest one has missed nothing.
+	// as one commit left them. Revisions are 1, 2, 3, … in the order of commits, so that a
+	// reader of all up to the newest one has missed nothing.
 	Changes(ctx context.Context, after int64, limit int) (changes []Change, newest int64, err error)
 }
 
@@ -154,11 +168,13 @@ type Options struct {
 
 // Service does what the profile service offers. It is safe for concurrent use.
 type Service struct {
-	store   Store
-	catalog Catalog
-	now     func() time.Time
-	created func(ctx context.Context, learnerID string)
-	creates idem.Guard
+	learners  Learners
+	directory Directory
+	changes   Changes
+	catalog   Catalog
+	now       func() time.Time
+	created   func(ctx context.Context, learnerID string)
+	creates   idem.Guard
 }
 
 // New makes a Service on a store and a catalog.
@@ -166,7 +182,7 @@ func New(store Store, catalog Catalog, opts Options) *Service {
 	if opts.Created == nil {
 		opts.Created = func(context.Context, string) {}
 	}
-	return &Service{store: store, catalog: catalog, now: opts.Now, created: opts.Created}
+	return &Service{learners: store, directory: store, changes: store, catalog: catalog, now: opts.Now, created: opts.Created}
 }
 
 // Learner answers a learner.
@@ -175,7 +191,7 @@ func (s *Service) Learner(ctx context.Context, id string) (Learner, error) {
 	if !isID(id) {
 		return Learner{}, NotFound(id)
 	}
-	return s.store.Learner(ctx, id)
+	return s.learners.Learner(ctx, id)
 }
 
 // NotFound is the error for an id that no learner has.

@@ -28,7 +28,7 @@ func (s *Service) Resolve(ctx context.Context, subject Subject, hints Hints) (Re
 		return Resolved{}, err
 	}
 	for range resolveAttempts {
-		found, err := s.store.BySubject(ctx, subject)
+		found, err := s.learners.BySubject(ctx, subject)
 		if errs.ReasonOf(err) != errs.ReasonSubjectUnknown {
 			return found, err
 		}
@@ -49,7 +49,7 @@ func (s *Service) welcome(ctx context.Context, subject Subject, hints Hints) (Re
 	if err != nil {
 		return Resolved{}, err
 	}
-	if _, _, err := s.store.Create(ctx, learner, idem.Key{}, nil, learner.CreateTime); err != nil {
+	if _, _, err := s.learners.Create(ctx, learner, idem.Key{}, nil, learner.CreateTime); err != nil {
 		return Resolved{}, err
 	}
 	s.created(ctx, learner.ID)

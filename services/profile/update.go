@@ -31,7 +31,7 @@ func (s *Service) Update(ctx context.Context, u Update) (Learner, error) {
 		return Learner{}, NotFound(u.LearnerID)
 	}
 	now := s.micros()
-	return s.store.Update(ctx, u.LearnerID, func(l *Learner) (bool, error) {
+	return s.learners.Update(ctx, u.LearnerID, func(l *Learner) (bool, error) {
 		edited, err := u.apply(*l)
 		if err != nil || reflect.DeepEqual(edited, normalized(*l)) {
 			return false, err

@@ -513,10 +513,10 @@ func testAnswers(t *testing.T, store catalog.Store) {
 	must(t, err)
 	keep := func(key idem.Key) (found []byte, was bool, err error) {
 		err = store.Edit(t.Context(), func(ctx context.Context, tx catalog.Tx) error {
-			if found, was, err = tx.Answered(ctx, key, start); err != nil || was {
+			if found, was, err = tx.FindResponse(ctx, key, start); err != nil || was {
 				return err
 			}
-			return tx.KeepAnswer(ctx, key, []byte("answer"), start)
+			return tx.SaveResponse(ctx, key, []byte("answer"), start)
 		})
 		return found, was, err
 	}

@@ -187,13 +187,13 @@ func (t txn) Audit(ctx context.Context, entries []catalog.AuditEntry) error {
 	return audit.Append(ctx, t.Tx, chained)
 }
 
-// Answered is catalog.Tx's.
-func (t txn) Answered(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error) {
+// FindResponse is catalog.Tx's.
+func (t txn) FindResponse(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error) {
 	return sqldb.FindIdempotent(ctx, t.Tx, key, now)
 }
 
-// KeepAnswer is catalog.Tx's.
-func (t txn) KeepAnswer(ctx context.Context, key idem.Key, response []byte, now time.Time) error {
+// SaveResponse is catalog.Tx's.
+func (t txn) SaveResponse(ctx context.Context, key idem.Key, response []byte, now time.Time) error {
 	return sqldb.SaveIdempotent(ctx, t.Tx, key, response, now)
 }
 
