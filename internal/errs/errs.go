@@ -1,5 +1,5 @@
-// Package errs is the one error type that domain code returns. It says what
-// kind of fault it is, a reason that a program can read, and words for a person;
+// Package errs is the one error type that domain code returns. It has a
+// kind, a reason that a program can read, and a message for a person;
 // internal/rpc turns it into a gRPC status at the edge.
 package errs
 
@@ -13,7 +13,7 @@ import (
 // Kind is the class of a fault; each has one gRPC code.
 type Kind int
 
-// The kinds. Internal is the zero value: what nobody classified says nothing outside.
+// The kinds. Internal is the zero value: an error that is not classified shows nothing outside.
 const (
 	Internal Kind = iota
 	Invalid
@@ -32,9 +32,9 @@ const (
 
 // Violation is one fault of one field.
 type Violation struct {
-	// Field is the path as the REST face spells it: "units[2].moveOn".
+	// Field is the path as the REST API spells it: "units[2].moveOn".
 	Field string
-	// Description says what is wrong and what would be right.
+	// Description is what is wrong and what would be right.
 	Description string
 	// Reason is UPPER_SNAKE, for programs.
 	Reason string

@@ -286,14 +286,16 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 503, "the database accepts no writes at the moment; try again", ReasonDatabaseReadOnly),
 		meaning(UseError, 503, "the token cannot be verified at the moment", ReasonIssuerUnreachable),
 		meaning(UseError, 503, "the server is stopping; try again", ReasonShuttingDown),
-		meaning(UseError, 504, "the request took too long, and may have taken effect: send it again with the same ids", ReasonDeadlineExceeded, ReasonOutcomeUnknown, ReasonCommitOutcomeUnknown, ReasonDatabaseTimeout),
+		meaning(UseError, 504, "the request took too long, and may have taken effect: send it again with the same ids",
+			ReasonDeadlineExceeded, ReasonOutcomeUnknown, ReasonCommitOutcomeUnknown, ReasonDatabaseTimeout),
 	)
 }
 
 func eventMeanings() []Meaning {
 	return slices.Concat(
 		meaning(UseRejected, 0, "a field is missing, unknown, of the wrong type or out of range; the description names it", ReasonMalformed),
-		meaning(UseRejected, 0, "WAIVED, VOIDED and events of another learner need role admin and a `reason`; nobody may waive or void their own", ReasonForbiddenVerb),
+		meaning(UseRejected, 0, "WAIVED, VOIDED and events of another learner need role admin and a `reason`; nobody may waive or void their own",
+			ReasonForbiddenVerb),
 		meaning(UseRejected, 0, "the catalog has no such module", ReasonUnknownModule),
 		meaning(UseRejected, 0, "the module has no such version", ReasonUnknownVersion),
 		meaning(UseRejected, 0, "the version, or without a version any version, has no such unit", ReasonUnknownUnit),
@@ -375,7 +377,10 @@ func publishingMeanings() []Meaning {
 
 func ruleMeanings() []Meaning {
 	return slices.Concat(
-		meaning(UseRule, 0, "", ReasonStringUTF8, ReasonStringNUL, ReasonStringMaxLen, ReasonStringMinLen, ReasonStringPattern, ReasonRepeatedMaxItems, ReasonRepeatedMinItems, ReasonEnumDefinedOnly, ReasonDoubleFinite, ReasonDoubleGtLte, ReasonDoubleGteLte, ReasonInt32GteLte, ReasonTimestamp, ReasonUUID),
+		meaning(UseRule, 0, "",
+			ReasonStringUTF8, ReasonStringNUL, ReasonStringMaxLen, ReasonStringMinLen, ReasonStringPattern,
+			ReasonRepeatedMaxItems, ReasonRepeatedMinItems, ReasonEnumDefinedOnly, ReasonDoubleFinite,
+			ReasonDoubleGtLte, ReasonDoubleGteLte, ReasonInt32GteLte, ReasonTimestamp, ReasonUUID),
 	)
 }
 

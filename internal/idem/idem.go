@@ -1,6 +1,6 @@
 // Package idem holds what an Idempotency-Key means, apart from any storage: the
 // key with the hash of its request, and the guard that lets only one of several
-// identical requests run at a time. Each service keeps its finished keys in a
+// identical requests run at a time. Each service stores its finished keys in a
 // table of its own, through internal/sqldb.
 package idem
 
@@ -21,7 +21,7 @@ const MaxLen = 255
 // Key names one request of one caller to one RPC. The zero Key means that the
 // caller sent none: it guards nothing and is never stored.
 type Key struct {
-	// Caller is whoever asks: a learner id or a service's name.
+	// Caller is a learner id or a service's name.
 	Caller string
 	// Method is the full name of the RPC: "/preceptor.profile.v1.ProfileService/CreateCohort".
 	Method string
@@ -59,7 +59,7 @@ func Validate(text string) error {
 	}})
 }
 
-// IsZero tells whether the caller sent no key.
+// IsZero reports whether the caller sent no key.
 func (k Key) IsZero() bool { return k.Key == "" }
 
 // Guard lets one request per key run at a time in this process; the zero Guard is
@@ -98,12 +98,12 @@ func (g *Guard) leave(id identity) {
 	delete(g.inFlight, id)
 }
 
-// ErrInFlight is the answer to a request whose twin is not finished yet.
+// ErrInFlight is the error of a request whose twin is not finished yet.
 func ErrInFlight() *errs.Error {
 	return errs.New(errs.Aborted, errs.ReasonIdempotencyKeyInFlight, "a request with this Idempotency-Key is being served; ask again when it is done")
 }
 
-// ErrReused is the answer to a key that was sent before with another request.
+// ErrReused is the error of a key that was sent before with another request.
 func ErrReused() *errs.Error {
 	return errs.New(errs.FailedPrecondition, errs.ReasonIdempotencyKeyReused, "this Idempotency-Key was used for another request")
 }

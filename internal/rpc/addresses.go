@@ -18,7 +18,7 @@ func targetOf(addr string) (target string, opts []grpc.DialOption, err error) {
 	for _, each := range list {
 		each = strings.TrimSpace(each)
 		if host, port, err := net.SplitHostPort(each); err != nil || host == "" || port == "" {
-			return "", nil, fmt.Errorf("rpc: %q is no host:port", each)
+			return "", nil, fmt.Errorf("rpc: %q is not host:port", each)
 		}
 		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: each}}})
 	}
@@ -27,6 +27,6 @@ func targetOf(addr string) (target string, opts []grpc.DialOption, err error) {
 	}
 	fixed := manual.NewBuilderWithScheme("addresses")
 	fixed.InitialState(state)
-	// The list is no host name: without TLS the first one stands in the requests.
+	// The list is not a host name: without TLS, requests name the first one.
 	return "addresses:///" + state.Endpoints[0].Addresses[0].Addr, []grpc.DialOption{grpc.WithResolvers(fixed)}, nil
 }

@@ -12,27 +12,27 @@ import (
 // BenchmarkCall is one small call through the whole chain, with a verified
 // token, on each of the two roads.
 func BenchmarkCall(b *testing.B) {
-	h := newHouse(b)
+	h := newHarness(b)
 	ctx := context.WithoutCancel(h.as(b))
-	for _, road := range []struct {
+	for _, conn := range []struct {
 		name string
 		conn grpc.ClientConnInterface
 	}{{"in-process", h.server.InProcess("gateway")}, {"loopback", h.network(b, "gateway")}} {
-		b.Run(road.name, func(b *testing.B) {
+		b.Run(conn.name, func(b *testing.B) {
 			req := h.With("me", "hello")
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := h.Call(ctx, road.conn, rpctest.Own, req); err != nil {
+				if _, err := h.Call(ctx, conn.conn, rpctest.Own, req); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
-		b.Run(road.name+"-parallel", func(b *testing.B) {
+		b.Run(conn.name+"-parallel", func(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				req := h.With("me", "hello")
 				for pb.Next() {
-					if _, err := h.Call(ctx, road.conn, rpctest.Own, req); err != nil {
+					if _, err := h.Call(ctx, conn.conn, rpctest.Own, req); err != nil {
 						b.Error(err)
 						return
 					}

@@ -56,7 +56,7 @@ func peerOf(ctx context.Context) string {
 }
 
 // outerUnary gives a call its request id, its log line and its status. It is
-// one interceptor and not four, so that a panic, too, is logged and answered
+// one interceptor and not four, so that a panic, too, is logged and reported
 // with the request's id.
 func (s *Server) outerUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	ctx, c := s.begin(ctx, info.FullMethod)
@@ -85,7 +85,7 @@ func (s *Server) outerStream(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 type contextStream struct {
 	grpc.ServerStream
 
-	ctx context.Context //nolint:containedctx // a stream answers its context
+	ctx context.Context //nolint:containedctx // a stream returns its context
 }
 
 func (s contextStream) Context() context.Context { return s.ctx }
@@ -148,8 +148,8 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	switch {
 	case st.Code() == codes.Internal || st.Code() == codes.Unknown || st.Code() == codes.DataLoss:
 		level = slog.LevelError
-	case strings.HasPrefix(c.method, "/grpc.health."), ofTheHouse(ctx, c) && (st.Code() == codes.OK || st.Code() == codes.Unavailable):
-		level = slog.LevelDebug // every other second; who asks tells of an outage once, and so does who has it
+	case strings.HasPrefix(c.method, "/grpc.health."), fromService(ctx, c) && (st.Code() == codes.OK || st.Code() == codes.Unavailable):
+		level = slog.LevelDebug // every other second; the services log an outage once themselves
 	}
 	if !c.server.logger.Enabled(ctx, level) {
 		return
@@ -170,8 +170,8 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	c.server.logger.LogAttrs(ctx, level, "call", attrs...)
 }
 
-// ofTheHouse tells whether it is a service of ours that asks, with no person behind it.
-func ofTheHouse(ctx context.Context, c *call) bool {
+// fromService reports whether one of our services calls, with no user behind it.
+func fromService(ctx context.Context, c *call) bool {
 	p, ok := auth.FromContext(ctx)
 	return c.service != "" && (!ok || p.Subject == "")
 }
@@ -184,7 +184,7 @@ func errorAttrs(err error) []slog.Attr {
 	}
 	switch errs.KindOf(err) {
 	case errs.Internal, errs.Unavailable, errs.DeadlineExceeded, errs.ResourceExhausted,
-		errs.Unauthenticated: // the last says what is wrong with a token, never the token
+		errs.Unauthenticated: // the last names what is wrong with a token, never the token
 		return []slog.Attr{slog.String("reason", errs.ReasonOf(err)), slog.String("err", err.Error())}
 	default:
 		return []slog.Attr{slog.String("reason", errs.ReasonOf(err))}

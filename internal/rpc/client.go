@@ -90,7 +90,7 @@ func (c caller) stream(
 	return open(injected(forwardUser(ctx), c.tracer), desc, cc, method, opts...)
 }
 
-// withDeadline keeps a unary call from waiting for ever.
+// withDeadline bounds how long a unary call waits.
 func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}

@@ -13,7 +13,7 @@ import (
 // FileIdentity is the identity in mounted files, as a certificate manager writes
 // them: the service's certificate with a DNS name "preceptor-<service>", its key,
 // and the authority that all services trust. It fails when a file is missing, or when
-// nobody would take the certificate for the service's: it has expired, names another,
+// no service would take the certificate for the service's: it has expired, names another,
 // or is not by that authority.
 //
 // Changed files are used from the next handshake on; connections that are open stay.

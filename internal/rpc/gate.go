@@ -12,7 +12,7 @@ type gate struct {
 	idle     chan struct{} // closed together with the gate
 }
 
-// enter says whether a call may begin; then leave must follow. A draining gate
+// enter reports whether a call may begin; then leave must follow. A draining gate
 // lets calls in as long as one is inside, which may be waiting for them.
 func (g *gate) enter() bool {
 	g.mu.Lock()
@@ -43,7 +43,7 @@ func (g *gate) drain() {
 	}
 }
 
-// close closes the gate now, whoever is inside.
+// close closes the gate now, whatever calls are inside.
 func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

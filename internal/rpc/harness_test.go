@@ -59,8 +59,8 @@ func (everyone) ResolveSubject(context.Context, string, string, auth.Hints) (str
 	return adaID, nil
 }
 
-// house is a server with the test service, and the two roads to it.
-type house struct {
+// harness is a server with the test service, and the two conns to it.
+type harness struct {
 	*rpctest.Service
 	server  *rpc.Server
 	issuer  *auth.LocalIssuer
@@ -69,22 +69,22 @@ type house struct {
 	address string
 }
 
-func newHouse(tb testing.TB) *house {
+func newHarness(tb testing.TB) *harness {
 	tb.Helper()
 	dir := tb.TempDir()
-	return newHouseIn(tb, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)))
+	return newHarnessIn(tb, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)))
 }
 
-// newHouseIn makes a server that shares keys with the others in dir.
-func newHouseIn(tb testing.TB, dir string, issuer *auth.LocalIssuer) *house {
+// newHarnessIn makes a server that shares keys with the others in dir.
+func newHarnessIn(tb testing.TB, dir string, issuer *auth.LocalIssuer) *harness {
 	tb.Helper()
-	return newHouseAt(tb, dir, issuer, "127.0.0.1:0", func(*house, *rpc.Options) {})
+	return newHarnessAt(tb, dir, issuer, "127.0.0.1:0", func(*harness, *rpc.Options) {})
 }
 
-// newHouseAt makes one that listens there; change may change it before it serves.
-func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address string, change func(*house, *rpc.Options)) *house {
+// newHarnessAt makes one that listens there; change may change it before it serves.
+func newHarnessAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address string, change func(*harness, *rpc.Options)) *harness {
 	tb.Helper()
-	h := &house{Service: must(rpctest.New()), issuer: issuer, log: &logBuffer{}, dir: dir}
+	h := &harness{Service: must(rpctest.New()), issuer: issuer, log: &logBuffer{}, dir: dir}
 	var sink io.Writer = h.log
 	if _, measuring := tb.(*testing.B); measuring {
 		sink = io.Discard // a log that grows would be what is measured
@@ -117,7 +117,7 @@ func newHouseAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address str
 }
 
 // network is a connection over loopback and mutual TLS, for the named service.
-func (h *house) network(tb testing.TB, caller string) grpc.ClientConnInterface {
+func (h *harness) network(tb testing.TB, caller string) grpc.ClientConnInterface {
 	tb.Helper()
 	conn := must(rpc.Dial(h.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(h.dir, caller, testenv.Now)).ClientTLS("catalog")}))
 	tb.Cleanup(func() { _ = conn.Close() })
@@ -125,7 +125,7 @@ func (h *house) network(tb testing.TB, caller string) grpc.ClientConnInterface {
 }
 
 // as is the context of a call with ada's token; a test that hangs fails by its deadline.
-func (h *house) as(tb testing.TB, roles ...auth.Role) context.Context {
+func (h *harness) as(tb testing.TB, roles ...auth.Role) context.Context {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
 	tb.Cleanup(cancel)

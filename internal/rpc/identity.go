@@ -12,14 +12,14 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// certificatePrefix begins the DNS name in a certificate that says which
+// certificatePrefix begins the DNS name in a certificate that names which
 // service of ours holds it: "preceptor-progress".
 const certificatePrefix = "preceptor-"
 
-// Identity is how one service proves to the others who it is.
+// Identity is how one service proves to the others which it is.
 type Identity interface {
 	// ServerTLS is for a listener. Clients without a certificate are let in, as
-	// callers who are nobody's service; one with a bad certificate is not.
+	// callers that are no service; one with a bad certificate is not.
 	ServerTLS() *tls.Config
 	// ClientTLS is for a connection to the named service, and to no other.
 	ClientTLS(service string) *tls.Config
@@ -63,7 +63,7 @@ func certifiedService(certificate *x509.Certificate) string {
 	return found
 }
 
-// keyPair answers the certificate to show now, and the roots that others are
+// keyPair returns the certificate to show now, and the roots that others are
 // verified by.
 type keyPair func() (*tls.Certificate, *x509.CertPool, error)
 

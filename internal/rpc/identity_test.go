@@ -21,9 +21,9 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// callWith makes a call on a new connection with that TLS, and answers which
+// callWith makes a call on a new connection with that TLS, and returns which
 // service the server took us for.
-func callWith(tb testing.TB, h *house, config *tls.Config) (string, error) {
+func callWith(tb testing.TB, h *harness, config *tls.Config) (string, error) {
 	tb.Helper()
 	service := "nobody"
 	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
@@ -38,7 +38,7 @@ func callWith(tb testing.TB, h *house, config *tls.Config) (string, error) {
 }
 
 func TestServicesAreKnownByTheirCertificates(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	stranger := t.TempDir()
 	progress := must(rpc.LocalPKI(h.dir, "progress", testenv.Now)).ClientTLS("catalog")
 	person := progress.Clone()
@@ -50,12 +50,12 @@ func TestServicesAreKnownByTheirCertificates(t *testing.T) {
 		service string
 		code    codes.Code
 	}{
-		"a service":                         {progress, "progress", codes.OK},
-		"a person without certificate":      {person, "", codes.OK},
-		"a certificate of another house":    {forged, "nobody", codes.Unavailable},
-		"a server of another house":         {must(rpc.LocalPKI(stranger, "progress", testenv.Now)).ClientTLS("catalog"), "nobody", codes.Unavailable},
-		"a server that is another service":  {must(rpc.LocalPKI(h.dir, "progress", testenv.Now)).ClientTLS("profile"), "nobody", codes.Unavailable},
-		"a name that only looks like one's": {must(rpc.LocalPKI(h.dir, "progress.else", testenv.Now)).ClientTLS("catalog"), "", codes.OK},
+		"a service":                             {progress, "progress", codes.OK},
+		"a person without certificate":          {person, "", codes.OK},
+		"a certificate of another installation": {forged, "nobody", codes.Unavailable},
+		"a server of another installation":      {must(rpc.LocalPKI(stranger, "progress", testenv.Now)).ClientTLS("catalog"), "nobody", codes.Unavailable},
+		"a server that is another service":      {must(rpc.LocalPKI(h.dir, "progress", testenv.Now)).ClientTLS("profile"), "nobody", codes.Unavailable},
+		"a name that only looks like one's":     {must(rpc.LocalPKI(h.dir, "progress.else", testenv.Now)).ClientTLS("catalog"), "", codes.OK},
 	} {
 		service, err := callWith(t, h, test.config)
 		if service != test.service || status.Code(err) != test.code {
@@ -122,7 +122,7 @@ func writeIdentity(tb testing.TB, dir, service string, to string) (cert, key, ca
 }
 
 func TestFileIdentityFollowsItsFiles(t *testing.T) {
-	h, files := newHouse(t), t.TempDir()
+	h, files := newHarness(t), t.TempDir()
 	if _, err := rpc.FileIdentity("progress", "absent", "absent", "absent", testenv.Now); err == nil {
 		t.Error("absent files were taken")
 	}
@@ -205,7 +205,7 @@ func TestCertificatesAreChangedUnderLoad(t *testing.T) {
 		ids[service] = must(rpc.FileIdentity(service, filepath.Join(to, "tls.crt"), filepath.Join(to, "tls.key"), filepath.Join(to, "ca.crt"), testenv.Now))
 	}
 	dir := t.TempDir()
-	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
+	h := newHarnessAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *harness, o *rpc.Options) { o.TLS = ids["catalog"].ServerTLS() })
 	kept := must(rpc.Dial(h.address, rpc.DialOptions{TLS: ids["gateway"].ClientTLS("catalog")}))
 	defer func() { _ = kept.Close() }()
 	call := func(step string) {

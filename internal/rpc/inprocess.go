@@ -73,7 +73,7 @@ func (c *inprocConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, metho
 	return inprocClientStream{cs, desc.ClientStreams}, nil
 }
 
-// outgoing checks the metadata and marks who calls.
+// outgoing checks the metadata and marks the caller.
 func (c *inprocConn) outgoing(ctx context.Context) (context.Context, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, status.FromContextError(err).Err()
@@ -91,7 +91,7 @@ func (c *inprocConn) outgoing(ctx context.Context) (context.Context, error) {
 }
 
 // clientError is a failed call's error as a network client sees it: always a
-// status. When the context ends, the channel may lose the answer's frames.
+// status. When the context ends, the channel may lose the response's frames.
 func clientError(ctx context.Context, err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
@@ -145,14 +145,14 @@ func (s inprocClientStream) SendMsg(m any) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, io.EOF) && !s.streams:
-		return nil // the server has ended the stream already: receiving says why, as over a network
+		return nil // the server has ended the stream already: receiving returns why, as over a network
 	case errors.Is(err, io.EOF):
 		return err
 	}
 	return clientError(s.Context(), err)
 }
 
-// inprocUnary stands before everything else on calls in process: it counts the
+// inprocUnary comes before everything else on calls in process: it counts the
 // call, and ends it when the server must stop.
 func (s *Server) inprocUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if !s.gate.enter() {
@@ -183,18 +183,18 @@ func (s *Server) until(ctx context.Context) (context.Context, func()) {
 	return ctx, func() { detach(); cancel(nil) }
 }
 
-// stopping is the answer to calls that come too late.
+// stopping is the error of calls that come too late.
 func (s *Server) stopping() error {
 	return newStatus(errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; try again"), "").Err()
 }
 
 // inprocServerStream is the server's side of a stream in process, as a network
-// client would meet it: answers begin with a header, even an empty one, and
+// client would meet it: responses begin with a header, even an empty one, and
 // requests have a size limit.
 type inprocServerStream struct {
 	grpc.ServerStream
 
-	ctx     context.Context //nolint:containedctx // a stream answers its context
+	ctx     context.Context //nolint:containedctx // a stream returns its context
 	maxRecv int
 	began   bool // the header went out
 }

@@ -30,7 +30,7 @@ const (
 // LocalPKI is the identity of a service among those that share a folder on one
 // machine. The first to come makes a certificate authority in dir/pki, readable
 // by its owner only; each issues itself short certificates from it, in memory.
-// Who can read that folder can be any of the services.
+// A process that can read that folder can be any of the services.
 func LocalPKI(dir, service string, now func() time.Time) (Identity, error) {
 	path := filepath.Join(dir, "pki", "ca.pem")
 	text, err := auth.SecretFile(path, func() ([]byte, error) { return newAuthority(now()) })

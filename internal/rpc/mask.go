@@ -22,7 +22,7 @@ type Mask struct {
 }
 
 // MaskOf returns the fields that a request's mask names: all for "*", and, as AIP-134 has
-// it, those that are set in the entity when there is no mask.
+// it, those set in the entity when there is no mask.
 func MaskOf(mask *fieldmaskpb.FieldMask, entity proto.Message) Mask {
 	paths := mask.GetPaths()
 	m := entity.ProtoReflect()
@@ -69,21 +69,26 @@ func (m Mask) Unknown(entity proto.Message) []int {
 // client may send back what it read. Merge returns Invalid, with a violation of the reason
 // for each path that Unknown finds, and then copies nothing.
 func (m Mask) Merge(to, from proto.Message, reason string) error {
-	var violations []errs.Violation
-	for _, i := range m.Unknown(to) {
+	unknown := m.Unknown(to)
+	if len(unknown) > 0 {
+		return m.refused(unknown, reason)
+	}
+	for _, path := range m.Paths {
+		m.merge(to.ProtoReflect(), from.ProtoReflect(), strings.Split(path, "."))
+	}
+	return nil
+}
+
+func (m Mask) refused(unknown []int, reason string) error {
+	violations := make([]errs.Violation, 0, len(unknown))
+	for _, i := range unknown {
 		violations = append(violations, errs.Violation{
 			Field:       "updateMask.paths[" + strconv.Itoa(i) + "]",
 			Description: strconv.Quote(m.Paths[i]) + " is no field that can change",
 			Reason:      reason,
 		})
 	}
-	if len(violations) > 0 {
-		return errs.InvalidFields(violations)
-	}
-	for _, path := range m.Paths {
-		m.merge(to.ProtoReflect(), from.ProtoReflect(), strings.Split(path, "."))
-	}
-	return nil
+	return errs.InvalidFields(violations)
 }
 
 // known reports whether the path names a field. The elements of a list have no path.

@@ -47,7 +47,8 @@ func TestMaskMerge(t *testing.T) {
 		{&profilev1.Learner{Email: "new"}, nil, &profilev1.Learner{Id: "1", Email: "old", WeeklyGoal: &profilev1.WeeklyGoal{Units: 3}}},
 		{nil, []string{"email", "weekly_goal"}, &profilev1.Learner{Id: "1"}},
 		{
-			&profilev1.Learner{WeeklyGoal: &profilev1.WeeklyGoal{Minutes: 9, Units: 9}}, []string{"weekly_goal.minutes"},
+			&profilev1.Learner{WeeklyGoal: &profilev1.WeeklyGoal{Minutes: 9, Units: 9}},
+			[]string{"weekly_goal.minutes"},
 			&profilev1.Learner{Id: "1", Email: "old", WeeklyGoal: &profilev1.WeeklyGoal{Minutes: 9, Units: 3}},
 		},
 		{

@@ -86,7 +86,7 @@ func validPair(key string, values []string) error {
 	return nil
 }
 
-// isReserved lists what gRPC writes itself and takes from nobody.
+// isReserved lists what gRPC writes itself and accepts from no caller.
 func isReserved(key string) bool {
 	switch key {
 	case "content-type", "user-agent", "te", "grpc-message-type", "grpc-encoding", "grpc-message",

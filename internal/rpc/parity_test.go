@@ -25,12 +25,12 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// visit is one case on one road.
+// visit is one case on one conn.
 type visit struct {
 	*testing.T
 
-	house *house
-	conn  grpc.ClientConnInterface
+	harness *harness
+	conn    grpc.ClientConnInterface
 }
 
 // TestParity runs each case on the in-process connection and over loopback TCP
@@ -65,11 +65,11 @@ func TestParity(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			t.Run("in process", func(t *testing.T) {
-				h := newHouse(t)
+				h := newHarness(t)
 				test(&visit{t, h, h.server.InProcess("gateway")})
 			})
 			t.Run("network", func(t *testing.T) {
-				h := newHouse(t)
+				h := newHarness(t)
 				test(&visit{t, h, h.network(t, "gateway")})
 			})
 		})
@@ -84,7 +84,7 @@ func wantCode(tb testing.TB, err error, code codes.Code, reason string) {
 }
 
 func parityCaller(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
 		p, _ := auth.FromContext(ctx)
 		req.SetText("text", p.ActorID()+" by "+p.Service+" for "+p.LearnerID)
@@ -108,7 +108,7 @@ func parityCaller(t *visit) {
 }
 
 func parityRefusals(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	h.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) {
 		t.Error("the handler was called")
 		return h.New(), nil
@@ -129,7 +129,7 @@ func parityRefusals(t *visit) {
 }
 
 func parityMetadataIn(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	var got metadata.MD
 	var id string
 	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
@@ -161,7 +161,7 @@ func parityMetadataIn(t *visit) {
 }
 
 func parityBadMetadata(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	for _, md := range []metadata.MD{{"k": {"new\nline"}}, {"k": {"é"}}, {"": {"v"}}, {"a b": {"v"}}} {
 		ctx := metadata.NewOutgoingContext(t.Context(), md)
 		_, err := h.Call(ctx, conn, rpctest.Everyone, h.New())
@@ -173,7 +173,7 @@ func parityBadMetadata(t *visit) {
 }
 
 func parityHeaders(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	var fail error
 	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
 		_ = grpc.SetHeader(ctx, metadata.Pairs("etag", `"1"`, "many", "a", "grpc-status", "7"))
@@ -196,7 +196,7 @@ func parityHeaders(t *visit) {
 }
 
 func parityBadHeaders(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	check := func(ctx context.Context) error {
 		for _, md := range []metadata.MD{{"k": {"new\nline"}}, {"K": {"v"}}} {
 			if status.Code(grpc.SetHeader(ctx, md)) != codes.Internal || grpc.SendHeader(ctx, md) == nil || grpc.SetTrailer(ctx, md) == nil {
@@ -222,7 +222,7 @@ func parityBadHeaders(t *visit) {
 }
 
 func parityErrorDetails(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	var fail error
 	h.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) { return nil, fail }
 	ctx := metadata.AppendToOutgoingContext(h.as(t), "x-request-id", "req-7")
@@ -263,7 +263,7 @@ func parityErrorDetails(t *visit) {
 }
 
 func parityForeignErrors(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	var fail error
 	h.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) { return nil, fail }
 	ours := must(status.New(codes.NotFound, "no such learner").WithDetails(
@@ -298,7 +298,7 @@ func parityForeignErrors(t *visit) {
 }
 
 func parityValidation(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	bad := h.With("", strings.Repeat("x", 100_001))
 	item := h.New()
 	item.SetText("module_id", "NOT a slug")
@@ -324,7 +324,7 @@ func parityValidation(t *visit) {
 }
 
 func parityPanics(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	h.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) { panic("secret insides") }
 	h.Stream = func(grpc.ServerStream) error { panic(errors.New("secret insides")) }
 	_, unary := h.Call(h.as(t), conn, rpctest.Everyone, h.New())
@@ -341,7 +341,7 @@ func parityPanics(t *visit) {
 }
 
 func parityDeadlines(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	if _, err := h.Call(h.as(t), conn, rpctest.Everyone, h.New()); err != nil {
 		t.Fatal(err) // connecting, which may outlast the deadline below, is done with
 	}
@@ -378,7 +378,7 @@ func parityDeadlines(t *visit) {
 }
 
 func parityCancellation(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	h.Unary = func(ctx context.Context, _ *rpctest.Echo) (*rpctest.Echo, error) {
 		close(begun)
@@ -404,7 +404,7 @@ func parityCancellation(t *visit) {
 }
 
 func parityLargeMessages(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	fits, large := h.With("me", ""), h.With("me", "")
 	fits.SetBlob(make([]byte, maxRecv-1000))
 	large.SetBlob(make([]byte, maxRecv))
@@ -424,7 +424,7 @@ func parityLargeMessages(t *visit) {
 }
 
 func parityLargeAnswers(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	large := h.New()
 	large.SetBlob(make([]byte, rpc.MaxAnswer))
 	h.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) { return large, nil }
@@ -442,7 +442,7 @@ func parityLargeAnswers(t *visit) {
 }
 
 func parityUnknownMethods(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	for _, method := range []string{"/preceptor.test.v1.EchoService/Absent", "/preceptor.absent.v1.Service/Absent"} {
 		if _, err := h.Call(h.as(t), conn, method, h.New()); status.Code(err) != codes.Unimplemented {
 			t.Errorf("%s: %v", method, err)
@@ -451,7 +451,7 @@ func parityUnknownMethods(t *visit) {
 }
 
 func parityNoSharing(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	var kept *rpctest.Echo
 	h.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
 		req.SetText("text", "changed by the handler")
@@ -470,7 +470,7 @@ func parityNoSharing(t *visit) {
 }
 
 // openWatch opens a server stream and sends its one request.
-func openWatch(ctx context.Context, tb testing.TB, h *house, conn grpc.ClientConnInterface) grpc.ClientStream {
+func openWatch(ctx context.Context, tb testing.TB, h *harness, conn grpc.ClientConnInterface) grpc.ClientStream {
 	tb.Helper()
 	cs, err := h.Open(ctx, conn, rpctest.Watch)
 	if err != nil {
@@ -486,7 +486,7 @@ func openWatch(ctx context.Context, tb testing.TB, h *house, conn grpc.ClientCon
 }
 
 func parityStream(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	var deadline atomic.Bool
 	h.Stream = func(ss grpc.ServerStream) error {
 		_, has := ss.Context().Deadline()
@@ -524,7 +524,7 @@ func parityStream(t *visit) {
 }
 
 func parityStreamHeader(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	release := make(chan struct{})
 	for name, open := range map[string]func(grpc.ServerStream) error{
 		"an empty header":    func(ss grpc.ServerStream) error { return ss.SendHeader(nil) },
@@ -569,7 +569,7 @@ func parityStreamHeader(t *visit) {
 }
 
 func parityStreamEarlyError(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	h.Stream = func(ss grpc.ServerStream) error {
 		ss.SetTrailer(metadata.Pairs("k", "v"))
 		return errs.New(errs.NotFound, "NO_SUCH", "none")
@@ -604,7 +604,7 @@ func parityStreamEarlyError(t *visit) {
 }
 
 func parityStreamLateError(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	h.Stream = func(ss grpc.ServerStream) error {
 		if err := errors.Join(ss.RecvMsg(h.New().Message), ss.SetHeader(metadata.Pairs("k", "v")), ss.SendMsg(h.New().Message)); err != nil {
 			return err
@@ -622,7 +622,7 @@ func parityStreamLateError(t *visit) {
 }
 
 func parityStreamCancelled(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	ended := make(chan error, 1)
 	h.Stream = func(ss grpc.ServerStream) error {
 		if err := errors.Join(ss.RecvMsg(h.New().Message), ss.SendMsg(h.New().Message)); err != nil {
@@ -652,7 +652,7 @@ func parityStreamCancelled(t *visit) {
 }
 
 func parityUploadRefused(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	h.Stream = func(grpc.ServerStream) error { return errs.New(errs.ResourceExhausted, "FULL", "come back") }
 	cs, err := h.Open(h.as(t), conn, rpctest.Upload)
 	if err != nil {
@@ -669,7 +669,7 @@ func parityUploadRefused(t *visit) {
 }
 
 func parityChat(t *visit) {
-	h, conn := t.house, t.conn
+	h, conn := t.harness, t.conn
 	h.Stream = func(ss grpc.ServerStream) error {
 		for {
 			req := h.New()

@@ -23,21 +23,21 @@ import (
 )
 
 // What a call that failed UNAVAILABLE is given, where it may be made again. Nothing is
-// hedged: a slow answer is no lost one.
+// hedged: a slow response is not a lost one.
 const (
 	maxTries     = 4
 	firstBackoff = 50 * time.Millisecond
 	maxBackoff   = time.Second
 	// retryTokens is how much failing a connection forgives before it retries no more: a
 	// failure costs one, a success gives a tenth back, and below half there are no retries.
-	// So an outage is not made worse by those who suffer it.
+	// So an outage is not made worse by its clients.
 	retryTokens = 100
 )
 
-// pushbackKey is how gRPC's servers tell clients when to try again; below zero: never.
+// pushbackKey is how gRPC's servers make clients wait before they to try again; below zero: never.
 const pushbackKey = "grpc-retry-pushback-ms"
 
-// repeatable says which of our methods may be sent a second time, by what their protos say.
+// repeatable is which of our methods may be sent a second time, by what their protos say.
 type repeatable struct {
 	// always: those that read, and those whose second run changes nothing.
 	always []protoreflect.MethodDescriptor

@@ -22,7 +22,7 @@ import (
 )
 
 // repeating is a connection that knows which of the test service's methods may be repeated.
-func (h *house) repeating(tb testing.TB, address string) *grpc.ClientConn {
+func (h *harness) repeating(tb testing.TB, address string) *grpc.ClientConn {
 	tb.Helper()
 	conn := must(rpc.Dial(address, rpc.DialOptions{
 		TLS: must(rpc.LocalPKI(h.dir, "gateway", testenv.Now)).ClientTLS("catalog"), Files: h.Files(),
@@ -32,7 +32,7 @@ func (h *house) repeating(tb testing.TB, address string) *grpc.ClientConn {
 }
 
 func TestOnlyWhatMayBeRepeatedIs(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	conn := h.repeating(t, h.address)
 	for name, test := range map[string]struct {
 		method string
@@ -71,7 +71,7 @@ func TestOnlyWhatMayBeRepeatedIs(t *testing.T) {
 func TestWhatFailedBelowIsNotRepeatedAbove(t *testing.T) {
 	dir := t.TempDir()
 	issuer := must(auth.OpenLocalIssuer(dir, testenv.Now))
-	outer, inner := newHouseIn(t, dir, issuer), newHouseIn(t, dir, issuer)
+	outer, inner := newHarnessIn(t, dir, issuer), newHarnessIn(t, dir, issuer)
 	var above, below atomic.Int32
 	inner.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) {
 		below.Add(1)
@@ -93,8 +93,8 @@ func TestWhatFailedBelowIsNotRepeatedAbove(t *testing.T) {
 func TestWhatIsLeftOfADeadlineTravels(t *testing.T) {
 	dir := t.TempDir()
 	issuer := must(auth.OpenLocalIssuer(dir, testenv.Now))
-	outer, inner := newHouseIn(t, dir, issuer), newHouseIn(t, dir, issuer)
-	for name, road := range map[string]grpc.ClientConnInterface{
+	outer, inner := newHarnessIn(t, dir, issuer), newHarnessIn(t, dir, issuer)
+	for name, conn := range map[string]grpc.ClientConnInterface{
 		"in process": inner.server.InProcess("progress"), "network": inner.network(t, "progress"),
 	} {
 		var left time.Duration
@@ -103,7 +103,7 @@ func TestWhatIsLeftOfADeadlineTravels(t *testing.T) {
 			return req, nil
 		}
 		outer.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
-			return inner.Call(ctx, road, rpctest.Everyone, inner.With("", req.Text("text")))
+			return inner.Call(ctx, conn, rpctest.Everyone, inner.With("", req.Text("text")))
 		}
 		for asked, limit := range map[time.Duration]time.Duration{3 * time.Second: 3 * time.Second, 0: rpc.DefaultDeadline} {
 			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+must(issuer.Mint("ada", nil, "", time.Hour)))
@@ -126,7 +126,7 @@ func TestWhatIsLeftOfADeadlineTravels(t *testing.T) {
 func TestReflectionIsOfferedWhenAskedFor(t *testing.T) {
 	for _, offered := range []bool{true, false} {
 		dir := t.TempDir()
-		h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) { o.Reflection = offered })
+		h := newHarnessAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *harness, o *rpc.Options) { o.Reflection = offered })
 		stream := must(reflectionv1.NewServerReflectionClient(h.network(t, "gateway")).ServerReflectionInfo(t.Context()))
 		_ = stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
 		answer, err := stream.Recv()
@@ -154,14 +154,14 @@ type replicas struct {
 	issuer  *auth.LocalIssuer
 	dir     string
 	served  [2]atomic.Int64
-	current [2]*house
+	current [2]*harness
 }
 
 // open starts a replica, where it was before.
 func (r *replicas) open(i int, address string) {
 	r.Helper()
 	r.served[i].Store(0)
-	r.current[i] = newHouseAt(r.T, r.dir, r.issuer, address, func(h *house, _ *rpc.Options) {
+	r.current[i] = newHarnessAt(r.T, r.dir, r.issuer, address, func(h *harness, _ *rpc.Options) {
 		h.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
 			r.served[i].Add(1)
 			time.Sleep(time.Millisecond) // so that calls are in flight when it stops
@@ -228,7 +228,7 @@ func TestRollingRestart(t *testing.T) {
 }
 
 func TestRetiredServersSaySo(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	h.server.SetServing(true, true)
 	h.server.Retire()
 	h.server.SetServing(true, true) // a ticker that comes too late

@@ -1,5 +1,5 @@
 // Package rpc is the one road between the services, and from the gateway to
-// them: a gRPC server that answers over the network and in process through the
+// them: a gRPC server that serves over the network and in process through the
 // same interceptors, the client side of both, errors turned into statuses, the
 // validation of requests, health, and the certificates by which our own
 // services know each other.
@@ -33,7 +33,7 @@ import (
 const (
 	// DefaultMaxRecv is the largest request, in bytes, where Options say nothing.
 	DefaultMaxRecv = 4 << 20
-	// MaxAnswer is the largest answer message that our clients take.
+	// MaxAnswer is the largest response message that our clients take.
 	MaxAnswer = 16 << 20
 
 	// minPing is how often a client may ping, clientPing how often ours do, also while
@@ -63,17 +63,17 @@ type Options struct {
 	// TLS is for the network; nil serves in the clear, which only tests and
 	// loopback may.
 	TLS *tls.Config
-	// Reflection tells over the network which RPCs there are, to whoever asks.
+	// Reflection lists the RPCs over the network, to any caller.
 	Reflection bool
 	// Tracer makes a span of each call; nil for none.
 	Tracer *tracing.Tracer
-	// Observe is told of each call that was answered, and how long it took; less than nothing
-	// stands for a stream, whose length says nothing. nil for nobody.
+	// Observe, unless nil, is called with each finished call and how long it took; below zero
+	// for a stream, whose length means nothing.
 	Observe func(method, code string, took time.Duration)
 	Now     func() time.Time
 }
 
-// Server answers gRPC over the network and in process, with one chain of
+// Server serves gRPC over the network and in process, with one chain of
 // interceptors: request id, log, panics and errors; then the guard; then
 // validation.
 type Server struct {
@@ -146,7 +146,7 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.health.SetServingStatus(desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 }
 
-// Serve answers on the listener until Shutdown, and then answers nil.
+// Serve serves on the listener until Shutdown, and then returns nil.
 func (s *Server) Serve(lis net.Listener) error {
 	if err := s.network.Serve(lis); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("rpc: serving %s: %w", lis.Addr(), err)
@@ -179,7 +179,7 @@ func (s *Server) Retire() { s.health.Shutdown() }
 func (s *Server) Draining() <-chan struct{} { return s.draining }
 
 // Shutdown stops taking calls, waits for those in flight until ctx is done, and
-// then ends them and answers ctx's error. Calls in process are taken until the
+// then ends them and returns ctx's error. Calls in process are taken until the
 // last call has ended, since those in flight may need them. It may be called again.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain.Do(func() {

@@ -27,8 +27,8 @@ import (
 func TestCallsCarryTheUserOn(t *testing.T) {
 	dir := t.TempDir()
 	issuer := must(auth.OpenLocalIssuer(dir, testenv.Now))
-	outer, inner := newHouseIn(t, dir, issuer), newHouseIn(t, dir, issuer)
-	for name, road := range map[string]grpc.ClientConnInterface{
+	outer, inner := newHarnessIn(t, dir, issuer), newHarnessIn(t, dir, issuer)
+	for name, conn := range map[string]grpc.ClientConnInterface{
 		"in process": inner.server.InProcess("progress"), "network": inner.network(t, "progress"),
 	} {
 		var seen auth.Principal
@@ -46,10 +46,10 @@ func TestCallsCarryTheUserOn(t *testing.T) {
 		}
 		outer.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
 			id := rpc.RequestID(ctx)
-			if _, err := inner.Call(ctx, road, rpctest.Own, inner.With("me", "")); err != nil {
+			if _, err := inner.Call(ctx, conn, rpctest.Own, inner.With("me", "")); err != nil {
 				return nil, err
 			}
-			cs, err := inner.Open(ctx, road, rpctest.Chat)
+			cs, err := inner.Open(ctx, conn, rpctest.Chat)
 			if err != nil {
 				return nil, err
 			}
@@ -67,14 +67,14 @@ func TestCallsCarryTheUserOn(t *testing.T) {
 		if seen.Subject != "ada" || seen.Service != "progress" || id != got.Text("text") || md.Get("idempotency-key") != nil {
 			t.Errorf("%s: %+v, request %s of %s, %v", name, seen, id, got.Text("text"), md)
 		}
-		if _, err := inner.Call(t.Context(), road, rpctest.Internal, inner.New()); err != nil {
+		if _, err := inner.Call(t.Context(), conn, rpctest.Internal, inner.New()); err != nil {
 			t.Errorf("%s: a service without a user: %v", name, err)
 		}
 	}
 }
 
 func TestHealth(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	for name, conn := range map[string]grpc.ClientConnInterface{"in process": h.server.InProcess(""), "network": h.network(t, "gateway")} {
 		client := healthv1.NewHealthClient(conn)
 		for _, service := range []string{"", "preceptor.test.v1.EchoService"} {
@@ -113,7 +113,7 @@ func TestServerNeedsItsParts(t *testing.T) {
 }
 
 func TestShutdownWaitsForCallsAndWhatTheyCall(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	begun, drained := make(chan struct{}, 2), make(chan struct{})
 	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
 		if req.Text("text") == "inner" {
@@ -161,11 +161,11 @@ func TestShutdownWaitsForCallsAndWhatTheyCall(t *testing.T) {
 }
 
 func TestShutdownEndsCallsWhenTimeIsUp(t *testing.T) {
-	for _, road := range []string{"in process", "network"} {
-		t.Run(road, func(t *testing.T) {
-			h := newHouse(t)
+	for _, name := range []string{"in process", "network"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
 			conn := h.server.InProcess("gateway")
-			if road == "network" {
+			if name == "network" {
 				conn = h.network(t, "gateway")
 			}
 			begun := make(chan struct{})
@@ -196,7 +196,7 @@ func TestShutdownEndsCallsWhenTimeIsUp(t *testing.T) {
 }
 
 func TestShutdownLeavesWhoDoesNotEnd(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	begun, release := make(chan struct{}), make(chan struct{})
 	h.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) {
 		close(begun)
@@ -226,7 +226,7 @@ func TestAServiceThatIsNotThere(t *testing.T) {
 }
 
 func TestGoroutinesEnd(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	conn := h.server.InProcess("gateway")
 	if _, err := h.Call(h.as(t), conn, rpctest.Everyone, h.New()); err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestGoroutinesEnd(t *testing.T) {
 }
 
 func TestPlaintextIsRefusedByATLSServer(t *testing.T) {
-	h := newHouse(t)
+	h := newHarness(t)
 	conn := must(grpc.NewClient(h.address, grpc.WithTransportCredentials(insecure.NewCredentials())))
 	defer func() { _ = conn.Close() }()
 	if _, err := h.Call(h.as(t), conn, rpctest.Everyone, h.New()); status.Code(err) != codes.Unavailable {
@@ -257,7 +257,7 @@ func TestPlaintextIsRefusedByATLSServer(t *testing.T) {
 	}
 }
 
-func healthOf(tb testing.TB, h *house, service string) string {
+func healthOf(tb testing.TB, h *harness, service string) string {
 	tb.Helper()
 	answer, err := healthv1.NewHealthClient(h.network(tb, "gateway")).Check(tb.Context(), &healthv1.HealthCheckRequest{Service: service})
 	if err != nil {

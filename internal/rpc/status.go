@@ -26,9 +26,9 @@ const maxViolations = 1000
 // errStopping is why an in-process call's context ended at a forced stop.
 var errStopping = errors.New("the server is stopping")
 
-// statusOf is what the caller is told about err: nil is OK, a classified error
+// statusOf returns what the caller receives for err: nil is OK, a classified error
 // says what it is, a status from one of our own services passes on, and what
-// nobody classified is an internal error that says nothing more.
+// is not classified is an internal error without details.
 func statusOf(ctx context.Context, err error, requestID string) *status.Status {
 	if err == nil {
 		return nil
@@ -38,7 +38,7 @@ func statusOf(ctx context.Context, err error, requestID string) *status.Status {
 		return newStatus(own, requestID)
 	}
 	var foreign *status.Status
-	if !classified { // who says Internal of an answer from elsewhere means it
+	if !classified { // Internal, given to an error from elsewhere, is meant
 		foreign = foreignStatus(err)
 	}
 	if foreign != nil && isOurs(foreign) {
@@ -48,8 +48,8 @@ func statusOf(ctx context.Context, err error, requestID string) *status.Status {
 }
 
 // classify gives a kind to an error that has none, from the call's context and
-// from the code of a status not made by us. Its words are never passed on:
-// they may tell addresses.
+// from the code of a status not made by us. Its text is never passed on:
+// it may hold addresses.
 func classify(ctx context.Context, err error, foreign *status.Status) *errs.Error {
 	code := foreign.Code() // OK for nil
 	_, panicked := errors.AsType[panicError](err)
@@ -73,7 +73,7 @@ func classify(ctx context.Context, err error, foreign *status.Status) *errs.Erro
 }
 
 // foreignStatus is the status in err's chain as it was sent; status.FromError
-// would put the words around it into its message.
+// would put the text around it into its message.
 func foreignStatus(err error) *status.Status {
 	var carrier interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &carrier) {
@@ -82,7 +82,7 @@ func foreignStatus(err error) *status.Status {
 	return nil
 }
 
-// isOurs says whether one of our servers made the status.
+// isOurs reports whether one of our servers made the status.
 func isOurs(st *status.Status) bool {
 	return slices.ContainsFunc(st.Details(), func(d any) bool {
 		info, ok := d.(*errdetails.ErrorInfo)
@@ -137,7 +137,7 @@ func badRequest(violations []errs.Violation) *errdetails.BadRequest {
 	return out
 }
 
-// withDetails keeps the status without details rather than lose it with them.
+// withDetails returns the status without details where they cannot be encoded.
 func withDetails(st *status.Status, details []protoadapt.MessageV1) *status.Status {
 	if full, err := st.WithDetails(details...); err == nil {
 		return full

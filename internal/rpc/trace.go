@@ -45,7 +45,7 @@ func injected(ctx context.Context, tracer *tracing.Tracer) context.Context {
 	return metadata.NewOutgoingContext(ctx, out)
 }
 
-// trace begins the call's span. What one of our services asks outside of any trace, such as
+// trace begins the call's span. What one of our services calls outside of any trace, such as
 // whether there is something new, is none either; nor are health checks.
 func (c *call) trace(ctx context.Context) context.Context {
 	if strings.HasPrefix(c.method, "/grpc.") {
@@ -67,7 +67,7 @@ func (c *call) endTrace(st *status.Status) {
 	c.span.End()
 }
 
-// markSpan says how a call went.
+// markSpan records how a call went.
 func markSpan(span tracing.Span, st *status.Status) {
 	if !span.Recording() {
 		return
@@ -77,6 +77,6 @@ func markSpan(span tracing.Span, st *status.Status) {
 	switch st.Code() {
 	case codes.Internal, codes.Unknown, codes.DataLoss, codes.Unavailable, codes.DeadlineExceeded, codes.Unimplemented:
 		span.Fail(CodeName(st.Code()))
-	default: // an answer
+	default: // a response
 	}
 }

@@ -23,17 +23,17 @@ func TestOneTraceThroughAllServices(t *testing.T) {
 	tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
 	dir := t.TempDir()
 	issuer := must(auth.OpenLocalIssuer(dir, testenv.Now))
-	traced := func(_ *house, o *rpc.Options) { o.Tracer = tracer }
-	outer, inner := newHouseAt(t, dir, issuer, "127.0.0.1:0", traced), newHouseAt(t, dir, issuer, "127.0.0.1:0", traced)
+	traced := func(_ *harness, o *rpc.Options) { o.Tracer = tracer }
+	outer, inner := newHarnessAt(t, dir, issuer, "127.0.0.1:0", traced), newHarnessAt(t, dir, issuer, "127.0.0.1:0", traced)
 	network := must(rpc.Dial(inner.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(dir, "progress", testenv.Now)).ClientTLS("catalog"), Tracer: tracer}))
 	defer func() { _ = network.Close() }()
-	for name, road := range map[string]grpc.ClientConnInterface{"in process": inner.server.InProcess("progress"), "network": network} {
+	for name, conn := range map[string]grpc.ClientConnInterface{"in process": inner.server.InProcess("progress"), "network": network} {
 		seen.Reset()
 		inner.Unary = func(context.Context, *rpctest.Echo) (*rpctest.Echo, error) {
 			return nil, errs.New(errs.Internal, "", "secret of ours")
 		}
 		outer.Unary = func(ctx context.Context, _ *rpctest.Echo) (*rpctest.Echo, error) {
-			return inner.Call(ctx, road, rpctest.Everyone, inner.New())
+			return inner.Call(ctx, conn, rpctest.Everyone, inner.New())
 		}
 		if _, err := outer.Call(outer.as(t), outer.server.InProcess(""), rpctest.Everyone, outer.New()); err == nil {
 			t.Error("no error")
@@ -59,14 +59,14 @@ func TestOneTraceThroughAllServices(t *testing.T) {
 		}
 		seen.Reset()
 		inner.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) { return req, nil }
-		if _, err := inner.Call(t.Context(), road, rpctest.Internal, inner.New()); err != nil {
+		if _, err := inner.Call(t.Context(), conn, rpctest.Internal, inner.New()); err != nil {
 			t.Error(err)
 		}
-		if _, err := healthv1.NewHealthClient(road).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
+		if _, err := healthv1.NewHealthClient(conn).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
 			t.Error(err)
 		}
 		if n := len(seen.GetSpans()); n != 0 {
-			t.Errorf("%s: %d spans of what the house asks of itself", name, n)
+			t.Errorf("%s: %d spans of what services call by themselves", name, n)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestCallsAreObserved(t *testing.T) {
 		timed        bool
 	}
 	dir, got := t.TempDir(), make(chan seen, 10)
-	h := newHouseAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *house, o *rpc.Options) {
+	h := newHarnessAt(t, dir, must(auth.OpenLocalIssuer(dir, testenv.Now)), "127.0.0.1:0", func(_ *harness, o *rpc.Options) {
 		o.Observe = func(method, code string, took time.Duration) { got <- seen{method, code, took > 0} }
 	})
 	conn := h.server.InProcess("gateway")

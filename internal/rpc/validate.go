@@ -35,8 +35,8 @@ func NewValidator() *Validator {
 	return &Validator{rules: sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })}
 }
 
-// Check answers nil or an Invalid error that names every bad field as the REST
-// face spells it, after prefix: with prefix "events[3]", "events[3].moduleId".
+// Check returns nil or an Invalid error that names every bad field as the REST
+// API spells it, after prefix: with prefix "events[3]", "events[3].moduleId".
 func (v *Validator) Check(message proto.Message, prefix string) error {
 	m := message.ProtoReflect()
 	violations := v.planOf(m.Descriptor()).check(m)
@@ -75,7 +75,7 @@ func (v *Validator) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerIn
 func (v *Validator) checkAny(req any) error {
 	message, ok := req.(proto.Message)
 	if !ok {
-		return fmt.Errorf("request %T is no message", req)
+		return fmt.Errorf("request %T is not a message", req)
 	}
 	return v.Check(message, "")
 }
@@ -199,7 +199,7 @@ func makePlan(d protoreflect.MessageDescriptor, made map[protoreflect.FullName]*
 	return plan
 }
 
-// isIgnored says whether the proto tells validation to leave the field, or each
+// isIgnored reports whether the proto tells validation to leave the field, or each
 // of its elements, alone.
 func isIgnored(d protoreflect.FieldDescriptor) bool {
 	rules, _ := proto.GetExtension(d.Options(), validate.E_Field).(*validate.FieldRules)

@@ -8,8 +8,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// Archive ends new starts. Whoever is in progress may finish until the sunset, or
-// without end when it is zero.
+// Archive ends new starts. Learners in progress may finish until the sunset, or without
+// end when it is zero.
 //
 // Returns NotFound; FailedPrecondition ETAG_MISMATCH, or NOT_ACTIVE; Invalid
 // SUNSET_IN_PAST.

@@ -14,7 +14,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// Kind tells modules from paths.
+// Kind is whether an item is a module or a path.
 type Kind string
 
 // The kinds.
@@ -23,7 +23,7 @@ const (
 	KindPath   Kind = "PATH"
 )
 
-// State is where a module or path stands.
+// State is the state of a module or path.
 type State string
 
 // The states, in the order in which they are reached.
@@ -43,7 +43,7 @@ const (
 	ClassMaterial  ChangeClass = "MATERIAL"
 )
 
-// Retake is what a MATERIAL version asks to be learned again.
+// Retake is what must be learned again for a MATERIAL version.
 type Retake string
 
 // The retakes; "" is any version that is not MATERIAL.
@@ -159,7 +159,7 @@ type Change struct {
 	// Version is the newest one's number then; with MANDATED, the mandatory one's.
 	Version int
 	Time    time.Time
-	// Actor is the subject of whoever did it.
+	// Actor is the subject that did it.
 	Actor string
 }
 
@@ -202,7 +202,7 @@ func New(store Store, documents Documents, opts Options) *Service {
 	return s
 }
 
-// micros is now as a store keeps it.
+// micros is now as a store has it.
 func (s *Service) micros() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
 // NotFound is the error for an id that no module or path has.

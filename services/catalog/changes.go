@@ -8,7 +8,7 @@ const (
 	maxChanges     = 500
 )
 
-// Changes answers changes after the revision, oldest first, and the newest revision.
+// Changes returns changes after the revision, oldest first, and the newest revision.
 func (s *Service) Changes(ctx context.Context, after int64, size int) ([]Change, int64, error) {
 	if size <= 0 {
 		size = defaultChanges
@@ -16,11 +16,11 @@ func (s *Service) Changes(ctx context.Context, after int64, size int) ([]Change,
 	return s.feed.Changes(ctx, after, min(size, maxChanges))
 }
 
-// Sync answers each module and path changed after the revision, whole, and the newest
+// Sync returns each module and path changed after the revision, whole, and the newest
 // revision. A reader that is ahead of it gets nothing but the revision.
 func (s *Service) Sync(ctx context.Context, after int64) (Snapshot, error) {
 	return s.feed.Snapshot(ctx, after)
 }
 
-// Revision answers the newest revision; 0 when nothing was ever published.
+// Revision returns the newest revision; 0 when nothing was ever published.
 func (s *Service) Revision(ctx context.Context) (int64, error) { return s.feed.Revision(ctx) }

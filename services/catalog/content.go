@@ -23,7 +23,7 @@ type Content[C any] interface {
 	// prerequisites, or all modules of a path.
 	References() []string
 
-	// shape answers what no draft may hold; check what no version may.
+	// shape returns the violations of what no draft may hold; check of what no version may.
 	shape() []errs.Violation
 	check(id string, g *graph) []errs.Violation
 }
@@ -156,13 +156,13 @@ type Milestone struct {
 	Groups []Group `json:"groups,omitempty"`
 }
 
-// Group asks for all of its modules, or for RequiredCount of them where that is not nil.
+// Group requires all of its modules, or RequiredCount of them where that is not nil.
 type Group struct {
 	ModuleIDs     []string `json:"moduleIds,omitempty"`
 	RequiredCount *int     `json:"requiredCount,omitempty"`
 }
 
-// Resolved is Content's.
+// Resolved implements Content.
 func (c ModuleContent) Resolved() ModuleContent {
 	c.Topic = cmp.Or(c.Topic, defaultTopic)
 	if c.Duration == "" {
@@ -180,7 +180,7 @@ func (c ModuleContent) Resolved() ModuleContent {
 	return c
 }
 
-// Plain is Content's.
+// Plain implements Content.
 func (c ModuleContent) Plain() ModuleContent {
 	c.Topic = unless(c.Topic, defaultTopic)
 	c.Duration = unless(c.Duration, sumDurations(c.Units))
@@ -258,7 +258,7 @@ func sumDurations(units []Unit) string {
 	return sum.String()
 }
 
-// Facets is Content's.
+// Facets implements Content.
 func (c ModuleContent) Facets() Facets {
 	return Facets{
 		Topic: cmp.Or(c.Topic, defaultTopic), Level: c.Level, Roles: c.Roles,
@@ -266,21 +266,21 @@ func (c ModuleContent) Facets() Facets {
 	}
 }
 
-// References is Content's.
+// References implements Content.
 func (c ModuleContent) References() []string { return distinct(c.Prerequisites) }
 
-// Resolved is Content's: nothing of a path has a default that could be spelled out.
+// Resolved implements Content: nothing of a path has a default that could be spelled out.
 func (c PathContent) Resolved() PathContent { return c }
 
-// Plain is Content's.
+// Plain implements Content.
 func (c PathContent) Plain() PathContent { return c }
 
-// Facets is Content's.
+// Facets implements Content.
 func (c PathContent) Facets() Facets {
 	return Facets{Roles: c.Roles, Texts: []string{c.Title, c.Summary}}
 }
 
-// References is Content's.
+// References implements Content.
 func (c PathContent) References() []string {
 	var ids []string
 	for _, m := range c.Milestones {

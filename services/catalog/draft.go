@@ -7,9 +7,9 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// Create makes an item in state DRAFT from the content and answers what encode makes
-// of it. With a key that served the same request before, it makes nothing and answers
-// the bytes of then.
+// Create makes an item in state DRAFT from the content and returns what encode makes
+// of it. With a key that served the same request before, it makes nothing and returns
+// the response of then.
 //
 // Returns Invalid with every violation of the content's shape; AlreadyExists
 // MODULE_EXISTS or PATH_EXISTS; FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key
@@ -67,7 +67,7 @@ func (k Kind) idField() string {
 type Match func(etag string) bool
 
 // Update lets edit change the draft, or, where there is none, the newest version's
-// content without its defaults; and keeps it as the draft. Only its shape is checked.
+// content without its defaults; and stores it as the draft. Only its shape is checked.
 // An edit that changes nothing of a draft leaves the etag as it is. Edit may run more
 // than once.
 //

@@ -2,7 +2,7 @@ package catalog
 
 import "context"
 
-// Export answers the active modules and paths as one document that Import takes, in
+// Export returns the active modules and paths as one document that Import takes, in
 // the order of their ids and without what is default. It is the same each time.
 func (s *Service) Export(ctx context.Context, format Format) ([]byte, error) {
 	all, err := s.feed.Snapshot(ctx, 0)

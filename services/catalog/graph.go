@@ -59,7 +59,7 @@ func (s *search) visit(id string) {
 	}
 }
 
-// closes tells whether the prerequisite leads back to the module that names it.
+// closes reports whether the prerequisite leads back to the module that names it.
 func (g *graph) closes(id, prerequisite string) bool {
 	return id == prerequisite || g.circle[id] != 0 && g.circle[id] == g.circle[prerequisite]
 }

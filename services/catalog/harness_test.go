@@ -29,10 +29,10 @@ func (c *clock) now() time.Time {
 	return c.t
 }
 
-func (c *clock) add(d time.Duration) {
+func (c *clock) addHour() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
+	c.t = c.t.Add(time.Hour)
 }
 
 // newService returns a service on an empty SQLite store, and its clock.
@@ -67,8 +67,6 @@ func wantFaults(tb testing.TB, err error, want ...string) {
 		tb.Errorf("violations\n  %s\nwant\n  %s\nof %v", strings.Join(got, "\n  "), strings.Join(want, "\n  "), err)
 	}
 }
-
-type collection[C catalog.Content[C]] = catalog.Collection[C]
 
 // only matches one etag.
 func only(etag string) catalog.Match { return func(other string) bool { return other == etag } }

@@ -9,10 +9,10 @@ import (
 // why it cannot count. The draft is the version that it would become, though there may be
 // violations against it.
 type Impact interface {
-	// Module answers for a module's draft. Returns Unavailable when nobody can be asked.
+	// Module counts for a module's draft. Returns Unavailable when progress is.
 	Module(ctx context.Context, id string, draft Version[ModuleContent]) (ModuleImpact, error)
 
-	// Path answers for a path's draft, as Module does.
+	// Path counts for a path's draft, as Module does.
 	Path(ctx context.Context, id string, draft Version[PathContent]) (PathImpact, error)
 }
 
@@ -21,10 +21,10 @@ type ModuleImpact struct {
 	// LearnersCompleted have completed the module, on any version; LearnersInProgress are
 	// in the middle of it.
 	LearnersCompleted, LearnersInProgress int64
-	// LearnersToRetrain are those of LearnersCompleted who would turn SUPERSEDED with
+	// LearnersToRetrain are those of LearnersCompleted that would turn SUPERSEDED with
 	// something left to learn.
 	LearnersToRetrain int64
-	// LearnersLosingCredit are those of LearnersInProgress who would lose credit for a unit.
+	// LearnersLosingCredit are those of LearnersInProgress that would lose credit for a unit.
 	LearnersLosingCredit int64
 	// Paths are those with learners, or open to new ones, that name the module, by id.
 	Paths []ImpactedPath

@@ -16,13 +16,13 @@ const MaxImport = 16 << 20
 
 // Documents reads and writes the catalog as code.
 type Documents interface {
-	// Read answers all that the files hold, and a violation for each fault of their
+	// Read returns all that the files hold, and a violation for each fault of their
 	// text, whose fields begin with file, line and column: "hipaa.yaml:12:5 modules[0].title".
 	// Readable is false when a part of a file could not be read at all, so that what
 	// refers to it cannot be judged.
 	Read(files []File) (doc Document, violations []errs.Violation, readable bool)
 
-	// Write answers the document as one text, the same each time.
+	// Write returns the document as one text, the same each time.
 	Write(doc Document, format Format) ([]byte, error)
 }
 
@@ -50,7 +50,7 @@ type Entry[C Content[C]] struct {
 	Content C
 	// Publication only means something where the content differs from the newest version.
 	Publication Publication
-	// Place answers where the file has a field, or would have it:
+	// Place returns where the file has a field, or would have it:
 	// "hipaa.yaml:12:5 modules[0].units[2].moveOn"; and whether its text there was found
 	// faulty, so that nothing more need be said of it. Nil in what is to be written.
 	Place func(field string) (place string, faulty bool)
@@ -78,11 +78,11 @@ type Imported struct {
 
 // ImportOptions say how to import.
 type ImportOptions struct {
-	// DryRun only says what would change.
+	// DryRun reports what would change, and changes nothing.
 	DryRun bool
 	// OnlyIfEmpty does nothing when anything was ever published.
 	OnlyIfEmpty bool
-	// Actor is the subject of whoever imports.
+	// Actor is the subject that imports.
 	Actor string
 }
 
@@ -131,7 +131,7 @@ type importing struct {
 	tx      Tx
 	opts    ImportOptions
 	now     time.Time
-	// faulty are the violations of the files' text; found those of what it says.
+	// faulty are the violations of the files' text; found those of its meaning.
 	faulty, found []errs.Violation
 	done          Imported
 }
@@ -215,8 +215,8 @@ func withEntries(nodes map[string]Node, modules []planned[ModuleContent]) map[st
 	return nodes
 }
 
-// judge finds what stands against publishing the entries that changed, and against
-// any entry whose item is archived. What is as published was judged then.
+// judge finds the violations of publishing the entries that changed, and of any entry
+// whose item is archived. What is as published was judged then.
 func judge[C Content[C]](i *importing, c *Collection[C], entries []planned[C], g *graph, readable bool) {
 	for _, e := range entries {
 		var f faults
@@ -239,8 +239,8 @@ func judge[C Content[C]](i *importing, c *Collection[C], entries []planned[C], g
 	}
 }
 
-// publication is what the file says of the version. A first version has no one to
-// whom it could mean anything, and a file keeps what was said of an earlier one.
+// publication returns what the file says of the version. It means nothing for a first
+// version, and a file still has what was said of an earlier one.
 func (p planned[C]) publication() Publication {
 	if p.item.Version == nil {
 		return Publication{}
@@ -258,7 +258,7 @@ func (i *importing) fault(place func(string) (string, bool), v errs.Violation) {
 	i.found = append(i.found, v)
 }
 
-// carryOut publishes what changed, or only says so.
+// carryOut publishes what changed, or only reports it.
 func carryOut[C Content[C]](ctx context.Context, i *importing, c *Collection[C], entries []planned[C]) error {
 	for _, e := range entries {
 		if !e.changed {
@@ -274,7 +274,7 @@ func carryOut[C Content[C]](ctx context.Context, i *importing, c *Collection[C],
 		if i.opts.DryRun {
 			continue
 		}
-		item, err := c.publish(ctx, i.tx, e.item, e.Content, e.publication(), i.now, i.opts.Actor)
+		item, err := c.publish(ctx, i.tx, e.item, edition[C]{e.Content, e.publication(), i.now, i.opts.Actor})
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func TestImportChanged(t *testing.T) {
 	_, err = s.Import(t.Context(), []catalog.File{file("a.yaml", changed)}, catalog.ImportOptions{})
 	wantFaults(t, err, "a.yaml:19:5 modules[0].effectiveTime BAD_EFFECTIVE_TIME")
 
-	c.add(time.Hour)
+	c.addHour()
 	changed = strings.Replace(changed, "    effectiveTime: 2020-01-01T00:00:00Z\n", "    level: ADVANCED\n    roles: [nlp]\n", 1)
 	changed = strings.ReplaceAll(changed, "      - {id: read, title: Read, duration: PT10M}\n",
 		"      - {id: write, title: Write}\n      - {id: read, title: Read it, duration: PT10M}\n")

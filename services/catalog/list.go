@@ -19,7 +19,7 @@ const (
 	maxPageSize     = 200
 )
 
-// Query says which items, and which page of them.
+// Query is which items, and which page of them.
 type Query struct {
 	// State is ACTIVE when not said; DRAFT and ARCHIVED are for editors.
 	State              State
@@ -30,9 +30,9 @@ type Query struct {
 	PageSize int
 	// PageToken is the Next of the page before; "" is the first.
 	PageToken string
-	// IncludeTotal asks for the count.
+	// IncludeTotal counts all items that match.
 	IncludeTotal bool
-	// Editor says that the caller is an author or an admin.
+	// Editor is whether the caller is an author or an admin.
 	Editor bool
 }
 
@@ -45,7 +45,7 @@ type Page[T any] struct {
 	Total int
 }
 
-// Get answers an item. Only editors see its draft, and that there is one that was
+// Get returns an item. Only editors see its draft, and that there is one that was
 // never published. Returns NotFound.
 func (c *Collection[C]) Get(ctx context.Context, id string, editor bool) (Item[C], error) {
 	item, err := c.items.Get(ctx, id)
@@ -59,11 +59,11 @@ func (c *Collection[C]) Get(ctx context.Context, id string, editor bool) (Item[C
 	return item, nil
 }
 
-// List answers items in the order of their ids. What was there when somebody began to
-// page and did not change comes exactly once, whatever is made meanwhile.
+// List returns items in the order of their ids. An item that was there when a client
+// began to page, and did not change, comes exactly once, whatever is made meanwhile.
 //
 // Returns PermissionDenied ROLE_REQUIRED when the state is only for editors, and
-// Invalid BAD_PAGE_TOKEN when the token is none of ours for these filters.
+// Invalid BAD_PAGE_TOKEN when the token is not one of these filters.
 func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error) {
 	filter := Filter{State: q.State, Topic: q.Topic, Level: q.Level, Role: q.Role, Words: strings.Fields(q.Q)}
 	if filter.State == "" {
@@ -81,7 +81,7 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 		return Page[Item[C]]{}, err
 	}
 	size := pageSize(q.PageSize)
-	// One more than asked for tells whether there is a next page.
+	// One more than the size shows whether there is a next page.
 	items, err := c.items.List(ctx, filter, after, size+1)
 	if err != nil {
 		return Page[Item[C]]{}, err
@@ -102,12 +102,12 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 	return page, err
 }
 
-// Version answers one published version. Returns NotFound.
+// Version returns one published version. Returns NotFound.
 func (c *Collection[C]) Version(ctx context.Context, id string, number int) (Version[C], error) {
 	return c.items.Version(ctx, id, number)
 }
 
-// Versions answers published versions, newest first. Returns NotFound as Get does, and
+// Versions returns published versions, newest first. Returns NotFound as Get does, and
 // Invalid BAD_PAGE_TOKEN.
 func (c *Collection[C]) Versions(ctx context.Context, id string, size int, pageToken string, editor bool) (Page[Version[C]], error) {
 	if _, err := c.Get(ctx, id, editor); err != nil {
@@ -137,7 +137,7 @@ func (c *Collection[C]) Versions(ctx context.Context, id string, size int, pageT
 	return page, err
 }
 
-// Topics answers the topics that have an active module, by id.
+// Topics returns the topics that have an active module, by id.
 func (s *Service) Topics(ctx context.Context) ([]Topic, error) { return s.index.Topics(ctx) }
 
 func pageSize(asked int) int {
@@ -163,7 +163,7 @@ func (t pageToken) write(last string) string {
 	return base64.RawURLEncoding.EncodeToString(append(bytes.Clone(t), last...))
 }
 
-// read answers the last item of the page before; "" for none.
+// read returns the last item of the page before; "" for none.
 func (t pageToken) read(text string) (last string, err error) {
 	if text == "" {
 		return "", nil

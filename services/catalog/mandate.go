@@ -11,20 +11,20 @@ import (
 // actionUpgradeMandated is what the audit calls a mandate.
 const actionUpgradeMandated = "UPGRADE_MANDATED"
 
-// Mandate is an order that an upgrade is mandatory: from its time on, who is enrolled on
-// an older version of the path is on this one.
+// Mandate is an order that an upgrade is mandatory: from its time on, a
+// learner enrolled on an older version of the path is on this one.
 type Mandate struct {
 	// Number is the version's.
 	Number int
 	// EffectiveTime is from when; at once when zero.
 	EffectiveTime time.Time
-	// Reason says why, for the audit; it may be empty.
+	// Reason is why, for the audit; it may be empty.
 	Reason string
-	// Actor is the subject of whoever orders it.
+	// Actor is the subject that orders it.
 	Actor string
 }
 
-// check answers what stands against the order by itself.
+// check returns the violations of the order by itself.
 func (m Mandate) check(now time.Time) []errs.Violation {
 	var f faults
 	f.effectiveTime(m.EffectiveTime, now)
@@ -32,10 +32,10 @@ func (m Mandate) check(now time.Time) []errs.Violation {
 	return f
 }
 
-// Mandate makes the upgrade to a version of the path mandatory. What the version says, and
-// its hash, stay as they are. Where it is mandatory already and no later than asked for,
+// Mandate makes the upgrade to a version of the path mandatory. Its content and hash
+// stay as they are. Where it is mandatory already and no later than asked for,
 // nothing changes, so that a retry is harmless; else its time moves to the earlier one.
-// A time that has just gone by, by a slow clock, is now: nobody is moved in retrospect.
+// A time that has just gone by, by a slow clock, is now: no learner is moved in retrospect.
 //
 // Returns Invalid BAD_EFFECTIVE_TIME, or with the violations of the reason's shape;
 // NotFound PATH_NOT_FOUND or VERSION_NOT_FOUND; FailedPrecondition ETAG_MISMATCH,
@@ -70,13 +70,15 @@ func (s *Service) Mandate(ctx context.Context, id string, m Mandate, match Match
 					"version %d of %q is newer, and mandatory by then", number, id)
 			}
 		}
-		after, err = s.mandate(ctx, tx, path, m, from, now)
+		order := m
+		order.EffectiveTime = from
+		after, err = s.mandate(ctx, tx, path, order, now)
 		return err
 	})
 	return after, err
 }
 
-// fits tells whether the path has a version that can be made mandatory.
+// fits reports whether the path has a version that can be made mandatory.
 func (m Mandate) fits(path Path) error {
 	switch {
 	case path.State != StateActive:
@@ -102,7 +104,7 @@ func (m Mandate) from(path Path, now time.Time) time.Time {
 }
 
 // mandate stores and announces what Mandate decided.
-func (s *Service) mandate(ctx context.Context, tx Tx, path Path, m Mandate, from, now time.Time) (Path, error) {
+func (s *Service) mandate(ctx context.Context, tx Tx, path Path, m Mandate, now time.Time) (Path, error) {
 	path = path.touched(now)
 	var err error
 	path.Revision, err = tx.Announce(ctx, Change{
@@ -113,13 +115,13 @@ func (s *Service) mandate(ctx context.Context, tx Tx, path Path, m Mandate, from
 	}
 	if m.Number == path.Latest() {
 		newest := *path.Version
-		newest.MandateTime = from
+		newest.MandateTime = m.EffectiveTime
 		path.Version = &newest
 	}
 	if err := tx.Paths().Put(ctx, path); err != nil {
 		return Path{}, err
 	}
-	if err := tx.Paths().Mandate(ctx, path.ID, m.Number, from); err != nil {
+	if err := tx.Paths().Mandate(ctx, path.ID, m.Number, m.EffectiveTime); err != nil {
 		return Path{}, err
 	}
 	return path, tx.Audit(ctx, []AuditEntry{{

@@ -14,7 +14,7 @@ import (
 // editions publishes versions of the path "way", an hour apart.
 func editions(t *testing.T, s *catalog.Service, c *clock, versions int) {
 	t.Helper()
-	catalogtest.PublishVersions(t, s, versions, func() { c.add(time.Hour) })
+	catalogtest.PublishVersions(t, s, versions, func() { c.addHour() })
 }
 
 // mandated are the mandate times of the path's versions, by number.
@@ -149,7 +149,7 @@ func TestMandateLasts(t *testing.T) {
 	_, err := s.Mandate(t.Context(), "way", catalog.Mandate{Number: 2}, nil)
 	must(t, err)
 	want := mandated(t, s)
-	c.add(time.Hour)
+	c.addHour()
 	content := catalogtest.Path("a")
 	content.Title = "Third"
 	third := catalogtest.Publish(t, s.Paths, "way", content, catalog.Publication{})

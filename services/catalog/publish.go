@@ -13,9 +13,9 @@ import (
 const draftField = "draft"
 
 // Publish makes the draft the next version, from which on it never changes, and the
-// item ACTIVE. The actor is the subject of whoever does it.
+// item ACTIVE. The actor is the subject that does it.
 //
-// Returns Invalid with every violation of the reasons in validate.go; NotFound;
+// Returns Invalid with every violation of publishing; NotFound;
 // FailedPrecondition ETAG_MISMATCH, or ARCHIVED when the item must be restored first.
 func (c *Collection[C]) Publish(ctx context.Context, id string, p Publication, match Match, actor string) (Item[C], error) {
 	now := c.service.micros()
@@ -41,13 +41,13 @@ func (c *Collection[C]) Publish(ctx context.Context, id string, p Publication, m
 		}
 		content := *before.Draft
 		before.Draft = nil
-		after, err = c.publish(ctx, tx, before, content, p, now, actor)
+		after, err = c.publish(ctx, tx, before, edition[C]{content, p, now, actor})
 		return err
 	})
 	return after, err
 }
 
-// violations is everything that stands against publishing the item's draft.
+// violations returns the violations of publishing the item's draft.
 func (c *Collection[C]) violations(item Item[C], p Publication, nodes map[string]Node, now time.Time) ([]errs.Violation, error) {
 	var f faults
 	if item.Draft == nil {
@@ -73,16 +73,24 @@ func (c *Collection[C]) violations(item Item[C], p Publication, nodes map[string
 	return append(f, content.check(item.ID, newGraph(nodes))...), nil
 }
 
-// publish makes the content the item's next version, unasked.
-func (c *Collection[C]) publish(ctx context.Context, tx Tx, item Item[C], content C, p Publication, now time.Time, actor string) (Item[C], error) {
-	version, err := c.version(item, content, p, now)
+// edition is what becomes a version.
+type edition[C Content[C]] struct {
+	content     C
+	publication Publication
+	now         time.Time
+	actor       string
+}
+
+// publish makes the edition the item's next version, without checks.
+func (c *Collection[C]) publish(ctx context.Context, tx Tx, item Item[C], e edition[C]) (Item[C], error) {
+	version, err := c.version(item, e.content, e.publication, e.now)
 	if err != nil {
 		return Item[C]{}, err
 	}
-	item = item.touched(now)
+	item = item.touched(e.now)
 	item.State, item.Version = StateActive, &version
 	item.Revision, err = tx.Announce(ctx, Change{
-		Kind: c.kind, ID: item.ID, Action: ActionPublished, Version: version.Number, Time: version.PublishTime, Actor: actor,
+		Kind: c.kind, ID: item.ID, Action: ActionPublished, Version: version.Number, Time: version.PublishTime, Actor: e.actor,
 	})
 	if err != nil {
 		return Item[C]{}, err
@@ -112,7 +120,7 @@ func (c *Collection[C]) version(item Item[C], content C, p Publication, now time
 
 // Preview is what publishing a draft would do.
 type Preview struct {
-	// Violations are all that stands against it; none: it can be published.
+	// Violations are those of publishing it; none: it can be published.
 	Violations []errs.Violation
 	// ChangedUnits differ from the newest version, or are new; RemovedUnits are gone.
 	// Both are empty for a path.
@@ -128,7 +136,7 @@ type Preview struct {
 	PathImpact   *PathImpact
 }
 
-// PreviewModule says what publishing the module's draft would do, and writes nothing.
+// PreviewModule returns what publishing the module's draft would do, and writes nothing.
 // Returns NotFound.
 func (s *Service) PreviewModule(ctx context.Context, id string, p Publication) (Preview, error) {
 	item, preview, err := preview(ctx, s.Modules, id, p)
@@ -150,7 +158,7 @@ func (s *Service) PreviewModule(ctx context.Context, id string, p Publication) (
 	return preview, nil
 }
 
-// PreviewPath says what publishing the path's draft would do, and writes nothing.
+// PreviewPath returns what publishing the path's draft would do, and writes nothing.
 // Returns NotFound.
 func (s *Service) PreviewPath(ctx context.Context, id string) (Preview, error) {
 	item, preview, err := preview(ctx, s.Paths, id, Publication{})
@@ -192,9 +200,9 @@ func changedUnits(before, after []Unit) (changed, removed []string, err error) {
 	for _, u := range before {
 		old[u.ID] = u
 	}
-	kept := make(map[string]bool, len(after))
+	stays := make(map[string]bool, len(after))
 	for _, u := range after {
-		kept[u.ID] = true
+		stays[u.ID] = true
 		if earlier, was := old[u.ID]; was {
 			if equal, err := same(earlier, u); err != nil {
 				return nil, nil, err
@@ -205,7 +213,7 @@ func changedUnits(before, after []Unit) (changed, removed []string, err error) {
 		changed = append(changed, u.ID)
 	}
 	for _, u := range before {
-		if !kept[u.ID] {
+		if !stays[u.ID] {
 			removed = append(removed, u.ID)
 		}
 	}

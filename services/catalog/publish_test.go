@@ -254,7 +254,7 @@ func TestPublicationViolations(t *testing.T) {
 		t.Log(name)
 		wantFaults(t, errs.InvalidFields(preview.Violations), test.want...)
 	}
-	c.add(time.Hour)
+	c.addHour()
 	in := c.now().Add(48 * time.Hour)
 	material := catalog.Publication{ChangeClass: catalog.ClassMaterial, Retake: catalog.RetakeChangedUnits, EffectiveTime: in}
 	m, err := s.Modules.Publish(t.Context(), "m", material, nil, "ada")
@@ -414,10 +414,10 @@ func TestArchive(t *testing.T) {
 	_, err = s.Modules.Publish(t.Context(), "m", catalog.Publication{ChangeClass: catalog.ClassMinor}, nil, "ada")
 	wantReason(t, err, errs.ReasonArchived)
 
-	c.add(time.Hour)
+	c.addHour()
 	_, err = s.Modules.Restore(t.Context(), "m", nil, "ada")
 	must(t, err)
-	c.add(time.Hour)
+	c.addHour()
 	m, err = s.Modules.Archive(t.Context(), "m", time.Time{}, nil, "ada")
 	must(t, err)
 	want := []catalog.ArchivePeriod{

@@ -73,7 +73,7 @@ type Items[C Content[C]] interface {
 	Count(ctx context.Context, filter Filter) (int, error)
 }
 
-// Filter says which items; what is empty matches all.
+// Filter is which items; an empty field matches all.
 type Filter struct {
 	// State ACTIVE and ARCHIVED look at newest versions; DRAFT finds whatever has a
 	// draft, in any state, and looks at the draft.

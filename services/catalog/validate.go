@@ -21,8 +21,8 @@ const (
 	effectiveYears = 5
 )
 
-// check answers what stands against publishing the content as the module, apart
-// from its shape. The graph holds the module as it would be.
+// check returns the violations of publishing the content as the module, apart from
+// those of its shape. The graph holds the module as it would be.
 func (c ModuleContent) check(id string, g *graph) []errs.Violation {
 	var f faults
 	if blank(c.Title) {
@@ -89,12 +89,12 @@ func checkUnits(f *faults, units []Unit) {
 	}
 }
 
-// passes tells whether a PASSED event is part of the unit's rule.
+// passes reports whether a PASSED event is part of the unit's rule.
 func (u Unit) passes() bool {
 	return u.MoveOn == MoveOnPassed || u.MoveOn == MoveOnCompletedAndPassed || u.MoveOn == MoveOnCompletedOrPassed
 }
 
-// isContentURI keeps out what a browser would take for a script or for another
+// isContentURI refuses what a browser would take for a script or for another
 // site: javascript:, data:, //host, and backslashes, which it reads as slashes.
 func isContentURI(text string) bool {
 	odd := func(r rune) bool { return r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r) }
@@ -178,7 +178,7 @@ func (f *faults) duplicates(field, reason string, ids []string) {
 
 func blank(text string) bool { return strings.TrimSpace(text) == "" }
 
-// check answers what stands against publishing the content as a path, apart from
+// check returns the violations of publishing the content as a path, apart from those of
 // its shape.
 func (c PathContent) check(_ string, g *graph) []errs.Violation {
 	var f faults
@@ -254,7 +254,7 @@ type Publication struct {
 	EffectiveTime time.Time
 }
 
-// check answers what stands against saying this of the version after newest, which
+// check returns the violations of saying this of the version after newest, which
 // is 0 for a first version: that needs no class, and one given means nothing.
 func (p Publication) check(newest int, now time.Time) []errs.Violation {
 	var f faults
@@ -263,7 +263,8 @@ func (p Publication) check(newest int, now time.Time) []errs.Violation {
 	if newest > 0 {
 		switch {
 		case p.ChangeClass == "":
-			f.addf("changeClass", errs.ReasonChangeClassRequired, "say what version %d means for people who have begun or finished: EDITORIAL, MINOR or MATERIAL", newest+1)
+			f.addf("changeClass", errs.ReasonChangeClassRequired,
+				"say what version %d means for people who have begun or finished: EDITORIAL, MINOR or MATERIAL", newest+1)
 		case p.ChangeClass == ClassMaterial && p.Retake == "":
 			f.addf("retake", errs.ReasonRetakeRequired, "say what a MATERIAL version asks to be learned again: CHANGED_UNITS or ALL_UNITS")
 		case p.ChangeClass != ClassMaterial && p.Retake != "":

@@ -6,9 +6,9 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// Create makes a learner before their first sign-in and answers what encode makes of it.
-// With a key that served the same request before, it makes nothing and answers the bytes
-// of then. The revision is the learner's place in the feed; 0 when it has none, or when
+// Create creates a learner before their first sign-in and returns what encode makes of it.
+// With a key that served the same request before, it creates nothing and returns
+// the response of then. The revision is the learner's place in the feed; 0 when it has none, or when
 // nothing was made.
 //
 // Returns Invalid with every violation; AlreadyExists SUBJECT_TAKEN, naming the subjects;
@@ -16,7 +16,7 @@ import (
 // Aborted IDEMPOTENCY_KEY_IN_FLIGHT while its twin is being served.
 func (s *Service) Create(
 	ctx context.Context, in Learner, key idem.Key, encode func(Learner) ([]byte, error),
-) (answer []byte, revision int64, err error) {
+) (stored []byte, revision int64, err error) {
 	leave, err := s.creates.Enter(key)
 	if err != nil {
 		return nil, 0, err

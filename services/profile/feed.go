@@ -5,8 +5,8 @@ import "context"
 // feedPage is how many learners Feed reads at a time.
 const feedPage = 500
 
-// Feed gives send each learner whom the feed has something new to tell of after a
-// revision, by revision, and answers the revision that its reader then has. A learner may
+// Feed calls send for each learner with a change after a revision, by revision, and
+// returns the revision that its reader then has. A learner may
 // come twice, when they change meanwhile: the later one counts. A reader that is ahead of
 // the feed gets nothing but its newest revision. It returns send's error as it came.
 func (s *Service) Feed(ctx context.Context, after int64, send func(Change) error) (int64, error) {

@@ -18,7 +18,7 @@ const (
 	maxPageSize     = 200
 )
 
-// ListQuery says which learners, and which page of them.
+// ListQuery is which learners, and which page of them.
 type ListQuery struct {
 	// Q holds words that display name or email must hold, in any case; "" finds all.
 	Q string
@@ -26,7 +26,7 @@ type ListQuery struct {
 	PageSize int
 	// PageToken is the NextPageToken of the page before; "" is the first.
 	PageToken string
-	// IncludeTotal asks for the count.
+	// IncludeTotal counts all learners that match.
 	IncludeTotal bool
 }
 
@@ -39,9 +39,9 @@ type ListPage struct {
 	Total int
 }
 
-// List answers learners in the order they were made. Whoever was there when somebody began
-// to page comes exactly once, whoever is made meanwhile at most once.
-// Returns Invalid BAD_PAGE_TOKEN when the token is none of ours for these filters.
+// List returns learners in the order they were made. A learner that was there when a
+// client began to page comes exactly once, one made meanwhile at most once.
+// Returns Invalid BAD_PAGE_TOKEN when the token is not one of these filters.
 func (s *Service) List(ctx context.Context, q ListQuery) (ListPage, error) {
 	words := searchWords(q.Q)
 	after, err := readPageToken(q.PageToken, words)
@@ -53,7 +53,7 @@ func (s *Service) List(ctx context.Context, q ListQuery) (ListPage, error) {
 		size = defaultPageSize
 	}
 	size = min(size, maxPageSize)
-	// One more than asked for tells whether there is a next page.
+	// One more than the size shows whether there is a next page.
 	learners, err := s.directory.List(ctx, words, after, size+1)
 	if err != nil {
 		return ListPage{}, err

@@ -71,19 +71,19 @@ func (l Learner) Etag() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Resolved is what an identity is answered with.
+// Resolved is what an identity resolves to.
 type Resolved struct {
 	LearnerID string
-	// TimeZone is an IANA name; "" stands for UTC.
+	// TimeZone is an IANA name; "" is UTC.
 	TimeZone string
 }
 
-// Change is what the feed tells of a learner: all that other services depend on.
+// Change is a learner in the feed: all that other services depend on.
 type Change struct {
 	// Revision is the learner's newest place in the feed.
 	Revision  int64
 	LearnerID string
-	// TimeZone is an IANA name; "" stands for UTC.
+	// TimeZone is an IANA name; "" is UTC.
 	TimeZone string
 }
 
@@ -153,8 +153,8 @@ type Path struct {
 
 // Catalog knows the learning paths.
 type Catalog interface {
-	// ActivePaths answers the paths that are open to newcomers, in the catalog's order.
-	// Returns Unavailable when the catalog does not answer.
+	// ActivePaths returns the paths that are open to newcomers, in the catalog's order.
+	// Returns Unavailable when the catalog is.
 	ActivePaths(ctx context.Context) ([]Path, error)
 }
 
@@ -185,7 +185,7 @@ func New(store Store, catalog Catalog, opts Options) *Service {
 	return &Service{learners: store, directory: store, changes: store, catalog: catalog, now: opts.Now, created: opts.Created}
 }
 
-// Learner answers a learner.
+// Learner returns a learner.
 // Returns NotFound LEARNER_NOT_FOUND when no learner has the id.
 func (s *Service) Learner(ctx context.Context, id string) (Learner, error) {
 	if !isID(id) {
@@ -199,7 +199,7 @@ func NotFound(id string) error {
 	return errs.New(errs.NotFound, errs.ReasonLearnerNotFound, "there is no learner %q", id)
 }
 
-// SubjectUnknown is the error for an identity that belongs to nobody.
+// SubjectUnknown is the error for an identity that belongs to no learner.
 func SubjectUnknown() error {
 	return errs.New(errs.NotFound, errs.ReasonSubjectUnknown, "the subject belongs to no learner")
 }
@@ -218,13 +218,13 @@ func SubjectsTaken(positions []int) error {
 	return err
 }
 
-// isID keeps texts that no id can be away from the store.
+// isID reports whether a text can be an id: the store need not be asked about others.
 func isID(id string) bool {
 	parsed, err := uuid.Parse(id)
 	return err == nil && parsed.String() == id
 }
 
-// made fills what the service itself gives a new learner.
+// made returns the learner with what the service itself sets of a new one.
 func (s *Service) made(l Learner) (Learner, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -236,5 +236,5 @@ func (s *Service) made(l Learner) (Learner, error) {
 	return l, nil
 }
 
-// micros is now as a store keeps it.
+// micros is now as a store has it.
 func (s *Service) micros() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -27,9 +27,9 @@ type Recommendation struct {
 	Description string
 }
 
-// Recommend answers the paths that fit a learner, the best first.
+// Recommend returns the paths that fit a learner, the best first.
 // Returns NotFound LEARNER_NOT_FOUND when no learner has the id, and Unavailable when the
-// catalog does not answer.
+// catalog is.
 func (s *Service) Recommend(ctx context.Context, learnerID string) ([]Recommendation, error) {
 	learner, err := s.Learner(ctx, learnerID)
 	if err != nil {
@@ -45,14 +45,14 @@ func (s *Service) Recommend(ctx context.Context, learnerID string) ([]Recommenda
 // recommend puts first what a person would do first:
 //
 //  1. ways in for the learner's background that lead on to the target role, or any of
-//     them while no target role is known: who changes fields starts where they stand;
+//     them while no target role is known: a learner who changes fields starts with what they know;
 //  2. paths to the target role itself;
 //  3. ways in for the background that lead elsewhere: they still teach what is missing;
 //  4. ways in to the target role made for other backgrounds, but only while no way in
 //     fits the learner's own: to a nurse, "from AI into health care" is not advice.
 //
 // Within each the catalog's order stays. When nothing fits, all ways in and all paths to
-// a role are a general start, so that nobody is left before an empty page.
+// a role are a general start, so that no learner finds an empty page.
 func recommend(l Learner, paths []Path) []Recommendation {
 	var first, toRole, elsewhere, others, general []Recommendation
 	for _, p := range paths {

@@ -11,15 +11,15 @@ import (
 // is made for it is found at the next look, unless an admin unlinks it between the two.
 const resolveAttempts = 3
 
-// Hints are what a token says of its bearer. They fill a learner at first sight, and
+// Hints are what a token has of its bearer. They fill a learner at first sight, and
 // are never looked at again: the learner's own edits count from then on.
 type Hints struct {
 	DisplayName, Email, Locale, TimeZone string
 }
 
-// Resolve answers the learner that an identity belongs to, and makes one at first sight.
+// Resolve returns the learner that an identity belongs to, and makes one at first sight.
 // Callers that see the same new identity at once, in however many replicas, get the same
-// learner. Hints that are not valid are dropped: nobody is kept from signing in by what
+// learner. Hints that are not valid are dropped: no learner is refused for what
 // their token calls them. Returns Invalid when the identity itself is no identity.
 func (s *Service) Resolve(ctx context.Context, subject Subject, hints Hints) (Resolved, error) {
 	var v violations
@@ -32,7 +32,7 @@ func (s *Service) Resolve(ctx context.Context, subject Subject, hints Hints) (Re
 		if errs.ReasonOf(err) != errs.ReasonSubjectUnknown {
 			return found, err
 		}
-		found, err = s.welcome(ctx, subject, hints)
+		found, err = s.create(ctx, subject, hints)
 		if errs.ReasonOf(err) != errs.ReasonSubjectTaken {
 			return found, err
 		}
@@ -41,8 +41,8 @@ func (s *Service) Resolve(ctx context.Context, subject Subject, hints Hints) (Re
 	return Resolved{}, errs.New(errs.Aborted, errs.ReasonSubjectTaken, "the subject changes hands at this moment; try again")
 }
 
-// welcome makes the learner of a new identity.
-func (s *Service) welcome(ctx context.Context, subject Subject, hints Hints) (Resolved, error) {
+// create creates the learner of a new identity.
+func (s *Service) create(ctx context.Context, subject Subject, hints Hints) (Resolved, error) {
 	learner := fromHints(hints)
 	learner.Subjects = []Subject{subject}
 	learner, err := s.made(learner)
@@ -56,7 +56,7 @@ func (s *Service) welcome(ctx context.Context, subject Subject, hints Hints) (Re
 	return Resolved{LearnerID: learner.ID, TimeZone: learner.TimeZone}, nil
 }
 
-// fromHints keeps those hints that an edit by the learner could have set.
+// fromHints returns a learner of those hints that an edit by the learner could have set.
 func fromHints(h Hints) Learner {
 	l := normalized(Learner{DisplayName: h.DisplayName, Email: h.Email, Locale: h.Locale, TimeZone: h.TimeZone})
 	for _, hint := range []struct {

@@ -12,11 +12,11 @@ import (
 type Update struct {
 	LearnerID string
 	// Edit returns the learner with its new values. Only what a client may set counts: the
-	// subjects, and what the learner says of themselves. Edit may run more than once.
+	// subjects, and the learner's own data. Edit may run more than once.
 	Edit func(Learner) (Learner, error)
 	// Match reports whether the learner that has the etag may be edited; nil: any.
 	Match func(etag string) bool
-	// Admin says that the caller may set the subjects.
+	// Admin is whether the caller may set the subjects.
 	Admin bool
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// The limits, in characters, are those that profile.proto tells clients.
+// The limits, in characters, are those of profile.proto.
 const (
 	maxSubjects    = 20
 	maxIssuer      = 512
@@ -27,7 +27,7 @@ const (
 	maxUnits       = 1000
 )
 
-// normalized is the learner as it is kept: without blanks around texts, the locale in
+// normalized returns the learner as it is stored: without blanks around texts, the locale in
 // the case that BCP 47 recommends.
 func normalized(l Learner) Learner {
 	for _, text := range []*string{&l.DisplayName, &l.Email, &l.Locale, &l.TimeZone, &l.TargetRole} {
@@ -96,7 +96,7 @@ func (v *violations) subject(prefix string, s Subject) {
 }
 
 // checkRequired is for the two halves of an identity. Any issuer may name people as it
-// likes, but for NUL, which not every database keeps.
+// likes, but for NUL, which not every database stores.
 func checkRequired(text string, limit int) fault {
 	switch {
 	case text == "":
@@ -124,8 +124,8 @@ func checkText(text string, limit int) fault {
 
 func checkDisplayName(name string) fault { return checkText(name, maxDisplayName) }
 
-// checkEmail asks for an address that mail could be sent to, and no more: whether it
-// exists only a mail can tell.
+// checkEmail accepts any address that mail could be sent to: whether it exists, only a
+// mail would show.
 func checkEmail(email string) fault {
 	if f := checkText(email, maxEmail); email == "" || f != (fault{}) {
 		return f

@@ -1,4 +1,4 @@
-// Package rpctest is a small gRPC service for tests of what stands before every
+// Package rpctest is a small gRPC service for tests of what comes before every
 // service: one RPC for each kind of access rule and each kind of stream. It is
 // made at run time, so that the API proper holds nothing for tests.
 package rpctest
@@ -19,7 +19,7 @@ import (
 	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
 )
 
-// The RPCs. All take and answer an Echo message.
+// The RPCs. All take and return an Echo message.
 const (
 	// NoRule has no access option.
 	NoRule = "/preceptor.test.v1.EchoService/NoRule"
@@ -31,7 +31,7 @@ const (
 	Own = "/preceptor.test.v1.EchoService/Own"
 	// Internal admits the service progress.
 	Internal = "/preceptor.test.v1.EchoService/Internal"
-	// Watch streams answers; access as Own.
+	// Watch streams responses; access as Own.
 	Watch = "/preceptor.test.v1.EchoService/Watch"
 	// Upload streams requests; access as Own.
 	Upload = "/preceptor.test.v1.EchoService/Upload"
@@ -41,7 +41,7 @@ const (
 
 // Service is the test service and what it does.
 type Service struct {
-	// Unary answers the unary RPCs.
+	// Unary handles the unary RPCs.
 	Unary func(ctx context.Context, req *Echo) (*Echo, error)
 	// Stream serves the streams.
 	Stream func(ss grpc.ServerStream) error

@@ -10,7 +10,7 @@ import (
 )
 
 // RunAudit runs what must hold of the chain that Tx.Audit appends to. A Store cannot read
-// it, so open answers the chain beside an empty store.
+// it, so open returns the chain beside an empty store.
 func RunAudit(t *testing.T, open func(*testing.T) (catalog.Store, *audit.Log)) {
 	t.Helper()
 	audittest.Run(t, func(t *testing.T) audittest.Chain {

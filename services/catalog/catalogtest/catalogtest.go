@@ -21,7 +21,7 @@ import (
 // start is when the suite's clock begins.
 var start = time.Date(2026, time.March, 1, 12, 0, 0, 123456000, time.UTC)
 
-// Run runs the suite; newStore answers an empty store for each case.
+// Run runs the suite; newStore returns an empty store for each case.
 func Run(t *testing.T, newStore func(t *testing.T) catalog.Store) {
 	t.Helper()
 	cases := map[string]func(*testing.T, catalog.Store){
@@ -30,7 +30,7 @@ func Run(t *testing.T, newStore func(t *testing.T) catalog.Store) {
 		"a published item comes back with its version":     testPublished,
 		"modules and paths do not meet":                    testKinds,
 		"an edit that fails leaves nothing":                testRollback,
-		"revisions are gapless, whoever races":             testRevisions,
+		"revisions are gapless under racing edits":         testRevisions,
 		"no racing edit is lost":                           testRace,
 		"a version is stored once":                         testVersionOnce,
 		"versions come newest first":                       testVersions,
@@ -40,7 +40,7 @@ func Run(t *testing.T, newStore func(t *testing.T) catalog.Store) {
 		"topics count active modules":                      testTopics,
 		"the graph is that of newest versions":             testGraph,
 		"changes and snapshots follow a revision":          testFollow,
-		"an answer is kept with what it answers":           testAnswers,
+		"a response is stored with what it responds to":    testAnswers,
 		"an edit reads what it wrote and others have not":  testIsolation,
 		"a snapshot holds what was published and no draft": testSnapshotDrafts,
 		"a mandate time comes back with its version":       testMandate,
@@ -511,7 +511,7 @@ func testFollow(t *testing.T, store catalog.Store) {
 func testAnswers(t *testing.T, store catalog.Store) {
 	key, err := idem.New("iss|ada", "/Create", "k1", []byte("request"))
 	must(t, err)
-	keep := func(key idem.Key) (found []byte, was bool, err error) {
+	save := func(key idem.Key) (found []byte, was bool, err error) {
 		err = store.Edit(t.Context(), func(ctx context.Context, tx catalog.Tx) error {
 			if found, was, err = tx.FindResponse(ctx, key, start); err != nil || was {
 				return err
@@ -520,16 +520,16 @@ func testAnswers(t *testing.T, store catalog.Store) {
 		})
 		return found, was, err
 	}
-	if _, was, err := keep(key); was || err != nil {
+	if _, was, err := save(key); was || err != nil {
 		t.Fatalf("the first time: %t, %v", was, err)
 	}
-	found, was, err := keep(key)
+	found, was, err := save(key)
 	if !was || string(found) != "answer" || err != nil {
 		t.Errorf("the second time: %q, %t, %v", found, was, err)
 	}
 	other := key
 	other.Hash[0]++
-	_, _, err = keep(other)
+	_, _, err = save(other)
 	wantReason(t, err, errs.FailedPrecondition, errs.ReasonIdempotencyKeyReused)
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// entry reads one module or path, and remembers where everything stands.
+// entry reads one module or path, and remembers the place of everything.
 type entry struct {
 	*reader
 	file string
@@ -31,7 +31,7 @@ func (r *reader) entry(file, at string) *entry {
 	return &entry{reader: r, file: file, at: at, spots: map[string]spot{}}
 }
 
-// place is catalog.Entry's: where the field stands, or the nearest thing around it.
+// place is catalog.Entry's: where the field is, or the nearest thing around it.
 func (e *entry) place(field string) (place string, faulty bool) {
 	path := e.at + "." + field
 	for _, b := range e.bad {
@@ -46,7 +46,7 @@ func (e *entry) place(field string) (place string, faulty bool) {
 	return fmt.Sprintf("%s:%d:%d %s", e.file, at.line, at.column, path), faulty
 }
 
-// within tells whether a field is the other or a part of it.
+// within reports whether a field is the other or a part of it.
 func within(path, whole string) bool {
 	rest, ok := strings.CutPrefix(path, whole)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
@@ -236,7 +236,7 @@ func (f fields) String() string {
 	return strings.Join(names, ", ")
 }
 
-// fieldsByType keeps the fields of each type once looked up.
+// fieldsByType caches the fields of each type.
 type fieldsByType map[reflect.Type]fields
 
 func (k fieldsByType) of(value any) fields {

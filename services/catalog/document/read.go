@@ -42,7 +42,7 @@ type reader struct {
 	fields     fieldsByType
 }
 
-// Read is catalog.Documents's.
+// Read implements catalog.Documents.
 func (Codec) Read(files []catalog.File) (catalog.Document, []errs.Violation, bool) {
 	r := &reader{fields: fieldsByType{}}
 	for _, f := range files {

@@ -14,7 +14,7 @@ import (
 
 const indent = 2
 
-// Write is catalog.Documents's.
+// Write implements catalog.Documents.
 func (Codec) Write(doc catalog.Document, format catalog.Format) ([]byte, error) {
 	var out fileDoc
 	for _, m := range doc.Modules {
@@ -36,7 +36,7 @@ func (Codec) Write(doc catalog.Document, format catalog.Format) ([]byte, error) 
 	return toYAML(text.Bytes())
 }
 
-// toYAML writes JSON as YAML for people: its fields keep their order.
+// toYAML writes JSON as YAML for people: its fields stay in their order.
 func toYAML(text []byte) ([]byte, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {

@@ -34,7 +34,7 @@ func (c *counting) CountPathImpact(ctx context.Context, req *progressv1.CountPat
 	return &progressv1.CountPathImpactResponse{Impact: impact}, err
 }
 
-// counted answers always the same, and keeps what it was asked.
+// counted returns always the same, and keeps what it was asked.
 func counted() (progress *counting, modules *[]*progressv1.CountModuleImpactRequest, paths *[]*progressv1.CountPathImpactRequest) {
 	modules, paths = &[]*progressv1.CountModuleImpactRequest{}, &[]*progressv1.CountPathImpactRequest{}
 	return &counting{

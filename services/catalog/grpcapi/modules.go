@@ -11,7 +11,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
-// ListModules answers one page of modules.
+// ListModules returns one page of modules.
 func (s *Server) ListModules(ctx context.Context, req *catalogv1.ListModulesRequest) (*catalogv1.ListModulesResponse, error) {
 	page, err := s.service.Modules.List(ctx, catalog.Query{
 		State: stateOf(req.GetState()), Topic: req.GetTopic(), Level: req.GetLevel(), Role: req.GetRole(), Q: req.GetQ(),
@@ -31,7 +31,7 @@ func (s *Server) ListModules(ctx context.Context, req *catalogv1.ListModulesRequ
 	return resp, setEtagOf(ctx, resp)
 }
 
-// GetModule answers a module.
+// GetModule returns a module.
 func (s *Server) GetModule(ctx context.Context, req *catalogv1.GetModuleRequest) (*catalogv1.GetModuleResponse, error) {
 	module, err := s.service.Modules.Get(ctx, req.GetModuleId(), isEditor(ctx))
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *Server) GetModule(ctx context.Context, req *catalogv1.GetModuleRequest)
 	return &catalogv1.GetModuleResponse{Module: moduleProto(module)}, setEtag(ctx, module.Etag())
 }
 
-// ListModuleVersions answers one page of a module's versions.
+// ListModuleVersions returns one page of a module's versions.
 func (s *Server) ListModuleVersions(ctx context.Context, req *catalogv1.ListModuleVersionsRequest) (*catalogv1.ListModuleVersionsResponse, error) {
 	page, err := s.service.Modules.Versions(ctx, req.GetModuleId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Server) ListModuleVersions(ctx context.Context, req *catalogv1.ListModu
 	return resp, setEtagOf(ctx, resp)
 }
 
-// GetModuleVersion answers one version.
+// GetModuleVersion returns one version.
 func (s *Server) GetModuleVersion(ctx context.Context, req *catalogv1.GetModuleVersionRequest) (*catalogv1.GetModuleVersionResponse, error) {
 	version, err := s.service.Modules.Version(ctx, req.GetModuleId(), int(req.GetNumber()))
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Server) GetModuleVersion(ctx context.Context, req *catalogv1.GetModuleV
 	return resp, setEtagOf(ctx, resp)
 }
 
-// CreateModule makes a draft, and says where it is to be found.
+// CreateModule creates a draft, and sets its Location.
 func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRequest) (*catalogv1.CreateModuleResponse, error) {
 	key, err := rpc.IdempotencyKey(ctx, catalogv1.CatalogService_CreateModule_FullMethodName, req)
 	if err != nil {
@@ -85,7 +85,8 @@ func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRe
 // UpdateModule edits a draft.
 func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRequest) (*catalogv1.UpdateModuleResponse, error) {
 	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
-	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, func(c catalog.ModuleContent) (catalog.ModuleContent, error) {
+	match := rpc.PreconditionsOf(ctx, req.GetEtag()).Match
+	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), match, func(c catalog.ModuleContent) (catalog.ModuleContent, error) {
 		merged := moduleContentProto(c)
 		err := mask.Merge(merged, req.GetContent(), errs.ReasonUnknownField)
 		return moduleContentOf(merged), err
@@ -96,7 +97,7 @@ func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRe
 	return &catalogv1.UpdateModuleResponse{Module: moduleProto(module)}, setEtag(ctx, module.Etag())
 }
 
-// PreviewModule says what PublishModule would do.
+// PreviewModule returns what PublishModule would do.
 func (s *Server) PreviewModule(ctx context.Context, req *catalogv1.PreviewModuleRequest) (*catalogv1.PreviewModuleResponse, error) {
 	effective, err := timeOf("effectiveTime", req.GetEffectiveTime())
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
-// ListPaths answers one page of paths.
+// ListPaths returns one page of paths.
 func (s *Server) ListPaths(ctx context.Context, req *catalogv1.ListPathsRequest) (*catalogv1.ListPathsResponse, error) {
 	page, err := s.service.Paths.List(ctx, catalog.Query{
 		State: stateOf(req.GetState()), Role: req.GetRole(), Q: req.GetQ(),
@@ -32,7 +32,7 @@ func (s *Server) ListPaths(ctx context.Context, req *catalogv1.ListPathsRequest)
 	return resp, setEtagOf(ctx, resp)
 }
 
-// GetPath answers a path.
+// GetPath returns a path.
 func (s *Server) GetPath(ctx context.Context, req *catalogv1.GetPathRequest) (*catalogv1.GetPathResponse, error) {
 	path, err := s.service.Paths.Get(ctx, req.GetPathId(), isEditor(ctx))
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Server) GetPath(ctx context.Context, req *catalogv1.GetPathRequest) (*c
 	return &catalogv1.GetPathResponse{Path: pathProto(path)}, setEtag(ctx, path.Etag())
 }
 
-// ListPathVersions answers one page of a path's versions.
+// ListPathVersions returns one page of a path's versions.
 func (s *Server) ListPathVersions(ctx context.Context, req *catalogv1.ListPathVersionsRequest) (*catalogv1.ListPathVersionsResponse, error) {
 	page, err := s.service.Paths.Versions(ctx, req.GetPathId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Server) ListPathVersions(ctx context.Context, req *catalogv1.ListPathVe
 	return resp, setEtagOf(ctx, resp)
 }
 
-// GetPathVersion answers one version.
+// GetPathVersion returns one version.
 func (s *Server) GetPathVersion(ctx context.Context, req *catalogv1.GetPathVersionRequest) (*catalogv1.GetPathVersionResponse, error) {
 	version, err := s.service.Paths.Version(ctx, req.GetPathId(), int(req.GetNumber()))
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Server) GetPathVersion(ctx context.Context, req *catalogv1.GetPathVersi
 	return resp, setEtagOf(ctx, resp)
 }
 
-// CreatePath makes a draft, and says where it is to be found.
+// CreatePath creates a draft, and sets its Location.
 func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathRequest) (*catalogv1.CreatePathResponse, error) {
 	key, err := rpc.IdempotencyKey(ctx, catalogv1.CatalogService_CreatePath_FullMethodName, req)
 	if err != nil {
@@ -86,7 +86,8 @@ func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathReques
 // UpdatePath edits a draft.
 func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathRequest) (*catalogv1.UpdatePathResponse, error) {
 	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
-	path, err := s.service.Paths.Update(ctx, req.GetPathId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match, func(c catalog.PathContent) (catalog.PathContent, error) {
+	match := rpc.PreconditionsOf(ctx, req.GetEtag()).Match
+	path, err := s.service.Paths.Update(ctx, req.GetPathId(), match, func(c catalog.PathContent) (catalog.PathContent, error) {
 		merged := pathContentProto(c)
 		err := mask.Merge(merged, req.GetContent(), errs.ReasonUnknownField)
 		return pathContentOf(merged), err
@@ -97,7 +98,7 @@ func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathReques
 	return &catalogv1.UpdatePathResponse{Path: pathProto(path)}, setEtag(ctx, path.Etag())
 }
 
-// PreviewPath says what PublishPath would do.
+// PreviewPath returns what PublishPath would do.
 func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequest) (*catalogv1.PreviewPathResponse, error) {
 	preview, err := s.service.PreviewPath(ctx, req.GetPathId())
 	if err != nil {

@@ -35,7 +35,7 @@ var _ catalogv1.CatalogServiceServer = (*Server)(nil)
 // NewServer makes a Server.
 func NewServer(service *catalog.Service) *Server { return &Server{service: service} }
 
-// ListTopics answers topics with their numbers of active modules.
+// ListTopics returns topics with their numbers of active modules.
 func (s *Server) ListTopics(ctx context.Context, _ *catalogv1.ListTopicsRequest) (*catalogv1.ListTopicsResponse, error) {
 	topics, err := s.service.Topics(ctx)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Server) ListTopics(ctx context.Context, _ *catalogv1.ListTopicsRequest)
 	return resp, setEtagOf(ctx, resp)
 }
 
-// ListCatalogChanges answers the line of revisions.
+// ListCatalogChanges returns the changes, by revision.
 func (s *Server) ListCatalogChanges(ctx context.Context, req *catalogv1.ListCatalogChangesRequest) (*catalogv1.ListCatalogChangesResponse, error) {
 	changes, revision, err := s.service.Changes(ctx, req.GetAfterRevision(), int(req.GetPageSize()))
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *Server) ExportCatalog(req *catalogv1.ExportCatalogRequest, stream grpc.
 	return nil
 }
 
-// isEditor tells whether the caller may see drafts.
+// isEditor reports whether the caller may see drafts.
 func isEditor(ctx context.Context) bool {
 	caller, _ := auth.FromContext(ctx)
 	return caller.HasRole(auth.RoleAuthor) || caller.HasRole(auth.RoleAdmin)
@@ -167,9 +167,9 @@ func setEtag(ctx context.Context, etag string) error {
 	return grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(etag)))
 }
 
-// setEtagOf sets the etag of an answer that is nothing but what it holds.
-func setEtagOf(ctx context.Context, answer proto.Message) error {
-	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(answer)
+// setEtagOf sets the etag of a response by its content.
+func setEtagOf(ctx context.Context, response proto.Message) error {
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(response)
 	if err != nil {
 		return err
 	}

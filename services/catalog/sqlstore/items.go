@@ -42,12 +42,12 @@ const (
 LEFT JOIN versions v ON v.kind = i.kind AND v.id = i.id AND v.number = i.latest_version `
 )
 
-// Get is catalog.Items's.
+// Get implements catalog.Items.
 func (s items[C]) Get(ctx context.Context, id string) (catalog.Item[C], error) {
 	return get[C](ctx, s.db.Reader(), s.kind, id)
 }
 
-// Get is catalog.ItemsTx's.
+// Get implements catalog.ItemsTx.
 func (s itemsTx[C]) Get(ctx context.Context, id string) (catalog.Item[C], error) {
 	return get[C](ctx, s.tx, s.kind, id)
 }
@@ -106,7 +106,7 @@ func scanVersion[C catalog.Content[C]](row scanner) (v catalog.Version[C], err e
 	return v, err
 }
 
-// Version is catalog.Items's.
+// Version implements catalog.Items.
 func (s items[C]) Version(ctx context.Context, id string, number int) (catalog.Version[C], error) {
 	v, err := scanVersion[C](s.db.Reader().QueryRowContext(ctx, `SELECT `+versionColumns+` FROM versions v
 WHERE v.kind = $1 AND v.id = $2 AND v.number = $3`, string(s.kind), id, number))
@@ -116,7 +116,7 @@ WHERE v.kind = $1 AND v.id = $2 AND v.number = $3`, string(s.kind), id, number))
 	return v, sqldb.Classify(err)
 }
 
-// Versions is catalog.Items's.
+// Versions implements catalog.Items.
 func (s items[C]) Versions(ctx context.Context, id string, below, limit int) ([]catalog.Version[C], error) {
 	if below == 0 {
 		below = math.MaxInt32
@@ -125,14 +125,14 @@ func (s items[C]) Versions(ctx context.Context, id string, below, limit int) ([]
 WHERE v.kind = $1 AND v.id = $2 AND v.number < $3 ORDER BY v.number DESC LIMIT $4`, string(s.kind), id, below, limit)
 }
 
-// List is catalog.Items's.
+// List implements catalog.Items.
 func (s items[C]) List(ctx context.Context, filter catalog.Filter, after string, limit int) ([]catalog.Item[C], error) {
 	where, args := matching(filter, []any{string(s.kind), after, limit})
 	return query(ctx, s.db.Reader(), scanItem[C], selectItem+`JOIN facets f ON f.kind = i.kind AND f.id = i.id
 WHERE i.kind = $1 AND i.id > $2`+where+` ORDER BY i.id LIMIT $3`, args...)
 }
 
-// Count is catalog.Items's.
+// Count implements catalog.Items.
 func (s items[C]) Count(ctx context.Context, filter catalog.Filter) (n int, err error) {
 	where, args := matching(filter, []any{string(s.kind)})
 	err = s.db.Reader().QueryRowContext(ctx, `SELECT count(*) FROM items i JOIN facets f ON f.kind = i.kind AND f.id = i.id
@@ -181,7 +181,7 @@ func fold(text string) string {
 	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
 }
 
-// Put is catalog.ItemsTx's.
+// Put implements catalog.ItemsTx.
 func (s itemsTx[C]) Put(ctx context.Context, item catalog.Item[C]) error {
 	archives, err := json.Marshal(item.Archives)
 	if err != nil {
@@ -221,7 +221,7 @@ search_text = excluded.search_text`,
 	return err
 }
 
-// Publish is catalog.ItemsTx's.
+// Publish implements catalog.ItemsTx.
 func (s itemsTx[C]) Publish(ctx context.Context, item catalog.Item[C]) error {
 	if err := s.Put(ctx, item); err != nil {
 		return err
@@ -257,7 +257,7 @@ func (s itemsTx[C]) putReferences(ctx context.Context, id string, modules []stri
 	return nil
 }
 
-// Mandates is catalog.ItemsTx's.
+// Mandates implements catalog.ItemsTx.
 func (s itemsTx[C]) Mandates(ctx context.Context, id string) (map[int]time.Time, error) {
 	type mandate struct {
 		number int
@@ -274,7 +274,7 @@ func (s itemsTx[C]) Mandates(ctx context.Context, id string) (map[int]time.Time,
 	return times, err
 }
 
-// Mandate is catalog.ItemsTx's.
+// Mandate implements catalog.ItemsTx.
 func (s itemsTx[C]) Mandate(ctx context.Context, id string, number int, from time.Time) error {
 	result, err := s.tx.ExecContext(ctx, `UPDATE versions SET mandate_time = $1 WHERE kind = $2 AND id = $3 AND number = $4`,
 		sqldb.Micros(from), string(s.kind), id, number)

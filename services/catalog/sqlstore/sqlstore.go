@@ -1,4 +1,4 @@
-// Package sqlstore keeps the catalog in SQLite or Postgres.
+// Package sqlstore stores the catalog in SQLite or Postgres.
 package sqlstore
 
 import (
@@ -36,17 +36,17 @@ var (
 // New makes a Store on a database that has the Migrations.
 func New(db *sqldb.DB) *Store { return &Store{db: db} }
 
-// Modules is catalog.Store's.
+// Modules implements catalog.Store.
 func (s *Store) Modules() catalog.Items[catalog.ModuleContent] {
 	return items[catalog.ModuleContent]{db: s.db, kind: catalog.KindModule}
 }
 
-// Paths is catalog.Store's.
+// Paths implements catalog.Store.
 func (s *Store) Paths() catalog.Items[catalog.PathContent] {
 	return items[catalog.PathContent]{db: s.db, kind: catalog.KindPath}
 }
 
-// Topics is catalog.Store's.
+// Topics implements catalog.Store.
 func (s *Store) Topics(ctx context.Context) ([]catalog.Topic, error) {
 	return query(ctx, s.db.Reader(), func(row scanner) (t catalog.Topic, err error) {
 		err = row.Scan(&t.ID, &t.Modules)
@@ -55,7 +55,7 @@ func (s *Store) Topics(ctx context.Context) ([]catalog.Topic, error) {
 WHERE f.kind = 'MODULE' AND f.draft = 0 AND i.state = 'ACTIVE' GROUP BY f.topic ORDER BY f.topic`)
 }
 
-// PathsNaming is catalog.Store's.
+// PathsNaming implements catalog.Store.
 func (s *Store) PathsNaming(ctx context.Context, moduleID string) ([]string, error) {
 	return query(ctx, s.db.Reader(), func(row scanner) (id string, err error) {
 		err = row.Scan(&id)
@@ -64,7 +64,7 @@ func (s *Store) PathsNaming(ctx context.Context, moduleID string) ([]string, err
 WHERE r.module_id = $1 AND r.kind = 'PATH' AND i.state = 'ACTIVE' ORDER BY i.id`, moduleID)
 }
 
-// Nodes is catalog.Store's.
+// Nodes implements catalog.Store.
 func (s *Store) Nodes(ctx context.Context) (map[string]catalog.Node, error) {
 	return nodes(ctx, s.db.Reader())
 }
@@ -91,7 +91,7 @@ WHERE i.kind = 'MODULE' ORDER BY i.id, r.position`)
 	return found, err
 }
 
-// Revision is catalog.Store's.
+// Revision implements catalog.Store.
 func (s *Store) Revision(ctx context.Context) (int64, error) {
 	n, err := revision(ctx, s.db.Reader(), "")
 	return n, sqldb.Classify(err)
@@ -102,7 +102,7 @@ func revision(ctx context.Context, tx sqldb.Tx, lock string) (n int64, err error
 	return n, err
 }
 
-// Changes is catalog.Store's.
+// Changes implements catalog.Store.
 func (s *Store) Changes(ctx context.Context, after int64, limit int) (found []catalog.Change, head int64, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		if head, err = revision(ctx, tx, ""); err != nil {
@@ -122,7 +122,7 @@ func scanChange(row scanner) (c catalog.Change, err error) {
 	return c, err
 }
 
-// Snapshot is catalog.Store's.
+// Snapshot implements catalog.Store.
 func (s *Store) Snapshot(ctx context.Context, after int64) (found catalog.Snapshot, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		if found.Revision, err = revision(ctx, tx, ""); err != nil {
@@ -137,7 +137,7 @@ func (s *Store) Snapshot(ctx context.Context, after int64) (found catalog.Snapsh
 	return found, err
 }
 
-// Edit is catalog.Store's. The head's row is locked first: then it sees all that others
+// Edit implements catalog.Store. The head's row is locked first: then it sees all that others
 // have committed, and no other begins before it ends.
 func (s *Store) Edit(ctx context.Context, f func(ctx context.Context, tx catalog.Tx) error) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
@@ -151,23 +151,23 @@ func (s *Store) Edit(ctx context.Context, f func(ctx context.Context, tx catalog
 // txn is the catalog inside of Edit.
 type txn struct{ sqldb.Tx }
 
-// Modules is catalog.Tx's.
+// Modules implements catalog.Tx.
 func (t txn) Modules() catalog.ItemsTx[catalog.ModuleContent] {
 	return itemsTx[catalog.ModuleContent]{tx: t.Tx, kind: catalog.KindModule}
 }
 
-// Paths is catalog.Tx's.
+// Paths implements catalog.Tx.
 func (t txn) Paths() catalog.ItemsTx[catalog.PathContent] {
 	return itemsTx[catalog.PathContent]{tx: t.Tx, kind: catalog.KindPath}
 }
 
-// Nodes is catalog.Tx's.
+// Nodes implements catalog.Tx.
 func (t txn) Nodes(ctx context.Context) (map[string]catalog.Node, error) { return nodes(ctx, t.Tx) }
 
-// Revision is catalog.Tx's.
+// Revision implements catalog.Tx.
 func (t txn) Revision(ctx context.Context) (int64, error) { return revision(ctx, t.Tx, "") }
 
-// Announce is catalog.Tx's.
+// Announce implements catalog.Tx.
 func (t txn) Announce(ctx context.Context, c catalog.Change) (n int64, err error) {
 	err = t.QueryRowContext(ctx, `UPDATE catalog_head SET revision = revision + 1 WHERE id = 1 RETURNING revision`).Scan(&n)
 	if err != nil {
@@ -178,7 +178,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)`, n, string(c.Kind), c.ID, string(c.Action),
 	return n, err
 }
 
-// Audit is catalog.Tx's.
+// Audit implements catalog.Tx.
 func (t txn) Audit(ctx context.Context, entries []catalog.AuditEntry) error {
 	chained := make([]audit.Entry, len(entries))
 	for i, e := range entries {
@@ -187,12 +187,12 @@ func (t txn) Audit(ctx context.Context, entries []catalog.AuditEntry) error {
 	return audit.Append(ctx, t.Tx, chained)
 }
 
-// FindResponse is catalog.Tx's.
+// FindResponse implements catalog.Tx.
 func (t txn) FindResponse(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error) {
 	return sqldb.FindIdempotent(ctx, t.Tx, key, now)
 }
 
-// SaveResponse is catalog.Tx's.
+// SaveResponse implements catalog.Tx.
 func (t txn) SaveResponse(ctx context.Context, key idem.Key, response []byte, now time.Time) error {
 	return sqldb.SaveIdempotent(ctx, t.Tx, key, response, now)
 }

@@ -13,7 +13,7 @@ import (
 //go:embed *.yaml
 var embedded embed.FS
 
-// actor is who the changes feed says published it.
+// actor is the subject that published it, in the feed of changes.
 const actor = "starter"
 
 // Files are the starter catalog's, by name.

@@ -20,12 +20,12 @@ type catalogClient struct {
 	client catalogv1.CatalogServiceClient
 }
 
-// NewCatalog makes a Catalog that asks the catalog service, in the name of whoever calls.
+// NewCatalog returns a Catalog that calls the catalog service, with the caller's token.
 func NewCatalog(client catalogv1.CatalogServiceClient) profile.Catalog {
 	return catalogClient{client: client}
 }
 
-// ActivePaths is Catalog's.
+// ActivePaths implements Catalog.
 func (c catalogClient) ActivePaths(ctx context.Context) ([]profile.Path, error) {
 	var paths []profile.Path
 	req := &catalogv1.ListPathsRequest{State: catalogv1.Module_ACTIVE, PageSize: catalogPageSize}
@@ -43,8 +43,8 @@ func (c catalogClient) ActivePaths(ctx context.Context) ([]profile.Path, error) 
 	}
 }
 
-// catalogFault passes on what is the caller's own affair: that they left, took too long,
-// or that their token is not good any more. All else is the catalog not answering.
+// catalogFault passes on the errors that the caller causes: a canceled call, a deadline, a
+// token that is not accepted any more. Any other error is an unavailable catalog.
 func catalogFault(ctx context.Context, err error) error {
 	if code := status.Code(err); ctx.Err() != nil || code == codes.Unauthenticated || code == codes.PermissionDenied {
 		return err

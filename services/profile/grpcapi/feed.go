@@ -10,7 +10,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
-// SyncLearners streams what changed of whom, and last the revision reached.
+// SyncLearners streams the learners that changed, and last the revision reached.
 func (s *Server) SyncLearners(req *profilev1.SyncLearnersRequest, stream grpc.ServerStreamingServer[profilev1.SyncLearnersResponse]) error {
 	revision, err := s.service.Feed(stream.Context(), req.GetAfterRevision(), func(c profile.Change) error {
 		record := &profilev1.LearnerRecord{Id: c.LearnerID, TimeZone: c.TimeZone}
@@ -22,8 +22,8 @@ func (s *Server) SyncLearners(req *profilev1.SyncLearnersRequest, stream grpc.Se
 	return stream.Send(&profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Revision{Revision: revision}})
 }
 
-// withRevision adds a learner's place in the feed to the metadata of an answer, so that a
-// reader of progress can be answered with what was written here.
+// withRevision adds a learner's place in the feed to the metadata of a response, so that
+// progress can wait until it has what was written here.
 func withRevision(md metadata.MD, revision int64) metadata.MD {
 	if revision > 0 {
 		md.Set("preceptor-profile-revision", strconv.FormatInt(revision, 10))

@@ -19,7 +19,7 @@ import (
 )
 
 // sync reads the feed to its end, as progress does.
-func (h *house) sync(ctx context.Context, after int64) (zones map[string]string, revision int64, err error) {
+func (h *harness) sync(ctx context.Context, after int64) (zones map[string]string, revision int64, err error) {
 	client := profilev1.NewProfileServiceClient(h.server.InProcess("progress"))
 	stream, err := client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: after})
 	if err != nil {
@@ -43,7 +43,7 @@ func (h *house) sync(ctx context.Context, after int64) (zones map[string]string,
 	}
 }
 
-func (h *house) wantFeed(t *testing.T, after, revision int64, want map[string]string) {
+func (h *harness) wantFeed(t *testing.T, after, revision int64, want map[string]string) {
 	t.Helper()
 	zones, got, err := h.sync(t.Context(), after)
 	if err != nil || got != revision || !maps.Equal(zones, want) {
@@ -65,7 +65,7 @@ func wantRevision(t *testing.T, header metadata.MD, want string) {
 // TestSyncLearners follows two learners, from before there is anything to tell.
 func TestSyncLearners(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.wantFeed(t, 0, 0, map[string]string{})
 	ana, root := h.as(t, "ana"), h.as(t, "root", auth.RoleAdmin)
 	id := h.me(ana, t).GetId()
@@ -108,7 +108,7 @@ func TestSyncLearners(t *testing.T) {
 // TestSyncLearnersPages is about more learners than are read at a time.
 func TestSyncLearnersPages(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	progress := profilev1.NewProfileServiceClient(h.server.InProcess("progress"))
 	want := map[string]string{}
 	const learners = 1000 // Two full pages: the second one's end must be seen, too.
@@ -127,7 +127,7 @@ func TestSyncLearnersPages(t *testing.T) {
 // TestSyncLearnersSaysNoMore: who hears of learners by the feed hears no personal data.
 func TestSyncLearnersSaysNoMore(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	made, err := h.client().CreateLearner(h.as(t, "root", auth.RoleAdmin), &profilev1.CreateLearnerRequest{Learner: &profilev1.Learner{
 		DisplayName: "Ana", Email: "ana@example.org", Locale: "de", TimeZone: "Europe/Berlin", TargetRole: "clinical-ai-engineer",
 	}})
@@ -148,7 +148,7 @@ func TestSyncLearnersSaysNoMore(t *testing.T) {
 // TestSyncLearnersIsForProgress: nobody else is told, whatever their role.
 func TestSyncLearnersIsForProgress(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	ask := func(ctx context.Context, peer string) error {
 		stream, err := profilev1.NewProfileServiceClient(h.server.InProcess(peer)).SyncLearners(ctx, &profilev1.SyncLearnersRequest{})
 		if err == nil {

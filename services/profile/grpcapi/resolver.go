@@ -16,7 +16,7 @@ var _ auth.Resolver = (*Resolver)(nil)
 // NewResolver makes a Resolver.
 func NewResolver(service *profile.Service) *Resolver { return &Resolver{service: service} }
 
-// ResolveSubject answers the caller's learner id, as Service.Resolve does.
+// ResolveSubject returns the caller's learner id, as Service.Resolve does.
 func (r *Resolver) ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (string, error) {
 	found, err := r.service.Resolve(ctx, profile.Subject{Issuer: issuer, Subject: subject}, profile.Hints{
 		DisplayName: hints.Name,

@@ -30,7 +30,7 @@ var _ profilev1.ProfileServiceServer = (*Server)(nil)
 // NewServer makes a Server.
 func NewServer(service *profile.Service) *Server { return &Server{service: service} }
 
-// GetLearner answers a learner, and its etag as a header.
+// GetLearner returns a learner, and its etag as a header.
 func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerRequest) (*profilev1.GetLearnerResponse, error) {
 	learner, err := s.service.Learner(ctx, req.GetLearnerId())
 	if err != nil {
@@ -57,13 +57,13 @@ func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearner
 	if err != nil {
 		return nil, err
 	}
-	// The revision is told even when this call changed no time zone: the one that did may
-	// have lost its answer.
+	// The revision is set even when this call changed no time zone: the response of the one
+	// that did may be lost.
 	return &profilev1.UpdateLearnerResponse{Learner: learnerProto(learner)},
 		grpc.SetHeader(ctx, withRevision(metadata.Pairs("etag", strconv.Quote(learner.Etag())), learner.Revision))
 }
 
-// ListLearners answers one page of learners.
+// ListLearners returns one page of learners.
 func (s *Server) ListLearners(ctx context.Context, req *profilev1.ListLearnersRequest) (*profilev1.ListLearnersResponse, error) {
 	page, err := s.service.List(ctx, profile.ListQuery{
 		Q:            req.GetQ(),
@@ -84,7 +84,7 @@ func (s *Server) ListLearners(ctx context.Context, req *profilev1.ListLearnersRe
 	return resp, nil
 }
 
-// CreateLearner makes a learner, and says where it is to be found.
+// CreateLearner creates a learner, and sets its Location.
 func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearnerRequest) (*profilev1.CreateLearnerResponse, error) {
 	key, err := rpc.IdempotencyKey(ctx, profilev1.ProfileService_CreateLearner_FullMethodName, req)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	), revision))
 }
 
-// ListRecommendedPaths answers paths that fit the learner, the best first.
+// ListRecommendedPaths returns paths that fit the learner, the best first.
 func (s *Server) ListRecommendedPaths(
 	ctx context.Context,
 	req *profilev1.ListRecommendedPathsRequest,
@@ -128,7 +128,7 @@ func (s *Server) ListRecommendedPaths(
 	return resp, nil
 }
 
-// ResolveSubject answers the learner that an identity belongs to.
+// ResolveSubject returns the learner that an identity belongs to.
 func (s *Server) ResolveSubject(ctx context.Context, req *profilev1.ResolveSubjectRequest) (*profilev1.ResolveSubjectResponse, error) {
 	found, err := s.service.Resolve(ctx, subjectOf(req.GetSubject()), profile.Hints{
 		DisplayName: req.GetDisplayName(),
@@ -185,7 +185,7 @@ func subjectOf(s *profilev1.Subject) profile.Subject {
 	return profile.Subject{Issuer: s.GetIssuer(), Subject: s.GetSubject()}
 }
 
-// backgroundOf keeps a number that has no name as its digits, for validation to refuse.
+// backgroundOf returns a number that has no name as its digits, which validation refuses.
 func backgroundOf(b profilev1.Learner_Background) profile.Background {
 	if b == profilev1.Learner_BACKGROUND_UNSPECIFIED {
 		return ""

@@ -31,9 +31,9 @@ import (
 	"github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 )
 
-// house is the profile service behind its whole chain of interceptors, beside a catalog
+// harness is the profile service behind its whole chain of interceptors, beside a catalog
 // that is a function.
-type house struct {
+type harness struct {
 	issuer  *auth.LocalIssuer
 	server  *rpc.Server
 	catalog *fakeCatalog
@@ -49,9 +49,9 @@ func (c *fakeCatalog) ListPaths(ctx context.Context, req *catalogv1.ListPathsReq
 	return c.listPaths(ctx, req)
 }
 
-func newHouse(t *testing.T) *house {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &house{catalog: &fakeCatalog{}}
+	h := &harness{catalog: &fakeCatalog{}}
 	var err error
 	if h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), testenv.Now); err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) newServer(t *testing.T, resolver auth.Resolver) *rpc.Server {
+func (h *harness) newServer(t *testing.T, resolver auth.Resolver) *rpc.Server {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: testenv.Now})
@@ -92,12 +92,12 @@ func (h *house) newServer(t *testing.T, resolver auth.Resolver) *rpc.Server {
 }
 
 // client calls in process, as the gateway does.
-func (h *house) client() profilev1.ProfileServiceClient {
+func (h *harness) client() profilev1.ProfileServiceClient {
 	return profilev1.NewProfileServiceClient(h.server.InProcess("gateway"))
 }
 
 // as is the context of a call with the subject's token.
-func (h *house) as(t *testing.T, subject string, roles ...auth.Role) context.Context {
+func (h *harness) as(t *testing.T, subject string, roles ...auth.Role) context.Context {
 	t.Helper()
 	token, err := h.issuer.Mint(subject, roles, "Ms "+subject, time.Hour)
 	if err != nil {
@@ -106,7 +106,7 @@ func (h *house) as(t *testing.T, subject string, roles ...auth.Role) context.Con
 	return metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token)
 }
 
-func (h *house) me(ctx context.Context, t *testing.T) *profilev1.Learner {
+func (h *harness) me(ctx context.Context, t *testing.T) *profilev1.Learner {
 	t.Helper()
 	resp, err := h.client().GetLearner(ctx, &profilev1.GetLearnerRequest{LearnerId: "me"})
 	if err != nil {
@@ -137,7 +137,7 @@ func wantStatus(t *testing.T, err error, code codes.Code, reason string, fields 
 
 func TestMeIsMadeAtFirstSight(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	// Over a network the answers are the same.
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,7 +179,7 @@ func TestMeIsMadeAtFirstSight(t *testing.T) {
 
 func TestWhoMaySeeWhom(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	client, ana, bob, admin := h.client(), h.as(t, "ana"), h.as(t, "bob"), h.as(t, "root", auth.RoleAdmin)
 	id := h.me(ana, t).GetId()
 	for _, own := range []string{id, strings.ToUpper(id)} {
@@ -207,7 +207,7 @@ func TestWhoMaySeeWhom(t *testing.T) {
 
 func TestUpdateLearner(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	client, ana := h.client(), h.as(t, "ana")
 	before := h.me(ana, t)
 	update := func(ctx context.Context, change *profilev1.Learner, etag string, paths ...string) (*profilev1.Learner, error) {
@@ -265,7 +265,7 @@ func TestUpdateLearner(t *testing.T) {
 
 func TestAdminMovesASubject(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	client, admin := h.client(), h.as(t, "root", auth.RoleAdmin)
 	ana, bob := h.me(h.as(t, "ana"), t), h.me(h.as(t, "bob"), t)
 	set := func(l *profilev1.Learner, subjects ...*profilev1.Subject) error {
@@ -290,7 +290,7 @@ func TestAdminMovesASubject(t *testing.T) {
 
 func TestCreateLearner(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	client, admin := h.client(), h.as(t, "root", auth.RoleAdmin)
 	body := &profilev1.Learner{
 		DisplayName: "Eve", Email: "eve@example.org", Background: profilev1.Learner_RESEARCH,
@@ -337,7 +337,7 @@ func TestCreateLearner(t *testing.T) {
 
 func TestListLearners(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	client, admin := h.client(), h.as(t, "root", auth.RoleAdmin)
 	var want []string
 	for _, name := range []string{"ana", "bob", "cem"} {
@@ -375,7 +375,7 @@ func TestListLearners(t *testing.T) {
 
 func TestListRecommendedPaths(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	client, ana := h.client(), h.as(t, "ana")
 	pages := map[string]*catalogv1.ListPathsResponse{
 		"": {NextPageToken: "2", Paths: []*catalogv1.Path{
@@ -429,7 +429,7 @@ func TestListRecommendedPaths(t *testing.T) {
 
 func TestResolveSubject(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	progress := profilev1.NewProfileServiceClient(h.server.InProcess("progress"))
 	req := &profilev1.ResolveSubjectRequest{
 		Subject:     &profilev1.Subject{Issuer: auth.LocalIssuerName, Subject: "ana"},

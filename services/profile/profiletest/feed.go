@@ -21,7 +21,7 @@ func inZone(t *testing.T, zone string) profile.Learner {
 	return l
 }
 
-// setZone answers the learner's new revision.
+// setZone returns the learner's new revision.
 func setZone(t *testing.T, store profile.Store, id, zone string) (int64, error) {
 	t.Helper()
 	l, err := store.Update(t.Context(), id, func(l *profile.Learner) (bool, error) {
@@ -97,7 +97,7 @@ func testFeedSilent(t *testing.T, store profile.Store) {
 	}
 	changes, newest, err := store.Changes(t.Context(), 0, 10)
 	if err != nil || len(changes) != 2 || newest != 2 || changes[0].TimeZone != "Europe/Berlin" {
-		t.Errorf("the feed tells %+v, %d, %v", changes, newest, err)
+		t.Errorf("the feed has %+v, %d, %v", changes, newest, err)
 	}
 }
 
@@ -163,7 +163,7 @@ func follow(t *testing.T, store profile.Store, into map[string]string, until int
 		}
 		for _, c := range changes {
 			if c.Revision <= after || c.Revision > newest {
-				t.Errorf("revision %d stands after %d in a feed that ends at %d", c.Revision, after, newest)
+				t.Errorf("revision %d comes after %d in a feed that ends at %d", c.Revision, after, newest)
 			}
 			into[c.LearnerID], after = c.TimeZone, c.Revision
 		}

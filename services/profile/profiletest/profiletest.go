@@ -22,7 +22,7 @@ import (
 // start is when the suite's clock begins.
 var start = time.Date(2026, time.March, 1, 12, 0, 0, 123456000, time.UTC)
 
-// Run runs the suite; newStore answers an empty store for each case.
+// Run runs the suite; newStore returns an empty store for each case.
 func Run(t *testing.T, newStore func(t *testing.T) profile.Store) {
 	t.Helper()
 	cases := map[string]func(*testing.T, profile.Store){
@@ -31,18 +31,18 @@ func Run(t *testing.T, newStore func(t *testing.T) profile.Store) {
 		"a subject is compared byte by byte":               testSubjectBytes,
 		"a taken subject stores nothing and is named":      testSubjectTaken,
 		"of racing creates with one subject one wins":      testSubjectRace,
-		"a key answers the first response":                 testKeyReplay,
+		"a key returns the first response":                 testKeyReplay,
 		"a failed create leaves its key unused":            testKeyFailed,
 		"of racing creates with one key one wins":          testKeyRace,
 		"an update stores what edit made":                  testUpdate,
 		"an update that changes nothing stores nothing":    testUpdateNothing,
-		"an update keeps subjects one learner's":           testUpdateSubjects,
+		"a subject stays one learner's in an update":       testUpdateSubjects,
 		"no racing update is lost":                         testUpdateRace,
 		"a list pages in the order of ids":                 testList,
 		"a list finds words in name and email in any case": testSearch,
-		"the feed tells each learner's newest time zone":   testFeed,
+		"the feed has each learner's newest time zone":     testFeed,
 		"what changes no time zone is not in the feed":     testFeedSilent,
-		"a feed under racing writers misses nobody":        testFeedRace,
+		"a feed under racing writers misses no learner":    testFeedRace,
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func wantTaken(t *testing.T, err error, fields ...string) {
 	}
 }
 
-// atOnce runs f n times at the same moment and answers what each returned.
+// atOnce runs f n times at the same moment and returns what each returned.
 func atOnce(n int, f func(i int) error) []error {
 	var wg sync.WaitGroup
 	begin := make(chan struct{})
@@ -254,8 +254,8 @@ func testKeyFailed(t *testing.T, store profile.Store) {
 	k := key(t, "admin", "k", "body")
 	_, _, err := store.Create(t.Context(), newLearner(t, "ana"), k, []byte("lost"), start)
 	wantTaken(t, err, "subjects[0]")
-	got, _, err := store.Create(t.Context(), newLearner(t, "bob"), k, []byte("kept"), start)
-	if err != nil || string(got) != "kept" {
+	got, _, err := store.Create(t.Context(), newLearner(t, "bob"), k, []byte("stored"), start)
+	if err != nil || string(got) != "stored" {
 		t.Errorf("the second try answered %q, %v", got, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // announce gives a learner the feed's next revision. The head's row stays locked until the
 // commit, so that revisions are committed in their order and none is lost by a rollback.
-// Call it last: all who announce wait for each other here, and nobody may wait for
+// Call it last: all transactions that announce wait for each other here, and none may wait for
 // anything else meanwhile.
 func announce(ctx context.Context, tx sqldb.Tx, id string) (int64, error) {
 	var revision int64
@@ -21,7 +21,7 @@ func announce(ctx context.Context, tx sqldb.Tx, id string) (int64, error) {
 	return revision, err
 }
 
-// Changes is profile.Store's.
+// Changes implements profile.Store.
 func (s *Store) Changes(ctx context.Context, after int64, limit int) (changes []profile.Change, newest int64, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		changes = nil

@@ -1,4 +1,4 @@
-// Package sqlstore keeps learners in SQLite or Postgres.
+// Package sqlstore stores learners in SQLite or Postgres.
 package sqlstore
 
 import (
@@ -37,7 +37,7 @@ var _ profile.Store = (*Store)(nil)
 // New makes a Store on a database that has the Migrations.
 func New(db *sqldb.DB) *Store { return &Store{db: db} }
 
-// BySubject is profile.Store's.
+// BySubject implements profile.Store.
 func (s *Store) BySubject(ctx context.Context, subject profile.Subject) (profile.Resolved, error) {
 	var found profile.Resolved
 	err := s.db.Reader().QueryRowContext(ctx, `SELECT l.id, l.time_zone
@@ -53,7 +53,7 @@ WHERE s.issuer = $1 AND s.subject = $2`, subject.Issuer, subject.Subject).Scan(&
 const columns = `l.id, l.display_name, l.email, l.locale, l.time_zone, l.background, l.target_role,
 l.goal_minutes, l.goal_units, l.version, l.create_time, l.update_time, l.revision`
 
-// Learner is profile.Store's.
+// Learner implements profile.Store.
 func (s *Store) Learner(ctx context.Context, id string) (profile.Learner, error) {
 	return learner(ctx, s.db.Reader(), id)
 }
@@ -101,7 +101,7 @@ func collect(rows *sql.Rows) ([]profile.Learner, error) {
 	return learners, sqldb.Classify(rows.Err())
 }
 
-// Create is profile.Store's.
+// Create implements profile.Store.
 func (s *Store) Create(
 	ctx context.Context, l profile.Learner, key idem.Key, response []byte, now time.Time,
 ) (answer []byte, revision int64, err error) {
@@ -167,7 +167,7 @@ VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, subject.Issuer, subject.Subject
 	return nil
 }
 
-// Update is profile.Store's.
+// Update implements profile.Store.
 func (s *Store) Update(ctx context.Context, id string, edit func(*profile.Learner) (bool, error)) (profile.Learner, error) {
 	var after profile.Learner
 	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
@@ -199,7 +199,7 @@ func (s *Store) Update(ctx context.Context, id string, edit func(*profile.Learne
 	return after, nil
 }
 
-// lock keeps other updates out until the transaction ends. It is a statement of its own
+// lock excludes other updates until the transaction ends. It is a statement of its own
 // because Postgres locks no rows on the far side of an outer join.
 func lock(ctx context.Context, tx sqldb.Tx, id string) error {
 	var locked string
@@ -229,7 +229,7 @@ func updateSubjects(ctx context.Context, tx sqldb.Tx, before, after profile.Lear
 	return insertSubjects(ctx, tx, after)
 }
 
-// List is profile.Store's.
+// List implements profile.Store.
 func (s *Store) List(ctx context.Context, words []string, after string, limit int) ([]profile.Learner, error) {
 	where, args := matching(words, []any{after, limit})
 	rows, err := s.db.Reader().QueryContext(ctx, `SELECT `+columns+`, s.issuer, s.subject
@@ -242,7 +242,7 @@ ORDER BY l.id, s.position`, args...)
 	return collect(rows)
 }
 
-// Count is profile.Store's.
+// Count implements profile.Store.
 func (s *Store) Count(ctx context.Context, words []string) (int, error) {
 	where, args := matching(words, nil)
 	var n int
