@@ -365,7 +365,7 @@ func (c *Catalog) With(d CatalogDelta) *Catalog {
 	maps.Copy(out.Modules, c.Modules)
 	maps.Copy(out.Paths, c.Paths)
 	for i := range d.Modules {
-		if len(d.Modules[i].Versions) > 0 { // what was never published is nobody's business here
+		if len(d.Modules[i].Versions) > 0 { // what was never published does not concern progress
 			out.Modules[d.Modules[i].ID] = &d.Modules[i]
 		}
 	}

@@ -66,7 +66,7 @@ func (w words) quoted(all []string) string {
 	return w.list(quoted)
 }
 
-// reason quotes what somebody gave as a reason; their full stop ends the sentence.
+// reason quotes a reason that was given; its full stop ends the sentence.
 func (w words) reason(text string) string {
 	if text = strings.TrimSpace(text); strings.HasSuffix(text, ".") || strings.HasSuffix(text, "!") || strings.HasSuffix(text, "?") {
 		return "“" + text + "”"

@@ -157,7 +157,7 @@ func (w *View) equivalence(m *Module) *credit {
 }
 
 // archived returns the system waiver of a learner who cannot finish a module because it was archived, or
-// nil. since is when the learner began to need it, zero: does not. A later restoring takes it from nobody.
+// nil. since is when the learner began to need it, zero: does not. A later restoring does not take it away.
 func (w *View) archived(m *Module, since time.Time) *credit {
 	if since.IsZero() {
 		return nil // nothing asks the learner for it

@@ -1,11 +1,14 @@
-// Package progress records what each learner does, and says how far they have
-// come. It is the reason why Preceptor exists.
+// Package progress records what each learner does, and computes how far they have
+// come.
 //
 // Every learner has one append-only log. Events are judged one by one
-// (accept.go), written in groups (committer.go) and folded, module by module, in
+// (accept.go), written in groups (engine/committer.go) and folded, module by module, in
 // the order of their effective times (fold.go), so that the order of arrival
 // never matters. What a reader sees is computed from the folded facts, the
 // catalog and the clock (module_state.go, path_state.go); reads never write.
+//
+// This package has the words and the rules. What runs stands in engine, report and replay, which
+// apply them to what a store has; grpcapi and clients translate, sqlstore stores.
 package progress
 
 import (
@@ -186,7 +189,7 @@ type Award struct {
 	// FromSequence and ToSequence are the log entries of the delivery that earned it.
 	FromSequence int64 `json:"from"`
 	ToSequence   int64 `json:"to"`
-	// RevokeTime is when an admin took it back, with RevokeReason; zero: nobody did. It is final.
+	// RevokeTime is when an admin took it back, with RevokeReason; zero: it is not revoked. It is final.
 	RevokeTime   time.Time `json:"revokeTime,omitzero"`
 	RevokeReason string    `json:"revokeReason,omitempty"`
 }

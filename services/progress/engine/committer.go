@@ -17,7 +17,7 @@ const (
 	// maxBatchEvents is how many events one transaction takes at most.
 	maxBatchEvents = 256
 	// maxJobEvents is how many of them one caller may bring: a long offline batch goes in
-	// pieces, so that nobody waits for it as a whole.
+	// pieces, so that no other caller waits for it as a whole.
 	maxJobEvents = 64
 	// queueLength is how many jobs may wait in a lane, maxLearnerJobs how many of one learner's.
 	queueLength    = 1024
@@ -303,7 +303,7 @@ func (c *committer) try(ctx context.Context, jobs []*job) error {
 
 // attempt is try on the catalog as it is known. It does nothing where the stored one is newer, and
 // returns that one's revision. A panic is an error of the jobs: the lane must live on, or one
-// learner's log could stop everybody's.
+// learner's log could stop those of all.
 func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err error) {
 	defer func() {
 		if p := recover(); p != nil {

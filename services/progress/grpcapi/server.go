@@ -272,7 +272,7 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 	if last := first(ctx, "last-event-id"); last != "" {
 		n, err := strconv.ParseInt(last, 10, 64)
 		if err != nil {
-			n = -1 // not one of ours: a reset says so
+			n = -1 // we sent no such id: a reset says so
 		}
 		after = &n
 	}

@@ -273,7 +273,7 @@ func (r *replayer) all(ctx context.Context) error {
 		defer close(done)
 		working.Wait()
 	}()
-	defer func() { // nobody works on when this returns
+	defer func() { // no worker goes on when this returns
 		cancel()
 		for range done { // what comes late is done again
 		}

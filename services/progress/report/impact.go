@@ -60,8 +60,8 @@ type ModuleImpact struct {
 	// ToRetrain counts those of Completed whose last completion stands SUPERSEDED by the draft when
 	// that is in effect and its grace is over, if they do nothing until then. It leaves out those who
 	// need not do anything: whom the draft asks for no unit anew, or whose cycle was waived as a
-	// whole, since the fold opens and completes the new cycle by itself (see progress.Facts.AsOf). Who is
-	// SUPERSEDED or EXPIRED already counts too: the draft is what they would have to learn.
+	// whole, since the fold opens and completes the new cycle by itself (see progress.Facts.AsOf). Learners who are
+	// SUPERSEDED or EXPIRED already count too: the draft is what they would have to learn.
 	ToRetrain int64
 	// LosingCredit counts those of InProgress who have now done some unit, required or not, as far as
 	// the version goes that they are on, and the draft invalidates it. A cycle that was waived as a
@@ -79,8 +79,8 @@ type ImpactedPath struct {
 	Title string
 	// MilestoneIDs are those that name the module, in order, of the newest version that has any.
 	MilestoneIDs []string
-	// Enrollments counts those that are not withdrawn, on any version that names the module. Who was
-	// moved to a version by a mandatory upgrade is on that one.
+	// Enrollments counts those that are not withdrawn, on any version that names the module. One that
+	// a mandatory upgrade moved to a version is on that one.
 	Enrollments int64
 }
 
@@ -273,8 +273,8 @@ func impactedPaths(ctx context.Context, survey progress.Survey, catalog *progres
 type PathImpact struct {
 	// UpgradeOffers counts the enrollments that are not withdrawn: each would be offered the upgrade.
 	UpgradeOffers int64
-	// Enrollments are the same by the version that they are on, oldest first. Who was moved to one by
-	// a mandatory upgrade is on that one.
+	// Enrollments are the same by the version that they are on, oldest first. One that a mandatory
+	// upgrade moved to a version is on that one.
 	Enrollments []progress.PinnedEnrollments
 	// ChangedMilestoneIDs are the draft's milestones that the newest version lacks or that ask for
 	// something else there, in order, and then those of the newest version that the draft lacks. A
