@@ -16,13 +16,12 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
-// OnServers has the tests of a package come out the same wherever records and returns are stored: it
-// runs them again, as this program with other flags, but for those whose names match leftOut. SQLite
-// with a cache in memory is what they run on without any. The properties get fewer tries than at home,
-// and more tests run at a time, for most of them wait.
+// OnServers has the tests of a package come out the same wherever records and answers are stored: it
+// runs them again on Postgres, on Redis and on both. SQLite with a cache in memory is what they run on
+// by themselves. Tests whose names match leftOut are not run again.
 func OnServers(t *testing.T, leftOut string) {
 	t.Helper()
-	postgres := "-rig.postgres=" + sqldbtest.PostgresURLs(t, sqlstore.Migrations())(t)
+	postgres := postgresFlag(t)
 	address := testenv.Redis(t)
 	redis := "-rig.redis=redis://" + address
 	for _, backend := range []struct {
@@ -36,17 +35,36 @@ func OnServers(t *testing.T, leftOut string) {
 	} {
 		t.Run(backend.name, func(t *testing.T) {
 			before := hits(t, address)
-			//nolint:gosec // it is this very program, and the flags are ours
-			again := exec.CommandContext(t.Context(), os.Args[0], append([]string{
-				"-test.skip=" + leftOut, "-test.timeout=5m", "-test.parallel=8", "-rapid.checks=3", "-rapid.nofailfile",
-			}, backend.flags...)...)
-			if out, err := again.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
+			again(t, leftOut, backend.flags)
 			if answered := hits(t, address) > before; answered != backend.redis {
 				t.Errorf("answers of Redis: %v", answered)
 			}
 		})
+	}
+}
+
+// OnPostgres is OnServers for a package that reads no cached answers.
+func OnPostgres(t *testing.T, leftOut string) {
+	t.Helper()
+	again(t, leftOut, []string{postgresFlag(t)})
+}
+
+// postgresFlag starts a Postgres for rigs.
+func postgresFlag(t *testing.T) string {
+	t.Helper()
+	return "-rig.postgres=" + sqldbtest.PostgresURLs(t, sqlstore.Migrations())(t)
+}
+
+// again runs the tests of this program as another process with flags. The properties get fewer tries
+// than by default, and more tests run at a time, for most of them wait.
+func again(t *testing.T, leftOut string, flags []string) {
+	t.Helper()
+	//nolint:gosec // it is this very program, and the flags are ours
+	run := exec.CommandContext(t.Context(), os.Args[0], append([]string{
+		"-test.skip=" + leftOut, "-test.timeout=5m", "-test.parallel=8", "-rapid.checks=3", "-rapid.nofailfile",
+	}, flags...)...)
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 
