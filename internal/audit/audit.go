@@ -1,8 +1,8 @@
-// Package audit keeps admin commands in a chain: each entry holds the hash of the one
+// Package audit stores admin commands in a chain: each entry holds the hash of the one
 // before, so that none can be changed, dropped or put in between without every later hash
 // saying so. A service appends in the transaction of the command itself (log.go) and
 // serves its own chain (server.go). What is hashed is the entry as the REST API shows it,
-// so that whoever can read a chain can check it, with no code of ours.
+// so that a client that can read a chain can check it, with no code of ours.
 package audit
 
 import (
@@ -77,7 +77,7 @@ func (h Head) Follow(e Entry) (Head, error) {
 	return h.next(strconv.FormatInt(e.Sequence, 10), e.PreviousHash, e.Hash, sum)
 }
 
-// FollowJSON is Follow for an entry as the REST API answers it. It takes the text as it
+// FollowJSON is Follow for an entry as the REST API returns it. It takes the text as it
 // came: a member that was added, dropped or spelled otherwise breaks the chain too.
 func (h Head) FollowJSON(entry []byte) (Head, error) {
 	var members map[string]any
@@ -97,7 +97,7 @@ func (h Head) FollowJSON(entry []byte) (Head, error) {
 	return h.next(text("sequence"), text("previousHash"), hash, sum)
 }
 
-// next compares what an entry says with what it must, where sum is what its hash must be.
+// next compares the fields of an entry with what they must be, where sum is what its hash must be.
 func (h Head) next(sequence, previous, hash, sum string) (Head, error) {
 	switch {
 	case sequence != strconv.FormatInt(h.Sequence+1, 10):
@@ -105,15 +105,15 @@ func (h Head) next(sequence, previous, hash, sum string) (Head, error) {
 	case previous != h.Hash:
 		return h, h.broken("it does not hold the hash of the entry before")
 	case hash != sum:
-		return h, h.broken("its hash is not that of what it says")
+		return h, h.broken("its hash is not that of its content")
 	}
 	return Head{Sequence: h.Sequence + 1, Hash: hash}, nil
 }
 
-// broken says what is wrong with the entry that must come next.
+// broken returns what is wrong with the entry that must come next.
 func (h Head) broken(why string) error { return &BrokenError{Sequence: h.Sequence + 1, Why: why} }
 
-// BrokenError says where a chain is not what was written.
+// BrokenError is the place where a chain is not what was written.
 type BrokenError struct {
 	// Sequence is the first entry that is at fault.
 	Sequence int64

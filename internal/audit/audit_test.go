@@ -203,7 +203,7 @@ func follow(r *rapid.T, head audit.Head, entries []audit.Entry) error {
 	return nil
 }
 
-// inJSON is an entry as the REST API answers it.
+// inJSON is an entry as the REST API returns it.
 func inJSON(r *rapid.T, e *audit.Entry) []byte {
 	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(&auditv1.AuditEntry{
 		Sequence: e.Sequence, Time: timestamppb.New(e.Time), Actor: e.Actor, Action: e.Action,
@@ -230,7 +230,7 @@ func command() *rapid.Generator[audit.Entry] {
 }
 
 // TestTampering changes one field of one entry, drops an entry, or puts one before another:
-// each is noticed, whatever the chain says.
+// each is noticed, whatever the chain holds.
 func TestTampering(t *testing.T) {
 	db := openSQLite(t)
 	log := audit.NewLog(db)
@@ -264,7 +264,7 @@ func TestTampering(t *testing.T) {
 	})
 }
 
-// TestRehashed: who changes an entry and computes its hash anew breaks the link to the next.
+// TestRehashed: changing an entry and computing its hash anew breaks the link to the next.
 func TestRehashed(t *testing.T) {
 	db, other := openSQLite(t), openSQLite(t)
 	chain := func(db *sqldb.DB, reason string) []audit.Entry {

@@ -19,8 +19,8 @@ const (
 )
 
 // Append puts entries at the end of the chain, in a transaction that it shares with the
-// commands that they tell of: all last or nothing does. It fills in what is the chain's to
-// say (Sequence, PreviousHash and Hash), and brings the rest into the form that is stored.
+// commands that they record: either all are committed or none is. It sets the chain's own
+// fields (Sequence, PreviousHash and Hash), and brings the rest into the form that is stored.
 // The head stays locked until the transaction ends, so entries number without gaps in the
 // order of commits; append last, then others wait the shortest.
 //
@@ -75,7 +75,7 @@ type Log struct{ db *sqldb.DB }
 // NewLog is the chain of a database whose schema has one.
 func NewLog(db *sqldb.DB) *Log { return &Log{db: db} }
 
-// Page answers at most limit entries after a sequence, oldest first, and the chain's head,
+// Page returns at most limit entries after a sequence, oldest first, and the chain's head,
 // both as one commit left them. Errors are *errs.Error.
 func (l *Log) Page(ctx context.Context, after int64, limit int) (entries []Entry, head Head, err error) {
 	err = l.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {

@@ -27,7 +27,7 @@ type Server struct {
 
 var _ auditv1.AuditServiceServer = (*Server)(nil)
 
-// NewServer serves the chain that a service keeps in its database.
+// NewServer serves the chain that a service stores in its database.
 func NewServer(service string, db *sqldb.DB) *Server {
 	return &Server{logs: map[string]*Log{service: NewLog(db)}}
 }
@@ -67,7 +67,7 @@ func (s *Server) ListAuditEntries(ctx context.Context, req *auditv1.ListAuditEnt
 	return resp, nil
 }
 
-// pageSize is 100 where nothing was said, and 500 at most.
+// pageSize is 100 where the request gives none, and 500 at most.
 func pageSize(asked int32) int {
 	if asked <= 0 {
 		return defaultPageSize

@@ -15,7 +15,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// chains are a server with its chains, and whoever can write into its databases.
+// chains are a server with its chains, and a writer that can change its databases.
 type chains struct{ data, url string }
 
 func openChains(t *testing.T) chains {
@@ -70,7 +70,7 @@ func (c chains) record(t *testing.T, service string, n int) {
 	c.write(t, service, func(ctx context.Context, tx sqldb.Tx) error { return audit.Append(ctx, tx, entries) })
 }
 
-// spoil does what the database refuses, as somebody would who may do everything there.
+// spoil does what the database refuses, as its superuser could.
 func (c chains) spoil(t *testing.T, statements ...string) {
 	t.Helper()
 	c.write(t, "progress", func(ctx context.Context, tx sqldb.Tx) error {
@@ -92,13 +92,13 @@ func (c chains) verify(t *testing.T, code int, lines []string, more ...string) {
 	if got != code || stderr.Len() > 0 {
 		t.Errorf("%v: exit code %d, want %d: %s", more, got, code, stderr.String())
 	}
-	said := strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
-	if len(said) != len(lines) {
-		t.Fatalf("%v: says %q, want %q", more, said, lines)
+	output := strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
+	if len(output) != len(lines) {
+		t.Fatalf("%v: got %q, want %q", more, output, lines)
 	}
 	for i, words := range lines {
-		if !strings.HasPrefix(said[i], words) {
-			t.Errorf("%v: says %q, want %q", more, said[i], words)
+		if !strings.HasPrefix(output[i], words) {
+			t.Errorf("%v: got %q, want %q", more, output[i], words)
 		}
 	}
 }
@@ -123,6 +123,6 @@ func TestAuditVerify(t *testing.T) {
 	c.spoil(t, `UPDATE audit_entry SET previous_hash = hash WHERE sequence = 200`)
 	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 200: it does not hold the hash of the entry before"})
 	c.spoil(t, `UPDATE audit_entry SET entry_time = entry_time + 1 WHERE sequence = 2`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 2: its hash is not that of what it says"})
+	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 2: its hash is not that of its content"})
 	c.verify(t, 0, []string{whole}, "--service", "catalog")
 }

@@ -17,7 +17,7 @@ import (
 // Chain is a chain as a Store offers it.
 type Chain struct {
 	// Commit appends the entries in one transaction of their own, which fails with the
-	// given error when there is one. What an entry says of its place is not looked at.
+	// given error when there is one. The place that an entry names is ignored.
 	Commit func(ctx context.Context, entries []audit.Entry, failure error) error
 	// Log reads it.
 	Log *audit.Log
@@ -26,7 +26,7 @@ type Chain struct {
 // at has microseconds: chains must keep them, in UTC.
 var at = time.Date(2026, 11, 20, 8, 30, 15, 123456000, time.UTC)
 
-// Run runs the suite; open answers an empty chain each time.
+// Run runs the suite; open returns an empty chain each time.
 func Run(t *testing.T, open func(*testing.T) Chain) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Chain){
@@ -111,7 +111,7 @@ func testRollback(t *testing.T, c Chain) {
 	before := whole(t, c.Log)
 	failure := errors.New("no")
 	if err := c.Commit(t.Context(), commands(2), failure); !errors.Is(err, failure) {
-		t.Errorf("the commit answers %v", err)
+		t.Errorf("the commit returned %v", err)
 	}
 	if got := whole(t, c.Log); !reflect.DeepEqual(got, before) {
 		t.Errorf("%+v, want %+v", got, before)
