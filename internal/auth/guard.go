@@ -25,18 +25,18 @@ const Me = "me"
 // Hints are a token's words about its bearer, for a profile made at first sight.
 type Hints struct{ Name, Email, Locale, ZoneInfo string }
 
-// Resolver tells which learner a token's subject is.
+// Resolver finds which learner a token's subject is.
 type Resolver interface {
-	// ResolveSubject answers the learner's id, making the learner at first sight.
+	// ResolveSubject returns the learner's id, making the learner at first sight.
 	// PermissionDenied when that person was erased; Unavailable when it cannot be
-	// told now.
+	// resolved now.
 	ResolveSubject(ctx context.Context, issuer, subject string, hints Hints) (learnerID string, err error)
 }
 
-// GuardOptions say how callers are known.
+// GuardOptions are what a Guard is made of.
 type GuardOptions struct {
 	Verifier *Verifier
-	// Resolver is nil in a service that keeps nothing per learner.
+	// Resolver is nil in a service that stores nothing per learner.
 	Resolver Resolver
 	Logger   *slog.Logger
 	Now      func() time.Time
@@ -48,15 +48,15 @@ type GuardOptions struct {
 //
 // A call is admitted when its bearer token holds one of the rule's roles, or
 // when the calling service is one of the rule's services, or, where the rule
-// says self, when the request's learner_id is the caller's own. No role stands
-// for another: an admin is admitted where the roles list ADMIN. A token that is
-// there must be good, whoever brings it.
+// has self, when the request's learner_id is the caller's own. No role implies
+// another: an admin is admitted where the roles list ADMIN. A token that is
+// there must be good, also a service's.
 type Guard struct {
 	o     GuardOptions
 	rules map[string]Rule
 }
 
-// NewGuard reads the rule of every RPC of ours. Invalid when one says self and
+// NewGuard reads the rule of every RPC of ours. Invalid when one has self and
 // its request has no learner_id.
 func NewGuard(o GuardOptions) (*Guard, error) {
 	if o.Verifier == nil || o.Logger == nil || o.Now == nil {
@@ -68,14 +68,14 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 	g := &Guard{o: o, rules: map[string]Rule{}}
 	for _, rule := range Rules(o.Files) {
 		if rule.Access.GetSelf() && !rule.NamesLearner {
-			return nil, errs.New(errs.Invalid, errs.ReasonBadAccessRule, "%s says self, but its request has no learner_id", rule.Method)
+			return nil, errs.New(errs.Invalid, errs.ReasonBadAccessRule, "%s admits self, but its request has no learner_id", rule.Method)
 		}
 		g.rules[rule.Method] = rule
 	}
 	return g, nil
 }
 
-// Unary guards unary calls. peer answers which service of ours is calling, ""
+// Unary guards unary calls. peer returns which service of ours is calling, ""
 // for none.
 func (g *Guard) Unary(peer func(context.Context) string) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -128,7 +128,7 @@ type call struct {
 	guard *Guard
 	rule  Rule
 	slot  *slot
-	// admitted says that a role or a service let the call in; otherwise only its
+	// admitted reports that a role or a service let the call in; otherwise only its
 	// learner_id can.
 	admitted bool
 }
@@ -204,7 +204,7 @@ func bearer(ctx context.Context) (string, error) {
 	return token, nil
 }
 
-// check decides about a request, and puts the learner's id where it says "me".
+// check decides about a request, and puts the learner's id where it has "me".
 func (c *call) check(ctx context.Context, req any) error {
 	if !c.rule.NamesLearner {
 		return nil
@@ -216,7 +216,7 @@ func (c *call) check(ctx context.Context, req any) error {
 	m := message.ProtoReflect()
 	field := m.Descriptor().Fields().ByName(learnerField)
 	id := m.Get(field).String()
-	if id != Me && (id != "" || !c.admitted) { // an empty filter is for those who may see all
+	if id != Me && (id != "" || !c.admitted) { // an empty filter is for callers that may see all
 		canonical, ok := canonicalID(id)
 		if !ok {
 			return errs.InvalidFields([]errs.Violation{{
@@ -276,7 +276,7 @@ func (c *call) resolve(ctx context.Context) error {
 type guardedStream struct {
 	grpc.ServerStream
 
-	ctx     context.Context //nolint:containedctx // a stream answers its context
+	ctx     context.Context //nolint:containedctx // a stream returns its context
 	call    *call
 	checked atomic.Bool
 	refused atomic.Pointer[error] // sticks, should the handler pass over it
@@ -304,7 +304,7 @@ func (s *guardedStream) SendMsg(m any) error {
 		return err
 	}
 	if s.call != nil && !s.call.admitted && !s.checked.Load() {
-		return fmt.Errorf("%s: an answer before the request was checked", s.call.rule.Method)
+		return fmt.Errorf("%s: a response before the request was checked", s.call.rule.Method)
 	}
 	return s.ServerStream.SendMsg(m)
 }

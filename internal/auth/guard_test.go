@@ -82,7 +82,7 @@ func (g *guarded) as(subject string, roles ...auth.Role) context.Context {
 	return metadata.NewIncomingContext(context.Background(), metadata.Pairs("authorization", "Bearer "+token))
 }
 
-// call makes a unary call; the handler answers what it saw.
+// call makes a unary call; the handler returns what it saw.
 func (g *guarded) call(ctx context.Context, method, service, learnerID string) (auth.Principal, *rpctest.Echo, error) {
 	req := g.service.With(learnerID, "")
 	var seen auth.Principal
@@ -292,7 +292,7 @@ func TestGuardReadsTheToken(t *testing.T) {
 type fakeStream struct {
 	grpc.ServerStream
 
-	ctx      context.Context //nolint:containedctx // a stream answers its context
+	ctx      context.Context //nolint:containedctx // a stream returns its context
 	requests []proto.Message
 	sent     int
 }
@@ -398,7 +398,7 @@ func TestRulesListOurRPCs(t *testing.T) {
 			t.Errorf("%s: %v", rule.Method, rule.Access)
 		}
 		if rule.Access.GetSelf() && !rule.NamesLearner {
-			t.Errorf("%s says self without learner_id", rule.Method)
+			t.Errorf("%s admits self without learner_id", rule.Method)
 		}
 	}
 }
@@ -408,7 +408,7 @@ func TestPrincipalOfAContext(t *testing.T) {
 		t.Error("somebody is calling")
 	}
 	if _, ok := auth.FromContext(auth.Prepare(context.Background())); ok {
-		t.Error("somebody is calling before the guard said who")
+		t.Error("there is a caller before the guard has found one")
 	}
 	p, ok := auth.FromContext(auth.NewContext(context.Background(), auth.Principal{Service: "progress"}))
 	if !ok || p.ActorID() != "service:progress" {

@@ -24,12 +24,12 @@ import (
 const (
 	// LocalIssuerName is a name, not an address: nothing is fetched from it.
 	LocalIssuerName = "https://preceptor.local"
-	// LocalAudience is who the local issuer's tokens are for.
+	// LocalAudience is the audience of the local issuer's tokens.
 	LocalAudience = "preceptor"
 )
 
 // LocalKeyFile is the file, in the data folder, with the private key of the
-// issuer https://preceptor.local. Who can read it can be anybody.
+// issuer https://preceptor.local. A process that can read it can act as any user.
 const LocalKeyFile = "issuer.key"
 
 // LocalIssuer mints and vouches for tokens with a key of its own, so that a

@@ -1,4 +1,4 @@
-// Package auth says who is calling and what they may do. It verifies bearer
+// Package auth finds out who is calling and what they may do. It verifies bearer
 // tokens (of a local issuer or of any OpenID Connect issuer), reads the access
 // rule that each RPC carries in its proto, and admits a call or refuses it in
 // one interceptor. Nothing is allowed that a rule does not allow.
@@ -14,7 +14,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// Role is what a token says its bearer may do. No role implies another: an RPC
+// Role is what a token lets its bearer do. No role implies another: an RPC
 // that admits admins lists ADMIN.
 type Role string
 
@@ -36,7 +36,7 @@ func ParseRole(name string) (Role, error) {
 	return "", errs.New(errs.Invalid, errs.ReasonUnknownRole, "%q is no role: there are learner, manager, author and admin", name)
 }
 
-// Principal is who makes a call: a person, known by a token, or a service of
+// Principal is the caller of an RPC: a person, known by a token, or a service of
 // ours, known by its certificate, or a service on behalf of a person.
 type Principal struct {
 	// Issuer and Subject name the person; both are empty for a service alone.
@@ -81,7 +81,7 @@ type slot struct {
 
 type slotKey struct{}
 
-// Prepare makes room for the principal, so that FromContext on the answered
+// Prepare makes room for the principal, so that FromContext on the returned
 // context sees what a guard further in finds out.
 func Prepare(ctx context.Context) context.Context {
 	return context.WithValue(ctx, slotKey{}, &slot{})

@@ -31,13 +31,13 @@ const (
 	keysFresh = 5 * time.Minute
 	// keysMinAge keeps tokens with made-up key ids from hammering the issuer.
 	keysMinAge = 5 * time.Second
-	// failureRest is how long a failed fetch answers for those that follow.
+	// failureRest is how long a failed fetch counts for the calls that follow.
 	failureRest = time.Second
 	// maxKeySet is more than any issuer publishes.
 	maxKeySet = 1 << 20
 	// keysRetry is how often an issuer that failed is asked again when no token asks for it.
 	keysRetry = 5 * time.Second
-	// maxFault cuts what an issuer answers instead of what it should: it may be a whole page.
+	// maxFault cuts an unexpected response of an issuer: it may be a whole page.
 	maxFault = 300
 )
 
@@ -80,7 +80,7 @@ func HTTPTransport(now func() time.Time) http.RoundTripper {
 	return t
 }
 
-// keys answers from what is held wherever it can.
+// keys returns the held keys where they suffice.
 func (r *remoteKeys) keys(ctx context.Context, keyID string) ([]jose.JSONWebKey, error) {
 	candidates, age := r.candidates(keyID)
 	switch {
@@ -124,7 +124,7 @@ func (r *remoteKeys) candidates(keyID string) ([]jose.JSONWebKey, time.Duration)
 }
 
 // fetch replaces the held keys by the issuer's. It runs on its own clock, not
-// on a caller's: one who hangs up must not fail those who wait with them.
+// on a caller's: a caller that hangs up must not fail the others that wait.
 func (r *remoteKeys) fetch() (any, error) {
 	r.mu.Lock()
 	url, failure, rest := r.jwksURL, r.failure, r.now().Sub(r.failTime)
@@ -171,7 +171,7 @@ func (r *remoteKeys) follow(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if r.missing() {
-			_, _, _ = r.flight.Do("", r.fetch) // told to the log, and to who needs the keys
+			_, _, _ = r.flight.Do("", r.fetch) // logged, and returned to callers that need the keys
 		}
 		select {
 		case <-ctx.Done():
@@ -195,7 +195,7 @@ func (r *remoteKeys) failed() bool {
 	return r.failure != nil
 }
 
-// hold keeps fetched keys and says whether they are other ones than before.
+// hold stores fetched keys and reports whether they differ from those before.
 func (r *remoteKeys) hold(url string, keys []jose.JSONWebKey) (changed bool) {
 	found := fingerprint(keys)
 	r.mu.Lock()
@@ -240,7 +240,7 @@ func (r *remoteKeys) download(ctx context.Context, url string) (string, []jose.J
 	return url, keys, err
 }
 
-// parseKeySet keeps the public signing keys that we can use. Sets hold keys of
+// parseKeySet returns the public signing keys that we can use. Sets hold keys of
 // other kinds too, so one that cannot be read is passed over.
 func parseKeySet(body []byte) ([]jose.JSONWebKey, error) {
 	var set struct {

@@ -11,17 +11,17 @@ import (
 	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
 )
 
-// learnerField is the request field that says whose data a call is about.
+// learnerField is the request field with the learner whose data a call is about.
 const learnerField protoreflect.Name = "learner_id"
 
-// Rule is what one RPC's proto says about who may call it.
+// Rule is the access rule in one RPC's proto.
 type Rule struct {
 	// Method is the full name as gRPC spells it: "/preceptor.progress.v1.ProgressService/ListEvents".
 	Method string
 	// Access is the option preceptor.access.v1.access; nil when there is none,
 	// and then the RPC refuses everybody.
 	Access *accessv1.Access
-	// NamesLearner says whether the request has a field learner_id.
+	// NamesLearner reports whether the request has a field learner_id.
 	NamesLearner bool
 	// Descriptor is the RPC itself.
 	Descriptor protoreflect.MethodDescriptor
@@ -71,7 +71,7 @@ func (r Rule) admitsService(name string) bool {
 	return name != "" && slices.Contains(r.Access.GetServices(), name)
 }
 
-// needs says, for a person who was refused, what the RPC asks for.
+// needs returns what the RPC asks for, for the error of a caller that was refused.
 func (r Rule) needs() string {
 	var roles []string
 	for _, role := range r.Access.GetRoles() {

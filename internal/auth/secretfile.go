@@ -10,7 +10,7 @@ import (
 
 // SecretFile returns what the file at path holds, and first makes the file,
 // readable by its owner only, from generate when there is none. Processes that
-// do so at the same moment all answer the same bytes: the content is written in
+// do so at the same moment all return the same bytes: the content is written in
 // full under another name, and only the first may take the real one. Folders on
 // the way are made.
 func SecretFile(path string, generate func() ([]byte, error)) ([]byte, error) {

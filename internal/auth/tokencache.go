@@ -11,14 +11,14 @@ import (
 const maxCachedTokens = 10_000
 
 // tokenCache remembers tokens that were verified, by their SHA-256, the least
-// recently used leaving first. Failures are not kept: a token refused for a
+// recently used leaving first. Failures are not stored: a token refused for a
 // missing key may be good a moment later.
 type tokenCache struct {
 	mu      sync.Mutex
 	limit   int
 	entries map[tokenHash]*list.Element
 	order   *list.List // of *cachedToken, latest used first
-	// era rises when the keys change: what was verified before is not kept after.
+	// era rises when the keys change: what was verified before is not stored after.
 	era uint64
 }
 
@@ -52,7 +52,7 @@ func (c *tokenCache) get(hash tokenHash, now time.Time) (p Principal, found bool
 	return token.principal, true, c.era
 }
 
-// put keeps a verified token until the given time, unless the keys changed
+// put stores a verified token until the given time, unless the keys changed
 // since era.
 func (c *tokenCache) put(hash tokenHash, p Principal, until time.Time, era uint64) {
 	c.mu.Lock()

@@ -29,6 +29,6 @@ func TestTokenCacheKeepsNothingVerifiedBeforeAPurge(t *testing.T) {
 	c.purge() // the keys change while the token is being verified with the old ones
 	c.put(tokenHash{1}, Principal{}, now.Add(time.Minute), era)
 	if _, found, _ := c.get(tokenHash{1}, now); found {
-		t.Error("kept")
+		t.Error("a token of another era is stored")
 	}
 }

@@ -29,11 +29,11 @@ const (
 	leeway = 60 * time.Second
 	// maxCached is how long a verified token is believed without verifying again.
 	maxCached = 5 * time.Minute
-	// maxToken keeps anybody from making us parse megabytes.
+	// maxToken is the longest token that is parsed: a header may hold megabytes.
 	maxToken = 16 << 10
 	// maxSubject is what OpenID Connect allows a sub claim.
 	maxSubject = 255
-	// maxHint cuts what a token says about its bearer.
+	// maxHint cuts the claims about a token's bearer.
 	maxHint = 200
 	// minRSABits is the least that RFC 7518 allows RS256.
 	minRSABits = 2048
@@ -56,7 +56,7 @@ type OIDCIssuer struct {
 	RolesClaim string
 }
 
-// VerifierOptions say whose tokens are accepted.
+// VerifierOptions are the issuers whose tokens are accepted, and how they are checked.
 type VerifierOptions struct {
 	// Local is accepted besides the OIDC issuers; nil for none.
 	Local *LocalIssuer
@@ -75,7 +75,7 @@ type Verifier struct {
 	now     func() time.Time
 }
 
-// issuer is who may vouch for people, and how their tokens look.
+// issuer is an issuer whose tokens are accepted, and how they look.
 type issuer struct {
 	audience   string
 	rolesClaim string
@@ -83,8 +83,8 @@ type issuer struct {
 }
 
 // keySource returns the keys that may have signed a token with that key id (""
-// when the token does not say). No keys is no error; Unavailable when it cannot
-// be told now.
+// when the token has none). No keys is no error; Unavailable when it cannot
+// be known now.
 type keySource interface {
 	keys(ctx context.Context, keyID string) ([]jose.JSONWebKey, error)
 }
@@ -111,8 +111,8 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 }
 
 // Follow fetches each issuer's keys before the first token asks for them, and every few
-// seconds where that failed, until ctx ends. So the log tells of an issuer that is not
-// there, or not what it should be, when the program starts and not when somebody comes.
+// seconds where that failed, until ctx ends. So the log names an issuer that is not
+// there, or not what it should be, when the program starts and not at the first request.
 func (v *Verifier) Follow(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, r := range v.remote {
@@ -132,7 +132,7 @@ func (v *Verifier) Failing() []string {
 	return urls
 }
 
-// Verify answers who the token speaks for. Unauthenticated with TOKEN_EXPIRED
+// Verify returns the principal of the token. Unauthenticated with TOKEN_EXPIRED
 // or TOKEN_INVALID when it is not to be believed, Unavailable when its issuer's
 // keys cannot be had. Service and LearnerID are not filled.
 func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
@@ -236,7 +236,7 @@ func (i issuer) principal(c jwt.Claims, all map[string]any) Principal {
 		Name: hint(all, "name"), Email: hint(all, "email"), Locale: hint(all, "locale"), ZoneInfo: hint(all, "zoneinfo"),
 	}
 	p.Command = c.Issuer == LocalIssuerName && all["client"] == commandClient
-	if verified, said := all["email_verified"].(bool); said && !verified {
+	if verified, ok := all["email_verified"].(bool); ok && !verified {
 		p.Email = ""
 	}
 	return p
@@ -246,24 +246,24 @@ func (i issuer) principal(c jwt.Claims, all map[string]any) Principal {
 // roles of other programs there too. A token without the claim is a learner's;
 // one that has it and names no role of ours has no role.
 func rolesOf(claims map[string]any, name string) []Role {
-	value, said := claimNamed(claims, name)
-	if !said {
+	value, found := claimNamed(claims, name)
+	if !found {
 		return []Role{RoleLearner}
 	}
-	var words []string
+	var names []string
 	switch value := value.(type) {
 	case string:
-		words = strings.Fields(value)
+		names = strings.Fields(value)
 	case []any:
-		for _, w := range value {
-			if word, ok := w.(string); ok {
-				words = append(words, word)
+		for _, v := range value {
+			if text, ok := v.(string); ok {
+				names = append(names, text)
 			}
 		}
 	}
 	var roles []Role
-	for _, word := range words {
-		if role, err := ParseRole(word); err == nil && !slices.Contains(roles, role) {
+	for _, text := range names {
+		if role, err := ParseRole(text); err == nil && !slices.Contains(roles, role) {
 			roles = append(roles, role)
 		}
 	}
@@ -297,7 +297,7 @@ func isSubject(s string) bool {
 	return s != "" && len(s) <= maxSubject && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// invalidToken says nothing of why to the caller; the cause is for the log.
+// invalidToken is an error that hides from the caller why a token is refused; the cause is for the log.
 func invalidToken(cause error) error {
 	if cause != nil {
 		cause = fmt.Errorf("token refused: %w", cause)

@@ -164,8 +164,8 @@ func TestLocalIssuerVouchesForItsTokens(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("key file: %v %v", info, err)
 	}
-	stranger := must(auth.OpenLocalIssuer(t.TempDir(), c.now))
-	_, err = localVerifier(c, stranger).Verify(t.Context(), token)
+	unknown := must(auth.OpenLocalIssuer(t.TempDir(), c.now))
+	_, err = localVerifier(c, unknown).Verify(t.Context(), token)
 	wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenInvalid)
 }
 
@@ -264,7 +264,7 @@ func TestVerifierRefuses(t *testing.T) {
 		"an algorithm not on the list":       sign(jose.ES384, p384, "p384", good),
 		"another RSA algorithm":              sign(jose.RS512, rsaKey, "rsa", good),
 		"a weak key":                         sign(jose.RS256, weak, "weak", good),
-		"a stranger's key":                   sign(jose.EdDSA, newKey(jose.EdDSA), "ed", good),
+		"an unknown key by a known name":     sign(jose.EdDSA, newKey(jose.EdDSA), "ed", good),
 		"an unknown key":                     sign(jose.EdDSA, newKey(jose.EdDSA), "other", good),
 		"another token's signature":          parts[0] + "." + parts[1] + "." + strings.Split(at("exp", time.Minute), ".")[2],
 		"another issuer":                     sign(jose.EdDSA, edKey, "ed", with(good, "iss", "https://elsewhere.example")),
@@ -374,7 +374,7 @@ func TestACallerWhoHangsUpIsLetGo(t *testing.T) {
 	c, p := newClock(), newProvider(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	p.mu.Lock() // the key set answers nobody
+	p.mu.Lock() // the key set does not respond
 	defer p.mu.Unlock()
 	if _, err := p.verifier(c, "").Verify(ctx, sign(jose.EdDSA, newKey(jose.EdDSA), "k", p.claims(c))); err == nil {
 		t.Error("verified")
@@ -384,9 +384,9 @@ func TestACallerWhoHangsUpIsLetGo(t *testing.T) {
 func TestMadeUpKeyIDsDoNotHammerTheIssuer(t *testing.T) {
 	c, p := newClock(), newProvider(t)
 	p.publish(public(newKey(jose.EdDSA), "k"))
-	v, stranger := p.verifier(c, ""), newKey(jose.EdDSA)
+	v, unknown := p.verifier(c, ""), newKey(jose.EdDSA)
 	for i := range 50 {
-		_, err := v.Verify(t.Context(), sign(jose.EdDSA, stranger, strings.Repeat("x", i+1), p.claims(c)))
+		_, err := v.Verify(t.Context(), sign(jose.EdDSA, unknown, strings.Repeat("x", i+1), p.claims(c)))
 		wantReason(t, err, errs.Unauthenticated, errs.ReasonTokenInvalid)
 	}
 	if p.looks.Load() != 1 {
