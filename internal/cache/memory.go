@@ -42,7 +42,7 @@ func NewMemory(maxBytes int64, now func() time.Time) *Memory {
 	return m
 }
 
-// Get returns the value unless it expired or had to make room.
+// Get returns the value unless it expired or was evicted.
 func (m *Memory) Get(_ context.Context, key string) (value []byte, ok bool) {
 	return m.shard(key).get(key, m.now())
 }
@@ -52,7 +52,7 @@ func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Durat
 	if ttl <= 0 {
 		return
 	}
-	// Clipped, so that a caller who appends to what Get returns writes elsewhere.
+	// Clipped, so that a caller that appends to what Get returns writes elsewhere.
 	value = slices.Clip(bytes.Clone(value))
 	m.shard(key).set(&entry{key: key, value: value, expires: m.now().Add(ttl)})
 }

@@ -1,5 +1,5 @@
 // Package canonical writes values as the JSON of RFC 8785, which has one spelling for
-// everything: what is equal has equal bytes, and so one hash, whoever computes it.
+// everything: what is equal has equal bytes, and so one hash in every program.
 package canonical
 
 import (
@@ -103,7 +103,7 @@ func appendNumber(b []byte, f float64) []byte {
 	return append(b, cmp.Or(string(bytes.TrimLeft(exponent[1:], "0")), "0")...)
 }
 
-// appendText escapes what RFC 8785 says, and nothing else.
+// appendText escapes what RFC 8785 demands, and nothing else.
 func appendText(b []byte, text string) []byte {
 	b = append(b, '"')
 	for _, r := range text {

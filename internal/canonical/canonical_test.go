@@ -41,7 +41,7 @@ func TestJSON(t *testing.T) {
 	})
 }
 
-// TestHash knows what sha256sum says.
+// TestHash compares with the output of sha256sum.
 func TestHash(t *testing.T) {
 	got, err := canonical.Hash(map[string]any{"b": "\u2028<", "a": 1.0})
 	if want := "3585315327fac4a18d02504d4803686f286cc211b511930fcaa180ea0b882f62"; err != nil || got != want {

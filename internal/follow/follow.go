@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// pollEvery is how often a follower looks for changes that no call has told it of.
+	// pollEvery is how often a follower looks for changes that no call has notified it of.
 	pollEvery = 2 * time.Second
 	// fetchTimeout bounds one fetch.
 	fetchTimeout = 5 * time.Second
@@ -34,7 +34,7 @@ type Store[T any] interface {
 	Save(ctx context.Context, revision int64, changes T) error
 }
 
-// Config says what a Follower follows.
+// Config is what a Follower follows.
 type Config[T any] struct {
 	// Name is what the log and callers call the source.
 	Name   string

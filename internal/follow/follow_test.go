@@ -248,8 +248,8 @@ func TestOlderSource(t *testing.T) {
 		if s.State().Revision != 3 || s.store.revision != 3 || !s.State().Confirmed {
 			t.Errorf("%+v, stored %d", s.State(), s.store.revision)
 		}
-		const says = `the catalog is older than what is known here; was it restored? Keeping what is known" have=3 source=1`
-		if n := strings.Count(s.log.String(), says); n != 1 {
+		const want = `the catalog is older than what is known here; was it restored? Keeping what is known" have=3 source=1`
+		if n := strings.Count(s.log.String(), want); n != 1 {
 			t.Errorf("it is logged %d times:\n%s", n, &s.log)
 		}
 		for _, text := range []string{"d", "e", "f"} {

@@ -1,7 +1,7 @@
 // Package lease gives a job to one process at a time. A lease is a row of the table lease, named for
 // its job: which process owns it, until when, and how far the job is. A process that dies loses the
 // job when its time is up; the next owner goes on from what was saved last. An owner that comes too
-// late is told so when it saves, and must not have done anything that a second owner may not do again.
+// late gets an error when it saves, and must not have done anything that a second owner may not do again.
 package lease
 
 import (

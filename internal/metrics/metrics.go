@@ -1,6 +1,6 @@
-// Package metrics counts and measures for Prometheus: one registry a process, handed to who
-// needs it, and a page to read it. A nil *Registry is metrics turned off: it takes everything
-// and keeps nothing.
+// Package metrics counts and measures for Prometheus: one registry a process, passed to
+// where it is needed, and a page to read it. A nil *Registry is metrics turned off: it takes
+// everything and stores nothing.
 //
 // Names begin with preceptor_, use base units, and end in _total where they only rise.
 // Labels have few values: routes and methods of the API, services, states. No label holds an
@@ -19,14 +19,14 @@ import (
 // Registry holds the metrics of one process.
 type Registry struct{ prom *prometheus.Registry }
 
-// Labels tell apart metrics of one name. Those of one name must have the same keys.
+// Labels distinguish metrics of one name. Those of one name must have the same keys.
 type Labels = prometheus.Labels
 
-// New makes a registry, with what the Go runtime and the system tell of the process.
+// New makes a registry, with what the Go runtime and the system report of the process.
 func New(version string) *Registry {
 	r := &Registry{prom: prometheus.NewRegistry()}
 	r.prom.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	r.Gauge("preceptor_build_info", "Always 1; the label tells the version.", Labels{"version": version}, func() float64 { return 1 })
+	r.Gauge("preceptor_build_info", "Always 1; the label is the version.", Labels{"version": version}, func() float64 { return 1 })
 	return r
 }
 

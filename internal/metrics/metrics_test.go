@@ -61,6 +61,6 @@ func TestOffKeepsNothing(t *testing.T) {
 	off.Counter("x", "", nil, nil)
 	off.Breaker("x", nil)
 	if off.Calls() != nil || off.Requests() != nil || off.Commits() != nil {
-		t.Error("something is kept")
+		t.Error("something is stored")
 	}
 }

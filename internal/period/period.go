@@ -22,7 +22,7 @@ const (
 )
 
 // Period is years and months, then days, then hours to nanoseconds: the three that a
-// calendar keeps apart, for a month is no number of days and a day no number of hours.
+// calendar distinguishes, for a month is no number of days and a day no number of hours.
 // None is negative. The zero Period is no time at all. Periods compare with ==, in the
 // sense of String: P1Y equals P12M, and P7D equals P1W.
 type Period struct {
@@ -178,7 +178,7 @@ func (p Period) IsZero() bool { return p == Period{} }
 // months together, where a day that the month lacks becomes its last (31 January + P1M is
 // 28 or 29 February); then days, at the same time of day; then hours to seconds, as
 // elapsed time. A time of day that loc skips or repeats on that date is resolved as
-// time.Date does. The answer is in loc.
+// time.Date does. The result is in loc.
 func (p Period) AddTo(t time.Time, loc *time.Location) time.Time {
 	return p.shift(t, loc, +1)
 }

@@ -85,7 +85,7 @@ func TestAddToAndSubFrom(t *testing.T) {
 		{"Europe/Berlin", "2025-03-29T12:00:00+01:00", "P1D", "2025-03-30T12:00:00+02:00"},
 		{"Europe/Berlin", "2025-03-29T12:00:00+01:00", "PT24H", "2025-03-30T13:00:00+02:00"},
 		{"Europe/Berlin", "2025-03-29T12:00:00+01:00", "P1DT1H", "2025-03-30T13:00:00+02:00"},
-		// The zone, not UTC, tells which day of the month it is.
+		// The zone, not UTC, decides which day of the month it is.
 		{"Asia/Tokyo", "2025-01-30T20:00:00Z", "P1M", "2025-02-28T05:00:00+09:00"},
 		{"America/Los_Angeles", "2025-03-01T02:00:00Z", "P1M", "2025-03-28T18:00:00-07:00"},
 	} {

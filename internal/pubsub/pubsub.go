@@ -38,7 +38,7 @@ const (
 	pause = 200 * time.Millisecond
 )
 
-// message says that a learner's log has reached a sequence.
+// message reports that a learner's log has reached a sequence.
 type message struct {
 	learnerID string
 	sequence  int64
@@ -56,7 +56,7 @@ func New(client *redis.Client, log *slog.Logger) *Notifications {
 	return &Notifications{redis: client, log: log, queue: make(chan message, waiting)}
 }
 
-// Send notifies all replicas. It never waits: a message for which there is no room is lost.
+// Send notifies all replicas. It never waits: a message for which the queue has no room is lost.
 func (n *Notifications) Send(learnerID string, sequence int64) {
 	select {
 	case n.queue <- message{learnerID, sequence}:

@@ -217,7 +217,7 @@ func TestForeignMessages(t *testing.T) {
 	}
 }
 
-// The rights that docs/operations.md names are enough, and without them a start says so.
+// The rights that docs/operations.md names are enough, and without them the start fails with the missing one.
 func TestRights(t *testing.T) {
 	rights := []string{"ACL", "SETUSER", "preceptor", "on", ">secret", "~{*", "&preceptor:log:*", "+get", "+set", "+ping", "+publish", "+subscribe"}
 	single, cluster := testenv.Redis(t), testenv.RedisCluster(t, 2, 0)

@@ -155,7 +155,7 @@ func (r *Client) Ping(ctx context.Context) {
 		r.ping(ctx, somewhere, r.client)
 		return
 	}
-	limited, cancel := context.WithTimeout(ctx, 2*r.timeout) // for who has what, and for all at once
+	limited, cancel := context.WithTimeout(ctx, 2*r.timeout) // for which node has what, and for all at once
 	defer cancel()
 	var mu sync.Mutex
 	masters := map[string]bool{somewhere: true}

@@ -148,7 +148,7 @@ func newClient(u address, timeout time.Duration, now func() time.Time) goredis.U
 	return goredis.NewClient(o.Simple())
 }
 
-// greet returns nil when the server responds, lets us in, and is what the url says.
+// greet returns nil when the server responds, lets us in, and is of the kind that the url names.
 func (r *Client) greet(ctx context.Context) error {
 	for i := range probes {
 		if err := r.client.Get(ctx, probe(i)).Err(); err != nil && !errors.Is(err, goredis.Nil) {
@@ -158,14 +158,14 @@ func (r *Client) greet(ctx context.Context) error {
 	return nil
 }
 
-// refusal returns what is wrong with the url when the server's response says so; "" for errors that
+// refusal returns what is wrong with the url when the server's response shows it; "" for errors that
 // may pass.
 func refusal(err error) string {
 	if err == nil {
 		return ""
 	}
 	text := err.Error()
-	for _, each := range []struct{ sign, says string }{
+	for _, each := range []struct{ sign, fault string }{
 		{"WRONGPASS", "refuses the user and password"},
 		{"NOAUTH", "wants a password"},
 		{"NOPERM", "does not let this user read keys that begin with {"},
@@ -175,13 +175,13 @@ func refusal(err error) string {
 		{"first record does not look like a TLS handshake", "does not speak TLS: write redis instead of rediss"},
 	} {
 		if strings.Contains(text, each.sign) {
-			return each.says
+			return each.fault
 		}
 	}
 	return ""
 }
 
-// errCallerGone marks a command that ended with its caller, which says nothing about Redis.
+// errCallerGone marks a command that ended with its caller, which is no fault of Redis.
 var errCallerGone = errors.New("the caller has gone")
 
 // Do runs commands about a key within the timeout of one, unless the node that has the key failed
@@ -279,6 +279,6 @@ type libraryLog struct{ log *slog.Logger }
 // Printf logs a message of the library.
 func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
 	if l.log.Enabled(ctx, slog.LevelDebug) {
-		l.log.DebugContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
+		l.log.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, args...))
 	}
 }

@@ -63,7 +63,7 @@ func openRedis(t *testing.T, url string, o redis.Options) (opened, *logged) {
 	return opened{r, cache.NewRedis(r)}, log
 }
 
-// silent is a server that takes connections and never says a word.
+// silent is a server that takes connections and never responds.
 func silent(t *testing.T) string {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
@@ -112,7 +112,7 @@ func TestDeadRedisCostsLittle(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 			if n := log.count("redis is not reachable"); n != 1 || log.count("secret") != 0 {
-				t.Errorf("the log tells it %d times:\n%s", n, &log.buf)
+				t.Errorf("the log has it %d times:\n%s", n, &log.buf)
 			}
 		})
 	}
@@ -138,11 +138,11 @@ func TestRedisIsTriedAgain(t *testing.T) {
 		t.Errorf("%d tries, at most %d", tries, limit)
 	}
 	if n := log.count("redis is not reachable"); n != 1 {
-		t.Errorf("the log tells it %d times", n)
+		t.Errorf("the log has it %d times", n)
 	}
 }
 
-// A caller who leaves tells nothing of Redis.
+// A caller that leaves is no fault of Redis.
 func TestCallersWhoLeaveDoNotOpenTheBreaker(t *testing.T) {
 	address := silent(t)
 	r, err := redis.Open(expired(t), "redis://"+address, redis.Options{

@@ -35,11 +35,11 @@ func trusted(t *testing.T) *testenv.Authority {
 	return authority.Authority
 }
 
-// Whoever starts with a wrong password learns it at once, and not the password.
+// A start with a wrong password fails at once, with an error that does not contain the password.
 func TestRedisRefusals(t *testing.T) {
 	locked, open := testenv.NewMortalRedis(t, "--requirepass", "right-secret").Addr, testenv.Redis(t)
 	nodes := testenv.RedisCluster(t, 3, 0)
-	for url, says := range map[string]string{
+	for url, want := range map[string]string{
 		"redis://:wrong-secret@" + locked:         "refuses the user and password",
 		"redis://ada:wrong-secret@" + locked:      "refuses the user and password",
 		"redis://" + locked:                       "wants a password",
@@ -52,8 +52,8 @@ func TestRedisRefusals(t *testing.T) {
 		if err == nil {
 			_ = r.Close()
 		}
-		if errs.ReasonOf(err) != "REDIS_REFUSED" || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v; want %q", url, err, says)
+		if errs.ReasonOf(err) != "REDIS_REFUSED" || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v; want %q", url, err, want)
 		}
 	}
 	right, _ := openRedis(t, "redis://:right-secret@"+locked, patient())
@@ -63,14 +63,14 @@ func TestRedisRefusals(t *testing.T) {
 	}
 }
 
-// A server whose certificate is not to be trusted is done without, and the log says why, once. The
-// password stays here: it is sent to nobody who has not proved who they are.
+// A server whose certificate is not to be trusted is done without, and the log has the reason, once. The
+// password is not sent to a server that has not proved its identity.
 func TestRedisWithoutTrust(t *testing.T) {
 	good := trusted(t)
 	certificate, key := good.Server(t, testenv.Now().Add(time.Hour))
 	locked := testenv.RedisTLS(t, certificate, key, "--requirepass", "right-secret")
 	right, _ := openRedis(t, "rediss://:right-secret@"+locked, patient())
-	if !keeps(t, right, "k") {
+	if !stores(t, right, "k") {
 		t.Fatal("a good certificate and the right password do not let in")
 	}
 	_, err := redis.Open(t.Context(), "rediss://:wrong-secret@"+locked, redis.Options{Logger: slog.New(slog.DiscardHandler), Now: testenv.Now})
@@ -79,38 +79,38 @@ func TestRedisWithoutTrust(t *testing.T) {
 	}
 	expired, expiredKey := good.Server(t, testenv.Now().Add(-time.Hour))
 	foreign, foreignKey := testenv.NewAuthority(t).Server(t, testenv.Now().Add(time.Hour))
-	for addr, says := range map[string]string{
+	for addr, want := range map[string]string{
 		testenv.RedisTLS(t, expired, expiredKey):                                 "certificate has expired",
 		testenv.RedisTLS(t, foreign, foreignKey):                                 "unknown authority",
 		strings.Replace(locked, "127.0.0.1", "localhost", 1) /* not its name */ : "wanted to match localhost",
 	} {
 		r, log := openRedis(t, "rediss://:right-secret@"+addr, patient())
 		for range 3 {
-			if keeps(t, r, "k") {
-				t.Errorf("%s: it was trusted", says)
+			if stores(t, r, "k") {
+				t.Errorf("%s: it was trusted", want)
 			}
 			time.Sleep(30 * time.Millisecond) // the pause: it tries again
 		}
-		if log.count("redis is not reachable") != 1 || log.count(says) != 1 || log.count("secret") > 0 {
-			t.Errorf("want once %q:\n%s", says, &log.buf)
+		if log.count("redis is not reachable") != 1 || log.count(want) != 1 || log.count("secret") > 0 {
+			t.Errorf("want once %q:\n%s", want, &log.buf)
 		}
 	}
 }
 
-// A server that dies and comes back is used again, with a word for each.
+// A server that dies and comes back is used again, with a line in the log for each.
 func TestRedisComesBack(t *testing.T) {
 	server := testenv.NewMortalRedis(t)
 	r, log := openRedis(t, "redis://"+server.Addr, redis.Options{Timeout: time.Second, Pause: 20 * time.Millisecond})
 	r.Set(t.Context(), "k", []byte("v"), time.Hour)
 	if _, ok := r.Get(t.Context(), "k"); !ok {
-		t.Fatal("it keeps nothing")
+		t.Fatal("it stores nothing")
 	}
 	server.Kill()
 	if _, ok := r.Get(t.Context(), "k"); ok || r.Reachable(t.Context()) {
-		t.Error("a dead server answers")
+		t.Error("a dead server responds")
 	}
 	server.Start(t)
-	until(t, "it is used again", func() bool { return keeps(t, r, "k") })
+	until(t, "it is used again", func() bool { return stores(t, r, "k") })
 	if !r.Reachable(t.Context()) || log.count("redis is not reachable") != 1 || log.count("redis is reachable again") != 1 {
 		t.Errorf("the log:\n%s", &log.buf)
 	}
@@ -120,41 +120,41 @@ func TestRedisComesBack(t *testing.T) {
 func TestRedisSentinelFailover(t *testing.T) {
 	sentinels, name, kill := testenv.RedisSentinel(t)
 	r, _ := openRedis(t, "redis+sentinel://"+strings.Join(sentinels, ",")+"/"+name, redis.Options{Timeout: time.Second, Pause: 20 * time.Millisecond})
-	until(t, "the master keeps values", func() bool { return keeps(t, r, "k") })
+	until(t, "the master stores values", func() bool { return stores(t, r, "k") })
 	kill()
-	until(t, "the new master keeps values", func() bool { return keeps(t, r, "k") })
+	until(t, "the new master stores values", func() bool { return stores(t, r, "k") })
 }
 
-// A shard that is dead costs its own answers, and those of no other; there is a word when it goes
+// A shard that is dead costs its own entries, and those of no other; the log has a line when it goes
 // and when it is back.
 func TestDeadShardCostsItsOwnAnswers(t *testing.T) {
 	cluster := testenv.NewMortalCluster(t, 3, 0, "--cluster-require-full-coverage", "no")
 	r, log := openRedis(t, cluster.URL(), redis.Options{Timeout: time.Second, Pause: 50 * time.Millisecond})
-	kept := func() (n int) {
+	held := func() (n int) {
 		for i := range 300 {
-			if keeps(t, r, fmt.Sprint("k", i)) {
+			if stores(t, r, fmt.Sprint("k", i)) {
 				n++
 			}
 		}
 		return n
 	}
-	until(t, "every shard keeps values", func() bool { return kept() == 300 })
+	until(t, "every shard stores values", func() bool { return held() == 300 })
 	lost, err := cluster.Client(1).DBSize(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cluster.Kill(1)
 	for range 10 {
-		if n := kept(); n != 300-int(lost) {
-			t.Errorf("%d of 300 values are kept, %d were on the shard that is dead", n, lost)
+		if n := held(); n != 300-int(lost) {
+			t.Errorf("%d of 300 values are stored, %d were on the shard that is dead", n, lost)
 		}
 	}
 	if r.Reachable(t.Context()) || r.Stats().State == "closed" || log.count("redis is not reachable") != 1 || log.count("redis is reachable again") != 0 {
 		t.Errorf("it should know: %+v\n%s", r.Stats(), &log.buf)
 	}
 	cluster.Start(t, 1)
-	until(t, "the shard is asked again", func() bool { return kept() == 300 })
-	until(t, "there is a word of it", func() bool { return log.count("redis is reachable again") == 1 })
+	until(t, "the shard is asked again", func() bool { return held() == 300 })
+	until(t, "the log has it", func() bool { return log.count("redis is reachable again") == 1 })
 	if !r.Reachable(t.Context()) || log.count("redis is not reachable") != 1 {
 		t.Errorf("it is back: %+v\n%s", r.Stats(), &log.buf)
 	}
@@ -166,20 +166,20 @@ func TestRedisClusterFailover(t *testing.T) {
 	r, log := openRedis(t, cluster.URL(), redis.Options{Timeout: time.Second, Pause: 50 * time.Millisecond})
 	keys := []string{"a", "b", "c", "d", "e", "f"} // on all shards
 	all := func() bool {
-		return !slices.ContainsFunc(keys, func(key string) bool { return !keeps(t, r, key) })
+		return !slices.ContainsFunc(keys, func(key string) bool { return !stores(t, r, key) })
 	}
 	until(t, "the masters keep values", all)
 	cluster.Kill(1)
 	until(t, "the master is missed", func() bool { return !all() })
 	until(t, "its replica has taken over", func() bool { return cluster.Whole() == nil })
 	until(t, "nothing is amiss", func() bool {
-		went := log.count("redis is not reachable") // a node may still tell of the old master, and it be missed twice
+		went := log.count("redis is not reachable") // a node may still name the old master, so that its loss is logged twice
 		return r.Stats().State == "closed" && went > 0 && log.count("redis is reachable again") == went
 	})
-	until(t, "the new master keeps values", all)
+	until(t, "the new master stores values", all)
 }
 
-func keeps(t *testing.T, r opened, key string) bool {
+func stores(t *testing.T, r opened, key string) bool {
 	t.Helper()
 	r.Set(t.Context(), key, []byte("again"), time.Hour)
 	v, ok := r.Get(t.Context(), key)
@@ -202,7 +202,7 @@ func TestRedisUnderLoad(t *testing.T) {
 	for w := range 64 {
 		wg.Go(func() {
 			for i := range 50 {
-				keeps(t, r, fmt.Sprint(w, i))
+				stores(t, r, fmt.Sprint(w, i))
 			}
 		})
 	}

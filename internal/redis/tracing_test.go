@@ -35,7 +35,7 @@ func TestSpansOfCommands(t *testing.T) {
 	for _, span := range seen.GetSpans() {
 		names = append(names, span.Name+" "+span.Status.Code.String())
 		if strings.Contains(fmt.Sprint(span), "learner-1") {
-			t.Error("a span tells a key")
+			t.Error("a span holds a key")
 		}
 	}
 	if got := strings.Join(names, ", "); got != "redis get Unset, redis get Unset, redis get Error, redis pipeline Unset, outer Unset" {

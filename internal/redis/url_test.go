@@ -34,7 +34,7 @@ func TestRedisURLs(t *testing.T) {
 }
 
 func TestBadRedisURLs(t *testing.T) {
-	for text, says := range map[string]string{
+	for text, want := range map[string]string{
 		"":                                     "none of the forms",
 		"redis:host":                           "none of the forms",
 		"http://u:secret@host":                 "none of the forms",
@@ -58,10 +58,10 @@ func TestBadRedisURLs(t *testing.T) {
 	} {
 		_, err := parseURL(text)
 		switch {
-		case errs.ReasonOf(err) != "REDIS_URL_INVALID" || !strings.Contains(err.Error(), says):
-			t.Errorf("%s: %v; want %q", text, err, says)
+		case errs.ReasonOf(err) != "REDIS_URL_INVALID" || !strings.Contains(err.Error(), want):
+			t.Errorf("%s: %v; want %q", text, err, want)
 		case strings.Contains(err.Error(), "secret"):
-			t.Errorf("the password is told: %v", err)
+			t.Errorf("the error holds the password: %v", err)
 		}
 	}
 }

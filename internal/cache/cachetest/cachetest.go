@@ -27,11 +27,11 @@ func Run(t *testing.T, newCache func(t *testing.T) cache.Cache) {
 	}{
 		{"an unknown key is a miss", unknownKey},
 		{"what was set is got", roundTrips},
-		{"keys are told apart byte by byte", distinctKeys},
+		{"keys are compared byte by byte", distinctKeys},
 		{"the last value counts", overwrites},
 		{"bytes are the cache's own", ownBytes},
 		{"values expire", expires},
-		{"a time to live that is not positive keeps nothing", noTTL},
+		{"a time to live that is not positive stores nothing", noTTL},
 		{"a done context does no harm", doneContext},
 		{"many at once", concurrent},
 	} {
@@ -128,7 +128,7 @@ func noTTL(t *testing.T, c cache.Cache) {
 		key := ttl.String()
 		c.Set(t.Context(), key, []byte("v"), ttl)
 		if _, ok := c.Get(t.Context(), key); ok {
-			t.Errorf("a value with the time to live %v was kept", ttl)
+			t.Errorf("a value with the time to live %v was stored", ttl)
 		}
 	}
 }
