@@ -19,7 +19,7 @@ import (
 // waits for the other. When it returns, the copy is on the disk, for its owner alone, in one file
 // without a log beside it. It returns FailedPrecondition when the database cannot be read or has
 // another format than the migrations of fsys, or when there is a file to already, and Unavailable
-// when there is no room. A copy that failed stays as far as it came.
+// when the disk is full. A copy that failed stays as far as it came.
 func Backup(ctx context.Context, file, to string, fsys fs.FS) (version int64, err error) {
 	if err := CheckFile(ctx, file, fsys); err != nil {
 		return 0, err

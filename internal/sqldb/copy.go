@@ -140,7 +140,7 @@ func (c copying) send(ctx context.Context, t table) (Copied, error) {
 	return digest(ctx, c.source, t, insert)
 }
 
-// digest reads a whole table, hands its rows on in pieces, and answers what they come to.
+// digest reads a whole table, passes its rows on in pieces, and returns their number and hash.
 func digest(ctx context.Context, tx Tx, t table, pass func(rows [][]any) error) (Copied, error) {
 	read := Copied{Name: t.name}
 	rows, err := tx.QueryContext(ctx, t.selectAll(tx.Dialect()))

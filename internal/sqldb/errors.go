@@ -73,7 +73,7 @@ func Classify(err error) error {
 	}
 }
 
-// oneLineError is pgx's account of a failed connection without its line breaks and repetitions: it tells of
+// oneLineError is pgx's account of a failed connection without its line breaks and repetitions: pgx names
 // each address on a line, and tries an address of one host twice, with TLS and without.
 type oneLineError struct{ error }
 
@@ -89,7 +89,7 @@ func (e oneLineError) Error() string {
 
 func (e oneLineError) Unwrap() error { return e.error }
 
-// IsUnique reports whether err, as the driver gave it or classified, says that a row with
+// IsUnique reports whether err, as the driver gave it or classified, means that a row with
 // the same unique key exists.
 func IsUnique(err error) bool {
 	if code, ok := sqliteCode(err); ok {
@@ -153,7 +153,7 @@ func retryable(err error) bool {
 }
 
 // commitUnknown reports whether a COMMIT that failed on Postgres may have counted. A server
-// that answered with an error rolled back, unless it was on its way down or says so itself.
+// that answered with an error rolled back, unless it was shutting down or its error leaves it open.
 // SQLite always knows.
 func commitUnknown(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {

@@ -44,7 +44,7 @@ func TestLockFolder(t *testing.T) {
 	}
 	_ = release()
 	if _, err := sqldb.LockFolder(dir, "preceptor"); err == nil {
-		t.Error("an old release freed the lock of whoever has it now")
+		t.Error("an old release freed the lock of its present owner")
 	}
 	_ = again()
 	_, err = sqldb.LockFolder(filepath.Join(dir, "missing"), "preceptor")
@@ -73,7 +73,7 @@ func TestLockFolderEndsWithItsProcess(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = child.Process.Kill() })
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
-		t.Fatalf("the child said %q, %v", line, err)
+		t.Fatalf("the child printed %q, %v", line, err)
 	}
 	_, err = sqldb.LockFolder(dir, "x")
 	wantKind(t, err, errs.FailedPrecondition, errs.ReasonFolderLocked)

@@ -5,11 +5,11 @@ import (
 )
 
 // A database that was restored, or whose standby took over without the last writes, gives
-// numbers again that it gave before. Who keeps something under such a number keeps it under
-// Origin and Timeline, too.
+// numbers again that it gave before. A reader that stores something under such a number
+// stores it under Origin and Timeline, too.
 
-// originQueries tell a Postgres server and this making of a table; the second where the server
-// does not say who it is.
+// originQueries identify a Postgres server and this creation of a table; the second is for servers
+// that do not show their system identifier.
 func originQueries() []string {
 	return []string{
 		`SELECT (SELECT system_identifier FROM pg_control_system())::text || '-' || to_regclass($1)::oid::text`,
@@ -17,9 +17,9 @@ func originQueries() []string {
 	}
 }
 
-// Origin tells apart databases that hold the same rows because one was dumped and restored as
-// the other: by the server, and by when the table was made. It is "" on SQLite, whose file says
-// nothing of that.
+// Origin distinguishes databases that hold the same rows because one was dumped and restored as
+// the other: by the server, and by when the table was made. It is "" on SQLite, whose file
+// holds nothing of that.
 func (db *DB) Origin(ctx context.Context, table string) (string, error) {
 	if db.dialect != Postgres {
 		return "", nil
@@ -39,7 +39,7 @@ func (db *DB) Origin(ctx context.Context, table string) (string, error) {
 // promotion late.
 const timeline = `substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
 
-// Timeline is an expression that tells the line of history that the database is on: it changes
+// Timeline is an expression for the line of history that the database is on: it changes
 // when a standby takes over and when an archive is replayed to an earlier time. It belongs into
 // the query that reads what depends on it, since the server behind a connection may change
 // between two queries. It is the empty text on SQLite, and on servers that call themselves

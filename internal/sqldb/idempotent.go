@@ -15,7 +15,7 @@ import (
 const purgeBatch = 16
 
 // FindIdempotent looks, within the create's own transaction and before its work, whether
-// the request was served already, and gives the answer of then. It returns
+// the request was served already, and returns its response. It returns
 // FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key came with another request. A key
 // older than idem.TTL is deleted and not found; the zero Key is never found.
 //
@@ -69,16 +69,16 @@ WHERE caller = $1 AND method = $2 AND idem_key = $3 AND create_time = $4`, key.C
 	return response, true, nil
 }
 
-// SaveIdempotent keeps the answer of a create, in its own transaction, so that either both
+// SaveIdempotent stores the response of a create, in its own transaction, so that either both
 // last or neither; and removes a few expired keys. When a twin in another process was
 // first it returns Aborted IDEMPOTENCY_KEY_IN_FLIGHT, and the transaction must be rolled
-// back: the caller's next try finds the twin's answer. The zero Key is not kept.
+// back: the caller's next try finds the twin's response. The zero Key is not stored.
 func SaveIdempotent(ctx context.Context, tx Tx, key idem.Key, response []byte, now time.Time) error {
 	if key.IsZero() {
 		return nil
 	}
 	if response == nil {
-		response = []byte{} // An empty message is an answer too, not NULL.
+		response = []byte{} // An empty message is a response too, not NULL.
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO idempotency_keys (caller, method, idem_key, request_hash, response, create_time)
 VALUES ($1, $2, $3, $4, $5, $6)`, key.Caller, key.Method, key.Key, key.Hash[:], response, Micros(now))

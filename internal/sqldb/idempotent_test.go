@@ -19,10 +19,10 @@ func idempotencySuite(t *testing.T, fresh func(t *testing.T) opener) {
 		name string
 		test func(t *testing.T, db *sqldb.DB)
 	}{
-		{"a repeated request gets the first answer", idemRepeats},
+		{"a repeated request gets the first response", idemRepeats},
 		{"another request under the key is refused", idemReused},
-		{"keys are told apart", idemDistinct},
-		{"without a key nothing is kept", idemZero},
+		{"keys are distinguished", idemDistinct},
+		{"without a key nothing is stored", idemZero},
 		{"a key expires", idemExpires},
 		{"expired keys are purged", idemPurges},
 		{"twins make one thing", idemTwins},
@@ -49,8 +49,8 @@ var (
 	someKey = idem.Key{Caller: "learner", Method: "/x.Y/Create", Key: "k", Hash: [32]byte{1}}
 )
 
-// create makes a row unless the key knows an answer, as a service does.
-func create(ctx context.Context, db *sqldb.DB, key idem.Key, answer string, now time.Time) (got string, err error) {
+// create makes a row unless the key has a response, as a service does.
+func create(ctx context.Context, db *sqldb.DB, key idem.Key, body string, now time.Time) (got string, err error) {
 	err = db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		known, found, err := sqldb.FindIdempotent(ctx, tx, key, now)
 		if err != nil || found {
@@ -60,19 +60,19 @@ func create(ctx context.Context, db *sqldb.DB, key idem.Key, answer string, now 
 		if _, err := tx.ExecContext(ctx, "INSERT INTO t (a) VALUES (1)"); err != nil {
 			return err
 		}
-		got = answer
+		got = body
 		var response []byte
-		if answer != "" {
-			response = []byte(answer)
+		if body != "" {
+			response = []byte(body)
 		}
 		return sqldb.SaveIdempotent(ctx, tx, key, response, now)
 	})
 	return got, err
 }
 
-func mustCreate(t *testing.T, db *sqldb.DB, key idem.Key, answer, want string, now time.Time) {
+func mustCreate(t *testing.T, db *sqldb.DB, key idem.Key, body, want string, now time.Time) {
 	t.Helper()
-	if got, err := create(t.Context(), db, key, answer, now); err != nil || got != want {
+	if got, err := create(t.Context(), db, key, body, now); err != nil || got != want {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 }

@@ -32,7 +32,7 @@ const (
 // one transaction. Replicas that start together wait for one another, by an advisory lock
 // of this schema.
 //
-// A migration that programs older than it cannot live with says so by a line of its own,
+// A migration that programs older than it cannot run on has a line of its own,
 // "-- min_binary: 4": a program must know migration 4 to run on what it leaves. Migrate
 // records the highest of them, and accepts a database with newer migrations as long as
 // what is recorded there allows. Else it returns FailedPrecondition SCHEMA_NEWER.

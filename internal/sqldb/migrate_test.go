@@ -104,9 +104,9 @@ func otherFormat(t *testing.T, open opener) {
 		} {
 			err := f()
 			wantKind(t, err, errs.FailedPrecondition, errs.ReasonSchemaFormat)
-			says := fmt.Sprintf("%s and this program reads format %d: before the first release formats are not converted; ", has, reads)
-			if !strings.Contains(err.Error(), says) {
-				t.Errorf("%v; want %q", err, says)
+			want := fmt.Sprintf("%s and this program reads format %d: before the first release formats are not converted; ", has, reads)
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v; want %q", err, want)
 			}
 		}
 		if v, err := db.Version(t.Context()); v != 1 || err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// migrationLockTimeout ends a migration's wait for a table that others use: whoever came
-// after it waits as well, and must not do so for long.
+// migrationLockTimeout ends a migration's wait for a table that others use: statements
+// that come after it wait as well, and must not do so for long.
 const migrationLockTimeout = 5 * time.Second
 
 // execModeParam is pgx's own url parameter for how statements are sent.
@@ -60,7 +60,7 @@ func openPostgres(ctx context.Context, text string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// postgresConfig reads the url. What a parser says of one that it cannot read may quote a
+// postgresConfig reads the url. The parser's error for one that it cannot read may quote a
 // piece of the password, so none of it is passed on; not even as a cause, for a log.
 func postgresConfig(text string) (*pgx.ConnConfig, error) {
 	parsed, err := url.Parse(text)
@@ -114,7 +114,7 @@ func parseFault(err error, u *url.URL) string {
 	return " (" + text + ")"
 }
 
-// explainConnect tells what waiting does not mend from what it may.
+// explainConnect distinguishes errors that waiting cannot resolve from those that it may.
 func explainConnect(err error, cfg *pgx.ConnConfig) error {
 	where := net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {

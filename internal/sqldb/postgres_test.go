@@ -50,7 +50,7 @@ func TestPostgres(t *testing.T) {
 	}
 }
 
-// TestPostgresRefusals meets what is wrong with a url, and that no error tells the password.
+// TestPostgresRefusals meets what is wrong with a url, and that no error holds the password.
 func TestPostgresRefusals(t *testing.T) {
 	server := testenv.NewPostgres(t, "fsync=off")
 	server.Exec(t, "CREATE ROLE u LOGIN PASSWORD 'right-secret'")
@@ -187,7 +187,7 @@ func postgresOperatorSettings(t *testing.T, base string) {
 	}
 }
 
-// postgresElsewhere gives one role to two services, which only a url can tell apart.
+// postgresElsewhere gives one role to two services, which only a url can distinguish.
 func postgresElsewhere(t *testing.T, base string) {
 	own, _ := ownRole(t, base, "CREATE")
 	for i, name := range []string{"one", "Two-2"} {
@@ -366,14 +366,14 @@ func postgresLongMigration(t *testing.T, url string) {
 	migrate(t, db, "SELECT pg_sleep(0.3)")
 }
 
-// postgresMigrationGivesWay holds a table until the migration has said that it waits.
+// postgresMigrationGivesWay holds a table until the migration has reported that it waits.
 func postgresMigrationGivesWay(t *testing.T, url string) {
 	db := open(t, url, sqldb.Options{})
 	migrate(t, db, stepOne)
-	said := make(chan string, 1)
+	notices := make(chan string, 1)
 	waiting := open(t, url, sqldb.Options{Notice: func(line string) {
 		select {
-		case said <- line:
+		case notices <- line:
 		default:
 		}
 	}})
@@ -384,9 +384,9 @@ func postgresMigrationGivesWay(t *testing.T, url string) {
 		}
 		go func() { done <- waiting.Migrate(t.Context(), migrations(stepOne, "ALTER TABLE t ADD COLUMN b TEXT")) }()
 		select {
-		case line := <-said:
+		case line := <-notices:
 			if !strings.Contains(line, "00002_step.sql") {
-				t.Errorf("it says %q", line)
+				t.Errorf("the notice is %q", line)
 			}
 		case err := <-done:
 			t.Errorf("it did not wait: %v", err)
@@ -579,7 +579,7 @@ func TestCopy(t *testing.T) {
 		wantKind(t, err, errs.Internal, errs.ReasonInternal)
 		var n int
 		if scan := to.Reader().QueryRowContext(t.Context(), "SELECT count(*) FROM z_parent").Scan(&n); scan != nil || n != 0 || !strings.Contains(err.Error(), "z_parent") {
-			t.Errorf("%d rows were kept, %v: %v", n, scan, err)
+			t.Errorf("%d rows were stored, %v: %v", n, scan, err)
 		}
 	})
 	t.Run("other columns", func(t *testing.T) {

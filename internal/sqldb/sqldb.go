@@ -55,7 +55,7 @@ type Tx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	// Dialect tells what is underneath, for the few texts that must differ.
+	// Dialect is the kind of database, for the few texts that must differ.
 	Dialect() Dialect
 }
 
@@ -63,15 +63,15 @@ type Tx interface {
 type Options struct {
 	// Schema is the Postgres schema of everything: Migrate makes it, ConfigureRole leads the role's
 	// sessions into it, and Check asks whether they are led there. "" is whatever the
-	// server's search_path says. SQLite has none: what is wrong with a file is told by this name.
+	// server's search_path names. SQLite has none: errors name the file by this.
 	Schema string
 	// MaxConns bounds the Postgres pool; 0 means 16.
 	MaxConns int
 	// Direct is for a command, which speaks to Postgres without a pooler between: its
 	// sessions begin in Schema, and its statements take the time that they need.
 	Direct bool
-	// Notice is told, a line at a time, what an operator should know while Migrate works;
-	// nil for nobody.
+	// Notice is called with each line that an operator should know of while Migrate works;
+	// it may be nil.
 	Notice func(line string)
 	// Tracer makes a span of each transaction and statement within a trace; nil for none.
 	Tracer *tracing.Tracer
@@ -108,7 +108,7 @@ type DB struct {
 }
 
 // Open opens the database of url, "sqlite:/path/file.db" or "postgres://…", and proves
-// that it answers. A SQLite file is made when missing, its folder is not. It returns
+// that it responds. A SQLite file is made when missing, its folder is not. It returns
 // Invalid for any other url, Unavailable when the database cannot be reached now, and
 // FailedPrecondition, with a message for the operator, when it cannot be used as it is.
 // No error shows the url's password.
@@ -125,7 +125,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	}
 }
 
-// Dialect tells which database this is.
+// Dialect returns which kind of database this is.
 func (db *DB) Dialect() Dialect { return db.dialect }
 
 // Close ends all connections, after the statements that are running.
@@ -147,7 +147,7 @@ type Pool struct {
 	sql.DBStats
 }
 
-// Pools tells what the pools do now, and did so far.
+// Pools returns what the pools do now, and did so far.
 func (db *DB) Pools() []Pool {
 	if db.read == db.write {
 		return []Pool{{"all", db.read.Stats()}}
@@ -155,7 +155,7 @@ func (db *DB) Pools() []Pool {
 	return []Pool{{"read", db.read.Stats()}, {"write", db.write.Stats()}}
 }
 
-// Ping returns Unavailable unless the database answers.
+// Ping returns Unavailable unless the database responds.
 func (db *DB) Ping(ctx context.Context) error {
 	return Classify(db.read.PingContext(ctx))
 }

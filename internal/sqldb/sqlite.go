@@ -125,7 +125,7 @@ func explainOpen(err error, path string) error {
 			err,
 			errs.FailedPrecondition,
 			errs.ReasonDatabaseCannotOpen,
-			"the database %s cannot be opened for writing: see who owns the file and its folder",
+			"the database %s cannot be opened for writing: check the owner of the file and of its folder",
 			path,
 		)
 	case codeFull:

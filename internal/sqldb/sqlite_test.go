@@ -44,7 +44,7 @@ func TestOpenRefusesOtherURLs(t *testing.T) {
 	}
 }
 
-// TestOpenSilentServer connects to something that never answers.
+// TestOpenSilentServer connects to a server that never responds.
 func TestOpenSilentServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// maxCachedText bounds, in bytes of SQL text, the statements that one connection keeps
+// maxCachedText bounds, in bytes of SQL text, the statements that one connection holds
 // prepared. A compiled multi-row INSERT holds several times its text.
 const maxCachedText = 512 << 10
 
@@ -24,7 +24,7 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-// cachedConn keeps statements prepared by their text. The driver compiles a statement on
+// cachedConn holds statements prepared by their text. The driver compiles a statement on
 // each use otherwise, which costs more than a point read does. pgx does the same by
 // itself. database/sql never uses a connection from two goroutines at once.
 type cachedConn struct {
@@ -147,7 +147,7 @@ func (c *cachedConn) take(ctx context.Context, query string) (*preparedStmt, err
 	return &preparedStmt{Stmt: stmt, positional: p, key: query}, nil
 }
 
-// giveBack keeps a statement that went well and closes any other: after a fault its
+// giveBack stores a statement that went well and closes any other: after a fault its
 // inner state is not worth a guess.
 func (c *cachedConn) giveBack(stmt *preparedStmt, fault error) error {
 	if fault != nil {
@@ -177,8 +177,8 @@ func (c *cachedConn) drop(e *list.Element) *preparedStmt {
 // arguments: none of DDL and PRAGMA, of which some act while they are being compiled.
 func repeats(query string) bool {
 	query = strings.TrimLeft(query, " \t\r\n")
-	for _, word := range [...]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"} {
-		if len(query) > len(word) && strings.EqualFold(query[:len(word)], word) {
+	for _, verb := range [...]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"} {
+		if len(query) > len(verb) && strings.EqualFold(query[:len(verb)], verb) {
 			return true
 		}
 	}

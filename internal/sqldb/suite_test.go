@@ -34,7 +34,7 @@ func suite(t *testing.T, fresh func(t *testing.T) opener) {
 		{"a panic rolls back", panicRollsBack},
 		{"a read is one snapshot", snapshot},
 		{"a read cannot write", readOnly},
-		{"a unique key is told", unique},
+		{"a unique key is reported", unique},
 		{"other faults of statements are internal", internalFaults},
 		{"writers do not lose updates", counter},
 		{"a write asked to run again runs again", retries},
@@ -355,7 +355,7 @@ func retriesEnd(t *testing.T, db *sqldb.DB) {
 		return conflict(ctx, tx)
 	})
 	if err == nil || runs != 1 {
-		t.Errorf("%d runs for a caller who left, %v", runs, err)
+		t.Errorf("%d runs for a caller that left, %v", runs, err)
 	}
 }
 

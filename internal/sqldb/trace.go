@@ -67,12 +67,12 @@ func transactionName(opts *sql.TxOptions) string {
 	return "sql transaction"
 }
 
-// endSpan ends a span by how it went. The driver's error may quote values, so it is not told.
+// endSpan ends a span by how it went. The driver's error may quote values, so it is left out.
 func endSpan(span tracing.Span, dialect Dialect, err error) {
 	if span.Recording() {
 		span.Text("db.system.name", map[Dialect]string{SQLite: "sqlite", Postgres: "postgresql"}[dialect])
 		if err != nil {
-			span.Fail("the database, or what was done with its answer, failed")
+			span.Fail("the database, or what was done with its rows, failed")
 		}
 	}
 	span.End()

@@ -47,7 +47,7 @@ func TestSpansOfStatements(t *testing.T) {
 	for _, span := range seen.GetSpans() {
 		got = append(got, span.Name+" "+span.Status.Code.String())
 		if strings.Contains(fmt.Sprint(span.Attributes, span.Status), "ada") {
-			t.Errorf("%s tells a value", span.Name)
+			t.Errorf("%s holds a value", span.Name)
 		}
 	}
 	want := "sql INSERT Unset, sql transaction Unset, sql INSERT Error, sql transaction Error, sql SELECT Unset, root Unset"

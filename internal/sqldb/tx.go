@@ -158,7 +158,7 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fun
 }
 
 // classifyIn is Classify where the context may be the true cause: a transaction that
-// database/sql rolled back because ctx ended says only that it is done.
+// database/sql rolled back because ctx ended reports only that it is done.
 func classifyIn(ctx context.Context, err error) error {
 	if ctxErr := ctx.Err(); ctxErr != nil && errors.Is(err, sql.ErrTxDone) {
 		err = ctxErr
@@ -166,7 +166,7 @@ func classifyIn(ctx context.Context, err error) error {
 	return Classify(err)
 }
 
-// backoff is 5 ms doubled each time, less up to half, so that two who collided part.
+// backoff is 5 ms doubled each time, less up to half, so that two that collided part.
 func backoff(attempt int) time.Duration {
 	full := 5 * time.Millisecond << (attempt - 1)
 	return full/2 + rand.N(full/2) //nolint:gosec // jitter needs no secrecy

@@ -65,7 +65,7 @@ func Postgres(t testing.TB, steps fs.FS) func(t testing.TB) *sqldb.DB {
 	}
 }
 
-// PostgresURLs is Postgres for who wants the urls of the databases.
+// PostgresURLs is Postgres for tests that need the urls of the databases.
 func PostgresURLs(t testing.TB, steps fs.FS) func(t testing.TB) string {
 	t.Helper()
 	return testenv.Postgres(t, func(url string) error {
