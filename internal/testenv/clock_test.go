@@ -29,7 +29,7 @@ func TestClockIsShared(t *testing.T) {
 	env := ClockEnv()
 	if !ClockMoved() {
 		if len(env) != 0 {
-			t.Errorf("the clock is not moved, and others are told %q", env)
+			t.Errorf("the clock is not moved, and child processes get %q", env)
 		}
 		return
 	}

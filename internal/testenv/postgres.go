@@ -112,7 +112,7 @@ func NewPostgres(t T, settings ...string) *PostgresProcess {
 	return p
 }
 
-// Start runs the server, and waits until it answers.
+// Start runs the server, and waits until it responds.
 func (p *PostgresProcess) Start(t T) {
 	t.Helper()
 	p.running = start(t, postgresCommand(t, p.dir, filepath.Join(p.bin, "postgres"), p.args...), syscall.SIGQUIT)
@@ -182,7 +182,7 @@ func postgresCommand(t T, dir, path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// postgresBin is the folder of initdb, which Debian keeps out of the PATH; the newest.
+// postgresBin is the folder of initdb, which Debian does not put in the PATH; the newest.
 func postgresBin(t T) string {
 	t.Helper()
 	if path, err := exec.LookPath("initdb"); err == nil {

@@ -56,7 +56,7 @@ func (p *MortalPostgres) Start(t T) {
 // errStandby is what a server is until its recovery ends.
 var errStandby = errors.New("it has not taken over yet")
 
-// Save keeps the present state. The server is stopped for it and started again.
+// Save copies the present state. The server is stopped for it and started again.
 func (p *MortalPostgres) Save(t T) {
 	t.Helper()
 	p.server.end()

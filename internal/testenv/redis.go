@@ -65,7 +65,7 @@ func (r *MortalRedis) Start(t T) {
 	r.node = startRedis(t, r.port, r.extra...)
 }
 
-// Pause has the server take connections and answer nobody.
+// Pause has the server take connections and never respond.
 func (r *MortalRedis) Pause(t T) {
 	t.Helper()
 	r.node.signal(t, syscall.SIGSTOP)
@@ -123,7 +123,7 @@ func contains(cmd *redis.StringCmd, part string) error {
 	return err
 }
 
-// redisNode is one server, and who asks it.
+// redisNode is one server, and a client for it.
 type redisNode struct {
 	*server
 	addr   string
@@ -148,7 +148,7 @@ func startRedis(t T, port int, extra ...string) *redisNode {
 	node.wait(t, func() error {
 		err := node.client.Ping(context.Background()).Err()
 		if err != nil && strings.Contains(err.Error(), "NOAUTH") {
-			return nil // it answers
+			return nil // it responds
 		}
 		return err
 	})

@@ -25,7 +25,7 @@ func RedisCluster(t T, masters, replicas int) []string {
 
 // MortalCluster is a Redis Cluster whose nodes its test kills, stops in their tracks, and starts
 // again. A node that starts again knows the cluster that it was in, and has no keys. A shard is a
-// master with its replicas; nodes and shards are told by numbers from 0.
+// master with its replicas; nodes and shards are numbered from 0.
 type MortalCluster struct {
 	// Addrs are the nodes', and stay the same over lives: first each shard's first master, then
 	// each one's first replica, and so on.
@@ -67,14 +67,14 @@ func NewMortalCluster(t T, masters, replicas int, extra ...string) *MortalCluste
 	for i := masters; i < n; i++ {
 		master, err := c.nodes[i%masters].client.Do(ctx, "CLUSTER", "MYID").Text()
 		must(t, err)
-		// Refused until gossip has told the node of its master.
+		// Refused until the node has learned of its master by gossip.
 		c.nodes[i].wait(t, func() error { return c.nodes[i].client.Do(ctx, "CLUSTER", "REPLICATE", master).Err() })
 	}
 	eventually(t, "the cluster", c.Whole)
 	return c
 }
 
-// URL is how the program is told of it.
+// URL is the cluster's address for the program.
 func (c *MortalCluster) URL() string { return "redis+cluster://" + strings.Join(c.Addrs, ",") }
 
 // Shards is how many shards there are.
@@ -115,7 +115,7 @@ func (c *MortalCluster) Start(t T, nodes ...int) {
 	}
 }
 
-// Pause has a node take connections and answer nobody.
+// Pause has a node take connections and never respond.
 func (c *MortalCluster) Pause(t T, node int) {
 	t.Helper()
 	c.away[node] = true
@@ -155,8 +155,8 @@ func (c *MortalCluster) Master(shard int) (int, error) {
 	return master, nil
 }
 
-// Whole tells why the cluster is not: nil when all slots are served, each shard has one master
-// whom its replicas follow, and every living node knows so.
+// Whole returns why the cluster is not whole; nil when all slots are served, each shard has one
+// master that its replicas follow, and every living node knows so.
 func (c *MortalCluster) Whole() error {
 	for shard := range c.shards {
 		if _, err := c.Master(shard); err != nil {

@@ -95,7 +95,7 @@ func TestServersDieWithTheTest(t *testing.T) {
 	n, err := out.Read(buf)
 	_, addr, ok := strings.Cut(strings.TrimSpace(string(buf[:n])), "addr=")
 	if err != nil || !ok {
-		t.Fatalf("the child said %q, %v", buf[:n], err)
+		t.Fatalf("the child printed %q, %v", buf[:n], err)
 	}
 	_ = child.Process.Kill()
 	_ = child.Wait()

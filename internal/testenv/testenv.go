@@ -29,7 +29,7 @@ type T interface {
 	TempDir() string
 }
 
-// patience is how long a server may take to answer for the first time.
+// patience is how long a server may take to respond for the first time.
 const patience = 30 * time.Second
 
 // server is a process that runs until its test ends.
@@ -71,13 +71,13 @@ func start(t T, cmd *exec.Cmd, sig syscall.Signal) *server {
 	t.Cleanup(func() {
 		s.end()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", s.name, s.out.String())
+			t.Logf("output of %s:\n%s", s.name, s.out.String())
 		}
 	})
 	return s
 }
 
-// wait asks until ready says yes, the server has died, or patience ends.
+// wait asks until ready reports no error, the server has died, or patience ends.
 func (s *server) wait(t T, ready func() error) {
 	t.Helper()
 	eventually(t, s.name, func() error {

@@ -1,4 +1,4 @@
-// Package tracing tells which way a request went and where its time was spent, by
+// Package tracing records the path of a request and where its time was spent, by
 // OpenTelemetry: spans at the gateway, at each call of a service, and at each statement and
 // Redis command, exported by OTLP. A nil *Tracer is tracing turned off: everything works on
 // it, does nothing and costs nothing.
@@ -25,28 +25,28 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options say where traces go.
+// Options are where traces go.
 type Options struct {
 	// Endpoint is the collector: host:port or http://host:port in the clear, or
-	// https://host:port. The variables OTEL_EXPORTER_OTLP_* say the rest, and
-	// OTEL_TRACES_SAMPLER which traces are kept: by default all, unless the caller decided.
+	// https://host:port. The variables OTEL_EXPORTER_OTLP_* set the rest, and
+	// OTEL_TRACES_SAMPLER which traces are sampled: by default all, unless the caller decided.
 	Endpoint string
 	// Service and Version name this process.
 	Service, Version string
-	// Logger is told when the collector is lost and found.
+	// Logger gets a line when the collector is lost and one when it is found.
 	Logger *slog.Logger
 }
 
-// Kind is where a span stands.
+// Kind is a span's part in a call.
 type Kind int
 
 // The kinds.
 const (
 	// Inner is work within this process.
 	Inner Kind = iota
-	// Server answers somebody.
+	// Server is a span that serves a request.
 	Server
-	// Client asks somebody and waits.
+	// Client is a span that waits for the response to a request.
 	Client
 )
 
@@ -69,7 +69,7 @@ type Tracer struct {
 }
 
 // Open makes a tracer that exports in the background. A collector that is not there is no
-// error: what cannot be sent is dropped, and the log says so once.
+// error: what cannot be sent is dropped, which is logged once.
 func Open(ctx context.Context, o Options) (*Tracer, error) {
 	endpoint, err := endpointURL(o.Endpoint)
 	if err != nil {
@@ -85,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 		return nil, fmt.Errorf("tracing: OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	return New(sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(&toldExporter{SpanExporter: exporter, log: o.Logger}), sdktrace.WithResource(about))), nil
+		sdktrace.WithBatcher(&loggingExporter{SpanExporter: exporter, log: o.Logger}), sdktrace.WithResource(about))), nil
 }
 
 // New makes a tracer of a provider, which Close shuts down.
@@ -193,16 +193,16 @@ func (s Span) End() {
 	}
 }
 
-// toldExporter tells the log when traces are lost, and when they no longer are. It swallows
+// loggingExporter logs when traces are lost, and when they no longer are. It swallows
 // the error, which would go to a logger of OpenTelemetry's own otherwise.
-type toldExporter struct {
+type loggingExporter struct {
 	sdktrace.SpanExporter
 	log  *slog.Logger
 	lost atomic.Bool
 }
 
 // ExportSpans sends spans.
-func (e *toldExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+func (e *loggingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	err := e.SpanExporter.ExportSpans(ctx, spans)
 	switch {
 	case err != nil && !e.lost.Swap(true):

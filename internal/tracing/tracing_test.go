@@ -85,7 +85,7 @@ func (f *faulty) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { r
 func TestALostCollectorIsToldOnce(t *testing.T) {
 	var text bytes.Buffer
 	collector := &faulty{}
-	e := &toldExporter{SpanExporter: collector, log: slog.New(slog.NewTextHandler(&text, nil))}
+	e := &loggingExporter{SpanExporter: collector, log: slog.New(slog.NewTextHandler(&text, nil))}
 	for _, err := range []error{nil, errors.New("gone"), errors.New("gone"), nil, nil} {
 		collector.err = err
 		if got := e.ExportSpans(t.Context(), nil); got != nil {
