@@ -1,5 +1,5 @@
 // Command preceptor runs Preceptor: a learning service that records what each
-// learner does and says how far they have come. `preceptor help` lists what it can do.
+// learner does and reports how far they have come. `preceptor help` lists what it can do.
 package main
 
 import (

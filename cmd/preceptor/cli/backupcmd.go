@@ -139,7 +139,7 @@ func (b *backupTool) copy(ctx context.Context, services server.Table) error {
 	return errors.Join(backup.SyncFolder(b.to), backup.SyncFolder(filepath.Dir(filepath.Clean(b.to))))
 }
 
-// keys copies what is secret, or says that it does not.
+// keys copies the secret keys, or reports that it does not.
 func (b *backupTool) keys() error {
 	var names []string
 	for _, pattern := range []string{auth.LocalKeyFile, filepath.Join(pkiFolder, "*.pem")} {

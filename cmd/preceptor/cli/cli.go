@@ -81,7 +81,7 @@ func (p Process) commands() *cli.Command {
 }
 
 // helpOnly is what is left of the arguments where help is asked for: the commands that it is about.
-// The library would take another word, as in `preceptor serve progress --help`, for one of those.
+// The library would take another argument, as in `preceptor serve progress --help`, for one of those.
 func helpOnly(root *cli.Command, args []string) []string {
 	if !slices.Contains(args, "--help") && !slices.Contains(args, "-h") {
 		return args

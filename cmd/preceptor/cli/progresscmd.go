@@ -149,7 +149,7 @@ type replayScreen struct {
 	tool     *replayTool
 	out      *bufio.Writer
 	terminal bool
-	// began is when the first status came, of as much as first says; printed is when one was last printed.
+	// began is when first, the first status, came; printed is when one was last printed.
 	began, printed time.Time
 	first, last    *progressv1.ReplayStatus
 	drifts         map[progressv1.Drift_Kind]int
@@ -157,7 +157,7 @@ type replayScreen struct {
 	left int
 }
 
-// printEvery is how often a line says how far it is where there is no bar.
+// printEvery is how often a line of progress is printed where there is no bar.
 const printEvery = 10 * time.Second
 
 func newReplayScreen(t *replayTool, out *bufio.Writer) *replayScreen {
@@ -265,7 +265,7 @@ func (s *replayScreen) summarize() error {
 	return nil
 }
 
-// shorten keeps what differs on one readable line: both texts from a little before where they part.
+// shorten returns what differs on one readable line: both texts from a little before where they part.
 func shorten(stored, replayed string) (before, after string) {
 	const around, most = 40, 120
 	a, b := []rune(stored), []rune(replayed)

@@ -25,12 +25,12 @@ import (
 // remote is the server that a command makes requests of: a running one or, where none is, the data
 // folder, opened for the command alone.
 type remote struct {
-	// subject and role are who the command is, with a token of its own.
+	// subject and role are those of the command's own token.
 	subject string
 	role    auth.Role
 	// admits are the roles that the server asks for, in words.
 	admits string
-	// needs are the services that answer the command's requests.
+	// needs are the services that serve the command's requests.
 	needs []string
 	// timeout is how long one request may take; 0 for no limit.
 	timeout time.Duration
@@ -45,11 +45,11 @@ type remote struct {
 	server, data, token, tokenFile string
 }
 
-// withoutServer is what the commands' help says of a stopped server.
+// withoutServer is the part of the commands' help about a stopped server.
 const withoutServer = "Makes its requests of a running server, with the token of --token, --token-file or PRECEPTOR_TOKEN, else with\n" +
 	"one made with the key in --data. Where no server runs, it locks the folder of --data and works on that.\n"
 
-// flags say where the server is, and who asks.
+// flags are those for the server's address and the caller's token.
 func (r *remote) flags() []cli.Flag {
 	return []cli.Flag{
 		text("", "server", "where the server is", "http://"+server.DefaultHTTP, &r.server),

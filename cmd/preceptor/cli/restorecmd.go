@@ -37,7 +37,7 @@ func (p Process) restoreCommand() *cli.Command {
 			"from at once. Move the old folder away first, and do not delete it:\n\n" +
 			"   preceptor restore --from /backups/2026-11-24 --data ./data\n\n" +
 			"What was acknowledged after the backup is not there. Progress gets a new incarnation, so that devices\n" +
-			"read anew instead of trusting answers from before. Exit codes: 0 done, 1 failed, 2 usage.",
+			"read anew instead of trusting what was cached before. Exit codes: 0 done, 1 failed, 2 usage.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "the folder of the backup", Destination: &r.from},
 			text("", "data", "the folder to make; there is none, or an empty one", "./data", &r.data),
@@ -88,8 +88,8 @@ func (r *restoring) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// claim makes the data folder, and locks it. It refuses one that is in use, and says so first, or
-// that holds anything.
+// claim makes the data folder, and locks it. It refuses one that is in use, which is
+// checked first, or that holds anything.
 func (r *restoring) claim() (release func() error, err error) {
 	if err := server.MakeFolder(r.data); err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (r *restoring) claim() (release func() error, err error) {
 	return release, nil
 }
 
-// fill puts everything into the folder. A mark says until the end that it is not all there.
+// fill puts everything into the folder. A mark shows until the end that it is incomplete.
 func (r *restoring) fill(ctx context.Context, m backup.Manifest) error {
 	mark := filepath.Join(r.data, backup.UnfinishedName)
 	if err := backup.CreateFile(mark, func(io.Writer) error { return nil }); err != nil {

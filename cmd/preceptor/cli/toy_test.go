@@ -109,7 +109,7 @@ func (p program) run(t *testing.T, args ...string) (stdout, stderr string, code 
 	return out.String(), errors.String(), code
 }
 
-// start runs a command that serves until the test ends or stop is called, and returns what its log says of where.
+// start runs a command that serves until the test ends or stop is called, and returns the addresses in its log.
 func (p program) start(t *testing.T, args ...string) (at map[string]string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -162,9 +162,9 @@ func get(t *testing.T, url string) string {
 
 func contains(t *testing.T, what, text string, words ...string) {
 	t.Helper()
-	for _, word := range words {
-		if !strings.Contains(text, word) {
-			t.Errorf("%s: %q is missing in\n%s", what, word, text)
+	for _, part := range words {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s: %q is missing in\n%s", what, part, text)
 		}
 	}
 }

@@ -120,7 +120,7 @@ func absolute(path string) string {
 	return path
 }
 
-// quote makes one word of a text for a shell.
+// quote makes one argument of a text for a shell.
 func quote(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("./_-+:@%,", r)

@@ -20,7 +20,7 @@ func TestCommand(t *testing.T) {
 		"/tmp/go-build123/b001/exe/preceptor": "go run ./cmd/preceptor",
 	} {
 		if got := (Process{Args: []string{name}}).command(); got != want {
-			t.Errorf("started as %s, it says %s", name, got)
+			t.Errorf("started as %s, it prints %s", name, got)
 		}
 	}
 }

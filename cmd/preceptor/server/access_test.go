@@ -57,17 +57,17 @@ func openAll(t *testing.T) *process {
 // aboutAnother ends the names of attempts at another learner's data.
 const aboutAnother = " about another"
 
-// attempt is who calls, and about whom.
+// attempt is one call: the RPC, the caller, and the learner it is about.
 type attempt struct {
 	name    string
 	service string // the calling service of ours
 	token   string
 	role    auth.Role // "" for nobody
-	learner string    // whose data, where the request says so
+	learner string    // whose data, where the request has a learner
 }
 
-// TestAccess calls every RPC as everybody, and holds what happens to what the RPC's rule
-// says, and to the list in testdata, so that no rule changes unnoticed.
+// TestAccess calls every RPC as everybody, and compares what happens with the RPC's rule
+// and with the list in testdata, so that no rule changes unnoticed.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	p := openAll(t)
@@ -128,7 +128,7 @@ func attemptsOn(t *testing.T, p *process) []attempt {
 	return attempts
 }
 
-// expected reads the rule as the design says it is meant.
+// expected reads the rule as the design means it.
 func expected(rule auth.Rule, a attempt) bool {
 	if a.token == "" {
 		return slices.Contains(rule.Access.GetServices(), a.service)

@@ -29,7 +29,7 @@ type Folder struct {
 	client  *http.Client
 }
 
-// FolderOptions say what a command needs.
+// FolderOptions are what a command needs.
 type FolderOptions struct {
 	Dir string
 	// Table is the table of services, and Services names those to open. Calls to another are UNAVAILABLE.

@@ -9,7 +9,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
-// healthEvery is how often a service's state is set for those who ask by gRPC.
+// healthEvery is how often a service's state is set for clients that ask by gRPC.
 const healthEvery = time.Second
 
 // report sets what the state of this process is from now on, but for its end.

@@ -26,7 +26,7 @@ func openingWithRedis(t *testing.T, url string) Opening {
 	}
 }
 
-// A Redis that is not there is no reason not to start, and /readyz tells.
+// A Redis that is not there is no reason not to start, and /readyz reports it.
 func TestWithoutTheRedisThatThereShouldBe(t *testing.T) {
 	t.Parallel()
 	k, err := openCache(t.Context(), openingWithRedis(t, "redis://:secret@127.0.0.1:"+strconv.Itoa(testenv.Ports(t, 1)[0])))

@@ -100,7 +100,7 @@ func (s *service) watchDatabase(db *sqldb.DB, log *slog.Logger) {
 		defer cancel()
 		err := db.Ping(look)
 		switch {
-		case ctx.Err() != nil: // the caller has left, which says nothing of the database
+		case ctx.Err() != nil: // the caller has left, which is no fault of the database
 		case err != nil && !away.Swap(true):
 			log.WarnContext(ctx, "the database cannot be reached; calls that need it are answered UNAVAILABLE", "error", errs.OneLine(err))
 		case err == nil && away.Swap(false):
