@@ -16,18 +16,15 @@ import (
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // Metadata between the gateway and the services.
 const (
-	mdRequestID          = "x-request-id"
-	mdStatus             = "http-status"
-	mdCatalogRevision    = "preceptor-catalog-revision"
-	mdMinCatalogRevision = "preceptor-min-catalog-revision"
-	mdProfileRevision    = "preceptor-profile-revision"
-	mdMinProfileRevision = "preceptor-min-profile-revision"
-	mdIfMatch            = "if-match"
+	mdRequestID = "x-request-id"
+	mdStatus    = "http-status"
+	mdIfMatch   = "if-match"
 )
 
 // maxRequestID bounds a client's request id, which is logged.
@@ -46,7 +43,7 @@ func incomingHeader(name string) (string, bool) {
 // outgoingHeader returns under which name metadata of a response is sent to the client, if it is.
 func outgoingHeader(name string) (string, bool) {
 	switch name {
-	case "etag", "location", "retry-after", mdCatalogRevision, mdProfileRevision:
+	case "etag", "location", "retry-after", feed.CatalogRevision, feed.ProfileRevision:
 		return name, true
 	}
 	return "", false
@@ -129,27 +126,23 @@ type revisions struct{ catalog, profile revision }
 
 // note records the revisions in a response's metadata.
 func (r *revisions) note(md metadata.MD) {
-	r.catalog.note(md.Get(mdCatalogRevision))
-	r.profile.note(md.Get(mdProfileRevision))
+	r.catalog.note(feed.Revision(md.Get(feed.CatalogRevision)))
+	r.profile.note(feed.Revision(md.Get(feed.ProfileRevision)))
 }
 
 // demand adds the revisions that progress must have reached to a call's metadata.
 func (r *revisions) demand(md metadata.MD) {
-	r.catalog.demand(md, mdMinCatalogRevision)
-	r.profile.demand(md, mdMinProfileRevision)
+	r.catalog.demand(md, feed.MinCatalogRevision)
+	r.profile.demand(md, feed.MinProfileRevision)
 }
 
 // revision is the highest revision seen of a service, or 0.
 type revision struct{ highest atomic.Int64 }
 
-func (r *revision) note(values []string) {
-	for _, value := range values {
-		seen, err := strconv.ParseInt(value, 10, 64)
-		for err == nil {
-			highest := r.highest.Load()
-			if seen <= highest || r.highest.CompareAndSwap(highest, seen) {
-				break
-			}
+func (r *revision) note(seen int64) {
+	for highest := r.highest.Load(); highest < seen; highest = r.highest.Load() {
+		if r.highest.CompareAndSwap(highest, seen) {
+			return
 		}
 	}
 }

@@ -5,25 +5,15 @@ import "context"
 // feedPage is how many learners Feed reads at a time.
 const feedPage = 500
 
-// Feed calls send for each learner with a change after a revision, by revision, and
-// returns the revision that its reader then has. A learner may
-// come twice, when they change meanwhile: the later one counts. A reader that is ahead of
-// the feed gets nothing but its newest revision. It returns send's error as it came.
-func (s *Service) Feed(ctx context.Context, after int64, send func(Change) error) (int64, error) {
-	for {
-		changes, newest, err := s.changes.Changes(ctx, after, feedPage)
-		if err != nil {
-			return 0, err
-		}
-		for _, c := range changes {
-			if err := send(c); err != nil {
-				return 0, err
-			}
-			after = c.Revision
-		}
-		// Only a page that is not full reaches the newest revision of its own snapshot.
-		if len(changes) < feedPage {
-			return newest, nil
-		}
+// Feed returns a page of the learners who have changed after a revision, by revision, the revision
+// that its reader then has, and whether others may follow. A learner may be on two pages, when they
+// change meanwhile: the later one counts. A reader that is ahead of the feed gets nothing but its
+// newest revision.
+func (s *Service) Feed(ctx context.Context, after int64) (changes []Change, revision int64, more bool, err error) {
+	changes, newest, err := s.changes.Changes(ctx, after, feedPage)
+	if err != nil || len(changes) < feedPage {
+		return changes, newest, false, err
 	}
+	// Only a page that is not full reaches the newest revision of its own snapshot.
+	return changes, changes[feedPage-1].Revision, true, nil
 }

@@ -17,6 +17,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
@@ -71,23 +72,27 @@ func (s *Server) ListCatalogChanges(ctx context.Context, req *catalogv1.ListCata
 
 // SyncCatalog streams what changed, whole, and last the revision reached.
 func (s *Server) SyncCatalog(req *catalogv1.SyncCatalogRequest, stream grpc.ServerStreamingServer[catalogv1.SyncCatalogResponse]) error {
-	changed, err := s.service.Sync(stream.Context(), req.GetAfterRevision())
-	if err != nil {
-		return err
-	}
+	return feed.Send(stream, req.GetAfterRevision(), catalogFeed{s.service})
+}
+
+// catalogFeed is the source of SyncCatalog.
+type catalogFeed struct{ service *catalog.Service }
+
+// Page returns all that changed on one page, modules before the paths that name them.
+func (f catalogFeed) Page(ctx context.Context, after int64) (changes []*catalogv1.SyncCatalogResponse, revision int64, more bool, err error) {
+	changed, err := f.service.Sync(ctx, after)
 	for _, m := range changed.Modules {
-		item := &catalogv1.SyncCatalogResponse_Module{Module: moduleRecordProto(m)}
-		if err := stream.Send(&catalogv1.SyncCatalogResponse{Item: item}); err != nil {
-			return err
-		}
+		changes = append(changes, &catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Module{Module: moduleRecordProto(m)}})
 	}
 	for _, p := range changed.Paths {
-		item := &catalogv1.SyncCatalogResponse_Path{Path: pathRecordProto(p)}
-		if err := stream.Send(&catalogv1.SyncCatalogResponse{Item: item}); err != nil {
-			return err
-		}
+		changes = append(changes, &catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Path{Path: pathRecordProto(p)}})
 	}
-	return stream.Send(&catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Revision{Revision: changed.Revision}})
+	return changes, changed.Revision, false, err
+}
+
+// Marker returns the last message.
+func (f catalogFeed) Marker(revision int64) *catalogv1.SyncCatalogResponse {
+	return &catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Revision{Revision: revision}}
 }
 
 // ImportCatalog publishes what changed in files.
@@ -178,7 +183,7 @@ func setEtagOf(ctx context.Context, response proto.Message) error {
 }
 
 func setRevision(ctx context.Context, revision int64) error {
-	return grpc.SetHeader(ctx, metadata.Pairs("preceptor-catalog-revision", strconv.FormatInt(revision, 10)))
+	return grpc.SetHeader(ctx, metadata.Pairs(feed.CatalogRevision, strconv.FormatInt(revision, 10)))
 }
 
 func setChanged(ctx context.Context, etag string, revision int64) error {

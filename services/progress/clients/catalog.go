@@ -6,8 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"io"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -15,6 +13,7 @@ import (
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/internal/period"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -30,42 +29,25 @@ func NewCatalogClient(client catalogv1.CatalogServiceClient) *CatalogClient {
 }
 
 // Sync returns everything that changed after a revision.
-func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (progress.CatalogDelta, error) {
-	d := progress.CatalogDelta{Revision: afterRevision}
-	stream, err := c.client.SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{AfterRevision: afterRevision})
-	if err != nil {
-		return d, unreachable(err)
-	}
-	reached := false
-	for {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return d, unreachable(err)
-		}
+func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (d progress.CatalogDelta, err error) {
+	from := feed.Origin{Name: "the catalog", Reason: errs.ReasonCatalogUnavailable}
+	req := &catalogv1.SyncCatalogRequest{AfterRevision: afterRevision}
+	err = feed.Receive(ctx, from, c.client.SyncCatalog, req, func(m *catalogv1.SyncCatalogResponse) (marker bool, err error) {
 		switch item := m.GetItem().(type) {
 		case *catalogv1.SyncCatalogResponse_Module:
 			mod, err := moduleOf(item.Module)
 			if err != nil {
-				return d, err
+				return false, err
 			}
 			d.Modules = append(d.Modules, mod)
 		case *catalogv1.SyncCatalogResponse_Path:
 			d.Paths = append(d.Paths, pathOf(item.Path))
 		case *catalogv1.SyncCatalogResponse_Revision:
-			d.Revision, reached = item.Revision, true
+			d.Revision, marker = item.Revision, true
 		}
-	}
-	if !reached {
-		return d, errs.New(errs.Unavailable, errs.ReasonCatalogUnavailable, "the catalog's answer ended early")
-	}
-	return d, nil
-}
-
-func unreachable(err error) error {
-	return errs.Wrap(err, errs.Unavailable, errs.ReasonCatalogUnavailable, "the catalog cannot be reached")
+		return marker, nil
+	})
+	return d, err
 }
 
 func moduleOf(m *catalogv1.ModuleRecord) (progress.Module, error) {

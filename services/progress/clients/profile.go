@@ -2,12 +2,11 @@ package clients
 
 import (
 	"context"
-	"errors"
-	"io"
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -23,34 +22,18 @@ func NewProfileClient(client profilev1.ProfileServiceClient) *ProfileClient {
 
 // Sync returns the time zones that changed after a revision.
 func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []progress.LearnerZone, revision int64, err error) {
-	stream, err := p.client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: afterRevision})
-	if err != nil {
-		return nil, 0, profileUnreachable(err)
-	}
-	reached := false
-	for {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, 0, profileUnreachable(err)
-		}
+	from := feed.Origin{Name: "profile", Reason: errs.ReasonUpstreamUnavailable}
+	req := &profilev1.SyncLearnersRequest{AfterRevision: afterRevision}
+	err = feed.Receive(ctx, from, p.client.SyncLearners, req, func(m *profilev1.SyncLearnersResponse) (marker bool, err error) {
 		switch item := m.GetItem().(type) {
 		case *profilev1.SyncLearnersResponse_Learner:
 			zones = append(zones, progress.LearnerZone{LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone()})
 		case *profilev1.SyncLearnersResponse_Revision:
-			revision, reached = item.Revision, true
+			revision, marker = item.Revision, true
 		}
-	}
-	if !reached {
-		return nil, 0, errs.New(errs.Unavailable, errs.ReasonUpstreamUnavailable, "profile's answer ended early")
-	}
-	return zones, revision, nil
-}
-
-func profileUnreachable(err error) error {
-	return errs.Wrap(err, errs.Unavailable, errs.ReasonUpstreamUnavailable, "profile cannot be reached")
+		return marker, nil
+	})
+	return zones, revision, err
 }
 
 // ResolveSubject returns the learner of an identity, which profile makes at first sight.

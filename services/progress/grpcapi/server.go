@@ -20,6 +20,7 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
@@ -323,17 +324,9 @@ func actorOf(ctx context.Context) (progress.Actor, error) {
 // atLeast is what the caller has seen already of the catalog and of profile.
 func atLeast(ctx context.Context) engine.AtLeast {
 	return engine.AtLeast{
-		Catalog: revisionIn(ctx, "preceptor-min-catalog-revision"),
-		Profile: revisionIn(ctx, "preceptor-min-profile-revision"),
+		Catalog: feed.Revision(metadata.ValueFromIncomingContext(ctx, feed.MinCatalogRevision)),
+		Profile: feed.Revision(metadata.ValueFromIncomingContext(ctx, feed.MinProfileRevision)),
 	}
-}
-
-func revisionIn(ctx context.Context, key string) int64 {
-	n, err := strconv.ParseInt(first(ctx, key), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 func first(ctx context.Context, key string) string {
