@@ -25,20 +25,7 @@ type server struct {
 	startup time.Duration
 }
 
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-func startOurs(ctx context.Context, bin, data string) (*server, error) {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
+func startOurs(ctx context.Context, address, bin, data string) (*server, error) {
 	// The first start makes the data folder; the one that is timed is an ordinary one.
 	first, err := start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn"), "/readyz")
 	if err != nil {
@@ -48,11 +35,7 @@ func startOurs(ctx context.Context, bin, data string) (*server, error) {
 	return start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn"), "/readyz")
 }
 
-func startBare(ctx context.Context, self, file, pathFile string) (*server, error) {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
+func startBare(ctx context.Context, address, self, file, pathFile string) (*server, error) {
 	return start(ctx, address, exec.CommandContext(ctx, self, "bare", address, file, pathFile), "/unknown/progress")
 }
 

@@ -84,7 +84,13 @@ func run(ctx context.Context, o options) error {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/preceptor").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	ours, err := startOurs(ctx, bin, filepath.Join(dir, "data"))
+	ports := &scope{dir: dir}
+	defer ports.end()
+	addresses, err := ports.addresses(2)
+	if err != nil {
+		return err
+	}
+	ours, err := startOurs(ctx, addresses[0], bin, filepath.Join(dir, "data"))
 	if err != nil {
 		return err
 	}
@@ -97,7 +103,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	bare, err := startBare(ctx, self, filepath.Join(dir, "bare.db"), pathFile)
+	bare, err := startBare(ctx, addresses[1], self, filepath.Join(dir, "bare.db"), pathFile)
 	if err != nil {
 		return err
 	}

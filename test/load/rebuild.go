@@ -136,7 +136,13 @@ func (l *logs) make(ctx context.Context, bin, data string) error {
 
 // targets are the units of the first modules, perModule for each; a module with fewer is repeated.
 func (l *logs) targets(ctx context.Context, bin, data string) ([]target, error) {
-	s, err := startOurs(ctx, bin, data)
+	ports := &scope{dir: data}
+	defer ports.end()
+	addresses, err := ports.addresses(1)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startOurs(ctx, addresses[0], bin, data)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
@@ -34,6 +36,16 @@ func (s *scope) run(f func(t testenv.T)) (err error) {
 	}()
 	f(s)
 	return nil
+}
+
+// addresses returns n loopback addresses that nothing else is given until the end.
+func (s *scope) addresses(n int) (addresses []string, err error) {
+	err = s.run(func(t testenv.T) {
+		for _, port := range testenv.Ports(t, n) {
+			addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		}
+	})
+	return addresses, err
 }
 
 // end ends what runs.

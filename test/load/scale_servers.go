@@ -50,13 +50,16 @@ type fleet struct {
 	pids     [parts]int
 	admin    *sql.DB
 	redis    *redis.Client
-	// where are the services' own addresses.
-	where map[string]string
+	// where are the services' own addresses; health are those of their /readyz.
+	where, health map[string]string
 }
 
 // newFleet starts all of it in the folder. settings are further ones of Postgres, parameters of the urls that lead there.
 func newFleet(ctx context.Context, dir string, settings []string, parameters string) (*fleet, error) {
-	f := &fleet{dir: dir, bin: filepath.Join(dir, "preceptor"), settings: settings, parameters: parameters, where: map[string]string{}, servers: &scope{dir: dir}}
+	f := &fleet{
+		dir: dir, bin: filepath.Join(dir, "preceptor"), settings: settings, parameters: parameters,
+		where: map[string]string{}, health: map[string]string{}, servers: &scope{dir: dir},
+	}
 	say("building …")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", f.bin, "./cmd/preceptor").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
@@ -135,14 +138,16 @@ func (f *fleet) migrate(ctx context.Context) error {
 
 // startServices starts the four processes, those first that others need.
 func (f *fleet) startServices(ctx context.Context) error {
-	for _, s := range []string{"profile", "catalog", "progress", "gateway"} {
-		address, err := freeAddress(ctx)
-		if err != nil {
-			return err
-		}
-		f.where[s] = address
+	services := []string{"profile", "catalog", "progress"}
+	addresses, err := f.servers.addresses(2*len(services) + 1)
+	if err != nil {
+		return err
 	}
-	f.address = f.where["gateway"]
+	for i, s := range services {
+		f.where[s], f.health[s] = addresses[2*i], addresses[2*i+1]
+	}
+	f.address = addresses[2*len(services)]
+	f.health["gateway"] = f.address
 	for _, p := range []part{atCatalog, atProfile, atProgress, atGateway} {
 		if err := f.startService(ctx, p); err != nil {
 			return err
@@ -155,15 +160,10 @@ func (f *fleet) startServices(ctx context.Context) error {
 func (f *fleet) startService(ctx context.Context, p part) error {
 	name := partName(p)
 	args := []string{"serve", name, "--data", filepath.Join(f.dir, "data"), "--log-level", "warn", "--drain-delay", "0s"}
-	health := f.address
 	if p == atGateway {
 		args = append(args, "--http", f.address)
 	} else {
-		var err error
-		if health, err = freeAddress(ctx); err != nil {
-			return err
-		}
-		args = append(args, "--listen", f.where[name], "--health-addr", health, "--database-url", f.url("app_"+name, "preceptor"))
+		args = append(args, "--listen", f.where[name], "--health-addr", f.health[name], "--database-url", f.url("app_"+name, "preceptor"))
 	}
 	if p == atProgress {
 		args = append(args, "--redis-url", "redis://"+f.redis.Options().Addr)
@@ -173,7 +173,7 @@ func (f *fleet) startService(ctx context.Context, p part) error {
 	}
 	cmd := exec.CommandContext(ctx, f.bin, args...)
 	cmd.Env = append(cmd.Environ(), "GOMEMLIMIT="+memoryLimits()[name])
-	s, err := start(ctx, health, cmd, "/readyz")
+	s, err := start(ctx, f.health[name], cmd, "/readyz")
 	if err != nil {
 		return err
 	}
