@@ -174,7 +174,8 @@ func (db *DB) ensureSchema(ctx context.Context, pool *sql.DB) error {
 		return nil
 	}
 	if isPostgres(err, "42501") {
-		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseRefused, "the role may not make the schema %s: GRANT CREATE ON DATABASE, or make it", db.opts.Schema)
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseRefused,
+			"the role may not make the schema %s: GRANT CREATE ON DATABASE, or make it", db.opts.Schema)
 	}
 	return err
 }

@@ -220,7 +220,8 @@ func (db *DB) schemaName() string {
 func (db *DB) readState(ctx context.Context, pool *sql.DB) (state, error) {
 	found, err := db.queryState(ctx, pool)
 	if isPostgres(err, "42501") {
-		return found, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseRefused, "the role may not use the schema %s; is it another service's?", db.opts.Schema)
+		return found, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseRefused,
+			"the role may not use the schema %s; is it another service's?", db.opts.Schema)
 	}
 	return found, err
 }
