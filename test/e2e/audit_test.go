@@ -26,8 +26,8 @@ func testAudit(t *testing.T, w *world) {
 	for _, query := range []string{"", "?service=profile", "?service=Progress"} {
 		a := admin.get("/v1/audit"+query).problem(http.StatusBadRequest, "INVALID_ARGUMENT")
 		a.violates("service", "STRING_IN")
-		if says := a.text("violations.0.description"); !strings.Contains(says, "catalog") || !strings.Contains(says, "progress") {
-			t.Errorf("of %q it says %q", query, says)
+		if text := a.text("violations.0.description"); !strings.Contains(text, "catalog") || !strings.Contains(text, "progress") {
+			t.Errorf("the violation of %q is %q", query, text)
 		}
 		w.as(t, "audit-learner", "learner").get("/v1/audit"+query).problem(http.StatusForbidden, "ROLE_REQUIRED")
 	}
@@ -63,7 +63,7 @@ func TestAuditExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum, _, _ := strings.Cut(bash(t, t.TempDir(), check), " "); sum != head.Hash {
-		t.Errorf("sha256sum says %s, the entry %s", sum, head.Hash)
+		t.Errorf("sha256sum prints %s, the entry has %s", sum, head.Hash)
 	}
 	api, err := os.ReadFile("../../gateway/openapigen/examples.json")
 	if err != nil || !strings.Contains(string(api), head.Hash) {

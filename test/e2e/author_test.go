@@ -17,7 +17,7 @@ func testAuthor(t *testing.T, w *world) {
 	}
 	again := author.post("/v1/modules?moduleId="+id, basicsContent("A module"), "Idempotency-Key", "make-1").want(http.StatusCreated)
 	if string(again.body) != string(made.body) {
-		t.Errorf("the replay says %s, the first answer was %s", again.body, made.body)
+		t.Errorf("the replay is %s, the first answer was %s", again.body, made.body)
 	}
 	author.post("/v1/modules?moduleId="+id, basicsContent("Another"), "Idempotency-Key", "make-1").
 		problem(http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
@@ -154,7 +154,7 @@ func testVersions(t *testing.T, w *world) {
 	learner.record(event(c.basics, "phi", "COMPLETED", "moduleVersion", 1)).has("results.0.status", "ACCEPTED")
 	learner.record(event(c.basics, "phi", "COMPLETED", "moduleVersion", 3)).has("results.0.status", "REJECTED", "results.0.reason", "UNKNOWN_VERSION")
 
-	// A path gains a module: who is enrolled stays where they are, and may move on.
+	// A path gains a module: a learner who is enrolled stays on their version, and may move on.
 	enrollment := learner.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated).text("id")
 	author.patch("/v1/paths/"+c.path, map[string]any{"milestones": []any{
 		map[string]any{"id": "begin", "title": "Begin", "groups": []any{map[string]any{"moduleIds": []string{c.basics}}}},
@@ -207,7 +207,7 @@ func testMandate(t *testing.T, w *world) {
 	}
 }
 
-// testReadYourPublish enrolls in a path the moment it is published: progress must not answer
+// testReadYourPublish enrolls in a path the moment it is published: progress must not respond
 // from an older catalog than the caller has seen.
 func testReadYourPublish(t *testing.T, w *world) {
 	author, learner := w.as(t, "author", "author"), w.as(t, "fresh-learner")

@@ -21,7 +21,7 @@ func operations(t *testing.T, pattern string) string {
 	}
 	found := regexp.MustCompile(`(?m)`+pattern).FindAllString(string(text), -1)
 	if len(found) != 1 {
-		t.Fatalf("docs/operations.md says %d times what %s finds", len(found), pattern)
+		t.Fatalf("docs/operations.md has %d times what %s finds", len(found), pattern)
 	}
 	return found[0]
 }

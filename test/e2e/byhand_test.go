@@ -40,7 +40,7 @@ func TestServicesByHand(t *testing.T) {
 		" PGCONNECT_TIMEOUT=10\ntrap 'kill -9 $(jobs -p) 2>/dev/null' EXIT\n")
 	const mark = "--- end of step ---"
 	for _, s := range steps {
-		fmt.Fprintf(&script, "exec 2>>said.log\n%s\necho; echo '%s'\n", s.script, mark)
+		fmt.Fprintf(&script, "exec 2>>errors.log\n%s\necho; echo '%s'\n", s.script, mark)
 	}
 	for _, days := range []int{90, 3650} { // of certificates, which openssl makes by the machine's clock
 		replace = append(replace, fmt.Sprintf("-days %d ", days), fmt.Sprintf("-days %d ", days+testenv.DaysAhead()))
@@ -48,7 +48,7 @@ func TestServicesByHand(t *testing.T) {
 	outputs := strings.Split(bash(t, t.TempDir(), strings.NewReplacer(replace...).Replace(script.String())), mark+"\n")
 	for i, s := range steps {
 		if got, want := strings.TrimSpace(outputs[i]), strings.TrimSpace(s.answer); s.language != "" && got != want {
-			t.Errorf("%s\nanswers\n%s\nand the document says\n%s", s.script, got, want)
+			t.Errorf("%s\nprints\n%s\nand the document has\n%s", s.script, got, want)
 		}
 	}
 }

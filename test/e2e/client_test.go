@@ -33,7 +33,7 @@ type response struct {
 	tree   any
 }
 
-// httpClient takes answers as they are sent.
+// httpClient takes responses as they are sent.
 var httpClient = &http.Client{
 	Timeout:       patience,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -125,7 +125,7 @@ func (a *response) want(status int) *response {
 	return a
 }
 
-// get is a value in the answer: "milestones.0.percent"; nil where there is none.
+// get is a value in the response: "milestones.0.percent"; nil where there is none.
 func (a *response) get(path string) any { return dig(a.tree, path) }
 
 func dig(tree any, path string) any {
@@ -194,7 +194,7 @@ func plain(v any) string {
 	return fmt.Sprint(v)
 }
 
-// problem fails the test unless the answer is a problem document with this status and reason.
+// problem fails the test unless the response is a problem document with this status and reason.
 func (a *response) problem(status int, reason string) *response {
 	a.t.Helper()
 	a.want(status)

@@ -33,7 +33,7 @@ func newDeviceAdmin(s *story) *deviceAdmin {
 	}
 }
 
-// act waives or voids something: the percentage says what, pick of what.
+// act waives or voids something: percentage decides which, and pick of what.
 func (a *deviceAdmin) act(percentage int, pick uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -369,7 +369,7 @@ func (s *story) checkModel(documents map[string]reply, events map[int64]modelEve
 			want.state = "LOCKED"
 		}
 		if wrong := compareModule(got, want, of[m.id]); wrong != "" {
-			s.faultf("%s: %s, by the model of %d events; the server says\n%s", m.id, wrong, len(of[m.id]), documents[path].body)
+			s.faultf("%s: %s, by the model of %d events; the server has\n%s", m.id, wrong, len(of[m.id]), documents[path].body)
 		}
 		s.total.add("modules "+want.state, 1)
 	}
@@ -383,7 +383,7 @@ func (s *story) checkModel(documents map[string]reply, events map[int64]modelEve
 	for i, ms := range s.course.milestones {
 		all = append(all, ms.groups...)
 		if want := tallyOf(ms.groups, done); i >= len(got.Milestones) || got.Milestones[i].ID != ms.id || got.Milestones[i].readTally != want {
-			s.faultf("milestone %s is %+v by the model; the server says\n%s", ms.id, want, documents[path].body)
+			s.faultf("milestone %s is %+v by the model; the server has\n%s", ms.id, want, documents[path].body)
 		}
 	}
 	want, state := tallyOf(all, done), "ACTIVE"
@@ -392,7 +392,7 @@ func (s *story) checkModel(documents map[string]reply, events map[int64]modelEve
 		s.total.add("paths COMPLETED", 1)
 	}
 	if got.readTally != want || got.State != state {
-		s.faultf("the path is %s, %+v by the model; the server says\n%s", state, want, documents[path].body)
+		s.faultf("the path is %s, %+v by the model; the server has\n%s", state, want, documents[path].body)
 	}
 }
 
@@ -493,7 +493,7 @@ func (s *story) checkAwards(documents map[string]reply, log []logEntry, events m
 		s.faultf("the milestones: %v", err)
 	}
 	if have, want := milestoneIDs(got), slices.Sorted(maps.Keys(earned)); !slices.Equal(have, want) {
-		s.faultf("earned was %v by the model; the server says\n%s", want, body)
+		s.faultf("earned was %v by the model; the server has\n%s", want, body)
 	}
 	var path readPath
 	at := "/v1/learners/me/paths/" + s.course.path + "/progress"
@@ -505,7 +505,7 @@ func (s *story) checkAwards(documents map[string]reply, log []logEntry, events m
 			s.total.add("awards without their reasons", 1)
 		}
 		if (ms.Award != nil) != earned[ms.ID] {
-			s.faultf("milestone %s was earned: %v, by the model; the server says\n%s", ms.ID, earned[ms.ID], documents[at].body)
+			s.faultf("milestone %s was earned: %v, by the model; the server has\n%s", ms.ID, earned[ms.ID], documents[at].body)
 		}
 	}
 	s.total.add("awards", len(earned))
@@ -536,20 +536,20 @@ func (s *story) checkAgain(documents map[string]reply, awards map[bool][]string)
 		for batch := range slices.Chunk(events, 500) {
 			body := batchBody(batch, func() int { return dice.IntN(spellings) })
 			r, err := s.call(s.wire, token, http.MethodPost, "/v1/learners/"+s.learner+"/events:batch", body, nil)
-			var said recorded
+			var decoded recorded
 			if err == nil {
-				err = json.Unmarshal(r.body, &said)
+				err = json.Unmarshal(r.body, &decoded)
 			}
-			if err != nil || r.status != http.StatusOK || len(said.Results) != len(batch) {
+			if err != nil || r.status != http.StatusOK || len(decoded.Results) != len(batch) {
 				s.faultf("everything again is answered %v %v", err, r)
 				return
 			}
-			for i, result := range said.Results {
+			for i, result := range decoded.Results {
 				if f := s.book.fate[batch[i]]; result.Status != "DUPLICATE" || result.Sequence != f.sequence {
 					s.faultf("%s again is answered %+v, and was stored as %d", batch[i].spell(0), result, f.sequence)
 				}
 			}
-			all.Awards = append(all.Awards, said.Awards...)
+			all.Awards = append(all.Awards, decoded.Awards...)
 		}
 		have, want := slices.Compact(milestoneIDs(all)), awards[admin]
 		if slices.Sort(want); !slices.Equal(have, want) {

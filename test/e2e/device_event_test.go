@@ -277,7 +277,7 @@ func (l *ledger) judge(e *sentEvent, r recordedResult) (wrong string) {
 	f := l.of(e)
 	l.s.total.add("answered "+r.Status, 1)
 	if !strings.EqualFold(r.EventID, e.id) {
-		return "another event's answer"
+		return "another event's result"
 	}
 	switch r.Status {
 	case "ACCEPTED", "DUPLICATE":

@@ -160,8 +160,8 @@ func (a *lossyNetwork) carry(ctx context.Context, req *http.Request, body []byte
 		return reply{}, err
 	}
 	defer resp.Body.Close()
-	said, err := io.ReadAll(resp.Body)
-	r := reply{resp.StatusCode, resp.Header, said}
+	content, err := io.ReadAll(resp.Body)
+	r := reply{resp.StatusCode, resp.Header, content}
 	switch {
 	case err != nil || r.status != http.StatusOK:
 		a.s.book.lost(batch)
@@ -169,7 +169,7 @@ func (a *lossyNetwork) carry(ctx context.Context, req *http.Request, body []byte
 			a.s.tolerable(r)
 		}
 	case batch != nil:
-		a.s.book.received(batch, said)
+		a.s.book.received(batch, content)
 	}
 	return r, err
 }
@@ -211,18 +211,18 @@ func (a *lossyNetwork) carryHead(ctx context.Context, req *http.Request, body []
 	if err != nil || r.status != http.StatusOK {
 		return r, err
 	}
-	var said recorded
-	if err := json.Unmarshal(r.body, &said); err != nil {
+	var decoded recorded
+	if err := json.Unmarshal(r.body, &decoded); err != nil {
 		return reply{}, err
 	}
 	for _, e := range batch[n:] {
-		said.Results = append(said.Results, recordedResult{EventID: e.id, Status: "RETRY", Reason: "LEARNER_BUSY"})
+		decoded.Results = append(decoded.Results, recordedResult{EventID: e.id, Status: "RETRY", Reason: "LEARNER_BUSY"})
 	}
-	r.body, err = json.Marshal(said)
+	r.body, err = json.Marshal(decoded)
 	return r, err
 }
 
-// hold keeps a request for a moment, as a slow network does.
+// hold delays a request for a moment, as a slow network does.
 func (a *lossyNetwork) hold(ctx context.Context) error {
 	moment := time.NewTimer(time.Duration(a.luck(8000)) * time.Microsecond)
 	defer moment.Stop()

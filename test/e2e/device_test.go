@@ -94,7 +94,7 @@ func (p *device) now() time.Time {
 	return p.clock.UTC().Truncate(time.Microsecond)
 }
 
-// live does what the script says.
+// live carries out the script.
 func (p *device) live() {
 	if p.script.IntN(20) == 0 {
 		p.learn(200 + p.script.IntN(300)) // a long flight
@@ -183,16 +183,16 @@ func (p *device) send() bool {
 		p.s.notef("%s: sent %d: %v %v", p.name, len(batch), err, r)
 		return err == nil && p.s.tolerable(r)
 	}
-	var said recorded
-	if err := json.Unmarshal(r.body, &said); err != nil || len(said.Results) != len(batch) {
-		p.s.faultf("%s sent %d events, and hears: %s", p.name, len(batch), r)
+	var decoded recorded
+	if err := json.Unmarshal(r.body, &decoded); err != nil || len(decoded.Results) != len(batch) {
+		p.s.faultf("%s sent %d events, and got: %s", p.name, len(batch), r)
 		return false
 	}
-	p.s.notef("%s: sent %d, as of %d", p.name, len(batch), said.AsOf)
+	p.s.notef("%s: sent %d, as of %d", p.name, len(batch), decoded.AsOf)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known = max(p.known, said.AsOf)
-	for i, result := range said.Results {
+	p.known = max(p.known, decoded.AsOf)
+	for i, result := range decoded.Results {
 		p.learnFate(batch[i], result)
 	}
 	return true
@@ -345,7 +345,7 @@ func (p *device) enroll() bool {
 			ID string `json:"id"`
 		}
 		if err := json.Unmarshal(r.body, &made); err != nil || p.enrolled != "" && p.enrolled != made.ID {
-			p.s.faultf("%s was enrolled as %s, and now hears %s", p.name, p.enrolled, r)
+			p.s.faultf("%s was enrolled as %s, and now gets %s", p.name, p.enrolled, r)
 		}
 		p.enrolled = made.ID
 		return true

@@ -114,11 +114,11 @@ func testRoles(t *testing.T, w *world) {
 		{"GET", "/v1/learners/me/progress", nil, []string{"learner", "manager", "author", "admin"}},
 	} {
 		for _, role := range everybody {
-			who := &client{t: t, base: w.base}
+			caller := &client{t: t, base: w.base}
 			if role != "" {
-				who = w.as(t, "roles-"+role+"-caller", role)
+				caller = w.as(t, "roles-"+role+"-caller", role)
 			}
-			a := who.do(c.method, c.path, c.body)
+			a := caller.do(c.method, c.path, c.body)
 			refused := a.status == http.StatusForbidden || a.status == http.StatusUnauthorized
 			if allowed := strings.Contains(strings.Join(c.allowed, " "), role) && role != ""; allowed == refused {
 				t.Errorf("%s %s as %q: status %d", c.method, c.path, role, a.status)
@@ -183,7 +183,7 @@ func testWire(t *testing.T, w *world) {
 	me := w.as(t, "wire-learner")
 	zipped := me.get("/v1/modules?pageSize=50", "Accept-Encoding", "gzip").want(http.StatusOK)
 	if zipped.header.Get("Content-Encoding") != "gzip" {
-		t.Fatal("the answer is not compressed")
+		t.Fatal("the response is not compressed")
 	}
 	reader, err := gzip.NewReader(bytes.NewReader(zipped.body))
 	if err != nil {
@@ -191,14 +191,14 @@ func testWire(t *testing.T, w *world) {
 	}
 	text, err := io.ReadAll(reader)
 	if err != nil || !json.Valid(text) {
-		t.Errorf("the compressed answer is not JSON: %v", err)
+		t.Errorf("the compressed response is not JSON: %v", err)
 	}
 	const one = "/v1/modules/hipaa-foundations" // which no test changes
 	zipped = me.get(one, "Accept-Encoding", "gzip").want(http.StatusOK)
 	me.get(one, "Accept-Encoding", "gzip", "If-None-Match", zipped.header.Get("ETag")).want(http.StatusNotModified)
 	whole, head := me.get(one).want(http.StatusOK), me.do(http.MethodHead, one, nil).want(http.StatusOK)
 	if len(head.body) > 0 || head.header.Get("Content-Length") != fmt.Sprint(len(whole.body)) || head.header.Get("ETag") != whole.header.Get("ETag") {
-		t.Errorf("HEAD sends %d bytes and says %v; GET says %v", len(head.body), head.header, whole.header)
+		t.Errorf("HEAD sends %d bytes and the header %v; GET %v", len(head.body), head.header, whole.header)
 	}
 
 	// A body that ends before its Content-Length says so.
@@ -228,7 +228,7 @@ func testCORS(t *testing.T, w *world) {
 	pre := anyone.do(http.MethodOptions, "/v1/learners/me/events:batch", nil, "Origin", ours, "Access-Control-Request-Method", "POST").
 		want(http.StatusNoContent)
 	if pre.header.Get("Access-Control-Allow-Origin") != ours || !strings.Contains(pre.header.Get("Access-Control-Allow-Headers"), "Authorization") {
-		t.Errorf("preflight says %v", pre.header)
+		t.Errorf("the preflight response has %v", pre.header)
 	}
 	if got := me.get("/v1/learners/me", "Origin", ours).want(http.StatusOK).header.Get("Access-Control-Allow-Origin"); got != ours {
 		t.Errorf("allowed origin %q", got)

@@ -26,24 +26,24 @@ func TestRedisFailures(t *testing.T) {
 	refused(t, 1, serve("redis://"+open+"/99"), "no database of that number", "--redis-url")
 	refused(t, 1, serve("redis+cluster://"+open), "write redis://", "--redis-url")
 
-	for authority, says := range map[*testenv.Authority]string{trusted: "", foreign: "unknown authority"} {
+	for authority, want := range map[*testenv.Authority]string{trusted: "", foreign: "unknown authority"} {
 		health := freeAddrs(t, 1)[0]
 		p, ready := launchWith(t, []string{"SSL_CERT_FILE=" + authority.File}, serve("rediss://:secret-right@"+locked, "--health-addr", health, "--log-format", "json")...)
 		select {
 		case <-ready:
 		case <-time.After(patience):
-			t.Fatalf("not ready\n%s", p.said())
+			t.Fatalf("not ready\n%s", p.output())
 		}
 		degraded := string((&client{t: t, base: "http://" + health}).get("/readyz").body) // 503 in any case: there is no catalog
 		lines := p.lines("redis is not reachable")
-		if says == "" && (len(lines) > 0 || strings.Contains(degraded, "redis")) {
+		if want == "" && (len(lines) > 0 || strings.Contains(degraded, "redis")) {
 			t.Errorf("with a trusted certificate: %s\n%s", degraded, lines)
 		}
-		if says != "" && (len(lines) != 1 || !strings.Contains(lines[0], says) || !strings.Contains(degraded, "redis is not reachable")) {
+		if want != "" && (len(lines) != 1 || !strings.Contains(lines[0], want) || !strings.Contains(degraded, "redis is not reachable")) {
 			t.Errorf("with another authority's: %s\n%s", degraded, lines)
 		}
-		if strings.Contains(p.said(), "secret") {
-			t.Errorf("it shows the password:\n%s", p.said())
+		if strings.Contains(p.output(), "secret") {
+			t.Errorf("it shows the password:\n%s", p.output())
 		}
 	}
 }
@@ -92,11 +92,11 @@ func TestDatabaseAway(t *testing.T) {
 	me.get("/v1/learners/me/enrollments").want(http.StatusOK)
 	for _, p := range w.all[1:] {
 		away, back := p.lines("the database cannot be reached; calls that need it"), p.lines("the database is reachable again")
-		if len(away) != 1 || len(back) != 1 || strings.Contains(p.said(), "secret") || strings.Contains(p.said(), `\n`) {
-			t.Errorf("it says\n%s", p.said())
+		if len(away) != 1 || len(back) != 1 || strings.Contains(p.output(), "secret") || strings.Contains(p.output(), `\n`) {
+			t.Errorf("its log is\n%s", p.output())
 		}
 		if lines := p.lines(`"code":"UNAVAILABLE"`); len(lines) > 4 || len(p.lines("a sweep after")) > 2 {
-			t.Errorf("the log is filled with it:\n%s", p.said())
+			t.Errorf("the log is filled with it:\n%s", p.output())
 		}
 	}
 }

@@ -67,7 +67,7 @@ func TestCertificateFailures(t *testing.T) {
 }
 
 // TestIssuerFailures starts with an issuer that is not there, or not what it should be. That is no
-// reason not to serve: it is said once, in the log and on /readyz, until it comes right.
+// reason not to serve: it is reported once, in the log and on /readyz, until it comes right.
 func TestIssuerFailures(t *testing.T) {
 	t.Parallel()
 	text := func(kind, body string) http.HandlerFunc {
@@ -84,10 +84,10 @@ func TestIssuerFailures(t *testing.T) {
 	type met struct {
 		*world
 		provider *provider
-		says     string
+		want     string
 	}
 	var all []met
-	for says, answers := range map[string]http.HandlerFunc{
+	for want, answers := range map[string]http.HandlerFunc{
 		"404 Not Found": func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "<html>\n"+strings.Repeat("a page\n", 1000), http.StatusNotFound)
 		},
@@ -99,7 +99,7 @@ func TestIssuerFailures(t *testing.T) {
 		p := newProvider(t)
 		p.instead.Store(&answers)
 		w := oneProcess(t, "--oidc-issuer", p.url, "--oidc-audience", "preceptor-test", "--oidc-roles-claim", "realm.roles")
-		all = append(all, met{w, p, says})
+		all = append(all, met{w, p, want})
 	}
 	ask := func(m met) *response {
 		return (&client{t: t, base: m.base, token: m.provider.token("oidc-learner", "learner")}).get("/v1/learners/me")
@@ -122,8 +122,8 @@ func TestIssuerFailures(t *testing.T) {
 		eventually(t, "it comes right", func() bool { return state(m, "status") == "ready" })
 		ask(m).want(http.StatusOK)
 		lost, right := m.front.lines("the token issuer gives no keys"), m.front.lines("the token issuer gives its keys again")
-		if len(lost) != 1 || len(right) != 1 || !strings.Contains(lost[0], m.says) || !strings.Contains(lost[0], m.provider.url) || len(lost[0]) > 800 {
-			t.Errorf("it says %q and %q, want %q", lost, right, m.says)
+		if len(lost) != 1 || len(right) != 1 || !strings.Contains(lost[0], m.want) || !strings.Contains(lost[0], m.provider.url) || len(lost[0]) > 800 {
+			t.Errorf("it logs %q and %q, want %q", lost, right, m.want)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func TestSchemas(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	says := fmt.Sprintf(" and this program reads format %d: before the first release formats are not converted; "+
+	want := fmt.Sprintf(" and this program reads format %d: before the first release formats are not converted; "+
 		"move the folder away and start with an empty one, or run the program that made it", format)
 	const older, newer = "UPDATE schema_info SET format = format - 1", "UPDATE schema_info SET format = format + 1"
 	for _, c := range []struct{ change, undo, has string }{
@@ -173,7 +173,7 @@ func TestSchemas(t *testing.T) {
 			{"progress", "rebuild", "--data", w.data},
 			{"migrate", "progress", "--from", "sqlite:" + w.data, "--to", "postgres://u:secret@127.0.0.1:1/x"},
 		} {
-			refused(t, 1, args, filepath.Join(w.data, "progress.db")+" "+c.has+says)
+			refused(t, 1, args, filepath.Join(w.data, "progress.db")+" "+c.has+want)
 		}
 		if !maps.Equal(before, databaseFiles(t, w.data)) {
 			t.Errorf("%s: the folder was written to", c.has)
@@ -184,7 +184,7 @@ func TestSchemas(t *testing.T) {
 	change(copied, older)
 	correctManifest(t, copied, "progress.db")
 	into := filepath.Join(t.TempDir(), "restored")
-	refused(t, 1, []string{"restore", "--from", copied, "--data", into}, "the backup cannot be restored", fmt.Sprintf("progress.db has format %d", format-1)+says)
+	refused(t, 1, []string{"restore", "--from", copied, "--data", into}, "the backup cannot be restored", fmt.Sprintf("progress.db has format %d", format-1)+want)
 	if _, err := os.Stat(into); err == nil {
 		t.Error("a folder was made of a backup that cannot be restored")
 	}
@@ -240,7 +240,7 @@ func correctManifest(t *testing.T, folder, name string) {
 	}
 }
 
-// lines are what the program said with a text in them.
+// lines returns the lines of the program's output that contain a text.
 func (p *process) lines(text string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

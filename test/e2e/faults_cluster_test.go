@@ -35,7 +35,7 @@ func TestFaultsOnCluster(t *testing.T) {
 }
 
 // clusterTrial is a cluster of which a trial breaks parts. The shard that has the most answers
-// suffers, since learners' answers are in a few slots only.
+// suffers, since learners' cached answers are in a few slots only.
 type clusterTrial struct {
 	*testenv.MortalCluster
 
@@ -126,7 +126,7 @@ func (c *clusterTrial) flush(tr *trial, _ *row) {
 	within(tr.t, "answers are cached again", func() bool { return c.keys(tr, shard) > 0 })
 }
 
-// allDie leaves nothing of the cluster but who belongs to it.
+// allDie leaves nothing of the cluster but its list of nodes.
 func (c *clusterTrial) allDie(tr *trial, r *row) {
 	tr.t.Helper()
 	shard := c.busiest(tr)
@@ -182,7 +182,7 @@ func (c *clusterTrial) master(tr *trial, shard int) (node int) {
 func (c *clusterTrial) busiest(tr *trial) (shard int) {
 	tr.t.Helper()
 	most := int64(0)
-	within(tr.t, "a shard keeps answers", func() bool {
+	within(tr.t, "a shard stores answers", func() bool {
 		for each := range c.Shards() {
 			if n := c.keys(tr, each); n > most {
 				shard, most = each, n
@@ -233,7 +233,7 @@ func (c *clusterTrial) serves(tr *trial, without int) bool {
 	return err == nil && strings.Contains(info, "cluster_state:ok")
 }
 
-// cover says whether a cluster that lacks a shard serves the others' slots.
+// cover sets whether a cluster that lacks a shard serves the others' slots.
 func (c *clusterTrial) cover(tr *trial, fully string) {
 	tr.t.Helper()
 	for i := range c.Addrs {

@@ -89,9 +89,9 @@ func (m *member) start(t *testing.T) {
 	case line := <-ready:
 		p.metrics = line.Metrics
 	case <-p.exited:
-		t.Fatalf("%s ended before it was ready: %v\n%s", m.name, p.err, p.said())
+		t.Fatalf("%s ended before it was ready: %v\n%s", m.name, p.err, p.output())
 	case <-time.After(slowStart):
-		t.Fatalf("%s is not ready\n%s", m.name, p.said())
+		t.Fatalf("%s is not ready\n%s", m.name, p.output())
 	}
 }
 

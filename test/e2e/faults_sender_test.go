@@ -62,7 +62,7 @@ type counts struct {
 	notes []string
 }
 
-// notef keeps the first notes of what should not have happened.
+// notef records the first notes of what should not have happened.
 func (c *counts) notef(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,16 +81,16 @@ var errGaveUp = errors.New("every try failed")
 
 // ask sends a request, to the gateways in turns, until the response is more than "try again".
 func (h *sender) ask(method, path string, body any) (*response, error) {
-	said := ""
+	last := ""
 	wait := firstWait
 	for try := range maxTries {
 		c := &client{base: h.bases[(h.rounds+try)%len(h.bases)], token: h.token}
 		a, err := c.try(method, path, body)
 		switch {
 		case err != nil:
-			said = err.Error()
+			last = err.Error()
 		case a.status == http.StatusTooManyRequests || a.status >= http.StatusBadGateway && a.status <= http.StatusGatewayTimeout:
-			said = fmt.Sprintf("%d %s", a.status, a.body)
+			last = fmt.Sprintf("%d %s", a.status, a.body)
 		default:
 			return a, nil
 		}
@@ -100,7 +100,7 @@ func (h *sender) ask(method, path string, body any) (*response, error) {
 	}
 	c := h.count.Load()
 	c.failed.Add(1)
-	c.notef("%s: %s %s failed for good: %s", h.name, method, path, said)
+	c.notef("%s: %s %s failed for good: %s", h.name, method, path, last)
 	return nil, errGaveUp
 }
 
@@ -152,7 +152,7 @@ func (h *sender) send(events []any) bool {
 	if err != nil {
 		return false
 	}
-	var said struct {
+	var decoded struct {
 		Results []struct {
 			EventID  string `json:"eventId"`
 			Status   string `json:"status"`
@@ -160,13 +160,13 @@ func (h *sender) send(events []any) bool {
 		} `json:"results"`
 	}
 	count := h.count.Load()
-	if err := json.Unmarshal(a.body, &said); err != nil || a.status != http.StatusOK || len(said.Results) != len(events) {
+	if err := json.Unmarshal(a.body, &decoded); err != nil || a.status != http.StatusOK || len(decoded.Results) != len(events) {
 		count.wrong.Add(1)
 		count.notef("%s: a batch is answered %d %s", h.name, a.status, a.body)
 		return false
 	}
 	var stored []storedEvent
-	for i, r := range said.Results {
+	for i, r := range decoded.Results {
 		switch {
 		case r.EventID != plain(dig(events[i], "eventId")) || r.Status == "REJECTED":
 			count.wrong.Add(1)
@@ -182,7 +182,7 @@ func (h *sender) send(events []any) bool {
 	return true
 }
 
-// acknowledge keeps what the server has promised: this batch has the next places in the log, in
+// acknowledge records what the server has promised: this batch has the next places in the log, in
 // whatever order its events arrived.
 func (h *sender) acknowledge(stored []storedEvent) {
 	count := h.count.Load()
@@ -247,28 +247,28 @@ func (h *sender) read() bool {
 }
 
 // look reads one document, which must be of everything that was acknowledged.
-func (h *sender) look(path string) (said progressDocument, ok bool) {
+func (h *sender) look(path string) (decoded progressDocument, ok bool) {
 	a, err := h.ask(http.MethodGet, path, nil)
 	if err != nil {
-		return said, false
+		return decoded, false
 	}
 	count := h.count.Load()
-	if err := json.Unmarshal(a.body, &said); err != nil || a.status != http.StatusOK {
+	if err := json.Unmarshal(a.body, &decoded); err != nil || a.status != http.StatusOK {
 		count.wrong.Add(1)
 		count.notef("%s: GET %s is answered %d %s", h.name, path, a.status, a.body)
-		return said, false
+		return decoded, false
 	}
 	count.reads.Add(1)
 	switch want := int64(len(h.promised())) + 1; {
-	case said.AsOfSequence < want:
+	case decoded.AsOfSequence < want:
 		count.stale.Add(1)
-		count.notef("%s: GET %s is as of %d, and %d is acknowledged", h.name, path, said.AsOfSequence, want)
-		return said, false
-	case said.AsOfSequence > want:
+		count.notef("%s: GET %s is as of %d, and %d is acknowledged", h.name, path, decoded.AsOfSequence, want)
+		return decoded, false
+	case decoded.AsOfSequence > want:
 		count.wrong.Add(1)
-		count.notef("%s: GET %s is as of %d, and only %d was sent", h.name, path, said.AsOfSequence, want)
+		count.notef("%s: GET %s is as of %d, and only %d was sent", h.name, path, decoded.AsOfSequence, want)
 	}
-	return said, true
+	return decoded, true
 }
 
 // since reports whether a whole round has begun after a moment; a smooth one, if asked for.

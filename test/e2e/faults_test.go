@@ -64,7 +64,7 @@ type scenario struct {
 }
 
 // TestFaults breaks each part of the fleet while learners' phones use it. Whatever happens,
-// nothing that was acknowledged is lost, and no answer is wrong or stale.
+// nothing that was acknowledged is lost, and no response is wrong or stale.
 func TestFaults(t *testing.T) {
 	server := testenv.NewMortalRedis(t)
 	f := newFleet(t, migrated(t), directly, "redis://"+server.Addr)
@@ -252,7 +252,7 @@ func (tr *trial) roll(members []*member, r *row) {
 	for _, m := range members {
 		asked := testenv.Now()
 		if code := m.process.stop(tr.t); code != 0 {
-			tr.t.Errorf("%s: exit code %d\n%s", m.name, code, m.process.said())
+			tr.t.Errorf("%s: exit code %d\n%s", m.name, code, m.process.output())
 		}
 		tr.t.Logf("%s stopped within %.1f s", m.name, testenv.Since(asked).Seconds())
 		tr.goOn(r)
@@ -314,7 +314,7 @@ func (tr *trial) finish() {
 			continue
 		}
 		e := tr.listeners[i/2]
-		within(tr.t, h.name+" hears everything", func() bool { return e.reached() >= int64(len(promised)) })
+		within(tr.t, h.name+" receives everything", func() bool { return e.reached() >= int64(len(promised)) })
 		e.mu.Lock()
 		if !slices.Equal(e.received, promised) {
 			tr.t.Errorf("%s: the stream brought %d entries, and they are not those of the log", h.name, len(e.received))

@@ -38,7 +38,7 @@ func normalized(text []byte) []byte {
 	return etagShape.ReplaceAll(text, []byte(`"<etag>"`))
 }
 
-// golden compares the answer's JSON, in the order in which it is sent, with a file.
+// golden compares the response's JSON, in the order in which it is sent, with a file.
 func (a *response) golden(name string) *response {
 	a.t.Helper()
 	return goldenText(a.t, a, name)
@@ -63,7 +63,7 @@ func goldenText(t *testing.T, a *response, name string) *response {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(want, pretty.Bytes()) {
-		t.Errorf("%s: the answer is not as in %s (go test ./test/e2e -update writes it anew):\n%s", a.what, path, pretty.Bytes())
+		t.Errorf("%s: the response is not as in %s (go test ./test/e2e -update writes it anew):\n%s", a.what, path, pretty.Bytes())
 	}
 	return a
 }

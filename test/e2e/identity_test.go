@@ -73,7 +73,7 @@ func TestGRPC(t *testing.T) {
 			t.Errorf("the chain of %s: %v, want %s", service, err, want)
 		}
 	}
-	// Nobody out there is a service of ours.
+	// No client outside is a service of ours.
 	_, err = catalogv1.NewCatalogServiceClient(conn).SyncCatalog(ctx, &catalogv1.SyncCatalogRequest{})
 	if err == nil {
 		var stream grpc.ServerStreamingClient[catalogv1.SyncCatalogResponse]
@@ -231,7 +231,7 @@ func TestVariables(t *testing.T) {
 	case line := <-ready:
 		p.addr = line.HTTP
 	case <-time.After(patience):
-		t.Fatalf("not ready\n%s", p.said())
+		t.Fatalf("not ready\n%s", p.output())
 	}
 	w := &world{base: "http://" + p.addr, data: data, front: p, tokens: map[string]string{}}
 	me := w.as(t, "variables")

@@ -56,7 +56,7 @@ func testProfile(t *testing.T, w *world) {
 	me.patch("/v1/learners/me", map[string]any{"nickname": "x"}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("nickname", "UNKNOWN_FIELD")
 }
 
-// testTimeZone: who has set their time zone reads progress that knows of it at once, and
+// testTimeZone: a learner who has set their time zone reads progress that uses it at once, and
 // still does when nothing has changed since.
 func testTimeZone(t *testing.T, w *world) {
 	me := w.as(t, "traveller")
@@ -118,7 +118,7 @@ func testEnroll(t *testing.T, w *world) {
 	made.golden("enrollment")
 	replay := me.post(at, body, "Idempotency-Key", "enroll-1").want(http.StatusCreated)
 	if string(replay.body) != string(made.body) {
-		t.Errorf("the replay says %s, the first answer was %s", replay.body, made.body)
+		t.Errorf("the replay is %s, the first answer was %s", replay.body, made.body)
 	}
 	if want := "/v1/learners/" + me.id() + "/enrollments/" + made.text("id"); made.header.Get("Location") != want || replay.header.Get("Location") != want {
 		t.Errorf("Location %q, and %q in the replay; want %q", made.header.Get("Location"), replay.header.Get("Location"), want)

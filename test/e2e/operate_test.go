@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// refused runs the program, which must fail with one line that says all of the words. What is secret
+// refused runs the program, which must fail with one line that contains all of the words. What is secret
 // is called so in tests.
 func refused(t *testing.T, code int, args []string, words ...string) {
 	t.Helper()
@@ -141,7 +141,7 @@ func TestHelp(t *testing.T) {
 		t.Errorf("the help shows the password of a database url, or %v:\n%s", err, out)
 	}
 	if stdout, _, code := command(t, "version"); code != 0 || strings.TrimSpace(stdout) != "dev" {
-		t.Errorf("version says %q", stdout)
+		t.Errorf("version prints %q", stdout)
 	}
 }
 
@@ -150,8 +150,8 @@ func TestFirstScreen(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "a folder's name")
 	p, _ := launch(t, "serve", "--http", "127.0.0.1:0", "--data", data)
-	eventually(t, "the first screen", func() bool { return strings.Contains(p.said(), "Ctrl-C") })
-	screen := p.said()
+	eventually(t, "the first screen", func() bool { return strings.Contains(p.output(), "Ctrl-C") })
+	screen := p.output()
 	for _, part := range []string{"Preceptor is ready", "API    http://127.0.0.1:", "/docs", data} {
 		if !strings.Contains(screen, part) {
 			t.Errorf("the first screen does not say %q:\n%s", part, screen)
@@ -172,15 +172,15 @@ func TestFirstScreen(t *testing.T) {
 	}
 }
 
-// TestServiceScreen starts one of the four by itself, which says where it is looked after.
+// TestServiceScreen starts one of the four by itself, which prints where it is looked after.
 func TestServiceScreen(t *testing.T) {
 	t.Parallel()
 	addrs := freeAddrs(t, 2)
 	p, _ := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--health-addr", addrs[0], "--metrics-addr", addrs[1])
-	eventually(t, "the screen", func() bool { return strings.Contains(p.said(), "/metrics") })
+	eventually(t, "the screen", func() bool { return strings.Contains(p.output(), "/metrics") })
 	for _, part := range []string{"Preceptor progress is ready", "mutual TLS", "http://" + addrs[0] + "/readyz\n", "http://" + addrs[1] + "/metrics\n"} {
-		if !strings.Contains(p.said(), part) {
-			t.Errorf("it does not say %q:\n%s", part, p.said())
+		if !strings.Contains(p.output(), part) {
+			t.Errorf("it does not print %q:\n%s", part, p.output())
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestStop(t *testing.T) {
 			stopped := make(chan int)
 			go func() { stopped <- w.front.stop(t) }()
 			anyone := &client{t: t, base: w.base}
-			eventually(t, "readyz says draining", func() bool {
+			eventually(t, "readyz reports draining", func() bool {
 				a, err := anyone.try(http.MethodGet, "/readyz", nil)
 				return err != nil || a.status == http.StatusServiceUnavailable && a.get("reason") == "draining"
 			})
@@ -237,7 +237,7 @@ func TestSecondSignal(t *testing.T) {
 		}
 	}
 	term()
-	eventually(t, "readyz says draining", func() bool {
+	eventually(t, "readyz reports draining", func() bool {
 		a := anyone.get("/readyz")
 		return a.status == http.StatusServiceUnavailable && a.get("reason") == "draining"
 	})
@@ -301,7 +301,7 @@ func TestAnyOrder(t *testing.T) {
 	for name, times := range map[string]int{"profile": 1, "catalog": 2, "progress": 1} {
 		away, back := gateway.lines(name+" cannot be reached"), gateway.lines(name+" is reachable again")
 		if len(away) != times || len(back) != times || !strings.Contains(away[0], `"service":"gateway"`) {
-			t.Errorf("of %s the gateway says %q and %q", name, away, back)
+			t.Errorf("of %s the gateway logs %q and %q", name, away, back)
 		}
 	}
 }
@@ -316,10 +316,10 @@ func TestServiceNeedsItsCertificate(t *testing.T) {
 	}
 	defer conn.Close()
 	fmt.Fprint(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-	answer := make([]byte, 64)
-	n, _ := conn.Read(answer)
-	if n > 0 && answer[0] != 0x15 { // a TLS alert
-		t.Errorf("the service speaks in the clear: %q", answer[:n])
+	response := make([]byte, 64)
+	n, _ := conn.Read(response)
+	if n > 0 && response[0] != 0x15 { // a TLS alert
+		t.Errorf("the service speaks in the clear: %q", response[:n])
 	}
 }
 
@@ -349,21 +349,21 @@ func TestCatalogCommands(t *testing.T) {
 	}
 	write(twoDocuments)
 	if out, _ := run("diff", 3, dir); !strings.Contains(out, "module import-a (version 1)\n    new\n") || !strings.Contains(out, "2 to publish, 0 unchanged") {
-		t.Errorf("diff says:\n%s", out)
+		t.Errorf("diff prints:\n%s", out)
 	}
 	if out, _ := run("apply", 0, dir); !strings.Contains(out, "2 published, 0 unchanged") {
-		t.Errorf("apply says:\n%s", out)
+		t.Errorf("apply prints:\n%s", out)
 	}
 	if out, _ := run("diff", 0, file); !strings.Contains(out, "0 to publish, 2 unchanged") {
-		t.Errorf("diff says:\n%s", out)
+		t.Errorf("diff prints:\n%s", out)
 	}
 	write(strings.Replace(twoDocuments, "title: First\n", "title: Second\n    changeClass: MINOR\n", 1))
 	if out, _ := run("diff", 3, file); !strings.Contains(out, `title: "First" → "Second"`) || !strings.Contains(out, "version 2, MINOR") {
-		t.Errorf("diff says:\n%s", out)
+		t.Errorf("diff prints:\n%s", out)
 	}
 	write(strings.Replace(twoDocuments, "title: First\n", "titel: Second\n", 1))
 	if _, stderr := run("apply", 1, file); !strings.Contains(stderr, file+":4:") || !strings.Contains(stderr, "nothing was changed") {
-		t.Errorf("apply says:\n%s", stderr)
+		t.Errorf("apply prints:\n%s", stderr)
 	}
 	if out, _ := run("export", 0); !strings.Contains(out, "import-a") {
 		t.Error("the export lacks what was applied")

@@ -28,7 +28,7 @@ type records struct {
 // storeServices returns the services with a database.
 func storeServices() []string { return []string{"profile", "catalog", "progress"} }
 
-// newRecords starts one that keeps what it has acknowledged through a crash of its own.
+// newRecords starts one that does not lose what it has acknowledged through a crash of its own.
 func newRecords(t *testing.T) *records {
 	t.Helper()
 	r := &records{PostgresProcess: testenv.NewPostgres(t, "fsync=off"), urls: map[string]string{}}
@@ -128,7 +128,7 @@ func writeThroughFaults(t *testing.T, me *client, units int, stop <-chan struct{
 		a, err := me.try(http.MethodPost, "/v1/learners/me/events:batch", map[string]any{"events": events})
 		switch {
 		case err != nil:
-			t.Errorf("no answer: %v", err)
+			t.Errorf("no response: %v", err)
 			return sent
 		case a.status == http.StatusOK:
 			b.acknowledged = true
@@ -300,7 +300,7 @@ func TestServeWaits(t *testing.T) {
 	p, ready := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--health-addr", health,
 		"--database-url", r.urls["progress"], "--log-format", "json")
 	anyone := &client{t: t, base: "http://" + health}
-	says := func(words string) {
+	reports := func(words string) {
 		t.Helper()
 		eventually(t, words, func() bool {
 			a, err := anyone.try(http.MethodGet, "/readyz", nil)
@@ -308,9 +308,9 @@ func TestServeWaits(t *testing.T) {
 		})
 		anyone.get("/healthz").want(http.StatusOK)
 	}
-	says("cannot be reached")
+	reports("cannot be reached")
 	r.Start(t)
-	says("the schema of progress is missing, this program needs it at")
+	reports("the schema of progress is missing, this program needs it at")
 	inSchema(t, r, "CREATE SCHEMA progress AUTHORIZATION app_progress")
 	if stdout, stderr, code := command(t, "migrate", "progress", "--database-url", r.urls["progress"]); code != 0 {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
@@ -318,19 +318,19 @@ func TestServeWaits(t *testing.T) {
 	select {
 	case <-ready:
 	case <-p.exited:
-		t.Fatalf("it gave up:\n%s", p.said())
+		t.Fatalf("it gave up:\n%s", p.output())
 	}
 	lines := 0
-	for line := range strings.Lines(p.said()) {
+	for line := range strings.Lines(p.output()) {
 		var record struct{ Msg, For string }
 		if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "the start waits" {
 			lines++
 		}
 	}
 	if lines < 2 || lines > 4 {
-		t.Errorf("it says %d times that it waits:\n%s", lines, p.said())
+		t.Errorf("it logs %d times that it waits:\n%s", lines, p.output())
 	}
-	if strings.Contains(p.said(), "secret") {
+	if strings.Contains(p.output(), "secret") {
 		t.Error("it shows the password")
 	}
 	if p.stop(t) != 0 {
@@ -343,8 +343,8 @@ func TestWaitingStops(t *testing.T) {
 	t.Parallel()
 	p, _ := launch(t, "serve", "catalog", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database-url",
 		"postgres://u:secret@"+freeAddrs(t, 1)[0]+"/x")
-	eventually(t, "it waits", func() bool { return strings.Contains(p.said(), "the start waits") })
-	if code := p.stop(t); code != 0 || strings.Contains(p.said(), "secret") {
-		t.Errorf("exit code %d:\n%s", code, p.said())
+	eventually(t, "it waits", func() bool { return strings.Contains(p.output(), "the start waits") })
+	if code := p.stop(t); code != 0 || strings.Contains(p.output(), "secret") {
+		t.Errorf("exit code %d:\n%s", code, p.output())
 	}
 }

@@ -117,7 +117,7 @@ func launchWith(t *testing.T, env []string, args ...string) (*process, <-chan re
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", strings.Join(args, " "), p.said())
+			t.Logf("output of %s:\n%s", strings.Join(args, " "), p.output())
 		}
 	})
 	return p, ready
@@ -134,9 +134,9 @@ func start(t *testing.T, args ...string) *process {
 			p.addr = line.GRPC
 		}
 	case <-p.exited:
-		t.Fatalf("%v ended before it was ready: %v\n%s", args, p.err, p.said())
+		t.Fatalf("%v ended before it was ready: %v\n%s", args, p.err, p.output())
 	case <-time.After(patience):
-		t.Fatalf("%v is not ready\n%s", args, p.said())
+		t.Fatalf("%v is not ready\n%s", args, p.output())
 	}
 	return p
 }
@@ -152,7 +152,8 @@ func environment() []string {
 	return append(env, testenv.ClockEnv()...)
 }
 
-func (p *process) said() string {
+// output returns the last lines of the program's standard error.
+func (p *process) output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return strings.Join(p.stderr[max(0, len(p.stderr)-40):], "\n")
@@ -179,7 +180,7 @@ func (p *process) wait(t *testing.T) int {
 	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode()
 	case <-time.After(patience):
-		t.Fatalf("the program does not stop\n%s", p.said())
+		t.Fatalf("the program does not stop\n%s", p.output())
 		return -1
 	}
 }

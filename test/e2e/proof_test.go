@@ -108,7 +108,7 @@ func testMandatoryUpgrade(t *testing.T, w *world) {
 	}
 }
 
-// testAttempts keeps each result of a quiz, and the place to go on from.
+// testAttempts stores each result of a quiz, and the place to go on from.
 func testAttempts(t *testing.T, w *world) {
 	c := publishCourse(t, w.as(t, "author", "author"), "attempts")
 	me := w.as(t, "attempts-learner")

@@ -24,7 +24,7 @@ var (
 	dateShape  = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`)
 )
 
-// step is a block of lines to copy, with the answer that is shown below it.
+// step is a block of lines to copy, with the output that is shown below it.
 type step struct {
 	script   string
 	language string // of the answer: json, text, or "" for none

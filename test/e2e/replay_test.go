@@ -14,7 +14,7 @@ import (
 	_ "modernc.org/sqlite" // what harms the database is not the program
 )
 
-// database is the file that progress keeps, opened beside it.
+// database is the file of progress, opened beside it.
 func (w *world) database(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.data, "progress.db")+"?_pragma=busy_timeout(5000)")
@@ -64,19 +64,19 @@ func TestReplay(t *testing.T) {
 				w.replay(t, 0, verify...)
 				harm(t, db, `DELETE FROM module_facts WHERE learner_id = $1`, id)
 				harm(t, db, `UPDATE award SET title = 'Harmed' WHERE learner_id = $1`, id)
-				found, said := w.replay(t, 3, verify...)
+				found, out := w.replay(t, 3, verify...)
 				if !strings.Contains(found, "learner "+id+"  FACTS "+c.basics+": stored null  replayed {") || !strings.Contains(found, "Harmed") {
 					t.Errorf("verify finds\n%s", found)
 				}
-				if !strings.Contains(said, "1 facts, 0 enrollments and 1 awards of 1 learners drifted") {
-					t.Errorf("verify says\n%s", said)
+				if !strings.Contains(out, "1 facts, 0 enrollments and 1 awards of 1 learners drifted") {
+					t.Errorf("verify prints\n%s", out)
 				}
 				lines, _ := w.replay(t, 3, append(verify, "--json", "--learner", id)...)
 				if !strings.Contains(lines, `{"result":{"drift":{"learnerId":"`+id+`","kind":"AWARD"`) || !strings.Contains(lines, `"finished":true`) {
 					t.Errorf("as JSON:\n%s", lines)
 				}
-				if _, said := w.replay(t, 0, rebuild...); !strings.Contains(said, "1 facts, 0 enrollments and 1 awards of 1 learners corrected") {
-					t.Errorf("rebuild says\n%s", said)
+				if _, out := w.replay(t, 0, rebuild...); !strings.Contains(out, "1 facts, 0 enrollments and 1 awards of 1 learners corrected") {
+					t.Errorf("rebuild prints\n%s", out)
 				}
 				w.replay(t, 0, verify...)
 			}
@@ -124,8 +124,8 @@ func worksOnStopped(t *testing.T, data string, nowhere []string) {
 		}
 		return stdout
 	}
-	if said := run(0, "audit", "verify"); !strings.Contains(said, "catalog: ") || !strings.Contains(said, "progress: ") {
-		t.Errorf("audit verify says\n%s", said)
+	if out := run(0, "audit", "verify"); !strings.Contains(out, "catalog: ") || !strings.Contains(out, "progress: ") {
+		t.Errorf("audit verify prints\n%s", out)
 	}
 	file := filepath.Join(t.TempDir(), "catalog.yaml")
 	document := run(0, "catalog", "export")
@@ -204,9 +204,9 @@ func TestKillDuringRebuild(t *testing.T) {
 		}
 	}
 	w = oneProcessOn(t, w.data)
-	if _, said := w.replay(t, 0, "rebuild", "--server", w.base); !strings.Contains(said, "Going on from where") ||
-		!strings.Contains(said, fmt.Sprintf("%d learners, ", learners)) {
-		t.Errorf("the second rebuild says\n%s", said)
+	if _, out := w.replay(t, 0, "rebuild", "--server", w.base); !strings.Contains(out, "Going on from where") ||
+		!strings.Contains(out, fmt.Sprintf("%d learners, ", learners)) {
+		t.Errorf("the second rebuild prints\n%s", out)
 	}
 	w.replay(t, 0, "verify", "--server", w.base)
 	var n int

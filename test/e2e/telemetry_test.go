@@ -127,7 +127,7 @@ func TestTraces(t *testing.T) {
 			"preceptor-profile preceptor.profile.v1.ProfileService/ResolveSubject", "preceptor-profile sql SELECT")
 	})
 	c.keepsQuiet(t, id, "traced-learner", me.token)
-	if said := w.front.said(); !strings.Contains(said, `"trace_id":"`) || !strings.Contains(said, `"span_id":"`) {
+	if log := w.front.output(); !strings.Contains(log, `"trace_id":"`) || !strings.Contains(log, `"span_id":"`) {
 		t.Error("the log names no traces")
 	}
 }
@@ -223,11 +223,11 @@ func checkDocuments(t *testing.T, shown families) {
 			t.Errorf("docs/operations.md does not list %s %v", name, slices.Sorted(maps.Keys(is.labels)))
 		}
 	}
-	for name, said := range documented {
+	for name, doc := range documented {
 		is, exists := shown[name]
 		if !exists {
 			t.Errorf("docs/operations.md lists %s, which does not exist", name)
-		} else if said.histogram != is.histogram || !maps.Equal(said.labels, is.labels) {
+		} else if doc.histogram != is.histogram || !maps.Equal(doc.labels, is.labels) {
 			t.Errorf("docs/operations.md does not describe %s: histogram %t, labels %v", name, is.histogram, slices.Sorted(maps.Keys(is.labels)))
 		}
 	}

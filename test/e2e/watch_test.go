@@ -14,7 +14,7 @@ import (
 // serverSent is one server-sent event, or the end of the stream.
 type serverSent struct {
 	id, name string
-	// data is what raw, the text, says as JSON.
+	// data is raw, the text, as JSON.
 	data  any
 	raw   string
 	retry string

@@ -3,7 +3,7 @@
 //
 // The bare handler is net/http and SQLite alone: no token, no validation, no log, no milestones;
 // a row inserted and committed for each event, a learner's rows read and added up into the same
-// document for each question. It says what the machine can do, and the ratio says what Preceptor costs on top.
+// document for each question. It shows what the machine can do, and the ratio what Preceptor costs on top.
 //
 //	go run ./test/load                 # both jobs, three rounds of five seconds
 //	go run ./test/load -rounds 1 -for 2s
