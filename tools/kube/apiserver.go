@@ -76,7 +76,7 @@ func documents(text []byte) ([]document, error) {
 	return found, nil
 }
 
-// ready says why the API server is not ready, if it is not.
+// ready returns why the API server is not ready; nil when it is.
 func (s *apiServer) ready(ctx context.Context) error {
 	a, err := s.do(ctx, http.MethodGet, "/readyz", nil, nil)
 	if err == nil && a.status != http.StatusOK {

@@ -88,7 +88,7 @@ func renderedDocuments(root, overlay string) ([]document, error) {
 	return documents(text)
 }
 
-// kinds says how many there are of each: "Deployment 4, Service 4".
+// kinds returns how many there are of each: "Deployment 4, Service 4".
 func kinds(all []document) string {
 	count := map[string]int{}
 	for _, d := range all {

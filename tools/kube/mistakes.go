@@ -9,14 +9,14 @@ import (
 )
 
 // mistake is a manifest with something wrong in it that an API server must not take: a check that
-// says yes to everything would say yes to ours too.
+// accepts everything would accept ours too.
 type mistake struct {
 	name, overlay string
 	// of is whose text is changed: "Deployment preceptor-progress".
 	of, old, replacement string
 	// pod asks for the pod of the workload instead of the workload.
 	pod bool
-	// want is part of what is said about it.
+	// want is part of the error for it.
 	want string
 }
 

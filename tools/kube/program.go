@@ -24,7 +24,7 @@ type program struct {
 	commands, flags map[string]bool
 }
 
-// process is one run of it, as a manifest or the compose file says.
+// process is one run of it, as a manifest or the compose file describes it.
 type process struct {
 	name string
 	args []string

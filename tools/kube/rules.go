@@ -98,7 +98,7 @@ func bounded(c *cluster) []string {
 	})
 }
 
-// imageFault says what is wrong with an image's name, "" when nothing is.
+// imageFault returns what is wrong with an image's name, "" when nothing is.
 func imageFault(image string) string {
 	last := image[strings.LastIndex(image, "/")+1:]
 	if strings.Contains(last, "@sha256:") {
@@ -278,10 +278,10 @@ func services(c *cluster) []string {
 }
 
 const (
-	// databaseAnnotation says on a Deployment which Postgres server it uses.
+	// databaseAnnotation names on a Deployment the Postgres server that it uses.
 	databaseAnnotation = "preceptor.dev/postgres"
-	// connectionsAnnotation, with that name behind it, says on the Namespace how many connections
-	// the server takes.
+	// connectionsAnnotation, with that name behind it, is on the Namespace the number of connections
+	// that the server takes.
 	connectionsAnnotation = "postgres.preceptor.dev/"
 	// migrationConns is what a migration and a person with psql may take meanwhile, a service.
 	migrationConns = 3

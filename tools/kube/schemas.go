@@ -22,7 +22,7 @@ const (
 	certManagerVersion = "v1.21.2"
 )
 
-// schemas says what the API server would say about the fields of a manifest.
+// schemas checks the fields of a manifest as the API server would.
 type schemas struct {
 	dir       string
 	validator validator.Validator
@@ -122,7 +122,7 @@ func (s *schemas) kubernetes(ctx context.Context) error {
 	return s.write("_definitions.json", object{"definitions": document.Definitions})
 }
 
-// certManagerKinds are those that somebody may want here, by the names of their resources.
+// certManagerKinds are those that a deployment may use, by the names of their resources.
 func certManagerKinds() []string { return []string{"certificates", "issuers", "clusterissuers"} }
 
 // certManager makes them from its custom resource definitions.

@@ -80,7 +80,7 @@ func startServers(ctx context.Context, programs string) (_ *servers, err error) 
 	if err != nil {
 		return nil, err
 	}
-	// Its admission plugins are those of a cluster that says nothing of them.
+	// Its admission plugins are a cluster's defaults.
 	api, err := s.start(ctx, filepath.Join(programs, "kube-apiserver"),
 		"--etcd-servers="+store, "--bind-address=127.0.0.1", "--secure-port="+ports[2], "--cert-dir="+dir,
 		"--service-cluster-ip-range=10.0.0.0/16", "--authorization-mode=RBAC", "--token-auth-file="+s.tokens(),
@@ -149,7 +149,7 @@ func (s *servers) Close() {
 type server struct {
 	cancel context.CancelFunc
 	log    string
-	// ended is closed when the process is over, and err says how.
+	// ended is closed when the process is over, and err is how it ended.
 	ended chan struct{}
 	err   error
 }

@@ -118,16 +118,16 @@ func (r *report) endTest(e event, s *suite) {
 	}
 }
 
-// reason is what a skipped test said last before its result line.
+// reason is the last output of a skipped test before its result line.
 func (s *suite) reason(test string) string {
-	said := "no reason given"
+	last := "no reason given"
 	for _, e := range s.output {
 		text := strings.TrimSpace(e.Output)
 		if e.Test == test && text != "" && !strings.HasPrefix(text, "=== ") && !strings.HasPrefix(text, "--- ") {
-			said = text
+			last = text
 		}
 	}
-	return said
+	return last
 }
 
 // endPackage prints the package's closing line, and before it the output of the
@@ -153,7 +153,7 @@ func (r *report) endPackage(e event, s *suite) error {
 	return nil
 }
 
-// verdict prints the sum, and says whether the run is a good one.
+// verdict prints the sum, and returns an error unless the run is a good one.
 func (r *report) verdict(noSkips bool) error {
 	for _, s := range r.skipped {
 		if _, err := fmt.Fprintln(r.out, "skipped:", s); err != nil {
