@@ -17,8 +17,8 @@ import (
 // or is not by that authority.
 //
 // Changed files are used from the next handshake on; connections that are open stay.
-// While they do not fit together, as in the middle of a rotation, or would make this
-// one a stranger to the others, what was read before stays in use.
+// While they do not fit together, as in the middle of a rotation, or would make the
+// others refuse this one, what was read before stays in use.
 func FileIdentity(service, certFile, keyFile, caFile string, now func() time.Time) (Identity, error) {
 	files := &fileIdentity{service: service, paths: [3]string{certFile, keyFile, caFile}, now: now}
 	if _, _, err := files.pair(); err != nil {

@@ -158,9 +158,9 @@ func (s *Server) Serve(lis net.Listener) error {
 // have: it is not serving while the server does its work without some of it.
 const HealthWhole = "preceptor.Whole"
 
-// SetServing tells the health service what to answer: about the server and each of its services
-// whether it can do its work, and about HealthWhole whether with all that it should have. It says
-// serving from the start.
+// SetServing sets the statuses of the health service: of the server and each of its services
+// whether it can do its work, and of HealthWhole whether with all that it should have. They are
+// SERVING from the start.
 func (s *Server) SetServing(ok, whole bool) {
 	status := map[bool]healthv1.HealthCheckResponse_ServingStatus{
 		false: healthv1.HealthCheckResponse_NOT_SERVING, true: healthv1.HealthCheckResponse_SERVING,

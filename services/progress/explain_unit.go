@@ -103,7 +103,7 @@ func firstOf(events []*Record, verb Verb) []*Record {
 	return events[i : i+1 : i+1]
 }
 
-// carried says that what was done on other versions counts on the one that the learner is on.
+// carried returns the sentence that what was done on other versions counts on the one that the learner is on.
 func (x *moduleCase) carried(by []*Record) string {
 	for _, r := range by {
 		if r.Event.ModuleVersion != x.on.Number {
@@ -113,7 +113,7 @@ func (x *moduleCase) carried(by []*Record) string {
 	return ""
 }
 
-// waits says what the unit waits for, how far it is, and what of another version does not count.
+// waits returns what the unit waits for, how far it is, and what of another version does not count.
 func (x *moduleCase) waits(u *UnitProgress, events []*Record) string {
 	if x.credit != nil && x.credit.cycle == 0 {
 		return sayNotNeeded
@@ -123,7 +123,7 @@ func (x *moduleCase) waits(u *UnitProgress, events []*Record) string {
 	return sentences(x.words.needs(&u.Unit, completed, passed), x.words.soFar(u, events), x.lost(u.Unit.ID))
 }
 
-// lost says why what was done of the unit on another version does not count.
+// lost returns why what was done of the unit on another version does not count.
 func (x *moduleCase) lost(unitID string) string {
 	if x.cycle == nil {
 		return ""
@@ -142,7 +142,7 @@ func (x *moduleCase) lost(unitID string) string {
 	return ""
 }
 
-// crossing says which version stands between a version that the unit was learned on and the one
+// crossing returns which version stands between a version that the unit was learned on and the one
 // that the learner is on.
 func (x *moduleCase) crossing(unitID string, version int) string {
 	if version <= x.on.Number {

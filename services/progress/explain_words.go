@@ -125,7 +125,7 @@ func (w words) award(a *Award, t Tally) string {
 	}
 }
 
-// group says what it asks for, what of that other groups of the milestone count already, and what is done.
+// group returns what a group asks for, what of that other groups of the milestone count already, and what is done.
 func (w words) group(g *Group, share Tally, have int) string {
 	n, asked := len(g.ModuleIDs), len(g.ModuleIDs)
 	ask := fmt.Sprintf("All %d modules are asked for", n)
@@ -304,7 +304,7 @@ func (w words) carried(from, to int) string {
 	return fmt.Sprintf("That was on version %d and counts on version %d too: nothing between them asks for this unit to be learned anew.", from, to)
 }
 
-// needs says what a unit waits for.
+// needs returns what a unit waits for.
 func (w words) needs(u *Unit, completed, passed bool) string {
 	pass := "passed"
 	if u.MasteryScore != nil {
@@ -330,7 +330,7 @@ func (w words) needs(u *Unit, completed, passed bool) string {
 	return "It must be completed."
 }
 
-// soFar says how far a unit is that is not done.
+// soFar returns how far a unit is that is not done.
 func (w words) soFar(u *UnitProgress, events []*Record) string {
 	if len(events) == 0 {
 		return "Nothing of it has counted yet."
@@ -375,7 +375,7 @@ func (w words) aheadUntil(from int, at time.Time) string {
 
 // Of an event.
 
-// event says what an event that counts did.
+// event returns what an event that counts did.
 func (w words) event(r *Record) string {
 	e := &r.Event
 	if e.Verb == Waived {

@@ -154,7 +154,7 @@ type Enrollment struct {
 	UpdateTime  time.Time       `json:"updateTime"`
 	// PreviousPercent is the path's percent before a void or an upgrade lowered it; nil where none did.
 	PreviousPercent *int `json:"previousPercent,omitempty"`
-	// PercentChangeReason says which of them it was.
+	// PercentChangeReason is which of them it was.
 	PercentChangeReason string `json:"percentChangeReason,omitempty"`
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// Enrolling says who is to be enrolled in what.
+// Enrolling is an enrollment to be made.
 type Enrolling struct {
 	LearnerID string
 	PathID    string

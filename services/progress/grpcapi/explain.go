@@ -9,7 +9,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// ExplainPathProgress says why a path's percent is what it is.
+// ExplainPathProgress returns why a path's percent is what it is.
 func (g *Server) ExplainPathProgress(ctx context.Context, r *progressv1.ExplainPathProgressRequest) (*progressv1.ExplainPathProgressResponse, error) {
 	out := new(progressv1.ExplainPathProgressResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "explain/"+r.GetPathId(), out, func(w *progress.View) (proto.Message, error) {

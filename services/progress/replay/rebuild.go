@@ -45,7 +45,7 @@ const (
 	releaseTimeout = 5 * time.Second
 )
 
-// Request says what a replay is to do.
+// Request is what a replay is to do.
 type Request struct {
 	// LearnerID is the only learner; "" for all.
 	LearnerID string

@@ -333,7 +333,7 @@ func (r *Rig) Refreshed(service *Replica) {
 	}
 }
 
-// SetZone says what profile's feed would.
+// SetZone sets a learner's time zone, as profile's feed would.
 func (r *Rig) SetZone(learner, zone string) {
 	r.T.Helper()
 	revision, err := r.Store.ZoneRevision(r.Ctx)
