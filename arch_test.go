@@ -329,6 +329,17 @@ func textRules() []rule {
 		check: markers,
 		bad:   one("services/a/sqlstore/migrations/sqlite/1.sql", "-- TO"+"DO: an index\n"),
 		good:  one("internal/a/a.go", "package a\n// Autodoc is a word.\nconst a = \"TO"+"DO\"\n"),
+	}, {
+		name:  "comments use plain words",
+		check: metaphors,
+		bad:   one("internal/a/a_test.go", "package a\n// f closes the Door.\nfunc f() {}\n"),
+		good:  one("internal/a/a.go", "package a\n// f makes room in the queue: not indoors.\nconst f = \"door\"\n"),
+	}, {
+		name:  "godoc returns and reports",
+		check: talkingDocs,
+		bad:   one("internal/a/a.go", "package a\ntype t interface {\n\t// Get answers the item.\n\tGet() int\n}\n"),
+		good: one("internal/a/a.go", "package a\n// Answers tells nothing of T.\ntype T struct {\n\t// A is what f tells.\n\tA int\n}\n"+
+			"\n// f returns what T says.\nfunc f() {}\n"),
 	}}
 }
 
@@ -501,6 +512,72 @@ func environment(files []file) []string {
 		})
 	}
 	return found
+}
+
+// metaphors finds words in comments that need a key to be understood.
+func metaphors(files []file) []string {
+	word := regexp.MustCompile(`(?i)\b(house|rooms|doors?|nudges?|handsets?|keepers?|strangers?|bad apple)\b`)
+	var found []string
+	for _, f := range files {
+		if f.tree == nil || f.generated() {
+			continue
+		}
+		for _, group := range f.tree.Comments {
+			for _, c := range group.List {
+				if m := word.FindString(c.Text); m != "" {
+					found = append(found, fmt.Sprintf("%s: %q in a comment: use the plain word", f.at(c.Pos()), m))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// talkingDocs finds doc comments whose verb personifies the declaration.
+func talkingDocs(files []file) []string {
+	var found []string
+	for _, f := range files {
+		if f.tree == nil || f.generated() {
+			continue
+		}
+		check := func(doc *ast.CommentGroup, names ...*ast.Ident) {
+			name, rest, _ := strings.Cut(doc.Text(), " ")
+			verb, _, _ := strings.Cut(rest, " ")
+			named := slices.ContainsFunc(names, func(id *ast.Ident) bool { return id.Name == name })
+			if named && slices.Contains([]string{"answers", "tells", "says"}, verb) {
+				found = append(found, f.at(doc.Pos())+": "+name+" "+verb+": returns, reports whether, is")
+			}
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				check(n.Doc, n.Name)
+			case *ast.GenDecl:
+				if len(n.Specs) == 1 && n.Doc != nil {
+					check(n.Doc, declared(n.Specs[0])...)
+				}
+			case *ast.TypeSpec:
+				check(n.Doc, n.Name)
+			case *ast.ValueSpec:
+				check(n.Doc, n.Names...)
+			case *ast.Field:
+				check(n.Doc, n.Names...)
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// declared returns the names that a declaration declares.
+func declared(spec ast.Spec) []*ast.Ident {
+	switch s := spec.(type) {
+	case *ast.TypeSpec:
+		return []*ast.Ident{s.Name}
+	case *ast.ValueSpec:
+		return s.Names
+	}
+	return nil
 }
 
 // markers finds notes of unfinished work: in the comments of Go files, anywhere
