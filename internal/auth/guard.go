@@ -50,7 +50,7 @@ type GuardOptions struct {
 // when the calling service is one of the rule's services, or, where the rule
 // has self, when the request's learner_id is the caller's own. No role implies
 // another: an admin is admitted where the roles list ADMIN. A token that is
-// there must be good, also a service's.
+// there must be valid, also where a service calls.
 type Guard struct {
 	o     GuardOptions
 	rules map[string]Rule

@@ -217,7 +217,7 @@ func TestForeignMessages(t *testing.T) {
 	}
 }
 
-// The rights that docs/operations.md names are enough, and without them the start fails with the missing one.
+// The rights that docs/operations.md names are enough, and a start without one of them fails.
 func TestRights(t *testing.T) {
 	rights := []string{"ACL", "SETUSER", "preceptor", "on", ">secret", "~{*", "&preceptor:log:*", "+get", "+set", "+ping", "+publish", "+subscribe"}
 	single, cluster := testenv.Redis(t), testenv.RedisCluster(t, 2, 0)
