@@ -267,9 +267,9 @@ func (s *school) neighbours(ctx context.Context, each int) error {
 			t.actor_id, t.body
 			FROM generate_series(1, $1::int) n, progress.learner_log t`,
 		`INSERT INTO progress.module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
-			fold_key, materials, standing, shape)
+			fold_key, materials, cycle_state, shape)
 			SELECT ` + made + `, t.module_id, t.first_at, t.version, t.cycle, t.complete_at, t.complete_version, t.expire_at, t.state, t.fold_key,
-			t.materials, t.standing, t.shape
+			t.materials, t.cycle_state, t.shape
 			FROM generate_series(1, $1::int) n, progress.module_facts t`,
 	} {
 		if _, err := s.fleet.admin.ExecContext(ctx, statement, each); err != nil {

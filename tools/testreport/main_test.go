@@ -58,13 +58,13 @@ func TestReport(t *testing.T) {
 	}{
 		"passing":         {input: passing, want: "ok  \ta\t0.01s\n1 tests passed, 0 skipped\n"},
 		"no tests":        {input: untested, noSkips: true, want: "?   \tb\t[no test files]\n0 tests passed, 0 skipped\n"},
-		"skips named":      {input: skipping, want: skips},
+		"skips named":     {input: skipping, want: skips},
 		"skips forbidden": {input: skipping, noSkips: true, want: skips, wantErr: "1 tests were skipped"},
 		"failing":         {input: failing, want: "bad says\nFAIL\td\t0.01s\n1 tests passed, 0 skipped\n", wantErr: "1 packages failed"},
 		"panicking":       {input: panicking, want: "panic: boom\nFAIL\te\t0.01s\n0 tests passed, 0 skipped\n", wantErr: "1 packages failed"},
 		"unbuilt":         {input: unbuilt, want: "f.go:1: undefined: x\nFAIL\tf [build failed]\n0 tests passed, 0 skipped\n", wantErr: "1 packages failed"},
 		"cut short":       {input: passing[:300], wantErr: "1 packages began and never ended"},
-		"plain text":     {input: "go: broken go.mod\n", want: "go: broken go.mod\n0 tests passed, 0 skipped\n"},
+		"plain text":      {input: "go: broken go.mod\n", want: "go: broken go.mod\n0 tests passed, 0 skipped\n"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
