@@ -54,7 +54,7 @@ func (g *Gateway) fault(r *http.Request, err error) fault {
 	}
 	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" {
 		// The service has not logged it, or was never reached.
-		g.logger.LogAttrs(r.Context(), slog.LevelError, "call failed", slog.Any("err", err), slog.String("request_id", exchangeOf(r).id))
+		g.logger.LogAttrs(r.Context(), slog.LevelError, "call failed", slog.Any("error", err), slog.String("request_id", exchangeOf(r).id))
 	}
 	return f
 }

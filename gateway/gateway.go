@@ -281,7 +281,7 @@ func (g *Gateway) recovered(rec *recorder, r *http.Request, cause any) {
 	if cause == http.ErrAbortHandler { //nolint:errorlint // the value that net/http knows by identity
 		return
 	}
-	g.logger.LogAttrs(r.Context(), slog.LevelError, "panic", slog.Any("err", cause),
+	g.logger.LogAttrs(r.Context(), slog.LevelError, "panic", slog.Any("error", cause),
 		slog.String("stack", string(debug.Stack())), slog.String("request_id", exchangeOf(r).id))
 	if !rec.wrote {
 		faultOf(errPanic).problem(r.URL.Path, exchangeOf(r).id).write(rec)

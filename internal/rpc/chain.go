@@ -180,12 +180,12 @@ func fromService(ctx context.Context, c *call) bool {
 // of the caller's: its text may quote the request.
 func errorAttrs(err error) []slog.Attr {
 	if panicked, ok := errors.AsType[panicError](err); ok {
-		return []slog.Attr{slog.String("err", panicked.Error()), slog.String("stack", string(panicked.stack))}
+		return []slog.Attr{slog.String("error", panicked.Error()), slog.String("stack", string(panicked.stack))}
 	}
 	switch errs.KindOf(err) {
 	case errs.Internal, errs.Unavailable, errs.DeadlineExceeded, errs.ResourceExhausted,
 		errs.Unauthenticated: // the last names what is wrong with a token, never the token
-		return []slog.Attr{slog.String("reason", errs.ReasonOf(err)), slog.String("err", err.Error())}
+		return []slog.Attr{slog.String("reason", errs.ReasonOf(err)), slog.String("error", err.Error())}
 	default:
 		return []slog.Attr{slog.String("reason", errs.ReasonOf(err))}
 	}
