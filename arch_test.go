@@ -80,6 +80,11 @@ func part(p string) string {
 	return ""
 }
 
+// isSuite reports whether a package is for tests alone: internal/testenv, or one named for it, as progresstest.
+func isSuite(dir string) bool {
+	return dir == "internal/testenv" || strings.HasSuffix(dir, "test") && dir != "test"
+}
+
 // imported is one import: where it stands, and what it names. Ours go by their
 // folder: "internal/errs".
 type imported struct {
@@ -181,6 +186,35 @@ func importRules() []rule {
 		}),
 		bad:  one("gateway/g.go", source(module+"/services/progress")),
 		good: one("gateway/g.go", source(module+"/internal/rpc", module+"/gen/preceptor/progress/v1")),
+	}, {
+		name: "only translations know the API",
+		check: importRule(func(i imported) string {
+			if !i.ours || !within(i.path, "gen") || i.isTest() || i.generated() || within(i.dir(), "cmd", "gateway", "test", "tools") ||
+				within(i.dir(), "internal/rpc", "internal/auth", "internal/audit") || service(i.file.path) != "" && slices.Contains([]string{"grpcapi", "clients"}, part(i.file.path)) {
+				return ""
+			}
+			return "domain types here; grpcapi and clients translate"
+		}),
+		bad: one("services/progress/engine/e.go", source(module+"/gen/preceptor/progress/v1")),
+		good: map[string]string{
+			"services/progress/grpcapi/g.go": source(module + "/gen/preceptor/progress/v1"),
+			"services/progress/clients/c.go": source(module + "/gen/preceptor/catalog/v1"),
+			"internal/rpc/r.go":              source(module + "/gen/preceptor/access/v1"),
+		},
+	}, {
+		name: "only tests import tests",
+		check: importRule(func(i imported) string {
+			if i.ours && isSuite(i.path) && !i.isTest() && !isSuite(i.dir()) && !within(i.dir(), "test") {
+				return "what a test needs is no part of the program"
+			}
+			return ""
+		}),
+		bad: one("services/progress/grpcapi/g.go", source(module+"/services/progress/progresstest")),
+		good: map[string]string{
+			"services/progress/progresstest/p.go": source(module + "/internal/testenv"),
+			"services/progress/p_test.go":         source(module + "/services/progress/rigtest"),
+			"test/load/main.go":                   source(module + "/internal/testenv"),
+		},
 	}, {
 		name: "the packages below the gateway stand alone",
 		check: importRule(func(i imported) string {

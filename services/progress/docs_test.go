@@ -18,8 +18,8 @@ func TestTheDocumentedRulesHaveTheirTests(t *testing.T) {
 	}
 	there := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func (Test[A-Z]\w+)\(`)
-	for _, room := range []string{"services", "internal"} {
-		err := fs.WalkDir(root, room, func(path string, _ fs.DirEntry, err error) error {
+	for _, dir := range []string{"services", "internal"} {
+		err := fs.WalkDir(root, dir, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, "_test.go") {
 				return err
 			}

@@ -492,45 +492,6 @@ func (f *Facts) expire(c *CycleFacts, p *CurrencyPolicy, loc *time.Location) {
 	c.WindowAt = p.Window.SubFrom(at, loc).UnixMicro()
 }
 
-// percentIn is the module's percent in the cycle at t, with the version that gives it: the
-// highest over the candidates, the newest of equals. required is false where nothing is required.
-func (c *CycleFacts) percentIn(m *Module, t time.Time) (percent int, version *ModuleVersion, required bool) {
-	for _, n := range slices.Backward(c.candidates(m, t)) {
-		v := m.Version(n)
-		p, ok := c.percentOn(m, v)
-		if version == nil || (ok && (!required || p > percent)) {
-			percent, version, required = p, v, ok
-		}
-	}
-	return percent, version, required
-}
-
-// percentOn is floor(100 × done weight / required weight), 100 only when everything is done.
-func (c *CycleFacts) percentOn(m *Module, v *ModuleVersion) (percent int, required bool) {
-	var total, done int64
-	all := true
-	for i := range v.Units {
-		u := &v.Units[i]
-		if !u.Required {
-			continue
-		}
-		total += u.micros()
-		if c.doneAt(m, v, u) != 0 {
-			done += u.micros()
-		} else {
-			all = false
-		}
-	}
-	switch {
-	case total == 0:
-		return 0, false
-	case all:
-		return 100, true
-	default:
-		return min(int(100*done/total), 99), true
-	}
-}
-
 func insertVersion(versions []int, v int) []int {
 	i, found := slices.BinarySearch(versions, v)
 	if found {

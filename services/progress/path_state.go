@@ -72,61 +72,6 @@ type PathProgress struct {
 	AsOfSequence        int64
 }
 
-// Tally counts how much of what is required is done; modules have weight 1.
-type Tally struct{ Completed, Required int }
-
-// Percent is floor(100 × completed / required): 100 only when everything is done, nil where
-// nothing is required, since empty is never complete.
-func (t Tally) Percent() *int {
-	if t.Required == 0 {
-		return nil
-	}
-	p := 100 * t.Completed / t.Required
-	return &p
-}
-
-func (t Tally) done() bool { return t.Required > 0 && t.Completed == t.Required }
-
-// tally applies the percent rule to a set of groups: with F the distinct modules of the "all"
-// groups, required = |F| + Σ over k-of-n groups of max(0, k − |F∩g|), and each of those terms
-// is met by the modules of g outside F that are done.
-func tally(groups []Group, done func(moduleID string) bool) Tally {
-	all := map[string]bool{}
-	var t Tally
-	for _, g := range groups {
-		if g.RequiredCount != nil {
-			continue
-		}
-		for _, id := range g.ModuleIDs {
-			if !all[id] {
-				all[id] = true
-				t.Required++
-				if done(id) {
-					t.Completed++
-				}
-			}
-		}
-	}
-	for _, g := range groups {
-		if g.RequiredCount == nil {
-			continue
-		}
-		term, have := *g.RequiredCount, 0
-		for _, id := range g.ModuleIDs {
-			if all[id] {
-				term--
-			} else if done(id) {
-				have++
-			}
-		}
-		if term > 0 {
-			t.Required += term
-			t.Completed += min(term, have)
-		}
-	}
-	return t
-}
-
 // pathModules computes every module of the path version once, in order.
 func (w *View) pathModules(v *PathVersion, since time.Time) map[string]ModuleProgress {
 	out := make(map[string]ModuleProgress)

@@ -32,7 +32,7 @@ const (
 //  1. Write its API in proto/preceptor/NAME/v1, with an access rule on each RPC, and run `make generate`.
 //  2. Write the package services/NAME, with sqlstore/migrations, clients/ and grpcapi/.
 //  3. Add a row to Services: its flags, database, lock, connections, health, metrics, migrate, backup and audit follow.
-//  4. Register its API with the gateway, in gateway/gateway.go.
+//  4. Register its API with the gateway: its client in gateway/gateway.go, its file in gateway/routes.go.
 //  5. Add to deploy/ what `make kube-check` then names.
 type Service struct {
 	Name string
