@@ -20,6 +20,7 @@ func migrationSuite(t *testing.T, fresh func(t *testing.T) opener) {
 		{"an older program runs where it may", migratesNewer},
 		{"a program checks and changes nothing", checks},
 		{"another format is refused", otherFormat},
+		{"a first migration that was killed goes on", killedFirst},
 		{"one that fails leaves nothing", migrationFails},
 		{"replicas wait for one another", migratesTogether},
 		{"no migrations", migratesNothing},
@@ -127,6 +128,24 @@ func otherFormat(t *testing.T, open opener) {
 	refused("has no format number, as older programs left it,", ofFormat(migrations(stepOne, stepTwo), 2), 2)
 	exec(t, db, "DROP TABLE "+info)
 	refused("has no format number, as older programs left it,", ofFormat(migrations(stepOne, stepTwo), 2), 2)
+}
+
+// killedFirst migrates a database whose first Migrate was killed between its first two statements.
+func killedFirst(t *testing.T, open opener) {
+	db := open(t, sqldb.Options{Schema: "svc"})
+	info := "schema_info"
+	if db.Dialect() == sqldb.Postgres {
+		exec(t, db, "CREATE SCHEMA svc")
+		info = "svc.schema_info"
+	}
+	exec(t, db, "CREATE TABLE "+info+" (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), min_binary BIGINT NOT NULL, format BIGINT NOT NULL)")
+	program := ofFormat(migrations(stepOne), 2)
+	if err := db.Migrate(t.Context(), program); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := db.Version(t.Context()); v != 1 || err != nil {
+		t.Errorf("it is at %d, %v", v, err)
+	}
 }
 
 func checks(t *testing.T, open opener) {

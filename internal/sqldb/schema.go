@@ -259,7 +259,6 @@ func (db *DB) queryInfo(ctx context.Context, pool *sql.DB, found *state) error {
 	if err != nil || !exists {
 		return err
 	}
-	found.begun = true
 	column := "SELECT count(*) > 0 FROM pragma_table_info($1) WHERE name = 'format'"
 	arg := infoTable
 	if db.dialect == Postgres {
@@ -270,14 +269,15 @@ func (db *DB) queryInfo(ctx context.Context, pool *sql.DB, found *state) error {
 	}
 	format := "format"
 	if !exists {
-		format = "0"
+		format, found.begun = "0", true
 	}
 	row := pool.QueryRowContext(ctx, "SELECT min_binary, "+format+" FROM "+db.qualified(infoTable)+" WHERE id = 1") //nolint:gosec // names of ours
 	err = row.Scan(&found.minBinary, &found.format)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+		return nil // a Migrate that was killed after it made the table has written nothing else
 	}
 	found.recorded = err == nil
+	found.begun = found.begun || found.recorded
 	return err
 }
 
