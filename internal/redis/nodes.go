@@ -160,7 +160,7 @@ func (r *Client) Ping(ctx context.Context) {
 	var mu sync.Mutex
 	masters := map[string]bool{somewhere: true}
 	err := r.node(somewhere).do(func() error {
-		return excused(ctx, cluster.ForEachMaster(limited, func(limited context.Context, client *goredis.Client) error {
+		return excused(ctx, limited, cluster.ForEachMaster(limited, func(limited context.Context, client *goredis.Client) error {
 			addr := client.Options().Addr
 			mu.Lock()
 			masters[addr] = true
@@ -187,7 +187,7 @@ func (r *Client) ping(ctx context.Context, addr string, client goredis.Cmdable) 
 		if moved || asks || errors.Is(err, goredis.Nil) {
 			return nil
 		}
-		return excused(ctx, err)
+		return excused(ctx, limited, err)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,18 +195,25 @@ func (r *Client) Do(ctx context.Context, key string, f func(context.Context, gor
 		master := ""
 		if err := at.do(func() (err error) {
 			master, err = masterOf(limited, cluster, key)
-			return excused(ctx, err)
+			return excused(ctx, limited, err)
 		}); err != nil {
 			return err
 		}
 		at = r.node(master)
 	}
-	return at.do(func() error { return excused(ctx, f(limited, r.client)) })
+	return at.do(func() error { return excused(ctx, limited, f(limited, r.client)) })
 }
 
-// excused marks a failure whose caller has gone.
-func excused(caller context.Context, err error) error {
-	if err != nil && caller.Err() != nil {
+// excused marks a failure whose caller has gone, or had less time than limited would have left: a
+// connection may meet the caller's deadline a moment before the caller's context does.
+func excused(caller, limited context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	deadline, has := caller.Deadline()
+	ours, _ := limited.Deadline()
+	timeout, ok := errors.AsType[net.Error](err)
+	if caller.Err() != nil || has && deadline.Equal(ours) && ok && timeout.Timeout() {
 		return fmt.Errorf("%w: %w", errCallerGone, err)
 	}
 	return err
