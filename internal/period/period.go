@@ -3,6 +3,7 @@
 package period
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,11 +14,13 @@ import (
 // maxYears bounds a period, by its approximate length, to a hundred years.
 const maxYears = 100
 
+const yearMonths = 12
+
 // The nominal lengths by which periods are compared: Gregorian averages.
 const (
 	day      = 24 * time.Hour
 	avgYear  = 365*day + 5*time.Hour + 49*time.Minute + 12*time.Second // 365.2425 days
-	avgMonth = avgYear / 12
+	avgMonth = avgYear / yearMonths
 	maxTotal = maxYears * avgYear
 )
 
@@ -66,7 +69,7 @@ func parse(s string) (Period, bool) {
 	date, clock, hasClock := strings.Cut(rest, "T")
 	var p Period
 	dateOK := p.read(date, []part{
-		{'Y', Period{months: 12}}, {'M', Period{months: 1}}, {'W', Period{days: 7}}, {'D', Period{days: 1}},
+		{'Y', Period{months: yearMonths}}, {'M', Period{months: 1}}, {'W', Period{days: 7}}, {'D', Period{days: 1}},
 	})
 	clockOK := p.read(clock, []part{
 		{'H', Period{clock: time.Hour}}, {'M', Period{clock: time.Minute}}, {'S', Period{clock: time.Second}},
@@ -139,8 +142,8 @@ func (p Period) String() string {
 		return "P" + strconv.Itoa(p.days/7) + "W"
 	}
 	b := append(make([]byte, 0, 24), 'P')
-	b = appendPart(b, int64(p.months/12), 'Y')
-	b = appendPart(b, int64(p.months%12), 'M')
+	b = appendPart(b, int64(p.months/yearMonths), 'Y')
+	b = appendPart(b, int64(p.months%yearMonths), 'M')
 	b = appendPart(b, int64(p.days), 'D')
 	if p.clock > 0 {
 		b = append(b, 'T')
@@ -177,8 +180,8 @@ func (p Period) IsZero() bool { return p == Period{} }
 // AddTo returns the moment one period after t, reckoned in the calendar of loc: years and
 // months together, where a day that the month lacks becomes its last (31 January + P1M is
 // 28 or 29 February); then days, at the same time of day; then hours to seconds, as
-// elapsed time. A time of day that loc skips or repeats on that date is resolved as
-// time.Date does. The result is in loc.
+// elapsed time. A time of day that loc skips or repeats on that date is resolved by At.
+// The result is in loc.
 func (p Period) AddTo(t time.Time, loc *time.Location) time.Time {
 	return p.shift(t, loc, +1)
 }
@@ -196,7 +199,7 @@ func (p Period) shift(t time.Time, loc *time.Location, sign int) time.Time {
 		month += time.Month(sign * p.months)
 		dom = min(dom, lastDay(year, month))
 		hour, minute, sec := t.Clock()
-		t = time.Date(year, month, dom+sign*p.days, hour, minute, sec, t.Nanosecond(), loc)
+		t = At(year, month, dom+sign*p.days, hour, minute, sec, t.Nanosecond(), loc)
 	}
 	return t.Add(time.Duration(sign) * p.clock)
 }
@@ -215,6 +218,26 @@ func (p Period) Plus(q Period) (Period, error) {
 	return sum, nil
 }
 
+// Times returns the period n times over, field by field, for the dates of a series: all of
+// them are reckoned from one anchor, so that each is clamped for itself and none drifts
+// (31 January + 1, 2 and 3 times P1M is 29 February, 31 March and 30 April of a leap year).
+// n must not be negative. The result may exceed the hundred years of Parse; its hours to
+// seconds, and its lengths, end where time.Duration does.
+func (p Period) Times(n int) Period {
+	clock := time.Duration(math.MaxInt64)
+	if p.clock == 0 || int64(n) <= math.MaxInt64/int64(p.clock) {
+		clock = time.Duration(n) * p.clock
+	}
+	return Period{months: p.months * n, days: p.days * n, clock: clock}
+}
+
+// WholeYears returns how many years the period is; ok is false when it is not one year or
+// more without anything else. P12M is a whole year, P365D is not.
+func (p Period) WholeYears() (n int, ok bool) {
+	n = p.months / yearMonths
+	return n, n > 0 && p == Period{months: n * yearMonths}
+}
+
 // Duration is the exact length with days of 24 hours; ok is false when the period has
 // years or months, which have no exact length.
 func (p Period) Duration() (d time.Duration, ok bool) {
@@ -224,4 +247,17 @@ func (p Period) Duration() (d time.Duration, ok bool) {
 // Approx is a length to compare periods by, with months of 30.436875 days.
 func (p Period) Approx() time.Duration {
 	return time.Duration(p.months)*avgMonth + time.Duration(p.days)*day + p.clock
+}
+
+// Shortest is a length that the period has at least, whatever date it begins on: years of
+// 365 days, months beyond them of 28, days of 24 hours. Changes of the clock aside.
+func (p Period) Shortest() time.Duration { return p.length(365*day, 28*day) }
+
+// Longest is a length that the period has at most, as Shortest is one that it has at least:
+// years of 366 days, months of 31.
+func (p Period) Longest() time.Duration { return p.length(366*day, 31*day) }
+
+func (p Period) length(year, month time.Duration) time.Duration {
+	years, months := p.months/yearMonths, p.months%yearMonths
+	return time.Duration(years)*year + time.Duration(months)*month + time.Duration(p.days)*day + p.clock
 }

@@ -85,18 +85,26 @@ func TestAddToAndSubFrom(t *testing.T) {
 		{"Europe/Berlin", "2025-03-29T12:00:00+01:00", "P1D", "2025-03-30T12:00:00+02:00"},
 		{"Europe/Berlin", "2025-03-29T12:00:00+01:00", "PT24H", "2025-03-30T13:00:00+02:00"},
 		{"Europe/Berlin", "2025-03-29T12:00:00+01:00", "P1DT1H", "2025-03-30T13:00:00+02:00"},
+		// 02:30 is skipped on 9 March 2025, and 01:30 comes twice on 2 November 2025.
+		{"America/New_York", "2024-03-09T07:30:00Z", "P1Y", "2025-03-09T03:00:00-04:00"},
+		{"America/New_York", "2024-03-09T07:30:00Z", "P1YT1H", "2025-03-09T04:00:00-04:00"},
+		{"America/New_York", "2024-11-02T01:30:00-04:00", "P1Y", "2025-11-02T01:30:00-04:00"},
+		{"America/New_York", "2025-11-01T01:30:00-04:00", "P1DT1H", "2025-11-02T01:30:00-05:00"},
+		{"America/New_York", "2025-11-02T01:30:00-05:00", "PT0S", "2025-11-02T01:30:00-05:00"}, // no date, so nothing to resolve
+		// Samoa had no 30 December 2011.
+		{"Pacific/Apia", "2011-11-30T12:00:00-10:00", "P1M", "2011-12-31T00:00:00+14:00"},
+		{"Pacific/Apia", "2011-12-29T12:00:00-10:00", "P2D", "2011-12-31T12:00:00+14:00"},
 		// The zone, not UTC, decides which day of the month it is.
 		{"Asia/Tokyo", "2025-01-30T20:00:00Z", "P1M", "2025-02-28T05:00:00+09:00"},
 		{"America/Los_Angeles", "2025-03-01T02:00:00Z", "P1M", "2025-03-28T18:00:00-07:00"},
 	} {
-		loc, err := time.LoadLocation(c.zone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := mustParse(t, c.period).AddTo(mustTime(t, c.from), loc)
+		got := mustParse(t, c.period).AddTo(mustTime(t, c.from), mustZone(t, c.zone))
 		if text := got.Format(time.RFC3339Nano); text != c.want {
 			t.Errorf("%s + %s in %s = %s, want %s", c.from, c.period, c.zone, text, c.want)
 		}
+	}
+	if got := mustParse(t, "P1Y").SubFrom(mustTime(t, "2026-03-09T06:30:00Z"), mustZone(t, "America/New_York")); !got.Equal(mustTime(t, "2025-03-09T07:00:00Z")) {
+		t.Errorf("a year before 02:30 is %s, want the end of the gap", got)
 	}
 	for _, c := range []struct{ from, period, want string }{
 		{"2025-03-31T08:00:00Z", "P1M", "2025-02-28T08:00:00Z"},
@@ -129,6 +137,100 @@ func TestDurationAndApprox(t *testing.T) {
 	if !mustParse(t, "P0D").IsZero() || mustParse(t, "PT0.000000001S").IsZero() {
 		t.Error("IsZero")
 	}
+}
+
+func TestShortestAndLongest(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		period            string
+		shortest, longest time.Duration
+	}{
+		{"PT0S", 0, 0},
+		{"P1M", 28 * day, 31 * day},
+		{"P11M", 308 * day, 341 * day},
+		{"P12M", 365 * day, 366 * day},
+		{"P14M", (365 + 56) * day, (366 + 62) * day},
+		{"P2Y", 730 * day, 732 * day},
+		{"P1M2W3DT4H5M6.5S", 45*day + 4*time.Hour + 5*time.Minute + 6500*time.Millisecond, 48*day + 4*time.Hour + 5*time.Minute + 6500*time.Millisecond},
+		{"P100Y", 36500 * day, 36600 * day},
+	} {
+		p := mustParse(t, c.period)
+		if p.Shortest() != c.shortest || p.Longest() != c.longest {
+			t.Errorf("%s is %v to %v, want %v to %v", c.period, p.Shortest(), p.Longest(), c.shortest, c.longest)
+		}
+	}
+}
+
+func TestWholeYears(t *testing.T) {
+	for _, c := range []struct {
+		period string
+		n      int
+		ok     bool
+	}{
+		{"P1Y", 1, true},
+		{"P12M", 1, true},
+		{"P1Y24M", 3, true},
+		{"P100Y", 100, true},
+		{"PT0S", 0, false},
+		{"P11M", 0, false},
+		{"P13M", 1, false},
+		{"P1Y1D", 1, false},
+		{"P1YT1S", 1, false},
+		{"P365D", 0, false},
+		{"P52W", 0, false},
+	} {
+		if n, ok := mustParse(t, c.period).WholeYears(); ok != c.ok || ok && n != c.n {
+			t.Errorf("%s is %d whole years, %v, want %d, %v", c.period, n, ok, c.n, c.ok)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for _, c := range []struct {
+		from, period string
+		n            int
+		want         string
+	}{
+		{"2024-01-31T08:00:00Z", "P1M", 0, "2024-01-31T08:00:00Z"},
+		{"2024-01-31T08:00:00Z", "P1M", 1, "2024-02-29T08:00:00Z"},
+		{"2024-01-31T08:00:00Z", "P1M", 2, "2024-03-31T08:00:00Z"},
+		{"2024-01-31T08:00:00Z", "P1M", 3, "2024-04-30T08:00:00Z"},
+		{"2020-02-29T00:00:00Z", "P1Y", 1, "2021-02-28T00:00:00Z"},
+		{"2020-02-29T00:00:00Z", "P1Y", 4, "2024-02-29T00:00:00Z"},
+		{"2020-02-29T00:00:00Z", "P12M", 4, "2024-02-29T00:00:00Z"},
+		{"2024-01-30T00:00:00Z", "P1M1DT12H", 2, "2024-04-02T00:00:00Z"}, // 30 March, two days, a day of hours
+		{"2024-01-01T00:00:00Z", "P2W", 3, "2024-02-12T00:00:00Z"},
+	} {
+		got := mustParse(t, c.period).Times(c.n).AddTo(mustTime(t, c.from), time.UTC)
+		if text := got.Format(time.RFC3339Nano); text != c.want {
+			t.Errorf("%s + %d times %s = %s, want %s", c.from, c.n, c.period, text, c.want)
+		}
+	}
+	if p := mustParse(t, "PT876000H"); p.Times(5).AddTo(mustTime(t, "2024-01-01T00:00:00Z"), time.UTC).Year() < 2300 {
+		t.Errorf("5 times %v is %v", p, p.Times(5))
+	}
+}
+
+func TestTimesIsRepeatedAddition(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		p, n := mustParse(r, texts(r)), rapid.IntRange(0, 5).Draw(r, "n")
+		var sum period.Period
+		for range n {
+			next, err := sum.Plus(p)
+			if err != nil {
+				return // More than a hundred years.
+			}
+			sum = next
+		}
+		if got := p.Times(n); got != sum {
+			r.Fatalf("%d times %v is %v, want %v", n, p, got, sum)
+		}
+		if years, ok := p.WholeYears(); ok {
+			if got, stays := p.Times(n).WholeYears(); n > 0 && (!stays || got != n*years) {
+				r.Fatalf("%d times %v is %v", n, p, p.Times(n))
+			}
+		}
+	})
 }
 
 func TestPlus(t *testing.T) {
@@ -180,10 +282,7 @@ func texts(r *rapid.T) string {
 }
 
 func TestProperties(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
+	berlin := mustZone(t, "Europe/Berlin")
 	rapid.Check(t, func(r *rapid.T) {
 		p := mustParse(r, texts(r))
 		if again := mustParse(r, p.String()); again != p || again.String() != p.String() {
@@ -204,6 +303,9 @@ func TestProperties(t *testing.T) {
 		// less than two days over any span.
 		if off := p.AddTo(start, time.UTC).Sub(start) - p.Approx(); off.Abs() > 5*24*time.Hour {
 			r.Fatalf("%v + %v is %v off", start, p, off)
+		}
+		if length := p.AddTo(start, time.UTC).Sub(start); length < p.Shortest() || length > p.Longest() {
+			r.Fatalf("%v + %v is %v, not between %v and %v", start, p, length, p.Shortest(), p.Longest())
 		}
 		if d, exact := p.Duration(); exact && !p.AddTo(start, time.UTC).Equal(start.Add(d)) {
 			r.Fatalf("%v is not %v", p, d)
@@ -257,6 +359,15 @@ func mustParse(t failer, s string) period.Period {
 		t.Fatal(err)
 	}
 	return p
+}
+
+func mustZone(t failer, name string) *time.Location {
+	t.Helper()
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loc
 }
 
 func mustTime(t failer, s string) time.Time {
