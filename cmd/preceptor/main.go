@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-	_ "time/tzdata" // learners name time zones, and the machine may have none
 
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/cli"
 )

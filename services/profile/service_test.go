@@ -156,6 +156,37 @@ func TestResolveDropsBadHints(t *testing.T) {
 	}
 }
 
+// machineZones are names that time.LoadLocation finds on some machines, but the program does not carry.
+func machineZones() []string {
+	return []string{"right/UTC", "posixrules", "Factory", "posix/Europe/Berlin", "Local", "localtime", "europe/berlin"}
+}
+
+func TestTimeZonesAreThoseOfTheProgram(t *testing.T) {
+	t.Parallel()
+	s, _ := newService(t, nil)
+	names := func(profile.Learner) ([]byte, error) { return nil, nil }
+	for _, name := range machineZones() {
+		l := signIn(t, s, name, profile.Hints{DisplayName: "Ana", TimeZone: name})
+		if l.TimeZone != "" || l.DisplayName != "Ana" {
+			t.Errorf("the hint %q made %+v", name, l)
+		}
+		_, err := s.Update(t.Context(), profile.Update{LearnerID: l.ID, Edit: sets(func(l *profile.Learner) { l.TimeZone = name })})
+		wantViolation(t, err, "timeZone", "UNKNOWN_VALUE")
+		_, _, err = s.Create(t.Context(), profile.Learner{TimeZone: name}, idem.Key{}, names)
+		wantViolation(t, err, "timeZone", "UNKNOWN_VALUE")
+	}
+}
+
+// wantViolation wants an Invalid of one violation, whatever its description.
+func wantViolation(t *testing.T, err error, field, reason string) {
+	t.Helper()
+	wantFault(t, err, errs.Invalid, "INVALID_ARGUMENT")
+	wantFields(t, err, field)
+	if e, ok := errors.AsType[*errs.Error](err); ok && len(e.Violations) == 1 && e.Violations[0].Reason != reason {
+		t.Errorf("%s has the reason %s, want %s", field, e.Violations[0].Reason, reason)
+	}
+}
+
 func TestResolveRefusesWhatIsNoIdentity(t *testing.T) {
 	t.Parallel()
 	s, _ := newService(t, nil)
@@ -317,7 +348,7 @@ func TestValuesThatPeopleHave(t *testing.T) {
 		{
 			"time_zone", func(l *profile.Learner, v string) { l.TimeZone = v },
 			[]string{"", "UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"},
-			[]string{"Local", "CEST", "+01:00", "/Europe/Berlin", "Europe/../Europe/Berlin"},
+			append([]string{"CEST", "+01:00", "/Europe/Berlin", "Europe/../Europe/Berlin"}, machineZones()...),
 		},
 		{
 			"target_role", func(l *profile.Learner, v string) { l.TargetRole = v },

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"net/mail"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/language"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/zone"
 )
 
 // The limits, in characters, are those of profile.proto.
@@ -146,12 +146,12 @@ func checkLocale(locale string) fault {
 	return fault{}
 }
 
-// checkTimeZone refuses "Local", which names no place but wherever the server runs.
-func checkTimeZone(zone string) fault {
-	if f := checkText(zone, maxTimeZone); zone == "" || f != (fault{}) {
+// checkTimeZone refuses names that only some machines know, or understand as themselves: "Local".
+func checkTimeZone(name string) fault {
+	if f := checkText(name, maxTimeZone); name == "" || f != (fault{}) {
 		return f
 	}
-	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
+	if !zone.Known(name) {
 		return fault{errs.ReasonUnknownValue, `must be an IANA time zone: "Europe/Berlin"`}
 	}
 	return fault{}

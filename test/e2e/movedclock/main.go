@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata"
 
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/cli"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
