@@ -50,8 +50,11 @@ type Learner struct {
 	// Locale is a BCP 47 tag.
 	Locale string
 	// TimeZone is an IANA name.
-	TimeZone   string
-	Background Background
+	TimeZone string
+	// TimeZoneTime is when the time zone was set, UTC, in microseconds: by an edit, or when the
+	// learner was made. The learner's days before it are of the zone before.
+	TimeZoneTime time.Time
+	Background   Background
 	// TargetRole is a slug: "clinical-ai-engineer".
 	TargetRole string
 	WeeklyGoal WeeklyGoal
@@ -76,6 +79,8 @@ type Resolved struct {
 	LearnerID string
 	// TimeZone is an IANA name; "" is UTC.
 	TimeZone string
+	// TimeZoneTime is when the time zone was set.
+	TimeZoneTime time.Time
 }
 
 // Change is a learner in the feed: all that other services depend on.
@@ -85,6 +90,8 @@ type Change struct {
 	LearnerID string
 	// TimeZone is an IANA name; "" is UTC.
 	TimeZone string
+	// TimeZoneTime is when the time zone was set.
+	TimeZoneTime time.Time
 }
 
 // Store is all that a Service needs of its storage. Times are stored to the microsecond;
@@ -232,7 +239,7 @@ func (s *Service) made(l Learner) (Learner, error) {
 	}
 	l.ID, l.Version = id.String(), 1
 	l.CreateTime = s.micros()
-	l.UpdateTime = l.CreateTime
+	l.UpdateTime, l.TimeZoneTime = l.CreateTime, l.CreateTime
 	return l, nil
 }
 

@@ -53,7 +53,7 @@ func (s *Service) create(ctx context.Context, subject Subject, hints Hints) (Res
 		return Resolved{}, err
 	}
 	s.created(ctx, learner.ID)
-	return Resolved{LearnerID: learner.ID, TimeZone: learner.TimeZone}, nil
+	return Resolved{LearnerID: learner.ID, TimeZone: learner.TimeZone, TimeZoneTime: learner.TimeZoneTime}, nil
 }
 
 // fromHints returns a learner of those hints that an edit by the learner could have set.

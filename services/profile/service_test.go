@@ -111,7 +111,7 @@ func TestResolveMakesALearnerOnce(t *testing.T) {
 	at := time.Date(2026, time.March, 1, 11, 0, 0, 123456000, time.UTC)
 	want := profile.Learner{
 		ID: made.ID, Subjects: []profile.Subject{subject("ana")}, DisplayName: "Ana Müller", Email: "ana@example.org",
-		Locale: "pt-BR", TimeZone: "America/Sao_Paulo", Version: 1, CreateTime: at, UpdateTime: at, Revision: 1,
+		Locale: "pt-BR", TimeZone: "America/Sao_Paulo", TimeZoneTime: at, Version: 1, CreateTime: at, UpdateTime: at, Revision: 1,
 	}
 	if !reflect.DeepEqual(made, want) {
 		t.Errorf("made %+v, want %+v", made, want)
@@ -128,7 +128,7 @@ func TestResolveMakesALearnerOnce(t *testing.T) {
 		t.Error("another subject is the same learner")
 	}
 	found, err := s.Resolve(t.Context(), subject("ana"), profile.Hints{})
-	if want := (profile.Resolved{LearnerID: made.ID, TimeZone: "America/Sao_Paulo"}); err != nil || found != want {
+	if want := (profile.Resolved{LearnerID: made.ID, TimeZone: "America/Sao_Paulo", TimeZoneTime: at}); err != nil || found != want {
 		t.Errorf("resolved %+v, %v, want %+v", found, err, want)
 	}
 }
@@ -259,6 +259,7 @@ func TestUpdateChangesWhatAClientMaySet(t *testing.T) {
 		l.DisplayName, l.Email, l.Locale = "  Ana M.  ", "", "EN-us"
 		l.Background, l.TargetRole, l.WeeklyGoal.Minutes = profile.BackgroundClinical, "clinical-ai-engineer", 90
 		l.ID, l.Version, l.Revision, l.CreateTime, l.UpdateTime = "ignored", 9, 9, time.Time{}, time.Time{}
+		l.TimeZoneTime = time.Time{}
 	})
 	got, err := s.Update(t.Context(), profile.Update{LearnerID: before.ID, Edit: edit})
 	if err != nil {
@@ -291,6 +292,42 @@ func TestUpdateChangesWhatAClientMaySet(t *testing.T) {
 	})})
 	if err != nil || cleared.WeeklyGoal != (profile.WeeklyGoal{}) || cleared.Background != "" || !cleared.UpdateTime.Equal(got.UpdateTime) {
 		t.Errorf("cleared to %+v, %v", cleared, err)
+	}
+}
+
+func TestATimeZoneHasTheTimeAtWhichItWasSet(t *testing.T) {
+	t.Parallel()
+	s, c := newService(t, nil)
+	l := signIn(t, s, "ana", profile.Hints{})
+	if !l.TimeZoneTime.Equal(l.CreateTime) {
+		t.Errorf("a learner of %v is in UTC since %v", l.CreateTime, l.TimeZoneTime)
+	}
+	made := l.CreateTime
+	for _, step := range []struct {
+		after time.Duration
+		edit  func(*profile.Learner)
+		want  time.Duration // since the learner was made
+	}{
+		{time.Hour, func(l *profile.Learner) { l.DisplayName = "Ana" }, 0},
+		{time.Hour, func(l *profile.Learner) { l.TimeZone = "Asia/Tokyo" }, 2 * time.Hour},
+		{time.Hour, func(l *profile.Learner) { l.TimeZone = " Asia/Tokyo " }, 2 * time.Hour},
+		{time.Hour, func(l *profile.Learner) { l.DisplayName, l.TimeZoneTime = "Else", made }, 2 * time.Hour},
+		{time.Hour, func(l *profile.Learner) { l.TimeZone, l.DisplayName = "Europe/Berlin", "Ana" }, 5 * time.Hour},
+		{-24 * time.Hour, func(l *profile.Learner) { l.TimeZone = "" }, 5 * time.Hour}, // a replica whose clock is behind
+	} {
+		c.Advance(step.after)
+		got, err := s.Update(t.Context(), profile.Update{LearnerID: l.ID, Edit: sets(step.edit)})
+		if err != nil || got.TimeZoneTime.Sub(made) != step.want {
+			t.Errorf("%q is the zone since %v, %v, want %v later than the learner", got.TimeZone, got.TimeZoneTime, err, step.want)
+		}
+		found, err := s.Resolve(t.Context(), subject("ana"), profile.Hints{})
+		if err != nil || found.TimeZone != got.TimeZone || !found.TimeZoneTime.Equal(got.TimeZoneTime) {
+			t.Errorf("resolved %+v, %v, want the zone %q since %v", found, err, got.TimeZone, got.TimeZoneTime)
+		}
+		changes, _, _, err := s.Feed(t.Context(), 0)
+		if err != nil || got.Revision > 0 && (len(changes) != 1 || !changes[0].TimeZoneTime.Equal(got.TimeZoneTime)) {
+			t.Errorf("the feed has %+v, %v, want the time %v", changes, err, got.TimeZoneTime)
+		}
 	}
 }
 

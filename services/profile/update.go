@@ -40,6 +40,9 @@ func (s *Service) Update(ctx context.Context, u Update) (Learner, error) {
 		if now.After(edited.UpdateTime) { // Replicas' clocks differ; this one only moves forward.
 			edited.UpdateTime = now
 		}
+		if edited.TimeZone != l.TimeZone {
+			edited.TimeZoneTime = edited.UpdateTime
+		}
 		*l = edited
 		return true, nil
 	})
@@ -61,6 +64,6 @@ func (u Update) apply(l Learner) (Learner, error) {
 	}
 	edited = normalized(edited)
 	edited.ID, edited.Version, edited.Revision = l.ID, l.Version, l.Revision
-	edited.CreateTime, edited.UpdateTime = l.CreateTime, l.UpdateTime
+	edited.CreateTime, edited.UpdateTime, edited.TimeZoneTime = l.CreateTime, l.UpdateTime, l.TimeZoneTime
 	return edited, validate(edited)
 }

@@ -215,7 +215,11 @@ type Head struct {
 }
 
 // LearnerZone is a learner's time zone as profile last said it.
-type LearnerZone struct{ LearnerID, TimeZone string }
+type LearnerZone struct {
+	LearnerID, TimeZone string
+	// Since is when the time zone was set: days before it are of the zone before. Zero: not said.
+	Since time.Time
+}
 
 // AuditEntry is an admin command, for the chain of those.
 type AuditEntry struct {
@@ -258,7 +262,11 @@ type KnownEvent struct {
 type EventKey struct{ LearnerID, EventID string }
 
 // Link ties an identity to a learner, so that known learners are served while profile is down.
-type Link struct{ LearnerID, TimeZone string }
+type Link struct {
+	LearnerID, TimeZone string
+	// Since is when the time zone was set, as in LearnerZone.
+	Since time.Time
+}
 
 // Sweep is how far the learners that the catalog touches have been looked at; see sweep.go.
 type Sweep struct {

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/feed"
@@ -24,7 +25,7 @@ type learnerFeed struct{ service *profile.Service }
 func (f learnerFeed) Page(ctx context.Context, after int64) (changes []*profilev1.SyncLearnersResponse, revision int64, more bool, err error) {
 	learners, revision, more, err := f.service.Feed(ctx, after)
 	for _, c := range learners {
-		record := &profilev1.LearnerRecord{Id: c.LearnerID, TimeZone: c.TimeZone}
+		record := &profilev1.LearnerRecord{Id: c.LearnerID, TimeZone: c.TimeZone, TimeZoneTime: timestamppb.New(c.TimeZoneTime)}
 		changes = append(changes, &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: record}})
 	}
 	return changes, revision, more, err

@@ -139,7 +139,7 @@ func TestSyncLearnersSaysNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, err := stream.Recv()
-	want := &profilev1.LearnerRecord{Id: made.GetLearner().GetId(), TimeZone: "Europe/Berlin"}
+	want := &profilev1.LearnerRecord{Id: made.GetLearner().GetId(), TimeZone: "Europe/Berlin", TimeZoneTime: made.GetLearner().GetCreateTime()}
 	if err != nil || !proto.Equal(m.GetLearner(), want) || len(m.GetLearner().ProtoReflect().GetUnknown()) != 0 {
 		t.Errorf("the feed tells %v, %v, want %v", m, err, want)
 	}

@@ -139,7 +139,7 @@ func (s *Server) ResolveSubject(ctx context.Context, req *profilev1.ResolveSubje
 	if err != nil {
 		return nil, err
 	}
-	return &profilev1.ResolveSubjectResponse{LearnerId: found.LearnerID, TimeZone: found.TimeZone}, nil
+	return &profilev1.ResolveSubjectResponse{LearnerId: found.LearnerID, TimeZone: found.TimeZone, TimeZoneTime: timestamppb.New(found.TimeZoneTime)}, nil
 }
 
 // learnerOf reads what a client may set.

@@ -444,6 +444,9 @@ func TestResolveSubject(t *testing.T) {
 		if resp.GetLearnerId() != ana.GetId() || resp.GetTimeZone() != "Europe/Berlin" || ana.GetDisplayName() != "" || ana.GetLocale() != "de" {
 			t.Errorf("resolved %v; the learner is %v", resp, ana)
 		}
+		if !proto.Equal(resp.GetTimeZoneTime(), ana.GetCreateTime()) {
+			t.Errorf("in the zone since %v, want %v", resp.GetTimeZoneTime(), ana.GetCreateTime())
+		}
 	}
 	_, err := progress.ResolveSubject(t.Context(), &profilev1.ResolveSubjectRequest{})
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "subject")

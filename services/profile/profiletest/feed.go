@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
@@ -21,11 +22,12 @@ func inZone(t *testing.T, zone string) profile.Learner {
 	return l
 }
 
-// setZone returns the learner's new revision.
+// setZone sets a zone an hour after the one before, and returns the learner's new revision.
 func setZone(t *testing.T, store profile.Store, id, zone string) (int64, error) {
 	t.Helper()
 	l, err := store.Update(t.Context(), id, func(l *profile.Learner) (bool, error) {
 		l.TimeZone, l.Revision = zone, 1000 // Only the store gives revisions.
+		l.TimeZoneTime = l.TimeZoneTime.Add(time.Hour)
 		l.Version++
 		return true, nil
 	})
@@ -45,6 +47,7 @@ func testFeed(t *testing.T, store profile.Store) {
 	ana := create(t, store, inZone(t, "Europe/Berlin"))
 	bob := create(t, store, inZone(t, "Asia/Tokyo"))
 	eve := create(t, store, newLearner(t))
+	wantChanges(t, store, 1, 10, 2, profile.Change{Revision: 2, LearnerID: bob.ID, TimeZone: "Asia/Tokyo", TimeZoneTime: start})
 	if ana.Revision != 1 || bob.Revision != 2 || eve.Revision != 0 {
 		t.Errorf("revisions %d, %d and %d, want 1, 2 and 0", ana.Revision, bob.Revision, eve.Revision)
 	}
@@ -54,9 +57,9 @@ func testFeed(t *testing.T, store profile.Store) {
 		}
 	}
 	changes := []profile.Change{
-		{Revision: 3, LearnerID: eve.ID, TimeZone: "America/Lima"},
-		{Revision: 4, LearnerID: ana.ID, TimeZone: "UTC"},
-		{Revision: 5, LearnerID: bob.ID, TimeZone: ""},
+		{Revision: 3, LearnerID: eve.ID, TimeZone: "America/Lima", TimeZoneTime: start.Add(time.Hour)},
+		{Revision: 4, LearnerID: ana.ID, TimeZone: "UTC", TimeZoneTime: start.Add(time.Hour)},
+		{Revision: 5, LearnerID: bob.ID, TimeZone: "", TimeZoneTime: start.Add(time.Hour)},
 	}
 	wantChanges(t, store, 0, 10, 5, changes...)
 	wantChanges(t, store, 0, 2, 5, changes[:2]...)

@@ -54,7 +54,7 @@ func Run(t *testing.T, newStore func(t *testing.T) profile.Store) {
 
 func newLearner(t *testing.T, subjects ...string) profile.Learner {
 	t.Helper()
-	l := profile.Learner{ID: uuid.Must(uuid.NewV7()).String(), Version: 1, CreateTime: start, UpdateTime: start}
+	l := profile.Learner{ID: uuid.Must(uuid.NewV7()).String(), Version: 1, CreateTime: start, UpdateTime: start, TimeZoneTime: start}
 	for _, s := range subjects {
 		l.Subjects = append(l.Subjects, subject(s))
 	}
@@ -99,13 +99,13 @@ func testRoundTrip(t *testing.T, store profile.Store) {
 	full.Locale, full.TimeZone = "pt-BR", "America/Sao_Paulo"
 	full.Background, full.TargetRole = profile.BackgroundClinical, "clinical-ai-engineer"
 	full.WeeklyGoal = profile.WeeklyGoal{Minutes: 180, Units: 4}
-	full.Version, full.UpdateTime = 7, start.Add(time.Microsecond)
+	full.Version, full.UpdateTime, full.TimeZoneTime = 7, start.Add(2*time.Microsecond), start.Add(time.Microsecond)
 	wantLearner(t, store, create(t, store, full))
 	wantLearner(t, store, create(t, store, newLearner(t)))
 
 	for _, s := range full.Subjects {
 		got, err := store.BySubject(t.Context(), s)
-		if want := (profile.Resolved{LearnerID: full.ID, TimeZone: "America/Sao_Paulo"}); err != nil || got != want {
+		if want := (profile.Resolved{LearnerID: full.ID, TimeZone: "America/Sao_Paulo", TimeZoneTime: full.TimeZoneTime}); err != nil || got != want {
 			t.Errorf("BySubject(%v) = %+v, %v, want %+v", s, got, err, want)
 		}
 	}
@@ -286,7 +286,7 @@ func testUpdate(t *testing.T, store profile.Store) {
 	want.DisplayName, want.Email, want.Locale, want.TimeZone = "Ana", "ana@example.org", "de-DE", "Europe/Berlin"
 	want.Background, want.TargetRole = profile.BackgroundAI, "healthcare-nlp-engineer"
 	want.WeeklyGoal = profile.WeeklyGoal{Minutes: 60, Units: 2}
-	want.Version, want.UpdateTime = 2, start.Add(time.Hour)
+	want.Version, want.UpdateTime, want.TimeZoneTime = 2, start.Add(time.Hour), start.Add(time.Minute)
 	got, err := store.Update(t.Context(), before.ID, func(l *profile.Learner) (bool, error) {
 		if !reflect.DeepEqual(*l, before) {
 			t.Errorf("edit got %+v, want %+v", *l, before)

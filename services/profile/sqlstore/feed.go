@@ -29,7 +29,7 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) (changes []
 			return err
 		}
 		// The index holds revisions above 0 only; that $1 is none below it is not known beforehand.
-		rows, err := tx.QueryContext(ctx, `SELECT revision, id, time_zone FROM learners
+		rows, err := tx.QueryContext(ctx, `SELECT revision, id, time_zone, time_zone_time FROM learners
 WHERE revision > 0 AND revision > $1 ORDER BY revision LIMIT $2`, after, limit)
 		if err != nil {
 			return err
@@ -37,9 +37,11 @@ WHERE revision > 0 AND revision > $1 ORDER BY revision LIMIT $2`, after, limit)
 		defer func() { _ = rows.Close() }()
 		for rows.Next() {
 			var c profile.Change
-			if err := rows.Scan(&c.Revision, &c.LearnerID, &c.TimeZone); err != nil {
+			var since int64
+			if err := rows.Scan(&c.Revision, &c.LearnerID, &c.TimeZone, &since); err != nil {
 				return err
 			}
+			c.TimeZoneTime = sqldb.Time(since)
 			changes = append(changes, c)
 		}
 		return rows.Err()

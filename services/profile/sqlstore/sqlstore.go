@@ -40,17 +40,22 @@ func New(db *sqldb.DB) *Store { return &Store{db: db} }
 // BySubject implements profile.Store.
 func (s *Store) BySubject(ctx context.Context, subject profile.Subject) (profile.Resolved, error) {
 	var found profile.Resolved
-	err := s.db.Reader().QueryRowContext(ctx, `SELECT l.id, l.time_zone
+	var since int64
+	err := s.db.Reader().QueryRowContext(ctx, `SELECT l.id, l.time_zone, l.time_zone_time
 FROM learner_subjects s JOIN learners l ON l.id = s.learner_id
-WHERE s.issuer = $1 AND s.subject = $2`, subject.Issuer, subject.Subject).Scan(&found.LearnerID, &found.TimeZone)
+WHERE s.issuer = $1 AND s.subject = $2`, subject.Issuer, subject.Subject).Scan(&found.LearnerID, &found.TimeZone, &since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return profile.Resolved{}, profile.SubjectUnknown()
 	}
-	return found, sqldb.Classify(err)
+	if err != nil {
+		return profile.Resolved{}, sqldb.Classify(err)
+	}
+	found.TimeZoneTime = sqldb.Time(since)
+	return found, nil
 }
 
 // columns are a learner's, with the name that queries give the table; subjects follow.
-const columns = `l.id, l.display_name, l.email, l.locale, l.time_zone, l.background, l.target_role,
+const columns = `l.id, l.display_name, l.email, l.locale, l.time_zone, l.time_zone_time, l.background, l.target_role,
 l.goal_minutes, l.goal_units, l.version, l.create_time, l.update_time, l.revision`
 
 // Learner implements profile.Store.
@@ -82,15 +87,15 @@ func collect(rows *sql.Rows) ([]profile.Learner, error) {
 	var learners []profile.Learner
 	for rows.Next() {
 		var l profile.Learner
-		var created, updated int64
+		var since, created, updated int64
 		var issuer, subject sql.NullString
-		err := rows.Scan(&l.ID, &l.DisplayName, &l.Email, &l.Locale, &l.TimeZone, &l.Background, &l.TargetRole,
+		err := rows.Scan(&l.ID, &l.DisplayName, &l.Email, &l.Locale, &l.TimeZone, &since, &l.Background, &l.TargetRole,
 			&l.WeeklyGoal.Minutes, &l.WeeklyGoal.Units, &l.Version, &created, &updated, &l.Revision, &issuer, &subject)
 		if err != nil {
 			return nil, sqldb.Classify(err)
 		}
 		if n := len(learners); n == 0 || learners[n-1].ID != l.ID {
-			l.CreateTime, l.UpdateTime = sqldb.Time(created), sqldb.Time(updated)
+			l.TimeZoneTime, l.CreateTime, l.UpdateTime = sqldb.Time(since), sqldb.Time(created), sqldb.Time(updated)
 			learners = append(learners, l)
 		}
 		if subject.Valid {
@@ -134,10 +139,10 @@ func (s *Store) Create(
 }
 
 func insert(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO learners (id, display_name, email, locale, time_zone, background, target_role,
+	_, err := tx.ExecContext(ctx, `INSERT INTO learners (id, display_name, email, locale, time_zone, time_zone_time, background, target_role,
 goal_minutes, goal_units, search_text, version, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, string(l.Background), l.TargetRole,
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, sqldb.Micros(l.TimeZoneTime), string(l.Background), l.TargetRole,
 		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version,
 		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime))
 	return err
@@ -211,10 +216,10 @@ func lock(ctx context.Context, tx sqldb.Tx, id string) error {
 }
 
 func update(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
-	_, err := tx.ExecContext(ctx, `UPDATE learners SET display_name = $2, email = $3, locale = $4, time_zone = $5,
-background = $6, target_role = $7, goal_minutes = $8, goal_units = $9, search_text = $10, version = $11, update_time = $12
+	_, err := tx.ExecContext(ctx, `UPDATE learners SET display_name = $2, email = $3, locale = $4, time_zone = $5, time_zone_time = $6,
+background = $7, target_role = $8, goal_minutes = $9, goal_units = $10, search_text = $11, version = $12, update_time = $13
 WHERE id = $1`,
-		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, string(l.Background), l.TargetRole,
+		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, sqldb.Micros(l.TimeZoneTime), string(l.Background), l.TargetRole,
 		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version, sqldb.Micros(l.UpdateTime))
 	return err
 }

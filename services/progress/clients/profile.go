@@ -27,7 +27,9 @@ func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []
 	err = feed.Receive(ctx, from, p.client.SyncLearners, req, func(m *profilev1.SyncLearnersResponse) (marker bool, err error) {
 		switch item := m.GetItem().(type) {
 		case *profilev1.SyncLearnersResponse_Learner:
-			zones = append(zones, progress.LearnerZone{LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone()})
+			zones = append(zones, progress.LearnerZone{
+				LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone(), Since: timeOfStamp(item.Learner.GetTimeZoneTime()),
+			})
 		case *profilev1.SyncLearnersResponse_Revision:
 			revision, marker = item.Revision, true
 		}
@@ -45,5 +47,5 @@ func (p *ProfileClient) ResolveSubject(ctx context.Context, issuer, subject stri
 	if err != nil {
 		return progress.Link{}, err
 	}
-	return progress.Link{LearnerID: r.GetLearnerId(), TimeZone: r.GetTimeZone()}, nil
+	return progress.Link{LearnerID: r.GetLearnerId(), TimeZone: r.GetTimeZone(), Since: timeOfStamp(r.GetTimeZoneTime())}, nil
 }

@@ -1100,7 +1100,9 @@ type ResolveSubjectResponse struct {
 	// The learner's id.
 	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
 	// The learner's IANA time zone; empty: UTC.
-	TimeZone      string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	TimeZone string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// When the time zone was set; the learner's days before it are of the zone before.
+	TimeZoneTime  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time_zone_time,json=timeZoneTime,proto3" json:"time_zone_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1147,6 +1149,13 @@ func (x *ResolveSubjectResponse) GetTimeZone() string {
 		return x.TimeZone
 	}
 	return ""
+}
+
+func (x *ResolveSubjectResponse) GetTimeZoneTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimeZoneTime
+	}
+	return nil
 }
 
 // SyncLearnersRequest is the request of SyncLearners.
@@ -1288,7 +1297,9 @@ type LearnerRecord struct {
 	// The learner's id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Their IANA time zone; empty: UTC.
-	TimeZone      string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	TimeZone string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// When the time zone was set; the learner's days before it are of the zone before.
+	TimeZoneTime  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time_zone_time,json=timeZoneTime,proto3" json:"time_zone_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1335,6 +1346,13 @@ func (x *LearnerRecord) GetTimeZone() string {
 		return x.TimeZone
 	}
 	return ""
+}
+
+func (x *LearnerRecord) GetTimeZoneTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimeZoneTime
+	}
+	return nil
 }
 
 var File_preceptor_profile_v1_profile_proto protoreflect.FileDescriptor
@@ -1432,20 +1450,22 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x02 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\vdisplayName\x12\x1c\n" +
 	"\x05email\x18\x03 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\x05email\x12\x1e\n" +
 	"\x06locale\x18\x04 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\x06locale\x12#\n" +
-	"\ttime_zone\x18\x05 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\btimeZone\"T\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\btimeZone\"\x96\x01\n" +
 	"\x16ResolveSubjectResponse\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12\x1b\n" +
-	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\"E\n" +
+	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\x12@\n" +
+	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime\"E\n" +
 	"\x13SyncLearnersRequest\x12.\n" +
 	"\x0eafter_revision\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterRevision\"}\n" +
 	"\x14SyncLearnersResponse\x12?\n" +
 	"\alearner\x18\x01 \x01(\v2#.preceptor.profile.v1.LearnerRecordH\x00R\alearner\x12\x1c\n" +
 	"\brevision\x18\x02 \x01(\x03H\x00R\brevisionB\x06\n" +
-	"\x04item\"<\n" +
+	"\x04item\"~\n" +
 	"\rLearnerRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
-	"\ttime_zone\x18\x02 \x01(\tR\btimeZone2\xaa\b\n" +
+	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\x12@\n" +
+	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime2\xaa\b\n" +
 	"\x0eProfileService\x12\x94\x01\n" +
 	"\n" +
 	"GetLearner\x12'.preceptor.profile.v1.GetLearnerRequest\x1a(.preceptor.profile.v1.GetLearnerResponse\"3\xaa\xd4\x18\x05\n" +
@@ -1518,26 +1538,28 @@ var file_preceptor_profile_v1_profile_proto_depIdxs = []int32{
 	15, // 12: preceptor.profile.v1.ListRecommendedPathsResponse.recommended_paths:type_name -> preceptor.profile.v1.RecommendedPath
 	1,  // 13: preceptor.profile.v1.RecommendedPath.reason:type_name -> preceptor.profile.v1.RecommendedPath.Reason
 	3,  // 14: preceptor.profile.v1.ResolveSubjectRequest.subject:type_name -> preceptor.profile.v1.Subject
-	20, // 15: preceptor.profile.v1.SyncLearnersResponse.learner:type_name -> preceptor.profile.v1.LearnerRecord
-	5,  // 16: preceptor.profile.v1.ProfileService.GetLearner:input_type -> preceptor.profile.v1.GetLearnerRequest
-	7,  // 17: preceptor.profile.v1.ProfileService.UpdateLearner:input_type -> preceptor.profile.v1.UpdateLearnerRequest
-	9,  // 18: preceptor.profile.v1.ProfileService.ListLearners:input_type -> preceptor.profile.v1.ListLearnersRequest
-	11, // 19: preceptor.profile.v1.ProfileService.CreateLearner:input_type -> preceptor.profile.v1.CreateLearnerRequest
-	13, // 20: preceptor.profile.v1.ProfileService.ListRecommendedPaths:input_type -> preceptor.profile.v1.ListRecommendedPathsRequest
-	18, // 21: preceptor.profile.v1.ProfileService.SyncLearners:input_type -> preceptor.profile.v1.SyncLearnersRequest
-	16, // 22: preceptor.profile.v1.ProfileService.ResolveSubject:input_type -> preceptor.profile.v1.ResolveSubjectRequest
-	6,  // 23: preceptor.profile.v1.ProfileService.GetLearner:output_type -> preceptor.profile.v1.GetLearnerResponse
-	8,  // 24: preceptor.profile.v1.ProfileService.UpdateLearner:output_type -> preceptor.profile.v1.UpdateLearnerResponse
-	10, // 25: preceptor.profile.v1.ProfileService.ListLearners:output_type -> preceptor.profile.v1.ListLearnersResponse
-	12, // 26: preceptor.profile.v1.ProfileService.CreateLearner:output_type -> preceptor.profile.v1.CreateLearnerResponse
-	14, // 27: preceptor.profile.v1.ProfileService.ListRecommendedPaths:output_type -> preceptor.profile.v1.ListRecommendedPathsResponse
-	19, // 28: preceptor.profile.v1.ProfileService.SyncLearners:output_type -> preceptor.profile.v1.SyncLearnersResponse
-	17, // 29: preceptor.profile.v1.ProfileService.ResolveSubject:output_type -> preceptor.profile.v1.ResolveSubjectResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	21, // 15: preceptor.profile.v1.ResolveSubjectResponse.time_zone_time:type_name -> google.protobuf.Timestamp
+	20, // 16: preceptor.profile.v1.SyncLearnersResponse.learner:type_name -> preceptor.profile.v1.LearnerRecord
+	21, // 17: preceptor.profile.v1.LearnerRecord.time_zone_time:type_name -> google.protobuf.Timestamp
+	5,  // 18: preceptor.profile.v1.ProfileService.GetLearner:input_type -> preceptor.profile.v1.GetLearnerRequest
+	7,  // 19: preceptor.profile.v1.ProfileService.UpdateLearner:input_type -> preceptor.profile.v1.UpdateLearnerRequest
+	9,  // 20: preceptor.profile.v1.ProfileService.ListLearners:input_type -> preceptor.profile.v1.ListLearnersRequest
+	11, // 21: preceptor.profile.v1.ProfileService.CreateLearner:input_type -> preceptor.profile.v1.CreateLearnerRequest
+	13, // 22: preceptor.profile.v1.ProfileService.ListRecommendedPaths:input_type -> preceptor.profile.v1.ListRecommendedPathsRequest
+	18, // 23: preceptor.profile.v1.ProfileService.SyncLearners:input_type -> preceptor.profile.v1.SyncLearnersRequest
+	16, // 24: preceptor.profile.v1.ProfileService.ResolveSubject:input_type -> preceptor.profile.v1.ResolveSubjectRequest
+	6,  // 25: preceptor.profile.v1.ProfileService.GetLearner:output_type -> preceptor.profile.v1.GetLearnerResponse
+	8,  // 26: preceptor.profile.v1.ProfileService.UpdateLearner:output_type -> preceptor.profile.v1.UpdateLearnerResponse
+	10, // 27: preceptor.profile.v1.ProfileService.ListLearners:output_type -> preceptor.profile.v1.ListLearnersResponse
+	12, // 28: preceptor.profile.v1.ProfileService.CreateLearner:output_type -> preceptor.profile.v1.CreateLearnerResponse
+	14, // 29: preceptor.profile.v1.ProfileService.ListRecommendedPaths:output_type -> preceptor.profile.v1.ListRecommendedPathsResponse
+	19, // 30: preceptor.profile.v1.ProfileService.SyncLearners:output_type -> preceptor.profile.v1.SyncLearnersResponse
+	17, // 31: preceptor.profile.v1.ProfileService.ResolveSubject:output_type -> preceptor.profile.v1.ResolveSubjectResponse
+	25, // [25:32] is the sub-list for method output_type
+	18, // [18:25] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_profile_v1_profile_proto_init() }

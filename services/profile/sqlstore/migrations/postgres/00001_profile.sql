@@ -1,27 +1,29 @@
 -- +goose Up
--- format: 2
+-- format: 3
 -- min_binary: 1
 
 CREATE TABLE learners (
     -- A UUIDv7: its order is the order in which learners were made.
-    id           TEXT    COLLATE "C" NOT NULL PRIMARY KEY,
-    display_name TEXT    NOT NULL,
-    email        TEXT    NOT NULL,
-    locale       TEXT    NOT NULL,
-    time_zone    TEXT    NOT NULL,
-    background   TEXT    NOT NULL,
-    target_role  TEXT    NOT NULL,
-    goal_minutes INTEGER NOT NULL,
-    goal_units   INTEGER NOT NULL,
+    id             TEXT    COLLATE "C" NOT NULL PRIMARY KEY,
+    display_name   TEXT    NOT NULL,
+    email          TEXT    NOT NULL,
+    locale         TEXT    NOT NULL,
+    time_zone      TEXT    NOT NULL,
+    -- When the time zone was set, by an edit or when the learner was made.
+    time_zone_time BIGINT  NOT NULL,
+    background     TEXT    NOT NULL,
+    target_role    TEXT    NOT NULL,
+    goal_minutes   INTEGER NOT NULL,
+    goal_units     INTEGER NOT NULL,
     -- Display name and email, folded, one a line.
-    search_text  TEXT    NOT NULL,
-    version      BIGINT  NOT NULL,
-    create_time  BIGINT  NOT NULL,
-    update_time  BIGINT  NOT NULL,
+    search_text    TEXT    NOT NULL,
+    version        BIGINT  NOT NULL,
+    create_time    BIGINT  NOT NULL,
+    update_time    BIGINT  NOT NULL,
     -- Set once the identity was erased; the row stays, for the id must not come back.
-    erase_time   BIGINT,
+    erase_time     BIGINT,
     -- The learner's newest place in the feed; 0: the feed has nothing to report of them.
-    revision     BIGINT  NOT NULL DEFAULT 0
+    revision       BIGINT  NOT NULL DEFAULT 0
 );
 
 CREATE UNIQUE INDEX learners_revision ON learners (revision) WHERE revision > 0;
