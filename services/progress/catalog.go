@@ -283,6 +283,8 @@ type PathVersion struct {
 	Milestones []Milestone `json:"milestones"`
 	// MandateTime is from when an upgrade to it is mandatory; zero: it is not.
 	MandateTime time.Time `json:"mandateTime,omitzero"`
+	// PublishTime is when it was published, and never falls from one version to the next.
+	PublishTime time.Time `json:"publishTime"`
 }
 
 // ModuleIDs returns the path's modules in order, each once.

@@ -148,7 +148,10 @@ func pathOf(p *catalogv1.PathRecord) progress.Path {
 
 // PathVersionOf translates a path version.
 func PathVersionOf(v *catalogv1.PathVersion) progress.PathVersion {
-	out := progress.PathVersion{Number: int(v.GetNumber()), Title: v.GetTitle(), MandateTime: timeOfStamp(v.GetMandateTime())}
+	out := progress.PathVersion{
+		Number: int(v.GetNumber()), Title: v.GetTitle(),
+		PublishTime: timeOfStamp(v.GetPublishTime()), MandateTime: timeOfStamp(v.GetMandateTime()),
+	}
 	for _, m := range v.GetMilestones() {
 		ms := progress.Milestone{ID: m.GetId(), Title: m.GetTitle()}
 		for _, g := range m.GetGroups() {
