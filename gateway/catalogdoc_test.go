@@ -51,7 +51,7 @@ func TestImportTakesFilesOrOneDocument(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := h.do(t, "POST", importPath+c.query, c.body, "Content-Type", c.contentType)
-			a.wantJSON(t, 200, `{"revision":"7","changes":[],"unchangedCount":0}`)
+			a.wantJSON(t, 200, `{"revision":"7","changes":[],"unchangedCount":0,"warnings":[]}`)
 			if got := h.last(t).req; !proto.Equal(got, c.want) {
 				t.Errorf("%v\nwant %v", got, c.want)
 			}

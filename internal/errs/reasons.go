@@ -20,6 +20,8 @@ const (
 	ReasonAwardRevoked           = "AWARD_REVOKED"
 	ReasonNothingToMandate       = "NOTHING_TO_MANDATE"
 	ReasonMandateToOlder         = "MANDATE_TO_OLDER"
+	ReasonNotMandated            = "NOT_MANDATED"
+	ReasonMandateInEffect        = "MANDATE_IN_EFFECT"
 	ReasonUpgradeToOlder         = "UPGRADE_TO_OLDER"
 	ReasonTokenMissing           = "TOKEN_MISSING"
 	ReasonTokenExpired           = "TOKEN_EXPIRED"
@@ -146,6 +148,11 @@ const (
 	ReasonWrongType             = "WRONG_TYPE"
 	ReasonStringNUL             = "STRING_NUL"
 
+	// Reasons of warnings.
+
+	ReasonPrerequisiteOutsidePath = "PREREQUISITE_OUTSIDE_PATH"
+	ReasonPathCannotBeFinished    = "PATH_CANNOT_BE_FINISHED"
+
 	// Reasons named after rules of proto/, which we check ourselves too.
 
 	ReasonStringUTF8       = "STRING_UTF8"
@@ -206,6 +213,8 @@ const (
 	// UseRequest and UsePublishing are the reasons of a violation.
 	UseRequest
 	UsePublishing
+	// UseWarning is the reason of a warning, which prevents nothing.
+	UseWarning
 	// UseRule is the reason of a violation that is named after its rule in proto/.
 	UseRule
 	// UseInternal is the reason of an error that an operator sees, or another package, and
@@ -227,7 +236,8 @@ type Meaning struct {
 // several entries.
 func Meanings() []Meaning {
 	return slices.Concat(
-		errorMeanings(), eventMeanings(), requestMeanings(), publishingMeanings(), ruleMeanings(), internalMeanings(),
+		errorMeanings(), eventMeanings(), requestMeanings(), publishingMeanings(), warningMeanings(), ruleMeanings(),
+		internalMeanings(),
 	)
 }
 
@@ -256,6 +266,8 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 400, "the award was revoked before, which is final", ReasonAwardRevoked),
 		meaning(UseError, 400, "a path's first version is not an upgrade", ReasonNothingToMandate),
 		meaning(UseError, 400, "a newer version of the path is mandatory by then", ReasonMandateToOlder),
+		meaning(UseError, 400, "the version of the path is not mandatory: there is no mandate to withdraw", ReasonNotMandated),
+		meaning(UseError, 400, "the version has been mandatory for an hour or more: publish a version and mandate that", ReasonMandateInEffect),
 		meaning(UseError, 400, "the enrollment is on that version already, or on a newer one", ReasonUpgradeToOlder),
 		meaning(UseError, 401, "there is no bearer token", ReasonTokenMissing),
 		meaning(UseError, 401, "get a new token", ReasonTokenExpired),
@@ -348,7 +360,9 @@ func publishingMeanings() []Meaning {
 		meaning(UsePublishing, 0, "moveOn requires PASSED, which needs a masteryScore", ReasonMasteryScoreRequired),
 		meaning(UsePublishing, 0, "contentUri is neither http(s) nor relative", ReasonBadContentURI),
 		meaning(UsePublishing, 0, "not an ISO 8601 duration, or out of range", ReasonBadDuration),
-		meaning(UsePublishing, 0, "the currency policy's periods contradict each other", ReasonBadPeriod, ReasonBadWindow, ReasonBadGrace),
+		meaning(UsePublishing, 0, "a currency policy needs an ISO 8601 period above zero; with basis FIXED_DATE, of whole years", ReasonBadPeriod),
+		meaning(UsePublishing, 0, "the window must be shorter than the period, whatever months and years the two fall on", ReasonBadWindow),
+		meaning(UsePublishing, 0, "the grace must not be longer than the period", ReasonBadGrace),
 		meaning(UsePublishing, 0, "basis FIXED_DATE needs a date as MM-DD", ReasonBadFixedDate),
 		meaning(UsePublishing, 0, "a fixedDate without basis FIXED_DATE", ReasonFixedDateUnused),
 		meaning(UsePublishing, 0, "a role is named twice", ReasonDuplicateRole),
@@ -372,6 +386,14 @@ func publishingMeanings() []Meaning {
 		meaning(UsePublishing, 0, "an import names a module, a path or a file twice", ReasonDuplicateID, ReasonDuplicateFile),
 		meaning(UsePublishing, 0, "a file of an import cannot be read", ReasonSyntax, ReasonTooDeepOrLarge, ReasonWrongType, ReasonStringNUL),
 		meaning(UsePublishing, 0, "a file of an import has a field that does not exist, or one twice", ReasonUnknownField, ReasonDuplicateField),
+	)
+}
+
+func warningMeanings() []Meaning {
+	return slices.Concat(
+		meaning(UseWarning, 0, "a module of a path has a prerequisite that the path has not: learners are shown the prerequisite first",
+			ReasonPrerequisiteOutsidePath),
+		meaning(UseWarning, 0, "nobody who begins now could finish the path; the description names what is in the way", ReasonPathCannotBeFinished),
 	)
 }
 

@@ -29,6 +29,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 		errs.UseRetry:      "Reasons of RETRY:",
 		errs.UseRequest:    "### Violations of a request",
 		errs.UsePublishing: "### Violations of publishing",
+		errs.UseWarning:    "### Warnings",
 	} {
 		var want []string
 		for _, m := range errs.Meanings() {

@@ -9,7 +9,8 @@ import (
 )
 
 // Archive ends new starts. Learners in progress may finish until the sunset, or without
-// end when it is zero.
+// end when it is zero. The sunset is final: another one is a Restore followed by an Archive,
+// which is a stay in the archive of its own.
 //
 // Returns NotFound; FailedPrecondition ETAG_MISMATCH, or NOT_ACTIVE; Invalid
 // SUNSET_IN_PAST.
@@ -21,8 +22,13 @@ func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time
 		}})
 	}
 	return c.move(ctx, id, match, actor, func(item *Item[C]) (Action, error) {
-		if item.State != StateActive {
-			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotActive, "%q is %s, and only what is ACTIVE can be archived", id, item.State)
+		switch item.State {
+		case StateArchived:
+			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotActive,
+				"%q is archived already; for another sunset, restore it and archive it again", id)
+		case StateDraft:
+			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotActive, "%q was never published, and only what is ACTIVE can be archived", id)
+		case StateActive:
 		}
 		item.State = StateArchived
 		stay := ArchivePeriod{ArchiveTime: now}

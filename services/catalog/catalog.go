@@ -148,6 +148,8 @@ const (
 	ActionArchived  Action = "ARCHIVED"
 	ActionRestored  Action = "RESTORED"
 	ActionMandated  Action = "MANDATED"
+	// ActionMandateWithdrawn makes a MANDATED one count as never made.
+	ActionMandateWithdrawn Action = "MANDATE_WITHDRAWN"
 )
 
 // Change is one thing that readers of the catalog can see happen.
@@ -156,7 +158,8 @@ type Change struct {
 	Kind     Kind
 	ID       string
 	Action   Action
-	// Version is the newest one's number then; with MANDATED, the mandatory one's.
+	// Version is the newest one's number then; with MANDATED and MANDATE_WITHDRAWN, that of
+	// the version that was mandated.
 	Version int
 	Time    time.Time
 	// Actor is the subject that did it.

@@ -74,6 +74,9 @@ type Imported struct {
 	// Changes are modules, then paths, by id.
 	Changes   []ImportedChange
 	Unchanged int
+	// Warnings are those of a Preview of each change, the others of the import included.
+	// Their fields begin with a place in the files.
+	Warnings []errs.Violation
 }
 
 // ImportOptions say how to import.
@@ -159,6 +162,9 @@ func (i *importing) run(ctx context.Context, doc Document, readable bool) (Impor
 	judge(i, i.service.Paths, paths, g, readable)
 	if all := slices.Concat(i.faulty, i.found); len(all) > 0 {
 		return Imported{}, errs.InvalidFields(all)
+	}
+	if err := i.warn(ctx, modules, paths); err != nil {
+		return Imported{}, err
 	}
 	if err := carryOut(ctx, i, i.service.Modules, modules); err != nil {
 		return Imported{}, err

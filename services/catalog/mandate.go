@@ -8,8 +8,15 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// actionUpgradeMandated is what the audit calls a mandate.
-const actionUpgradeMandated = "UPGRADE_MANDATED"
+// What the audit calls a mandate and its withdrawal.
+const (
+	actionUpgradeMandated         = "UPGRADE_MANDATED"
+	actionUpgradeMandateWithdrawn = "UPGRADE_MANDATE_WITHDRAWN"
+)
+
+// mandateFinal is how long after its time a mandate can no longer be withdrawn: from then on
+// progress gives awards that rest on it, and those are for good.
+const mandateFinal = time.Hour
 
 // Mandate is an order that an upgrade is mandatory: from its time on, a
 // learner enrolled on an older version of the path is on this one.
@@ -70,9 +77,9 @@ func (s *Service) Mandate(ctx context.Context, id string, m Mandate, match Match
 					"version %d of %q is newer, and mandatory by then", number, id)
 			}
 		}
-		order := m
-		order.EffectiveTime = from
-		after, err = s.mandate(ctx, tx, path, order, now)
+		after, err = s.setMandate(ctx, tx, path, mandateChange{
+			number: m.Number, from: from, action: ActionMandated, audit: actionUpgradeMandated, reason: m.Reason, actor: m.Actor,
+		}, now)
 		return err
 	})
 	return after, err
@@ -103,29 +110,101 @@ func (m Mandate) from(path Path, now time.Time) time.Time {
 	return from
 }
 
-// mandate stores and announces what Mandate decided.
-func (s *Service) mandate(ctx context.Context, tx Tx, path Path, m Mandate, now time.Time) (Path, error) {
+// Withdrawal is an order that a mandate counts as never made.
+type Withdrawal struct {
+	// Number is the version's that was mandated.
+	Number int
+	// Reason is why, for the audit.
+	Reason string
+	// Actor is the subject that orders it.
+	Actor string
+}
+
+// check returns the violations of the order by itself.
+func (w Withdrawal) check() []errs.Violation {
+	var f faults
+	if blank(w.Reason) {
+		f.addf("reason", errs.ReasonStringMinLen, "must not be empty: say why the mandate is withdrawn, for the audit")
+	}
+	f.text("reason", w.Reason, maxReason)
+	return f
+}
+
+// WithdrawMandate makes the mandate of a version of the path count as never made: before
+// its time, or less than an hour after it. Mandates of other versions stay as they are.
+// The path may be archived: its learners continue, and the slip is theirs too.
+//
+// Returns Invalid with the violations of the reason; NotFound PATH_NOT_FOUND or
+// VERSION_NOT_FOUND; FailedPrecondition ETAG_MISMATCH, NOT_MANDATED, or
+// MANDATE_IN_EFFECT when it is too late.
+func (s *Service) WithdrawMandate(ctx context.Context, id string, w Withdrawal, match Match) (Path, error) {
+	if violations := w.check(); len(violations) > 0 {
+		return Path{}, errs.InvalidFields(violations)
+	}
+	now := s.micros()
+	var after Path
+	err := s.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
+		path, err := s.Paths.get(ctx, tx, id, match)
+		if err != nil {
+			return err
+		}
+		if w.Number < 1 || w.Number > path.Latest() {
+			return VersionNotFound(id, w.Number)
+		}
+		mandates, err := tx.Paths().Mandates(ctx, id)
+		if err != nil {
+			return err
+		}
+		from, mandatory := mandates[w.Number]
+		switch {
+		case !mandatory:
+			return errs.New(errs.FailedPrecondition, errs.ReasonNotMandated, "version %d of %q is not mandatory", w.Number, id)
+		case now.Sub(from) >= mandateFinal:
+			return errs.New(errs.FailedPrecondition, errs.ReasonMandateInEffect,
+				"version %d of %q has been mandatory since %s, and learners were moved to it; publish a version that asks for the right things, and mandate that",
+				w.Number, id, from.Format(time.RFC3339))
+		}
+		after, err = s.setMandate(ctx, tx, path, mandateChange{
+			number: w.Number, action: ActionMandateWithdrawn, audit: actionUpgradeMandateWithdrawn, reason: w.Reason, actor: w.Actor,
+		}, now)
+		return err
+	})
+	return after, err
+}
+
+// mandateChange is what a mandate or its withdrawal does.
+type mandateChange struct {
+	number int
+	// from is the version's MandateTime; zero for a withdrawal.
+	from   time.Time
+	action Action
+	// audit is what the audit calls it.
+	audit, reason, actor string
+}
+
+// setMandate stores and announces what was decided.
+func (s *Service) setMandate(ctx context.Context, tx Tx, path Path, m mandateChange, now time.Time) (Path, error) {
 	path = path.touched(now)
 	var err error
 	path.Revision, err = tx.Announce(ctx, Change{
-		Kind: KindPath, ID: path.ID, Action: ActionMandated, Version: m.Number, Time: now, Actor: m.Actor,
+		Kind: KindPath, ID: path.ID, Action: m.action, Version: m.number, Time: now, Actor: m.actor,
 	})
 	if err != nil {
 		return Path{}, err
 	}
-	if m.Number == path.Latest() {
+	if m.number == path.Latest() {
 		newest := *path.Version
-		newest.MandateTime = m.EffectiveTime
+		newest.MandateTime = m.from
 		path.Version = &newest
 	}
 	if err := tx.Paths().Put(ctx, path); err != nil {
 		return Path{}, err
 	}
-	if err := tx.Paths().Mandate(ctx, path.ID, m.Number, m.EffectiveTime); err != nil {
+	if err := tx.Paths().Mandate(ctx, path.ID, m.number, m.from); err != nil {
 		return Path{}, err
 	}
 	return path, tx.Audit(ctx, []AuditEntry{{
-		Time: now, Actor: m.Actor, Action: actionUpgradeMandated, Reason: m.Reason,
-		Resource: fmt.Sprintf("paths/%s/versions/%d", path.ID, m.Number),
+		Time: now, Actor: m.actor, Action: m.audit, Reason: m.reason,
+		Resource: fmt.Sprintf("paths/%s/versions/%d", path.ID, m.number),
 	}})
 }

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"maps"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,4 +161,111 @@ func TestMandateLasts(t *testing.T) {
 	if got := mandated(t, s); !maps.Equal(got, want) || !third.Version.MandateTime.IsZero() {
 		t.Errorf("mandatory is %v, want %v", got, want)
 	}
+}
+
+func withdraw(t *testing.T, s *catalog.Service, number int, match catalog.Match) (catalog.Path, error) {
+	t.Helper()
+	return s.WithdrawMandate(t.Context(), "way", catalog.Withdrawal{Number: number, Reason: "A slip.", Actor: "ada"}, match)
+}
+
+// TestWithdrawMandate proves that a withdrawal leaves the path as it was before the mandate,
+// other mandates as they are, and is announced.
+func TestWithdrawMandate(t *testing.T) {
+	s, c := newService(t)
+	editions(t, s, c, 3)
+	before, err := s.Paths.Get(t.Context(), "way", true)
+	must(t, err)
+	for number, days := range map[int]int{2: 30, 3: 40} {
+		_, err := s.Mandate(t.Context(), "way", catalog.Mandate{Number: number, EffectiveTime: c.now().AddDate(0, 0, days)}, nil)
+		must(t, err)
+	}
+	older := map[int]time.Time{2: c.now().AddDate(0, 0, 30)}
+	mandatory, err := s.Paths.Get(t.Context(), "way", true)
+	must(t, err)
+	revision := revisionOf(t, s)
+
+	_, err = withdraw(t, s, 3, only(before.Etag()))
+	wantReason(t, err, errs.ReasonEtagMismatch)
+	p, err := withdraw(t, s, 3, only(mandatory.Etag()))
+	must(t, err)
+	if !reflect.DeepEqual(p.Version, before.Version) || p.Edits != mandatory.Edits+1 || p.Revision != revision+1 {
+		t.Errorf("withdrawn %+v of %+v", p, p.Version)
+	}
+	stored, err := s.Paths.Get(t.Context(), "way", true)
+	must(t, err)
+	if !reflect.DeepEqual(stored, p) || !maps.Equal(mandated(t, s), older) {
+		t.Errorf("stored %+v, answered %+v; mandatory is %v", stored, p, mandated(t, s))
+	}
+	changes, _, err := s.Changes(t.Context(), revision, 0)
+	must(t, err)
+	wantChange := catalog.Change{
+		Revision: revision + 1, Kind: catalog.KindPath, ID: "way", Action: catalog.ActionMandateWithdrawn, Version: 3, Time: c.now(), Actor: "ada",
+	}
+	if len(changes) != 1 || changes[0] != wantChange {
+		t.Errorf("changes %+v, want %+v", changes, wantChange)
+	}
+	snapshot, err := s.Sync(t.Context(), revision)
+	must(t, err)
+	if len(snapshot.Paths) != 1 || !snapshot.Paths[0].Versions[2].MandateTime.IsZero() || !snapshot.Paths[0].Versions[1].MandateTime.Equal(older[2]) {
+		t.Errorf("synced %+v", snapshot)
+	}
+	_, err = withdraw(t, s, 3, nil)
+	wantReason(t, err, errs.ReasonNotMandated)
+	_, err = s.Mandate(t.Context(), "way", catalog.Mandate{Number: 3, EffectiveTime: c.now().AddDate(1, 0, 0)}, nil)
+	must(t, err) // to a later time, by way of the withdrawal
+}
+
+// TestWithdrawMandateInTime goes over the hour in which a mandate that has begun can be withdrawn.
+func TestWithdrawMandateInTime(t *testing.T) {
+	s, c := newService(t)
+	editions(t, s, c, 2)
+	order := func(after time.Duration) time.Time {
+		t.Helper()
+		p, err := s.Mandate(t.Context(), "way", catalog.Mandate{Number: 2, EffectiveTime: c.now().Add(after)}, nil)
+		must(t, err)
+		return p.Version.MandateTime
+	}
+	order(time.Hour)
+	c.addHour() // its very moment
+	_, err := withdraw(t, s, 2, nil)
+	must(t, err)
+
+	order(time.Microsecond)
+	c.addHour() // a microsecond short of an hour after it
+	_, err = s.Paths.Archive(t.Context(), "way", time.Time{}, nil, "ada")
+	must(t, err)
+	_, err = withdraw(t, s, 2, nil)
+	must(t, err)
+	_, err = s.Paths.Restore(t.Context(), "way", nil, "ada")
+	must(t, err)
+
+	from := order(0)
+	c.addHour()
+	revision := revisionOf(t, s)
+	_, err = withdraw(t, s, 2, nil)
+	wantReason(t, err, errs.ReasonMandateInEffect)
+	if want := "mandatory since " + from.Format(time.RFC3339); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v does not say %q", err, want)
+	}
+	if got := mandated(t, s); !maps.Equal(got, map[int]time.Time{2: from}) || revisionOf(t, s) != revision {
+		t.Errorf("mandatory is %v", got)
+	}
+}
+
+func TestWithdrawMandateOfOthers(t *testing.T) {
+	s, c := newService(t)
+	editions(t, s, c, 2)
+	catalogtest.Draft(t, s.Paths, "unborn", catalogtest.Path("a"))
+	for id, want := range map[string]string{"nobody": errs.ReasonPathNotFound, "unborn": errs.ReasonVersionNotFound} {
+		_, err := s.WithdrawMandate(t.Context(), id, catalog.Withdrawal{Number: 1, Reason: "A slip."}, nil)
+		wantReason(t, err, want)
+	}
+	for number, want := range map[int]string{1: errs.ReasonNotMandated, 2: errs.ReasonNotMandated, 3: errs.ReasonVersionNotFound} {
+		_, err := withdraw(t, s, number, nil)
+		wantReason(t, err, want)
+	}
+	_, err := s.WithdrawMandate(t.Context(), "way", catalog.Withdrawal{Number: 2, Reason: " \t"}, nil)
+	wantFaults(t, err, "reason STRING_MIN_LEN")
+	_, err = s.WithdrawMandate(t.Context(), "way", catalog.Withdrawal{Number: 2, Reason: "a\x00"}, nil)
+	wantFaults(t, err, "reason STRING_NUL")
 }

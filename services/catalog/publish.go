@@ -122,6 +122,8 @@ func (c *Collection[C]) version(item Item[C], content C, p Publication, now time
 type Preview struct {
 	// Violations are those of publishing it; none: it can be published.
 	Violations []errs.Violation
+	// Warnings are what will surprise, and prevents nothing.
+	Warnings []errs.Violation
 	// ChangedUnits differ from the newest version, or are new; RemovedUnits are gone.
 	// Both are empty for a path.
 	ChangedUnits, RemovedUnits []string
@@ -154,6 +156,9 @@ func (s *Service) PreviewModule(ctx context.Context, id string, p Publication) (
 	if preview.Paths, err = s.index.PathsNaming(ctx, id); err != nil {
 		return Preview{}, err
 	}
+	if preview.Warnings, err = s.moduleWarnings(ctx, item); err != nil {
+		return Preview{}, err
+	}
 	preview.ModuleImpact = s.moduleImpact(ctx, item, p)
 	return preview, nil
 }
@@ -171,6 +176,9 @@ func (s *Service) PreviewPath(ctx context.Context, id string) (Preview, error) {
 	}
 	draft := item.editable().References()
 	preview.AddedModules, preview.RemovedModules = without(draft, newest), without(newest, draft)
+	if preview.Warnings, err = s.pathWarnings(ctx, item); err != nil {
+		return Preview{}, err
+	}
 	preview.PathImpact = s.pathImpact(ctx, item)
 	return preview, nil
 }

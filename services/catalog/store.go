@@ -91,6 +91,9 @@ type Tx interface {
 	// Nodes returns every module, by id.
 	Nodes(ctx context.Context) (map[string]Node, error)
 
+	// PathsNaming returns the ids of the active paths whose newest version names the module.
+	PathsNaming(ctx context.Context, moduleID string) ([]string, error)
+
 	// Revision returns the newest revision.
 	Revision(ctx context.Context) (int64, error)
 
@@ -126,8 +129,8 @@ type ItemsTx[C Content[C]] interface {
 	// not mandatory are not among them.
 	Mandates(ctx context.Context, id string) (map[int]time.Time, error)
 
-	// Mandate sets the version's MandateTime. Returns NotFound VERSION_NOT_FOUND when
-	// there is none.
+	// Mandate sets the version's MandateTime; with the zero time it is no longer mandatory.
+	// Returns NotFound VERSION_NOT_FOUND when there is no such version.
 	Mandate(ctx context.Context, id string, number int, from time.Time) error
 }
 

@@ -205,6 +205,23 @@ func testMandate(t *testing.T, w *world) {
 	if found != 1 {
 		t.Errorf("the changes hold %d mandates, want 1", found)
 	}
+
+	withdraw := at + "/versions/2:withdrawMandate"
+	slip := map[string]any{"reason": "The wrong path."}
+	learner.post(withdraw, slip).problem(http.StatusForbidden, "ROLE_REQUIRED")
+	author.post(withdraw, slip).problem(http.StatusForbidden, "ROLE_REQUIRED")
+	admin.post(withdraw, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("reason", "STRING_MIN_LEN")
+	admin.post(withdraw, slip, "If-Match", etag).problem(http.StatusPreconditionFailed, "ETAG_MISMATCH")
+	taken := admin.post(withdraw, slip, "If-Match", done.text("etag")).want(http.StatusOK).has("version.mandateTime", "<none>", "version.contentHash", hash)
+	if taken.header.Get("Preceptor-Catalog-Revision") == "" || taken.text("etag") == done.text("etag") {
+		t.Errorf("a withdrawal has no catalog revision, or leaves the etag: %v, %s", taken.header, taken.body)
+	}
+	admin.post(withdraw, slip).problem(http.StatusBadRequest, "NOT_MANDATED")
+	learner.get(at).want(http.StatusOK).has("version.mandateTime", "<none>")
+	if got := audited(admin, "catalog", "paths/"+c.path+"/versions/2"); got["UPGRADE_MANDATED"] != "The law changed." ||
+		got["UPGRADE_MANDATE_WITHDRAWN"] != "The wrong path." {
+		t.Errorf("the audit has %v", got)
+	}
 }
 
 // testReadYourPublish enrolls in a path the moment it is published: progress must not respond

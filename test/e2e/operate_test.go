@@ -365,6 +365,12 @@ func TestCatalogCommands(t *testing.T) {
 	if _, stderr := run("apply", 1, file); !strings.Contains(stderr, file+":4:") || !strings.Contains(stderr, "nothing was changed") {
 		t.Errorf("apply prints:\n%s", stderr)
 	}
+	write(strings.Replace(twoDocuments, "---\n", "  - {id: import-b, title: B, prerequisites: [import-a], units: [{id: one, title: One}]}\n---\n", 1) +
+		"  - {id: import-warned, title: Warned, milestones: [{id: m, title: M, groups: [{moduleIds: [import-b]}]}]}\n")
+	if out, _ := run("diff", 3, file); !strings.Contains(out, "warning: "+file+":17:93 paths[1].milestones[0].groups[0].moduleIds[0]: \"import-b\"") ||
+		!strings.Contains(out, "(PREREQUISITE_OUTSIDE_PATH)\n") {
+		t.Errorf("diff prints:\n%s", out)
+	}
 	if out, _ := run("export", 0); !strings.Contains(out, "import-a") {
 		t.Error("the export lacks what was applied")
 	}

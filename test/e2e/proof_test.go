@@ -95,6 +95,8 @@ func testMandatoryUpgrade(t *testing.T, w *world) {
 	soon := testenv.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	admin.post(mandate, map[string]any{"effectiveTime": soon, "reason": "a new rule"}).want(http.StatusOK)
 	me.get(at).want(http.StatusOK).has("pathVersion", 1, "upgrade.mandatory", true, "upgrade.mandateTime", soon)
+	admin.post("/v1/paths/"+c.path+"/versions/2:withdrawMandate", map[string]any{"reason": "too late"}).want(http.StatusOK)
+	me.get(at).want(http.StatusOK).has("pathVersion", 1, "upgrade.mandatory", false, "upgrade.mandateTime", "<none>")
 	admin.post(mandate, map[string]any{"reason": "at once"}).want(http.StatusOK)
 	me.get(at).want(http.StatusOK).has("pathVersion", 2, "percent", 33, "previousPercent", 50, "upgrade", "<none>",
 		"percentChangeReason", "Version 2 of the path became mandatory.", "milestones.0.award.id", me.get("/v1/learners/me/milestones").text("awards.0.id"))

@@ -43,8 +43,9 @@ func (p Process) catalogCommand() *cli.Command {
 		Commands: []*cli.Command{
 			{
 				Name: "apply", Usage: "publish what is new or changed in the files, all or nothing", ArgsUsage: "FILE|FOLDER…",
-				Description: "Folders are searched for .yaml, .yml and .json files. Example:\n\n   preceptor catalog apply --data ./data catalog/",
-				Flags:       t.flags(),
+				Description: "Folders are searched for .yaml, .yml and .json files. Warnings name what will surprise learners, and prevent nothing. " +
+					"Example:\n\n   preceptor catalog apply --data ./data catalog/",
+				Flags: t.flags(),
 				Action: t.action(func(ctx context.Context, c *cli.Command) error {
 					_, err := t.importFiles(ctx, c.Args().Slice(), false)
 					return err
@@ -52,7 +53,7 @@ func (p Process) catalogCommand() *cli.Command {
 			},
 			{
 				Name: "diff", Usage: "print what apply would publish; exit code 3 when that is anything", ArgsUsage: "FILE|FOLDER…",
-				Description: "Exit codes: 0 no differences, 3 differences, 1 the files are not valid or it failed, 2 usage.",
+				Description: "It prints the warnings of apply too. Exit codes: 0 no differences, 3 differences, 1 the files are not valid or it failed, 2 usage.",
 				Flags:       t.flags(),
 				Action: t.action(func(ctx context.Context, c *cli.Command) error {
 					changes, err := t.importFiles(ctx, c.Args().Slice(), true)
@@ -87,6 +88,11 @@ type imported struct {
 		Differences []string `json:"differences"`
 	} `json:"changes"`
 	UnchangedCount int `json:"unchangedCount"`
+	Warnings       []struct {
+		Field       string `json:"field"`
+		Description string `json:"description"`
+		Reason      string `json:"reason"`
+	} `json:"warnings"`
 }
 
 type catalogFile struct {
@@ -130,6 +136,9 @@ func (t *catalogTool) print(done imported, dryRun bool) {
 		for _, d := range c.Differences {
 			fmt.Fprintf(t.out, "    %s\n", d)
 		}
+	}
+	for _, w := range done.Warnings {
+		fmt.Fprintf(t.out, "warning: %s: %s (%s)\n", w.Field, w.Description, w.Reason)
 	}
 	verb := "published"
 	if dryRun {

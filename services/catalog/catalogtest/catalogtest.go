@@ -612,6 +612,13 @@ func testMandate(t *testing.T, store catalog.Store) {
 	wantEqual(t, snapshot.Paths[0].Versions, []catalog.Version[catalog.PathContent]{first, second})
 	wantEqual(t, snapshot.Modules[0].Versions[0].MandateTime, time.Time{})
 
+	edit(t, store, func(ctx context.Context, tx catalog.Tx) error { return tx.Paths().Mandate(ctx, "p", 2, time.Time{}) })
+	wantEqual(t, mandates(t, store, "p"), map[int]time.Time{})
+	second.MandateTime = time.Time{}
+	one, err = store.Paths().Version(t.Context(), "p", 2)
+	must(t, err)
+	wantEqual(t, one, second)
+
 	for id, number := range map[string]int{"p": 3, "none": 1} {
 		err := store.Edit(t.Context(), func(ctx context.Context, tx catalog.Tx) error {
 			return tx.Paths().Mandate(ctx, id, number, from)

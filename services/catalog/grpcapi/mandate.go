@@ -21,3 +21,13 @@ func (s *Server) MandatePathVersion(ctx context.Context, req *catalogv1.MandateP
 	}
 	return &catalogv1.MandatePathVersionResponse{Path: pathProto(path)}, setChanged(ctx, path.Etag(), path.Revision)
 }
+
+// WithdrawMandate makes a mandate count as never made.
+func (s *Server) WithdrawMandate(ctx context.Context, req *catalogv1.WithdrawMandateRequest) (*catalogv1.WithdrawMandateResponse, error) {
+	withdrawal := catalog.Withdrawal{Number: int(req.GetNumber()), Reason: req.GetReason(), Actor: actor(ctx)}
+	path, err := s.service.WithdrawMandate(ctx, req.GetPathId(), withdrawal, rpc.PreconditionsOf(ctx, req.GetEtag()).Match)
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.WithdrawMandateResponse{Path: pathProto(path)}, setChanged(ctx, path.Etag(), path.Revision)
+}

@@ -108,3 +108,44 @@ func TestMandatePathVersionRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWithdrawMandate(t *testing.T) {
+	h := newHarness(t)
+	catalogtest.PublishVersions(t, h.service, 2, func() { h.clock.add(time.Hour) })
+	admin := h.as(t, auth.RoleAdmin)
+	want, err := h.GetPath(h.as(t, auth.RoleLearner), &catalogv1.GetPathRequest{PathId: "way"})
+	must(t, err)
+	_, err = h.MandatePathVersion(admin, &catalogv1.MandatePathVersionRequest{PathId: "way", Number: 2})
+	must(t, err)
+	req := &catalogv1.WithdrawMandateRequest{PathId: "way", Number: 2, Reason: "The wrong path."}
+	for _, role := range []auth.Role{auth.RoleLearner, auth.RoleManager, auth.RoleAuthor} {
+		_, err := h.WithdrawMandate(h.as(t, role), req)
+		wantStatus(t, err, codes.PermissionDenied, "ROLE_REQUIRED")
+	}
+	_, err = h.WithdrawMandate(admin, &catalogv1.WithdrawMandateRequest{PathId: "way", Number: 2})
+	wantStatus(t, err, codes.InvalidArgument, "", "reason STRING_MIN_LEN")
+	_, err = h.WithdrawMandate(admin, &catalogv1.WithdrawMandateRequest{PathId: "way", Number: 2, Reason: " "})
+	wantStatus(t, err, codes.InvalidArgument, "", "reason STRING_MIN_LEN")
+	_, err = h.WithdrawMandate(h.as(t, auth.RoleAdmin, "if-match", `"old"`), req)
+	wantStatus(t, err, codes.FailedPrecondition, "ETAG_MISMATCH")
+
+	var header metadata.MD
+	done, err := h.WithdrawMandate(admin, req, grpc.Header(&header))
+	must(t, err)
+	if got := done.GetPath(); !proto.Equal(got.GetVersion(), want.GetPath().GetVersion()) || first(header, "preceptor-catalog-revision") != "5" ||
+		first(header, "etag") != `"`+got.GetEtag()+`"` || got.GetEtag() == want.GetPath().GetEtag() {
+		t.Errorf("withdrawn %v, %v", done, header)
+	}
+	_, err = h.WithdrawMandate(admin, req)
+	wantStatus(t, err, codes.FailedPrecondition, "NOT_MANDATED")
+	changes, err := h.ListCatalogChanges(admin, &catalogv1.ListCatalogChangesRequest{AfterRevision: 4})
+	if err != nil || len(changes.GetChanges()) != 1 || changes.GetChanges()[0].GetAction() != catalogv1.CatalogChange_MANDATE_WITHDRAWN ||
+		changes.GetChanges()[0].GetVersion() != 2 || changes.GetChanges()[0].GetActor() != "the-admin" {
+		t.Errorf("changes %v, %v", changes, err)
+	}
+	_, err = h.MandatePathVersion(admin, &catalogv1.MandatePathVersionRequest{PathId: "way", Number: 2})
+	must(t, err)
+	h.clock.add(time.Hour)
+	_, err = h.WithdrawMandate(admin, req)
+	wantStatus(t, err, codes.FailedPrecondition, "MANDATE_IN_EFFECT")
+}

@@ -111,6 +111,7 @@ func (s *Server) PreviewModule(ctx context.Context, req *catalogv1.PreviewModule
 	}
 	return &catalogv1.PreviewModuleResponse{
 		Violations:     violationsProto(preview.Violations),
+		Warnings:       violationsProto(preview.Warnings),
 		ChangedUnitIds: preview.ChangedUnits,
 		RemovedUnitIds: preview.RemovedUnits,
 		PathIds:        preview.Paths,

@@ -106,6 +106,7 @@ func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequ
 	}
 	return &catalogv1.PreviewPathResponse{
 		Violations:       violationsProto(preview.Violations),
+		Warnings:         violationsProto(preview.Warnings),
 		AddedModuleIds:   preview.AddedModules,
 		RemovedModuleIds: preview.RemovedModules,
 		Impact:           pathImpactProto(preview.PathImpact),

@@ -105,7 +105,9 @@ func (s *Server) ImportCatalog(ctx context.Context, req *catalogv1.ImportCatalog
 	if err != nil {
 		return nil, err
 	}
-	resp := &catalogv1.ImportCatalogResponse{Revision: done.Revision, UnchangedCount: int32(done.Unchanged)}
+	resp := &catalogv1.ImportCatalogResponse{
+		Revision: done.Revision, UnchangedCount: int32(done.Unchanged), Warnings: violationsProto(done.Warnings),
+	}
 	for _, c := range done.Changes {
 		change := &catalogv1.ImportChange{
 			Kind:        catalogv1.ImportChange_Kind(catalogv1.ImportChange_Kind_value[string(c.Kind)]),

@@ -276,8 +276,9 @@ func (s itemsTx[C]) Mandates(ctx context.Context, id string) (map[int]time.Time,
 
 // Mandate implements catalog.ItemsTx.
 func (s itemsTx[C]) Mandate(ctx context.Context, id string, number int, from time.Time) error {
+	mandated := sql.NullInt64{Int64: sqldb.Micros(from), Valid: !from.IsZero()}
 	result, err := s.tx.ExecContext(ctx, `UPDATE versions SET mandate_time = $1 WHERE kind = $2 AND id = $3 AND number = $4`,
-		sqldb.Micros(from), string(s.kind), id, number)
+		mandated, string(s.kind), id, number)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,11 @@ WHERE f.kind = 'MODULE' AND f.draft = 0 AND i.state = 'ACTIVE' GROUP BY f.topic 
 
 // PathsNaming implements catalog.Store.
 func (s *Store) PathsNaming(ctx context.Context, moduleID string) ([]string, error) {
-	return query(ctx, s.db.Reader(), func(row scanner) (id string, err error) {
+	return pathsNaming(ctx, s.db.Reader(), moduleID)
+}
+
+func pathsNaming(ctx context.Context, tx sqldb.Tx, moduleID string) ([]string, error) {
+	return query(ctx, tx, func(row scanner) (id string, err error) {
 		err = row.Scan(&id)
 		return id, err
 	}, `SELECT i.id FROM module_references r JOIN items i ON i.kind = r.kind AND i.id = r.id
@@ -163,6 +167,11 @@ func (t txn) Paths() catalog.ItemsTx[catalog.PathContent] {
 
 // Nodes implements catalog.Tx.
 func (t txn) Nodes(ctx context.Context) (map[string]catalog.Node, error) { return nodes(ctx, t.Tx) }
+
+// PathsNaming implements catalog.Tx.
+func (t txn) PathsNaming(ctx context.Context, moduleID string) ([]string, error) {
+	return pathsNaming(ctx, t.Tx, moduleID)
+}
 
 // Revision implements catalog.Tx.
 func (t txn) Revision(ctx context.Context) (int64, error) { return revision(ctx, t.Tx, "") }

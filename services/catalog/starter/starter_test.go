@@ -63,8 +63,12 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s into its own: %d changes, %v\n%s", format, len(done.Changes), err, listed(err))
 		}
 		to := newService(t)
-		if _, err := to.Import(t.Context(), files, catalog.ImportOptions{}); err != nil {
+		done, err = to.Import(t.Context(), files, catalog.ImportOptions{})
+		if err != nil {
 			t.Errorf("%s into an empty one: %v\n%s", format, err, listed(err))
+		}
+		for _, w := range done.Warnings { // the starter catalog is an example to follow
+			t.Errorf("%s into an empty one warns: %s: %s", format, w.Field, w.Description)
 		}
 		if !maps.Equal(hashes(t, from), hashes(t, to)) {
 			t.Errorf("%s: the contents differ", format)

@@ -37,7 +37,8 @@ type AuditEntry struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// The actor: a learner id, or the subject of an identity.
 	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
-	// What was done: EVENT_VOIDED, EVENT_WAIVED, EVENT_RECORDED_FOR_LEARNER, AWARD_REVOKED, UPGRADE_MANDATED, …
+	// What was done: EVENT_VOIDED, EVENT_WAIVED, EVENT_RECORDED_FOR_LEARNER, AWARD_REVOKED, UPGRADE_MANDATED,
+	// UPGRADE_MANDATE_WITHDRAWN, …
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	// To what: "learners/{learner}/events/{event}", "paths/{path}/versions/{number}", …
 	Resource string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`

@@ -340,7 +340,8 @@ const (
 	CurrencyPolicy_COMPLETION CurrencyPolicy_Basis = 1
 	// The expiry that a renewal inside the window extends: renewing early loses no days.
 	CurrencyPolicy_PRIOR_EXPIRY CurrencyPolicy_Basis = 2
-	// The first fixed_date on which at least the period, less the window, has gone by.
+	// A fixed_date, the next of every n-th for a period of n years: the first one after the day of the
+	// completion whose window is not yet open then.
 	CurrencyPolicy_FIXED_DATE CurrencyPolicy_Basis = 3
 )
 
@@ -437,7 +438,7 @@ func (x ImportChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ImportChange_Kind.Descriptor instead.
 func (ImportChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63, 0}
 }
 
 // Format is how the document is written.
@@ -490,7 +491,7 @@ func (x ExportCatalogRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExportCatalogRequest_Format.Descriptor instead.
 func (ExportCatalogRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64, 0}
 }
 
 // Kind is what changed.
@@ -543,7 +544,7 @@ func (x CatalogChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Kind.Descriptor instead.
 func (CatalogChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66, 0}
 }
 
 // Action is what was done.
@@ -560,6 +561,8 @@ const (
 	CatalogChange_RESTORED CatalogChange_Action = 3
 	// An upgrade to a version of it was made mandatory.
 	CatalogChange_MANDATED CatalogChange_Action = 4
+	// An upgrade is no longer mandatory: it counts as never made so.
+	CatalogChange_MANDATE_WITHDRAWN CatalogChange_Action = 5
 )
 
 // Enum value maps for CatalogChange_Action.
@@ -570,6 +573,7 @@ var (
 		2: "ARCHIVED",
 		3: "RESTORED",
 		4: "MANDATED",
+		5: "MANDATE_WITHDRAWN",
 	}
 	CatalogChange_Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
@@ -577,6 +581,7 @@ var (
 		"ARCHIVED":           2,
 		"RESTORED":           3,
 		"MANDATED":           4,
+		"MANDATE_WITHDRAWN":  5,
 	}
 )
 
@@ -604,7 +609,7 @@ func (x CatalogChange_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Action.Descriptor instead.
 func (CatalogChange_Action) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64, 1}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66, 1}
 }
 
 // Module is a thing to learn, with an id that is stable for ever.
@@ -1084,13 +1089,14 @@ type CurrencyPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long it lasts, as an ISO 8601 period: "P1Y".
 	Period string `protobuf:"bytes,1,opt,name=period,proto3" json:"period,omitempty"`
-	// How long before the expiry renewal may start: "P60D".
+	// How long before the expiry renewal may start: "P60D". Always shorter than the period, whatever
+	// months and years the two fall on.
 	Window string `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	// How long after the expiry it is still tolerated: "P30D".
 	Grace string `protobuf:"bytes,3,opt,name=grace,proto3" json:"grace,omitempty"`
 	// What the expiry is counted from.
 	Basis CurrencyPolicy_Basis `protobuf:"varint,4,opt,name=basis,proto3,enum=preceptor.catalog.v1.CurrencyPolicy_Basis" json:"basis,omitempty"`
-	// The yearly date, MM-DD, of basis FIXED_DATE.
+	// The yearly date, MM-DD, of basis FIXED_DATE, whose period is whole years.
 	FixedDate     string `protobuf:"bytes,5,opt,name=fixed_date,json=fixedDate,proto3" json:"fixed_date,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1508,12 +1514,12 @@ func (x *ModuleGroup) GetRequiredCount() int32 {
 	return 0
 }
 
-// Violation is one reason why something cannot be published.
+// Violation is one reason why something cannot be published; among warnings, one why it will surprise.
 type Violation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where it is: "units[2].masteryScore".
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	// What is wrong, and what would be right.
+	// What is wrong, and what would be right; of a warning, what will happen.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// The same for programs: "DUPLICATE_UNIT_ID".
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2501,7 +2507,10 @@ type PreviewModuleResponse struct {
 	// Ids of the active paths that name the module.
 	PathIds []string `protobuf:"bytes,4,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
 	// The learners whom it would affect; absent while progress is unavailable.
-	Impact        *ModuleImpact `protobuf:"bytes,5,opt,name=impact,proto3" json:"impact,omitempty"`
+	Impact *ModuleImpact `protobuf:"bytes,5,opt,name=impact,proto3" json:"impact,omitempty"`
+	// What will surprise and prevents nothing: PREREQUISITE_OUTSIDE_PATH, PATH_CANNOT_BE_FINISHED, of
+	// the active paths that name the module.
+	Warnings      []*Violation `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2567,6 +2576,13 @@ func (x *PreviewModuleResponse) GetPathIds() []string {
 func (x *PreviewModuleResponse) GetImpact() *ModuleImpact {
 	if x != nil {
 		return x.Impact
+	}
+	return nil
+}
+
+func (x *PreviewModuleResponse) GetWarnings() []*Violation {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -2859,7 +2875,8 @@ type ArchiveModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
 	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
-	// Until when learners in progress may finish; without end when unset.
+	// Until when learners in progress may finish; without end when unset. It is final for this stay
+	// in the archive.
 	SunsetTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sunset_time,json=sunsetTime,proto3" json:"sunset_time,omitempty"`
 	// The etag that was looked at; absent: unconditional.
 	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -3808,7 +3825,10 @@ type PreviewPathResponse struct {
 	// Ids of the modules that only the newest version has.
 	RemovedModuleIds []string `protobuf:"bytes,3,rep,name=removed_module_ids,json=removedModuleIds,proto3" json:"removed_module_ids,omitempty"`
 	// The learners whom it would affect; absent while progress is unavailable.
-	Impact        *PathImpact `protobuf:"bytes,4,opt,name=impact,proto3" json:"impact,omitempty"`
+	Impact *PathImpact `protobuf:"bytes,4,opt,name=impact,proto3" json:"impact,omitempty"`
+	// What will surprise and prevents nothing: PREREQUISITE_OUTSIDE_PATH, PATH_CANNOT_BE_FINISHED;
+	// without a draft, of the newest version.
+	Warnings      []*Violation `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3867,6 +3887,13 @@ func (x *PreviewPathResponse) GetRemovedModuleIds() []string {
 func (x *PreviewPathResponse) GetImpact() *PathImpact {
 	if x != nil {
 		return x.Impact
+	}
+	return nil
+}
+
+func (x *PreviewPathResponse) GetWarnings() []*Violation {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -4229,6 +4256,125 @@ func (x *MandatePathVersionResponse) GetPath() *Path {
 	return nil
 }
 
+// WithdrawMandateRequest is the request of WithdrawMandate.
+type WithdrawMandateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// Which version of it.
+	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// Why, for the audit.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The path's etag that was looked at; absent: unconditional.
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawMandateRequest) Reset() {
+	*x = WithdrawMandateRequest{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawMandateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawMandateRequest) ProtoMessage() {}
+
+func (x *WithdrawMandateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawMandateRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawMandateRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *WithdrawMandateRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *WithdrawMandateRequest) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WithdrawMandateRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *WithdrawMandateRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// WithdrawMandateResponse is the response of WithdrawMandate.
+type WithdrawMandateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The path after it.
+	Path          *Path `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawMandateResponse) Reset() {
+	*x = WithdrawMandateResponse{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawMandateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawMandateResponse) ProtoMessage() {}
+
+func (x *WithdrawMandateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawMandateResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawMandateResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *WithdrawMandateResponse) GetPath() *Path {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
 // ArchivePathRequest is the request of ArchivePath.
 type ArchivePathRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4242,7 +4388,7 @@ type ArchivePathRequest struct {
 
 func (x *ArchivePathRequest) Reset() {
 	*x = ArchivePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4254,7 +4400,7 @@ func (x *ArchivePathRequest) String() string {
 func (*ArchivePathRequest) ProtoMessage() {}
 
 func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4267,7 +4413,7 @@ func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathRequest.ProtoReflect.Descriptor instead.
 func (*ArchivePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ArchivePathRequest) GetPathId() string {
@@ -4295,7 +4441,7 @@ type ArchivePathResponse struct {
 
 func (x *ArchivePathResponse) Reset() {
 	*x = ArchivePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4307,7 +4453,7 @@ func (x *ArchivePathResponse) String() string {
 func (*ArchivePathResponse) ProtoMessage() {}
 
 func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4320,7 +4466,7 @@ func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathResponse.ProtoReflect.Descriptor instead.
 func (*ArchivePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ArchivePathResponse) GetPath() *Path {
@@ -4343,7 +4489,7 @@ type RestorePathRequest struct {
 
 func (x *RestorePathRequest) Reset() {
 	*x = RestorePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4355,7 +4501,7 @@ func (x *RestorePathRequest) String() string {
 func (*RestorePathRequest) ProtoMessage() {}
 
 func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4368,7 +4514,7 @@ func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathRequest.ProtoReflect.Descriptor instead.
 func (*RestorePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RestorePathRequest) GetPathId() string {
@@ -4396,7 +4542,7 @@ type RestorePathResponse struct {
 
 func (x *RestorePathResponse) Reset() {
 	*x = RestorePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4408,7 +4554,7 @@ func (x *RestorePathResponse) String() string {
 func (*RestorePathResponse) ProtoMessage() {}
 
 func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4421,7 +4567,7 @@ func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathResponse.ProtoReflect.Descriptor instead.
 func (*RestorePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RestorePathResponse) GetPath() *Path {
@@ -4444,7 +4590,7 @@ type ImportCatalogRequest struct {
 
 func (x *ImportCatalogRequest) Reset() {
 	*x = ImportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4456,7 +4602,7 @@ func (x *ImportCatalogRequest) String() string {
 func (*ImportCatalogRequest) ProtoMessage() {}
 
 func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4469,7 +4615,7 @@ func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ImportCatalogRequest) GetFiles() []*ImportCatalogRequest_File {
@@ -4495,13 +4641,16 @@ type ImportCatalogResponse struct {
 	Changes []*ImportChange `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
 	// How many modules and paths were as published already.
 	UnchangedCount int32 `protobuf:"varint,3,opt,name=unchanged_count,json=unchangedCount,proto3" json:"unchanged_count,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What will surprise and prevents nothing, as in a preview of each change; the fields begin with
+	// their place in the files.
+	Warnings      []*Violation `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportCatalogResponse) Reset() {
 	*x = ImportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4513,7 +4662,7 @@ func (x *ImportCatalogResponse) String() string {
 func (*ImportCatalogResponse) ProtoMessage() {}
 
 func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4526,7 +4675,7 @@ func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ImportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ImportCatalogResponse) GetRevision() int64 {
@@ -4550,6 +4699,13 @@ func (x *ImportCatalogResponse) GetUnchangedCount() int32 {
 	return 0
 }
 
+func (x *ImportCatalogResponse) GetWarnings() []*Violation {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 // ImportChange is one thing that an import changed, or would change.
 type ImportChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4569,7 +4725,7 @@ type ImportChange struct {
 
 func (x *ImportChange) Reset() {
 	*x = ImportChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4581,7 +4737,7 @@ func (x *ImportChange) String() string {
 func (*ImportChange) ProtoMessage() {}
 
 func (x *ImportChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4594,7 +4750,7 @@ func (x *ImportChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportChange.ProtoReflect.Descriptor instead.
 func (*ImportChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ImportChange) GetKind() ImportChange_Kind {
@@ -4643,7 +4799,7 @@ type ExportCatalogRequest struct {
 
 func (x *ExportCatalogRequest) Reset() {
 	*x = ExportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4655,7 +4811,7 @@ func (x *ExportCatalogRequest) String() string {
 func (*ExportCatalogRequest) ProtoMessage() {}
 
 func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4668,7 +4824,7 @@ func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ExportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ExportCatalogRequest) GetFormat() ExportCatalogRequest_Format {
@@ -4689,7 +4845,7 @@ type ExportCatalogResponse struct {
 
 func (x *ExportCatalogResponse) Reset() {
 	*x = ExportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4701,7 +4857,7 @@ func (x *ExportCatalogResponse) String() string {
 func (*ExportCatalogResponse) ProtoMessage() {}
 
 func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4714,7 +4870,7 @@ func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ExportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ExportCatalogResponse) GetChunk() []byte {
@@ -4735,7 +4891,7 @@ type CatalogChange struct {
 	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
 	// What was done.
 	Action CatalogChange_Action `protobuf:"varint,4,opt,name=action,proto3,enum=preceptor.catalog.v1.CatalogChange_Action" json:"action,omitempty"`
-	// The newest version then; with MANDATED, the mandatory one.
+	// The newest version then; with MANDATED and MANDATE_WITHDRAWN, the one that was mandated.
 	Version int32 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
 	// When.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
@@ -4747,7 +4903,7 @@ type CatalogChange struct {
 
 func (x *CatalogChange) Reset() {
 	*x = CatalogChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4759,7 +4915,7 @@ func (x *CatalogChange) String() string {
 func (*CatalogChange) ProtoMessage() {}
 
 func (x *CatalogChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4772,7 +4928,7 @@ func (x *CatalogChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CatalogChange.ProtoReflect.Descriptor instead.
 func (*CatalogChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CatalogChange) GetRevision() int64 {
@@ -4837,7 +4993,7 @@ type ListCatalogChangesRequest struct {
 
 func (x *ListCatalogChangesRequest) Reset() {
 	*x = ListCatalogChangesRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4849,7 +5005,7 @@ func (x *ListCatalogChangesRequest) String() string {
 func (*ListCatalogChangesRequest) ProtoMessage() {}
 
 func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4862,7 +5018,7 @@ func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListCatalogChangesRequest) GetAfterRevision() int64 {
@@ -4892,7 +5048,7 @@ type ListCatalogChangesResponse struct {
 
 func (x *ListCatalogChangesResponse) Reset() {
 	*x = ListCatalogChangesResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4904,7 +5060,7 @@ func (x *ListCatalogChangesResponse) String() string {
 func (*ListCatalogChangesResponse) ProtoMessage() {}
 
 func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4917,7 +5073,7 @@ func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListCatalogChangesResponse) GetChanges() []*CatalogChange {
@@ -4945,7 +5101,7 @@ type SyncCatalogRequest struct {
 
 func (x *SyncCatalogRequest) Reset() {
 	*x = SyncCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4957,7 +5113,7 @@ func (x *SyncCatalogRequest) String() string {
 func (*SyncCatalogRequest) ProtoMessage() {}
 
 func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4970,7 +5126,7 @@ func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogRequest.ProtoReflect.Descriptor instead.
 func (*SyncCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *SyncCatalogRequest) GetAfterRevision() int64 {
@@ -4997,7 +5153,7 @@ type SyncCatalogResponse struct {
 
 func (x *SyncCatalogResponse) Reset() {
 	*x = SyncCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5009,7 +5165,7 @@ func (x *SyncCatalogResponse) String() string {
 func (*SyncCatalogResponse) ProtoMessage() {}
 
 func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5022,7 +5178,7 @@ func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogResponse.ProtoReflect.Descriptor instead.
 func (*SyncCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *SyncCatalogResponse) GetItem() isSyncCatalogResponse_Item {
@@ -5103,7 +5259,7 @@ type ModuleRecord struct {
 
 func (x *ModuleRecord) Reset() {
 	*x = ModuleRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5115,7 +5271,7 @@ func (x *ModuleRecord) String() string {
 func (*ModuleRecord) ProtoMessage() {}
 
 func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5128,7 +5284,7 @@ func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleRecord.ProtoReflect.Descriptor instead.
 func (*ModuleRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{69}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ModuleRecord) GetId() string {
@@ -5181,7 +5337,7 @@ type ArchivePeriod struct {
 
 func (x *ArchivePeriod) Reset() {
 	*x = ArchivePeriod{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5193,7 +5349,7 @@ func (x *ArchivePeriod) String() string {
 func (*ArchivePeriod) ProtoMessage() {}
 
 func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5206,7 +5362,7 @@ func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePeriod.ProtoReflect.Descriptor instead.
 func (*ArchivePeriod) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ArchivePeriod) GetArchiveTime() *timestamppb.Timestamp {
@@ -5247,7 +5403,7 @@ type PathRecord struct {
 
 func (x *PathRecord) Reset() {
 	*x = PathRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5259,7 +5415,7 @@ func (x *PathRecord) String() string {
 func (*PathRecord) ProtoMessage() {}
 
 func (x *PathRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5272,7 +5428,7 @@ func (x *PathRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathRecord.ProtoReflect.Descriptor instead.
 func (*PathRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *PathRecord) GetId() string {
@@ -5316,7 +5472,7 @@ type ImportCatalogRequest_File struct {
 
 func (x *ImportCatalogRequest_File) Reset() {
 	*x = ImportCatalogRequest_File{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5328,7 +5484,7 @@ func (x *ImportCatalogRequest_File) String() string {
 func (*ImportCatalogRequest_File) ProtoMessage() {}
 
 func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5341,7 +5497,7 @@ func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest_File.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest_File) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61, 0}
 }
 
 func (x *ImportCatalogRequest_File) GetName() string {
@@ -5561,7 +5717,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\\\n" +
 	"\fchange_class\x18\x02 \x01(\x0e2/.preceptor.catalog.v1.ModuleVersion.ChangeClassB\b\xbaH\x05\x82\x01\x02\x10\x01R\vchangeClass\x12A\n" +
 	"\x0eeffective_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\reffectiveTime\x12L\n" +
-	"\x06retake\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.ModuleVersion.RetakeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06retake\"\x83\x02\n" +
+	"\x06retake\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.ModuleVersion.RetakeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06retake\"\xc0\x02\n" +
 	"\x15PreviewModuleResponse\x12?\n" +
 	"\n" +
 	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
@@ -5569,7 +5725,8 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x10changed_unit_ids\x18\x02 \x03(\tR\x0echangedUnitIds\x12(\n" +
 	"\x10removed_unit_ids\x18\x03 \x03(\tR\x0eremovedUnitIds\x12\x19\n" +
 	"\bpath_ids\x18\x04 \x03(\tR\apathIds\x12:\n" +
-	"\x06impact\x18\x05 \x01(\v2\".preceptor.catalog.v1.ModuleImpactR\x06impact\"\x8f\x02\n" +
+	"\x06impact\x18\x05 \x01(\v2\".preceptor.catalog.v1.ModuleImpactR\x06impact\x12;\n" +
+	"\bwarnings\x18\x06 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\"\x8f\x02\n" +
 	"\fModuleImpact\x12-\n" +
 	"\x12learners_completed\x18\x01 \x01(\x03R\x11learnersCompleted\x120\n" +
 	"\x14learners_in_progress\x18\x02 \x01(\x03R\x12learnersInProgress\x12.\n" +
@@ -5646,14 +5803,15 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x12UpdatePathResponse\x12.\n" +
 	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"Z\n" +
 	"\x12PreviewPathRequest\x12D\n" +
-	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\xe8\x01\n" +
+	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\xa5\x02\n" +
 	"\x13PreviewPathResponse\x12?\n" +
 	"\n" +
 	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
 	"violations\x12(\n" +
 	"\x10added_module_ids\x18\x02 \x03(\tR\x0eaddedModuleIds\x12,\n" +
 	"\x12removed_module_ids\x18\x03 \x03(\tR\x10removedModuleIds\x128\n" +
-	"\x06impact\x18\x04 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact\"\xd3\x01\n" +
+	"\x06impact\x18\x04 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact\x12;\n" +
+	"\bwarnings\x18\x05 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\"\xd3\x01\n" +
 	"\n" +
 	"PathImpact\x12%\n" +
 	"\x0eupgrade_offers\x18\x01 \x01(\x03R\rupgradeOffers\x12I\n" +
@@ -5676,6 +5834,14 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06reason\x12\x1c\n" +
 	"\x04etag\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"L\n" +
 	"\x1aMandatePathVersionResponse\x12.\n" +
+	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"\xc1\x01\n" +
+	"\x16WithdrawMandateRequest\x12D\n" +
+	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1f\n" +
+	"\x06number\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\x06number\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\x06reason\x12\x1c\n" +
+	"\x04etag\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"I\n" +
+	"\x17WithdrawMandateResponse\x12.\n" +
 	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"x\n" +
 	"\x12ArchivePathRequest\x12D\n" +
 	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1c\n" +
@@ -5694,11 +5860,12 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x04name\x12$\n" +
 	"\acontent\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05(\x80\x80\x80\bR\acontent\"\x9a\x01\n" +
+	"\xbaH\ar\x05(\x80\x80\x80\bR\acontent\"\xd7\x01\n" +
 	"\x15ImportCatalogResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12<\n" +
 	"\achanges\x18\x02 \x03(\v2\".preceptor.catalog.v1.ImportChangeR\achanges\x12'\n" +
-	"\x0funchanged_count\x18\x03 \x01(\x05R\x0eunchangedCount\"\xb5\x02\n" +
+	"\x0funchanged_count\x18\x03 \x01(\x05R\x0eunchangedCount\x12;\n" +
+	"\bwarnings\x18\x04 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\"\xb5\x02\n" +
 	"\fImportChange\x12;\n" +
 	"\x04kind\x18\x01 \x01(\x0e2'.preceptor.catalog.v1.ImportChange.KindR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -5718,7 +5885,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x04YAML\x10\x01\x12\b\n" +
 	"\x04JSON\x10\x02\"-\n" +
 	"\x15ExportCatalogResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xb9\x03\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xd0\x03\n" +
 	"\rCatalogChange\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12<\n" +
 	"\x04kind\x18\x02 \x01(\x0e2(.preceptor.catalog.v1.CatalogChange.KindR\x04kind\x12\x0e\n" +
@@ -5732,13 +5899,14 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06MODULE\x10\x01\x12\b\n" +
-	"\x04PATH\x10\x02\"Y\n" +
+	"\x04PATH\x10\x02\"p\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tPUBLISHED\x10\x01\x12\f\n" +
 	"\bARCHIVED\x10\x02\x12\f\n" +
 	"\bRESTORED\x10\x03\x12\f\n" +
-	"\bMANDATED\x10\x04\"q\n" +
+	"\bMANDATED\x10\x04\x12\x15\n" +
+	"\x11MANDATE_WITHDRAWN\x10\x05\"q\n" +
 	"\x19ListCatalogChangesRequest\x12.\n" +
 	"\x0eafter_revision\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterRevision\x12$\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"w\n" +
@@ -5768,7 +5936,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\x05state\x18\x02 \x01(\x0e2\".preceptor.catalog.v1.Module.StateR\x05state\x12=\n" +
 	"\bversions\x18\x03 \x03(\v2!.preceptor.catalog.v1.PathVersionR\bversions\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xbc\x1f\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xfc \n" +
 	"\x0eCatalogService\x12}\n" +
 	"\n" +
 	"ListTopics\x12'.preceptor.catalog.v1.ListTopicsRequest\x1a(.preceptor.catalog.v1.ListTopicsResponse\"\x1c\xaa\xd4\x18\x06\n" +
@@ -5813,7 +5981,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\vPublishPath\x12(.preceptor.catalog.v1.PublishPathRequest\x1a).preceptor.catalog.v1.PublishPathResponse\"4\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02&:\x01*b\x04path\"\x1b/v1/paths/{path_id}:publish\x12\xbe\x01\n" +
 	"\x12MandatePathVersion\x12/.preceptor.catalog.v1.MandatePathVersionRequest\x1a0.preceptor.catalog.v1.MandatePathVersionResponse\"E\xaa\xd4\x18\x03\n" +
-	"\x01\x04\x82\xd3\xe4\x93\x028:\x01*b\x04path\"-/v1/paths/{path_id}/versions/{number}:mandate\x12\x98\x01\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x028:\x01*b\x04path\"-/v1/paths/{path_id}/versions/{number}:mandate\x12\xbd\x01\n" +
+	"\x0fWithdrawMandate\x12,.preceptor.catalog.v1.WithdrawMandateRequest\x1a-.preceptor.catalog.v1.WithdrawMandateResponse\"M\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02@:\x01*b\x04path\"5/v1/paths/{path_id}/versions/{number}:withdrawMandate\x12\x98\x01\n" +
 	"\vArchivePath\x12(.preceptor.catalog.v1.ArchivePathRequest\x1a).preceptor.catalog.v1.ArchivePathResponse\"4\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02&:\x01*b\x04path\"\x1b/v1/paths/{path_id}:archive\x12\x98\x01\n" +
 	"\vRestorePath\x12(.preceptor.catalog.v1.RestorePathRequest\x1a).preceptor.catalog.v1.RestorePathResponse\"4\xaa\xd4\x18\x04\n" +
@@ -5840,7 +6010,7 @@ func file_preceptor_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
+var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_preceptor_catalog_v1_catalog_proto_goTypes = []any{
 	(Module_State)(0),                  // 0: preceptor.catalog.v1.Module.State
 	(ModuleVersion_ChangeClass)(0),     // 1: preceptor.catalog.v1.ModuleVersion.ChangeClass
@@ -5907,39 +6077,41 @@ var file_preceptor_catalog_v1_catalog_proto_goTypes = []any{
 	(*PublishPathResponse)(nil),        // 62: preceptor.catalog.v1.PublishPathResponse
 	(*MandatePathVersionRequest)(nil),  // 63: preceptor.catalog.v1.MandatePathVersionRequest
 	(*MandatePathVersionResponse)(nil), // 64: preceptor.catalog.v1.MandatePathVersionResponse
-	(*ArchivePathRequest)(nil),         // 65: preceptor.catalog.v1.ArchivePathRequest
-	(*ArchivePathResponse)(nil),        // 66: preceptor.catalog.v1.ArchivePathResponse
-	(*RestorePathRequest)(nil),         // 67: preceptor.catalog.v1.RestorePathRequest
-	(*RestorePathResponse)(nil),        // 68: preceptor.catalog.v1.RestorePathResponse
-	(*ImportCatalogRequest)(nil),       // 69: preceptor.catalog.v1.ImportCatalogRequest
-	(*ImportCatalogResponse)(nil),      // 70: preceptor.catalog.v1.ImportCatalogResponse
-	(*ImportChange)(nil),               // 71: preceptor.catalog.v1.ImportChange
-	(*ExportCatalogRequest)(nil),       // 72: preceptor.catalog.v1.ExportCatalogRequest
-	(*ExportCatalogResponse)(nil),      // 73: preceptor.catalog.v1.ExportCatalogResponse
-	(*CatalogChange)(nil),              // 74: preceptor.catalog.v1.CatalogChange
-	(*ListCatalogChangesRequest)(nil),  // 75: preceptor.catalog.v1.ListCatalogChangesRequest
-	(*ListCatalogChangesResponse)(nil), // 76: preceptor.catalog.v1.ListCatalogChangesResponse
-	(*SyncCatalogRequest)(nil),         // 77: preceptor.catalog.v1.SyncCatalogRequest
-	(*SyncCatalogResponse)(nil),        // 78: preceptor.catalog.v1.SyncCatalogResponse
-	(*ModuleRecord)(nil),               // 79: preceptor.catalog.v1.ModuleRecord
-	(*ArchivePeriod)(nil),              // 80: preceptor.catalog.v1.ArchivePeriod
-	(*PathRecord)(nil),                 // 81: preceptor.catalog.v1.PathRecord
-	(*ImportCatalogRequest_File)(nil),  // 82: preceptor.catalog.v1.ImportCatalogRequest.File
-	(*timestamppb.Timestamp)(nil),      // 83: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),      // 84: google.protobuf.FieldMask
+	(*WithdrawMandateRequest)(nil),     // 65: preceptor.catalog.v1.WithdrawMandateRequest
+	(*WithdrawMandateResponse)(nil),    // 66: preceptor.catalog.v1.WithdrawMandateResponse
+	(*ArchivePathRequest)(nil),         // 67: preceptor.catalog.v1.ArchivePathRequest
+	(*ArchivePathResponse)(nil),        // 68: preceptor.catalog.v1.ArchivePathResponse
+	(*RestorePathRequest)(nil),         // 69: preceptor.catalog.v1.RestorePathRequest
+	(*RestorePathResponse)(nil),        // 70: preceptor.catalog.v1.RestorePathResponse
+	(*ImportCatalogRequest)(nil),       // 71: preceptor.catalog.v1.ImportCatalogRequest
+	(*ImportCatalogResponse)(nil),      // 72: preceptor.catalog.v1.ImportCatalogResponse
+	(*ImportChange)(nil),               // 73: preceptor.catalog.v1.ImportChange
+	(*ExportCatalogRequest)(nil),       // 74: preceptor.catalog.v1.ExportCatalogRequest
+	(*ExportCatalogResponse)(nil),      // 75: preceptor.catalog.v1.ExportCatalogResponse
+	(*CatalogChange)(nil),              // 76: preceptor.catalog.v1.CatalogChange
+	(*ListCatalogChangesRequest)(nil),  // 77: preceptor.catalog.v1.ListCatalogChangesRequest
+	(*ListCatalogChangesResponse)(nil), // 78: preceptor.catalog.v1.ListCatalogChangesResponse
+	(*SyncCatalogRequest)(nil),         // 79: preceptor.catalog.v1.SyncCatalogRequest
+	(*SyncCatalogResponse)(nil),        // 80: preceptor.catalog.v1.SyncCatalogResponse
+	(*ModuleRecord)(nil),               // 81: preceptor.catalog.v1.ModuleRecord
+	(*ArchivePeriod)(nil),              // 82: preceptor.catalog.v1.ArchivePeriod
+	(*PathRecord)(nil),                 // 83: preceptor.catalog.v1.PathRecord
+	(*ImportCatalogRequest_File)(nil),  // 84: preceptor.catalog.v1.ImportCatalogRequest.File
+	(*timestamppb.Timestamp)(nil),      // 85: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),      // 86: google.protobuf.FieldMask
 }
 var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 0: preceptor.catalog.v1.Module.state:type_name -> preceptor.catalog.v1.Module.State
 	11,  // 1: preceptor.catalog.v1.Module.version:type_name -> preceptor.catalog.v1.ModuleVersion
 	11,  // 2: preceptor.catalog.v1.Module.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	83,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
-	83,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
+	85,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
+	85,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
 	12,  // 5: preceptor.catalog.v1.ModuleVersion.units:type_name -> preceptor.catalog.v1.Unit
 	13,  // 6: preceptor.catalog.v1.ModuleVersion.credits:type_name -> preceptor.catalog.v1.Credit
 	14,  // 7: preceptor.catalog.v1.ModuleVersion.currency_policy:type_name -> preceptor.catalog.v1.CurrencyPolicy
 	1,   // 8: preceptor.catalog.v1.ModuleVersion.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	83,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
-	83,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
+	85,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
+	85,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 11: preceptor.catalog.v1.ModuleVersion.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	3,   // 12: preceptor.catalog.v1.Unit.kind:type_name -> preceptor.catalog.v1.Unit.Kind
 	4,   // 13: preceptor.catalog.v1.Unit.move_on:type_name -> preceptor.catalog.v1.Unit.MoveOn
@@ -5947,10 +6119,10 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 15: preceptor.catalog.v1.Path.state:type_name -> preceptor.catalog.v1.Module.State
 	16,  // 16: preceptor.catalog.v1.Path.version:type_name -> preceptor.catalog.v1.PathVersion
 	16,  // 17: preceptor.catalog.v1.Path.draft:type_name -> preceptor.catalog.v1.PathVersion
-	83,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
+	85,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
 	17,  // 19: preceptor.catalog.v1.PathVersion.milestones:type_name -> preceptor.catalog.v1.Milestone
-	83,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
-	83,  // 21: preceptor.catalog.v1.PathVersion.mandate_time:type_name -> google.protobuf.Timestamp
+	85,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
+	85,  // 21: preceptor.catalog.v1.PathVersion.mandate_time:type_name -> google.protobuf.Timestamp
 	18,  // 22: preceptor.catalog.v1.Milestone.groups:type_name -> preceptor.catalog.v1.ModuleGroup
 	20,  // 23: preceptor.catalog.v1.ListTopicsResponse.topics:type_name -> preceptor.catalog.v1.Topic
 	0,   // 24: preceptor.catalog.v1.ListModulesRequest.state:type_name -> preceptor.catalog.v1.Module.State
@@ -5961,115 +6133,121 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	11,  // 29: preceptor.catalog.v1.CreateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
 	10,  // 30: preceptor.catalog.v1.CreateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	11,  // 31: preceptor.catalog.v1.UpdateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
-	84,  // 32: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	86,  // 32: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
 	10,  // 33: preceptor.catalog.v1.UpdateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	1,   // 34: preceptor.catalog.v1.PreviewModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	83,  // 35: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	85,  // 35: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 36: preceptor.catalog.v1.PreviewModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	19,  // 37: preceptor.catalog.v1.PreviewModuleResponse.violations:type_name -> preceptor.catalog.v1.Violation
 	37,  // 38: preceptor.catalog.v1.PreviewModuleResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
-	38,  // 39: preceptor.catalog.v1.ModuleImpact.paths:type_name -> preceptor.catalog.v1.ImpactedPath
-	1,   // 40: preceptor.catalog.v1.PublishModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	83,  // 41: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
-	2,   // 42: preceptor.catalog.v1.PublishModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
-	10,  // 43: preceptor.catalog.v1.PublishModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	83,  // 44: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
-	10,  // 45: preceptor.catalog.v1.ArchiveModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	10,  // 46: preceptor.catalog.v1.RestoreModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	0,   // 47: preceptor.catalog.v1.ListPathsRequest.state:type_name -> preceptor.catalog.v1.Module.State
-	15,  // 48: preceptor.catalog.v1.ListPathsResponse.paths:type_name -> preceptor.catalog.v1.Path
-	15,  // 49: preceptor.catalog.v1.GetPathResponse.path:type_name -> preceptor.catalog.v1.Path
-	16,  // 50: preceptor.catalog.v1.ListPathVersionsResponse.versions:type_name -> preceptor.catalog.v1.PathVersion
-	16,  // 51: preceptor.catalog.v1.GetPathVersionResponse.version:type_name -> preceptor.catalog.v1.PathVersion
-	16,  // 52: preceptor.catalog.v1.CreatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
-	15,  // 53: preceptor.catalog.v1.CreatePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	16,  // 54: preceptor.catalog.v1.UpdatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
-	84,  // 55: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
-	15,  // 56: preceptor.catalog.v1.UpdatePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	19,  // 57: preceptor.catalog.v1.PreviewPathResponse.violations:type_name -> preceptor.catalog.v1.Violation
-	59,  // 58: preceptor.catalog.v1.PreviewPathResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
-	60,  // 59: preceptor.catalog.v1.PathImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
-	15,  // 60: preceptor.catalog.v1.PublishPathResponse.path:type_name -> preceptor.catalog.v1.Path
-	83,  // 61: preceptor.catalog.v1.MandatePathVersionRequest.effective_time:type_name -> google.protobuf.Timestamp
-	15,  // 62: preceptor.catalog.v1.MandatePathVersionResponse.path:type_name -> preceptor.catalog.v1.Path
-	15,  // 63: preceptor.catalog.v1.ArchivePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	15,  // 64: preceptor.catalog.v1.RestorePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	82,  // 65: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
-	71,  // 66: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
-	6,   // 67: preceptor.catalog.v1.ImportChange.kind:type_name -> preceptor.catalog.v1.ImportChange.Kind
-	1,   // 68: preceptor.catalog.v1.ImportChange.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	7,   // 69: preceptor.catalog.v1.ExportCatalogRequest.format:type_name -> preceptor.catalog.v1.ExportCatalogRequest.Format
-	8,   // 70: preceptor.catalog.v1.CatalogChange.kind:type_name -> preceptor.catalog.v1.CatalogChange.Kind
-	9,   // 71: preceptor.catalog.v1.CatalogChange.action:type_name -> preceptor.catalog.v1.CatalogChange.Action
-	83,  // 72: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
-	74,  // 73: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
-	79,  // 74: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
-	81,  // 75: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
-	0,   // 76: preceptor.catalog.v1.ModuleRecord.state:type_name -> preceptor.catalog.v1.Module.State
-	11,  // 77: preceptor.catalog.v1.ModuleRecord.versions:type_name -> preceptor.catalog.v1.ModuleVersion
-	80,  // 78: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
-	83,  // 79: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
-	83,  // 80: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
-	83,  // 81: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
-	0,   // 82: preceptor.catalog.v1.PathRecord.state:type_name -> preceptor.catalog.v1.Module.State
-	16,  // 83: preceptor.catalog.v1.PathRecord.versions:type_name -> preceptor.catalog.v1.PathVersion
-	21,  // 84: preceptor.catalog.v1.CatalogService.ListTopics:input_type -> preceptor.catalog.v1.ListTopicsRequest
-	23,  // 85: preceptor.catalog.v1.CatalogService.ListModules:input_type -> preceptor.catalog.v1.ListModulesRequest
-	25,  // 86: preceptor.catalog.v1.CatalogService.GetModule:input_type -> preceptor.catalog.v1.GetModuleRequest
-	27,  // 87: preceptor.catalog.v1.CatalogService.ListModuleVersions:input_type -> preceptor.catalog.v1.ListModuleVersionsRequest
-	29,  // 88: preceptor.catalog.v1.CatalogService.GetModuleVersion:input_type -> preceptor.catalog.v1.GetModuleVersionRequest
-	31,  // 89: preceptor.catalog.v1.CatalogService.CreateModule:input_type -> preceptor.catalog.v1.CreateModuleRequest
-	33,  // 90: preceptor.catalog.v1.CatalogService.UpdateModule:input_type -> preceptor.catalog.v1.UpdateModuleRequest
-	35,  // 91: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
-	39,  // 92: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
-	41,  // 93: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
-	43,  // 94: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
-	45,  // 95: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
-	47,  // 96: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
-	49,  // 97: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
-	51,  // 98: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
-	53,  // 99: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
-	55,  // 100: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
-	57,  // 101: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
-	61,  // 102: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
-	63,  // 103: preceptor.catalog.v1.CatalogService.MandatePathVersion:input_type -> preceptor.catalog.v1.MandatePathVersionRequest
-	65,  // 104: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
-	67,  // 105: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
-	69,  // 106: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
-	72,  // 107: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
-	75,  // 108: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
-	77,  // 109: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
-	22,  // 110: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
-	24,  // 111: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
-	26,  // 112: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
-	28,  // 113: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
-	30,  // 114: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
-	32,  // 115: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
-	34,  // 116: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
-	36,  // 117: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
-	40,  // 118: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
-	42,  // 119: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
-	44,  // 120: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
-	46,  // 121: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
-	48,  // 122: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
-	50,  // 123: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
-	52,  // 124: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
-	54,  // 125: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
-	56,  // 126: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
-	58,  // 127: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
-	62,  // 128: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
-	64,  // 129: preceptor.catalog.v1.CatalogService.MandatePathVersion:output_type -> preceptor.catalog.v1.MandatePathVersionResponse
-	66,  // 130: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
-	68,  // 131: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
-	70,  // 132: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
-	73,  // 133: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
-	76,  // 134: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
-	78,  // 135: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
-	110, // [110:136] is the sub-list for method output_type
-	84,  // [84:110] is the sub-list for method input_type
-	84,  // [84:84] is the sub-list for extension type_name
-	84,  // [84:84] is the sub-list for extension extendee
-	0,   // [0:84] is the sub-list for field type_name
+	19,  // 39: preceptor.catalog.v1.PreviewModuleResponse.warnings:type_name -> preceptor.catalog.v1.Violation
+	38,  // 40: preceptor.catalog.v1.ModuleImpact.paths:type_name -> preceptor.catalog.v1.ImpactedPath
+	1,   // 41: preceptor.catalog.v1.PublishModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
+	85,  // 42: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	2,   // 43: preceptor.catalog.v1.PublishModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
+	10,  // 44: preceptor.catalog.v1.PublishModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	85,  // 45: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
+	10,  // 46: preceptor.catalog.v1.ArchiveModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	10,  // 47: preceptor.catalog.v1.RestoreModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	0,   // 48: preceptor.catalog.v1.ListPathsRequest.state:type_name -> preceptor.catalog.v1.Module.State
+	15,  // 49: preceptor.catalog.v1.ListPathsResponse.paths:type_name -> preceptor.catalog.v1.Path
+	15,  // 50: preceptor.catalog.v1.GetPathResponse.path:type_name -> preceptor.catalog.v1.Path
+	16,  // 51: preceptor.catalog.v1.ListPathVersionsResponse.versions:type_name -> preceptor.catalog.v1.PathVersion
+	16,  // 52: preceptor.catalog.v1.GetPathVersionResponse.version:type_name -> preceptor.catalog.v1.PathVersion
+	16,  // 53: preceptor.catalog.v1.CreatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
+	15,  // 54: preceptor.catalog.v1.CreatePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	16,  // 55: preceptor.catalog.v1.UpdatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
+	86,  // 56: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
+	15,  // 57: preceptor.catalog.v1.UpdatePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	19,  // 58: preceptor.catalog.v1.PreviewPathResponse.violations:type_name -> preceptor.catalog.v1.Violation
+	59,  // 59: preceptor.catalog.v1.PreviewPathResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	19,  // 60: preceptor.catalog.v1.PreviewPathResponse.warnings:type_name -> preceptor.catalog.v1.Violation
+	60,  // 61: preceptor.catalog.v1.PathImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
+	15,  // 62: preceptor.catalog.v1.PublishPathResponse.path:type_name -> preceptor.catalog.v1.Path
+	85,  // 63: preceptor.catalog.v1.MandatePathVersionRequest.effective_time:type_name -> google.protobuf.Timestamp
+	15,  // 64: preceptor.catalog.v1.MandatePathVersionResponse.path:type_name -> preceptor.catalog.v1.Path
+	15,  // 65: preceptor.catalog.v1.WithdrawMandateResponse.path:type_name -> preceptor.catalog.v1.Path
+	15,  // 66: preceptor.catalog.v1.ArchivePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	15,  // 67: preceptor.catalog.v1.RestorePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	84,  // 68: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
+	73,  // 69: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
+	19,  // 70: preceptor.catalog.v1.ImportCatalogResponse.warnings:type_name -> preceptor.catalog.v1.Violation
+	6,   // 71: preceptor.catalog.v1.ImportChange.kind:type_name -> preceptor.catalog.v1.ImportChange.Kind
+	1,   // 72: preceptor.catalog.v1.ImportChange.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
+	7,   // 73: preceptor.catalog.v1.ExportCatalogRequest.format:type_name -> preceptor.catalog.v1.ExportCatalogRequest.Format
+	8,   // 74: preceptor.catalog.v1.CatalogChange.kind:type_name -> preceptor.catalog.v1.CatalogChange.Kind
+	9,   // 75: preceptor.catalog.v1.CatalogChange.action:type_name -> preceptor.catalog.v1.CatalogChange.Action
+	85,  // 76: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
+	76,  // 77: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
+	81,  // 78: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
+	83,  // 79: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
+	0,   // 80: preceptor.catalog.v1.ModuleRecord.state:type_name -> preceptor.catalog.v1.Module.State
+	11,  // 81: preceptor.catalog.v1.ModuleRecord.versions:type_name -> preceptor.catalog.v1.ModuleVersion
+	82,  // 82: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
+	85,  // 83: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
+	85,  // 84: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
+	85,  // 85: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
+	0,   // 86: preceptor.catalog.v1.PathRecord.state:type_name -> preceptor.catalog.v1.Module.State
+	16,  // 87: preceptor.catalog.v1.PathRecord.versions:type_name -> preceptor.catalog.v1.PathVersion
+	21,  // 88: preceptor.catalog.v1.CatalogService.ListTopics:input_type -> preceptor.catalog.v1.ListTopicsRequest
+	23,  // 89: preceptor.catalog.v1.CatalogService.ListModules:input_type -> preceptor.catalog.v1.ListModulesRequest
+	25,  // 90: preceptor.catalog.v1.CatalogService.GetModule:input_type -> preceptor.catalog.v1.GetModuleRequest
+	27,  // 91: preceptor.catalog.v1.CatalogService.ListModuleVersions:input_type -> preceptor.catalog.v1.ListModuleVersionsRequest
+	29,  // 92: preceptor.catalog.v1.CatalogService.GetModuleVersion:input_type -> preceptor.catalog.v1.GetModuleVersionRequest
+	31,  // 93: preceptor.catalog.v1.CatalogService.CreateModule:input_type -> preceptor.catalog.v1.CreateModuleRequest
+	33,  // 94: preceptor.catalog.v1.CatalogService.UpdateModule:input_type -> preceptor.catalog.v1.UpdateModuleRequest
+	35,  // 95: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
+	39,  // 96: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
+	41,  // 97: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
+	43,  // 98: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
+	45,  // 99: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
+	47,  // 100: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
+	49,  // 101: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
+	51,  // 102: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
+	53,  // 103: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
+	55,  // 104: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
+	57,  // 105: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
+	61,  // 106: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
+	63,  // 107: preceptor.catalog.v1.CatalogService.MandatePathVersion:input_type -> preceptor.catalog.v1.MandatePathVersionRequest
+	65,  // 108: preceptor.catalog.v1.CatalogService.WithdrawMandate:input_type -> preceptor.catalog.v1.WithdrawMandateRequest
+	67,  // 109: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
+	69,  // 110: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
+	71,  // 111: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
+	74,  // 112: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
+	77,  // 113: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
+	79,  // 114: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
+	22,  // 115: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
+	24,  // 116: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
+	26,  // 117: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
+	28,  // 118: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
+	30,  // 119: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
+	32,  // 120: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
+	34,  // 121: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
+	36,  // 122: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
+	40,  // 123: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
+	42,  // 124: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
+	44,  // 125: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
+	46,  // 126: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
+	48,  // 127: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
+	50,  // 128: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
+	52,  // 129: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
+	54,  // 130: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
+	56,  // 131: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
+	58,  // 132: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
+	62,  // 133: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
+	64,  // 134: preceptor.catalog.v1.CatalogService.MandatePathVersion:output_type -> preceptor.catalog.v1.MandatePathVersionResponse
+	66,  // 135: preceptor.catalog.v1.CatalogService.WithdrawMandate:output_type -> preceptor.catalog.v1.WithdrawMandateResponse
+	68,  // 136: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
+	70,  // 137: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
+	72,  // 138: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
+	75,  // 139: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
+	78,  // 140: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
+	80,  // 141: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
+	115, // [115:142] is the sub-list for method output_type
+	88,  // [88:115] is the sub-list for method input_type
+	88,  // [88:88] is the sub-list for extension type_name
+	88,  // [88:88] is the sub-list for extension extendee
+	0,   // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_catalog_v1_catalog_proto_init() }
@@ -6083,8 +6261,8 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[8].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[14].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[36].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[61].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[68].OneofWrappers = []any{
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[63].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[70].OneofWrappers = []any{
 		(*SyncCatalogResponse_Module)(nil),
 		(*SyncCatalogResponse_Path)(nil),
 		(*SyncCatalogResponse_Revision)(nil),
@@ -6095,7 +6273,7 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_catalog_v1_catalog_proto_rawDesc), len(file_preceptor_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   73,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -995,6 +995,67 @@ func local_request_CatalogService_MandatePathVersion_0(ctx context.Context, mars
 	return msg, metadata, err
 }
 
+func request_CatalogService_WithdrawMandate_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq WithdrawMandateRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["path_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "path_id")
+	}
+	protoReq.PathId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "path_id", err)
+	}
+	val, ok = pathParams["number"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "number")
+	}
+	protoReq.Number, err = runtime.Int32(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "number", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.WithdrawMandate(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_CatalogService_WithdrawMandate_0(ctx context.Context, marshaler runtime.Marshaler, server CatalogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq WithdrawMandateRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["path_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "path_id")
+	}
+	protoReq.PathId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "path_id", err)
+	}
+	val, ok = pathParams["number"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "number")
+	}
+	protoReq.Number, err = runtime.Int32(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "number", err)
+	}
+	msg, err := server.WithdrawMandate(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_CatalogService_ArchivePath_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq ArchivePathRequest
@@ -1581,6 +1642,26 @@ func RegisterCatalogServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		}
 		forward_CatalogService_MandatePathVersion_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_MandatePathVersion_0{resp.(*MandatePathVersionResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_WithdrawMandate_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.catalog.v1.CatalogService/WithdrawMandate", runtime.WithHTTPPathPattern("/v1/paths/{path_id}/versions/{number}:withdrawMandate"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_CatalogService_WithdrawMandate_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_WithdrawMandate_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_WithdrawMandate_0{resp.(*WithdrawMandateResponse)}, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_CatalogService_ArchivePath_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -2048,6 +2129,23 @@ func RegisterCatalogServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		}
 		forward_CatalogService_MandatePathVersion_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_MandatePathVersion_0{resp.(*MandatePathVersionResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_WithdrawMandate_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.catalog.v1.CatalogService/WithdrawMandate", runtime.WithHTTPPathPattern("/v1/paths/{path_id}/versions/{number}:withdrawMandate"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_CatalogService_WithdrawMandate_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_WithdrawMandate_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_WithdrawMandate_0{resp.(*WithdrawMandateResponse)}, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_CatalogService_ArchivePath_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -2253,6 +2351,15 @@ func (m response_CatalogService_MandatePathVersion_0) XXX_ResponseBody() interfa
 	return response.Path
 }
 
+type response_CatalogService_WithdrawMandate_0 struct {
+	*WithdrawMandateResponse
+}
+
+func (m response_CatalogService_WithdrawMandate_0) XXX_ResponseBody() interface{} {
+	response := m.WithdrawMandateResponse
+	return response.Path
+}
+
 type response_CatalogService_ArchivePath_0 struct {
 	*ArchivePathResponse
 }
@@ -2292,6 +2399,7 @@ var (
 	pattern_CatalogService_PreviewPath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "preview"))
 	pattern_CatalogService_PublishPath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "publish"))
 	pattern_CatalogService_MandatePathVersion_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, "mandate"))
+	pattern_CatalogService_WithdrawMandate_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, "withdrawMandate"))
 	pattern_CatalogService_ArchivePath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "archive"))
 	pattern_CatalogService_RestorePath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "restore"))
 	pattern_CatalogService_ImportCatalog_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "catalog"}, "import"))
@@ -2320,6 +2428,7 @@ var (
 	forward_CatalogService_PreviewPath_0        = runtime.ForwardResponseMessage
 	forward_CatalogService_PublishPath_0        = runtime.ForwardResponseMessage
 	forward_CatalogService_MandatePathVersion_0 = runtime.ForwardResponseMessage
+	forward_CatalogService_WithdrawMandate_0    = runtime.ForwardResponseMessage
 	forward_CatalogService_ArchivePath_0        = runtime.ForwardResponseMessage
 	forward_CatalogService_RestorePath_0        = runtime.ForwardResponseMessage
 	forward_CatalogService_ImportCatalog_0      = runtime.ForwardResponseMessage

@@ -42,6 +42,7 @@ const (
 	CatalogService_PreviewPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PreviewPath"
 	CatalogService_PublishPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PublishPath"
 	CatalogService_MandatePathVersion_FullMethodName = "/preceptor.catalog.v1.CatalogService/MandatePathVersion"
+	CatalogService_WithdrawMandate_FullMethodName    = "/preceptor.catalog.v1.CatalogService/WithdrawMandate"
 	CatalogService_ArchivePath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/ArchivePath"
 	CatalogService_RestorePath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/RestorePath"
 	CatalogService_ImportCatalog_FullMethodName      = "/preceptor.catalog.v1.CatalogService/ImportCatalog"
@@ -72,11 +73,13 @@ type CatalogServiceClient interface {
 	// UpdateModule edits a module's draft; without a draft, one is made from the newest version.
 	// ETAG_MISMATCH (412) when an etag is given and is not the module's.
 	UpdateModule(ctx context.Context, in *UpdateModuleRequest, opts ...grpc.CallOption) (*UpdateModuleResponse, error)
-	// PreviewModule returns what publishing the draft would do. It writes nothing.
+	// PreviewModule returns what publishing the draft would do, and warns of what will surprise. It
+	// writes nothing.
 	PreviewModule(ctx context.Context, in *PreviewModuleRequest, opts ...grpc.CallOption) (*PreviewModuleResponse, error)
 	// PublishModule makes the draft the next immutable version; every violation is named at once.
 	PublishModule(ctx context.Context, in *PublishModuleRequest, opts ...grpc.CallOption) (*PublishModuleResponse, error)
 	// ArchiveModule prevents new starts; learners in progress may finish until the sunset time.
+	// NOT_ACTIVE when it is archived already: another sunset is a restore followed by an archive.
 	ArchiveModule(ctx context.Context, in *ArchiveModuleRequest, opts ...grpc.CallOption) (*ArchiveModuleResponse, error)
 	// RestoreModule makes an archived module active again.
 	RestoreModule(ctx context.Context, in *RestoreModuleRequest, opts ...grpc.CallOption) (*RestoreModuleResponse, error)
@@ -92,13 +95,18 @@ type CatalogServiceClient interface {
 	CreatePath(ctx context.Context, in *CreatePathRequest, opts ...grpc.CallOption) (*CreatePathResponse, error)
 	// UpdatePath edits a path's draft; without a draft, one is made from the newest version.
 	UpdatePath(ctx context.Context, in *UpdatePathRequest, opts ...grpc.CallOption) (*UpdatePathResponse, error)
-	// PreviewPath returns what publishing the draft would do. It writes nothing.
+	// PreviewPath returns what publishing the draft would do, and warns of what will surprise. It
+	// writes nothing.
 	PreviewPath(ctx context.Context, in *PreviewPathRequest, opts ...grpc.CallOption) (*PreviewPathResponse, error)
 	// PublishPath makes the draft the next immutable version.
 	PublishPath(ctx context.Context, in *PublishPathRequest, opts ...grpc.CallOption) (*PublishPathResponse, error)
 	// MandatePathVersion makes an upgrade mandatory: from its time on, enrollments on
 	// an older version are on this one. It is an audited command.
 	MandatePathVersion(ctx context.Context, in *MandatePathVersionRequest, opts ...grpc.CallOption) (*MandatePathVersionResponse, error)
+	// WithdrawMandate takes back that an upgrade is mandatory, before its time or less than an hour
+	// after it: it then counts as never made. Mandates of other versions stay. It is an audited command.
+	// NOT_MANDATED when the version is not mandatory, MANDATE_IN_EFFECT when it is too late.
+	WithdrawMandate(ctx context.Context, in *WithdrawMandateRequest, opts ...grpc.CallOption) (*WithdrawMandateResponse, error)
 	// ArchivePath prevents new enrollments; enrolled learners continue.
 	ArchivePath(ctx context.Context, in *ArchivePathRequest, opts ...grpc.CallOption) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
@@ -109,8 +117,8 @@ type CatalogServiceClient interface {
 	// ExportCatalog streams the published catalog as one document that ImportCatalog takes.
 	// Over REST the response is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(ctx context.Context, in *ExportCatalogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCatalogResponse], error)
-	// ListCatalogChanges returns what was published, archived, restored or made mandatory after a
-	// revision, oldest first.
+	// ListCatalogChanges returns what was published, archived, restored, or made mandatory or no longer
+	// mandatory, after a revision, oldest first.
 	ListCatalogChanges(ctx context.Context, in *ListCatalogChangesRequest, opts ...grpc.CallOption) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every
 	// published version, and last the revision that the stream brings the reader to.
@@ -325,6 +333,16 @@ func (c *catalogServiceClient) MandatePathVersion(ctx context.Context, in *Manda
 	return out, nil
 }
 
+func (c *catalogServiceClient) WithdrawMandate(ctx context.Context, in *WithdrawMandateRequest, opts ...grpc.CallOption) (*WithdrawMandateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WithdrawMandateResponse)
+	err := c.cc.Invoke(ctx, CatalogService_WithdrawMandate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *catalogServiceClient) ArchivePath(ctx context.Context, in *ArchivePathRequest, opts ...grpc.CallOption) (*ArchivePathResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ArchivePathResponse)
@@ -425,11 +443,13 @@ type CatalogServiceServer interface {
 	// UpdateModule edits a module's draft; without a draft, one is made from the newest version.
 	// ETAG_MISMATCH (412) when an etag is given and is not the module's.
 	UpdateModule(context.Context, *UpdateModuleRequest) (*UpdateModuleResponse, error)
-	// PreviewModule returns what publishing the draft would do. It writes nothing.
+	// PreviewModule returns what publishing the draft would do, and warns of what will surprise. It
+	// writes nothing.
 	PreviewModule(context.Context, *PreviewModuleRequest) (*PreviewModuleResponse, error)
 	// PublishModule makes the draft the next immutable version; every violation is named at once.
 	PublishModule(context.Context, *PublishModuleRequest) (*PublishModuleResponse, error)
 	// ArchiveModule prevents new starts; learners in progress may finish until the sunset time.
+	// NOT_ACTIVE when it is archived already: another sunset is a restore followed by an archive.
 	ArchiveModule(context.Context, *ArchiveModuleRequest) (*ArchiveModuleResponse, error)
 	// RestoreModule makes an archived module active again.
 	RestoreModule(context.Context, *RestoreModuleRequest) (*RestoreModuleResponse, error)
@@ -445,13 +465,18 @@ type CatalogServiceServer interface {
 	CreatePath(context.Context, *CreatePathRequest) (*CreatePathResponse, error)
 	// UpdatePath edits a path's draft; without a draft, one is made from the newest version.
 	UpdatePath(context.Context, *UpdatePathRequest) (*UpdatePathResponse, error)
-	// PreviewPath returns what publishing the draft would do. It writes nothing.
+	// PreviewPath returns what publishing the draft would do, and warns of what will surprise. It
+	// writes nothing.
 	PreviewPath(context.Context, *PreviewPathRequest) (*PreviewPathResponse, error)
 	// PublishPath makes the draft the next immutable version.
 	PublishPath(context.Context, *PublishPathRequest) (*PublishPathResponse, error)
 	// MandatePathVersion makes an upgrade mandatory: from its time on, enrollments on
 	// an older version are on this one. It is an audited command.
 	MandatePathVersion(context.Context, *MandatePathVersionRequest) (*MandatePathVersionResponse, error)
+	// WithdrawMandate takes back that an upgrade is mandatory, before its time or less than an hour
+	// after it: it then counts as never made. Mandates of other versions stay. It is an audited command.
+	// NOT_MANDATED when the version is not mandatory, MANDATE_IN_EFFECT when it is too late.
+	WithdrawMandate(context.Context, *WithdrawMandateRequest) (*WithdrawMandateResponse, error)
 	// ArchivePath prevents new enrollments; enrolled learners continue.
 	ArchivePath(context.Context, *ArchivePathRequest) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
@@ -462,8 +487,8 @@ type CatalogServiceServer interface {
 	// ExportCatalog streams the published catalog as one document that ImportCatalog takes.
 	// Over REST the response is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(*ExportCatalogRequest, grpc.ServerStreamingServer[ExportCatalogResponse]) error
-	// ListCatalogChanges returns what was published, archived, restored or made mandatory after a
-	// revision, oldest first.
+	// ListCatalogChanges returns what was published, archived, restored, or made mandatory or no longer
+	// mandatory, after a revision, oldest first.
 	ListCatalogChanges(context.Context, *ListCatalogChangesRequest) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every
 	// published version, and last the revision that the stream brings the reader to.
@@ -537,6 +562,9 @@ func (UnimplementedCatalogServiceServer) PublishPath(context.Context, *PublishPa
 }
 func (UnimplementedCatalogServiceServer) MandatePathVersion(context.Context, *MandatePathVersionRequest) (*MandatePathVersionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MandatePathVersion not implemented")
+}
+func (UnimplementedCatalogServiceServer) WithdrawMandate(context.Context, *WithdrawMandateRequest) (*WithdrawMandateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WithdrawMandate not implemented")
 }
 func (UnimplementedCatalogServiceServer) ArchivePath(context.Context, *ArchivePathRequest) (*ArchivePathResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ArchivePath not implemented")
@@ -937,6 +965,24 @@ func _CatalogService_MandatePathVersion_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CatalogService_WithdrawMandate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WithdrawMandateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).WithdrawMandate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_WithdrawMandate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).WithdrawMandate(ctx, req.(*WithdrawMandateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CatalogService_ArchivePath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ArchivePathRequest)
 	if err := dec(in); err != nil {
@@ -1117,6 +1163,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "MandatePathVersion",
 			Handler:    _CatalogService_MandatePathVersion_Handler,
+		},
+		{
+			MethodName: "WithdrawMandate",
+			Handler:    _CatalogService_WithdrawMandate_Handler,
 		},
 		{
 			MethodName: "ArchivePath",
