@@ -65,17 +65,51 @@ func TestModuleViolations(t *testing.T) {
 			func(m *catalog.ModuleContent) { unit(m).MoveOn = catalog.MoveOnCompletedOrPassed },
 			[]string{"units[0].masteryScore MASTERY_SCORE_REQUIRED"},
 		},
-		"no duration":            {func(m *catalog.ModuleContent) { unit(m).Duration = "15 min" }, []string{"units[0].duration BAD_DURATION"}},
-		"a duration of nothing":  {func(m *catalog.ModuleContent) { unit(m).Duration = "PT0S" }, []string{"units[0].duration BAD_DURATION"}},
-		"years in a unit":        {func(m *catalog.ModuleContent) { unit(m).Duration = "P2Y" }, []string{"units[0].duration BAD_DURATION"}},
-		"a module's duration":    {func(m *catalog.ModuleContent) { m.Duration = "-PT1H" }, []string{"duration BAD_DURATION"}},
-		"no period":              {func(m *catalog.ModuleContent) { m.CurrencyPolicy = &catalog.CurrencyPolicy{} }, []string{"currencyPolicy.period BAD_PERIOD"}},
-		"a period of nothing":    {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Period = "P0D" }, []string{"currencyPolicy.period BAD_PERIOD"}},
-		"over a hundred years":   {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Period = "P101Y" }, []string{"currencyPolicy.period BAD_PERIOD"}},
-		"a long window":          {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Window = "P13M" }, []string{"currencyPolicy.window BAD_WINDOW"}},
-		"a window of the period": {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Window = "P12M" }, nil},
-		"no window":              {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Window = "60 days" }, []string{"currencyPolicy.window BAD_WINDOW"}},
-		"a long grace":           {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Grace = "P400D" }, []string{"currencyPolicy.grace BAD_GRACE"}},
+		"no duration":               {func(m *catalog.ModuleContent) { unit(m).Duration = "15 min" }, []string{"units[0].duration BAD_DURATION"}},
+		"a duration of nothing":     {func(m *catalog.ModuleContent) { unit(m).Duration = "PT0S" }, []string{"units[0].duration BAD_DURATION"}},
+		"years in a unit":           {func(m *catalog.ModuleContent) { unit(m).Duration = "P2Y" }, []string{"units[0].duration BAD_DURATION"}},
+		"a module's duration":       {func(m *catalog.ModuleContent) { m.Duration = "-PT1H" }, []string{"duration BAD_DURATION"}},
+		"no period":                 {func(m *catalog.ModuleContent) { m.CurrencyPolicy = &catalog.CurrencyPolicy{} }, []string{"currencyPolicy.period BAD_PERIOD"}},
+		"a period of nothing":       {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Period = "P0D" }, []string{"currencyPolicy.period BAD_PERIOD"}},
+		"over a hundred years":      {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Period = "P101Y" }, []string{"currencyPolicy.period BAD_PERIOD"}},
+		"a long window":             {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Window = "P13M" }, []string{"currencyPolicy.window BAD_WINDOW"}},
+		"a window of the period":    {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Window = "P12M" }, []string{"currencyPolicy.window BAD_WINDOW"}},
+		"a window of eleven months": {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Window = "P11M" }, nil},
+		"as long as February": {
+			func(m *catalog.ModuleContent) {
+				*m.CurrencyPolicy = catalog.CurrencyPolicy{Period: "P1M", Window: "P28D"}
+			},
+			[]string{"currencyPolicy.window BAD_WINDOW"},
+		},
+		"shorter than February": {
+			func(m *catalog.ModuleContent) {
+				*m.CurrencyPolicy = catalog.CurrencyPolicy{Period: "P1M", Window: "P27D"}
+			}, nil,
+		},
+		"as long as July": {
+			func(m *catalog.ModuleContent) {
+				*m.CurrencyPolicy = catalog.CurrencyPolicy{Period: "P30D", Window: "P1M"}
+			},
+			[]string{"currencyPolicy.window BAD_WINDOW"},
+		},
+		"a second shorter": {
+			func(m *catalog.ModuleContent) {
+				*m.CurrencyPolicy = catalog.CurrencyPolicy{Period: "P1D", Window: "PT23H59M59S"}
+			}, nil,
+		},
+		"fixed, and months": {func(m *catalog.ModuleContent) {
+			*m.CurrencyPolicy = catalog.CurrencyPolicy{Period: "P1M", Window: "P30D", Basis: catalog.BasisFixedDate, FixedDate: "01-31"}
+		}, []string{"currencyPolicy.period BAD_PERIOD", "currencyPolicy.window BAD_WINDOW"}},
+		"fixed, and everything else": {func(m *catalog.ModuleContent) {
+			*m.CurrencyPolicy = catalog.CurrencyPolicy{Period: "P18M", Window: "P2Y", Grace: "P3Y", Basis: catalog.BasisFixedDate, FixedDate: "2-30"}
+		}, []string{
+			"currencyPolicy.period BAD_PERIOD", "currencyPolicy.window BAD_WINDOW", "currencyPolicy.grace BAD_GRACE", "currencyPolicy.fixedDate BAD_FIXED_DATE",
+		}},
+		"fixed, every other year": {func(m *catalog.ModuleContent) {
+			*m.CurrencyPolicy = catalog.CurrencyPolicy{Period: "P24M", Window: "P1Y", Basis: catalog.BasisFixedDate, FixedDate: "01-31"}
+		}, nil},
+		"no window":    {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Window = "60 days" }, []string{"currencyPolicy.window BAD_WINDOW"}},
+		"a long grace": {func(m *catalog.ModuleContent) { m.CurrencyPolicy.Grace = "P400D" }, []string{"currencyPolicy.grace BAD_GRACE"}},
 		"fixed, without date": {
 			func(m *catalog.ModuleContent) { m.CurrencyPolicy.Basis = catalog.BasisFixedDate },
 			[]string{"currencyPolicy.fixedDate BAD_FIXED_DATE"},
@@ -135,6 +169,24 @@ func TestModuleViolations(t *testing.T) {
 			}
 			wantFaults(t, err, test.want...)
 		})
+	}
+}
+
+// TestWindowSaysBothLengths proves that an author is told what the two lengths are, of all their months and years.
+func TestWindowSaysBothLengths(t *testing.T) {
+	s, _ := newService(t)
+	for _, test := range []struct{ period, window, want string }{
+		{"P1M", "P28D", "P28D is up to 28 days, and P1M can be as short as 28 days"},
+		{"P30D", "P1M", "P1M is up to 31 days, and P30D can be as short as 30 days"},
+		{"P1Y", "P1Y", "P1Y is up to 366 days, and P1Y can be as short as 365 days"},
+		{"P1D", "PT36H", "PT36H is up to 36h0m0s, and P1D can be as short as 1 day"},
+	} {
+		m := catalogtest.Module()
+		m.CurrencyPolicy = &catalog.CurrencyPolicy{Period: test.period, Window: test.window}
+		catalogtest.Draft(t, s.Modules, "m", m)
+		preview, err := s.PreviewModule(t.Context(), "m", catalog.Publication{})
+		must(t, err)
+		wantListed(t, preview.Violations, "currencyPolicy.window BAD_WINDOW: must be shorter than the period, always: "+test.want)
 	}
 }
 

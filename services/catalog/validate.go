@@ -114,29 +114,65 @@ func isContentURI(text string) bool {
 func (p CurrencyPolicy) check(f *faults) {
 	whole, err := period.Parse(p.Period)
 	known := err == nil && !whole.IsZero()
-	if !known {
+	_, inYears := whole.WholeYears()
+	switch {
+	case !known:
 		f.addf("currencyPolicy.period", errs.ReasonBadPeriod, "must be an ISO 8601 period above zero and at most a hundred years, such as P1Y")
+	case p.Basis == BasisFixedDate && !inYears:
+		f.addf("currencyPolicy.period", errs.ReasonBadPeriod, "must be in whole years with basis FIXED_DATE, such as P1Y, and is %s", p.Period)
 	}
-	part := func(field, reason, text string) {
-		if text == "" {
-			return
-		}
-		d, err := period.Parse(text)
-		switch {
-		case err != nil:
-			f.addf("currencyPolicy."+field, reason, "must be an ISO 8601 period, such as P30D")
-		case known && d.Approx() > whole.Approx():
-			f.addf("currencyPolicy."+field, reason, "must not be longer than the period, %s", p.Period)
-		}
-	}
-	part("window", errs.ReasonBadWindow, p.Window)
-	part("grace", errs.ReasonBadGrace, p.Grace)
+	p.checkWindow(f, whole, known)
+	p.checkGrace(f, whole, known)
 	switch {
 	case p.Basis == BasisFixedDate && !isYearlyDate(p.FixedDate):
 		f.addf("currencyPolicy.fixedDate", errs.ReasonBadFixedDate, "basis FIXED_DATE needs a date MM-DD that each year has, such as 01-31")
 	case p.Basis != BasisFixedDate && p.FixedDate != "":
 		f.addf("currencyPolicy.fixedDate", errs.ReasonFixedDateUnused, "is only for basis FIXED_DATE")
 	}
+}
+
+// badPart is said of a window or grace that cannot be read.
+const badPart = "must be an ISO 8601 period, such as P30D"
+
+// checkWindow refuses a window that could open at the completion or before it, on whatever
+// months and years the two fall: renewal would begin before there is anything to renew.
+func (p CurrencyPolicy) checkWindow(f *faults, whole period.Period, known bool) {
+	if p.Window == "" {
+		return
+	}
+	window, err := period.Parse(p.Window)
+	switch {
+	case err != nil:
+		f.addf("currencyPolicy.window", errs.ReasonBadWindow, badPart)
+	case known && window.Longest() >= whole.Shortest():
+		f.addf("currencyPolicy.window", errs.ReasonBadWindow, "must be shorter than the period, always: %s is up to %s, and %s can be as short as %s",
+			p.Window, inDays(window.Longest()), p.Period, inDays(whole.Shortest()))
+	}
+}
+
+func (p CurrencyPolicy) checkGrace(f *faults, whole period.Period, known bool) {
+	if p.Grace == "" {
+		return
+	}
+	grace, err := period.Parse(p.Grace)
+	switch {
+	case err != nil:
+		f.addf("currencyPolicy.grace", errs.ReasonBadGrace, badPart)
+	case known && grace.Approx() > whole.Approx():
+		f.addf("currencyPolicy.grace", errs.ReasonBadGrace, "must not be longer than the period, %s", p.Period)
+	}
+}
+
+// inDays shows a length in days; in hours where it has others than whole days.
+func inDays(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == day:
+		return "1 day"
+	case d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
 }
 
 // isYearlyDate refuses 02-29, since 2001 was no leap year.
