@@ -64,14 +64,10 @@ func (j *judge) stored(path, milestone string) (active *progress.Award, revoked 
 
 // since is when the path first had the milestone: nobody earned it earlier.
 func (j *judge) since(path, milestone string) time.Time {
-	p, times := j.Catalog.Paths[path], j.PathPublish[path]
-	for i := range p.Versions {
-		for _, m := range p.Versions[i].Milestones {
+	for _, v := range j.Catalog.Paths[path].Versions {
+		for _, m := range v.Milestones {
 			if m.ID == milestone {
-				if i < len(times) {
-					return times[i].UTC()
-				}
-				return time.Time{}
+				return v.PublishTime.UTC()
 			}
 		}
 	}

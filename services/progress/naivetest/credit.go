@@ -129,9 +129,9 @@ func (j *judge) grant(v *progress.ModuleVersion, group []string) (grant, bool) {
 
 // newest is the newest completed cycle.
 func (f *folded) newest() *cycle {
-	for i := len(f.cycles) - 1; i >= 0; i-- {
-		if f.cycles[i].done() {
-			return f.cycles[i]
+	for _, c := range slices.Backward(f.cycles) {
+		if c.done() {
+			return c
 		}
 	}
 	return nil

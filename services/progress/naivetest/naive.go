@@ -23,9 +23,6 @@ const regretted = time.Hour
 type Input struct {
 	LearnerID string
 	Catalog   *progress.Catalog
-	// PathPublish are the times at which each path's versions were published, by path, oldest first.
-	// A version whose time is missing was there from the beginning.
-	PathPublish map[string][]time.Time
 	// Log is the learner's log in the order of its sequence.
 	Log         []Entry
 	Enrollments []progress.Enrollment

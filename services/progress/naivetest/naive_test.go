@@ -150,10 +150,10 @@ func archive(m *progress.Module, from, sunset, restore string) {
 	m.Archives = append(m.Archives, stay)
 }
 
-// expiries are the days on which the cycles of a module expire.
-func expiries(r naivetest.Result, module string) []string {
+// expiries are the days on which the cycles of module a expire.
+func expiries(r naivetest.Result) []string {
 	var out []string
-	for _, c := range r.Modules[module].Cycles {
+	for _, c := range r.Modules["a"].Cycles {
 		if !c.CompleteTime.IsZero() {
 			out = append(out, c.ExpireTime.Format(time.DateOnly))
 		}
@@ -242,10 +242,10 @@ func TestMoreTrainingNeverMakesCurrencyWorse(t *testing.T) {
 	w := newWorld()
 	w.module("a", policy(progress.BasisCompletion, "P1Y", "P30D", "P0D"))
 	w.completed("a", "2025-06-01")
-	wantAll(t, expiries(w.judged(), "a"), "2026-06-01")
+	wantAll(t, expiries(w.judged()), "2026-06-01")
 	w.completed("a", "2024-07-10")
 	r := w.at("2026-04-01")
-	wantAll(t, expiries(r, "a"), "2025-07-10", "2026-06-01")
+	wantAll(t, expiries(r), "2025-07-10", "2026-06-01")
 	if c := r.Modules["a"].Currency; c.State != naivetest.Current || !c.ExpireTime.Equal(at("2026-06-01")) {
 		t.Errorf("%+v", c)
 	}
@@ -293,31 +293,38 @@ func TestSeriesOfExpiries(t *testing.T) {
 	}{
 		{
 			"month ends", policy(progress.BasisPriorExpiry, "P1M", "P7D", "P0D"),
-			[]string{"2024-01-31", "2024-02-25", "2024-03-28"}, []string{"2024-02-29", "2024-03-31", "2024-04-30"},
+			[]string{"2024-01-31", "2024-02-25", "2024-03-28"},
+			[]string{"2024-02-29", "2024-03-31", "2024-04-30"},
 		},
 		{
 			"29 February", policy(progress.BasisPriorExpiry, "P1Y", "P30D", "P0D"),
-			[]string{"2020-02-29", "2021-02-10", "2022-02-10", "2023-02-10"}, []string{"2021-02-28", "2022-02-28", "2023-02-28", "2024-02-29"},
+			[]string{"2020-02-29", "2021-02-10", "2022-02-10", "2023-02-10"},
+			[]string{"2021-02-28", "2022-02-28", "2023-02-28", "2024-02-29"},
 		},
 		{
 			"after the grace", policy(progress.BasisPriorExpiry, "P1Y", "P30D", "P10D"),
-			[]string{"2024-01-10", "2025-01-20", "2026-02-01"}, []string{"2025-01-10", "2026-01-10", "2027-02-01"},
+			[]string{"2024-01-10", "2025-01-20", "2026-02-01"},
+			[]string{"2025-01-10", "2026-01-10", "2027-02-01"},
 		},
 		{
 			"fixed date", policy(progress.BasisFixedDate, "P1Y", "P30D", "P0D"),
-			[]string{"2025-01-15", "2026-01-15"}, []string{"2026-01-31", "2027-01-31"},
+			[]string{"2025-01-15", "2026-01-15"},
+			[]string{"2026-01-31", "2027-01-31"},
 		},
 		{
 			"every other year", policy(progress.BasisFixedDate, "P2Y", "P30D", "P30D"),
-			[]string{"2020-03-01", "2022-02-10", "2024-01-10"}, []string{"2022-01-31", "2024-01-31", "2026-01-31"},
+			[]string{"2020-03-01", "2022-02-10", "2024-01-10"},
+			[]string{"2022-01-31", "2024-01-31", "2026-01-31"},
 		},
 		{
 			"a whole course early", policy(progress.BasisPriorExpiry, "P1Y", "P30D", "P0D"),
-			[]string{"2024-06-01", "2025-04-17", "2026-03-20"}, []string{"2025-06-01", "2026-04-17", "2027-03-20"},
+			[]string{"2024-06-01", "2025-04-17", "2026-03-20"},
+			[]string{"2025-06-01", "2026-04-17", "2027-03-20"},
 		},
 		{
 			"from the completion", policy(progress.BasisCompletion, "P1Y", "P30D", "P0D"),
-			[]string{"2024-06-01", "2025-05-10"}, []string{"2025-06-01", "2026-05-10"},
+			[]string{"2024-06-01", "2025-05-10"},
+			[]string{"2025-06-01", "2026-05-10"},
 		},
 	} {
 		w := newWorld()
@@ -325,7 +332,7 @@ func TestSeriesOfExpiries(t *testing.T) {
 		for _, day := range c.done {
 			w.completed("a", day)
 		}
-		if got := expiries(w.judged(), "a"); !reflect.DeepEqual(got, c.want) {
+		if got := expiries(w.judged()); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -337,7 +344,7 @@ func TestFixedDateInOneSitting(t *testing.T) {
 	w.module("a", policy(progress.BasisFixedDate, "P1Y", "P30D", "P0D"))
 	w.completed("a", "2025-01-15T10:00Z")
 	w.completed("a", "2025-01-15T10:05Z")
-	wantAll(t, expiries(w.judged(), "a"), "2026-01-31")
+	wantAll(t, expiries(w.judged()), "2026-01-31")
 }
 
 func TestMaterialCycleStaysInTheChain(t *testing.T) {
@@ -351,7 +358,7 @@ func TestMaterialCycleStaysInTheChain(t *testing.T) {
 	w.completed("a", "2026-01-10")
 	w.completed("a", "2026-03-10")
 	w.on(2)
-	wantAll(t, expiries(w.judged(), "a"), "2027-01-10", "2027-01-10")
+	wantAll(t, expiries(w.judged()), "2027-01-10", "2027-01-10")
 	if cs := w.judged().Modules["a"].Cycles; cs[1].Opening != naivetest.Material || cs[1].Version != 2 {
 		t.Errorf("%+v", cs)
 	}
@@ -397,14 +404,14 @@ func TestEarlyRenewal(t *testing.T) {
 	rest.Log = append([]naivetest.Entry(nil), w.Log...)
 	rest.record("a", "v", progress.Completed, "2026-05-03T10:00Z")
 	r = rest.at("2026-05-04")
-	wantAll(t, expiries(r, "a"), "2026-06-01", "2027-05-03")
+	wantAll(t, expiries(r), "2026-06-01", "2027-05-03")
 	if r.Events[half] != (naivetest.Event{Cycle: 2}) {
 		t.Errorf("half: %+v", r.Events[half])
 	}
 	// The whole is a cycle of its own.
 	w.record("a", "v", progress.Completed, "2026-04-17T10:30Z")
 	r = w.at("2026-04-18")
-	wantAll(t, expiries(r, "a"), "2026-06-01", "2027-04-17")
+	wantAll(t, expiries(r), "2026-06-01", "2027-04-17")
 	if c := r.Modules["a"].Cycles[1]; c.Opening != naivetest.Renewal || !c.BeginTime.Equal(at("2026-04-17T10:00Z")) {
 		t.Errorf("%+v", c)
 	}
@@ -480,7 +487,7 @@ func TestAwardsAreNoOlderThanTheirMilestones(t *testing.T) {
 	w := newWorld(all("a", "b"))
 	w.completed("a", "2020-03-01")
 	w.completed("b", "2020-04-01")
-	w.PathPublish = map[string][]time.Time{"p": {at("2026-06-15T09:00Z")}}
+	w.Catalog.Paths["p"].Versions[0].PublishTime = at("2026-06-15T09:00Z")
 	m := w.judged().Enrollments[0].Milestones[0]
 	want := []naivetest.Completion{
 		{ModuleID: "a", Version: 1, Cycle: 1, Time: at("2020-03-01")},

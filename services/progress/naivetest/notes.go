@@ -1,6 +1,7 @@
 package naivetest
 
 import (
+	"maps"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -15,9 +16,7 @@ func (j *judge) events() map[string]Event {
 		}
 	}
 	for _, f := range j.modules {
-		for id, refused := range f.refused {
-			out[id] = refused
-		}
+		maps.Copy(out, f.refused)
 		for _, c := range f.cycles {
 			for _, e := range c.carried {
 				if out[e.Event.ID].Cycle == 0 { // gathered aside, and taken along
