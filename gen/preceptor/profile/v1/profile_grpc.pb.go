@@ -49,8 +49,8 @@ type ProfileServiceClient interface {
 	// ListRecommendedPaths returns learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(ctx context.Context, in *ListRecommendedPathsRequest, opts ...grpc.CallOption) (*ListRecommendedPathsResponse, error)
-	// SyncLearners streams, for each learner who changed after a revision in something that other
-	// services depend on, its present value; the last message has the revision that the reader has then.
+	// SyncLearners streams, for each learner who was made after a revision, or changed in something that
+	// other services depend on, its present value; the last message has the revision that the reader has then.
 	SyncLearners(ctx context.Context, in *SyncLearnersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncLearnersResponse], error)
 	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(ctx context.Context, in *ResolveSubjectRequest, opts ...grpc.CallOption) (*ResolveSubjectResponse, error)
@@ -161,8 +161,8 @@ type ProfileServiceServer interface {
 	// ListRecommendedPaths returns learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(context.Context, *ListRecommendedPathsRequest) (*ListRecommendedPathsResponse, error)
-	// SyncLearners streams, for each learner who changed after a revision in something that other
-	// services depend on, its present value; the last message has the revision that the reader has then.
+	// SyncLearners streams, for each learner who was made after a revision, or changed in something that
+	// other services depend on, its present value; the last message has the revision that the reader has then.
 	SyncLearners(*SyncLearnersRequest, grpc.ServerStreamingServer[SyncLearnersResponse]) error
 	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(context.Context, *ResolveSubjectRequest) (*ResolveSubjectResponse, error)

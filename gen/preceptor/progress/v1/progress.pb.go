@@ -103,6 +103,68 @@ func (ProgressEvent_Verb) EnumDescriptor() ([]byte, []int) {
 	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{0, 0}
 }
 
+// Code is why.
+type EventNote_Code int32
+
+const (
+	// Unset.
+	EventNote_CODE_UNSPECIFIED EventNote_Code = 0
+	// The module was archived before the learner had begun it. The time is that of the archiving.
+	EventNote_ARCHIVED EventNote_Code = 1
+	// The module is archived, and its sunset was over. The time is the sunset.
+	EventNote_AFTER_SUNSET EventNote_Code = 2
+	// The completion cannot be renewed yet. The time is when it can: the event counts from then on, or
+	// as soon as all that the module requires is done again.
+	EventNote_RENEWAL_EARLY EventNote_Code = 3
+	// A MATERIAL version asks for this unit to be learned anew. The time is when it came into effect.
+	EventNote_SUPERSEDED_VERSION EventNote_Code = 4
+)
+
+// Enum value maps for EventNote_Code.
+var (
+	EventNote_Code_name = map[int32]string{
+		0: "CODE_UNSPECIFIED",
+		1: "ARCHIVED",
+		2: "AFTER_SUNSET",
+		3: "RENEWAL_EARLY",
+		4: "SUPERSEDED_VERSION",
+	}
+	EventNote_Code_value = map[string]int32{
+		"CODE_UNSPECIFIED":   0,
+		"ARCHIVED":           1,
+		"AFTER_SUNSET":       2,
+		"RENEWAL_EARLY":      3,
+		"SUPERSEDED_VERSION": 4,
+	}
+)
+
+func (x EventNote_Code) Enum() *EventNote_Code {
+	p := new(EventNote_Code)
+	*p = x
+	return p
+}
+
+func (x EventNote_Code) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EventNote_Code) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_progress_v1_progress_proto_enumTypes[1].Descriptor()
+}
+
+func (EventNote_Code) Type() protoreflect.EnumType {
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[1]
+}
+
+func (x EventNote_Code) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EventNote_Code.Descriptor instead.
+func (EventNote_Code) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // Status is what became of it.
 type EventResult_Status int32
 
@@ -148,11 +210,11 @@ func (x EventResult_Status) String() string {
 }
 
 func (EventResult_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[1].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[2].Descriptor()
 }
 
 func (EventResult_Status) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[1]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[2]
 }
 
 func (x EventResult_Status) Number() protoreflect.EnumNumber {
@@ -161,7 +223,7 @@ func (x EventResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EventResult_Status.Descriptor instead.
 func (EventResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{1, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{2, 0}
 }
 
 // Type is what kind of record it is.
@@ -182,6 +244,8 @@ const (
 	LogEntry_AWARDED LogEntry_Type = 5
 	// An award was revoked by an admin.
 	LogEntry_REVOKED LogEntry_Type = 6
+	// A revoked award was given back by an admin.
+	LogEntry_REINSTATED LogEntry_Type = 7
 )
 
 // Enum value maps for LogEntry_Type.
@@ -194,6 +258,7 @@ var (
 		4: "UPGRADED",
 		5: "AWARDED",
 		6: "REVOKED",
+		7: "REINSTATED",
 	}
 	LogEntry_Type_value = map[string]int32{
 		"TYPE_UNSPECIFIED":   0,
@@ -203,6 +268,7 @@ var (
 		"UPGRADED":           4,
 		"AWARDED":            5,
 		"REVOKED":            6,
+		"REINSTATED":         7,
 	}
 )
 
@@ -217,11 +283,11 @@ func (x LogEntry_Type) String() string {
 }
 
 func (LogEntry_Type) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[2].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[3].Descriptor()
 }
 
 func (LogEntry_Type) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[2]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[3]
 }
 
 func (x LogEntry_Type) Number() protoreflect.EnumNumber {
@@ -230,7 +296,7 @@ func (x LogEntry_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LogEntry_Type.Descriptor instead.
 func (LogEntry_Type) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{2, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // State is where it stands.
@@ -247,6 +313,8 @@ const (
 	Enrollment_WITHDRAWN Enrollment_State = 3
 	// Everything required is done; derived, never set.
 	Enrollment_COMPLETED Enrollment_State = 4
+	// Nothing is required, so that there is no percent; derived, never set.
+	Enrollment_NOT_APPLICABLE Enrollment_State = 5
 )
 
 // Enum value maps for Enrollment_State.
@@ -257,6 +325,7 @@ var (
 		2: "PAUSED",
 		3: "WITHDRAWN",
 		4: "COMPLETED",
+		5: "NOT_APPLICABLE",
 	}
 	Enrollment_State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
@@ -264,6 +333,7 @@ var (
 		"PAUSED":            2,
 		"WITHDRAWN":         3,
 		"COMPLETED":         4,
+		"NOT_APPLICABLE":    5,
 	}
 )
 
@@ -278,11 +348,11 @@ func (x Enrollment_State) String() string {
 }
 
 func (Enrollment_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[3].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[4].Descriptor()
 }
 
 func (Enrollment_State) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[3]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[4]
 }
 
 func (x Enrollment_State) Number() protoreflect.EnumNumber {
@@ -291,7 +361,7 @@ func (x Enrollment_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Enrollment_State.Descriptor instead.
 func (Enrollment_State) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{3, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{4, 0}
 }
 
 // State is where it stands.
@@ -343,11 +413,11 @@ func (x Currency_State) String() string {
 }
 
 func (Currency_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[4].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[5].Descriptor()
 }
 
 func (Currency_State) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[4]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[5]
 }
 
 func (x Currency_State) Number() protoreflect.EnumNumber {
@@ -356,7 +426,7 @@ func (x Currency_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Currency_State.Descriptor instead.
 func (Currency_State) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{4, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // State is where it stands.
@@ -404,11 +474,11 @@ func (x ModuleProgress_State) String() string {
 }
 
 func (ModuleProgress_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[5].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[6].Descriptor()
 }
 
 func (ModuleProgress_State) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[5]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[6]
 }
 
 func (x ModuleProgress_State) Number() protoreflect.EnumNumber {
@@ -417,36 +487,36 @@ func (x ModuleProgress_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ModuleProgress_State.Descriptor instead.
 func (ModuleProgress_State) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{5, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{6, 0}
 }
 
-// CreditKind is how a completion came about, when not by the learner's own events.
+// CreditKind is how a completion came about. Of several, the first of these.
 type ModuleProgress_CreditKind int32
 
 const (
-	// By the learner's own events.
+	// Unset.
 	ModuleProgress_CREDIT_KIND_UNSPECIFIED ModuleProgress_CreditKind = 0
-	// An admin excused it.
-	ModuleProgress_WAIVER ModuleProgress_CreditKind = 1
-	// Older modules stand for it.
+	// By the learner's own events.
+	ModuleProgress_LEARNED ModuleProgress_CreditKind = 1
+	// Other modules stand for it; see rests_on.
 	ModuleProgress_EQUIVALENCE ModuleProgress_CreditKind = 2
-	// It was archived before the learner could finish it.
-	ModuleProgress_ARCHIVED_WAIVER ModuleProgress_CreditKind = 3
+	// An admin waived it, or a part of it.
+	ModuleProgress_WAIVER ModuleProgress_CreditKind = 3
 )
 
 // Enum value maps for ModuleProgress_CreditKind.
 var (
 	ModuleProgress_CreditKind_name = map[int32]string{
 		0: "CREDIT_KIND_UNSPECIFIED",
-		1: "WAIVER",
+		1: "LEARNED",
 		2: "EQUIVALENCE",
-		3: "ARCHIVED_WAIVER",
+		3: "WAIVER",
 	}
 	ModuleProgress_CreditKind_value = map[string]int32{
 		"CREDIT_KIND_UNSPECIFIED": 0,
-		"WAIVER":                  1,
+		"LEARNED":                 1,
 		"EQUIVALENCE":             2,
-		"ARCHIVED_WAIVER":         3,
+		"WAIVER":                  3,
 	}
 )
 
@@ -461,11 +531,11 @@ func (x ModuleProgress_CreditKind) String() string {
 }
 
 func (ModuleProgress_CreditKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[6].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[7].Descriptor()
 }
 
 func (ModuleProgress_CreditKind) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[6]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[7]
 }
 
 func (x ModuleProgress_CreditKind) Number() protoreflect.EnumNumber {
@@ -474,7 +544,133 @@ func (x ModuleProgress_CreditKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ModuleProgress_CreditKind.Descriptor instead.
 func (ModuleProgress_CreditKind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{5, 1}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{6, 1}
+}
+
+// Reason is why.
+type Excused_Reason int32
+
+const (
+	// Unset.
+	Excused_REASON_UNSPECIFIED Excused_Reason = 0
+	// It was archived before the learner had begun it.
+	Excused_ARCHIVED Excused_Reason = 1
+	// It was begun, and its sunset is over.
+	Excused_AFTER_SUNSET Excused_Reason = 2
+)
+
+// Enum value maps for Excused_Reason.
+var (
+	Excused_Reason_name = map[int32]string{
+		0: "REASON_UNSPECIFIED",
+		1: "ARCHIVED",
+		2: "AFTER_SUNSET",
+	}
+	Excused_Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED": 0,
+		"ARCHIVED":           1,
+		"AFTER_SUNSET":       2,
+	}
+)
+
+func (x Excused_Reason) Enum() *Excused_Reason {
+	p := new(Excused_Reason)
+	*p = x
+	return p
+}
+
+func (x Excused_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Excused_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_progress_v1_progress_proto_enumTypes[8].Descriptor()
+}
+
+func (Excused_Reason) Type() protoreflect.EnumType {
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[8]
+}
+
+func (x Excused_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Excused_Reason.Descriptor instead.
+func (Excused_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{8, 0}
+}
+
+// Code is what lowered it.
+type PercentChange_Code int32
+
+const (
+	// Unset.
+	PercentChange_CODE_UNSPECIFIED PercentChange_Code = 0
+	// An event was voided.
+	PercentChange_VOIDED PercentChange_Code = 1
+	// The enrollment moved to path_version.
+	PercentChange_UPGRADED PercentChange_Code = 2
+	// The enrollment moved to path_version, which an admin had made mandatory.
+	PercentChange_MANDATED PercentChange_Code = 3
+	// module_version of the module came into effect, and asks for some of it anew.
+	PercentChange_MATERIAL PercentChange_Code = 4
+	// The module was restored from the archive, and is asked for again.
+	PercentChange_RESTORED PercentChange_Code = 5
+	// An event that came late shows that the module was begun before it was archived, so that it is asked for again.
+	PercentChange_BEGUN_BEFORE_ARCHIVE PercentChange_Code = 6
+	// The rules by which progress is counted were corrected.
+	PercentChange_RULES_CHANGED PercentChange_Code = 7
+)
+
+// Enum value maps for PercentChange_Code.
+var (
+	PercentChange_Code_name = map[int32]string{
+		0: "CODE_UNSPECIFIED",
+		1: "VOIDED",
+		2: "UPGRADED",
+		3: "MANDATED",
+		4: "MATERIAL",
+		5: "RESTORED",
+		6: "BEGUN_BEFORE_ARCHIVE",
+		7: "RULES_CHANGED",
+	}
+	PercentChange_Code_value = map[string]int32{
+		"CODE_UNSPECIFIED":     0,
+		"VOIDED":               1,
+		"UPGRADED":             2,
+		"MANDATED":             3,
+		"MATERIAL":             4,
+		"RESTORED":             5,
+		"BEGUN_BEFORE_ARCHIVE": 6,
+		"RULES_CHANGED":        7,
+	}
+)
+
+func (x PercentChange_Code) Enum() *PercentChange_Code {
+	p := new(PercentChange_Code)
+	*p = x
+	return p
+}
+
+func (x PercentChange_Code) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PercentChange_Code) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_progress_v1_progress_proto_enumTypes[9].Descriptor()
+}
+
+func (PercentChange_Code) Type() protoreflect.EnumType {
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[9]
+}
+
+func (x PercentChange_Code) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PercentChange_Code.Descriptor instead.
+func (PercentChange_Code) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{9, 0}
 }
 
 // Reason is why it is suggested.
@@ -489,6 +685,8 @@ const (
 	NextStep_START NextStep_Reason = 2
 	// Its completion expires soon, or has.
 	NextStep_RENEW NextStep_Reason = 3
+	// It is not on the path, but a locked module of the path waits for it.
+	NextStep_PREREQUISITE NextStep_Reason = 4
 )
 
 // Enum value maps for NextStep_Reason.
@@ -498,12 +696,14 @@ var (
 		1: "CONTINUE",
 		2: "START",
 		3: "RENEW",
+		4: "PREREQUISITE",
 	}
 	NextStep_Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED": 0,
 		"CONTINUE":           1,
 		"START":              2,
 		"RENEW":              3,
+		"PREREQUISITE":       4,
 	}
 )
 
@@ -518,11 +718,11 @@ func (x NextStep_Reason) String() string {
 }
 
 func (NextStep_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[7].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[10].Descriptor()
 }
 
 func (NextStep_Reason) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[7]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[10]
 }
 
 func (x NextStep_Reason) Number() protoreflect.EnumNumber {
@@ -531,7 +731,7 @@ func (x NextStep_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use NextStep_Reason.Descriptor instead.
 func (NextStep_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{9, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Opening is why it was opened.
@@ -575,11 +775,11 @@ func (x Cycle_Opening) String() string {
 }
 
 func (Cycle_Opening) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[8].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[11].Descriptor()
 }
 
 func (Cycle_Opening) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[8]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[11]
 }
 
 func (x Cycle_Opening) Number() protoreflect.EnumNumber {
@@ -588,7 +788,60 @@ func (x Cycle_Opening) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Cycle_Opening.Descriptor instead.
 func (Cycle_Opening) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{13, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{17, 0}
+}
+
+// State is where it stands.
+type Award_State int32
+
+const (
+	// Unset.
+	Award_STATE_UNSPECIFIED Award_State = 0
+	// The learner has it.
+	Award_ACTIVE Award_State = 1
+	// An admin took it back.
+	Award_REVOKED Award_State = 2
+)
+
+// Enum value maps for Award_State.
+var (
+	Award_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "ACTIVE",
+		2: "REVOKED",
+	}
+	Award_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"ACTIVE":            1,
+		"REVOKED":           2,
+	}
+)
+
+func (x Award_State) Enum() *Award_State {
+	p := new(Award_State)
+	*p = x
+	return p
+}
+
+func (x Award_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Award_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_progress_v1_progress_proto_enumTypes[12].Descriptor()
+}
+
+func (Award_State) Type() protoreflect.EnumType {
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[12]
+}
+
+func (x Award_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Award_State.Descriptor instead.
+func (Award_State) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Kind is what happened.
@@ -628,11 +881,11 @@ func (x WatchProgressResponse_Kind) String() string {
 }
 
 func (WatchProgressResponse_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[9].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[13].Descriptor()
 }
 
 func (WatchProgressResponse_Kind) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[9]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[13]
 }
 
 func (x WatchProgressResponse_Kind) Number() protoreflect.EnumNumber {
@@ -641,7 +894,7 @@ func (x WatchProgressResponse_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchProgressResponse_Kind.Descriptor instead.
 func (WatchProgressResponse_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{43, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{47, 0}
 }
 
 // Kind is what it is.
@@ -685,11 +938,11 @@ func (x Drift_Kind) String() string {
 }
 
 func (Drift_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[10].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[14].Descriptor()
 }
 
 func (Drift_Kind) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[10]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[14]
 }
 
 func (x Drift_Kind) Number() protoreflect.EnumNumber {
@@ -698,7 +951,7 @@ func (x Drift_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Drift_Kind.Descriptor instead.
 func (Drift_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64, 0}
 }
 
 // ProgressEvent is one thing that a learner did, as a client sends it.
@@ -725,7 +978,9 @@ type ProgressEvent struct {
 	// The reason; required for WAIVED, VOIDED, and events of another learner.
 	Reason string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The event that VOIDED takes back.
-	VoidsEventId  string `protobuf:"bytes,11,opt,name=voids_event_id,json=voidsEventId,proto3" json:"voids_event_id,omitempty"`
+	VoidsEventId string `protobuf:"bytes,11,opt,name=voids_event_id,json=voidsEventId,proto3" json:"voids_event_id,omitempty"`
+	// The IANA name of the time zone that the device was in, such as Europe/Berlin; absent: the learner's zone of that time.
+	TimeZone      string `protobuf:"bytes,12,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -837,6 +1092,68 @@ func (x *ProgressEvent) GetVoidsEventId() string {
 	return ""
 }
 
+func (x *ProgressEvent) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// EventNote is why an event that is stored does not count at present.
+type EventNote struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why.
+	Code EventNote_Code `protobuf:"varint,1,opt,name=code,proto3,enum=preceptor.progress.v1.EventNote_Code" json:"code,omitempty"`
+	// The time that it is about.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventNote) Reset() {
+	*x = EventNote{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventNote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventNote) ProtoMessage() {}
+
+func (x *EventNote) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventNote.ProtoReflect.Descriptor instead.
+func (*EventNote) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EventNote) GetCode() EventNote_Code {
+	if x != nil {
+		return x.Code
+	}
+	return EventNote_CODE_UNSPECIFIED
+}
+
+func (x *EventNote) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 // EventResult is the result of one event.
 type EventResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -849,14 +1166,16 @@ type EventResult struct {
 	// Why, for people; only when REJECTED or RETRY.
 	Description *string `protobuf:"bytes,4,opt,name=description,proto3,oneof" json:"description,omitempty"`
 	// Its number in the learner's log; only when ACCEPTED or DUPLICATE.
-	Sequence      *int64 `protobuf:"varint,5,opt,name=sequence,proto3,oneof" json:"sequence,omitempty"`
+	Sequence *int64 `protobuf:"varint,5,opt,name=sequence,proto3,oneof" json:"sequence,omitempty"`
+	// Why it does not count at present, as of the whole batch; absent: it counts, or is not stored.
+	Note          *EventNote `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EventResult) Reset() {
 	*x = EventResult{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[1]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +1187,7 @@ func (x *EventResult) String() string {
 func (*EventResult) ProtoMessage() {}
 
 func (x *EventResult) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[1]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1200,7 @@ func (x *EventResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventResult.ProtoReflect.Descriptor instead.
 func (*EventResult) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{1}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *EventResult) GetEventId() string {
@@ -919,6 +1238,13 @@ func (x *EventResult) GetSequence() int64 {
 	return 0
 }
 
+func (x *EventResult) GetNote() *EventNote {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
 // LogEntry is one record of a learner's log.
 type LogEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -932,23 +1258,27 @@ type LogEntry struct {
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// The time that every rule uses.
 	EffectiveAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
-	// Whether effective_at differs from the device's time.
+	// Whether effective_at is more than five minutes from the device's time.
 	EffectiveAtAdjusted bool `protobuf:"varint,6,opt,name=effective_at_adjusted,json=effectiveAtAdjusted,proto3" json:"effective_at_adjusted,omitempty"`
 	// The sender: a learner id, or the subject of an admin's or system's identity.
 	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	// The enrollment after it; only of the enrollment types.
 	Enrollment *Enrollment `protobuf:"bytes,8,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
-	// Why it was done; of type REVOKED, and of UPGRADED when the upgrade was mandatory.
+	// Why it was done; of types REVOKED and REINSTATED, and of UPGRADED when the upgrade was mandatory.
 	Reason *string `protobuf:"bytes,9,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
-	// The awards that it made, changed or revoked.
-	Awards        []*Award `protobuf:"bytes,10,rep,name=awards,proto3" json:"awards,omitempty"`
+	// The awards that it made, changed, revoked or reinstated.
+	Awards []*Award `protobuf:"bytes,10,rep,name=awards,proto3" json:"awards,omitempty"`
+	// The IANA time zone that the learner was in at effective_at: every calendar day that follows from the entry is one there.
+	TimeZone string `protobuf:"bytes,11,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// How much later than it happened it was reported, as an ISO 8601 duration; absent unless that is more than seven days.
+	LateBy        *string `protobuf:"bytes,12,opt,name=late_by,json=lateBy,proto3,oneof" json:"late_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LogEntry) Reset() {
 	*x = LogEntry{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[2]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1290,7 @@ func (x *LogEntry) String() string {
 func (*LogEntry) ProtoMessage() {}
 
 func (x *LogEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[2]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1303,7 @@ func (x *LogEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
 func (*LogEntry) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{2}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LogEntry) GetSequence() int64 {
@@ -1046,6 +1376,20 @@ func (x *LogEntry) GetAwards() []*Award {
 	return nil
 }
 
+func (x *LogEntry) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *LogEntry) GetLateBy() string {
+	if x != nil && x.LateBy != nil {
+		return *x.LateBy
+	}
+	return ""
+}
+
 // Enrollment is a learner's choice of a path, pinned to one version of it.
 type Enrollment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1069,7 +1413,7 @@ type Enrollment struct {
 
 func (x *Enrollment) Reset() {
 	*x = Enrollment{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[3]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1425,7 @@ func (x *Enrollment) String() string {
 func (*Enrollment) ProtoMessage() {}
 
 func (x *Enrollment) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[3]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1438,7 @@ func (x *Enrollment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enrollment.ProtoReflect.Descriptor instead.
 func (*Enrollment) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{3}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Enrollment) GetId() string {
@@ -1163,7 +1507,7 @@ type Currency struct {
 
 func (x *Currency) Reset() {
 	*x = Currency{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[4]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1519,7 @@ func (x *Currency) String() string {
 func (*Currency) ProtoMessage() {}
 
 func (x *Currency) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[4]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1532,7 @@ func (x *Currency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Currency.ProtoReflect.Descriptor instead.
 func (*Currency) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{4}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Currency) GetState() Currency_State {
@@ -1236,21 +1580,25 @@ type ModuleProgress struct {
 	Currency *Currency `protobuf:"bytes,6,opt,name=currency,proto3" json:"currency,omitempty"`
 	// Ids of the prerequisites that are missing; only while LOCKED.
 	BlockedBy []string `protobuf:"bytes,7,rep,name=blocked_by,json=blockedBy,proto3" json:"blocked_by,omitempty"`
-	// How it was completed, when not by the learner's own events.
+	// How it was completed; absent while it is not.
 	Credit *ModuleProgress_CreditKind `protobuf:"varint,8,opt,name=credit,proto3,enum=preceptor.progress.v1.ModuleProgress_CreditKind,oneof" json:"credit,omitempty"`
 	// When it was first completed.
 	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
 	// The percent before it fell; only while it is below it.
 	PreviousPercent *int32 `protobuf:"varint,10,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
 	// Why it fell.
-	PercentChangeReason *string `protobuf:"bytes,11,opt,name=percent_change_reason,json=percentChangeReason,proto3,oneof" json:"percent_change_reason,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	PercentChangeReason *PercentChange `protobuf:"bytes,11,opt,name=percent_change_reason,json=percentChangeReason,proto3" json:"percent_change_reason,omitempty"`
+	// What an EQUIVALENCE rests on; else empty.
+	RestsOn []*RestsOn `protobuf:"bytes,12,rep,name=rests_on,json=restsOn,proto3" json:"rests_on,omitempty"`
+	// Set where the learner can no longer complete it: then it is asked for no more.
+	Excused       *Excused `protobuf:"bytes,13,opt,name=excused,proto3" json:"excused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModuleProgress) Reset() {
 	*x = ModuleProgress{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[5]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1610,7 @@ func (x *ModuleProgress) String() string {
 func (*ModuleProgress) ProtoMessage() {}
 
 func (x *ModuleProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[5]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1623,7 @@ func (x *ModuleProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleProgress.ProtoReflect.Descriptor instead.
 func (*ModuleProgress) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{5}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ModuleProgress) GetModuleId() string {
@@ -1348,9 +1696,216 @@ func (x *ModuleProgress) GetPreviousPercent() int32 {
 	return 0
 }
 
-func (x *ModuleProgress) GetPercentChangeReason() string {
-	if x != nil && x.PercentChangeReason != nil {
-		return *x.PercentChangeReason
+func (x *ModuleProgress) GetPercentChangeReason() *PercentChange {
+	if x != nil {
+		return x.PercentChangeReason
+	}
+	return nil
+}
+
+func (x *ModuleProgress) GetRestsOn() []*RestsOn {
+	if x != nil {
+		return x.RestsOn
+	}
+	return nil
+}
+
+func (x *ModuleProgress) GetExcused() *Excused {
+	if x != nil {
+		return x.Excused
+	}
+	return nil
+}
+
+// RestsOn is a completion that an equivalence rests on.
+type RestsOn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which module.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// Its newest completed cycle.
+	Cycle         int32 `protobuf:"varint,2,opt,name=cycle,proto3" json:"cycle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestsOn) Reset() {
+	*x = RestsOn{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestsOn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestsOn) ProtoMessage() {}
+
+func (x *RestsOn) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestsOn.ProtoReflect.Descriptor instead.
+func (*RestsOn) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RestsOn) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *RestsOn) GetCycle() int32 {
+	if x != nil {
+		return x.Cycle
+	}
+	return 0
+}
+
+// Excused is why a learner can no longer complete an archived module. It counts neither as
+// required nor as done, and blocks nothing.
+type Excused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Since when.
+	Since *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	// Why.
+	Reason        Excused_Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=preceptor.progress.v1.Excused_Reason" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Excused) Reset() {
+	*x = Excused{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Excused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Excused) ProtoMessage() {}
+
+func (x *Excused) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Excused.ProtoReflect.Descriptor instead.
+func (*Excused) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Excused) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Excused) GetReason() Excused_Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Excused_REASON_UNSPECIFIED
+}
+
+// PercentChange is why a percent fell: a code, and what it is about.
+type PercentChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What lowered it.
+	Code PercentChange_Code `protobuf:"varint,1,opt,name=code,proto3,enum=preceptor.progress.v1.PercentChange_Code" json:"code,omitempty"`
+	// Which path version; of UPGRADED and MANDATED.
+	PathVersion *int32 `protobuf:"varint,2,opt,name=path_version,json=pathVersion,proto3,oneof" json:"path_version,omitempty"`
+	// Which module; of all that are about one, and of VOIDED where the percent is that of a module.
+	ModuleId *string `protobuf:"bytes,3,opt,name=module_id,json=moduleId,proto3,oneof" json:"module_id,omitempty"`
+	// Which version of it; of MATERIAL.
+	ModuleVersion *int32 `protobuf:"varint,4,opt,name=module_version,json=moduleVersion,proto3,oneof" json:"module_version,omitempty"`
+	// The same in a sentence, for people.
+	Description   string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PercentChange) Reset() {
+	*x = PercentChange{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PercentChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PercentChange) ProtoMessage() {}
+
+func (x *PercentChange) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PercentChange.ProtoReflect.Descriptor instead.
+func (*PercentChange) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PercentChange) GetCode() PercentChange_Code {
+	if x != nil {
+		return x.Code
+	}
+	return PercentChange_CODE_UNSPECIFIED
+}
+
+func (x *PercentChange) GetPathVersion() int32 {
+	if x != nil && x.PathVersion != nil {
+		return *x.PathVersion
+	}
+	return 0
+}
+
+func (x *PercentChange) GetModuleId() string {
+	if x != nil && x.ModuleId != nil {
+		return *x.ModuleId
+	}
+	return ""
+}
+
+func (x *PercentChange) GetModuleVersion() int32 {
+	if x != nil && x.ModuleVersion != nil {
+		return *x.ModuleVersion
+	}
+	return 0
+}
+
+func (x *PercentChange) GetDescription() string {
+	if x != nil {
+		return x.Description
 	}
 	return ""
 }
@@ -1368,7 +1923,7 @@ type MilestoneProgress struct {
 	CompletedCount int32 `protobuf:"varint,4,opt,name=completed_count,json=completedCount,proto3" json:"completed_count,omitempty"`
 	// How much it requires.
 	RequiredCount int32 `protobuf:"varint,5,opt,name=required_count,json=requiredCount,proto3" json:"required_count,omitempty"`
-	// The award; absent until earned.
+	// The award; absent until earned, and while it is revoked.
 	Award *AwardRef `protobuf:"bytes,6,opt,name=award,proto3" json:"award,omitempty"`
 	// Its modules, in order.
 	Modules       []*ModuleProgress `protobuf:"bytes,7,rep,name=modules,proto3" json:"modules,omitempty"`
@@ -1378,7 +1933,7 @@ type MilestoneProgress struct {
 
 func (x *MilestoneProgress) Reset() {
 	*x = MilestoneProgress{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[6]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1945,7 @@ func (x *MilestoneProgress) String() string {
 func (*MilestoneProgress) ProtoMessage() {}
 
 func (x *MilestoneProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[6]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1958,7 @@ func (x *MilestoneProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MilestoneProgress.ProtoReflect.Descriptor instead.
 func (*MilestoneProgress) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{6}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MilestoneProgress) GetId() string {
@@ -1461,14 +2016,16 @@ type AwardRef struct {
 	// Its id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// When it was earned.
-	AwardTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=award_time,json=awardTime,proto3" json:"award_time,omitempty"`
+	AwardTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=award_time,json=awardTime,proto3" json:"award_time,omitempty"`
+	// Whether it may still go away: it rests on a change of the catalog that is not an hour old, or is not stored yet.
+	Provisional   bool `protobuf:"varint,3,opt,name=provisional,proto3" json:"provisional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AwardRef) Reset() {
 	*x = AwardRef{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[7]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +2037,7 @@ func (x *AwardRef) String() string {
 func (*AwardRef) ProtoMessage() {}
 
 func (x *AwardRef) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[7]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +2050,7 @@ func (x *AwardRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwardRef.ProtoReflect.Descriptor instead.
 func (*AwardRef) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{7}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AwardRef) GetId() string {
@@ -1508,6 +2065,13 @@ func (x *AwardRef) GetAwardTime() *timestamppb.Timestamp {
 		return x.AwardTime
 	}
 	return nil
+}
+
+func (x *AwardRef) GetProvisional() bool {
+	if x != nil {
+		return x.Provisional
+	}
+	return false
 }
 
 // Upgrade is what moving to a newer path version would change.
@@ -1529,7 +2093,7 @@ type Upgrade struct {
 
 func (x *Upgrade) Reset() {
 	*x = Upgrade{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[8]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +2105,7 @@ func (x *Upgrade) String() string {
 func (*Upgrade) ProtoMessage() {}
 
 func (x *Upgrade) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[8]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +2118,7 @@ func (x *Upgrade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upgrade.ProtoReflect.Descriptor instead.
 func (*Upgrade) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{8}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Upgrade) GetVersion() int32 {
@@ -1609,7 +2173,7 @@ type NextStep struct {
 
 func (x *NextStep) Reset() {
 	*x = NextStep{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[9]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +2185,7 @@ func (x *NextStep) String() string {
 func (*NextStep) ProtoMessage() {}
 
 func (x *NextStep) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[9]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +2198,7 @@ func (x *NextStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextStep.ProtoReflect.Descriptor instead.
 func (*NextStep) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{9}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NextStep) GetModuleId() string {
@@ -1672,9 +2236,9 @@ type PathProgress struct {
 	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
 	// The version that the enrollment is pinned to.
 	PathVersion int32 `protobuf:"varint,2,opt,name=path_version,json=pathVersion,proto3" json:"path_version,omitempty"`
-	// The enrollment's state; COMPLETED when everything required is done.
+	// The enrollment's state; COMPLETED when everything required is done, NOT_APPLICABLE when nothing is required.
 	State Enrollment_State `protobuf:"varint,3,opt,name=state,proto3,enum=preceptor.progress.v1.Enrollment_State" json:"state,omitempty"`
-	// Percent of what the path requires; absent when not_applicable.
+	// Percent of what the path requires; absent when NOT_APPLICABLE.
 	Percent *int32 `protobuf:"varint,4,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
 	// How much of what it requires is done.
 	CompletedCount int32 `protobuf:"varint,5,opt,name=completed_count,json=completedCount,proto3" json:"completed_count,omitempty"`
@@ -1693,18 +2257,16 @@ type PathProgress struct {
 	// The percent before it fell; only while it is below it.
 	PreviousPercent *int32 `protobuf:"varint,12,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
 	// Why it fell.
-	PercentChangeReason *string `protobuf:"bytes,13,opt,name=percent_change_reason,json=percentChangeReason,proto3,oneof" json:"percent_change_reason,omitempty"`
+	PercentChangeReason *PercentChange `protobuf:"bytes,13,opt,name=percent_change_reason,json=percentChangeReason,proto3" json:"percent_change_reason,omitempty"`
 	// The path's title.
-	Title string `protobuf:"bytes,14,opt,name=title,proto3" json:"title,omitempty"`
-	// Whether nothing is required, so that there is no percent.
-	NotApplicable bool `protobuf:"varint,15,opt,name=not_applicable,json=notApplicable,proto3" json:"not_applicable,omitempty"`
+	Title         string `protobuf:"bytes,14,opt,name=title,proto3" json:"title,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PathProgress) Reset() {
 	*x = PathProgress{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[10]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +2278,7 @@ func (x *PathProgress) String() string {
 func (*PathProgress) ProtoMessage() {}
 
 func (x *PathProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[10]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +2291,7 @@ func (x *PathProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathProgress.ProtoReflect.Descriptor instead.
 func (*PathProgress) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{10}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PathProgress) GetPathId() string {
@@ -1816,11 +2378,11 @@ func (x *PathProgress) GetPreviousPercent() int32 {
 	return 0
 }
 
-func (x *PathProgress) GetPercentChangeReason() string {
-	if x != nil && x.PercentChangeReason != nil {
-		return *x.PercentChangeReason
+func (x *PathProgress) GetPercentChangeReason() *PercentChange {
+	if x != nil {
+		return x.PercentChangeReason
 	}
-	return ""
+	return nil
 }
 
 func (x *PathProgress) GetTitle() string {
@@ -1828,13 +2390,6 @@ func (x *PathProgress) GetTitle() string {
 		return x.Title
 	}
 	return ""
-}
-
-func (x *PathProgress) GetNotApplicable() bool {
-	if x != nil {
-		return x.NotApplicable
-	}
-	return false
 }
 
 // UnitProgress is how far a learner is in one unit, in the current cycle.
@@ -1868,7 +2423,7 @@ type UnitProgress struct {
 
 func (x *UnitProgress) Reset() {
 	*x = UnitProgress{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[11]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +2435,7 @@ func (x *UnitProgress) String() string {
 func (*UnitProgress) ProtoMessage() {}
 
 func (x *UnitProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[11]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +2448,7 @@ func (x *UnitProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnitProgress.ProtoReflect.Descriptor instead.
 func (*UnitProgress) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{11}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UnitProgress) GetUnitId() string {
@@ -1996,7 +2551,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2563,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[12]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2576,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{12}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Attempt) GetEventId() string {
@@ -2102,7 +2657,7 @@ type Cycle struct {
 
 func (x *Cycle) Reset() {
 	*x = Cycle{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2669,7 @@ func (x *Cycle) String() string {
 func (*Cycle) ProtoMessage() {}
 
 func (x *Cycle) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[13]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2682,7 @@ func (x *Cycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cycle.ProtoReflect.Descriptor instead.
 func (*Cycle) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{13}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Cycle) GetNumber() int32 {
@@ -2217,7 +2772,7 @@ type ModuleProgressDetail struct {
 	Currency *Currency `protobuf:"bytes,6,opt,name=currency,proto3" json:"currency,omitempty"`
 	// Ids of the prerequisites that are missing; only while LOCKED.
 	BlockedBy []string `protobuf:"bytes,7,rep,name=blocked_by,json=blockedBy,proto3" json:"blocked_by,omitempty"`
-	// How it was completed, when not by the learner's own events.
+	// How it was completed; absent while it is not.
 	Credit *ModuleProgress_CreditKind `protobuf:"varint,8,opt,name=credit,proto3,enum=preceptor.progress.v1.ModuleProgress_CreditKind,oneof" json:"credit,omitempty"`
 	// Its units, in order.
 	Units []*UnitProgress `protobuf:"bytes,9,rep,name=units,proto3" json:"units,omitempty"`
@@ -2232,14 +2787,18 @@ type ModuleProgressDetail struct {
 	// The percent before it fell; only while it is below it.
 	PreviousPercent *int32 `protobuf:"varint,14,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
 	// Why it fell.
-	PercentChangeReason *string `protobuf:"bytes,15,opt,name=percent_change_reason,json=percentChangeReason,proto3,oneof" json:"percent_change_reason,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	PercentChangeReason *PercentChange `protobuf:"bytes,15,opt,name=percent_change_reason,json=percentChangeReason,proto3" json:"percent_change_reason,omitempty"`
+	// What an EQUIVALENCE rests on; else empty.
+	RestsOn []*RestsOn `protobuf:"bytes,16,rep,name=rests_on,json=restsOn,proto3" json:"rests_on,omitempty"`
+	// Set where the learner can no longer complete it: then it is asked for no more.
+	Excused       *Excused `protobuf:"bytes,17,opt,name=excused,proto3" json:"excused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModuleProgressDetail) Reset() {
 	*x = ModuleProgressDetail{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2810,7 @@ func (x *ModuleProgressDetail) String() string {
 func (*ModuleProgressDetail) ProtoMessage() {}
 
 func (x *ModuleProgressDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[14]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2823,7 @@ func (x *ModuleProgressDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleProgressDetail.ProtoReflect.Descriptor instead.
 func (*ModuleProgressDetail) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{14}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ModuleProgressDetail) GetModuleId() string {
@@ -2365,11 +2924,25 @@ func (x *ModuleProgressDetail) GetPreviousPercent() int32 {
 	return 0
 }
 
-func (x *ModuleProgressDetail) GetPercentChangeReason() string {
-	if x != nil && x.PercentChangeReason != nil {
-		return *x.PercentChangeReason
+func (x *ModuleProgressDetail) GetPercentChangeReason() *PercentChange {
+	if x != nil {
+		return x.PercentChangeReason
 	}
-	return ""
+	return nil
+}
+
+func (x *ModuleProgressDetail) GetRestsOn() []*RestsOn {
+	if x != nil {
+		return x.RestsOn
+	}
+	return nil
+}
+
+func (x *ModuleProgressDetail) GetExcused() *Excused {
+	if x != nil {
+		return x.Excused
+	}
+	return nil
 }
 
 // ResumePosition is where a learner left off.
@@ -2387,7 +2960,7 @@ type ResumePosition struct {
 
 func (x *ResumePosition) Reset() {
 	*x = ResumePosition{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2972,7 @@ func (x *ResumePosition) String() string {
 func (*ResumePosition) ProtoMessage() {}
 
 func (x *ResumePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[15]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2985,7 @@ func (x *ResumePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumePosition.ProtoReflect.Descriptor instead.
 func (*ResumePosition) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{15}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResumePosition) GetUnitId() string {
@@ -2439,7 +3012,7 @@ func (x *ResumePosition) GetOccurredAt() *timestamppb.Timestamp {
 // Award is a milestone reached; once earned it stays.
 type Award struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A UUIDv5 of learner, path and milestone.
+	// A UUIDv5 of learner, path, milestone, and how often an award of the milestone was revoked before.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Which path.
 	PathId string `protobuf:"bytes,2,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
@@ -2449,23 +3022,29 @@ type Award struct {
 	MilestoneId string `protobuf:"bytes,4,opt,name=milestone_id,json=milestoneId,proto3" json:"milestone_id,omitempty"`
 	// The milestone's title.
 	Title string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
-	// When the last of the completions that it rests on was reached.
+	// When the last of the completions that it rests on was reached; not before the path had the milestone.
 	AwardTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=award_time,json=awardTime,proto3" json:"award_time,omitempty"`
 	// The completions that it rests on.
 	Completions []*Completion `protobuf:"bytes,7,rep,name=completions,proto3" json:"completions,omitempty"`
 	// What the milestone required when the award was last evaluated.
 	Rule []*AwardGroup `protobuf:"bytes,8,rep,name=rule,proto3" json:"rule,omitempty"`
-	// When it was revoked; absent: it was not.
+	// When it was revoked; only when REVOKED.
 	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
-	// Why it was revoked.
-	RevokeReason  *string `protobuf:"bytes,10,opt,name=revoke_reason,json=revokeReason,proto3,oneof" json:"revoke_reason,omitempty"`
+	// Why it was revoked; only when REVOKED.
+	Reason *string `protobuf:"bytes,10,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
+	// 1; of one that was earned anew, one more than there were revocations before.
+	Number int32 `protobuf:"varint,11,opt,name=number,proto3" json:"number,omitempty"`
+	// Where it stands.
+	State Award_State `protobuf:"varint,12,opt,name=state,proto3,enum=preceptor.progress.v1.Award_State" json:"state,omitempty"`
+	// Whether it may still go away: it rests on a change of the catalog that is not an hour old, or is not stored yet.
+	Provisional   bool `protobuf:"varint,13,opt,name=provisional,proto3" json:"provisional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Award) Reset() {
 	*x = Award{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +3056,7 @@ func (x *Award) String() string {
 func (*Award) ProtoMessage() {}
 
 func (x *Award) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[16]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +3069,7 @@ func (x *Award) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Award.ProtoReflect.Descriptor instead.
 func (*Award) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{16}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Award) GetId() string {
@@ -2556,11 +3135,32 @@ func (x *Award) GetRevokeTime() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Award) GetRevokeReason() string {
-	if x != nil && x.RevokeReason != nil {
-		return *x.RevokeReason
+func (x *Award) GetReason() string {
+	if x != nil && x.Reason != nil {
+		return *x.Reason
 	}
 	return ""
+}
+
+func (x *Award) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Award) GetState() Award_State {
+	if x != nil {
+		return x.State
+	}
+	return Award_STATE_UNSPECIFIED
+}
+
+func (x *Award) GetProvisional() bool {
+	if x != nil {
+		return x.Provisional
+	}
+	return false
 }
 
 // AwardGroup is one group of the milestone that an award was judged by.
@@ -2576,7 +3176,7 @@ type AwardGroup struct {
 
 func (x *AwardGroup) Reset() {
 	*x = AwardGroup{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2588,7 +3188,7 @@ func (x *AwardGroup) String() string {
 func (*AwardGroup) ProtoMessage() {}
 
 func (x *AwardGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[17]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2601,7 +3201,7 @@ func (x *AwardGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwardGroup.ProtoReflect.Descriptor instead.
 func (*AwardGroup) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{17}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AwardGroup) GetModuleIds() []string {
@@ -2635,7 +3235,7 @@ type Completion struct {
 
 func (x *Completion) Reset() {
 	*x = Completion{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2647,7 +3247,7 @@ func (x *Completion) String() string {
 func (*Completion) ProtoMessage() {}
 
 func (x *Completion) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[18]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,7 +3260,7 @@ func (x *Completion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Completion.ProtoReflect.Descriptor instead.
 func (*Completion) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{18}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Completion) GetModuleId() string {
@@ -2700,7 +3300,7 @@ type EnrollmentSummary struct {
 	PathId string `protobuf:"bytes,2,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
 	// The version that it is pinned to.
 	PathVersion int32 `protobuf:"varint,3,opt,name=path_version,json=pathVersion,proto3" json:"path_version,omitempty"`
-	// Where it stands; COMPLETED when everything required is done.
+	// Where it stands; COMPLETED when everything required is done, NOT_APPLICABLE when nothing is required.
 	State Enrollment_State `protobuf:"varint,4,opt,name=state,proto3,enum=preceptor.progress.v1.Enrollment_State" json:"state,omitempty"`
 	// When it was made.
 	EnrollTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=enroll_time,json=enrollTime,proto3" json:"enroll_time,omitempty"`
@@ -2720,7 +3320,7 @@ type EnrollmentSummary struct {
 
 func (x *EnrollmentSummary) Reset() {
 	*x = EnrollmentSummary{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +3332,7 @@ func (x *EnrollmentSummary) String() string {
 func (*EnrollmentSummary) ProtoMessage() {}
 
 func (x *EnrollmentSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[19]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +3345,7 @@ func (x *EnrollmentSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollmentSummary.ProtoReflect.Descriptor instead.
 func (*EnrollmentSummary) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{19}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EnrollmentSummary) GetId() string {
@@ -2818,8 +3418,8 @@ func (x *EnrollmentSummary) GetUpgradeAvailable() bool {
 	return false
 }
 
-// Streak is on how many days in a row a learner learned something, by their own calendar. It
-// never has a part in what is completed.
+// Streak is on how many days in a row a learner learned something, each day by the calendar of the zone
+// that they were in. It never has a part in what is completed.
 type Streak struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Days in a row up to today, or up to yesterday while nothing was learned today.
@@ -2828,7 +3428,7 @@ type Streak struct {
 	LongestDays int32 `protobuf:"varint,2,opt,name=longest_days,json=longestDays,proto3" json:"longest_days,omitempty"`
 	// The last day with something learned, as YYYY-MM-DD; empty: none yet.
 	LastActiveDate string `protobuf:"bytes,3,opt,name=last_active_date,json=lastActiveDate,proto3" json:"last_active_date,omitempty"`
-	// The IANA time zone of these days.
+	// The IANA time zone that the learner is in: today is a day there.
 	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2836,7 +3436,7 @@ type Streak struct {
 
 func (x *Streak) Reset() {
 	*x = Streak{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +3448,7 @@ func (x *Streak) String() string {
 func (*Streak) ProtoMessage() {}
 
 func (x *Streak) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[20]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +3461,7 @@ func (x *Streak) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Streak.ProtoReflect.Descriptor instead.
 func (*Streak) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{20}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Streak) GetCurrentDays() int32 {
@@ -2907,7 +3507,7 @@ type DueModule struct {
 
 func (x *DueModule) Reset() {
 	*x = DueModule{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2919,7 +3519,7 @@ func (x *DueModule) String() string {
 func (*DueModule) ProtoMessage() {}
 
 func (x *DueModule) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[21]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2932,7 +3532,7 @@ func (x *DueModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DueModule.ProtoReflect.Descriptor instead.
 func (*DueModule) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{21}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DueModule) GetModuleId() string {
@@ -2969,7 +3569,7 @@ type CreateEnrollmentRequest struct {
 
 func (x *CreateEnrollmentRequest) Reset() {
 	*x = CreateEnrollmentRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3581,7 @@ func (x *CreateEnrollmentRequest) String() string {
 func (*CreateEnrollmentRequest) ProtoMessage() {}
 
 func (x *CreateEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[22]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3594,7 @@ func (x *CreateEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*CreateEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{22}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreateEnrollmentRequest) GetLearnerId() string {
@@ -3022,7 +3622,7 @@ type CreateEnrollmentResponse struct {
 
 func (x *CreateEnrollmentResponse) Reset() {
 	*x = CreateEnrollmentResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3034,7 +3634,7 @@ func (x *CreateEnrollmentResponse) String() string {
 func (*CreateEnrollmentResponse) ProtoMessage() {}
 
 func (x *CreateEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[23]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3047,7 +3647,7 @@ func (x *CreateEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*CreateEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{23}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreateEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -3061,14 +3661,18 @@ func (x *CreateEnrollmentResponse) GetEnrollment() *Enrollment {
 type ListEnrollmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
-	LearnerId     string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// At most this many, 1 to 200; 50 when unset.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the previous response.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListEnrollmentsRequest) Reset() {
 	*x = ListEnrollmentsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3080,7 +3684,7 @@ func (x *ListEnrollmentsRequest) String() string {
 func (*ListEnrollmentsRequest) ProtoMessage() {}
 
 func (x *ListEnrollmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[24]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3093,7 +3697,7 @@ func (x *ListEnrollmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrollmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnrollmentsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{24}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListEnrollmentsRequest) GetLearnerId() string {
@@ -3103,18 +3707,34 @@ func (x *ListEnrollmentsRequest) GetLearnerId() string {
 	return ""
 }
 
+func (x *ListEnrollmentsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEnrollmentsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // ListEnrollmentsResponse is the response of ListEnrollments.
 type ListEnrollmentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first; at most one per path is not withdrawn.
-	Enrollments   []*Enrollment `protobuf:"bytes,1,rep,name=enrollments,proto3" json:"enrollments,omitempty"`
+	Enrollments []*Enrollment `protobuf:"bytes,1,rep,name=enrollments,proto3" json:"enrollments,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListEnrollmentsResponse) Reset() {
 	*x = ListEnrollmentsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3746,7 @@ func (x *ListEnrollmentsResponse) String() string {
 func (*ListEnrollmentsResponse) ProtoMessage() {}
 
 func (x *ListEnrollmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[25]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3759,7 @@ func (x *ListEnrollmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrollmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnrollmentsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{25}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListEnrollmentsResponse) GetEnrollments() []*Enrollment {
@@ -3147,6 +3767,13 @@ func (x *ListEnrollmentsResponse) GetEnrollments() []*Enrollment {
 		return x.Enrollments
 	}
 	return nil
+}
+
+func (x *ListEnrollmentsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // GetEnrollmentRequest is the request of GetEnrollment.
@@ -3162,7 +3789,7 @@ type GetEnrollmentRequest struct {
 
 func (x *GetEnrollmentRequest) Reset() {
 	*x = GetEnrollmentRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3174,7 +3801,7 @@ func (x *GetEnrollmentRequest) String() string {
 func (*GetEnrollmentRequest) ProtoMessage() {}
 
 func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[26]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3187,7 +3814,7 @@ func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{26}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetEnrollmentRequest) GetLearnerId() string {
@@ -3215,7 +3842,7 @@ type GetEnrollmentResponse struct {
 
 func (x *GetEnrollmentResponse) Reset() {
 	*x = GetEnrollmentResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3227,7 +3854,7 @@ func (x *GetEnrollmentResponse) String() string {
 func (*GetEnrollmentResponse) ProtoMessage() {}
 
 func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[27]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3240,7 +3867,7 @@ func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{27}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -3269,7 +3896,7 @@ type UpdateEnrollmentRequest struct {
 
 func (x *UpdateEnrollmentRequest) Reset() {
 	*x = UpdateEnrollmentRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3281,7 +3908,7 @@ func (x *UpdateEnrollmentRequest) String() string {
 func (*UpdateEnrollmentRequest) ProtoMessage() {}
 
 func (x *UpdateEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[28]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3294,7 +3921,7 @@ func (x *UpdateEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*UpdateEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{28}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UpdateEnrollmentRequest) GetLearnerId() string {
@@ -3343,7 +3970,7 @@ type UpdateEnrollmentResponse struct {
 
 func (x *UpdateEnrollmentResponse) Reset() {
 	*x = UpdateEnrollmentResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3355,7 +3982,7 @@ func (x *UpdateEnrollmentResponse) String() string {
 func (*UpdateEnrollmentResponse) ProtoMessage() {}
 
 func (x *UpdateEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[29]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3368,7 +3995,7 @@ func (x *UpdateEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*UpdateEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{29}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *UpdateEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -3384,14 +4011,17 @@ type BatchRecordEventsRequest struct {
 	// A learner's id, or "me".
 	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
 	// What happened, in any order; at most 500. Each is judged by itself.
-	Events        []*ProgressEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	Events []*ProgressEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	// The device's clock at the moment of sending. Where it is more than five minutes from the service's,
+	// each occurred_at is corrected by the difference. Absent: the clock is taken to be right.
+	SentAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BatchRecordEventsRequest) Reset() {
 	*x = BatchRecordEventsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3403,7 +4033,7 @@ func (x *BatchRecordEventsRequest) String() string {
 func (*BatchRecordEventsRequest) ProtoMessage() {}
 
 func (x *BatchRecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[30]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3416,7 +4046,7 @@ func (x *BatchRecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*BatchRecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{30}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BatchRecordEventsRequest) GetLearnerId() string {
@@ -3429,6 +4059,13 @@ func (x *BatchRecordEventsRequest) GetLearnerId() string {
 func (x *BatchRecordEventsRequest) GetEvents() []*ProgressEvent {
 	if x != nil {
 		return x.Events
+	}
+	return nil
+}
+
+func (x *BatchRecordEventsRequest) GetSentAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SentAt
 	}
 	return nil
 }
@@ -3448,7 +4085,7 @@ type BatchRecordEventsResponse struct {
 
 func (x *BatchRecordEventsResponse) Reset() {
 	*x = BatchRecordEventsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3460,7 +4097,7 @@ func (x *BatchRecordEventsResponse) String() string {
 func (*BatchRecordEventsResponse) ProtoMessage() {}
 
 func (x *BatchRecordEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[31]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3473,7 +4110,7 @@ func (x *BatchRecordEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecordEventsResponse.ProtoReflect.Descriptor instead.
 func (*BatchRecordEventsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{31}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BatchRecordEventsResponse) GetResults() []*EventResult {
@@ -3512,7 +4149,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3524,7 +4161,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[32]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3537,7 +4174,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{32}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListEventsRequest) GetLearnerId() string {
@@ -3576,7 +4213,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3588,7 +4225,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[33]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3601,7 +4238,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{33}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListEventsResponse) GetEvents() []*LogEntry {
@@ -3636,7 +4273,7 @@ type GetProgressRequest struct {
 
 func (x *GetProgressRequest) Reset() {
 	*x = GetProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3648,7 +4285,7 @@ func (x *GetProgressRequest) String() string {
 func (*GetProgressRequest) ProtoMessage() {}
 
 func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[34]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3661,7 +4298,7 @@ func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{34}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetProgressRequest) GetLearnerId() string {
@@ -3690,7 +4327,7 @@ type GetProgressResponse struct {
 
 func (x *GetProgressResponse) Reset() {
 	*x = GetProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3702,7 +4339,7 @@ func (x *GetProgressResponse) String() string {
 func (*GetProgressResponse) ProtoMessage() {}
 
 func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[35]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3715,7 +4352,7 @@ func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{35}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetProgressResponse) GetEnrollments() []*EnrollmentSummary {
@@ -3766,7 +4403,7 @@ type GetPathProgressRequest struct {
 
 func (x *GetPathProgressRequest) Reset() {
 	*x = GetPathProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3778,7 +4415,7 @@ func (x *GetPathProgressRequest) String() string {
 func (*GetPathProgressRequest) ProtoMessage() {}
 
 func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3791,7 +4428,7 @@ func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetPathProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetPathProgressRequest) GetLearnerId() string {
@@ -3819,7 +4456,7 @@ type GetPathProgressResponse struct {
 
 func (x *GetPathProgressResponse) Reset() {
 	*x = GetPathProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +4468,7 @@ func (x *GetPathProgressResponse) String() string {
 func (*GetPathProgressResponse) ProtoMessage() {}
 
 func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +4481,7 @@ func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetPathProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetPathProgressResponse) GetProgress() *PathProgress {
@@ -3867,7 +4504,7 @@ type GetModuleProgressRequest struct {
 
 func (x *GetModuleProgressRequest) Reset() {
 	*x = GetModuleProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3879,7 +4516,7 @@ func (x *GetModuleProgressRequest) String() string {
 func (*GetModuleProgressRequest) ProtoMessage() {}
 
 func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3892,7 +4529,7 @@ func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetModuleProgressRequest) GetLearnerId() string {
@@ -3920,7 +4557,7 @@ type GetModuleProgressResponse struct {
 
 func (x *GetModuleProgressResponse) Reset() {
 	*x = GetModuleProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3932,7 +4569,7 @@ func (x *GetModuleProgressResponse) String() string {
 func (*GetModuleProgressResponse) ProtoMessage() {}
 
 func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3945,7 +4582,7 @@ func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{39}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetModuleProgressResponse) GetProgress() *ModuleProgressDetail {
@@ -3955,8 +4592,8 @@ func (x *GetModuleProgressResponse) GetProgress() *ModuleProgressDetail {
 	return nil
 }
 
-// ListMilestonesRequest is the request of ListMilestones.
-type ListMilestonesRequest struct {
+// ListAwardsRequest is the request of ListAwards.
+type ListAwardsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
 	LearnerId     string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
@@ -3964,21 +4601,21 @@ type ListMilestonesRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListMilestonesRequest) Reset() {
-	*x = ListMilestonesRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
+func (x *ListAwardsRequest) Reset() {
+	*x = ListAwardsRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListMilestonesRequest) String() string {
+func (x *ListAwardsRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListMilestonesRequest) ProtoMessage() {}
+func (*ListAwardsRequest) ProtoMessage() {}
 
-func (x *ListMilestonesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
+func (x *ListAwardsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3989,42 +4626,42 @@ func (x *ListMilestonesRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListMilestonesRequest.ProtoReflect.Descriptor instead.
-func (*ListMilestonesRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40}
+// Deprecated: Use ListAwardsRequest.ProtoReflect.Descriptor instead.
+func (*ListAwardsRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{44}
 }
 
-func (x *ListMilestonesRequest) GetLearnerId() string {
+func (x *ListAwardsRequest) GetLearnerId() string {
 	if x != nil {
 		return x.LearnerId
 	}
 	return ""
 }
 
-// ListMilestonesResponse is the response of ListMilestones.
-type ListMilestonesResponse struct {
+// ListAwardsResponse is the response of ListAwards.
+type ListAwardsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Oldest first.
+	// Oldest first, revoked ones too.
 	Awards        []*Award `protobuf:"bytes,1,rep,name=awards,proto3" json:"awards,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListMilestonesResponse) Reset() {
-	*x = ListMilestonesResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
+func (x *ListAwardsResponse) Reset() {
+	*x = ListAwardsResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListMilestonesResponse) String() string {
+func (x *ListAwardsResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListMilestonesResponse) ProtoMessage() {}
+func (*ListAwardsResponse) ProtoMessage() {}
 
-func (x *ListMilestonesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
+func (x *ListAwardsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4035,12 +4672,12 @@ func (x *ListMilestonesResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListMilestonesResponse.ProtoReflect.Descriptor instead.
-func (*ListMilestonesResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{41}
+// Deprecated: Use ListAwardsResponse.ProtoReflect.Descriptor instead.
+func (*ListAwardsResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{45}
 }
 
-func (x *ListMilestonesResponse) GetAwards() []*Award {
+func (x *ListAwardsResponse) GetAwards() []*Award {
 	if x != nil {
 		return x.Awards
 	}
@@ -4060,7 +4697,7 @@ type WatchProgressRequest struct {
 
 func (x *WatchProgressRequest) Reset() {
 	*x = WatchProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4072,7 +4709,7 @@ func (x *WatchProgressRequest) String() string {
 func (*WatchProgressRequest) ProtoMessage() {}
 
 func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4085,7 +4722,7 @@ func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressRequest.ProtoReflect.Descriptor instead.
 func (*WatchProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{42}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WatchProgressRequest) GetLearnerId() string {
@@ -4119,7 +4756,7 @@ type WatchProgressResponse struct {
 
 func (x *WatchProgressResponse) Reset() {
 	*x = WatchProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4131,7 +4768,7 @@ func (x *WatchProgressResponse) String() string {
 func (*WatchProgressResponse) ProtoMessage() {}
 
 func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4144,7 +4781,7 @@ func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressResponse.ProtoReflect.Descriptor instead.
 func (*WatchProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{43}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WatchProgressResponse) GetKind() WatchProgressResponse_Kind {
@@ -4195,7 +4832,7 @@ type PathExplanation struct {
 	// The percent before it fell; only while it is below it.
 	PreviousPercent *int32 `protobuf:"varint,8,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
 	// Why it fell.
-	PercentChangeReason *string `protobuf:"bytes,9,opt,name=percent_change_reason,json=percentChangeReason,proto3,oneof" json:"percent_change_reason,omitempty"`
+	PercentChangeReason *PercentChange `protobuf:"bytes,9,opt,name=percent_change_reason,json=percentChangeReason,proto3" json:"percent_change_reason,omitempty"`
 	// Its milestones, in order.
 	Milestones []*MilestoneExplanation `protobuf:"bytes,10,rep,name=milestones,proto3" json:"milestones,omitempty"`
 	// The sequence of the last log entry that is counted.
@@ -4208,7 +4845,7 @@ type PathExplanation struct {
 
 func (x *PathExplanation) Reset() {
 	*x = PathExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4220,7 +4857,7 @@ func (x *PathExplanation) String() string {
 func (*PathExplanation) ProtoMessage() {}
 
 func (x *PathExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4233,7 +4870,7 @@ func (x *PathExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathExplanation.ProtoReflect.Descriptor instead.
 func (*PathExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{44}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PathExplanation) GetPathId() string {
@@ -4292,11 +4929,11 @@ func (x *PathExplanation) GetPreviousPercent() int32 {
 	return 0
 }
 
-func (x *PathExplanation) GetPercentChangeReason() string {
-	if x != nil && x.PercentChangeReason != nil {
-		return *x.PercentChangeReason
+func (x *PathExplanation) GetPercentChangeReason() *PercentChange {
+	if x != nil {
+		return x.PercentChangeReason
 	}
-	return ""
+	return nil
 }
 
 func (x *PathExplanation) GetMilestones() []*MilestoneExplanation {
@@ -4345,7 +4982,7 @@ type MilestoneExplanation struct {
 
 func (x *MilestoneExplanation) Reset() {
 	*x = MilestoneExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4357,7 +4994,7 @@ func (x *MilestoneExplanation) String() string {
 func (*MilestoneExplanation) ProtoMessage() {}
 
 func (x *MilestoneExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4370,7 +5007,7 @@ func (x *MilestoneExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MilestoneExplanation.ProtoReflect.Descriptor instead.
 func (*MilestoneExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{45}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *MilestoneExplanation) GetId() string {
@@ -4446,7 +5083,7 @@ type GroupExplanation struct {
 
 func (x *GroupExplanation) Reset() {
 	*x = GroupExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4458,7 +5095,7 @@ func (x *GroupExplanation) String() string {
 func (*GroupExplanation) ProtoMessage() {}
 
 func (x *GroupExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4471,7 +5108,7 @@ func (x *GroupExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupExplanation.ProtoReflect.Descriptor instead.
 func (*GroupExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{46}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GroupExplanation) GetModuleIds() []string {
@@ -4515,7 +5152,7 @@ type ModuleExplanation struct {
 	State ModuleProgress_State `protobuf:"varint,4,opt,name=state,proto3,enum=preceptor.progress.v1.ModuleProgress_State" json:"state,omitempty"`
 	// As in the path's progress: percent of required units by weight, 100 once completed; absent: nothing is required.
 	Percent *int32 `protobuf:"varint,5,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
-	// How it was completed, when not by the learner's own events.
+	// How it was completed; absent while it is not.
 	Credit *ModuleProgress_CreditKind `protobuf:"varint,6,opt,name=credit,proto3,enum=preceptor.progress.v1.ModuleProgress_CreditKind,oneof" json:"credit,omitempty"`
 	// The cycle that the units below are of; 0: nothing has counted yet.
 	Cycle int32 `protobuf:"varint,7,opt,name=cycle,proto3" json:"cycle,omitempty"`
@@ -4526,21 +5163,29 @@ type ModuleExplanation struct {
 	// The state in a sentence.
 	Summary string `protobuf:"bytes,10,opt,name=summary,proto3" json:"summary,omitempty"`
 	// The rule behind it, for programs: MODULE_LOCKED, MODULE_OPEN, UNITS_BY_WEIGHT, CYCLE_COMPLETE,
-	// CYCLE_WAIVED, EQUIVALENCE or ARCHIVED_WAIVER.
+	// CYCLE_WAIVED, EQUIVALENCE or EXCUSED.
 	Rule string `protobuf:"bytes,11,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Ids of the modules that it rests on: what is missing of a locked one, or the group of an equivalence.
 	ModuleIds []string `protobuf:"bytes,12,rep,name=module_ids,json=moduleIds,proto3" json:"module_ids,omitempty"`
 	// Its units on that version, in order.
 	Units []*UnitExplanation `protobuf:"bytes,13,rep,name=units,proto3" json:"units,omitempty"`
 	// Events of the module that do not count, and why; the newest 50.
-	Uncounted     []*EventExplanation `protobuf:"bytes,14,rep,name=uncounted,proto3" json:"uncounted,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Uncounted []*EventExplanation `protobuf:"bytes,14,rep,name=uncounted,proto3" json:"uncounted,omitempty"`
+	// What an EQUIVALENCE rests on; else empty.
+	RestsOn []*RestsOn `protobuf:"bytes,15,rep,name=rests_on,json=restsOn,proto3" json:"rests_on,omitempty"`
+	// Set where the learner can no longer complete it: then it is asked for no more.
+	Excused *Excused `protobuf:"bytes,16,opt,name=excused,proto3" json:"excused,omitempty"`
+	// The percent before it fell; only while it is below it.
+	PreviousPercent *int32 `protobuf:"varint,17,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
+	// Why it fell.
+	PercentChangeReason *PercentChange `protobuf:"bytes,18,opt,name=percent_change_reason,json=percentChangeReason,proto3" json:"percent_change_reason,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ModuleExplanation) Reset() {
 	*x = ModuleExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4552,7 +5197,7 @@ func (x *ModuleExplanation) String() string {
 func (*ModuleExplanation) ProtoMessage() {}
 
 func (x *ModuleExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4565,7 +5210,7 @@ func (x *ModuleExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleExplanation.ProtoReflect.Descriptor instead.
 func (*ModuleExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{47}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ModuleExplanation) GetModuleId() string {
@@ -4666,6 +5311,34 @@ func (x *ModuleExplanation) GetUncounted() []*EventExplanation {
 	return nil
 }
 
+func (x *ModuleExplanation) GetRestsOn() []*RestsOn {
+	if x != nil {
+		return x.RestsOn
+	}
+	return nil
+}
+
+func (x *ModuleExplanation) GetExcused() *Excused {
+	if x != nil {
+		return x.Excused
+	}
+	return nil
+}
+
+func (x *ModuleExplanation) GetPreviousPercent() int32 {
+	if x != nil && x.PreviousPercent != nil {
+		return *x.PreviousPercent
+	}
+	return 0
+}
+
+func (x *ModuleExplanation) GetPercentChangeReason() *PercentChange {
+	if x != nil {
+		return x.PercentChangeReason
+	}
+	return nil
+}
+
 // UnitExplanation is why a unit counts as it does.
 type UnitExplanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4693,7 +5366,7 @@ type UnitExplanation struct {
 
 func (x *UnitExplanation) Reset() {
 	*x = UnitExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4705,7 +5378,7 @@ func (x *UnitExplanation) String() string {
 func (*UnitExplanation) ProtoMessage() {}
 
 func (x *UnitExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4718,7 +5391,7 @@ func (x *UnitExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnitExplanation.ProtoReflect.Descriptor instead.
 func (*UnitExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{48}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UnitExplanation) GetUnitId() string {
@@ -4801,15 +5474,18 @@ type EventExplanation struct {
 	EffectiveAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
 	// What it did, or why it does not count, in a sentence.
 	Summary string `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
-	// Why it does not count, for programs: VOIDED, ARCHIVED_NOT_BEGUN, AFTER_SUNSET, EARLIER_CYCLE or OTHER_VERSION; empty: it counts.
-	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why it does not count, for programs: VOIDED, ARCHIVED_NOT_BEGUN, AFTER_SUNSET, EARLIER_CYCLE, OTHER_VERSION or
+	// RENEWAL_EARLY; empty: it counts.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How much later than it happened it was reported, as an ISO 8601 duration; absent unless that is more than seven days.
+	LateBy        *string `protobuf:"bytes,9,opt,name=late_by,json=lateBy,proto3,oneof" json:"late_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EventExplanation) Reset() {
 	*x = EventExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4821,7 +5497,7 @@ func (x *EventExplanation) String() string {
 func (*EventExplanation) ProtoMessage() {}
 
 func (x *EventExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4834,7 +5510,7 @@ func (x *EventExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventExplanation.ProtoReflect.Descriptor instead.
 func (*EventExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{49}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *EventExplanation) GetEventId() string {
@@ -4893,6 +5569,13 @@ func (x *EventExplanation) GetReason() string {
 	return ""
 }
 
+func (x *EventExplanation) GetLateBy() string {
+	if x != nil && x.LateBy != nil {
+		return *x.LateBy
+	}
+	return ""
+}
+
 // ExplainPathProgressRequest is the request of ExplainPathProgress.
 type ExplainPathProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4906,7 +5589,7 @@ type ExplainPathProgressRequest struct {
 
 func (x *ExplainPathProgressRequest) Reset() {
 	*x = ExplainPathProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4918,7 +5601,7 @@ func (x *ExplainPathProgressRequest) String() string {
 func (*ExplainPathProgressRequest) ProtoMessage() {}
 
 func (x *ExplainPathProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4931,7 +5614,7 @@ func (x *ExplainPathProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPathProgressRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPathProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{50}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ExplainPathProgressRequest) GetLearnerId() string {
@@ -4959,7 +5642,7 @@ type ExplainPathProgressResponse struct {
 
 func (x *ExplainPathProgressResponse) Reset() {
 	*x = ExplainPathProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4971,7 +5654,7 @@ func (x *ExplainPathProgressResponse) String() string {
 func (*ExplainPathProgressResponse) ProtoMessage() {}
 
 func (x *ExplainPathProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4984,7 +5667,7 @@ func (x *ExplainPathProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPathProgressResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPathProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{51}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ExplainPathProgressResponse) GetExplanation() *PathExplanation {
@@ -4994,8 +5677,8 @@ func (x *ExplainPathProgressResponse) GetExplanation() *PathExplanation {
 	return nil
 }
 
-// RevokeMilestoneRequest is the request of RevokeMilestone.
-type RevokeMilestoneRequest struct {
+// RevokeAwardRequest is the request of RevokeAward.
+type RevokeAwardRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id.
 	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
@@ -5007,21 +5690,21 @@ type RevokeMilestoneRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RevokeMilestoneRequest) Reset() {
-	*x = RevokeMilestoneRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+func (x *RevokeAwardRequest) Reset() {
+	*x = RevokeAwardRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RevokeMilestoneRequest) String() string {
+func (x *RevokeAwardRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RevokeMilestoneRequest) ProtoMessage() {}
+func (*RevokeAwardRequest) ProtoMessage() {}
 
-func (x *RevokeMilestoneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+func (x *RevokeAwardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5032,34 +5715,34 @@ func (x *RevokeMilestoneRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RevokeMilestoneRequest.ProtoReflect.Descriptor instead.
-func (*RevokeMilestoneRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{52}
+// Deprecated: Use RevokeAwardRequest.ProtoReflect.Descriptor instead.
+func (*RevokeAwardRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{56}
 }
 
-func (x *RevokeMilestoneRequest) GetLearnerId() string {
+func (x *RevokeAwardRequest) GetLearnerId() string {
 	if x != nil {
 		return x.LearnerId
 	}
 	return ""
 }
 
-func (x *RevokeMilestoneRequest) GetAwardId() string {
+func (x *RevokeAwardRequest) GetAwardId() string {
 	if x != nil {
 		return x.AwardId
 	}
 	return ""
 }
 
-func (x *RevokeMilestoneRequest) GetReason() string {
+func (x *RevokeAwardRequest) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
 	return ""
 }
 
-// RevokeMilestoneResponse is the response of RevokeMilestone.
-type RevokeMilestoneResponse struct {
+// RevokeAwardResponse is the response of RevokeAward.
+type RevokeAwardResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The award, revoked.
 	Award         *Award `protobuf:"bytes,1,opt,name=award,proto3" json:"award,omitempty"`
@@ -5067,21 +5750,21 @@ type RevokeMilestoneResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RevokeMilestoneResponse) Reset() {
-	*x = RevokeMilestoneResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
+func (x *RevokeAwardResponse) Reset() {
+	*x = RevokeAwardResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RevokeMilestoneResponse) String() string {
+func (x *RevokeAwardResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RevokeMilestoneResponse) ProtoMessage() {}
+func (*RevokeAwardResponse) ProtoMessage() {}
 
-func (x *RevokeMilestoneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
+func (x *RevokeAwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5092,12 +5775,122 @@ func (x *RevokeMilestoneResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RevokeMilestoneResponse.ProtoReflect.Descriptor instead.
-func (*RevokeMilestoneResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{53}
+// Deprecated: Use RevokeAwardResponse.ProtoReflect.Descriptor instead.
+func (*RevokeAwardResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{57}
 }
 
-func (x *RevokeMilestoneResponse) GetAward() *Award {
+func (x *RevokeAwardResponse) GetAward() *Award {
+	if x != nil {
+		return x.Award
+	}
+	return nil
+}
+
+// ReinstateAwardRequest is the request of ReinstateAward.
+type ReinstateAwardRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id.
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Which award.
+	AwardId string `protobuf:"bytes,2,opt,name=award_id,json=awardId,proto3" json:"award_id,omitempty"`
+	// Why; for the learner and for the audit.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReinstateAwardRequest) Reset() {
+	*x = ReinstateAwardRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReinstateAwardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReinstateAwardRequest) ProtoMessage() {}
+
+func (x *ReinstateAwardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReinstateAwardRequest.ProtoReflect.Descriptor instead.
+func (*ReinstateAwardRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ReinstateAwardRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *ReinstateAwardRequest) GetAwardId() string {
+	if x != nil {
+		return x.AwardId
+	}
+	return ""
+}
+
+func (x *ReinstateAwardRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ReinstateAwardResponse is the response of ReinstateAward.
+type ReinstateAwardResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The award, active again.
+	Award         *Award `protobuf:"bytes,1,opt,name=award,proto3" json:"award,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReinstateAwardResponse) Reset() {
+	*x = ReinstateAwardResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReinstateAwardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReinstateAwardResponse) ProtoMessage() {}
+
+func (x *ReinstateAwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReinstateAwardResponse.ProtoReflect.Descriptor instead.
+func (*ReinstateAwardResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ReinstateAwardResponse) GetAward() *Award {
 	if x != nil {
 		return x.Award
 	}
@@ -5115,7 +5908,7 @@ type VerifyProgressRequest struct {
 
 func (x *VerifyProgressRequest) Reset() {
 	*x = VerifyProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5127,7 +5920,7 @@ func (x *VerifyProgressRequest) String() string {
 func (*VerifyProgressRequest) ProtoMessage() {}
 
 func (x *VerifyProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5140,7 +5933,7 @@ func (x *VerifyProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyProgressRequest.ProtoReflect.Descriptor instead.
 func (*VerifyProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{54}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *VerifyProgressRequest) GetLearnerId() string {
@@ -5163,7 +5956,7 @@ type VerifyProgressResponse struct {
 
 func (x *VerifyProgressResponse) Reset() {
 	*x = VerifyProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5175,7 +5968,7 @@ func (x *VerifyProgressResponse) String() string {
 func (*VerifyProgressResponse) ProtoMessage() {}
 
 func (x *VerifyProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5188,7 +5981,7 @@ func (x *VerifyProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyProgressResponse.ProtoReflect.Descriptor instead.
 func (*VerifyProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{55}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *VerifyProgressResponse) GetDrift() *Drift {
@@ -5218,7 +6011,7 @@ type RebuildProgressRequest struct {
 
 func (x *RebuildProgressRequest) Reset() {
 	*x = RebuildProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5230,7 +6023,7 @@ func (x *RebuildProgressRequest) String() string {
 func (*RebuildProgressRequest) ProtoMessage() {}
 
 func (x *RebuildProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5243,7 +6036,7 @@ func (x *RebuildProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildProgressRequest.ProtoReflect.Descriptor instead.
 func (*RebuildProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{56}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RebuildProgressRequest) GetLearnerId() string {
@@ -5273,7 +6066,7 @@ type RebuildProgressResponse struct {
 
 func (x *RebuildProgressResponse) Reset() {
 	*x = RebuildProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5285,7 +6078,7 @@ func (x *RebuildProgressResponse) String() string {
 func (*RebuildProgressResponse) ProtoMessage() {}
 
 func (x *RebuildProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5298,7 +6091,7 @@ func (x *RebuildProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildProgressResponse.ProtoReflect.Descriptor instead.
 func (*RebuildProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{57}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RebuildProgressResponse) GetDrift() *Drift {
@@ -5334,7 +6127,7 @@ type Drift struct {
 
 func (x *Drift) Reset() {
 	*x = Drift{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5346,7 +6139,7 @@ func (x *Drift) String() string {
 func (*Drift) ProtoMessage() {}
 
 func (x *Drift) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5359,7 +6152,7 @@ func (x *Drift) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drift.ProtoReflect.Descriptor instead.
 func (*Drift) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Drift) GetLearnerId() string {
@@ -5418,7 +6211,7 @@ type ReplayStatus struct {
 
 func (x *ReplayStatus) Reset() {
 	*x = ReplayStatus{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5430,7 +6223,7 @@ func (x *ReplayStatus) String() string {
 func (*ReplayStatus) ProtoMessage() {}
 
 func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5443,7 +6236,7 @@ func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayStatus.ProtoReflect.Descriptor instead.
 func (*ReplayStatus) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{59}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ReplayStatus) GetLearnersDone() int64 {
@@ -5501,7 +6294,7 @@ type CountModuleImpactRequest struct {
 
 func (x *CountModuleImpactRequest) Reset() {
 	*x = CountModuleImpactRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5513,7 +6306,7 @@ func (x *CountModuleImpactRequest) String() string {
 func (*CountModuleImpactRequest) ProtoMessage() {}
 
 func (x *CountModuleImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5526,7 +6319,7 @@ func (x *CountModuleImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleImpactRequest.ProtoReflect.Descriptor instead.
 func (*CountModuleImpactRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{60}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CountModuleImpactRequest) GetModuleId() string {
@@ -5554,7 +6347,7 @@ type CountModuleImpactResponse struct {
 
 func (x *CountModuleImpactResponse) Reset() {
 	*x = CountModuleImpactResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5566,7 +6359,7 @@ func (x *CountModuleImpactResponse) String() string {
 func (*CountModuleImpactResponse) ProtoMessage() {}
 
 func (x *CountModuleImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5579,7 +6372,7 @@ func (x *CountModuleImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleImpactResponse.ProtoReflect.Descriptor instead.
 func (*CountModuleImpactResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{61}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CountModuleImpactResponse) GetImpact() *v1.ModuleImpact {
@@ -5602,7 +6395,7 @@ type CountPathImpactRequest struct {
 
 func (x *CountPathImpactRequest) Reset() {
 	*x = CountPathImpactRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5614,7 +6407,7 @@ func (x *CountPathImpactRequest) String() string {
 func (*CountPathImpactRequest) ProtoMessage() {}
 
 func (x *CountPathImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5627,7 +6420,7 @@ func (x *CountPathImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathImpactRequest.ProtoReflect.Descriptor instead.
 func (*CountPathImpactRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{62}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CountPathImpactRequest) GetPathId() string {
@@ -5655,7 +6448,7 @@ type CountPathImpactResponse struct {
 
 func (x *CountPathImpactResponse) Reset() {
 	*x = CountPathImpactResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5667,7 +6460,7 @@ func (x *CountPathImpactResponse) String() string {
 func (*CountPathImpactResponse) ProtoMessage() {}
 
 func (x *CountPathImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5680,7 +6473,7 @@ func (x *CountPathImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathImpactResponse.ProtoReflect.Descriptor instead.
 func (*CountPathImpactResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{63}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *CountPathImpactResponse) GetImpact() *v1.PathImpact {
@@ -5694,7 +6487,7 @@ var File_preceptor_progress_v1_progress_proto protoreflect.FileDescriptor
 
 const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
-	"$preceptor/progress/v1/progress.proto\x12\x15preceptor.progress.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\x1a\"preceptor/catalog/v1/catalog.proto\"\xb9\x04\n" +
+	"$preceptor/progress/v1/progress.proto\x12\x15preceptor.progress.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\x1a\"preceptor/catalog/v1/catalog.proto\"\xd6\x04\n" +
 	"\rProgressEvent\x12#\n" +
 	"\bevent_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aeventId\x12\x1b\n" +
 	"\tmodule_id\x18\x02 \x01(\tR\bmoduleId\x12%\n" +
@@ -5708,7 +6501,8 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\tdevice_id\x18\t \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12$\n" +
-	"\x0evoids_event_id\x18\v \x01(\tR\fvoidsEventId\"|\n" +
+	"\x0evoids_event_id\x18\v \x01(\tR\fvoidsEventId\x12\x1b\n" +
+	"\ttime_zone\x18\f \x01(\tR\btimeZone\"|\n" +
 	"\x04Verb\x12\x14\n" +
 	"\x10VERB_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vINITIALIZED\x10\x01\x12\x0e\n" +
@@ -5724,13 +6518,23 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"\x06VOIDED\x10\aB\b\n" +
 	"\x06_scoreB\v\n" +
-	"\t_progress\"\xd0\x02\n" +
+	"\t_progress\"\xdf\x01\n" +
+	"\tEventNote\x129\n" +
+	"\x04code\x18\x01 \x01(\x0e2%.preceptor.progress.v1.EventNote.CodeR\x04code\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"g\n" +
+	"\x04Code\x12\x14\n" +
+	"\x10CODE_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bARCHIVED\x10\x01\x12\x10\n" +
+	"\fAFTER_SUNSET\x10\x02\x12\x11\n" +
+	"\rRENEWAL_EARLY\x10\x03\x12\x16\n" +
+	"\x12SUPERSEDED_VERSION\x10\x04\"\x86\x03\n" +
 	"\vEventResult\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12A\n" +
 	"\x06status\x18\x02 \x01(\x0e2).preceptor.progress.v1.EventResult.StatusR\x06status\x12\x1b\n" +
 	"\x06reason\x18\x03 \x01(\tH\x00R\x06reason\x88\x01\x01\x12%\n" +
 	"\vdescription\x18\x04 \x01(\tH\x01R\vdescription\x88\x01\x01\x12\x1f\n" +
-	"\bsequence\x18\x05 \x01(\x03H\x02R\bsequence\x88\x01\x01\"V\n" +
+	"\bsequence\x18\x05 \x01(\x03H\x02R\bsequence\x88\x01\x01\x124\n" +
+	"\x04note\x18\x06 \x01(\v2 .preceptor.progress.v1.EventNoteR\x04note\"V\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bACCEPTED\x10\x01\x12\r\n" +
@@ -5739,7 +6543,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05RETRY\x10\x04B\t\n" +
 	"\a_reasonB\x0e\n" +
 	"\f_descriptionB\v\n" +
-	"\t_sequence\"\xfa\x04\n" +
+	"\t_sequence\"\xd2\x05\n" +
 	"\bLogEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x128\n" +
 	"\x04type\x18\x02 \x01(\x0e2$.preceptor.progress.v1.LogEntry.TypeR\x04type\x12:\n" +
@@ -5754,7 +6558,9 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"enrollment\x12\x1b\n" +
 	"\x06reason\x18\t \x01(\tH\x00R\x06reason\x88\x01\x01\x124\n" +
 	"\x06awards\x18\n" +
-	" \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"u\n" +
+	" \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\x12\x1b\n" +
+	"\ttime_zone\x18\v \x01(\tR\btimeZone\x12\x1c\n" +
+	"\alate_by\x18\f \x01(\tH\x01R\x06lateBy\x88\x01\x01\"\x85\x01\n" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05EVENT\x10\x01\x12\f\n" +
@@ -5762,8 +6568,12 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x12ENROLLMENT_CHANGED\x10\x03\x12\f\n" +
 	"\bUPGRADED\x10\x04\x12\v\n" +
 	"\aAWARDED\x10\x05\x12\v\n" +
-	"\aREVOKED\x10\x06B\t\n" +
-	"\a_reason\"\x8f\x03\n" +
+	"\aREVOKED\x10\x06\x12\x0e\n" +
+	"\n" +
+	"REINSTATED\x10\aB\t\n" +
+	"\a_reasonB\n" +
+	"\n" +
+	"\b_late_by\"\xa3\x03\n" +
 	"\n" +
 	"Enrollment\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12\x17\n" +
@@ -5774,7 +6584,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"enrollTime\x12@\n" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"updateTime\x12\x17\n" +
-	"\x04etag\x18\a \x01(\tB\x03\xe0A\x03R\x04etag\"T\n" +
+	"\x04etag\x18\a \x01(\tB\x03\xe0A\x03R\x04etag\"h\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -5782,7 +6592,8 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"\x06PAUSED\x10\x02\x12\r\n" +
 	"\tWITHDRAWN\x10\x03\x12\r\n" +
-	"\tCOMPLETED\x10\x04\"\xef\x02\n" +
+	"\tCOMPLETED\x10\x04\x12\x12\n" +
+	"\x0eNOT_APPLICABLE\x10\x05\"\xef\x02\n" +
 	"\bCurrency\x12;\n" +
 	"\x05state\x18\x01 \x01(\x0e2%.preceptor.progress.v1.Currency.StateR\x05state\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -5796,7 +6607,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05GRACE\x10\x03\x12\v\n" +
 	"\aEXPIRED\x10\x04\x12\x0e\n" +
 	"\n" +
-	"SUPERSEDED\x10\x05\"\x92\x06\n" +
+	"SUPERSEDED\x10\x05\"\x86\a\n" +
 	"\x0eModuleProgress\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -5809,27 +6620,58 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x06credit\x18\b \x01(\x0e20.preceptor.progress.v1.ModuleProgress.CreditKindH\x01R\x06credit\x88\x01\x01\x12?\n" +
 	"\rcomplete_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12.\n" +
 	"\x10previous_percent\x18\n" +
-	" \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x127\n" +
-	"\x15percent_change_reason\x18\v \x01(\tH\x03R\x13percentChangeReason\x88\x01\x01\"Y\n" +
+	" \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x12X\n" +
+	"\x15percent_change_reason\x18\v \x01(\v2$.preceptor.progress.v1.PercentChangeR\x13percentChangeReason\x129\n" +
+	"\brests_on\x18\f \x03(\v2\x1e.preceptor.progress.v1.RestsOnR\arestsOn\x128\n" +
+	"\aexcused\x18\r \x01(\v2\x1e.preceptor.progress.v1.ExcusedR\aexcused\"Y\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06LOCKED\x10\x01\x12\r\n" +
 	"\tAVAILABLE\x10\x02\x12\x0f\n" +
 	"\vIN_PROGRESS\x10\x03\x12\r\n" +
-	"\tCOMPLETED\x10\x04\"[\n" +
+	"\tCOMPLETED\x10\x04\"S\n" +
 	"\n" +
 	"CreditKind\x12\x1b\n" +
-	"\x17CREDIT_KIND_UNSPECIFIED\x10\x00\x12\n" +
+	"\x17CREDIT_KIND_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aLEARNED\x10\x01\x12\x0f\n" +
+	"\vEQUIVALENCE\x10\x02\x12\n" +
 	"\n" +
-	"\x06WAIVER\x10\x01\x12\x0f\n" +
-	"\vEQUIVALENCE\x10\x02\x12\x13\n" +
-	"\x0fARCHIVED_WAIVER\x10\x03B\n" +
+	"\x06WAIVER\x10\x03B\n" +
 	"\n" +
 	"\b_percentB\t\n" +
 	"\a_creditB\x13\n" +
-	"\x11_previous_percentB\x18\n" +
-	"\x16_percent_change_reason\"\xac\x02\n" +
+	"\x11_previous_percent\"<\n" +
+	"\aRestsOn\x12\x1b\n" +
+	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
+	"\x05cycle\x18\x02 \x01(\x05R\x05cycle\"\xbc\x01\n" +
+	"\aExcused\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12=\n" +
+	"\x06reason\x18\x02 \x01(\x0e2%.preceptor.progress.v1.Excused.ReasonR\x06reason\"@\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bARCHIVED\x10\x01\x12\x10\n" +
+	"\fAFTER_SUNSET\x10\x02\"\xa8\x03\n" +
+	"\rPercentChange\x12=\n" +
+	"\x04code\x18\x01 \x01(\x0e2).preceptor.progress.v1.PercentChange.CodeR\x04code\x12&\n" +
+	"\fpath_version\x18\x02 \x01(\x05H\x00R\vpathVersion\x88\x01\x01\x12 \n" +
+	"\tmodule_id\x18\x03 \x01(\tH\x01R\bmoduleId\x88\x01\x01\x12*\n" +
+	"\x0emodule_version\x18\x04 \x01(\x05H\x02R\rmoduleVersion\x88\x01\x01\x12 \n" +
+	"\vdescription\x18\x05 \x01(\tR\vdescription\"\x8d\x01\n" +
+	"\x04Code\x12\x14\n" +
+	"\x10CODE_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06VOIDED\x10\x01\x12\f\n" +
+	"\bUPGRADED\x10\x02\x12\f\n" +
+	"\bMANDATED\x10\x03\x12\f\n" +
+	"\bMATERIAL\x10\x04\x12\f\n" +
+	"\bRESTORED\x10\x05\x12\x18\n" +
+	"\x14BEGUN_BEFORE_ARCHIVE\x10\x06\x12\x11\n" +
+	"\rRULES_CHANGED\x10\aB\x0f\n" +
+	"\r_path_versionB\f\n" +
+	"\n" +
+	"_module_idB\x11\n" +
+	"\x0f_module_version\"\xac\x02\n" +
 	"\x11MilestoneProgress\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1d\n" +
@@ -5839,27 +6681,29 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05award\x18\x06 \x01(\v2\x1f.preceptor.progress.v1.AwardRefR\x05award\x12?\n" +
 	"\amodules\x18\a \x03(\v2%.preceptor.progress.v1.ModuleProgressR\amodulesB\n" +
 	"\n" +
-	"\b_percent\"U\n" +
+	"\b_percent\"w\n" +
 	"\bAwardRef\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
 	"\n" +
-	"award_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tawardTime\"\xd8\x01\n" +
+	"award_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tawardTime\x12 \n" +
+	"\vprovisional\x18\x03 \x01(\bR\vprovisional\"\xd8\x01\n" +
 	"\aUpgrade\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x05R\aversion\x12(\n" +
 	"\x10added_module_ids\x18\x02 \x03(\tR\x0eaddedModuleIds\x12,\n" +
 	"\x12removed_module_ids\x18\x03 \x03(\tR\x10removedModuleIds\x12\x1c\n" +
 	"\tmandatory\x18\x04 \x01(\bR\tmandatory\x12=\n" +
-	"\fmandate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vmandateTime\"\xdc\x01\n" +
+	"\fmandate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vmandateTime\"\xee\x01\n" +
 	"\bNextStep\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x17\n" +
 	"\aunit_id\x18\x02 \x01(\tR\x06unitId\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12>\n" +
-	"\x06reason\x18\x04 \x01(\x0e2&.preceptor.progress.v1.NextStep.ReasonR\x06reason\"D\n" +
+	"\x06reason\x18\x04 \x01(\x0e2&.preceptor.progress.v1.NextStep.ReasonR\x06reason\"V\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bCONTINUE\x10\x01\x12\t\n" +
 	"\x05START\x10\x02\x12\t\n" +
-	"\x05RENEW\x10\x03\"\xfb\x05\n" +
+	"\x05RENEW\x10\x03\x12\x10\n" +
+	"\fPREREQUISITE\x10\x04\"\xdb\x05\n" +
 	"\fPathProgress\x12\x17\n" +
 	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12!\n" +
 	"\fpath_version\x18\x02 \x01(\x05R\vpathVersion\x12=\n" +
@@ -5877,14 +6721,12 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	" \x03(\v2(.preceptor.progress.v1.MilestoneProgressR\n" +
 	"milestones\x123\n" +
 	"\x04next\x18\v \x03(\v2\x1f.preceptor.progress.v1.NextStepR\x04next\x12.\n" +
-	"\x10previous_percent\x18\f \x01(\x05H\x01R\x0fpreviousPercent\x88\x01\x01\x127\n" +
-	"\x15percent_change_reason\x18\r \x01(\tH\x02R\x13percentChangeReason\x88\x01\x01\x12\x14\n" +
-	"\x05title\x18\x0e \x01(\tR\x05title\x12%\n" +
-	"\x0enot_applicable\x18\x0f \x01(\bR\rnotApplicableB\n" +
+	"\x10previous_percent\x18\f \x01(\x05H\x01R\x0fpreviousPercent\x88\x01\x01\x12X\n" +
+	"\x15percent_change_reason\x18\r \x01(\v2$.preceptor.progress.v1.PercentChangeR\x13percentChangeReason\x12\x14\n" +
+	"\x05title\x18\x0e \x01(\tR\x05titleB\n" +
 	"\n" +
 	"\b_percentB\x13\n" +
-	"\x11_previous_percentB\x18\n" +
-	"\x16_percent_change_reason\"\xff\x02\n" +
+	"\x11_previous_percent\"\xff\x02\n" +
 	"\fUnitProgress\x12\x17\n" +
 	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1a\n" +
@@ -5932,7 +6774,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"\b_versionB\n" +
 	"\n" +
-	"\b_percent\"\xb6\x06\n" +
+	"\b_percent\"\xb2\a\n" +
 	"\x14ModuleProgressDetail\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -5949,19 +6791,20 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x06resume\x18\v \x01(\v2%.preceptor.progress.v1.ResumePositionR\x06resume\x12$\n" +
 	"\x0eas_of_sequence\x18\f \x01(\x03R\fasOfSequence\x12?\n" +
 	"\rcomplete_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12.\n" +
-	"\x10previous_percent\x18\x0e \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x127\n" +
-	"\x15percent_change_reason\x18\x0f \x01(\tH\x03R\x13percentChangeReason\x88\x01\x01B\n" +
+	"\x10previous_percent\x18\x0e \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x12X\n" +
+	"\x15percent_change_reason\x18\x0f \x01(\v2$.preceptor.progress.v1.PercentChangeR\x13percentChangeReason\x129\n" +
+	"\brests_on\x18\x10 \x03(\v2\x1e.preceptor.progress.v1.RestsOnR\arestsOn\x128\n" +
+	"\aexcused\x18\x11 \x01(\v2\x1e.preceptor.progress.v1.ExcusedR\aexcusedB\n" +
 	"\n" +
 	"\b_percentB\t\n" +
 	"\a_creditB\x13\n" +
-	"\x11_previous_percentB\x18\n" +
-	"\x16_percent_change_reason\"\x94\x01\n" +
+	"\x11_previous_percent\"\x94\x01\n" +
 	"\x0eResumePosition\x12\x17\n" +
 	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x1f\n" +
 	"\bprogress\x18\x02 \x01(\x01H\x00R\bprogress\x88\x01\x01\x12;\n" +
 	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAtB\v\n" +
-	"\t_progress\"\xbc\x03\n" +
+	"\t_progress\"\xd5\x04\n" +
 	"\x05Award\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\apath_id\x18\x02 \x01(\tR\x06pathId\x12!\n" +
@@ -5973,10 +6816,18 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\vcompletions\x18\a \x03(\v2!.preceptor.progress.v1.CompletionR\vcompletions\x125\n" +
 	"\x04rule\x18\b \x03(\v2!.preceptor.progress.v1.AwardGroupR\x04rule\x12;\n" +
 	"\vrevoke_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"revokeTime\x12(\n" +
-	"\rrevoke_reason\x18\n" +
-	" \x01(\tH\x00R\frevokeReason\x88\x01\x01B\x10\n" +
-	"\x0e_revoke_reason\"j\n" +
+	"revokeTime\x12\x1b\n" +
+	"\x06reason\x18\n" +
+	" \x01(\tH\x00R\x06reason\x88\x01\x01\x12\x16\n" +
+	"\x06number\x18\v \x01(\x05R\x06number\x128\n" +
+	"\x05state\x18\f \x01(\x0e2\".preceptor.progress.v1.Award.StateR\x05state\x12 \n" +
+	"\vprovisional\x18\r \x01(\bR\vprovisional\"7\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06ACTIVE\x10\x01\x12\v\n" +
+	"\aREVOKED\x10\x02B\t\n" +
+	"\a_reason\"j\n" +
 	"\n" +
 	"AwardGroup\x12\x1d\n" +
 	"\n" +
@@ -6020,12 +6871,16 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x18CreateEnrollmentResponse\x12A\n" +
 	"\n" +
 	"enrollment\x18\x01 \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
-	"enrollment\"7\n" +
+	"enrollment\"\x86\x01\n" +
 	"\x16ListEnrollmentsRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\"^\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x86\x01\n" +
 	"\x17ListEnrollmentsResponse\x12C\n" +
-	"\venrollments\x18\x01 \x03(\v2!.preceptor.progress.v1.EnrollmentR\venrollments\"d\n" +
+	"\venrollments\x18\x01 \x03(\v2!.preceptor.progress.v1.EnrollmentR\venrollments\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
 	"\x14GetEnrollmentRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12-\n" +
@@ -6047,11 +6902,12 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x18UpdateEnrollmentResponse\x12A\n" +
 	"\n" +
 	"enrollment\x18\x01 \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
-	"enrollment\"\x87\x01\n" +
+	"enrollment\"\xbc\x01\n" +
 	"\x18BatchRecordEventsRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12L\n" +
-	"\x06events\x18\x02 \x03(\v2$.preceptor.progress.v1.ProgressEventB\x0e\xbaH\v\x92\x01\b\x10\xf4\x03\"\x03\xd8\x01\x03R\x06events\"\xb5\x01\n" +
+	"\x06events\x18\x02 \x03(\v2$.preceptor.progress.v1.ProgressEventB\x0e\xbaH\v\x92\x01\b\x10\xf4\x03\"\x03\xd8\x01\x03R\x06events\x123\n" +
+	"\asent_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\"\xb5\x01\n" +
 	"\x19BatchRecordEventsResponse\x12<\n" +
 	"\aresults\x18\x01 \x03(\v2\".preceptor.progress.v1.EventResultR\aresults\x124\n" +
 	"\x06awards\x18\x02 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\x12$\n" +
@@ -6085,11 +6941,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12H\n" +
 	"\tmodule_id\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\"d\n" +
 	"\x19GetModuleProgressResponse\x12G\n" +
-	"\bprogress\x18\x01 \x01(\v2+.preceptor.progress.v1.ModuleProgressDetailR\bprogress\"6\n" +
-	"\x15ListMilestonesRequest\x12\x1d\n" +
+	"\bprogress\x18\x01 \x01(\v2+.preceptor.progress.v1.ModuleProgressDetailR\bprogress\"2\n" +
+	"\x11ListAwardsRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\"N\n" +
-	"\x16ListMilestonesResponse\x124\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\"J\n" +
+	"\x12ListAwardsResponse\x124\n" +
 	"\x06awards\x18\x01 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"t\n" +
 	"\x14WatchProgressRequest\x12\x1d\n" +
 	"\n" +
@@ -6104,7 +6960,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ENTRY\x10\x01\x12\t\n" +
-	"\x05RESET\x10\x02\"\xae\x04\n" +
+	"\x05RESET\x10\x02\"\xb5\x04\n" +
 	"\x0fPathExplanation\x12\x17\n" +
 	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12!\n" +
 	"\fpath_version\x18\x02 \x01(\x05R\vpathVersion\x12\x14\n" +
@@ -6113,8 +6969,8 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0fcompleted_count\x18\x05 \x01(\x05R\x0ecompletedCount\x12%\n" +
 	"\x0erequired_count\x18\x06 \x01(\x05R\rrequiredCount\x12\x18\n" +
 	"\asummary\x18\a \x01(\tR\asummary\x12.\n" +
-	"\x10previous_percent\x18\b \x01(\x05H\x01R\x0fpreviousPercent\x88\x01\x01\x127\n" +
-	"\x15percent_change_reason\x18\t \x01(\tH\x02R\x13percentChangeReason\x88\x01\x01\x12K\n" +
+	"\x10previous_percent\x18\b \x01(\x05H\x01R\x0fpreviousPercent\x88\x01\x01\x12X\n" +
+	"\x15percent_change_reason\x18\t \x01(\v2$.preceptor.progress.v1.PercentChangeR\x13percentChangeReason\x12K\n" +
 	"\n" +
 	"milestones\x18\n" +
 	" \x03(\v2+.preceptor.progress.v1.MilestoneExplanationR\n" +
@@ -6123,8 +6979,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x10catalog_revision\x18\f \x01(\x03R\x0fcatalogRevisionB\n" +
 	"\n" +
 	"\b_percentB\x13\n" +
-	"\x11_previous_percentB\x18\n" +
-	"\x16_percent_change_reason\"\xc6\x02\n" +
+	"\x11_previous_percent\"\xc6\x02\n" +
 	"\x14MilestoneExplanation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1d\n" +
@@ -6142,7 +6997,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0erequired_count\x18\x02 \x01(\x05H\x00R\rrequiredCount\x88\x01\x01\x12\x18\n" +
 	"\asummary\x18\x03 \x01(\tR\asummary\x12B\n" +
 	"\amodules\x18\x04 \x03(\v2(.preceptor.progress.v1.ModuleExplanationR\amodulesB\x11\n" +
-	"\x0f_required_count\"\x8e\x05\n" +
+	"\x0f_required_count\"\xa2\a\n" +
 	"\x11ModuleExplanation\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -6159,10 +7014,15 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"module_ids\x18\f \x03(\tR\tmoduleIds\x12<\n" +
 	"\x05units\x18\r \x03(\v2&.preceptor.progress.v1.UnitExplanationR\x05units\x12E\n" +
-	"\tuncounted\x18\x0e \x03(\v2'.preceptor.progress.v1.EventExplanationR\tuncountedB\n" +
+	"\tuncounted\x18\x0e \x03(\v2'.preceptor.progress.v1.EventExplanationR\tuncounted\x129\n" +
+	"\brests_on\x18\x0f \x03(\v2\x1e.preceptor.progress.v1.RestsOnR\arestsOn\x128\n" +
+	"\aexcused\x18\x10 \x01(\v2\x1e.preceptor.progress.v1.ExcusedR\aexcused\x12.\n" +
+	"\x10previous_percent\x18\x11 \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x12X\n" +
+	"\x15percent_change_reason\x18\x12 \x01(\v2$.preceptor.progress.v1.PercentChangeR\x13percentChangeReasonB\n" +
 	"\n" +
 	"\b_percentB\t\n" +
-	"\a_credit\"\xb5\x02\n" +
+	"\a_creditB\x13\n" +
+	"\x11_previous_percent\"\xb5\x02\n" +
 	"\x0fUnitExplanation\x12\x17\n" +
 	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1a\n" +
@@ -6172,7 +7032,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\tdone_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdoneTime\x12\x17\n" +
 	"\amove_on\x18\a \x01(\tR\x06moveOn\x12\x18\n" +
 	"\asummary\x18\b \x01(\tR\asummary\x12?\n" +
-	"\x06events\x18\t \x03(\v2'.preceptor.progress.v1.EventExplanationR\x06events\"\xb9\x02\n" +
+	"\x06events\x18\t \x03(\v2'.preceptor.progress.v1.EventExplanationR\x06events\"\xe3\x02\n" +
 	"\x10EventExplanation\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x03R\bsequence\x12=\n" +
@@ -6181,20 +7041,31 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0emodule_version\x18\x05 \x01(\x05R\rmoduleVersion\x12=\n" +
 	"\feffective_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\x12\x18\n" +
 	"\asummary\x18\a \x01(\tR\asummary\x12\x16\n" +
-	"\x06reason\x18\b \x01(\tR\x06reason\"\x81\x01\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x1c\n" +
+	"\alate_by\x18\t \x01(\tH\x00R\x06lateBy\x88\x01\x01B\n" +
+	"\n" +
+	"\b_late_by\"\x81\x01\n" +
 	"\x1aExplainPathProgressRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12D\n" +
 	"\apath_id\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"g\n" +
 	"\x1bExplainPathProgressResponse\x12H\n" +
-	"\vexplanation\x18\x01 \x01(\v2&.preceptor.progress.v1.PathExplanationR\vexplanation\"\x80\x01\n" +
-	"\x16RevokeMilestoneRequest\x12\x1d\n" +
+	"\vexplanation\x18\x01 \x01(\v2&.preceptor.progress.v1.PathExplanationR\vexplanation\"|\n" +
+	"\x12RevokeAwardRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12#\n" +
 	"\baward_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aawardId\x12\"\n" +
 	"\x06reason\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\x06reason\"M\n" +
-	"\x17RevokeMilestoneResponse\x122\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\x06reason\"I\n" +
+	"\x13RevokeAwardResponse\x122\n" +
+	"\x05award\x18\x01 \x01(\v2\x1c.preceptor.progress.v1.AwardR\x05award\"\x7f\n" +
+	"\x15ReinstateAwardRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12#\n" +
+	"\baward_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aawardId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\x06reason\"L\n" +
+	"\x16ReinstateAwardResponse\x122\n" +
 	"\x05award\x18\x01 \x01(\v2\x1c.preceptor.progress.v1.AwardR\x05award\"@\n" +
 	"\x15VerifyProgressRequest\x12'\n" +
 	"\n" +
@@ -6238,7 +7109,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x127\n" +
 	"\x05draft\x18\x02 \x01(\v2!.preceptor.catalog.v1.PathVersionR\x05draft\"S\n" +
 	"\x17CountPathImpactResponse\x128\n" +
-	"\x06impact\x18\x01 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact2\xc2\x17\n" +
+	"\x06impact\x18\x01 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact2\xe2\x18\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
@@ -6262,13 +7133,16 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0fGetPathProgress\x12-.preceptor.progress.v1.GetPathProgressRequest\x1a..preceptor.progress.v1.GetPathProgressResponse\"M\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02>b\bprogress\x122/v1/learners/{learner_id}/paths/{path_id}/progress\x12\xc9\x01\n" +
 	"\x11GetModuleProgress\x12/.preceptor.progress.v1.GetModuleProgressRequest\x1a0.preceptor.progress.v1.GetModuleProgressResponse\"Q\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Bb\bprogress\x126/v1/learners/{learner_id}/modules/{module_id}/progress\x12\xa4\x01\n" +
-	"\x0eListMilestones\x12,.preceptor.progress.v1.ListMilestonesRequest\x1a-.preceptor.progress.v1.ListMilestonesResponse\"5\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02&\x12$/v1/learners/{learner_id}/milestones\x12\xd6\x01\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Bb\bprogress\x126/v1/learners/{learner_id}/modules/{module_id}/progress\x12\x94\x01\n" +
+	"\n" +
+	"ListAwards\x12(.preceptor.progress.v1.ListAwardsRequest\x1a).preceptor.progress.v1.ListAwardsResponse\"1\xaa\xd4\x18\x05\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/learners/{learner_id}/awards\x12\xd6\x01\n" +
 	"\x13ExplainPathProgress\x121.preceptor.progress.v1.ExplainPathProgressRequest\x1a2.preceptor.progress.v1.ExplainPathProgressResponse\"X\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Ib\vexplanation\x12:/v1/learners/{learner_id}/paths/{path_id}/progress:explain\x12\xc1\x01\n" +
-	"\x0fRevokeMilestone\x12-.preceptor.progress.v1.RevokeMilestoneRequest\x1a..preceptor.progress.v1.RevokeMilestoneResponse\"O\xaa\xd4\x18\x03\n" +
-	"\x01\x04\x82\xd3\xe4\x93\x02B:\x01*b\x05award\"6/v1/learners/{learner_id}/milestones/{award_id}:revoke\x12\x99\x01\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Ib\vexplanation\x12:/v1/learners/{learner_id}/paths/{path_id}/progress:explain\x12\xb1\x01\n" +
+	"\vRevokeAward\x12).preceptor.progress.v1.RevokeAwardRequest\x1a*.preceptor.progress.v1.RevokeAwardResponse\"K\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02>:\x01*b\x05award\"2/v1/learners/{learner_id}/awards/{award_id}:revoke\x12\xbd\x01\n" +
+	"\x0eReinstateAward\x12,.preceptor.progress.v1.ReinstateAwardRequest\x1a-.preceptor.progress.v1.ReinstateAwardResponse\"N\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02A:\x01*b\x05award\"5/v1/learners/{learner_id}/awards/{award_id}:reinstate\x12\x99\x01\n" +
 	"\x0eVerifyProgress\x12,.preceptor.progress.v1.VerifyProgressRequest\x1a-.preceptor.progress.v1.VerifyProgressResponse\"(\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/progress:verify\x90\x02\x010\x01\x12\x9a\x01\n" +
 	"\x0fRebuildProgress\x12-.preceptor.progress.v1.RebuildProgressRequest\x1a..preceptor.progress.v1.RebuildProgressResponse\"&\xaa\xd4\x18\x03\n" +
@@ -6290,233 +7164,265 @@ func file_preceptor_progress_v1_progress_proto_rawDescGZIP() []byte {
 	return file_preceptor_progress_v1_progress_proto_rawDescData
 }
 
-var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
+var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
 var file_preceptor_progress_v1_progress_proto_goTypes = []any{
 	(ProgressEvent_Verb)(0),             // 0: preceptor.progress.v1.ProgressEvent.Verb
-	(EventResult_Status)(0),             // 1: preceptor.progress.v1.EventResult.Status
-	(LogEntry_Type)(0),                  // 2: preceptor.progress.v1.LogEntry.Type
-	(Enrollment_State)(0),               // 3: preceptor.progress.v1.Enrollment.State
-	(Currency_State)(0),                 // 4: preceptor.progress.v1.Currency.State
-	(ModuleProgress_State)(0),           // 5: preceptor.progress.v1.ModuleProgress.State
-	(ModuleProgress_CreditKind)(0),      // 6: preceptor.progress.v1.ModuleProgress.CreditKind
-	(NextStep_Reason)(0),                // 7: preceptor.progress.v1.NextStep.Reason
-	(Cycle_Opening)(0),                  // 8: preceptor.progress.v1.Cycle.Opening
-	(WatchProgressResponse_Kind)(0),     // 9: preceptor.progress.v1.WatchProgressResponse.Kind
-	(Drift_Kind)(0),                     // 10: preceptor.progress.v1.Drift.Kind
-	(*ProgressEvent)(nil),               // 11: preceptor.progress.v1.ProgressEvent
-	(*EventResult)(nil),                 // 12: preceptor.progress.v1.EventResult
-	(*LogEntry)(nil),                    // 13: preceptor.progress.v1.LogEntry
-	(*Enrollment)(nil),                  // 14: preceptor.progress.v1.Enrollment
-	(*Currency)(nil),                    // 15: preceptor.progress.v1.Currency
-	(*ModuleProgress)(nil),              // 16: preceptor.progress.v1.ModuleProgress
-	(*MilestoneProgress)(nil),           // 17: preceptor.progress.v1.MilestoneProgress
-	(*AwardRef)(nil),                    // 18: preceptor.progress.v1.AwardRef
-	(*Upgrade)(nil),                     // 19: preceptor.progress.v1.Upgrade
-	(*NextStep)(nil),                    // 20: preceptor.progress.v1.NextStep
-	(*PathProgress)(nil),                // 21: preceptor.progress.v1.PathProgress
-	(*UnitProgress)(nil),                // 22: preceptor.progress.v1.UnitProgress
-	(*Attempt)(nil),                     // 23: preceptor.progress.v1.Attempt
-	(*Cycle)(nil),                       // 24: preceptor.progress.v1.Cycle
-	(*ModuleProgressDetail)(nil),        // 25: preceptor.progress.v1.ModuleProgressDetail
-	(*ResumePosition)(nil),              // 26: preceptor.progress.v1.ResumePosition
-	(*Award)(nil),                       // 27: preceptor.progress.v1.Award
-	(*AwardGroup)(nil),                  // 28: preceptor.progress.v1.AwardGroup
-	(*Completion)(nil),                  // 29: preceptor.progress.v1.Completion
-	(*EnrollmentSummary)(nil),           // 30: preceptor.progress.v1.EnrollmentSummary
-	(*Streak)(nil),                      // 31: preceptor.progress.v1.Streak
-	(*DueModule)(nil),                   // 32: preceptor.progress.v1.DueModule
-	(*CreateEnrollmentRequest)(nil),     // 33: preceptor.progress.v1.CreateEnrollmentRequest
-	(*CreateEnrollmentResponse)(nil),    // 34: preceptor.progress.v1.CreateEnrollmentResponse
-	(*ListEnrollmentsRequest)(nil),      // 35: preceptor.progress.v1.ListEnrollmentsRequest
-	(*ListEnrollmentsResponse)(nil),     // 36: preceptor.progress.v1.ListEnrollmentsResponse
-	(*GetEnrollmentRequest)(nil),        // 37: preceptor.progress.v1.GetEnrollmentRequest
-	(*GetEnrollmentResponse)(nil),       // 38: preceptor.progress.v1.GetEnrollmentResponse
-	(*UpdateEnrollmentRequest)(nil),     // 39: preceptor.progress.v1.UpdateEnrollmentRequest
-	(*UpdateEnrollmentResponse)(nil),    // 40: preceptor.progress.v1.UpdateEnrollmentResponse
-	(*BatchRecordEventsRequest)(nil),    // 41: preceptor.progress.v1.BatchRecordEventsRequest
-	(*BatchRecordEventsResponse)(nil),   // 42: preceptor.progress.v1.BatchRecordEventsResponse
-	(*ListEventsRequest)(nil),           // 43: preceptor.progress.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),          // 44: preceptor.progress.v1.ListEventsResponse
-	(*GetProgressRequest)(nil),          // 45: preceptor.progress.v1.GetProgressRequest
-	(*GetProgressResponse)(nil),         // 46: preceptor.progress.v1.GetProgressResponse
-	(*GetPathProgressRequest)(nil),      // 47: preceptor.progress.v1.GetPathProgressRequest
-	(*GetPathProgressResponse)(nil),     // 48: preceptor.progress.v1.GetPathProgressResponse
-	(*GetModuleProgressRequest)(nil),    // 49: preceptor.progress.v1.GetModuleProgressRequest
-	(*GetModuleProgressResponse)(nil),   // 50: preceptor.progress.v1.GetModuleProgressResponse
-	(*ListMilestonesRequest)(nil),       // 51: preceptor.progress.v1.ListMilestonesRequest
-	(*ListMilestonesResponse)(nil),      // 52: preceptor.progress.v1.ListMilestonesResponse
-	(*WatchProgressRequest)(nil),        // 53: preceptor.progress.v1.WatchProgressRequest
-	(*WatchProgressResponse)(nil),       // 54: preceptor.progress.v1.WatchProgressResponse
-	(*PathExplanation)(nil),             // 55: preceptor.progress.v1.PathExplanation
-	(*MilestoneExplanation)(nil),        // 56: preceptor.progress.v1.MilestoneExplanation
-	(*GroupExplanation)(nil),            // 57: preceptor.progress.v1.GroupExplanation
-	(*ModuleExplanation)(nil),           // 58: preceptor.progress.v1.ModuleExplanation
-	(*UnitExplanation)(nil),             // 59: preceptor.progress.v1.UnitExplanation
-	(*EventExplanation)(nil),            // 60: preceptor.progress.v1.EventExplanation
-	(*ExplainPathProgressRequest)(nil),  // 61: preceptor.progress.v1.ExplainPathProgressRequest
-	(*ExplainPathProgressResponse)(nil), // 62: preceptor.progress.v1.ExplainPathProgressResponse
-	(*RevokeMilestoneRequest)(nil),      // 63: preceptor.progress.v1.RevokeMilestoneRequest
-	(*RevokeMilestoneResponse)(nil),     // 64: preceptor.progress.v1.RevokeMilestoneResponse
-	(*VerifyProgressRequest)(nil),       // 65: preceptor.progress.v1.VerifyProgressRequest
-	(*VerifyProgressResponse)(nil),      // 66: preceptor.progress.v1.VerifyProgressResponse
-	(*RebuildProgressRequest)(nil),      // 67: preceptor.progress.v1.RebuildProgressRequest
-	(*RebuildProgressResponse)(nil),     // 68: preceptor.progress.v1.RebuildProgressResponse
-	(*Drift)(nil),                       // 69: preceptor.progress.v1.Drift
-	(*ReplayStatus)(nil),                // 70: preceptor.progress.v1.ReplayStatus
-	(*CountModuleImpactRequest)(nil),    // 71: preceptor.progress.v1.CountModuleImpactRequest
-	(*CountModuleImpactResponse)(nil),   // 72: preceptor.progress.v1.CountModuleImpactResponse
-	(*CountPathImpactRequest)(nil),      // 73: preceptor.progress.v1.CountPathImpactRequest
-	(*CountPathImpactResponse)(nil),     // 74: preceptor.progress.v1.CountPathImpactResponse
-	(*timestamppb.Timestamp)(nil),       // 75: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),       // 76: google.protobuf.FieldMask
-	(*v1.ModuleVersion)(nil),            // 77: preceptor.catalog.v1.ModuleVersion
-	(*v1.ModuleImpact)(nil),             // 78: preceptor.catalog.v1.ModuleImpact
-	(*v1.PathVersion)(nil),              // 79: preceptor.catalog.v1.PathVersion
-	(*v1.PathImpact)(nil),               // 80: preceptor.catalog.v1.PathImpact
+	(EventNote_Code)(0),                 // 1: preceptor.progress.v1.EventNote.Code
+	(EventResult_Status)(0),             // 2: preceptor.progress.v1.EventResult.Status
+	(LogEntry_Type)(0),                  // 3: preceptor.progress.v1.LogEntry.Type
+	(Enrollment_State)(0),               // 4: preceptor.progress.v1.Enrollment.State
+	(Currency_State)(0),                 // 5: preceptor.progress.v1.Currency.State
+	(ModuleProgress_State)(0),           // 6: preceptor.progress.v1.ModuleProgress.State
+	(ModuleProgress_CreditKind)(0),      // 7: preceptor.progress.v1.ModuleProgress.CreditKind
+	(Excused_Reason)(0),                 // 8: preceptor.progress.v1.Excused.Reason
+	(PercentChange_Code)(0),             // 9: preceptor.progress.v1.PercentChange.Code
+	(NextStep_Reason)(0),                // 10: preceptor.progress.v1.NextStep.Reason
+	(Cycle_Opening)(0),                  // 11: preceptor.progress.v1.Cycle.Opening
+	(Award_State)(0),                    // 12: preceptor.progress.v1.Award.State
+	(WatchProgressResponse_Kind)(0),     // 13: preceptor.progress.v1.WatchProgressResponse.Kind
+	(Drift_Kind)(0),                     // 14: preceptor.progress.v1.Drift.Kind
+	(*ProgressEvent)(nil),               // 15: preceptor.progress.v1.ProgressEvent
+	(*EventNote)(nil),                   // 16: preceptor.progress.v1.EventNote
+	(*EventResult)(nil),                 // 17: preceptor.progress.v1.EventResult
+	(*LogEntry)(nil),                    // 18: preceptor.progress.v1.LogEntry
+	(*Enrollment)(nil),                  // 19: preceptor.progress.v1.Enrollment
+	(*Currency)(nil),                    // 20: preceptor.progress.v1.Currency
+	(*ModuleProgress)(nil),              // 21: preceptor.progress.v1.ModuleProgress
+	(*RestsOn)(nil),                     // 22: preceptor.progress.v1.RestsOn
+	(*Excused)(nil),                     // 23: preceptor.progress.v1.Excused
+	(*PercentChange)(nil),               // 24: preceptor.progress.v1.PercentChange
+	(*MilestoneProgress)(nil),           // 25: preceptor.progress.v1.MilestoneProgress
+	(*AwardRef)(nil),                    // 26: preceptor.progress.v1.AwardRef
+	(*Upgrade)(nil),                     // 27: preceptor.progress.v1.Upgrade
+	(*NextStep)(nil),                    // 28: preceptor.progress.v1.NextStep
+	(*PathProgress)(nil),                // 29: preceptor.progress.v1.PathProgress
+	(*UnitProgress)(nil),                // 30: preceptor.progress.v1.UnitProgress
+	(*Attempt)(nil),                     // 31: preceptor.progress.v1.Attempt
+	(*Cycle)(nil),                       // 32: preceptor.progress.v1.Cycle
+	(*ModuleProgressDetail)(nil),        // 33: preceptor.progress.v1.ModuleProgressDetail
+	(*ResumePosition)(nil),              // 34: preceptor.progress.v1.ResumePosition
+	(*Award)(nil),                       // 35: preceptor.progress.v1.Award
+	(*AwardGroup)(nil),                  // 36: preceptor.progress.v1.AwardGroup
+	(*Completion)(nil),                  // 37: preceptor.progress.v1.Completion
+	(*EnrollmentSummary)(nil),           // 38: preceptor.progress.v1.EnrollmentSummary
+	(*Streak)(nil),                      // 39: preceptor.progress.v1.Streak
+	(*DueModule)(nil),                   // 40: preceptor.progress.v1.DueModule
+	(*CreateEnrollmentRequest)(nil),     // 41: preceptor.progress.v1.CreateEnrollmentRequest
+	(*CreateEnrollmentResponse)(nil),    // 42: preceptor.progress.v1.CreateEnrollmentResponse
+	(*ListEnrollmentsRequest)(nil),      // 43: preceptor.progress.v1.ListEnrollmentsRequest
+	(*ListEnrollmentsResponse)(nil),     // 44: preceptor.progress.v1.ListEnrollmentsResponse
+	(*GetEnrollmentRequest)(nil),        // 45: preceptor.progress.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),       // 46: preceptor.progress.v1.GetEnrollmentResponse
+	(*UpdateEnrollmentRequest)(nil),     // 47: preceptor.progress.v1.UpdateEnrollmentRequest
+	(*UpdateEnrollmentResponse)(nil),    // 48: preceptor.progress.v1.UpdateEnrollmentResponse
+	(*BatchRecordEventsRequest)(nil),    // 49: preceptor.progress.v1.BatchRecordEventsRequest
+	(*BatchRecordEventsResponse)(nil),   // 50: preceptor.progress.v1.BatchRecordEventsResponse
+	(*ListEventsRequest)(nil),           // 51: preceptor.progress.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),          // 52: preceptor.progress.v1.ListEventsResponse
+	(*GetProgressRequest)(nil),          // 53: preceptor.progress.v1.GetProgressRequest
+	(*GetProgressResponse)(nil),         // 54: preceptor.progress.v1.GetProgressResponse
+	(*GetPathProgressRequest)(nil),      // 55: preceptor.progress.v1.GetPathProgressRequest
+	(*GetPathProgressResponse)(nil),     // 56: preceptor.progress.v1.GetPathProgressResponse
+	(*GetModuleProgressRequest)(nil),    // 57: preceptor.progress.v1.GetModuleProgressRequest
+	(*GetModuleProgressResponse)(nil),   // 58: preceptor.progress.v1.GetModuleProgressResponse
+	(*ListAwardsRequest)(nil),           // 59: preceptor.progress.v1.ListAwardsRequest
+	(*ListAwardsResponse)(nil),          // 60: preceptor.progress.v1.ListAwardsResponse
+	(*WatchProgressRequest)(nil),        // 61: preceptor.progress.v1.WatchProgressRequest
+	(*WatchProgressResponse)(nil),       // 62: preceptor.progress.v1.WatchProgressResponse
+	(*PathExplanation)(nil),             // 63: preceptor.progress.v1.PathExplanation
+	(*MilestoneExplanation)(nil),        // 64: preceptor.progress.v1.MilestoneExplanation
+	(*GroupExplanation)(nil),            // 65: preceptor.progress.v1.GroupExplanation
+	(*ModuleExplanation)(nil),           // 66: preceptor.progress.v1.ModuleExplanation
+	(*UnitExplanation)(nil),             // 67: preceptor.progress.v1.UnitExplanation
+	(*EventExplanation)(nil),            // 68: preceptor.progress.v1.EventExplanation
+	(*ExplainPathProgressRequest)(nil),  // 69: preceptor.progress.v1.ExplainPathProgressRequest
+	(*ExplainPathProgressResponse)(nil), // 70: preceptor.progress.v1.ExplainPathProgressResponse
+	(*RevokeAwardRequest)(nil),          // 71: preceptor.progress.v1.RevokeAwardRequest
+	(*RevokeAwardResponse)(nil),         // 72: preceptor.progress.v1.RevokeAwardResponse
+	(*ReinstateAwardRequest)(nil),       // 73: preceptor.progress.v1.ReinstateAwardRequest
+	(*ReinstateAwardResponse)(nil),      // 74: preceptor.progress.v1.ReinstateAwardResponse
+	(*VerifyProgressRequest)(nil),       // 75: preceptor.progress.v1.VerifyProgressRequest
+	(*VerifyProgressResponse)(nil),      // 76: preceptor.progress.v1.VerifyProgressResponse
+	(*RebuildProgressRequest)(nil),      // 77: preceptor.progress.v1.RebuildProgressRequest
+	(*RebuildProgressResponse)(nil),     // 78: preceptor.progress.v1.RebuildProgressResponse
+	(*Drift)(nil),                       // 79: preceptor.progress.v1.Drift
+	(*ReplayStatus)(nil),                // 80: preceptor.progress.v1.ReplayStatus
+	(*CountModuleImpactRequest)(nil),    // 81: preceptor.progress.v1.CountModuleImpactRequest
+	(*CountModuleImpactResponse)(nil),   // 82: preceptor.progress.v1.CountModuleImpactResponse
+	(*CountPathImpactRequest)(nil),      // 83: preceptor.progress.v1.CountPathImpactRequest
+	(*CountPathImpactResponse)(nil),     // 84: preceptor.progress.v1.CountPathImpactResponse
+	(*timestamppb.Timestamp)(nil),       // 85: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),       // 86: google.protobuf.FieldMask
+	(*v1.ModuleVersion)(nil),            // 87: preceptor.catalog.v1.ModuleVersion
+	(*v1.ModuleImpact)(nil),             // 88: preceptor.catalog.v1.ModuleImpact
+	(*v1.PathVersion)(nil),              // 89: preceptor.catalog.v1.PathVersion
+	(*v1.PathImpact)(nil),               // 90: preceptor.catalog.v1.PathImpact
 }
 var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	0,   // 0: preceptor.progress.v1.ProgressEvent.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	75,  // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
-	1,   // 2: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
-	2,   // 3: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
-	11,  // 4: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
-	75,  // 5: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
-	75,  // 6: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
-	14,  // 7: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	27,  // 8: preceptor.progress.v1.LogEntry.awards:type_name -> preceptor.progress.v1.Award
-	3,   // 9: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
-	75,  // 10: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
-	75,  // 11: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
-	4,   // 12: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
-	75,  // 13: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
-	75,  // 14: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
-	75,  // 15: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
-	5,   // 16: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	15,  // 17: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
-	6,   // 18: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	75,  // 19: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
-	18,  // 20: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
-	16,  // 21: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
-	75,  // 22: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
-	75,  // 23: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
-	7,   // 24: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
-	3,   // 25: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
-	14,  // 26: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	19,  // 27: preceptor.progress.v1.PathProgress.upgrade:type_name -> preceptor.progress.v1.Upgrade
-	17,  // 28: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
-	20,  // 29: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
-	75,  // 30: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
-	23,  // 31: preceptor.progress.v1.UnitProgress.results:type_name -> preceptor.progress.v1.Attempt
-	0,   // 32: preceptor.progress.v1.Attempt.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	75,  // 33: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
-	75,  // 34: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
-	75,  // 35: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
-	75,  // 36: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
-	75,  // 37: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
-	8,   // 38: preceptor.progress.v1.Cycle.opening:type_name -> preceptor.progress.v1.Cycle.Opening
-	75,  // 39: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
-	22,  // 40: preceptor.progress.v1.Cycle.units:type_name -> preceptor.progress.v1.UnitProgress
-	5,   // 41: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	15,  // 42: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
-	6,   // 43: preceptor.progress.v1.ModuleProgressDetail.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	22,  // 44: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
-	24,  // 45: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
-	26,  // 46: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
-	75,  // 47: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
-	75,  // 48: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
-	75,  // 49: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
-	29,  // 50: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
-	28,  // 51: preceptor.progress.v1.Award.rule:type_name -> preceptor.progress.v1.AwardGroup
-	75,  // 52: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
-	75,  // 53: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
-	3,   // 54: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
-	75,  // 55: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
-	15,  // 56: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
-	14,  // 57: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	14,  // 58: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
-	14,  // 59: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	14,  // 60: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	76,  // 61: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	14,  // 62: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	11,  // 63: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
-	12,  // 64: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
-	27,  // 65: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
-	13,  // 66: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
-	30,  // 67: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
-	32,  // 68: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
-	20,  // 69: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
-	31,  // 70: preceptor.progress.v1.GetProgressResponse.streak:type_name -> preceptor.progress.v1.Streak
-	21,  // 71: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
-	25,  // 72: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
-	27,  // 73: preceptor.progress.v1.ListMilestonesResponse.awards:type_name -> preceptor.progress.v1.Award
-	9,   // 74: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
-	13,  // 75: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
-	27,  // 76: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
-	56,  // 77: preceptor.progress.v1.PathExplanation.milestones:type_name -> preceptor.progress.v1.MilestoneExplanation
-	27,  // 78: preceptor.progress.v1.MilestoneExplanation.award:type_name -> preceptor.progress.v1.Award
-	57,  // 79: preceptor.progress.v1.MilestoneExplanation.groups:type_name -> preceptor.progress.v1.GroupExplanation
-	58,  // 80: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
-	5,   // 81: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	6,   // 82: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	75,  // 83: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
-	15,  // 84: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
-	59,  // 85: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
-	60,  // 86: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
-	75,  // 87: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
-	60,  // 88: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
-	0,   // 89: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	75,  // 90: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
-	55,  // 91: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
-	27,  // 92: preceptor.progress.v1.RevokeMilestoneResponse.award:type_name -> preceptor.progress.v1.Award
-	69,  // 93: preceptor.progress.v1.VerifyProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
-	70,  // 94: preceptor.progress.v1.VerifyProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
-	69,  // 95: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
-	70,  // 96: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
-	10,  // 97: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
-	77,  // 98: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	78,  // 99: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
-	79,  // 100: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
-	80,  // 101: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
-	33,  // 102: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
-	35,  // 103: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
-	37,  // 104: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
-	39,  // 105: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
-	41,  // 106: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
-	43,  // 107: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
-	45,  // 108: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
-	47,  // 109: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
-	49,  // 110: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
-	51,  // 111: preceptor.progress.v1.ProgressService.ListMilestones:input_type -> preceptor.progress.v1.ListMilestonesRequest
-	61,  // 112: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
-	63,  // 113: preceptor.progress.v1.ProgressService.RevokeMilestone:input_type -> preceptor.progress.v1.RevokeMilestoneRequest
-	65,  // 114: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
-	67,  // 115: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
-	71,  // 116: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
-	73,  // 117: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
-	53,  // 118: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
-	34,  // 119: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
-	36,  // 120: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
-	38,  // 121: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
-	40,  // 122: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
-	42,  // 123: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
-	44,  // 124: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
-	46,  // 125: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
-	48,  // 126: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
-	50,  // 127: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
-	52,  // 128: preceptor.progress.v1.ProgressService.ListMilestones:output_type -> preceptor.progress.v1.ListMilestonesResponse
-	62,  // 129: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
-	64,  // 130: preceptor.progress.v1.ProgressService.RevokeMilestone:output_type -> preceptor.progress.v1.RevokeMilestoneResponse
-	66,  // 131: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
-	68,  // 132: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
-	72,  // 133: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
-	74,  // 134: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
-	54,  // 135: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
-	119, // [119:136] is the sub-list for method output_type
-	102, // [102:119] is the sub-list for method input_type
-	102, // [102:102] is the sub-list for extension type_name
-	102, // [102:102] is the sub-list for extension extendee
-	0,   // [0:102] is the sub-list for field type_name
+	85,  // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	1,   // 2: preceptor.progress.v1.EventNote.code:type_name -> preceptor.progress.v1.EventNote.Code
+	85,  // 3: preceptor.progress.v1.EventNote.time:type_name -> google.protobuf.Timestamp
+	2,   // 4: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
+	16,  // 5: preceptor.progress.v1.EventResult.note:type_name -> preceptor.progress.v1.EventNote
+	3,   // 6: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
+	15,  // 7: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
+	85,  // 8: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
+	85,  // 9: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
+	19,  // 10: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	35,  // 11: preceptor.progress.v1.LogEntry.awards:type_name -> preceptor.progress.v1.Award
+	4,   // 12: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
+	85,  // 13: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
+	85,  // 14: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
+	5,   // 15: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
+	85,  // 16: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
+	85,  // 17: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
+	85,  // 18: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
+	6,   // 19: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	20,  // 20: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
+	7,   // 21: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	85,  // 22: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
+	24,  // 23: preceptor.progress.v1.ModuleProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	22,  // 24: preceptor.progress.v1.ModuleProgress.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	23,  // 25: preceptor.progress.v1.ModuleProgress.excused:type_name -> preceptor.progress.v1.Excused
+	85,  // 26: preceptor.progress.v1.Excused.since:type_name -> google.protobuf.Timestamp
+	8,   // 27: preceptor.progress.v1.Excused.reason:type_name -> preceptor.progress.v1.Excused.Reason
+	9,   // 28: preceptor.progress.v1.PercentChange.code:type_name -> preceptor.progress.v1.PercentChange.Code
+	26,  // 29: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
+	21,  // 30: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
+	85,  // 31: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
+	85,  // 32: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
+	10,  // 33: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
+	4,   // 34: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
+	19,  // 35: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	27,  // 36: preceptor.progress.v1.PathProgress.upgrade:type_name -> preceptor.progress.v1.Upgrade
+	25,  // 37: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
+	28,  // 38: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
+	24,  // 39: preceptor.progress.v1.PathProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	85,  // 40: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
+	31,  // 41: preceptor.progress.v1.UnitProgress.results:type_name -> preceptor.progress.v1.Attempt
+	0,   // 42: preceptor.progress.v1.Attempt.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
+	85,  // 43: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
+	85,  // 44: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
+	85,  // 45: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
+	85,  // 46: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
+	85,  // 47: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
+	11,  // 48: preceptor.progress.v1.Cycle.opening:type_name -> preceptor.progress.v1.Cycle.Opening
+	85,  // 49: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
+	30,  // 50: preceptor.progress.v1.Cycle.units:type_name -> preceptor.progress.v1.UnitProgress
+	6,   // 51: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	20,  // 52: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
+	7,   // 53: preceptor.progress.v1.ModuleProgressDetail.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	30,  // 54: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
+	32,  // 55: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
+	34,  // 56: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
+	85,  // 57: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
+	24,  // 58: preceptor.progress.v1.ModuleProgressDetail.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	22,  // 59: preceptor.progress.v1.ModuleProgressDetail.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	23,  // 60: preceptor.progress.v1.ModuleProgressDetail.excused:type_name -> preceptor.progress.v1.Excused
+	85,  // 61: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
+	85,  // 62: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
+	37,  // 63: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
+	36,  // 64: preceptor.progress.v1.Award.rule:type_name -> preceptor.progress.v1.AwardGroup
+	85,  // 65: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
+	12,  // 66: preceptor.progress.v1.Award.state:type_name -> preceptor.progress.v1.Award.State
+	85,  // 67: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
+	4,   // 68: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
+	85,  // 69: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
+	20,  // 70: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
+	19,  // 71: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	19,  // 72: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
+	19,  // 73: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	19,  // 74: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	86,  // 75: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19,  // 76: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	15,  // 77: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
+	85,  // 78: preceptor.progress.v1.BatchRecordEventsRequest.sent_at:type_name -> google.protobuf.Timestamp
+	17,  // 79: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
+	35,  // 80: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
+	18,  // 81: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
+	38,  // 82: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
+	40,  // 83: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
+	28,  // 84: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
+	39,  // 85: preceptor.progress.v1.GetProgressResponse.streak:type_name -> preceptor.progress.v1.Streak
+	29,  // 86: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
+	33,  // 87: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
+	35,  // 88: preceptor.progress.v1.ListAwardsResponse.awards:type_name -> preceptor.progress.v1.Award
+	13,  // 89: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
+	18,  // 90: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
+	35,  // 91: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
+	24,  // 92: preceptor.progress.v1.PathExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	64,  // 93: preceptor.progress.v1.PathExplanation.milestones:type_name -> preceptor.progress.v1.MilestoneExplanation
+	35,  // 94: preceptor.progress.v1.MilestoneExplanation.award:type_name -> preceptor.progress.v1.Award
+	65,  // 95: preceptor.progress.v1.MilestoneExplanation.groups:type_name -> preceptor.progress.v1.GroupExplanation
+	66,  // 96: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
+	6,   // 97: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	7,   // 98: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	85,  // 99: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
+	20,  // 100: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
+	67,  // 101: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
+	68,  // 102: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
+	22,  // 103: preceptor.progress.v1.ModuleExplanation.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	23,  // 104: preceptor.progress.v1.ModuleExplanation.excused:type_name -> preceptor.progress.v1.Excused
+	24,  // 105: preceptor.progress.v1.ModuleExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	85,  // 106: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
+	68,  // 107: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
+	0,   // 108: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
+	85,  // 109: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
+	63,  // 110: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
+	35,  // 111: preceptor.progress.v1.RevokeAwardResponse.award:type_name -> preceptor.progress.v1.Award
+	35,  // 112: preceptor.progress.v1.ReinstateAwardResponse.award:type_name -> preceptor.progress.v1.Award
+	79,  // 113: preceptor.progress.v1.VerifyProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	80,  // 114: preceptor.progress.v1.VerifyProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	79,  // 115: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	80,  // 116: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	14,  // 117: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
+	87,  // 118: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
+	88,  // 119: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
+	89,  // 120: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
+	90,  // 121: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	41,  // 122: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
+	43,  // 123: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
+	45,  // 124: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
+	47,  // 125: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
+	49,  // 126: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
+	51,  // 127: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
+	53,  // 128: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
+	55,  // 129: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
+	57,  // 130: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
+	59,  // 131: preceptor.progress.v1.ProgressService.ListAwards:input_type -> preceptor.progress.v1.ListAwardsRequest
+	69,  // 132: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
+	71,  // 133: preceptor.progress.v1.ProgressService.RevokeAward:input_type -> preceptor.progress.v1.RevokeAwardRequest
+	73,  // 134: preceptor.progress.v1.ProgressService.ReinstateAward:input_type -> preceptor.progress.v1.ReinstateAwardRequest
+	75,  // 135: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
+	77,  // 136: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
+	81,  // 137: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
+	83,  // 138: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
+	61,  // 139: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
+	42,  // 140: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
+	44,  // 141: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
+	46,  // 142: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
+	48,  // 143: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
+	50,  // 144: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
+	52,  // 145: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
+	54,  // 146: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
+	56,  // 147: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
+	58,  // 148: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
+	60,  // 149: preceptor.progress.v1.ProgressService.ListAwards:output_type -> preceptor.progress.v1.ListAwardsResponse
+	70,  // 150: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
+	72,  // 151: preceptor.progress.v1.ProgressService.RevokeAward:output_type -> preceptor.progress.v1.RevokeAwardResponse
+	74,  // 152: preceptor.progress.v1.ProgressService.ReinstateAward:output_type -> preceptor.progress.v1.ReinstateAwardResponse
+	76,  // 153: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
+	78,  // 154: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
+	82,  // 155: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
+	84,  // 156: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
+	62,  // 157: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
+	140, // [140:158] is the sub-list for method output_type
+	122, // [122:140] is the sub-list for method input_type
+	122, // [122:122] is the sub-list for extension type_name
+	122, // [122:122] is the sub-list for extension extendee
+	0,   // [0:122] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_progress_v1_progress_proto_init() }
@@ -6525,31 +7431,33 @@ func file_preceptor_progress_v1_progress_proto_init() {
 		return
 	}
 	file_preceptor_progress_v1_progress_proto_msgTypes[0].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[1].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[2].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[5].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[3].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[6].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[9].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[10].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[11].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[12].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[13].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[14].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[15].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[16].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[17].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[18].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[19].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[42].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[44].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[45].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[20].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[21].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[23].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[46].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[47].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[48].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[49].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[50].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[51].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[53].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_progress_v1_progress_proto_rawDesc), len(file_preceptor_progress_v1_progress_proto_rawDesc)),
-			NumEnums:      11,
-			NumMessages:   64,
+			NumEnums:      15,
+			NumMessages:   70,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

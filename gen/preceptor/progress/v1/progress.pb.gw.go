@@ -80,6 +80,8 @@ func local_request_ProgressService_CreateEnrollment_0(ctx context.Context, marsh
 	return msg, metadata, err
 }
 
+var filter_ProgressService_ListEnrollments_0 = &utilities.DoubleArray{Encoding: map[string]int{"learner_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+
 func request_ProgressService_ListEnrollments_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq ListEnrollmentsRequest
@@ -93,6 +95,12 @@ func request_ProgressService_ListEnrollments_0(ctx context.Context, marshaler ru
 	protoReq.LearnerId, err = runtime.String(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ProgressService_ListEnrollments_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -114,6 +122,12 @@ func local_request_ProgressService_ListEnrollments_0(ctx context.Context, marsha
 	protoReq.LearnerId, err = runtime.String(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ProgressService_ListEnrollments_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	msg, err := server.ListEnrollments(ctx, &protoReq)
 	return msg, metadata, err
@@ -518,9 +532,9 @@ func local_request_ProgressService_GetModuleProgress_0(ctx context.Context, mars
 	return msg, metadata, err
 }
 
-func request_ProgressService_ListMilestones_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_ProgressService_ListAwards_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListMilestonesRequest
+		protoReq ListAwardsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -535,13 +549,13 @@ func request_ProgressService_ListMilestones_0(ctx context.Context, marshaler run
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
-	msg, err := client.ListMilestones(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	msg, err := client.ListAwards(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
 }
 
-func local_request_ProgressService_ListMilestones_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_ProgressService_ListAwards_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListMilestonesRequest
+		protoReq ListAwardsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -553,7 +567,7 @@ func local_request_ProgressService_ListMilestones_0(ctx context.Context, marshal
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
 	}
-	msg, err := server.ListMilestones(ctx, &protoReq)
+	msg, err := server.ListAwards(ctx, &protoReq)
 	return msg, metadata, err
 }
 
@@ -612,9 +626,9 @@ func local_request_ProgressService_ExplainPathProgress_0(ctx context.Context, ma
 	return msg, metadata, err
 }
 
-func request_ProgressService_RevokeMilestone_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_ProgressService_RevokeAward_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RevokeMilestoneRequest
+		protoReq RevokeAwardRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -640,13 +654,13 @@ func request_ProgressService_RevokeMilestone_0(ctx context.Context, marshaler ru
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
-	msg, err := client.RevokeMilestone(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	msg, err := client.RevokeAward(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
 }
 
-func local_request_ProgressService_RevokeMilestone_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_ProgressService_RevokeAward_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RevokeMilestoneRequest
+		protoReq RevokeAwardRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -669,7 +683,68 @@ func local_request_ProgressService_RevokeMilestone_0(ctx context.Context, marsha
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "award_id", err)
 	}
-	msg, err := server.RevokeMilestone(ctx, &protoReq)
+	msg, err := server.RevokeAward(ctx, &protoReq)
+	return msg, metadata, err
+}
+
+func request_ProgressService_ReinstateAward_0(ctx context.Context, marshaler runtime.Marshaler, client ProgressServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq ReinstateAwardRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["award_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "award_id")
+	}
+	protoReq.AwardId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "award_id", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.ReinstateAward(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ProgressService_ReinstateAward_0(ctx context.Context, marshaler runtime.Marshaler, server ProgressServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq ReinstateAwardRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["learner_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "learner_id")
+	}
+	protoReq.LearnerId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "learner_id", err)
+	}
+	val, ok = pathParams["award_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "award_id")
+	}
+	protoReq.AwardId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "award_id", err)
+	}
+	msg, err := server.ReinstateAward(ctx, &protoReq)
 	return msg, metadata, err
 }
 
@@ -942,25 +1017,25 @@ func RegisterProgressServiceHandlerServer(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_GetModuleProgress_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_GetModuleProgress_0{resp.(*GetModuleProgressResponse)}, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodGet, pattern_ProgressService_ListMilestones_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodGet, pattern_ProgressService_ListAwards_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ListMilestones", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/milestones"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ListAwards", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/awards"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := local_request_ProgressService_ListMilestones_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		resp, md, err := local_request_ProgressService_ListAwards_0(annotatedContext, inboundMarshaler, server, req, pathParams)
 		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ProgressService_ListMilestones_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_ProgressService_ListAwards_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodGet, pattern_ProgressService_ExplainPathProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -982,25 +1057,45 @@ func RegisterProgressServiceHandlerServer(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_ExplainPathProgress_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_ExplainPathProgress_0{resp.(*ExplainPathProgressResponse)}, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodPost, pattern_ProgressService_RevokeMilestone_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodPost, pattern_ProgressService_RevokeAward_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/RevokeMilestone", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/milestones/{award_id}:revoke"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/RevokeAward", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/awards/{award_id}:revoke"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := local_request_ProgressService_RevokeMilestone_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		resp, md, err := local_request_ProgressService_RevokeAward_0(annotatedContext, inboundMarshaler, server, req, pathParams)
 		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ProgressService_RevokeMilestone_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_RevokeMilestone_0{resp.(*RevokeMilestoneResponse)}, mux.GetForwardResponseOptions()...)
+		forward_ProgressService_RevokeAward_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_RevokeAward_0{resp.(*RevokeAwardResponse)}, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ProgressService_ReinstateAward_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ReinstateAward", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/awards/{award_id}:reinstate"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ProgressService_ReinstateAward_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_ReinstateAward_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_ReinstateAward_0{resp.(*ReinstateAwardResponse)}, mux.GetForwardResponseOptions()...)
 	})
 
 	mux.Handle(http.MethodPost, pattern_ProgressService_VerifyProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
@@ -1216,22 +1311,22 @@ func RegisterProgressServiceHandlerClient(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_GetModuleProgress_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_GetModuleProgress_0{resp.(*GetModuleProgressResponse)}, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodGet, pattern_ProgressService_ListMilestones_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodGet, pattern_ProgressService_ListAwards_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ListMilestones", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/milestones"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ListAwards", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/awards"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := request_ProgressService_ListMilestones_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		resp, md, err := request_ProgressService_ListAwards_0(annotatedContext, inboundMarshaler, client, req, pathParams)
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ProgressService_ListMilestones_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_ProgressService_ListAwards_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodGet, pattern_ProgressService_ExplainPathProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -1250,22 +1345,39 @@ func RegisterProgressServiceHandlerClient(ctx context.Context, mux *runtime.Serv
 		}
 		forward_ProgressService_ExplainPathProgress_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_ExplainPathProgress_0{resp.(*ExplainPathProgressResponse)}, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodPost, pattern_ProgressService_RevokeMilestone_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodPost, pattern_ProgressService_RevokeAward_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/RevokeMilestone", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/milestones/{award_id}:revoke"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/RevokeAward", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/awards/{award_id}:revoke"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := request_ProgressService_RevokeMilestone_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		resp, md, err := request_ProgressService_RevokeAward_0(annotatedContext, inboundMarshaler, client, req, pathParams)
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ProgressService_RevokeMilestone_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_RevokeMilestone_0{resp.(*RevokeMilestoneResponse)}, mux.GetForwardResponseOptions()...)
+		forward_ProgressService_RevokeAward_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_RevokeAward_0{resp.(*RevokeAwardResponse)}, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ProgressService_ReinstateAward_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.progress.v1.ProgressService/ReinstateAward", runtime.WithHTTPPathPattern("/v1/learners/{learner_id}/awards/{award_id}:reinstate"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ProgressService_ReinstateAward_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ProgressService_ReinstateAward_0(annotatedContext, mux, outboundMarshaler, w, req, response_ProgressService_ReinstateAward_0{resp.(*ReinstateAwardResponse)}, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodPost, pattern_ProgressService_VerifyProgress_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -1375,12 +1487,21 @@ func (m response_ProgressService_ExplainPathProgress_0) XXX_ResponseBody() inter
 	return response.Explanation
 }
 
-type response_ProgressService_RevokeMilestone_0 struct {
-	*RevokeMilestoneResponse
+type response_ProgressService_RevokeAward_0 struct {
+	*RevokeAwardResponse
 }
 
-func (m response_ProgressService_RevokeMilestone_0) XXX_ResponseBody() interface{} {
-	response := m.RevokeMilestoneResponse
+func (m response_ProgressService_RevokeAward_0) XXX_ResponseBody() interface{} {
+	response := m.RevokeAwardResponse
+	return response.Award
+}
+
+type response_ProgressService_ReinstateAward_0 struct {
+	*ReinstateAwardResponse
+}
+
+func (m response_ProgressService_ReinstateAward_0) XXX_ResponseBody() interface{} {
+	response := m.ReinstateAwardResponse
 	return response.Award
 }
 
@@ -1394,9 +1515,10 @@ var (
 	pattern_ProgressService_GetProgress_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "progress"}, ""))
 	pattern_ProgressService_GetPathProgress_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "paths", "path_id", "progress"}, ""))
 	pattern_ProgressService_GetModuleProgress_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "modules", "module_id", "progress"}, ""))
-	pattern_ProgressService_ListMilestones_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "milestones"}, ""))
+	pattern_ProgressService_ListAwards_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "awards"}, ""))
 	pattern_ProgressService_ExplainPathProgress_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "learners", "learner_id", "paths", "path_id", "progress"}, "explain"))
-	pattern_ProgressService_RevokeMilestone_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "milestones", "award_id"}, "revoke"))
+	pattern_ProgressService_RevokeAward_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "awards", "award_id"}, "revoke"))
+	pattern_ProgressService_ReinstateAward_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "learners", "learner_id", "awards", "award_id"}, "reinstate"))
 	pattern_ProgressService_VerifyProgress_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "progress"}, "verify"))
 	pattern_ProgressService_RebuildProgress_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "progress"}, "rebuild"))
 	pattern_ProgressService_WatchProgress_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "learners", "learner_id", "progress"}, "watch"))
@@ -1412,9 +1534,10 @@ var (
 	forward_ProgressService_GetProgress_0         = runtime.ForwardResponseMessage
 	forward_ProgressService_GetPathProgress_0     = runtime.ForwardResponseMessage
 	forward_ProgressService_GetModuleProgress_0   = runtime.ForwardResponseMessage
-	forward_ProgressService_ListMilestones_0      = runtime.ForwardResponseMessage
+	forward_ProgressService_ListAwards_0          = runtime.ForwardResponseMessage
 	forward_ProgressService_ExplainPathProgress_0 = runtime.ForwardResponseMessage
-	forward_ProgressService_RevokeMilestone_0     = runtime.ForwardResponseMessage
+	forward_ProgressService_RevokeAward_0         = runtime.ForwardResponseMessage
+	forward_ProgressService_ReinstateAward_0      = runtime.ForwardResponseMessage
 	forward_ProgressService_VerifyProgress_0      = runtime.ForwardResponseStream
 	forward_ProgressService_RebuildProgress_0     = runtime.ForwardResponseStream
 	forward_ProgressService_WatchProgress_0       = runtime.ForwardResponseStream

@@ -31,9 +31,10 @@ const (
 	ProgressService_GetProgress_FullMethodName         = "/preceptor.progress.v1.ProgressService/GetProgress"
 	ProgressService_GetPathProgress_FullMethodName     = "/preceptor.progress.v1.ProgressService/GetPathProgress"
 	ProgressService_GetModuleProgress_FullMethodName   = "/preceptor.progress.v1.ProgressService/GetModuleProgress"
-	ProgressService_ListMilestones_FullMethodName      = "/preceptor.progress.v1.ProgressService/ListMilestones"
+	ProgressService_ListAwards_FullMethodName          = "/preceptor.progress.v1.ProgressService/ListAwards"
 	ProgressService_ExplainPathProgress_FullMethodName = "/preceptor.progress.v1.ProgressService/ExplainPathProgress"
-	ProgressService_RevokeMilestone_FullMethodName     = "/preceptor.progress.v1.ProgressService/RevokeMilestone"
+	ProgressService_RevokeAward_FullMethodName         = "/preceptor.progress.v1.ProgressService/RevokeAward"
+	ProgressService_ReinstateAward_FullMethodName      = "/preceptor.progress.v1.ProgressService/ReinstateAward"
 	ProgressService_VerifyProgress_FullMethodName      = "/preceptor.progress.v1.ProgressService/VerifyProgress"
 	ProgressService_RebuildProgress_FullMethodName     = "/preceptor.progress.v1.ProgressService/RebuildProgress"
 	ProgressService_CountModuleImpact_FullMethodName   = "/preceptor.progress.v1.ProgressService/CountModuleImpact"
@@ -45,19 +46,22 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ProgressService accepts events and returns progress.
+// ProgressService accepts events and returns progress. Every call about a learner who does not exist
+// is NOT_FOUND with reason LEARNER_NOT_FOUND; UNAVAILABLE where nobody has heard of the learner
+// while profile, who would know, cannot be reached.
 type ProgressServiceClient interface {
 	// CreateEnrollment enrolls a learner in the newest version of a learning path.
 	// ALREADY_EXISTS when one that is not withdrawn exists.
 	CreateEnrollment(ctx context.Context, in *CreateEnrollmentRequest, opts ...grpc.CallOption) (*CreateEnrollmentResponse, error)
-	// ListEnrollments returns a learner's enrollments, oldest first, withdrawn ones too.
+	// ListEnrollments returns a page of a learner's enrollments, oldest first, withdrawn ones too.
 	ListEnrollments(ctx context.Context, in *ListEnrollmentsRequest, opts ...grpc.CallOption) (*ListEnrollmentsResponse, error)
 	// GetEnrollment returns one enrollment.
 	GetEnrollment(ctx context.Context, in *GetEnrollmentRequest, opts ...grpc.CallOption) (*GetEnrollmentResponse, error)
 	// UpdateEnrollment pauses, resumes or withdraws (state), or accepts an upgrade (path_version).
 	UpdateEnrollment(ctx context.Context, in *UpdateEnrollmentRequest, opts ...grpc.CallOption) (*UpdateEnrollmentResponse, error)
 	// BatchRecordEvents records what a learner did, and returns a result for each event, in order.
-	// Sending the same events again is harmless.
+	// Sending the same events again is harmless. For a learner who does not exist nothing is stored,
+	// and the request as a whole fails.
 	BatchRecordEvents(ctx context.Context, in *BatchRecordEventsRequest, opts ...grpc.CallOption) (*BatchRecordEventsResponse, error)
 	// ListEvents returns a learner's log in order of sequence, so that a second device can catch up.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
@@ -67,13 +71,20 @@ type ProgressServiceClient interface {
 	GetPathProgress(ctx context.Context, in *GetPathProgressRequest, opts ...grpc.CallOption) (*GetPathProgressResponse, error)
 	// GetModuleProgress returns how far a learner is in a module, unit by unit.
 	GetModuleProgress(ctx context.Context, in *GetModuleProgressRequest, opts ...grpc.CallOption) (*GetModuleProgressResponse, error)
-	// ListMilestones returns the milestone awards that a learner has earned, oldest first.
-	ListMilestones(ctx context.Context, in *ListMilestonesRequest, opts ...grpc.CallOption) (*ListMilestonesResponse, error)
+	// ListAwards returns the milestone awards that a learner has earned, oldest first, revoked ones too.
+	ListAwards(ctx context.Context, in *ListAwardsRequest, opts ...grpc.CallOption) (*ListAwardsResponse, error)
 	// ExplainPathProgress explains a path's percent unit by unit: with the version,
 	// the cycle, the rule and the event behind each. NOT_FOUND when not enrolled.
 	ExplainPathProgress(ctx context.Context, in *ExplainPathProgressRequest, opts ...grpc.CallOption) (*ExplainPathProgressResponse, error)
-	// RevokeMilestone takes an award back, for good and with a reason. It is an audited command.
-	RevokeMilestone(ctx context.Context, in *RevokeMilestoneRequest, opts ...grpc.CallOption) (*RevokeMilestoneResponse, error)
+	// RevokeAward takes an award back, with a reason. It is an audited command, and PERMISSION_DENIED
+	// with reason ABOUT_ONESELF to whom the award belongs. The milestone is earned anew, as an award of its
+	// own, when its rule, having stopped holding, comes to hold by what is recorded after the revocation.
+	RevokeAward(ctx context.Context, in *RevokeAwardRequest, opts ...grpc.CallOption) (*RevokeAwardResponse, error)
+	// ReinstateAward gives back an award whose revocation was a mistake, with a reason. It is an audited
+	// command, and PERMISSION_DENIED with reason ABOUT_ONESELF to whom the award belongs. ABORTED when
+	// the award is not revoked (AWARD_NOT_REVOKED), and while a later award of the milestone is active
+	// (LATER_AWARD).
+	ReinstateAward(ctx context.Context, in *ReinstateAwardRequest, opts ...grpc.CallOption) (*ReinstateAwardResponse, error)
 	// VerifyProgress folds logs again and streams where what is stored differs. It writes nothing.
 	VerifyProgress(ctx context.Context, in *VerifyProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyProgressResponse], error)
 	// RebuildProgress folds logs again and stores what differs, beside live traffic. One that was
@@ -185,10 +196,10 @@ func (c *progressServiceClient) GetModuleProgress(ctx context.Context, in *GetMo
 	return out, nil
 }
 
-func (c *progressServiceClient) ListMilestones(ctx context.Context, in *ListMilestonesRequest, opts ...grpc.CallOption) (*ListMilestonesResponse, error) {
+func (c *progressServiceClient) ListAwards(ctx context.Context, in *ListAwardsRequest, opts ...grpc.CallOption) (*ListAwardsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListMilestonesResponse)
-	err := c.cc.Invoke(ctx, ProgressService_ListMilestones_FullMethodName, in, out, cOpts...)
+	out := new(ListAwardsResponse)
+	err := c.cc.Invoke(ctx, ProgressService_ListAwards_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -205,10 +216,20 @@ func (c *progressServiceClient) ExplainPathProgress(ctx context.Context, in *Exp
 	return out, nil
 }
 
-func (c *progressServiceClient) RevokeMilestone(ctx context.Context, in *RevokeMilestoneRequest, opts ...grpc.CallOption) (*RevokeMilestoneResponse, error) {
+func (c *progressServiceClient) RevokeAward(ctx context.Context, in *RevokeAwardRequest, opts ...grpc.CallOption) (*RevokeAwardResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(RevokeMilestoneResponse)
-	err := c.cc.Invoke(ctx, ProgressService_RevokeMilestone_FullMethodName, in, out, cOpts...)
+	out := new(RevokeAwardResponse)
+	err := c.cc.Invoke(ctx, ProgressService_RevokeAward_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) ReinstateAward(ctx context.Context, in *ReinstateAwardRequest, opts ...grpc.CallOption) (*ReinstateAwardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReinstateAwardResponse)
+	err := c.cc.Invoke(ctx, ProgressService_ReinstateAward_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -296,19 +317,22 @@ type ProgressService_WatchProgressClient = grpc.ServerStreamingClient[WatchProgr
 // All implementations must embed UnimplementedProgressServiceServer
 // for forward compatibility.
 //
-// ProgressService accepts events and returns progress.
+// ProgressService accepts events and returns progress. Every call about a learner who does not exist
+// is NOT_FOUND with reason LEARNER_NOT_FOUND; UNAVAILABLE where nobody has heard of the learner
+// while profile, who would know, cannot be reached.
 type ProgressServiceServer interface {
 	// CreateEnrollment enrolls a learner in the newest version of a learning path.
 	// ALREADY_EXISTS when one that is not withdrawn exists.
 	CreateEnrollment(context.Context, *CreateEnrollmentRequest) (*CreateEnrollmentResponse, error)
-	// ListEnrollments returns a learner's enrollments, oldest first, withdrawn ones too.
+	// ListEnrollments returns a page of a learner's enrollments, oldest first, withdrawn ones too.
 	ListEnrollments(context.Context, *ListEnrollmentsRequest) (*ListEnrollmentsResponse, error)
 	// GetEnrollment returns one enrollment.
 	GetEnrollment(context.Context, *GetEnrollmentRequest) (*GetEnrollmentResponse, error)
 	// UpdateEnrollment pauses, resumes or withdraws (state), or accepts an upgrade (path_version).
 	UpdateEnrollment(context.Context, *UpdateEnrollmentRequest) (*UpdateEnrollmentResponse, error)
 	// BatchRecordEvents records what a learner did, and returns a result for each event, in order.
-	// Sending the same events again is harmless.
+	// Sending the same events again is harmless. For a learner who does not exist nothing is stored,
+	// and the request as a whole fails.
 	BatchRecordEvents(context.Context, *BatchRecordEventsRequest) (*BatchRecordEventsResponse, error)
 	// ListEvents returns a learner's log in order of sequence, so that a second device can catch up.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
@@ -318,13 +342,20 @@ type ProgressServiceServer interface {
 	GetPathProgress(context.Context, *GetPathProgressRequest) (*GetPathProgressResponse, error)
 	// GetModuleProgress returns how far a learner is in a module, unit by unit.
 	GetModuleProgress(context.Context, *GetModuleProgressRequest) (*GetModuleProgressResponse, error)
-	// ListMilestones returns the milestone awards that a learner has earned, oldest first.
-	ListMilestones(context.Context, *ListMilestonesRequest) (*ListMilestonesResponse, error)
+	// ListAwards returns the milestone awards that a learner has earned, oldest first, revoked ones too.
+	ListAwards(context.Context, *ListAwardsRequest) (*ListAwardsResponse, error)
 	// ExplainPathProgress explains a path's percent unit by unit: with the version,
 	// the cycle, the rule and the event behind each. NOT_FOUND when not enrolled.
 	ExplainPathProgress(context.Context, *ExplainPathProgressRequest) (*ExplainPathProgressResponse, error)
-	// RevokeMilestone takes an award back, for good and with a reason. It is an audited command.
-	RevokeMilestone(context.Context, *RevokeMilestoneRequest) (*RevokeMilestoneResponse, error)
+	// RevokeAward takes an award back, with a reason. It is an audited command, and PERMISSION_DENIED
+	// with reason ABOUT_ONESELF to whom the award belongs. The milestone is earned anew, as an award of its
+	// own, when its rule, having stopped holding, comes to hold by what is recorded after the revocation.
+	RevokeAward(context.Context, *RevokeAwardRequest) (*RevokeAwardResponse, error)
+	// ReinstateAward gives back an award whose revocation was a mistake, with a reason. It is an audited
+	// command, and PERMISSION_DENIED with reason ABOUT_ONESELF to whom the award belongs. ABORTED when
+	// the award is not revoked (AWARD_NOT_REVOKED), and while a later award of the milestone is active
+	// (LATER_AWARD).
+	ReinstateAward(context.Context, *ReinstateAwardRequest) (*ReinstateAwardResponse, error)
 	// VerifyProgress folds logs again and streams where what is stored differs. It writes nothing.
 	VerifyProgress(*VerifyProgressRequest, grpc.ServerStreamingServer[VerifyProgressResponse]) error
 	// RebuildProgress folds logs again and stores what differs, beside live traffic. One that was
@@ -373,14 +404,17 @@ func (UnimplementedProgressServiceServer) GetPathProgress(context.Context, *GetP
 func (UnimplementedProgressServiceServer) GetModuleProgress(context.Context, *GetModuleProgressRequest) (*GetModuleProgressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetModuleProgress not implemented")
 }
-func (UnimplementedProgressServiceServer) ListMilestones(context.Context, *ListMilestonesRequest) (*ListMilestonesResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListMilestones not implemented")
+func (UnimplementedProgressServiceServer) ListAwards(context.Context, *ListAwardsRequest) (*ListAwardsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAwards not implemented")
 }
 func (UnimplementedProgressServiceServer) ExplainPathProgress(context.Context, *ExplainPathProgressRequest) (*ExplainPathProgressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainPathProgress not implemented")
 }
-func (UnimplementedProgressServiceServer) RevokeMilestone(context.Context, *RevokeMilestoneRequest) (*RevokeMilestoneResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method RevokeMilestone not implemented")
+func (UnimplementedProgressServiceServer) RevokeAward(context.Context, *RevokeAwardRequest) (*RevokeAwardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeAward not implemented")
+}
+func (UnimplementedProgressServiceServer) ReinstateAward(context.Context, *ReinstateAwardRequest) (*ReinstateAwardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReinstateAward not implemented")
 }
 func (UnimplementedProgressServiceServer) VerifyProgress(*VerifyProgressRequest, grpc.ServerStreamingServer[VerifyProgressResponse]) error {
 	return status.Error(codes.Unimplemented, "method VerifyProgress not implemented")
@@ -580,20 +614,20 @@ func _ProgressService_GetModuleProgress_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
-func _ProgressService_ListMilestones_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListMilestonesRequest)
+func _ProgressService_ListAwards_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAwardsRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(ProgressServiceServer).ListMilestones(ctx, in)
+		return srv.(ProgressServiceServer).ListAwards(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: ProgressService_ListMilestones_FullMethodName,
+		FullMethod: ProgressService_ListAwards_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ProgressServiceServer).ListMilestones(ctx, req.(*ListMilestonesRequest))
+		return srv.(ProgressServiceServer).ListAwards(ctx, req.(*ListAwardsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -616,20 +650,38 @@ func _ProgressService_ExplainPathProgress_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
-func _ProgressService_RevokeMilestone_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(RevokeMilestoneRequest)
+func _ProgressService_RevokeAward_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeAwardRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(ProgressServiceServer).RevokeMilestone(ctx, in)
+		return srv.(ProgressServiceServer).RevokeAward(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: ProgressService_RevokeMilestone_FullMethodName,
+		FullMethod: ProgressService_RevokeAward_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ProgressServiceServer).RevokeMilestone(ctx, req.(*RevokeMilestoneRequest))
+		return srv.(ProgressServiceServer).RevokeAward(ctx, req.(*RevokeAwardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_ReinstateAward_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReinstateAwardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).ReinstateAward(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_ReinstateAward_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).ReinstateAward(ctx, req.(*ReinstateAwardRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -747,16 +799,20 @@ var ProgressService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ProgressService_GetModuleProgress_Handler,
 		},
 		{
-			MethodName: "ListMilestones",
-			Handler:    _ProgressService_ListMilestones_Handler,
+			MethodName: "ListAwards",
+			Handler:    _ProgressService_ListAwards_Handler,
 		},
 		{
 			MethodName: "ExplainPathProgress",
 			Handler:    _ProgressService_ExplainPathProgress_Handler,
 		},
 		{
-			MethodName: "RevokeMilestone",
-			Handler:    _ProgressService_RevokeMilestone_Handler,
+			MethodName: "RevokeAward",
+			Handler:    _ProgressService_RevokeAward_Handler,
+		},
+		{
+			MethodName: "ReinstateAward",
+			Handler:    _ProgressService_ReinstateAward_Handler,
 		},
 		{
 			MethodName: "CountModuleImpact",
