@@ -419,7 +419,7 @@ func TestDefaultsAreEmitted(t *testing.T) {
 	}
 	respond(&progressv1.PathProgress{})
 	h.get(t, path).wantJSON(t, 200, `{"pathId":"","pathVersion":0,"state":"STATE_UNSPECIFIED","completedCount":0,"requiredCount":0,`+
-		`"asOfSequence":"0","milestones":[],"next":[],"title":"","notApplicable":false}`)
+		`"asOfSequence":"0","milestones":[],"next":[],"title":""}`)
 	respond(&progressv1.PathProgress{Percent: proto.Int32(0)})
 	if a := h.get(t, path); !strings.Contains(a.body, `"percent":0,`) {
 		t.Error(a.body)

@@ -45,14 +45,15 @@ func TestRecordEvent(t *testing.T) {
 	h.records()
 	id := eventID(1)
 	a := h.do(t, "POST", eventsPath, `{"events":[{"eventId":"`+id+`","moduleId":"hipaa-foundations","moduleVersion":2,"unitId":"phi","verb":"COMPLETED",
-		"score":0.9,"progress":1,"occurredAt":"2026-11-20T09:00:00.5+01:00","deviceId":"phone-1","reason":"größer"}]}`, "X-Request-Id", "r-1", "Traceparent", "00-x")
+		"score":0.9,"progress":1,"occurredAt":"2026-11-20T09:00:00.5+01:00","deviceId":"phone-1","reason":"größer","timeZone":"Europe/Berlin"}],
+		"sentAt":"2026-11-20T10:00:00+01:00"}`, "X-Request-Id", "r-1", "Traceparent", "00-x")
 	a.wantJSON(t, 200, `{"results":[{"eventId":"`+id+`","status":"ACCEPTED","sequence":"1"}],"awards":[],"asOfSequence":"41"}`)
 	c := h.last(t)
 	want := &progressv1.BatchRecordEventsRequest{LearnerId: "me", Events: []*progressv1.ProgressEvent{{
 		EventId: id, ModuleId: "hipaa-foundations", ModuleVersion: 2, UnitId: "phi", Verb: progressv1.ProgressEvent_COMPLETED,
-		Score: new(0.9), Progress: proto.Float64(1), DeviceId: "phone-1", Reason: "größer",
+		Score: new(0.9), Progress: proto.Float64(1), DeviceId: "phone-1", Reason: "größer", TimeZone: "Europe/Berlin",
 		OccurredAt: timestamppb.New(time.Date(2026, 11, 20, 8, 0, 0, 500_000_000, time.UTC)),
-	}}}
+	}}, SentAt: timestamppb.New(time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC))}
 	if !proto.Equal(c.req, want) {
 		t.Errorf("%v\nwant %v", c.req, want)
 	}
@@ -69,10 +70,10 @@ func TestRecordEvent(t *testing.T) {
 func TestNoEvents(t *testing.T) {
 	h := open(t)
 	h.records()
-	for _, body := range []string{`{"events":[]}`, `{}`, `{"events":null}`, "", " \n", ` { "events" : [ ] } `} {
+	for _, body := range []string{`{"events":[]}`, `{}`, `{"events":null}`, "", " \n", ` { "events" : [ ] } `, `{"sentAt":null}`, `{"sent_at":"2026-11-20T09:00:00Z"}`} {
 		h.do(t, "POST", eventsPath, body).wantJSON(t, 200, `{"results":[],"awards":[],"asOfSequence":"41"}`)
 	}
-	if h.count() != 6 {
+	if h.count() != 8 {
 		t.Errorf("%d calls: the service decides who may record", h.count())
 	}
 }
@@ -97,6 +98,8 @@ func TestOneBadEventSinksNoOther(t *testing.T) {
 		{`"moduleVersion":99999999999`, "moduleVersion"},
 		{`"reason":{"deep":[[[[]]]]}`, "reason"},
 		{`"deviceId":"a","device_id":"b"`, "device_id"},
+		{`"timeZone":1`, "timeZone"},
+		{`"sentAt":"2026-11-20T09:00:00Z"`, "sentAt"},
 	}
 	var parts []string
 	for i, b := range bad {
@@ -162,6 +165,9 @@ func TestWholeBatchAtFault(t *testing.T) {
 		"unknown field":       {`{"events":[` + event + `],"learnerId":"me","x":1}`, []string{"learnerId", "x"}},
 		"not a list":          {`{"events":` + event + `}`, []string{"events"}},
 		"twice":               {`{"events":[],"events":[]}`, []string{"events"}},
+		"sentAt is no time":   {`{"events":[` + event + `],"sentAt":"now"}`, []string{"sentAt"}},
+		"sentAt is a number":  {`{"sentAt":1763600000,"events":[` + event + `]}`, []string{"sentAt"}},
+		"sentAt twice":        {`{"sentAt":null,"sent_at":"2026-11-20T09:00:00Z","events":[` + event + `]}`, []string{"sent_at"}},
 		"too many":            {`{"events":[` + strings.Repeat(event+",", 500) + event + `]}`, []string{"events"}},
 		"ids": {
 			`{"events":[` + event + `,{},{"eventId":"7"},{"eventId":7},5,null,{"eventId":"` + id + `","verb":"NO"},{"eventId":"x","verb":"NO"}]}`,

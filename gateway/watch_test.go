@@ -128,7 +128,7 @@ func TestWatch(t *testing.T) {
 		}
 		more <- entry(41)
 		want := "id: 41\n" + `data: {"kind":"ENTRY","sequence":"41","entry":{"sequence":"41","type":"TYPE_UNSPECIFIED",` +
-			`"effectiveAtAdjusted":false,"actor":"","awards":[]},"awards":[]}`
+			`"effectiveAtAdjusted":false,"actor":"","awards":[],"timeZone":""},"awards":[]}`
 		if got := w.next(t); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}

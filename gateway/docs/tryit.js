@@ -32,12 +32,17 @@ export function bodyOf(api, op, media) {
 }
 
 // freshen gives the events of an example ids of their own: sent twice, the same id
-// is the same event.
+// is the same event. What they are sent at is now.
 function freshen(value) {
+  if (value?.sentAt) value.sentAt = rfc3339(Date.now());
   for (const event of value?.events || []) {
     if (crypto.randomUUID) event.eventId = crypto.randomUUID();
-    event.occurredAt = new Date(Date.now() - 60_000).toISOString().replace(/\.\d+/, "");
+    event.occurredAt = rfc3339(Date.now() - 60_000);
   }
+}
+
+function rfc3339(millis) {
+  return new Date(millis).toISOString().replace(/\.\d+/, "");
 }
 
 // tryIt makes the form and the places for its answer. changed is told of every

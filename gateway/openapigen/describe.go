@@ -299,7 +299,7 @@ func (op *operation) headers() []any {
 
 // tagOrder returns the order of the resources in the document.
 func tagOrder() []string {
-	return []string{"Enrollments", "Events", "Progress", "Milestones", "Learning paths", "Modules", "Catalog", "Learners", "Audit"}
+	return []string{"Enrollments", "Events", "Progress", "Awards", "Learning paths", "Modules", "Catalog", "Learners", "Audit"}
 }
 
 func tagOf(path string) string {
@@ -307,7 +307,7 @@ func tagOf(path string) string {
 	first, _, _ := strings.Cut(segments[0], ":")
 	if first == "learners" && len(segments) > 2 {
 		switch next, _, _ := strings.Cut(segments[2], ":"); next {
-		case "enrollments", "events", "milestones", "assignments":
+		case "enrollments", "events", "awards", "assignments":
 			return strings.ToUpper(next[:1]) + next[1:]
 		case "progress", "paths", "modules":
 			return "Progress"
@@ -329,7 +329,7 @@ func tags(operations []*operation) []any {
 		"Enrollments":    "A learner's choice of a learning path, pinned to one version of it.",
 		"Events":         "What a learner did, recorded once however often it is sent.",
 		"Progress":       "How far a learner has come, and what to go on with.",
-		"Milestones":     "Stages of a path that a learner has reached, for good.",
+		"Awards":         "Milestones of a path that a learner has reached.",
 		"Learning paths": "Milestones on the way to a role. Published versions never change.",
 		"Modules":        "What there is to learn. Published versions never change.",
 		"Catalog":        "All modules and paths as one document, and what changed.",

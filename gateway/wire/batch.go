@@ -7,6 +7,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -23,6 +26,8 @@ var errTruncated = errors.New("wire: not JSON")
 type Batch struct {
 	// Events are those that can be read.
 	Events []*progressv1.ProgressEvent
+	// SentAt is the device's clock when it sent them; nil where it does not say.
+	SentAt *timestamppb.Timestamp
 
 	size     int
 	rejected map[int]*progressv1.EventResult
@@ -49,8 +54,8 @@ func (b *Batch) Merge(resp *progressv1.BatchRecordEventsResponse) error {
 	return nil
 }
 
-// ReadBatch reads {"events": […]}. It fails when the whole request is at fault:
-// bad JSON, an unknown field, too many events, an event without a UUID as its id.
+// ReadBatch reads {"events": […], "sentAt": "…"}. It fails when the whole request is at fault:
+// bad JSON, an unknown field, a sentAt that is no time, too many events, an event without a UUID as its id.
 func ReadBatch(body []byte) (*Batch, error) {
 	b := &batchReader{scanner: scanner{data: body}}
 	if b.done() {
@@ -75,6 +80,7 @@ type batchReader struct {
 
 	violations []errs.Violation
 	given      bool // "events" was there
+	sent       bool // "sentAt" was there
 }
 
 func (b *batchReader) violation(field, reason, description string) {
@@ -118,6 +124,8 @@ func (b *batchReader) member(name string) error {
 	switch {
 	case !json.Valid(value):
 		return errTruncated
+	case name == "sentAt" || name == "sent_at":
+		b.sentAt(name, value)
 	case name != "events":
 		b.violation(joinPath("", name), errs.ReasonUnknownField, "is not a field that this request knows")
 	case b.given:
@@ -127,6 +135,20 @@ func (b *batchReader) member(name string) error {
 	}
 	b.given = b.given || name == "events"
 	return nil
+}
+
+func (b *batchReader) sentAt(name string, value []byte) {
+	at := &timestamppb.Timestamp{}
+	switch {
+	case b.sent:
+		b.violation(name, errs.ReasonDuplicateField, "is given more than once")
+	case string(value) == "null":
+	case protojson.Unmarshal(value, at) != nil:
+		b.violation(name, errs.ReasonInvalidType, expectedTime)
+	default:
+		b.SentAt = at
+	}
+	b.sent = true
 }
 
 func (b *batchReader) list() error {

@@ -26,7 +26,7 @@ func seeds() []string {
 		with(`"unitId":"a\tb\u00fc"`), with(`"unitId":"ü"`), with("\"unitId\":\"a\tb\""), with(`"occurredAt":"2026-11-20T08:00:00,5Z"`),
 		with(`"occurredAt":"2026-11-20T08:00:00.123456789Z"`), with(`"occurredAt":"2026-11-20T24:00:00Z"`), with(`"occurredAt":"0000-12-31T23:59:59Z"`),
 		with(`"occurredAt":"2026-11-20T08:00:00-23:59"`), with(`"occurredAt":"2026-02-30T08:00:00Z"`), with(`"occurredAt":"2026-11-20t08:00:00z"`),
-		with(`"eventId":"twice"`), with(`"reason":"NaN"`), ` { "eventId" : "x" , "verb" : "PASSED" } `, `{"eventId":"x"`, `{"eventId"}`, `{"eventId":"x",}`,
+		with(`"eventId":"twice"`), with(`"timeZone":"Europe/Berlin"`), with(`"reason":"NaN"`), ` { "eventId" : "x" , "verb" : "PASSED" } `, `{"eventId":"x"`, `{"eventId"}`, `{"eventId":"x",}`,
 	}
 }
 
@@ -79,6 +79,8 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte("{}\x00"))
 	f.Add([]byte(`{"events":[[],{},"]",{"a":"}"}]} `))
 	f.Add([]byte(`{"ev\u0065nts":[]}`))
+	f.Add([]byte(`{"sentAt":"2026-11-20T09:00:00Z","events":[` + oneEvent + `]}`))
+	f.Add([]byte(`{"events":[],"sent_at":"x","sentAt":{}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := ReadBatch(body)
 		var shape struct {

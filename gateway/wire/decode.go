@@ -262,10 +262,12 @@ func Expected(fd protoreflect.FieldDescriptor) string {
 	}
 }
 
+const expectedTime = "must be an RFC 3339 time, such as 2026-11-20T08:00:00Z"
+
 func expectedMessage(fd protoreflect.FieldDescriptor) string {
 	switch fd.Message().FullName() {
 	case "google.protobuf.Timestamp":
-		return "must be an RFC 3339 time, such as 2026-11-20T08:00:00Z"
+		return expectedTime
 	case "google.protobuf.FieldMask":
 		return "must be field names with commas between them"
 	default:

@@ -184,7 +184,7 @@ func FuzzMarshal(f *testing.F) {
 func TestMarshalerServesStreamsAndOtherValues(t *testing.T) {
 	m := NewCodec(shapes())
 	var out bytes.Buffer
-	if err := m.NewEncoder(&out).Encode(&progressv1.AwardRef{Id: "a"}); err != nil || out.String() != "{\"id\":\"a\"}\n" {
+	if err := m.NewEncoder(&out).Encode(&progressv1.AwardRef{Id: "a"}); err != nil || out.String() != "{\"id\":\"a\",\"provisional\":false}\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 	if b, err := m.Marshal([]int{1}); err != nil || string(b) != "[1]" {

@@ -36,6 +36,9 @@ const (
 	ReasonLearnerNotFound        = "LEARNER_NOT_FOUND"
 	ReasonEnrollmentNotFound     = "ENROLLMENT_NOT_FOUND"
 	ReasonAwardNotFound          = "AWARD_NOT_FOUND"
+	ReasonAwardNotRevoked        = "AWARD_NOT_REVOKED"
+	ReasonLaterAward             = "LATER_AWARD"
+	ReasonAboutOneself           = "ABOUT_ONESELF"
 	ReasonNotEnrolled            = "NOT_ENROLLED"
 	ReasonMethodNotAllowed       = "METHOD_NOT_ALLOWED"
 	ReasonModuleExists           = "MODULE_EXISTS"
@@ -263,7 +266,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 400, "the path accepts no new enrollments", ReasonPathArchived),
 		meaning(UseError, 400, "a learner can have at most 1000, withdrawn ones too", ReasonTooManyEnrollments),
 		meaning(UseError, 400, "the enrollment is withdrawn: enroll again", ReasonWithdrawn),
-		meaning(UseError, 400, "the award was revoked before, which is final", ReasonAwardRevoked),
+		meaning(UseError, 400, "the award is revoked already", ReasonAwardRevoked),
 		meaning(UseError, 400, "a path's first version is not an upgrade", ReasonNothingToMandate),
 		meaning(UseError, 400, "a newer version of the path is mandatory by then", ReasonMandateToOlder),
 		meaning(UseError, 400, "the version of the path is not mandatory: there is no mandate to withdraw", ReasonNotMandated),
@@ -274,6 +277,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 401, "the token's signature, issuer or audience is not accepted", ReasonTokenInvalid),
 		meaning(UseError, 403, "the token's roles do not allow it", ReasonRoleRequired),
 		meaning(UseError, 403, "the data is another learner's", ReasonNotYourData),
+		meaning(UseError, 403, "nobody commands about themselves: another admin must", ReasonAboutOneself),
 		meaning(UseError, 403, "the RPC names nobody who may call it", ReasonNoAccessRule),
 		meaning(UseError, 404, "nothing is served at this path", ReasonRouteNotFound),
 		meaning(UseError, 404, "the catalog does not have it, or you may not see it", ReasonModuleNotFound, ReasonPathNotFound, ReasonVersionNotFound),
@@ -283,6 +287,8 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 409, "the id is taken", ReasonModuleExists, ReasonPathExists),
 		meaning(UseError, 409, "the identity belongs to another learner", ReasonSubjectTaken),
 		meaning(UseError, 409, "the learner is enrolled in the path", ReasonAlreadyEnrolled),
+		meaning(UseError, 409, "the award is not revoked", ReasonAwardNotRevoked),
+		meaning(UseError, 409, "the milestone was earned anew since: revoke that award first", ReasonLaterAward),
 		meaning(UseError, 409, "the first request with the key is still in progress", ReasonIdempotencyKeyInFlight),
 		meaning(UseError, 409, "the resource exists", ReasonAlreadyExists),
 		meaning(UseError, 409, "another process took the work over: try again", ReasonAborted),

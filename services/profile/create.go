@@ -8,8 +8,8 @@ import (
 
 // Create creates a learner before their first sign-in and returns what encode makes of it.
 // With a key that served the same request before, it creates nothing and returns
-// the response of then. The revision is the learner's place in the feed; 0 when it has none, or when
-// nothing was made.
+// the response of then. The revision is the learner's place in the feed; 0 when nothing was
+// made.
 //
 // Returns Invalid with every violation; AlreadyExists SUBJECT_TAKEN, naming the subjects;
 // FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key came with another request; and

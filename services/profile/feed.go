@@ -5,7 +5,7 @@ import "context"
 // feedPage is how many learners Feed reads at a time.
 const feedPage = 500
 
-// Feed returns a page of the learners who have changed after a revision, by revision, the revision
+// Feed returns a page of the learners who were made or have changed after a revision, by revision, the revision
 // that its reader then has, and whether others may follow. A learner may be on two pages, when they
 // change meanwhile: the later one counts. A reader that is ahead of the feed gets nothing but its
 // newest revision.

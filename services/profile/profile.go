@@ -62,7 +62,7 @@ type Learner struct {
 	Version int64
 	// CreateTime and UpdateTime are UTC, in microseconds.
 	CreateTime, UpdateTime time.Time
-	// Revision is the learner's newest place in the feed of changes; 0: none. The store
+	// Revision is the learner's newest place in the feed of changes. The store
 	// gives it, whatever a caller sets.
 	Revision int64
 }
@@ -115,8 +115,8 @@ type Learners interface {
 	// Create stores a learner with its subjects and, when key is not zero, the response
 	// under the key: all of it or nothing. When the key was used for the same request within
 	// idem.TTL before now, it stores nothing and returns the response of then; else it
-	// returns response itself. A learner stored with a time zone takes the feed's next
-	// revision, which is returned too; else 0. Returns AlreadyExists SUBJECT_TAKEN, with a
+	// returns response itself. A learner who is stored takes the feed's next revision, which is
+	// returned too; else 0. Returns AlreadyExists SUBJECT_TAKEN, with a
 	// violation for each subject that belongs to another learner; and the errors of sqldb
 	// for keys that are reused or in flight.
 	Create(ctx context.Context, learner Learner, key idem.Key, response []byte, now time.Time) (stored []byte, revision int64, err error)

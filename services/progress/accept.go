@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/zone"
 )
 
 // Status is what became of one event.
@@ -25,8 +26,9 @@ const (
 	StatusRetry     Status = "RETRY"
 )
 
-// maxAhead is how far a device's clock may run ahead before our own is taken instead.
-const maxAhead = 5 * time.Minute
+// clockTolerance is how far a device's clock may be off before it is corrected, where the device says
+// what it shows; and how far a time may be moved before the record says so.
+const clockTolerance = 5 * time.Minute
 
 // The longest texts of an event, in bytes.
 const (
@@ -42,11 +44,30 @@ type Result struct {
 	Description string
 	// Sequence is the event's place in the log; 0 where it is not stored.
 	Sequence int64
+	// Note is why a stored event does not count at present; nil: it does.
+	Note *Note
 }
 
 // Reject returns the refusal of an event.
 func Reject(e *Event, reason, format string, args ...any) *Result {
 	return &Result{EventID: e.ID, Status: StatusRejected, Reason: reason, Description: fmt.Sprintf(format, args...)}
+}
+
+// Sending is who sent events, and what is known of how.
+type Sending struct {
+	LearnerID string
+	Actor     Actor
+	// Skew is how far the device's clock is behind ours; see ClockSkew.
+	Skew time.Duration
+}
+
+// ClockSkew returns how far a clock that showed sent is behind ours, which showed arrived: zero where
+// that is within five minutes, or where sent is zero, since the device did not say.
+func ClockSkew(sent, arrived time.Time) time.Duration {
+	if skew := arrived.Sub(sent); !sent.IsZero() && skew.Abs() > clockTolerance {
+		return skew
+	}
+	return 0
 }
 
 // Judged is an event with the decision on it.
@@ -56,6 +77,9 @@ type Judged struct {
 	Record Record
 	// Refusal is why the event is not to be stored; nil where it is.
 	Refusal *Result
+	// Sent is the event as it was sent, by whom.
+	Sent *Event
+	By   *Sending
 }
 
 // Final reports whether the event is refused for what it says itself: no copy of it was ever stored.
@@ -70,31 +94,40 @@ func (j *Judged) Unknown() bool {
 }
 
 // Judge decides on one event by itself, its sender and the catalog: never by other events, locks or
-// enrollments.
-func Judge(c *Catalog, learnerID string, actor Actor, e *Event, received time.Time) Judged {
-	r := Record{LearnerID: learnerID, Type: RecordEvent, Event: *e, PayloadHash: payloadHash(e)}
-	if bad := malformed(e); bad != nil {
-		return Judged{Record: r, Refusal: bad}
+// enrollments. received is our clock.
+func Judge(c *Catalog, by *Sending, e *Event, received time.Time) Judged {
+	out := Judged{Record: Record{LearnerID: by.LearnerID, Type: RecordEvent, Event: *e, PayloadHash: payloadHash(e)}, Sent: e, By: by}
+	if out.Refusal = malformed(e); out.Refusal == nil {
+		out.Refusal = forbidden(by.LearnerID, by.Actor, e)
 	}
-	if bad := forbidden(learnerID, actor, e); bad != nil {
-		return Judged{Record: r, Refusal: bad}
+	if out.Refusal == nil {
+		out.Refusal = out.Settle(c, received)
 	}
-	effective := e.OccurredAt
-	if e.OccurredAt.After(received.Add(maxAhead)) {
+	return out
+}
+
+// Settle gives the record the times and the version that it has when it is received then, and
+// returns why it is refused; nil: it is not. What is received later than it was judged is settled
+// again, so that nothing happens in our future, nor before it is stored.
+func (j *Judged) Settle(c *Catalog, received time.Time) *Result {
+	r, e := &j.Record, j.Sent
+	effective := e.OccurredAt.Add(j.By.Skew)
+	if effective.After(received) {
 		effective = received
 	}
 	if e.Verb != Voided {
 		v, bad := resolve(c, e, effective)
 		if bad != nil {
-			return Judged{Record: r, Refusal: bad}
+			return bad
 		}
 		r.Event.ModuleVersion = v.Number
-		if !actor.Admin && effective.Before(v.PublishTime) {
+		if !j.By.Actor.Admin && effective.Before(v.PublishTime) {
 			effective = v.PublishTime
 		}
 	}
-	r.ReceivedAt, r.EffectiveAt, r.Adjusted, r.ActorID = received, effective, !effective.Equal(e.OccurredAt), actor.ID
-	return Judged{Record: r}
+	r.ReceivedAt, r.EffectiveAt, r.ActorID = received, effective, j.By.Actor.ID
+	r.Adjusted = effective.Sub(e.OccurredAt).Abs() > clockTolerance
+	return nil
 }
 
 // malformed names the first field of the event that cannot be right by itself.
@@ -109,6 +142,7 @@ func malformed(e *Event) *Result {
 		{"deviceId", e.DeviceID, maxIDLen},
 		{"reason", e.Reason, maxReasonLen},
 		{"voidsEventId", e.VoidsEventID, maxIDLen},
+		{"timeZone", e.TimeZone, maxIDLen},
 	}
 	for _, t := range texts {
 		if len(t.text) > t.most {
@@ -128,6 +162,9 @@ func malformed(e *Event) *Result {
 	}
 	if !e.OccurredAt.After(time.Unix(0, 0)) || e.OccurredAt.Year() > 9999 {
 		return bad("occurredAt must be after 1970-01-01T00:00:00Z and before the year 10000")
+	}
+	if e.TimeZone != "" && !zone.Known(e.TimeZone) {
+		return bad("timeZone must be an IANA name such as Europe/Berlin")
 	}
 	if e.ModuleVersion < 0 {
 		return bad("moduleVersion must be 1 or more, or absent")
@@ -242,6 +279,9 @@ func payloadHash(e *Event) [32]byte {
 	b = binary.AppendVarint(b, int64(e.ModuleVersion))
 	b = binary.AppendVarint(b, e.OccurredAt.UnixMicro())
 	b = appendShare(appendShare(b, e.Score), e.Progress)
+	if e.TimeZone != "" { // what was stored before events could say it has the same hash as ever
+		b = append(append(b, 2), e.TimeZone...)
+	}
 	return sha256.Sum256(b)
 }
 

@@ -140,8 +140,13 @@ type ArchivePeriod struct {
 	RestoreTime time.Time `json:"restoreTime"`
 }
 
-func (p ArchivePeriod) contains(t time.Time) bool {
+func (p *ArchivePeriod) contains(t time.Time) bool {
 	return !t.Before(p.ArchiveTime) && (p.RestoreTime.IsZero() || t.Before(p.RestoreTime))
+}
+
+// slip reports whether the stay was taken back so soon that it counts as never made.
+func (p *ArchivePeriod) slip() bool {
+	return !p.RestoreTime.IsZero() && p.RestoreTime.Sub(p.ArchiveTime) < SettleAfter
 }
 
 // Module is what progress depends on of a catalog module: every version, and when it was archived.
@@ -212,16 +217,24 @@ func (m *Module) floorAt(t time.Time) int {
 	return floor
 }
 
-// foldKey names all of the module that folding old events depends on and that may change
-// after they were folded: its MATERIAL versions, and its stays in the archive.
+// rulesKey begins every foldKey: it names the rules.
+const rulesKey = "r2;"
+
+// foldKey names all that folding old events depends on and that may change after they were folded:
+// the rules, and of the module its MATERIAL versions, and its stays in the archive.
 func (m *Module) foldKey() string {
 	var b strings.Builder
+	b.WriteString(rulesKey)
 	for i := range m.Versions {
 		if v := &m.Versions[i]; v.Material {
 			fmt.Fprintf(&b, "m%d@%d;", v.Number, v.EffectiveTime.UnixMicro())
 		}
 	}
-	for _, p := range m.Archives {
+	for i := range m.Archives {
+		p := &m.Archives[i]
+		if p.slip() {
+			continue
+		}
 		fmt.Fprintf(&b, "a%d-%d-%d;", p.ArchiveTime.UnixMicro(), unixMicro(p.SunsetTime), unixMicro(p.RestoreTime))
 	}
 	return b.String()
@@ -240,14 +253,39 @@ func materialsBy(key string, at int64) int {
 	return n
 }
 
-// foldZone is the time zone that folding depends on: none, where no version's completion expires.
-func (m *Module) foldZone(z Zone) string {
-	for i := range m.Versions {
-		if m.Versions[i].Currency != nil {
-			return z.Name
+// archivedAt returns the stay in the archive at t, or nil.
+func (m *Module) archivedAt(t time.Time) *ArchivePeriod {
+	for i := range m.Archives {
+		if p := &m.Archives[i]; p.contains(t) && !p.slip() {
+			return p
 		}
 	}
-	return ""
+	return nil
+}
+
+// grants calls visit with each group of older modules that gives the module in full, and the
+// earliest version that says so. One that the author took back within the hour was never made.
+func (m *Module) grants(visit func(v *ModuleVersion, group []string)) {
+	var seen [][]string
+	for i := range m.Versions {
+		v := &m.Versions[i]
+		for _, group := range v.Credits {
+			known := slices.ContainsFunc(seen, func(had []string) bool { return slices.Equal(had, group) })
+			if known || m.takenBack(v, group) {
+				continue
+			}
+			seen = append(seen, group)
+			visit(v, group)
+		}
+	}
+}
+
+// takenBack reports whether a version that followed another within the hour lacks a group of its credits.
+func (m *Module) takenBack(v *ModuleVersion, group []string) bool {
+	return slices.ContainsFunc(m.Versions[v.Number:], func(w ModuleVersion) bool {
+		lacks := !slices.ContainsFunc(w.Credits, func(g []string) bool { return slices.Equal(g, group) })
+		return lacks && w.PublishTime.Sub(v.PublishTime) < SettleAfter
+	})
 }
 
 // Group asks for all of its modules, or for RequiredCount of them where that is not nil.
@@ -300,6 +338,15 @@ func (v *PathVersion) ModuleIDs() []string {
 	return ids
 }
 
+// groups returns the groups of all milestones.
+func (v *PathVersion) groups() []Group {
+	var out []Group
+	for i := range v.Milestones {
+		out = append(out, v.Milestones[i].Groups...)
+	}
+	return out
+}
+
 // Path is a learning path with every version.
 type Path struct {
 	ID    string      `json:"id"`
@@ -330,6 +377,17 @@ func (p *Path) Mandated(pinned int, t time.Time) (version int, since time.Time) 
 		}
 	}
 	return pinned, time.Time{}
+}
+
+// milestoneSince is when the first version with a milestone was published; zero: none has it.
+func (p *Path) milestoneSince(id string) time.Time {
+	for i := range p.Versions {
+		v := &p.Versions[i]
+		if slices.ContainsFunc(v.Milestones, func(m Milestone) bool { return m.ID == id }) {
+			return v.PublishTime
+		}
+	}
+	return time.Time{}
 }
 
 // nextMandate is the first time after t at which an upgrade from the pinned version becomes mandatory, or zero.
@@ -386,7 +444,7 @@ func (c *Catalog) TouchedPaths(revision int64, passed func(time.Time) bool, touc
 	for id, p := range c.Paths {
 		hit := p.Revision > revision
 		for i := range p.Versions {
-			hit = hit || passed(p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].ModuleIDs(), func(module string) bool { return touched[module] })
+			hit = hit || settled(passed, p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].ModuleIDs(), func(module string) bool { return touched[module] })
 		}
 		if hit {
 			out = append(out, id)
@@ -401,8 +459,10 @@ func (c *Catalog) TouchedModules(revision int64, passed func(time.Time) bool) ma
 	touched := map[string]bool{}
 	for id, m := range c.Modules {
 		if m.Revision > revision ||
-			slices.ContainsFunc(m.Archives, func(p ArchivePeriod) bool { return passed(p.ArchiveTime) || passed(p.SunsetTime) }) ||
-			slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return passed(v.EffectiveTime) }) {
+			slices.ContainsFunc(m.Archives, func(p ArchivePeriod) bool { return settled(passed, p.ArchiveTime) || settled(passed, p.SunsetTime) }) ||
+			slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool {
+				return passed(v.EffectiveTime) || len(v.Credits) > 0 && settled(passed, v.PublishTime)
+			}) {
 			touched[id] = true
 		}
 	}
@@ -420,6 +480,11 @@ func (c *Catalog) TouchedModules(revision int64, passed func(time.Time) bool) ma
 		touched[id] = true
 	}
 	return touched
+}
+
+// settled reports whether what began at t came to be latched between two looks.
+func settled(passed func(time.Time) bool, t time.Time) bool {
+	return !t.IsZero() && passed(t.Add(SettleAfter))
 }
 
 func unixMicro(t time.Time) int64 {

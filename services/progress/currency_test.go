@@ -121,16 +121,20 @@ func TestChangingTheTimeZoneChangesTheAnswer(t *testing.T) {
 	before, etag := ask()
 	r.SetZone(learner, "Europe/Berlin")
 	after, moved := ask()
-	if !before.Currency.ExpireTime.Equal(utc("2026-04-01T11:00:00Z")) || !after.Currency.ExpireTime.Equal(utc("2026-04-01T10:00:00Z")) || etag == moved {
+	if !before.Currency.ExpireTime.Equal(utc("2026-04-01T11:00:00Z")) || !after.Currency.ExpireTime.Equal(before.Currency.ExpireTime) || etag == moved {
 		t.Errorf("before %s, after %s; etags %s, %s", before.Currency.ExpireTime, after.Currency.ExpireTime, etag, moved)
 	}
 	r.Accept(learner, self(learner), event("a", "u", progress.Initialized, utc("2026-03-01T11:30:00Z")))
 	if drift, err := r.Service.Verify(r.Ctx, learner); err != nil || len(drift) > 0 {
 		t.Errorf("%+v %v", drift, err)
 	}
+	// What is learned there is reckoned there: summer time has begun when it expires.
+	if m := completeAt(r, learner, utc("2026-03-28T12:00:00Z")); !m.Currency.ExpireTime.Equal(utc("2026-04-28T11:00:00Z")) {
+		t.Errorf("in Berlin: %s", m.Currency.ExpireTime)
+	}
 	// A zone that this program does not know is no reason to answer nothing.
 	r.SetZone(learner, "Mars/Olympus_Mons")
-	if m, _ := ask(); !m.Currency.ExpireTime.Equal(utc("2026-04-01T11:00:00Z")) {
+	if m, _ := ask(); !m.Currency.ExpireTime.Equal(utc("2026-04-28T11:00:00Z")) {
 		t.Errorf("in an unknown zone: %s", m.Currency.ExpireTime)
 	}
 }
@@ -163,8 +167,8 @@ func TestTheThreeBases(t *testing.T) {
 			"2026-01-15T08:00:00Z", "2027-01-15T08:00:00Z", "2027-03-01T08:00:00Z", "2028-03-01T08:00:00Z",
 		},
 		{
-			"FIXED_DATE: the first such date after the period, less the window", fixed,
-			"2026-01-15T08:00:00Z", "2027-06-30T00:00:00Z", "2027-05-20T08:00:00Z", "2028-06-30T00:00:00Z",
+			"FIXED_DATE: the first such date whose window is not open", fixed,
+			"2026-01-15T08:00:00Z", "2026-06-30T00:00:00Z", "2026-05-20T08:00:00Z", "2027-06-30T00:00:00Z",
 		},
 	} {
 		r := newRig(t, []progress.Module{renewable(s.policy)}, nil)
@@ -182,8 +186,12 @@ func TestTheThreeBases(t *testing.T) {
 // An event before the window belongs to the cycle that is complete: it opens nothing.
 func TestNoCycleOpensBeforeTheWindow(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, []progress.Module{renewable(policy("P1Y", "P60D", "P30D", progress.BasisPriorExpiry))}, nil)
+	m := renewable(policy("P1Y", "P60D", "P30D", progress.BasisPriorExpiry))
+	m.Versions[0].Units = append(m.Versions[0].Units, unit("v"))
+	r := newRig(t, []progress.Module{m}, nil)
 	learner := newLearner()
+	r.Clock.Set(utc("2026-01-15T08:00:00Z"))
+	r.Accept(learner, self(learner), event("a", "v", progress.Completed, utc("2026-01-15T08:00:00Z")))
 	completeAt(r, learner, utc("2026-01-15T08:00:00Z"))
 	if m := completeAt(r, learner, utc("2026-11-16T07:59:59Z")); len(m.Cycles) != 1 {
 		t.Errorf("before the window: %+v", m.Cycles)

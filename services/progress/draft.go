@@ -26,8 +26,8 @@ func NewDraft(m *Module, version ModuleVersion, now time.Time) *Draft {
 	if version.PublishTime.IsZero() {
 		version.PublishTime = now
 	}
-	// A device's clock may be that much ahead: so all that is stored was done before.
-	if soonest := now.Add(maxAhead + time.Microsecond); version.EffectiveTime.Before(soonest) {
+	// All that is stored was done before.
+	if soonest := now.Add(time.Microsecond); version.EffectiveTime.Before(soonest) {
 		version.EffectiveTime = soonest
 	}
 	after := *m
@@ -58,7 +58,7 @@ func (d *Draft) Effect(f *Facts) DraftEffect {
 // retrains reports whether the last completion is on no version as new as the draft once that is in
 // effect. Which day it is in the learner's zone moves an expiry, but completes nothing.
 func (d *Draft) retrains(f *Facts) bool {
-	last := f.AsOf(d.after, d.version.EffectiveTime, time.UTC).lastComplete()
+	last := f.AsOf(d.after, d.version.EffectiveTime).lastComplete()
 	return last == nil || last.CompleteVersion < d.version.Number
 }
 

@@ -41,7 +41,7 @@ const (
 	RuleComplete    Rule = "CYCLE_COMPLETE"
 	RuleWaived      Rule = "CYCLE_WAIVED"
 	RuleEquivalence Rule = "EQUIVALENCE"
-	RuleArchived    Rule = "ARCHIVED_WAIVER"
+	RuleExcused     Rule = "EXCUSED"
 )
 
 // ModuleExplanation is why a module counts as it does.
@@ -78,6 +78,7 @@ const (
 	UncountedSunset       Uncounted = "AFTER_SUNSET"
 	UncountedEarlier      Uncounted = "EARLIER_CYCLE"
 	UncountedOtherVersion Uncounted = "OTHER_VERSION"
+	UncountedRenewalEarly Uncounted = "RENEWAL_EARLY"
 )
 
 // EventExplanation is an event's part in an explanation.
@@ -107,7 +108,7 @@ func (w *View) Explain(pathID string) (*PathExplanation, error) {
 			if _, known := modules[m.ModuleID]; known {
 				continue
 			}
-			if modules[m.ModuleID], err = w.explainModule(m, p.Enrollment.EnrollTime); err != nil {
+			if modules[m.ModuleID], err = w.explainModule(m); err != nil {
 				return nil, err
 			}
 		}
@@ -124,23 +125,23 @@ func (w *View) Explain(pathID string) (*PathExplanation, error) {
 	out.Summary = sentences(
 		words.modules(p.Tally),
 		when(sum.Required != p.Required, sayCountedOnce),
-		words.fall(p.PreviousPercent, p.PercentChangeReason),
+		words.fall(p.PreviousPercent, p.PercentChange),
 	)
 	return out, nil
 }
 
 func (w *View) explainMilestone(e *Enrollment, ms *Milestone, p *MilestoneProgress, modules map[string]ModuleExplanation) MilestoneExplanation {
 	out := MilestoneExplanation{Progress: *p, Award: p.Award}
-	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
-	if i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id && a.Revoked() }); i >= 0 {
-		out.Award = &w.learner.Awards[i]
+	if had := w.milestoneAwards(e.PathID, ms.ID); out.Award == nil && len(had) > 0 {
+		out.Award = &had[len(had)-1]
 	}
 	words := w.words()
 	out.Summary = sentences(words.modules(p.Tally), words.award(out.Award, p.Tally))
 	done := func(id string) bool { m, ok := modules[id]; return ok && m.Progress.done() }
-	for i, share := range shares(ms.Groups, done) {
+	excused := func(id string) bool { return modules[id].Progress.Excused != nil }
+	for i, share := range shares(ms.Groups, done, excused) {
 		g := GroupExplanation{Group: ms.Groups[i], Share: share}
-		have := 0
+		have, left := 0, 0
 		for _, id := range g.Group.ModuleIDs {
 			m, ok := modules[id]
 			if !ok {
@@ -150,8 +151,11 @@ func (w *View) explainMilestone(e *Enrollment, ms *Milestone, p *MilestoneProgre
 			if done(id) {
 				have++
 			}
+			if !excused(id) {
+				left++
+			}
 		}
-		g.Summary = words.group(&g.Group, share, have)
+		g.Summary = words.group(&g.Group, share, have, left)
 		out.Groups = append(out.Groups, g)
 	}
 	return out
@@ -159,11 +163,11 @@ func (w *View) explainMilestone(e *Enrollment, ms *Milestone, p *MilestoneProgre
 
 // shares returns what each group adds to the tally of all: the "all" groups first, each what the
 // ones before it have not, then each k-of-n group beside those.
-func shares(groups []Group, done func(moduleID string) bool) []Tally {
+func shares(groups []Group, done, excused func(moduleID string) bool) []Tally {
 	out := make([]Tally, len(groups))
 	var all []Group
 	add := func(i int) {
-		with, without := tally(slices.Concat(all, groups[i:i+1]), done), tally(all, done)
+		with, without := tally(slices.Concat(all, groups[i:i+1]), done, excused), tally(all, done, excused)
 		out[i] = Tally{Completed: with.Completed - without.Completed, Required: with.Required - without.Required}
 	}
 	for i := range groups {

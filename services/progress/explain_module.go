@@ -33,9 +33,9 @@ type traced struct {
 	cycle int
 }
 
-// explainModule returns why a module counts as p says, for a learner who needs it since then.
-func (w *View) explainModule(p *ModuleProgress, since time.Time) (ModuleExplanation, error) {
-	x, err := w.caseOf(p, since)
+// explainModule returns why a module counts as p says.
+func (w *View) explainModule(p *ModuleProgress) (ModuleExplanation, error) {
+	x, err := w.caseOf(p)
 	if err != nil {
 		return ModuleExplanation{}, err
 	}
@@ -44,7 +44,7 @@ func (w *View) explainModule(p *ModuleProgress, since time.Time) (ModuleExplanat
 		out.Cycle = x.cycle.Number
 	}
 	if x.credit != nil {
-		out.ModuleIDs = x.credit.group
+		out.ModuleIDs = x.restsOn()
 	}
 	for i := range x.on.Units {
 		out.Units = append(out.Units, x.unit(&x.on.Units[i]))
@@ -55,16 +55,17 @@ func (w *View) explainModule(p *ModuleProgress, since time.Time) (ModuleExplanat
 		x.openedWhy(),
 		x.versionWhy(),
 		x.arithmetic(out.Units),
-		x.words.fall(p.PreviousPercent, p.PercentChangeReason),
+		x.words.fall(p.PreviousPercent, p.PercentChange),
 		x.currencyWhy(),
+		x.asideWhy(),
 	)
 	return out, nil
 }
 
 // caseOf gathers what is known of the module. Its log is read only where there are facts: every event leaves some.
-func (w *View) caseOf(p *ModuleProgress, since time.Time) (*moduleCase, error) {
+func (w *View) caseOf(p *ModuleProgress) (*moduleCase, error) {
 	m := w.catalog.Modules[p.ModuleID]
-	x := &moduleCase{View: w, m: m, p: p, on: m.Version(p.Version), credit: w.creditOf(m, since), words: w.words(), voids: map[string]*Record{}}
+	x := &moduleCase{View: w, m: m, p: p, on: m.Version(p.Version), credit: w.creditOf(m), words: w.words(), voids: map[string]*Record{}}
 	x.facts = w.learner.Facts[m.ID]
 	if x.facts == nil {
 		return x, nil
@@ -85,12 +86,24 @@ func (w *View) caseOf(p *ModuleProgress, since time.Time) (*moduleCase, error) {
 			x.voids[r.Event.VoidsEventID] = r
 		}
 	}
-	traceLog(m, x.log, w.zone, func(r *Record, cycle int) { x.traced = append(x.traced, traced{r, cycle}) })
+	traceLog(m, x.log, func(r *Record, cycle int) { x.traced = append(x.traced, traced{r, cycle}) })
 	return x, nil
+}
+
+// restsOn are the modules that an equivalence rests on.
+func (x *moduleCase) restsOn() []string {
+	var ids []string
+	for _, r := range x.credit.restsOn {
+		ids = append(ids, r.ModuleID)
+	}
+	return ids
 }
 
 // rule is which rule decides.
 func (x *moduleCase) rule() Rule {
+	if x.p.Excused != nil {
+		return RuleExcused
+	}
 	switch x.p.State {
 	case StateLocked:
 		return RuleLocked
@@ -102,8 +115,7 @@ func (x *moduleCase) rule() Rule {
 			return RuleWaived
 		case CreditEquivalence:
 			return RuleEquivalence
-		case CreditArchived:
-			return RuleArchived
+		case CreditLearned:
 		}
 		return RuleComplete
 	case StateInProgress:
@@ -123,17 +135,12 @@ func (x *moduleCase) state() string {
 	case RuleWaived:
 		return x.words.waivedModule(x.credit.at, x.waiver(x.credit.cycle))
 	case RuleEquivalence:
-		return x.words.equivalent(x.credit.at, x.titles(x.credit.group))
-	case RuleArchived:
-		a := &x.credit.archive
-		begun := x.facts != nil && x.facts.FirstAt != 0 && x.facts.FirstAt < a.ArchiveTime.UnixMicro()
-		return x.words.archivedWaiver(x.credit.at, a, begun)
+		return x.words.equivalent(x.credit.at, x.titles(x.restsOn()))
+	case RuleExcused:
+		return x.words.excused(x.p.Excused)
 	case RuleUnits:
-		for _, p := range x.m.Archives {
-			x.until(p.RestoreTime)
-			if p.contains(x.now) {
-				return x.words.archivedBegun(p.SunsetTime)
-			}
+		if p := x.m.archivedAt(x.now); p != nil {
+			return x.words.archivedBegun(p.SunsetTime)
 		}
 	}
 	return ""
@@ -170,7 +177,10 @@ func (x *moduleCase) openedWhy() string {
 	}
 	prior := &x.facts.Cycles[len(x.facts.Cycles)-2]
 	why := x.words.renewal(c.Number, timeOf(c.BeginAt), timeOf(prior.WindowAt))
-	if c.Opening == OpenedMaterial {
+	switch {
+	case c.Opening == OpenedRenewal && c.CompleteAt != 0 && c.CompleteAt < prior.WindowAt:
+		why = x.words.repeated(c.Number, timeOf(c.BeginAt), timeOf(prior.WindowAt))
+	case c.Opening == OpenedMaterial:
 		why = x.words.materialCycle(c.Number, timeOf(c.BeginAt), x.openingVersion(prior))
 	}
 	if c.CompleteAt != 0 {
@@ -255,10 +265,17 @@ func (x *moduleCase) currencyWhy() string {
 		return ""
 	}
 	if c.State == CurrencySuperseded {
-		v, at := superseding(x.m, x.facts.lastComplete(), x.zone.Loc)
-		return x.words.superseded(v.Number, at)
+		return x.words.superseded(x.credit.lasts.by.Number, x.credit.lasts.superseded)
 	}
 	return x.words.currency(c)
+}
+
+// asideWhy is what was done again before the renewal's window, in words.
+func (x *moduleCase) asideWhy() string {
+	if x.facts == nil || x.facts.Aside == nil {
+		return ""
+	}
+	return x.words.aside(timeOf(x.facts.Aside.BeginAt), timeOf(x.cycle.WindowAt))
 }
 
 // uncounted returns the events that do not count towards the units, and why.
@@ -284,6 +301,8 @@ func (x *moduleCase) uncountedWhy(t traced) (Uncounted, string) {
 	switch {
 	case t.cycle == 0:
 		return x.archivedWhy(t.EffectiveAt)
+	case t.cycle > x.cycle.Number:
+		return UncountedRenewalEarly, x.words.renewalEarly(timeOf(x.cycle.WindowAt))
 	case t.cycle < x.firstCycle, t.cycle < x.cycle.Number && (e.UnitID == "" || !x.sameEra(e.UnitID, e.ModuleVersion)):
 		return UncountedEarlier, x.words.earlierCycle(t.cycle, x.cycle.Number)
 	case e.UnitID == "" || x.sameEra(e.UnitID, e.ModuleVersion):
@@ -296,14 +315,13 @@ func (x *moduleCase) uncountedWhy(t traced) (Uncounted, string) {
 
 // archivedWhy is why an event at t was not counted in the archive.
 func (x *moduleCase) archivedWhy(t time.Time) (Uncounted, string) {
-	for _, p := range x.m.Archives {
-		if !p.contains(t) {
-			continue
-		}
-		if x.facts.FirstAt != 0 && x.facts.FirstAt < p.ArchiveTime.UnixMicro() {
-			return UncountedSunset, x.words.afterSunset(p.SunsetTime)
-		}
+	p := x.m.archivedAt(t)
+	switch {
+	case p == nil:
+		return UncountedNotBegun, ""
+	case x.facts.begunBefore(p):
+		return UncountedSunset, x.words.afterSunset(p.SunsetTime)
+	default:
 		return UncountedNotBegun, x.words.archivedNotBegun(p.ArchiveTime)
 	}
-	return UncountedNotBegun, ""
 }

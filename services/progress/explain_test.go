@@ -33,7 +33,7 @@ func TestExplanationsAgree(t *testing.T) {
 		r.Refresh()
 		r.Enroll(l.Learner, "p")
 		rt.Repeat(map[string]func(*rapid.T){
-			"record": l.Record, "record more": l.Record, "void": l.Void, "revoke": l.Revoke, "change": l.Change, "publish module": l.PublishModule,
+			"record": l.Record, "record more": l.Record, "void": l.Void, "revoke": l.Revoke, "reinstate": l.Reinstate, "change": l.Change, "publish module": l.PublishModule,
 			"publish path": l.PublishPath, "archive": l.Archive, "zone": l.Zone, "time": l.PassTime,
 			"": func(t *rapid.T) { explained(t, l) },
 		})
@@ -122,7 +122,7 @@ func shown(percent *int32) string {
 func (c *explanationCheck) path(x *progressv1.PathExplanation, p *progressv1.PathProgress) {
 	c.equal("percent", shown(x.Percent), shown(p.Percent))
 	c.equal("counts", [2]int32{x.GetCompletedCount(), x.GetRequiredCount()}, [2]int32{p.GetCompletedCount(), p.GetRequiredCount()})
-	c.equal("fall", shown(x.PreviousPercent)+x.GetPercentChangeReason(), shown(p.PreviousPercent)+p.GetPercentChangeReason())
+	c.equal("fall", shown(x.PreviousPercent)+x.GetPercentChangeReason().GetCode().String(), shown(p.PreviousPercent)+p.GetPercentChangeReason().GetCode().String())
 	c.equal("version and sequence", [2]int64{int64(x.GetPathVersion()), x.GetAsOfSequence()}, [2]int64{int64(p.GetPathVersion()), p.GetAsOfSequence()})
 	c.sum(x.GetSummary(), "module", x.GetCompletedCount(), x.GetRequiredCount(), x.Percent)
 	c.modules = map[string]*progressv1.ModuleExplanation{}

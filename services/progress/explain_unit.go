@@ -31,7 +31,7 @@ func (x *moduleCase) unit(u *Unit) UnitExplanation {
 func (x *moduleCase) eventsOf(u *Unit) []*Record {
 	var out []*Record
 	for _, t := range x.traced {
-		if t.cycle != 0 && t.cycle >= x.firstCycle && t.Event.UnitID == u.ID && x.sameEra(u.ID, t.Event.ModuleVersion) {
+		if t.cycle != 0 && t.cycle >= x.firstCycle && t.cycle <= x.cycle.Number && t.Event.UnitID == u.ID && x.sameEra(u.ID, t.Event.ModuleVersion) {
 			out = append(out, t.Record)
 		}
 	}
@@ -58,7 +58,7 @@ func (x *moduleCase) doneBy(u *Unit, t time.Time) ([]*Record, MoveOn, string) {
 		}
 	}
 	rule, version := x.satisfiedBy(f, u, at)
-	by := decisive(events, rule, t)
+	by := decisive(events, rule, f)
 	return by, rule, sentences(x.words.done(by), when(version != x.on.Number, x.words.ruleOf(version)), x.carried(by))
 }
 
@@ -75,23 +75,33 @@ func (x *moduleCase) satisfiedBy(f *UnitFacts, u *Unit, at int64) (MoveOn, int) 
 	return u.MoveOn, x.on.Number
 }
 
-// decisive returns the events that satisfied the rule at t.
-func decisive(events []*Record, rule MoveOn, t time.Time) []*Record {
+// decisive returns the events that satisfied the rule.
+func decisive(events []*Record, rule MoveOn, f *UnitFacts) []*Record {
+	completed, passed := eventAt(events, Completed, f.CompletedAt), eventAt(events, Passed, f.PassedAt)
 	switch rule {
 	case MoveOnPassed:
-		return firstOf(events, Passed)
+		return passed
 	case MoveOnCompletedAndPassed:
-		by := slices.Concat(firstOf(events, Completed), firstOf(events, Passed))
+		by := slices.Concat(completed, passed)
 		slices.SortFunc(by, foldOrder)
 		return by
 	case MoveOnCompletedOrPassed:
-		if by := firstOf(events, Completed); len(by) > 0 && by[0].EffectiveAt.Equal(t) {
-			return by
+		if f.CompletedAt != 0 && earliest(f.CompletedAt, f.PassedAt) == f.CompletedAt {
+			return completed
 		}
-		return firstOf(events, Passed)
+		return passed
 	case MoveOnCompleted, MoveOnNotApplicable:
 	}
-	return firstOf(events, Completed)
+	return completed
+}
+
+// eventAt is the first event of the verb at a time, if there is one.
+func eventAt(events []*Record, verb Verb, at int64) []*Record {
+	i := slices.IndexFunc(events, func(r *Record) bool { return r.Event.Verb == verb && r.EffectiveAt.UnixMicro() == at })
+	if i < 0 {
+		return nil
+	}
+	return events[i : i+1 : i+1]
 }
 
 // firstOf is the first event of the verb, if there is one.
@@ -118,9 +128,28 @@ func (x *moduleCase) waits(u *UnitProgress, events []*Record) string {
 	if x.credit != nil && x.credit.cycle == 0 {
 		return sayNotNeeded
 	}
-	completed := len(firstOf(events, Completed)) > 0
-	passed := len(firstOf(events, Passed)) > 0
-	return sentences(x.words.needs(&u.Unit, completed, passed), x.words.soFar(u, events), x.lost(u.Unit.ID))
+	var f UnitFacts
+	if x.cycle != nil {
+		if i, found := x.cycle.find(u.Unit.ID, x.m.era(u.Unit.ID, x.on.Number)); found {
+			f = x.cycle.Units[i]
+		}
+	}
+	needs := x.words.needs(&u.Unit, f.CompletedAt != 0, f.PassedAt != 0)
+	return sentences(needs, x.words.soFar(u, events), x.lapsed(&f, events), x.lost(u.Unit.ID))
+}
+
+// lapsed returns that what was done for a renewal was done too long ago, if it was.
+func (x *moduleCase) lapsed(f *UnitFacts, events []*Record) string {
+	if x.cycle == nil || x.cycle.Opening != OpenedRenewal {
+		return ""
+	}
+	for _, r := range slices.Backward(events) {
+		gone := r.Event.Verb == Completed && f.CompletedAt == 0 || r.Event.Verb == Passed && f.PassedAt == 0 || r.Event.Verb == Waived && f.WaivedAt == 0
+		if gone {
+			return x.words.lapsed(r.EffectiveAt, x.facts.lapseTime(x.m, x.cycle, r.EffectiveAt.UnixMicro()))
+		}
+	}
+	return ""
 }
 
 // lost returns why what was done of the unit on another version does not count.

@@ -6,13 +6,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/zone"
 )
 
 // words are the sentences of explanations, for learners and for those who help them: plain
 // English, dates in the learner's time zone, and of people nothing but ids.
 type words struct{ loc *time.Location }
 
-func (w *View) words() words { return words{w.zone.Loc} }
+func (w *View) words() words { return words{zone.Of(w.learner.Head.TimeZone)} }
 
 // The sentences that are always the same.
 const (
@@ -105,11 +107,32 @@ func (w words) modules(t Tally) string {
 	return w.isDone(t.Completed, t.Required, "required module") + ": " + w.percent(*t.Percent(), 100*t.Completed%t.Required == 0)
 }
 
-func (w words) fall(from *int, why string) string {
-	if from == nil {
+func (w words) fall(from *int, why *PercentChange) string {
+	if from == nil || why == nil {
 		return ""
 	}
-	return fmt.Sprintf("Before it fell it was %d %%. %s", *from, why)
+	return fmt.Sprintf("Before it fell it was %d %%. %s", *from, why.Text())
+}
+
+// Text returns the reason as a sentence.
+func (c *PercentChange) Text() string {
+	switch c.Code {
+	case ChangeVoided:
+		return "An event was voided."
+	case ChangeUpgraded:
+		return fmt.Sprintf("The path was upgraded to version %d.", c.PathVersion)
+	case ChangeMandated:
+		return fmt.Sprintf("Version %d of the path became mandatory.", c.PathVersion)
+	case ChangeMaterial:
+		return fmt.Sprintf("Version %d of the module came into effect, and asks for some of it to be learned anew.", c.ModuleVersion)
+	case ChangeRestored:
+		return fmt.Sprintf("Module %s was restored from the archive, and is asked for again.", c.ModuleID)
+	case ChangeBegun:
+		return fmt.Sprintf("Module %s turned out to have been begun before it was archived, so it can still be finished.", c.ModuleID)
+	case ChangeRules:
+		return "The rules by which progress is counted were corrected."
+	}
+	return ""
 }
 
 func (w words) award(a *Award, t Tally) string {
@@ -118,6 +141,8 @@ func (w words) award(a *Award, t Tally) string {
 		return ""
 	case a.Revoked():
 		return fmt.Sprintf("Its award was taken back on %s: %s", w.date(a.RevokeTime), w.reason(a.RevokeReason))
+	case a.Provisional:
+		return fmt.Sprintf("Its award, as of %s, is provisional until the change of the catalog that it rests on is an hour old.", w.date(a.AwardTime))
 	case t.done():
 		return fmt.Sprintf("Its award was earned on %s.", w.date(a.AwardTime))
 	default:
@@ -126,14 +151,18 @@ func (w words) award(a *Award, t Tally) string {
 }
 
 // group returns what a group asks for, what of that other groups of the milestone count already, and what is done.
-func (w words) group(g *Group, share Tally, have int) string {
-	n, asked := len(g.ModuleIDs), len(g.ModuleIDs)
+func (w words) group(g *Group, share Tally, have, left int) string {
+	n, asked := left, left
 	ask := fmt.Sprintf("All %d modules are asked for", n)
 	switch {
-	case n == 1:
+	case n == 0:
+		return "All of its modules are excused: it asks for nothing."
+	case n == 1 && len(g.ModuleIDs) == 1:
 		ask = "Its one module is asked for"
+	case n == 1:
+		ask = "Its one module that is not excused is asked for"
 	case g.RequiredCount != nil:
-		asked = *g.RequiredCount
+		asked = min(*g.RequiredCount, left)
 		ask = fmt.Sprintf("Any %d of %d modules %s asked for", asked, n, isAre(asked))
 	}
 	switch elsewhere := asked - share.Required; {
@@ -170,13 +199,11 @@ func (w words) equivalent(at time.Time, titles []string) string {
 	return fmt.Sprintf("It counts as done since %s: having done %s stands for all of it.", w.date(at), w.quoted(titles))
 }
 
-func (w words) archivedWaiver(at time.Time, a *ArchivePeriod, begun bool) string {
-	if begun {
-		return fmt.Sprintf("It was archived, could be finished until %s, and is not asked for any more: it counts as done since %s.",
-			w.date(a.SunsetTime), w.date(at))
+func (w words) excused(e *Excused) string {
+	if e.Reason == ExcusedSunset {
+		return fmt.Sprintf("It was archived, could be finished until %s, and is not asked for any more.", w.date(e.Since))
 	}
-	return fmt.Sprintf("It was archived on %s before it was begun, so it is not asked for: it counts as done since %s.",
-		w.date(a.ArchiveTime), w.date(at))
+	return fmt.Sprintf("It was archived on %s before it was begun, so it is not asked for.", w.date(e.Since))
 }
 
 func (w words) archivedBegun(sunset time.Time) string {
@@ -194,6 +221,24 @@ func (w words) firstCycle(at time.Time) string {
 
 func (w words) renewal(cycle int, at, open time.Time) string {
 	return fmt.Sprintf("Cycle %d began on %s to renew it, which is possible from %s on.", cycle, w.date(at), w.date(open))
+}
+
+func (w words) repeated(cycle int, at, open time.Time) string {
+	return fmt.Sprintf("Cycle %d began on %s: all of it was done again before its renewal would have been possible on %s, and that is a completion of its own.",
+		cycle, w.date(at), w.date(open))
+}
+
+func (w words) aside(at, open time.Time) string {
+	return fmt.Sprintf("Some of it was done again since %s, before its renewal is possible: that counts from %s on, or once all of it is done again.",
+		w.date(at), w.date(open))
+}
+
+func (w words) renewalEarly(open time.Time) string {
+	return fmt.Sprintf("It was too early for the renewal: it counts toward that from %s on.", w.date(open))
+}
+
+func (w words) lapsed(at, until time.Time) string {
+	return fmt.Sprintf("What was done on %s counted toward this renewal until %s: in a renewal a unit counts for one period.", w.date(at), w.date(until))
 }
 
 func (w words) materialCycle(cycle int, at time.Time, version int) string {

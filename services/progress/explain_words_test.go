@@ -220,7 +220,7 @@ func tales() []struct {
 		{"an award taken back", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
 			s.did("v", progress.Completed, 1, day0)
-			if _, err := s.Service.Revoke(s.Ctx, s.learner, progress.AwardID(s.learner, "p", "m"), admin(), "The work was not their own."); err != nil {
+			if _, err := s.Service.Revoke(s.Ctx, s.learner, progress.AwardID(s.learner, "p", "m", 0), admin(), "The work was not their own."); err != nil {
 				s.T.Fatal(err)
 			}
 		}},

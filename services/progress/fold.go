@@ -6,33 +6,37 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/zone"
 )
 
 // Facts is what folding a learner's counted events of one module gives. It is a left fold in
-// the order of (effective_at, event_id), so an event that comes last in that order is folded
-// in one step, and any other one by folding the log again.
+// the order of (effective_at, occurred_at, event_id), so an event that comes last in that order is
+// folded in one step, and any other one by folding the log again.
 type Facts struct {
-	// Key and Zone are the module's foldKey and foldZone that these facts were folded under; when
-	// those differ, the facts are stale and the log is folded again.
-	Key  string `json:"key"`
+	// Key is the module's foldKey that these facts were folded under; when that differs, the facts are
+	// stale and the log is folded again.
+	Key string `json:"key"`
+	// LastAt, LastOccurred and LastID are the place in the order of the last event looked at.
+	LastAt       int64  `json:"lastAt"`
+	LastOccurred int64  `json:"lastOccurred,omitempty"`
+	LastID       string `json:"lastId"`
+	// Zone is that of the last counted event.
 	Zone string `json:"zone,omitempty"`
-	// LastAt and LastID are the place in the order of the last event looked at.
-	LastAt int64  `json:"lastAt"`
-	LastID string `json:"lastId"`
 	// FirstAt is the effective time, in microseconds, of the first counted event; 0: none.
 	FirstAt int64 `json:"firstAt,omitempty"`
 	// Cycles are oldest first; the last one is the current one.
 	Cycles []CycleFacts `json:"cycles,omitempty"`
-	Resume *Resume      `json:"resume,omitempty"`
-	// Slots are the quarter hours since 1970 in which the learner did something here, ascending.
-	// Every zone's days begin with one of them, so streaks can be counted in any zone.
-	Slots []int64 `json:"slots,omitempty"`
+	// Aside is what was done again before the window of the last cycle's renewal: an open cycle that
+	// counts once it is complete, or once the window is open. Nil: nothing.
+	Aside  *CycleFacts `json:"aside,omitempty"`
+	Resume *Resume     `json:"resume,omitempty"`
+	// Days are the days, numbered by dayOf, on which the learner did something here, ascending. Each
+	// is settled when it is recorded, in the zone that the learner was in.
+	Days []int `json:"days,omitempty"`
 	// VoidedFrom is the highest percent that a void was given at; nil: nothing was voided.
 	VoidedFrom *int `json:"voidedFrom,omitempty"`
 }
-
-// slotLength is how long a slot of Facts.Slots is.
-const slotLength = 15 * time.Minute
 
 // CycleOpening is why a cycle was opened.
 type CycleOpening string
@@ -52,9 +56,13 @@ type CycleFacts struct {
 	// CompleteAt and CompleteVersion are fixed by the event that completes the cycle.
 	CompleteAt      int64 `json:"c,omitempty"`
 	CompleteVersion int   `json:"v,omitempty"`
+	// Zone is that of the last event that the cycle needed; its days and periods are reckoned there.
+	Zone string `json:"z,omitempty"`
 	// ExpireAt is by the policy of CompleteVersion; WindowAt is when renewal may start.
 	ExpireAt int64 `json:"e,omitempty"`
 	WindowAt int64 `json:"w,omitempty"`
+	// Chain is what the dates of its expiry, and of its renewals', are counted from; nil: it never expires.
+	Chain *Chain `json:"ch,omitempty"`
 	// WaivedAt is when an admin excused the whole cycle.
 	WaivedAt int64 `json:"x,omitempty"`
 	// Versions are those with a counted event, ascending.
@@ -107,42 +115,46 @@ func (f *Facts) resumeAt(e *Event, at int64) {
 
 // foldOrder compares two events by the order in which they are folded.
 func foldOrder(a, b *Record) int {
-	if c := a.EffectiveAt.Compare(b.EffectiveAt); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.Event.ID, b.Event.ID)
+	return cmp.Or(a.EffectiveAt.Compare(b.EffectiveAt), a.Event.OccurredAt.Compare(b.Event.OccurredAt), cmp.Compare(a.Event.ID, b.Event.ID))
 }
 
-// noteActive notes that the learner did something at the time of the record.
+// isLast reports whether the event comes after all that was folded.
+func (f *Facts) isLast(r *Record) bool {
+	return cmp.Or(cmp.Compare(r.EffectiveAt.UnixMicro(), f.LastAt), cmp.Compare(r.Event.OccurredAt.UnixMicro(), f.LastOccurred),
+		cmp.Compare(r.Event.ID, f.LastID)) > 0
+}
+
+// noteActive notes that the learner did something on the day of the record.
 func (f *Facts) noteActive(r *Record) {
 	if r.Event.Verb == Waived || r.ActorID != r.LearnerID {
 		return
 	}
-	slot := r.EffectiveAt.Unix() / int64(slotLength/time.Second)
-	if i, found := slices.BinarySearch(f.Slots, slot); !found {
-		f.Slots = slices.Insert(f.Slots, i, slot)
+	day := dayOf(r.EffectiveAt, zone.Of(r.Zone))
+	if i, found := slices.BinarySearch(f.Days, day); !found {
+		f.Days = slices.Insert(f.Days, i, day)
 	}
 }
 
 // NewFacts are facts of a module with nothing counted yet.
-func NewFacts(m *Module, z Zone) *Facts { return &Facts{Key: m.foldKey(), Zone: m.foldZone(z)} }
+func NewFacts(m *Module) *Facts { return &Facts{Key: m.foldKey()} }
 
-// Stale reports whether the module, or the learner's time zone, has changed in a way that old events must be folded anew.
-func (f *Facts) Stale(m *Module, z Zone) bool { return f.Key != m.foldKey() || f.Zone != m.foldZone(z) }
+// Stale reports whether the module, or the rules, have changed in a way that old events must be folded anew.
+func (f *Facts) Stale(m *Module) bool { return f.Key != m.foldKey() }
 
 // FoldLog folds a learner's events of one module, given in log order, voided ones left out.
 // It returns nil for an empty log.
-func FoldLog(m *Module, log []Record, z Zone) *Facts {
-	return traceLog(m, log, z, func(*Record, int) {})
+func FoldLog(m *Module, log []Record) *Facts {
+	return traceLog(m, log, func(*Record, int) {})
 }
 
 // traceLog is FoldLog that passes each event, in the order of folding, to counted with the number of
-// the cycle that it counts in; 0: it does not count. Voided events are left out.
-func traceLog(m *Module, log []Record, z Zone, counted func(r *Record, cycle int)) *Facts {
+// the cycle that it counts in; 0: it does not count. The number is of a cycle that is not there when
+// the event is gathered aside for it still. Voided events are left out.
+func traceLog(m *Module, log []Record, counted func(r *Record, cycle int)) *Facts {
 	if len(log) == 0 {
 		return nil
 	}
-	f := NewFacts(m, z)
+	f := NewFacts(m)
 	voided := map[string]bool{}
 	for i := range log {
 		if r := &log[i]; r.Event.Verb == Voided {
@@ -158,7 +170,7 @@ func traceLog(m *Module, log []Record, z Zone, counted func(r *Record, cycle int
 	}
 	slices.SortFunc(live, foldOrder)
 	for _, r := range live {
-		counted(r, f.Step(m, r, z.Loc))
+		counted(r, f.Step(m, r))
 	}
 	return f
 }
@@ -175,42 +187,38 @@ func (f *Facts) NoteVoid(r *Record) {
 }
 
 // Add folds one event where that takes no look at the log, and returns whether it did.
-func (f *Facts) Add(m *Module, r *Record, z Zone) bool {
-	if f.Stale(m, z) {
+func (f *Facts) Add(m *Module, r *Record) bool {
+	if f.Stale(m) {
 		return false
 	}
-	at := r.EffectiveAt.UnixMicro()
-	if at > f.LastAt || (at == f.LastAt && r.Event.ID > f.LastID) {
-		f.Step(m, r, z.Loc)
+	if f.isLast(r) {
+		f.Step(m, r)
 		return true
 	}
-	return f.merge(m, r, z.Loc)
+	return f.merge(m, r)
 }
 
 // merge folds an event that is not the latest without a look at the log, where one version and
-// one cycle are all there is: then what counts are earliest times, highest scores and furthest
-// progress, in any order. Where it returns false, f is spoilt and the log must be folded again.
-func (f *Facts) merge(m *Module, r *Record, loc *time.Location) bool {
-	if f.Key != "" || len(f.Cycles) != 1 {
+// one cycle are all there is, and the event neither completes it nor moves its completion: then
+// what counts are earliest times, highest scores and furthest progress, in any order. Where it
+// returns false, f is spoilt and the log must be folded again.
+func (f *Facts) merge(m *Module, r *Record) bool {
+	if f.Key != rulesKey || len(f.Cycles) != 1 || f.Aside != nil {
 		return false // archives, MATERIAL versions and renewals depend on the order
 	}
 	c, at := &f.Cycles[0], r.EffectiveAt.UnixMicro()
-	if len(c.Versions) != 1 || c.Versions[0] != r.Event.ModuleVersion {
+	if len(c.Versions) != 1 || c.Versions[0] != r.Event.ModuleVersion || at == c.CompleteAt {
 		return false // from when a version was begun decides on what the cycle is completed
 	}
+	if c.WindowAt != 0 && at > c.CompleteAt {
+		return false // it may belong to a renewal
+	}
 	f.FirstAt, c.BeginAt = earliest(f.FirstAt, at), earliest(c.BeginAt, at)
-	c.apply(m, &r.Event, at)
+	c.apply(m, &r.Event, at, false)
 	f.resumeAt(&r.Event, at)
 	f.noteActive(r)
 	v := m.Version(r.Event.ModuleVersion)
-	if v == nil {
-		return false
-	}
-	if done := c.finishedAt(m, v); done != c.CompleteAt {
-		c.CompleteAt, c.CompleteVersion = done, v.Number
-		f.expire(c, v.Currency, loc)
-	}
-	return c.WindowAt == 0 || f.LastAt < c.WindowAt // else some event opens the next cycle
+	return v != nil && c.finishedAt(m, v) == c.CompleteAt
 }
 
 // finishedAt returns when the last of what the version requires was done, or 0.
@@ -230,10 +238,10 @@ func (c *CycleFacts) finishedAt(m *Module, v *ModuleVersion) int64 {
 
 // Step folds one event that is later than all before it, and returns the number of the cycle
 // that it counts in, or 0.
-func (f *Facts) Step(m *Module, r *Record, loc *time.Location) int {
+func (f *Facts) Step(m *Module, r *Record) int {
 	at := r.EffectiveAt.UnixMicro()
-	f.advance(m, r.EffectiveAt, loc)
-	f.LastAt, f.LastID = at, r.Event.ID
+	f.advance(m, r.EffectiveAt)
+	f.LastAt, f.LastOccurred, f.LastID = at, r.Event.OccurredAt.UnixMicro(), r.Event.ID
 	if !f.counts(m, r.EffectiveAt) {
 		return 0
 	}
@@ -241,26 +249,39 @@ func (f *Facts) Step(m *Module, r *Record, loc *time.Location) int {
 		f.FirstAt = at
 	}
 	c := f.cycleFor(m, r)
-	c.apply(m, &r.Event, at)
+	number, open := c.Number, c.CompleteAt == 0
+	renews := open && c.Opening == OpenedRenewal
+	if renews {
+		f.lapse(m, c, r.EffectiveAt)
+	}
+	c.apply(m, &r.Event, at, renews)
 	f.resumeAt(&r.Event, at)
 	f.noteActive(r)
-	if c.CompleteAt == 0 {
-		f.complete(m, c, r.EffectiveAt, loc)
+	f.Zone = r.Zone
+	if open {
+		c.Zone = r.Zone
+		f.complete(m, c, r.EffectiveAt)
 	}
-	return c.Number
+	return number
 }
 
 // counts reports whether an event at t counts: in the archive, only what was begun before
 // counts, and only until the sunset.
 func (f *Facts) counts(m *Module, t time.Time) bool {
-	for _, p := range m.Archives {
-		if !p.contains(t) {
-			continue
-		}
-		begun := f.FirstAt != 0 && f.FirstAt < p.ArchiveTime.UnixMicro()
-		return begun && (p.SunsetTime.IsZero() || t.Before(p.SunsetTime))
-	}
-	return true
+	p := m.archivedAt(t)
+	return p == nil || (f.begunBefore(p) && (p.SunsetTime.IsZero() || t.Before(p.SunsetTime)))
+}
+
+// begunBefore reports whether the module was begun before a stay in the archive.
+func (f *Facts) begunBefore(p *ArchivePeriod) bool {
+	return f != nil && f.FirstAt != 0 && f.FirstAt < p.ArchiveTime.UnixMicro()
+}
+
+// BeginsBeforeArchive reports whether an event at t shows that a module which is in the archive now was
+// begun before that, which the facts do not say.
+func (f *Facts) BeginsBeforeArchive(m *Module, t, now time.Time) bool {
+	p := m.archivedAt(now)
+	return p != nil && t.Before(p.ArchiveTime) && !f.begunBefore(p)
 }
 
 // cycleFor returns the cycle that the event belongs to, opening the next one where it is due.
@@ -271,23 +292,82 @@ func (f *Facts) cycleFor(m *Module, r *Record) *CycleFacts {
 		return &f.Cycles[0]
 	}
 	c := &f.Cycles[len(f.Cycles)-1]
-	if c.CompleteAt == 0 {
-		return c
-	}
-	next := CycleFacts{Number: c.Number + 1, BeginAt: at}
 	switch {
+	case c.CompleteAt == 0:
+		return c
 	case c.WindowAt != 0 && at >= c.WindowAt:
-		next.Opening = OpenedRenewal
+		return f.open(f.renewal(c, at), at)
 	case opensMaterialCycle(m, c, r):
-		next.Opening = OpenedMaterial
-		// All unit facts go along: those that a MATERIAL version invalidated are of another
-		// era than the version now learned, and so give no credit for it.
-		next.Units = cloneUnits(c.Units)
+		return f.open(f.retraining(c), at)
+	case c.WindowAt != 0 && dayOf(r.EffectiveAt, zone.Of(c.Zone)) > dayOf(time.UnixMicro(c.CompleteAt), zone.Of(c.Zone)):
+		// Two devices may report one sitting: so what is done again begins on another day.
+		f.Aside = f.renewal(c, at)
+		return f.Aside
 	default:
 		return c
 	}
-	f.Cycles = append(f.Cycles, next)
+}
+
+// open makes the cycle the current one.
+func (f *Facts) open(c *CycleFacts, at int64) *CycleFacts {
+	c.BeginAt, f.Aside = at, nil
+	f.Cycles = append(f.Cycles, *c)
 	return &f.Cycles[len(f.Cycles)-1]
+}
+
+// renewal is what was gathered aside for the cycle after c; where there is nothing, a new one.
+func (f *Facts) renewal(c *CycleFacts, at int64) *CycleFacts {
+	if f.Aside != nil {
+		return f.Aside
+	}
+	return &CycleFacts{Number: c.Number + 1, Opening: OpenedRenewal, BeginAt: at}
+}
+
+// retraining is the cycle that a MATERIAL version opens after c. All unit facts go along: those that
+// the version invalidated are of another era than it is, and so give no credit for it.
+func (f *Facts) retraining(c *CycleFacts) *CycleFacts {
+	next := &CycleFacts{Number: c.Number + 1, Opening: OpenedMaterial, Units: cloneUnits(c.Units)}
+	if f.Aside == nil {
+		return next
+	}
+	next.Versions = slices.Clone(f.Aside.Versions)
+	for i := range f.Aside.Units {
+		u := &f.Aside.Units[i]
+		next.unit(u.UnitID, u.Era).join(u)
+	}
+	return next
+}
+
+// join merges what is known of the same unit and era.
+func (u *UnitFacts) join(o *UnitFacts) {
+	u.CompletedAt, u.PassedAt, u.WaivedAt = earliest(u.CompletedAt, o.CompletedAt), earliest(u.PassedAt, o.PassedAt), earliest(u.WaivedAt, o.WaivedAt)
+	u.Score, u.Progress, u.Attempts = highest(u.Score, o.Score), highest(u.Progress, o.Progress), u.Attempts+o.Attempts
+	for _, n := range o.Versions {
+		u.Versions = insertVersion(u.Versions, n)
+	}
+}
+
+// lapse takes from a renewal what was done a whole period ago or longer: in a renewal, a unit's
+// credit counts for one period of the cycle that is renewed.
+func (f *Facts) lapse(m *Module, c *CycleFacts, t time.Time) {
+	for i := range c.Units {
+		u := &c.Units[i]
+		for _, at := range []*int64{&u.CompletedAt, &u.PassedAt, &u.WaivedAt} {
+			if until := f.lapseTime(m, c, *at); !until.IsZero() && !until.After(t) {
+				*at = 0
+			}
+		}
+	}
+}
+
+// lapseTime is when credit that a renewal has from at counts no more; zero: never, or there is none.
+func (f *Facts) lapseTime(m *Module, c *CycleFacts, at int64) time.Time {
+	prior := &f.Cycles[c.Number-2]
+	p := m.policyOf(prior)
+	if p == nil || at == 0 {
+		return time.Time{}
+	}
+	return p.Period.AddTo(time.UnixMicro(at), zone.Of(prior.Zone))
 }
 
 // opensMaterialCycle reports whether a MATERIAL version newer than the one that the cycle was
@@ -309,12 +389,17 @@ func cloneUnits(units []UnitFacts) []UnitFacts {
 	return out
 }
 
-// apply merges one event into the cycle: earliest times, highest score, furthest progress.
-func (c *CycleFacts) apply(m *Module, e *Event, at int64) {
+// apply merges one event into the cycle: earliest times, or newest ones where those before may
+// lapse; highest score, furthest progress.
+func (c *CycleFacts) apply(m *Module, e *Event, at int64, newest bool) {
+	when := earliest
+	if newest {
+		when = func(_, at int64) int64 { return at }
+	}
 	c.Versions = insertVersion(c.Versions, e.ModuleVersion)
 	if e.UnitID == "" {
 		if e.Verb == Waived {
-			c.WaivedAt = earliest(c.WaivedAt, at)
+			c.WaivedAt = when(c.WaivedAt, at)
 		}
 		return
 	}
@@ -323,14 +408,14 @@ func (c *CycleFacts) apply(m *Module, e *Event, at int64) {
 	u.Score, u.Progress = highest(u.Score, e.Score), highest(u.Progress, e.Progress)
 	switch e.Verb {
 	case Completed:
-		u.CompletedAt = earliest(u.CompletedAt, at)
+		u.CompletedAt = when(u.CompletedAt, at)
 	case Passed:
-		u.PassedAt = earliest(u.PassedAt, at)
+		u.PassedAt = when(u.PassedAt, at)
 		u.Attempts++
 	case Failed:
 		u.Attempts++
 	case Waived:
-		u.WaivedAt = earliest(u.WaivedAt, at)
+		u.WaivedAt = when(u.WaivedAt, at)
 	case Initialized, Progressed, Voided:
 	}
 }
@@ -351,14 +436,24 @@ func (c *CycleFacts) find(id string, era int) (int, bool) {
 	})
 }
 
-// doneAt returns when the unit was done as far as version v goes, or 0.
+// doneAt returns when the unit was done as far as version v goes, or 0: learned, or waived alone or
+// with the whole cycle.
 func (c *CycleFacts) doneAt(m *Module, v *ModuleVersion, u *Unit) int64 {
+	done := earliest(c.WaivedAt, c.learnedAt(m, v, u))
+	if i, found := c.find(u.ID, m.era(u.ID, v.Number)); found {
+		done = earliest(done, c.Units[i].WaivedAt)
+	}
+	return done
+}
+
+// learnedAt is doneAt without waivers.
+func (c *CycleFacts) learnedAt(m *Module, v *ModuleVersion, u *Unit) int64 {
 	i, found := c.find(u.ID, m.era(u.ID, v.Number))
 	if !found {
-		return c.WaivedAt
+		return 0
 	}
 	f := &c.Units[i]
-	done := earliest(earliest(c.WaivedAt, f.WaivedAt), f.satisfied(u.MoveOn))
+	done := f.satisfied(u.MoveOn)
 	for _, n := range f.Versions {
 		if w := m.Version(n); w != nil {
 			if wu := w.Unit(u.ID); wu != nil {
@@ -405,15 +500,19 @@ func (c *CycleFacts) candidates(m *Module, t time.Time) []int {
 }
 
 // complete completes the cycle at t if some candidate version has all that it requires, on the
-// newest such.
-func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Location) {
+// newest such. What was gathered aside is the current cycle then.
+func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time) {
 	for _, n := range slices.Backward(c.candidates(m, t)) {
 		v := m.Version(n)
-		if c.finishedAt(m, v) != 0 {
-			c.CompleteAt, c.CompleteVersion = t.UnixMicro(), n
-			f.expire(c, v.Currency, loc)
-			return
+		if c.finishedAt(m, v) == 0 {
+			continue
 		}
+		c.CompleteAt, c.CompleteVersion = t.UnixMicro(), n
+		f.expire(m, c)
+		if c == f.Aside {
+			f.Cycles, f.Aside = append(f.Cycles, *c), nil
+		}
+		return
 	}
 }
 
@@ -421,19 +520,22 @@ func (f *Facts) complete(m *Module, c *CycleFacts, t time.Time, loc *time.Locati
 // they do without an event: complete the current cycle, where they ask for no more than what is
 // done already; or, where it is complete, open and complete the next one, for a learner who learned the
 // new version between its publication and its effect.
-func (f *Facts) advance(m *Module, t time.Time, loc *time.Location) {
+func (f *Facts) advance(m *Module, t time.Time) {
 	for v := f.nextMaterial(m, t); v != nil; v = f.nextMaterial(m, t) {
-		f.LastAt, f.LastID = v.EffectiveTime.UnixMicro(), ""
+		f.LastAt, f.LastOccurred, f.LastID = v.EffectiveTime.UnixMicro(), 0, ""
 		c := &f.Cycles[len(f.Cycles)-1]
-		switch {
-		case c.CompleteAt == 0:
-			f.complete(m, c, v.EffectiveTime, loc)
+		if c.CompleteAt == 0 {
+			if c.Opening == OpenedRenewal {
+				f.lapse(m, c, v.EffectiveTime)
+			}
+			f.complete(m, c, v.EffectiveTime)
 			c.noteFall(m, v)
-		case v.Number > c.CompleteVersion && c.finishedAt(m, v) != 0:
-			next := CycleFacts{Number: c.Number + 1, Opening: OpenedMaterial, BeginAt: f.LastAt, Units: cloneUnits(c.Units), Versions: []int{v.Number}}
+			continue
+		}
+		if next := f.retraining(c); v.Number > c.CompleteVersion && next.finishedAt(m, v) != 0 {
+			next.Versions, next.Zone = insertVersion(next.Versions, v.Number), f.Zone
 			next.CompleteAt, next.CompleteVersion = f.LastAt, v.Number
-			f.Cycles = append(f.Cycles, next)
-			f.expire(&f.Cycles[len(f.Cycles)-1], v.Currency, loc)
+			f.expire(m, f.open(next, f.LastAt))
 		}
 	}
 }
@@ -468,28 +570,52 @@ func (f *Facts) nextMaterial(m *Module, t time.Time) *ModuleVersion {
 }
 
 // AsOf returns the facts as they are at now: the same, or a copy that time has moved on.
-func (f *Facts) AsOf(m *Module, now time.Time, loc *time.Location) *Facts {
-	if f == nil || m == nil || f.nextMaterial(m, now) == nil {
+func (f *Facts) AsOf(m *Module, now time.Time) *Facts {
+	if f == nil || m == nil || len(f.Cycles) == 0 {
+		return f
+	}
+	renewal := f.openRenewal()
+	if next := f.nextLapse(m, renewal); f.nextMaterial(m, now) == nil && (next.IsZero() || next.After(now)) {
 		return f
 	}
 	out := *f
-	out.Cycles = slices.Clone(f.Cycles) // advance changes the last cycle's times, and may add one
-	out.advance(m, now, loc)
+	out.Cycles = slices.Clone(f.Cycles) // advance changes the last cycle, and may add one
+	last := &out.Cycles[len(out.Cycles)-1]
+	last.Units = cloneUnits(last.Units)
+	if f.Aside != nil {
+		aside := *f.Aside
+		aside.Units = cloneUnits(aside.Units)
+		out.Aside = &aside
+	}
+	out.advance(m, now)
+	if renewal = out.openRenewal(); renewal != nil {
+		out.lapse(m, renewal, now)
+	}
 	return &out
 }
 
-// expire sets when the completed cycle expires and when its renewal may start.
-func (f *Facts) expire(c *CycleFacts, p *CurrencyPolicy, loc *time.Location) {
-	if p == nil {
-		return
+// openRenewal is the renewal that is begun and not complete, or what was gathered aside for one; nil: neither.
+func (f *Facts) openRenewal() *CycleFacts {
+	if n := len(f.Cycles); n > 0 && f.Cycles[n-1].CompleteAt == 0 && f.Cycles[n-1].Opening == OpenedRenewal {
+		return &f.Cycles[n-1]
 	}
-	var prior *CycleFacts
-	if len(f.Cycles) > 1 {
-		prior = &f.Cycles[len(f.Cycles)-2]
+	return f.Aside
+}
+
+// nextLapse is when the next of a renewal's credit counts no more; zero: never.
+func (f *Facts) nextLapse(m *Module, renewal *CycleFacts) time.Time {
+	var first int64
+	if renewal == nil {
+		return time.Time{}
 	}
-	at := p.expiry(time.UnixMicro(c.CompleteAt), prior, loc)
-	c.ExpireAt = at.UnixMicro()
-	c.WindowAt = p.Window.SubFrom(at, loc).UnixMicro()
+	for i := range renewal.Units {
+		u := &renewal.Units[i]
+		first = earliest(earliest(first, u.CompletedAt), earliest(u.PassedAt, u.WaivedAt))
+	}
+	if first == 0 {
+		return time.Time{}
+	}
+	return f.lapseTime(m, renewal, first)
 }
 
 func insertVersion(versions []int, v int) []int {
@@ -589,7 +715,7 @@ func (f *Facts) Summary() Summary {
 		if len(c.Versions) > 0 {
 			s.Version = c.Versions[len(c.Versions)-1]
 		}
-		s.Shape = c.shape()
+		s.Shape = f.shape()
 	}
 	if c := f.lastComplete(); c != nil {
 		s.CompleteAt, s.ExpireAt, s.CompleteVersion = c.CompleteAt, c.ExpireAt, c.CompleteVersion
@@ -608,10 +734,22 @@ func (f *Facts) cycleState() CycleState {
 	}
 }
 
-// shape is the same for two cycles that differ in nothing but times, scores, attempts, and how far
-// units that nothing speaks for have come: so as much is done in both, on whatever version.
-func (c *CycleFacts) shape() int64 {
-	b := make([]byte, 0, 256)
+// shape is the same for two current cycles that differ in nothing but times, scores, attempts, and how
+// far units that nothing speaks for have come: so as much is done in both, on whatever version. In a
+// renewal times matter too, since credit lapses.
+func (f *Facts) shape() int64 {
+	c := &f.Cycles[len(f.Cycles)-1]
+	b := c.appendUnits(make([]byte, 0, 256), c.CompleteAt == 0 && c.Opening == OpenedRenewal)
+	if f.Aside != nil {
+		b = f.Aside.appendUnits(b, true)
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(b) // it cannot fail
+	return int64(h.Sum64())
+}
+
+// appendUnits appends what is done in the cycle; when, too, where times matter.
+func (c *CycleFacts) appendUnits(b []byte, times bool) []byte {
 	b = appendShape(b, c.WaivedAt != 0, c.Versions)
 	for i := range c.Units {
 		u := &c.Units[i]
@@ -621,10 +759,13 @@ func (c *CycleFacts) shape() int64 {
 		b = append(append(b, u.UnitID...), 0) // no id has one
 		b = strconv.AppendInt(b, int64(u.Era), 10)
 		b = appendShape(b, u.WaivedAt != 0, u.Versions, u.CompletedAt != 0, u.PassedAt != 0)
+		if times {
+			for _, at := range []int64{u.CompletedAt, u.PassedAt, u.WaivedAt} {
+				b = strconv.AppendInt(append(b, '@'), at, 10)
+			}
+		}
 	}
-	h := fnv.New64a()
-	_, _ = h.Write(b) // it cannot fail
-	return int64(h.Sum64())
+	return b
 }
 
 func appendShape(b []byte, waived bool, versions []int, done ...bool) []byte {

@@ -71,16 +71,18 @@ func forget(p *progressv1.PathProgress) {
 		return
 	}
 	p.AsOfSequence, p.Enrollment = 0, nil
-	// What the percent was before an upgrade became mandatory is what had arrived by then.
+	// What the percent was before an upgrade became mandatory, or before a late event showed that a
+	// module was begun in time, is what had arrived by then.
 	p.PreviousPercent, p.PercentChangeReason = nil, nil
 	for _, ms := range p.GetMilestones() {
-		// A late event from before an archiving takes its system waiver back. An award that was
-		// latched meanwhile stays, and so depends on the order of arrival. What only the catalog
-		// satisfies is latched by the sweep, whenever it comes by.
-		if ms.GetCompletedCount() < ms.GetRequiredCount() || slices.ContainsFunc(ms.GetModules(), func(m *progressv1.ModuleProgress) bool {
-			return m.GetCredit() == progressv1.ModuleProgress_ARCHIVED_WAIVER
-		}) {
+		// A late event may show that an excused module was begun in time. An award that was latched
+		// meanwhile stays, and so depends on the order of arrival. What only the catalog satisfies is
+		// latched by the sweep, whenever it comes by.
+		if ms.GetCompletedCount() < ms.GetRequiredCount() || ms.GetRequiredCount() == 0 {
 			ms.Award = nil
+		}
+		if ms.GetAward() != nil {
+			ms.Award.Provisional = false
 		}
 	}
 }
@@ -99,7 +101,7 @@ func begin(r *rig, w *world, learner string) {
 // send sends events of the world, by their places, to one replica.
 func send(ctx context.Context, w *world, service *replica, learner string, places []int) error {
 	for _, i := range places {
-		if _, err := service.Record(ctx, learner, w.Actors[i], w.Events[i:i+1], engine.AtLeast{}); err != nil {
+		if _, err := service.Record(ctx, engine.Recording{LearnerID: learner, Actor: w.Actors[i], Events: w.Events[i : i+1]}); err != nil {
 			return err
 		}
 	}
@@ -202,7 +204,7 @@ func TestFoldingAgainGivesWhatIsStored(t *testing.T) {
 		l.World.Events = nil
 		r.Catalog.Publish(l.World.Modules, l.World.Paths)
 		rt.Repeat(map[string]func(*rapid.T){
-			"record": l.Record, "void": l.Void, "revoke": l.Revoke, "enroll": l.Enroll, "change": l.Change,
+			"record": l.Record, "void": l.Void, "revoke": l.Revoke, "reinstate": l.Reinstate, "enroll": l.Enroll, "change": l.Change,
 			"publish module": l.PublishModule, "publish path": l.PublishPath, "archive": l.Archive, "zone": l.Zone, "time": l.PassTime,
 			"": l.Check,
 		})

@@ -67,7 +67,7 @@ func (w *View) Module(moduleID string) (*ModuleDetail, error) {
 	if m == nil {
 		return nil, errs.New(errs.NotFound, errs.ReasonModuleNotFound, "there is no module %s", moduleID)
 	}
-	out := &ModuleDetail{ModuleProgress: w.module(m, w.neededSince(moduleID)), AsOfSequence: w.learner.Head.Sequence}
+	out := &ModuleDetail{ModuleProgress: w.module(m), AsOfSequence: w.learner.Head.Sequence}
 	on := m.Version(out.Version)
 	f := w.learner.Facts[moduleID]
 	if f == nil || len(f.Cycles) == 0 {
@@ -96,7 +96,7 @@ func (w *View) results(m *Module) (map[int][]*Record, error) {
 		return nil, err
 	}
 	out := map[int][]*Record{}
-	traceLog(m, log, w.zone, func(r *Record, cycle int) {
+	traceLog(m, log, func(r *Record, cycle int) {
 		if r.Event.Verb == Passed || r.Event.Verb == Failed {
 			out[cycle] = append(out[cycle], r)
 		}
@@ -107,21 +107,6 @@ func (w *View) results(m *Module) (map[int][]*Record, error) {
 		}
 	}
 	return out, nil
-}
-
-// neededSince is the time of the oldest enrollment, not withdrawn, whose path has the module; zero where there is none.
-func (w *View) neededSince(moduleID string) time.Time {
-	var since time.Time
-	for _, e := range w.learner.Enrollments {
-		p := w.catalog.Paths[e.PathID]
-		if e.State == EnrollmentWithdrawn || p == nil || p.Version(e.PathVersion) == nil {
-			continue
-		}
-		if slices.Contains(p.Version(e.PathVersion).ModuleIDs(), moduleID) {
-			since = sooner(since, e.EnrollTime)
-		}
-	}
-	return since
 }
 
 // cycle returns one cycle; on is the version that the learner is on, for one that is not complete.

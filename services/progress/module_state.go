@@ -1,7 +1,6 @@
 package progress
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -17,17 +16,39 @@ const (
 	StateCompleted  ModuleProgressState = "COMPLETED"
 )
 
-// CreditKind is how a completion came about, when not by the learner's own events.
+// CreditKind is how a completion came about.
 type CreditKind string
 
-// The credit kinds; "" is the learner's own events.
+// The credit kinds, the strongest first.
 //
 //nolint:gosec // learning credits, not credentials
 const (
-	CreditWaiver      CreditKind = "WAIVER"
+	CreditLearned     CreditKind = "LEARNED"
 	CreditEquivalence CreditKind = "EQUIVALENCE"
-	CreditArchived    CreditKind = "ARCHIVED_WAIVER"
+	CreditWaiver      CreditKind = "WAIVER"
 )
+
+// Rest is a completion that an equivalence rests on: a module's newest completed cycle.
+type Rest struct {
+	ModuleID string
+	Cycle    int
+}
+
+// ExcusedReason is why a module is excused.
+type ExcusedReason string
+
+// The reasons.
+const (
+	ExcusedArchived ExcusedReason = "ARCHIVED"
+	ExcusedSunset   ExcusedReason = "AFTER_SUNSET"
+)
+
+// Excused is since when, and why, a learner can no longer complete an archived module: it is asked
+// of them no more, and counts for nothing.
+type Excused struct {
+	Since  time.Time
+	Reason ExcusedReason
+}
 
 // ModuleProgress is how far a learner is in one module.
 type ModuleProgress struct {
@@ -41,12 +62,16 @@ type ModuleProgress struct {
 	Currency *Currency
 	// BlockedBy are the missing prerequisites; only while LOCKED.
 	BlockedBy []string
-	Credit    CreditKind
+	// Credit is how it was completed, RestsOn what an equivalence rests on; zero while it is not.
+	Credit  CreditKind
+	RestsOn []Rest
+	// Excused is nil unless the module is.
+	Excused *Excused
 	// CompleteTime is when the module was first completed; zero: not yet.
 	CompleteTime time.Time
-	// PreviousPercent is the percent before it fell, PercentChangeReason why; nil once it is regained.
-	PreviousPercent     *int
-	PercentChangeReason string
+	// PreviousPercent is the percent before it fell, PercentChange why; nil once it is regained.
+	PreviousPercent *int
+	PercentChange   *PercentChange
 	// cycle and cycleVersion say which completion counts; 0 for a derived credit.
 	cycle, cycleVersion int
 }
@@ -56,19 +81,30 @@ func (p *ModuleProgress) done() bool { return p.State == StateCompleted }
 // View is one learner at one moment. It computes what the learner sees from one snapshot of the
 // facts, one of the catalog, and the clock.
 type View struct {
-	catalog    *Catalog
-	learner    *Learner
-	now        time.Time
-	zone       Zone
+	catalog *Catalog
+	learner *Learner
+	now     time.Time
+	// settled is up to when archives, sunsets, mandates and equivalences have an effect: now, or
+	// SettleAfter before it.
+	settled    time.Time
 	validUntil time.Time
-	// moduleLog reads the learner's events of a module as of the moment.
+	// moduleLog reads the learner's events of a module as of the moment; fault is its first error.
 	moduleLog func(moduleID string) ([]Record, error)
+	fault     error
 }
 
-// NewView returns a view of a learner, whose facts are none of them stale. moduleLog reads the
-// learner's events of a module as of the same moment; only Module and Explain call it.
-func NewView(c *Catalog, l *Learner, now time.Time, z Zone, moduleLog func(moduleID string) ([]Record, error)) *View {
-	return &View{catalog: c, learner: l, now: now, zone: z, moduleLog: moduleLog}
+// NewView returns a view of a learner, whose facts are none of them stale, as a reader sees them.
+// moduleLog reads the learner's events of a module as of the same moment.
+func NewView(c *Catalog, l *Learner, now time.Time, moduleLog func(moduleID string) ([]Record, error)) *View {
+	return &View{catalog: c, learner: l, now: now, settled: now, moduleLog: moduleLog}
+}
+
+// NewSettledView is NewView for what is to be latched: what holds only by a change of the catalog
+// that is younger than SettleAfter does not hold in it.
+func NewSettledView(c *Catalog, l *Learner, now time.Time, moduleLog func(moduleID string) ([]Record, error)) *View {
+	w := NewView(c, l, now, moduleLog)
+	w.settled = now.Add(-SettleAfter)
+	return w
 }
 
 // ValidUntil is when something that the view has computed changes by the clock alone; zero: never.
@@ -78,7 +114,7 @@ func (w *View) ValidUntil() time.Time { return w.validUntil }
 // and upgrades that have become mandatory. It returns the enrollments that those moved.
 func (w *View) Advance() []Enrollment {
 	for id, f := range w.learner.Facts {
-		w.learner.Facts[id] = f.AsOf(w.catalog.Modules[id], w.now, w.zone.Loc)
+		w.learner.Facts[id] = f.AsOf(w.catalog.Modules[id], w.now)
 	}
 	var moved []Enrollment
 	for i := range w.learner.Enrollments {
@@ -107,114 +143,167 @@ func (w *View) untilMaterial(m *Module) {
 
 // credit is how, when and by which completion a module counts as done.
 type credit struct {
-	kind           CreditKind
-	at             time.Time
+	kind CreditKind
+	at   time.Time
+	// cycle and version are 0 for a derived credit.
 	cycle, version int
-	// group are the modules that an equivalence rests on, archive the stay that a system waiver is for.
-	group   []string
-	archive ArchivePeriod
+	// lasts is the longest lasting of all that the module counts as done by.
+	lasts   standing
+	restsOn []Rest
 }
 
-// own returns the credit of the learner's own events and an admin's waivers, or nil.
-func (w *View) own(id string) *credit {
-	c := w.learner.Facts[id].firstComplete()
+// own returns the credit of the module's own events, or nil.
+func (w *View) own(m *Module) *credit {
+	f := w.learner.Facts[m.ID]
+	c := f.firstComplete()
 	if c == nil {
-		if m := w.catalog.Modules[id]; m != nil {
-			w.untilMaterial(m)
-		}
+		w.untilMaterial(m)
 		return nil
 	}
-	out := &credit{at: time.UnixMicro(c.CompleteAt).UTC(), cycle: c.Number, version: c.CompleteVersion}
-	if c.WaivedAt != 0 && c.WaivedAt <= c.CompleteAt {
-		out.kind = CreditWaiver
+	out := &credit{kind: CreditWaiver, at: timeOf(c.CompleteAt), cycle: c.Number, version: c.CompleteVersion}
+	if f.learned(m) {
+		out.kind = CreditLearned
 	}
+	out.lasts, _ = f.standing(m)
 	return out
+}
+
+// learned reports whether in some completed cycle all that is required was learned, and nothing of it waived.
+func (f *Facts) learned(m *Module) bool {
+	return slices.ContainsFunc(f.Cycles, func(c CycleFacts) bool {
+		return c.CompleteAt != 0 && slices.ContainsFunc(c.Versions, func(n int) bool { return c.learnedOn(m, m.Version(n)) })
+	})
+}
+
+// learnedOn reports whether each required unit of the version was learned in the cycle. v may be nil,
+// where a catalog that was restored from an older backup lacks it.
+func (c *CycleFacts) learnedOn(m *Module, v *ModuleVersion) bool {
+	return v != nil && !slices.ContainsFunc(v.Units, func(u Unit) bool { return u.Required && c.learnedAt(m, v, &u) == 0 })
 }
 
 // equivalence returns the credit that older modules give, or nil. It is not transitive, and
 // what any version once granted stays granted: a percent must not fall by an edit.
 func (w *View) equivalence(m *Module) *credit {
 	var best *credit
-	for i := range m.Versions {
-		for _, group := range m.Versions[i].Credits {
-			at := m.Versions[i].PublishTime
-			for _, id := range group {
-				c := w.own(id)
-				if c == nil {
-					at = time.Time{}
-					break
-				}
-				if c.at.After(at) {
-					at = c.at
-				}
+	m.grants(func(v *ModuleVersion, group []string) {
+		c := w.granted(m, v, group)
+		switch {
+		case c == nil:
+		case best == nil:
+			best = c
+		default:
+			at := best.at
+			if c.at.Before(at) {
+				at = c.at
 			}
-			if !at.IsZero() && (best == nil || at.Before(best.at)) {
-				best = &credit{kind: CreditEquivalence, at: at, group: group}
+			if c.lasts.outlasts(&best.lasts) {
+				best = c
 			}
+			best.at = at
 		}
-	}
+	})
 	return best
 }
 
-// archived returns the system waiver of a learner who cannot finish a module because it was archived, or
-// nil. since is when the learner began to need it, zero: does not. A later restoring does not take it away.
-func (w *View) archived(m *Module, since time.Time) *credit {
-	if since.IsZero() {
-		return nil // nothing asks the learner for it
+// granted returns the credit that a group gives, or nil while one of its modules is missing. It is as
+// old as the oldest of what it rests on.
+func (w *View) granted(m *Module, v *ModuleVersion, group []string) *credit {
+	if v.PublishTime.After(w.settled) {
+		return nil
 	}
-	f := w.learner.Facts[m.ID]
-	for _, p := range m.Archives {
+	out := &credit{kind: CreditEquivalence, at: v.PublishTime.UTC()}
+	stands := &CycleFacts{Number: 1, CompleteVersion: v.Number}
+	for _, id := range group {
+		part := w.catalog.Modules[id]
+		if part == nil {
+			return nil
+		}
+		c := w.own(part)
+		if c == nil {
+			return nil
+		}
+		if c.at.After(out.at) {
+			out.at = c.at
+		}
+		newest := w.learner.Facts[id].lastComplete()
+		out.restsOn = append(out.restsOn, Rest{ModuleID: id, Cycle: newest.Number})
+		if stands.CompleteAt == 0 || newest.CompleteAt < stands.CompleteAt {
+			stands.CompleteAt, stands.Zone = newest.CompleteAt, newest.Zone
+		}
+	}
+	new(Facts).expire(m, stands)
+	out.lasts = stands.standing(m)
+	return out
+}
+
+// creditOf returns how the module counts as done, or nil: by the strongest label, from the time of
+// its own completion, and for as long as the longest lasting of all that it has.
+func (w *View) creditOf(m *Module) *credit {
+	own, other := w.own(m), w.equivalence(m)
+	switch {
+	case own == nil:
+		return other
+	case other == nil:
+		return own
+	}
+	if own.kind == CreditWaiver {
+		own.kind, own.restsOn = CreditEquivalence, other.restsOn
+	}
+	if other.lasts.outlasts(&own.lasts) {
+		own.lasts = other.lasts
+	}
+	return own
+}
+
+// excused returns since when and why the learner, who has not done the module, can no longer
+// complete it; nil: they can.
+func (w *View) excused(m *Module) *Excused {
+	w.untilArchive(m)
+	return w.excusedAt(m, w.now)
+}
+
+// excusedAt is excused at a time.
+func (w *View) excusedAt(m *Module, t time.Time) *Excused {
+	p := m.archivedAt(t)
+	if p == nil {
+		return nil
+	}
+	out := Excused{Since: p.ArchiveTime.UTC(), Reason: ExcusedArchived}
+	if w.learner.Facts[m.ID].begunBefore(p) {
+		if p.SunsetTime.IsZero() {
+			return nil
+		}
+		out = Excused{Since: p.SunsetTime.UTC(), Reason: ExcusedSunset}
+	}
+	if out.Since.After(t) || out.Since.After(w.settled) {
+		return nil
+	}
+	return &out
+}
+
+// untilArchive notes the times at which a module may come to be excused, or be so no more.
+func (w *View) untilArchive(m *Module) {
+	for i := range m.Archives {
+		p := &m.Archives[i]
 		w.until(p.ArchiveTime)
-		if p.ArchiveTime.After(w.now) || (!p.RestoreTime.IsZero() && !since.Before(p.RestoreTime)) {
-			continue
-		}
-		from := p.ArchiveTime
-		if f != nil && f.FirstAt != 0 && f.FirstAt < p.ArchiveTime.UnixMicro() {
-			if p.SunsetTime.IsZero() || (!p.RestoreTime.IsZero() && p.RestoreTime.Before(p.SunsetTime)) {
-				continue
-			}
-			if w.now.Before(p.SunsetTime) {
-				w.until(p.SunsetTime)
-				continue
-			}
-			from = p.SunsetTime
-		}
-		if since.After(from) {
-			from = since
-		}
-		return &credit{kind: CreditArchived, at: from.UTC(), archive: p}
+		w.until(p.SunsetTime)
+		w.until(p.RestoreTime)
 	}
-	return nil
 }
 
-// creditOf returns how the module counts as done for a learner who needs it since then, or nil.
-func (w *View) creditOf(m *Module, since time.Time) *credit {
-	if c := w.own(m.ID); c != nil {
-		return c
-	}
-	if c := w.equivalence(m); c != nil {
-		return c
-	}
-	return w.archived(m, since)
-}
-
-// missing returns the prerequisites of the module's newest version that are not done.
-func (w *View) missing(m *Module, since time.Time) []string {
+// missing returns the prerequisites of the module's newest version that are neither done nor excused.
+func (w *View) missing(m *Module) []string {
 	var ids []string
-	if since.IsZero() {
-		since = w.now // an archived prerequisite must not lock the module for ever
-	}
 	for _, id := range m.Newest().Prerequisites {
-		p := w.catalog.Modules[id]
-		if p != nil && w.creditOf(p, since) == nil {
+		if p := w.catalog.Modules[id]; p != nil && w.creditOf(p) == nil && w.excused(p) == nil {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
 
-// module computes a module's progress for a learner who needs it since then.
-func (w *View) module(m *Module, since time.Time) ModuleProgress {
+// module computes a module's progress.
+func (w *View) module(m *Module) ModuleProgress {
 	f := w.learner.Facts[m.ID]
 	newest := m.Newest()
 	out := ModuleProgress{ModuleID: m.ID, Title: newest.Title, Version: newest.Number}
@@ -233,50 +322,51 @@ func (w *View) module(m *Module, since time.Time) ModuleProgress {
 			out.Version, out.Title = v.Number, v.Title
 		}
 		out.State = StateInProgress
-		var next time.Time
-		out.Currency, next = f.currency(m, w.now, w.zone.Loc)
-		w.until(next)
+		w.until(f.nextLapse(m, f.openRenewal()))
 	}
-	switch credit := w.creditOf(m, since); {
-	case credit != nil:
-		out.State, out.Credit, out.CompleteTime = StateCompleted, credit.kind, credit.at
+	if credit := w.creditOf(m); credit != nil {
+		var next time.Time
+		out.State, out.Credit, out.RestsOn, out.CompleteTime = StateCompleted, credit.kind, credit.restsOn, credit.at
 		out.cycle, out.cycleVersion = credit.cycle, credit.version
+		out.Currency, next = credit.lasts.currency(m, w.now)
+		w.until(next)
 		percent, required = 100, true
-	case out.State == "":
-		out.State = StateAvailable
-		if out.BlockedBy = w.missing(m, since); len(out.BlockedBy) > 0 {
-			out.State = StateLocked
+	} else {
+		out.Excused = w.excused(m)
+		if out.State == "" {
+			out.State = StateAvailable
+			if out.BlockedBy = w.missing(m); len(out.BlockedBy) > 0 {
+				out.State = StateLocked
+			}
 		}
 	}
 	if required {
 		out.Percent = &percent
-		out.PreviousPercent, out.PercentChangeReason = f.fall(percent)
+		out.PreviousPercent, out.PercentChange = f.fall(m.ID, percent)
 	}
 	return out
 }
 
-// ModulePercent returns the module's percent for a learner as enrolled as they are; nil where nothing is required.
-func (w *View) ModulePercent(m *Module) *int { return w.module(m, w.neededSince(m.ID)).Percent }
-
-// TextVoided is why a percent fell after a void.
-const TextVoided = "An event was voided."
+// ModulePercent returns the module's percent; nil where nothing is required.
+func (w *View) ModulePercent(m *Module) *int { return w.module(m).Percent }
 
 // fall returns the percent that the module had before it fell to the present one, and why; nil
 // where it did not fall, or was regained.
-func (f *Facts) fall(percent int) (*int, string) {
+func (f *Facts) fall(moduleID string, percent int) (*int, *PercentChange) {
 	if f == nil {
-		return nil, ""
+		return nil, nil
 	}
-	from, why := percent, ""
+	from := percent
+	var why *PercentChange
 	if f.VoidedFrom != nil && *f.VoidedFrom > from {
-		from, why = *f.VoidedFrom, TextVoided
+		from, why = *f.VoidedFrom, &PercentChange{Code: ChangeVoided, ModuleID: moduleID}
 	}
 	if n := len(f.Cycles); n > 0 && f.Cycles[n-1].FellFrom > from {
 		c := &f.Cycles[n-1]
-		from, why = c.FellFrom, fmt.Sprintf("Version %d of the module came into effect, and asks for some of it to be learned anew.", c.FellTo)
+		from, why = c.FellFrom, &PercentChange{Code: ChangeMaterial, ModuleID: moduleID, ModuleVersion: c.FellTo}
 	}
-	if why == "" {
-		return nil, ""
+	if why == nil {
+		return nil, nil
 	}
 	return &from, why
 }

@@ -11,7 +11,7 @@ import (
 func (w *View) Path(pathID string) (*PathProgress, error) {
 	if e := w.enrollment(pathID); e != nil {
 		if p := w.path(*e); p != nil {
-			return p, nil
+			return p, w.fault
 		}
 		return nil, errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "path %s is not known here yet; ask again", pathID)
 	}
@@ -29,16 +29,23 @@ func (w *View) enrollment(pathID string) *Enrollment {
 	return &w.learner.Enrollments[i]
 }
 
-// Enrollments returns the learner's enrollments as they are stored, oldest first, withdrawn ones too.
+// Enrollments returns the learner's enrollments that are not withdrawn, as they are stored, oldest first.
 func (w *View) Enrollments() []Enrollment { return w.learner.Enrollments }
 
-// Enrollment returns one of the learner's enrollments. NotFound when there is no such one.
-func (w *View) Enrollment(id string) (Enrollment, error) {
-	i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool { return e.ID == id })
-	if i < 0 {
-		return Enrollment{}, errs.New(errs.NotFound, errs.ReasonEnrollmentNotFound, "there is no enrollment %s", id)
+// EnrollmentsOf returns rows of the list of the learner's enrollments, which were read after the rest, as
+// they were then: one that was made since is left out.
+func (w *View) EnrollmentsOf(rows []Enrollment) []Enrollment {
+	out := make([]Enrollment, 0, len(rows))
+	for _, row := range rows {
+		i := slices.IndexFunc(w.learner.Enrollments, func(e Enrollment) bool { return e.ID == row.ID })
+		switch {
+		case i >= 0:
+			out = append(out, w.learner.Enrollments[i])
+		case row.State == EnrollmentWithdrawn:
+			out = append(out, row)
+		}
 	}
-	return w.learner.Enrollments[i], nil
+	return out
 }
 
 // StateOf is the state of an enrollment with what progress makes of it: COMPLETED is derived.
@@ -66,7 +73,7 @@ type Overview struct {
 
 // Overview returns every enrollment that is not withdrawn, what wants renewing, the most urgent
 // first, and what is next.
-func (w *View) Overview() *Overview {
+func (w *View) Overview() (*Overview, error) {
 	out := &Overview{AsOfSequence: w.learner.Head.Sequence, Streak: w.streak()}
 	for _, e := range w.learner.Enrollments {
 		if e.State == EnrollmentWithdrawn {
@@ -81,20 +88,32 @@ func (w *View) Overview() *Overview {
 			out.addNext(p.Next)
 		}
 	}
-	for id, f := range w.learner.Facts {
-		m := w.catalog.Modules[id]
-		if m == nil {
-			continue
-		}
-		c, next := f.currency(m, w.now, w.zone.Loc)
-		w.until(next)
-		if wantsRenewal(c) && m.State == ModuleActive {
-			out.Due = append(out.Due, DueModule{ModuleID: id, Title: m.Newest().Title, Currency: *c})
+	for id, p := range w.known(out.Paths) {
+		if m := w.catalog.Modules[id]; wantsRenewal(p.Currency) && m.State == ModuleActive {
+			out.Due = append(out.Due, DueModule{ModuleID: id, Title: m.Newest().Title, Currency: *p.Currency})
 		}
 	}
 	slices.SortFunc(out.Due, func(a, b DueModule) int {
 		return cmp.Or(a.Currency.ExpireTime.Compare(b.Currency.ExpireTime), cmp.Compare(a.ModuleID, b.ModuleID))
 	})
+	return out, w.fault
+}
+
+// known is the modules that the learner has done something in, and those of the paths.
+func (w *View) known(paths []PathProgress) modulesOf {
+	out := make(modulesOf)
+	for i := range paths {
+		for k := range paths[i].Milestones {
+			for _, m := range paths[i].Milestones[k].Modules {
+				out[m.ModuleID] = m
+			}
+		}
+	}
+	for id := range w.learner.Facts {
+		if _, ok := out[id]; !ok && w.catalog.Modules[id] != nil {
+			out[id] = w.module(w.catalog.Modules[id])
+		}
+	}
 	return out
 }
 
@@ -104,30 +123,4 @@ func (o *Overview) addNext(steps []NextStep) {
 			o.Next = append(o.Next, step)
 		}
 	}
-}
-
-// Awards returns the awards earned and not revoked, oldest first, each as it stands now.
-func (w *View) Awards() []Award {
-	out := slices.DeleteFunc(slices.Clone(w.learner.Awards), func(a Award) bool { return a.Revoked() })
-	for i := range out {
-		e := w.enrollment(out[i].PathID)
-		if e == nil {
-			continue
-		}
-		p := w.catalog.Paths[e.PathID]
-		if p == nil || p.Version(e.PathVersion) == nil {
-			continue
-		}
-		v := p.Version(e.PathVersion)
-		k := slices.IndexFunc(v.Milestones, func(m Milestone) bool { return m.ID == out[i].MilestoneID })
-		if k < 0 {
-			continue
-		}
-		if now := w.earned(*e, &v.Milestones[k], w.pathModules(v, e.EnrollTime)); now != nil {
-			now.FromSequence, now.ToSequence = out[i].FromSequence, out[i].ToSequence
-			out[i] = *now
-		}
-	}
-	slices.SortStableFunc(out, func(a, b Award) int { return cmp.Or(a.AwardTime.Compare(b.AwardTime), cmp.Compare(a.ID, b.ID)) })
-	return out
 }

@@ -2,8 +2,8 @@ package progress
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,9 +14,14 @@ import (
 //nolint:gochecknoglobals // a constant that Go has no constant form for
 var awardSpace = uuid.MustParse("5b0a6f0e-64c5-5f0c-9a43-6a3c1f1f5e2b")
 
-// AwardID is the id of a learner's award for a milestone of a path.
-func AwardID(learnerID, pathID, milestoneID string) string {
-	return uuid.NewSHA1(awardSpace, []byte(learnerID+"/"+pathID+"/"+milestoneID)).String()
+// AwardID is the id of a learner's award for a milestone of a path that was revoked so many times
+// before.
+func AwardID(learnerID, pathID, milestoneID string, revocations int) string {
+	name := learnerID + "/" + pathID + "/" + milestoneID
+	if revocations > 0 {
+		name += "/" + strconv.Itoa(revocations)
+	}
+	return uuid.NewSHA1(awardSpace, []byte(name)).String()
 }
 
 // MilestoneProgress is how far a learner is in one milestone.
@@ -45,6 +50,8 @@ const (
 	StepContinue StepReason = "CONTINUE"
 	StepStart    StepReason = "START"
 	StepRenew    StepReason = "RENEW"
+	// StepPrerequisite is of a module outside of the path without which one in it stays locked.
+	StepPrerequisite StepReason = "PREREQUISITE"
 )
 
 // NextStep is a unit to go on with.
@@ -60,24 +67,32 @@ const maxNext = 5
 type PathProgress struct {
 	Enrollment Enrollment
 	Title      string
-	// State is the enrollment's, or COMPLETED when everything required is done.
+	// State is the enrollment's, or COMPLETED when everything required is done, or NOT_APPLICABLE
+	// when nothing is required.
 	State EnrollmentState
 	Tally
 	Milestones []MilestoneProgress
 	Next       []NextStep
 	Upgrade    *Upgrade
 	// PreviousPercent is the percent before it fell; nil once it is regained.
-	PreviousPercent     *int
-	PercentChangeReason string
-	AsOfSequence        int64
+	PreviousPercent *int
+	PercentChange   *PercentChange
+	AsOfSequence    int64
 }
 
-// pathModules computes every module of the path version once, in order.
-func (w *View) pathModules(v *PathVersion, since time.Time) map[string]ModuleProgress {
-	out := make(map[string]ModuleProgress)
+// modulesOf is the progress of modules, by id.
+type modulesOf map[string]ModuleProgress
+
+func (ms modulesOf) done(id string) bool { m, ok := ms[id]; return ok && m.done() }
+
+func (ms modulesOf) excused(id string) bool { return ms[id].Excused != nil }
+
+// pathModules computes every module of the path version once.
+func (w *View) pathModules(v *PathVersion) modulesOf {
+	out := make(modulesOf)
 	for _, id := range v.ModuleIDs() {
 		if m := w.catalog.Modules[id]; m != nil {
-			out[id] = w.module(m, since)
+			out[id] = w.module(m)
 		}
 	}
 	return out
@@ -90,14 +105,11 @@ func (w *View) path(e Enrollment) *PathProgress {
 		return nil
 	}
 	v := p.Version(e.PathVersion)
-	modules := w.pathModules(v, e.EnrollTime)
-	done := func(id string) bool { m, ok := modules[id]; return ok && m.done() }
+	modules := w.pathModules(v)
 	out := &PathProgress{Enrollment: e, Title: v.Title, State: e.State, AsOfSequence: w.learner.Head.Sequence}
-	var groups []Group
 	for i := range v.Milestones {
 		ms := &v.Milestones[i]
-		groups = append(groups, ms.Groups...)
-		mp := MilestoneProgress{ID: ms.ID, Title: ms.Title, Tally: tally(ms.Groups, done), Award: w.award(e, ms, modules)}
+		mp := MilestoneProgress{ID: ms.ID, Title: ms.Title, Tally: tally(ms.Groups, modules.done, modules.excused), Award: w.award(e, ms, modules)}
 		for _, id := range ms.moduleIDs() {
 			if m, ok := modules[id]; ok {
 				mp.Modules = append(mp.Modules, m)
@@ -105,16 +117,60 @@ func (w *View) path(e Enrollment) *PathProgress {
 		}
 		out.Milestones = append(out.Milestones, mp)
 	}
-	out.Tally = tally(groups, done)
-	if out.Tally.done() && e.State != EnrollmentWithdrawn {
+	out.Tally = tally(v.groups(), modules.done, modules.excused)
+	switch {
+	case e.State == EnrollmentWithdrawn:
+	case out.Required == 0:
+		out.State = EnrollmentNotApplicable
+	case out.Tally.done():
 		out.State = EnrollmentCompleted
 	}
-	if now := out.Percent(); now != nil && e.PreviousPercent != nil && *now < *e.PreviousPercent {
-		out.PreviousPercent, out.PercentChangeReason = e.PreviousPercent, e.PercentChangeReason
-	}
-	out.Next = w.next(v, modules, done)
+	out.PreviousPercent, out.PercentChange = w.fallOf(&e, v, modules, out.Tally)
+	out.Next = w.next(v, modules)
 	out.Upgrade = upgradeOf(p, v)
 	return out
+}
+
+// fallOf returns the highest percent that the enrollment had before it fell to the present one, and
+// why; nil where it did not fall, or was regained.
+func (w *View) fallOf(e *Enrollment, v *PathVersion, modules modulesOf, is Tally) (*int, *PercentChange) {
+	now := is.Percent()
+	if now == nil {
+		return nil, nil
+	}
+	from, why := *now, (*PercentChange)(nil)
+	if e.PreviousPercent != nil && *e.PreviousPercent > from {
+		from, why = *e.PreviousPercent, e.PercentChange
+	}
+	for _, id := range v.ModuleIDs() {
+		m := w.catalog.Modules[id]
+		if m == nil || modules.excused(id) {
+			continue
+		}
+		for i := range m.Archives {
+			p := &m.Archives[i]
+			if p.slip() || p.RestoreTime.IsZero() || p.RestoreTime.After(w.now) || !e.EnrollTime.Before(p.RestoreTime) {
+				continue
+			}
+			if before := w.percentBefore(v, modules, p.RestoreTime); before != nil && *before > from {
+				from, why = *before, &PercentChange{Code: ChangeRestored, ModuleID: id}
+			}
+		}
+	}
+	if why == nil {
+		return nil, nil
+	}
+	return &from, why
+}
+
+// percentBefore is the percent just before a time, by what was done by then and excused then; or nil.
+func (w *View) percentBefore(v *PathVersion, modules modulesOf, t time.Time) *int {
+	done := func(id string) bool { return modules.done(id) && modules[id].CompleteTime.Before(t) }
+	excused := func(id string) bool {
+		m := w.catalog.Modules[id]
+		return m != nil && !done(id) && w.excusedAt(m, t.Add(-time.Microsecond)) != nil
+	}
+	return tally(v.groups(), done, excused).Percent()
 }
 
 // mandate moves the enrollment to the newest version whose upgrade is mandatory by now, and
@@ -124,7 +180,7 @@ func (w *View) mandate(e *Enrollment) bool {
 	if e.State == EnrollmentWithdrawn || p == nil {
 		return false
 	}
-	to, since := p.Mandated(e.PathVersion, w.now)
+	to, since := p.Mandated(e.PathVersion, w.settled)
 	w.until(p.nextMandate(to, w.now))
 	if to == e.PathVersion {
 		return false
@@ -134,28 +190,31 @@ func (w *View) mandate(e *Enrollment) bool {
 	if e.UpdateTime = e.UpdateTime.Add(time.Microsecond); since.After(e.UpdateTime) {
 		e.UpdateTime = since
 	}
-	e.NoteFall(before, w.percentOf(*e), fmt.Sprintf("Version %d of the path became mandatory.", to))
+	e.NoteFall(before, w.percentOf(*e), PercentChange{Code: ChangeMandated, PathVersion: to})
 	return true
 }
 
 // percentOf is the enrollment's percent, or nil.
 func (w *View) percentOf(e Enrollment) *int {
-	if p := w.path(e); p != nil {
-		return p.Percent()
+	p := w.catalog.Paths[e.PathID]
+	if p == nil || p.Version(e.PathVersion) == nil {
+		return nil
 	}
-	return nil
+	v := p.Version(e.PathVersion)
+	modules := w.pathModules(v)
+	return tally(v.groups(), modules.done, modules.excused).Percent()
 }
 
 // NoteFall notes what the percent was before it fell, and why. An earlier, higher one that has
 // not been regained stays.
-func (e *Enrollment) NoteFall(before, after *int, why string) bool {
+func (e *Enrollment) NoteFall(before, after *int, why PercentChange) bool {
 	if before == nil || (after != nil && *after >= *before) {
 		return false
 	}
 	if e.PreviousPercent == nil || *e.PreviousPercent < *before {
 		e.PreviousPercent = before
 	}
-	e.PercentChangeReason = why
+	e.PercentChange = &why
 	return true
 }
 
@@ -170,70 +229,14 @@ func (w *View) Percents() map[string]*int {
 	return out
 }
 
-// Earned returns the awards of all milestones whose rule holds now, without the sequences that
-// earned them. It does not look at the awards that are stored.
-func (w *View) Earned() []Award {
-	var out []Award
-	for _, e := range w.learner.Enrollments {
-		p := w.catalog.Paths[e.PathID]
-		if e.State == EnrollmentWithdrawn || p == nil || p.Version(e.PathVersion) == nil {
-			continue
-		}
-		v := p.Version(e.PathVersion)
-		modules := w.pathModules(v, e.EnrollTime)
-		for i := range v.Milestones {
-			if a := w.earned(e, &v.Milestones[i], modules); a != nil {
-				out = append(out, *a)
-			}
-		}
-	}
-	return out
-}
-
-// award returns the milestone's award. While its rule holds, its time and completions are
-// derived; otherwise they stay as they were last stored.
-func (w *View) award(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
-	id := AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID)
-	i := slices.IndexFunc(w.learner.Awards, func(a Award) bool { return a.ID == id })
-	if i < 0 || w.learner.Awards[i].Revoked() {
-		return nil
-	}
-	stored := w.learner.Awards[i]
-	if now := w.earned(e, ms, modules); now != nil {
-		now.FromSequence, now.ToSequence = stored.FromSequence, stored.ToSequence
-		return now
-	}
-	return &stored
-}
-
-// earned returns the award that the milestone's rule gives now, or nil while it does not hold.
-func (w *View) earned(e Enrollment, ms *Milestone, modules map[string]ModuleProgress) *Award {
-	done := func(id string) bool { m, ok := modules[id]; return ok && m.done() }
-	if !tally(ms.Groups, done).done() {
-		return nil
-	}
-	a := &Award{
-		ID: AwardID(w.learner.Head.LearnerID, e.PathID, ms.ID), LearnerID: w.learner.Head.LearnerID, PathID: e.PathID,
-		PathVersion: e.PathVersion, MilestoneID: ms.ID, Title: ms.Title, Rule: *ms,
-	}
-	for _, id := range contributing(ms.Groups, modules) {
-		m := modules[id]
-		a.Completions = append(a.Completions, Completion{ModuleID: id, Version: m.cycleVersion, Cycle: m.cycle, CompleteTime: m.CompleteTime})
-		if m.CompleteTime.After(a.AwardTime) {
-			a.AwardTime = m.CompleteTime
-		}
-	}
-	return a
-}
-
 // contributing returns the modules that the milestone rests on: all of the "all" groups, and of
-// each k-of-n group the first completed that it still needs beside those.
-func contributing(groups []Group, modules map[string]ModuleProgress) []string {
+// each k-of-n group the first completed that it still needs beside those; none that is excused.
+func contributing(groups []Group, modules modulesOf) []string {
 	var ids []string
 	for _, g := range groups {
 		if g.RequiredCount == nil {
 			for _, id := range g.ModuleIDs {
-				if !slices.Contains(ids, id) {
+				if !slices.Contains(ids, id) && !modules.excused(id) {
 					ids = append(ids, id)
 				}
 			}
@@ -266,25 +269,28 @@ func contributing(groups []Group, modules map[string]ModuleProgress) []string {
 }
 
 // next returns what to go on with: what is begun, then what wants renewing, then what is open
-// and still needed, each in the path's order.
-func (w *View) next(v *PathVersion, modules map[string]ModuleProgress, done func(string) bool) []NextStep {
-	var goOn, renew, start []NextStep
+// and still needed, then what is outside of the path and opens what is in it; each in the path's order.
+func (w *View) next(v *PathVersion, modules modulesOf) []NextStep {
+	var goOn, renew, start, open []NextStep
 	seen := map[string]bool{}
 	for i := range v.Milestones {
 		for _, g := range v.Milestones[i].Groups {
-			satisfied := tally([]Group{g}, done).done()
+			satisfied := tally([]Group{g}, modules.done, modules.excused).done()
 			for _, id := range g.ModuleIDs {
 				m, ok := modules[id]
-				if !ok || seen[id] {
+				if !ok || seen[id] || modules.excused(id) {
 					continue
 				}
+				active := w.catalog.Modules[id].State == ModuleActive
 				switch {
 				case m.State == StateInProgress && !satisfied:
 					goOn = w.appendStep(goOn, &m, StepContinue)
-				case wantsRenewal(m.Currency) && w.catalog.Modules[id].State == ModuleActive:
+				case wantsRenewal(m.Currency) && active:
 					renew = w.appendStep(renew, &m, StepRenew)
-				case m.State == StateAvailable && !satisfied && w.catalog.Modules[id].State == ModuleActive:
+				case m.State == StateAvailable && !satisfied && active:
 					start = w.appendStep(start, &m, StepStart)
+				case m.State == StateLocked && !satisfied:
+					open = w.appendOpening(open, m.BlockedBy, modules, seen)
 				default:
 					continue
 				}
@@ -292,8 +298,26 @@ func (w *View) next(v *PathVersion, modules map[string]ModuleProgress, done func
 			}
 		}
 	}
-	steps := slices.Concat(goOn, renew, start)
+	steps := slices.Concat(goOn, renew, start, open)
 	return steps[:min(len(steps), maxNext)]
+}
+
+// appendOpening adds the modules outside of the path that a locked one waits for, or that those wait
+// for. What is in the path has a place of its own.
+func (w *View) appendOpening(steps []NextStep, blockedBy []string, inPath modulesOf, seen map[string]bool) []NextStep {
+	for _, id := range blockedBy {
+		if _, named := inPath[id]; named || seen[id] {
+			continue
+		}
+		seen[id] = true
+		m := w.module(w.catalog.Modules[id])
+		if m.State == StateLocked {
+			steps = w.appendOpening(steps, m.BlockedBy, inPath, seen)
+			continue
+		}
+		steps = w.appendStep(steps, &m, StepPrerequisite)
+	}
+	return steps
 }
 
 func wantsRenewal(c *Currency) bool { return c != nil && c.State != CurrencyCurrent }
@@ -307,8 +331,11 @@ func (w *View) appendStep(steps []NextStep, p *ModuleProgress, reason StepReason
 		v = m.Newest()
 	}
 	if f := w.learner.Facts[p.ModuleID]; f != nil && len(f.Cycles) > 0 {
-		if last := &f.Cycles[len(f.Cycles)-1]; last.CompleteAt == 0 {
+		switch last := &f.Cycles[len(f.Cycles)-1]; {
+		case last.CompleteAt == 0:
 			c = last
+		case reason == StepRenew:
+			c = f.Aside
 		}
 	}
 	for i := range v.Units {

@@ -22,8 +22,9 @@ func (t Tally) done() bool { return t.Required > 0 && t.Completed == t.Required 
 
 // tally applies the percent rule to a set of groups: with F the distinct modules of the "all"
 // groups, required = |F| + Σ over k-of-n groups of max(0, k − |F∩g|), and each of those terms
-// is met by the modules of g outside F that are done.
-func tally(groups []Group, done func(moduleID string) bool) Tally {
+// is met by the modules of g outside F that are done. Excused modules leave every group, and k falls
+// where fewer are left.
+func tally(groups []Group, done, excused func(moduleID string) bool) Tally {
 	all := map[string]bool{}
 	var t Tally
 	for _, g := range groups {
@@ -31,7 +32,7 @@ func tally(groups []Group, done func(moduleID string) bool) Tally {
 			continue
 		}
 		for _, id := range g.ModuleIDs {
-			if !all[id] {
+			if !all[id] && !excused(id) {
 				all[id] = true
 				t.Required++
 				if done(id) {
@@ -44,15 +45,19 @@ func tally(groups []Group, done func(moduleID string) bool) Tally {
 		if g.RequiredCount == nil {
 			continue
 		}
-		term, have := *g.RequiredCount, 0
+		left, held, have := 0, 0, 0
 		for _, id := range g.ModuleIDs {
-			if all[id] {
-				term--
-			} else if done(id) {
+			switch {
+			case excused(id):
+				continue
+			case all[id]:
+				held++
+			case done(id):
 				have++
 			}
+			left++
 		}
-		if term > 0 {
+		if term := min(*g.RequiredCount, left) - held; term > 0 {
 			t.Required += term
 			t.Completed += min(term, have)
 		}

@@ -50,6 +50,8 @@ type Event struct {
 	DeviceID     string
 	Reason       string
 	VoidsEventID string
+	// TimeZone is the IANA name of the zone that the device was in; "" where it does not say.
+	TimeZone string
 }
 
 // Actor is the sender of something.
@@ -73,8 +75,9 @@ const (
 	RecordUpgraded          RecordType = "UPGRADED"
 	// RecordAwarded is milestones that the catalog, not an event, let the learner reach.
 	RecordAwarded RecordType = "AWARDED"
-	// RecordRevoked is an award that an admin took back.
-	RecordRevoked RecordType = "REVOKED"
+	// RecordRevoked is an award that an admin took back, RecordReinstated one that an admin gave back.
+	RecordRevoked    RecordType = "REVOKED"
+	RecordReinstated RecordType = "REINSTATED"
 )
 
 // SystemActor is the actor of what no person asked for.
@@ -93,9 +96,12 @@ type Record struct {
 	// ReceivedAt is our clock, EffectiveAt the time that every rule uses.
 	ReceivedAt  time.Time
 	EffectiveAt time.Time
-	// Adjusted reports whether EffectiveAt is not what the device said.
+	// Adjusted reports whether EffectiveAt is more than five minutes from what the device said.
 	Adjusted bool
-	ActorID  string
+	// Zone is the IANA zone that the learner was in at EffectiveAt, as known when the record was
+	// made; "" is UTC. Every calendar day that follows from the record is a day there.
+	Zone    string
+	ActorID string
 	// Reason is why a command was given; an event's own is in the event.
 	Reason string
 	// Effects are what the record did that folding the log does not give; nil for none.
@@ -112,6 +118,18 @@ type Effects struct {
 	PercentBefore *int `json:"percentBefore,omitempty"`
 }
 
+// lateAfter is how much later than it happened something may be reported and still not be late.
+const lateAfter = 7 * 24 * time.Hour
+
+// LateBy returns how much later than it happened the record was received, where that is more than
+// seven days; else 0. What is reported late rests on a device's clock alone.
+func (r *Record) LateBy() time.Duration {
+	if by := r.ReceivedAt.Sub(r.EffectiveAt); by > lateAfter {
+		return by
+	}
+	return 0
+}
+
 // Enrollment is the enrollment that the record is about, or nil.
 func (r *Record) Enrollment() *Enrollment {
 	switch r.Type {
@@ -119,7 +137,7 @@ func (r *Record) Enrollment() *Enrollment {
 		if r.Effects != nil && len(r.Effects.Enrollments) > 0 {
 			return &r.Effects.Enrollments[0]
 		}
-	case RecordEvent, RecordAwarded, RecordRevoked:
+	case RecordEvent, RecordAwarded, RecordRevoked, RecordReinstated:
 	}
 	return nil
 }
@@ -135,13 +153,39 @@ func (r *Record) Earned() []Award {
 // EnrollmentState is where an enrollment stands.
 type EnrollmentState string
 
-// The enrollment states. EnrollmentCompleted is derived, never stored.
+// The enrollment states. EnrollmentCompleted and EnrollmentNotApplicable, of which nothing is
+// required, are derived, never stored.
 const (
-	EnrollmentActive    EnrollmentState = "ACTIVE"
-	EnrollmentPaused    EnrollmentState = "PAUSED"
-	EnrollmentWithdrawn EnrollmentState = "WITHDRAWN"
-	EnrollmentCompleted EnrollmentState = "COMPLETED"
+	EnrollmentActive        EnrollmentState = "ACTIVE"
+	EnrollmentPaused        EnrollmentState = "PAUSED"
+	EnrollmentWithdrawn     EnrollmentState = "WITHDRAWN"
+	EnrollmentCompleted     EnrollmentState = "COMPLETED"
+	EnrollmentNotApplicable EnrollmentState = "NOT_APPLICABLE"
 )
+
+// ChangeCode is why a percent fell.
+type ChangeCode string
+
+// The codes.
+const (
+	ChangeVoided   ChangeCode = "VOIDED"
+	ChangeUpgraded ChangeCode = "UPGRADED"
+	ChangeMandated ChangeCode = "MANDATED"
+	ChangeMaterial ChangeCode = "MATERIAL"
+	ChangeRestored ChangeCode = "RESTORED"
+	ChangeBegun    ChangeCode = "BEGUN_BEFORE_ARCHIVE"
+	ChangeRules    ChangeCode = "RULES_CHANGED"
+)
+
+// PercentChange is why a percent fell, as a code with what it is about; zeros: it does not apply.
+type PercentChange struct {
+	Code ChangeCode `json:"code"`
+	// PathVersion is the one that the enrollment moved to.
+	PathVersion int `json:"pathVersion,omitempty"`
+	// ModuleID is the module that asks for something again; ModuleVersion the version that does.
+	ModuleID      string `json:"moduleId,omitempty"`
+	ModuleVersion int    `json:"moduleVersion,omitempty"`
+}
 
 // Enrollment is a learner's choice of a path, pinned to one version of it.
 type Enrollment struct {
@@ -152,11 +196,20 @@ type Enrollment struct {
 	State       EnrollmentState `json:"state"`
 	EnrollTime  time.Time       `json:"enrollTime"`
 	UpdateTime  time.Time       `json:"updateTime"`
-	// PreviousPercent is the path's percent before a void or an upgrade lowered it; nil where none did.
-	PreviousPercent *int `json:"previousPercent,omitempty"`
-	// PercentChangeReason is which of them it was.
-	PercentChangeReason string `json:"percentChangeReason,omitempty"`
+	// PreviousPercent is the path's percent before something that is on record lowered it; nil where
+	// nothing did. PercentChange is what it was.
+	PreviousPercent *int           `json:"previousPercent,omitempty"`
+	PercentChange   *PercentChange `json:"percentChange,omitempty"`
 }
+
+// EnrollmentPlace is a place in the list of a learner's enrollments, oldest first; zero: its beginning.
+type EnrollmentPlace struct {
+	EnrollTime time.Time
+	ID         string
+}
+
+// Place is where the enrollment is in the list.
+func (e *Enrollment) Place() EnrollmentPlace { return EnrollmentPlace{e.EnrollTime, e.ID} }
 
 // ETag is opaque, and changes with every change of the enrollment.
 func (e *Enrollment) ETag() string {
@@ -175,8 +228,10 @@ type Completion struct {
 
 // Award is a milestone reached. Once latched it stays.
 type Award struct {
-	// ID is the UUIDv5 of learner, path and milestone.
-	ID          string       `json:"id"`
+	// ID is the UUIDv5 of learner, path, milestone and the revocations before it; see AwardID.
+	ID string `json:"id"`
+	// Number is 1, and for one that was earned anew one more than there were revocations before.
+	Number      int          `json:"number"`
 	LearnerID   string       `json:"-"`
 	PathID      string       `json:"pathId"`
 	PathVersion int          `json:"pathVersion"`
@@ -189,9 +244,16 @@ type Award struct {
 	// FromSequence and ToSequence are the log entries of the delivery that earned it.
 	FromSequence int64 `json:"from"`
 	ToSequence   int64 `json:"to"`
-	// RevokeTime is when an admin took it back, with RevokeReason; zero: it is not revoked. It is final.
+	// RevokeTime is when an admin took it back, with RevokeReason; zero: it is not revoked.
 	RevokeTime   time.Time `json:"revokeTime,omitzero"`
 	RevokeReason string    `json:"revokeReason,omitempty"`
+	// Revocations is how often it was taken back, RevokedAt the sequence of the last time.
+	Revocations int   `json:"revocations,omitempty"`
+	RevokedAt   int64 `json:"revokedAt,omitempty"`
+	// Rules is the RulesVersion by which it was last judged.
+	Rules int `json:"rules"`
+	// Provisional reports whether it is only derived, by a read, and may still go away.
+	Provisional bool `json:"provisional,omitempty"`
 }
 
 // Revoked reports whether an admin took the award back.
@@ -204,8 +266,14 @@ type Head struct {
 	Sequence int64
 	// Version rises with every transaction that changes what the learner can read.
 	Version int64
-	// TimeZone is the IANA zone that the learner's days are reckoned in; "" is UTC. Profile sets it.
-	TimeZone string
+	// Known reports whether the learner is known here: profile told of them, or their token did.
+	Known bool
+	// TimeZone is the IANA zone that the learner is in since ZoneSince; "" is UTC. Profile sets it.
+	// A zero ZoneSince is of the first zone that is known: as if they had always been in it.
+	TimeZone  string
+	ZoneSince time.Time
+	// Rules is the RulesVersion that all that is stored of the learner was last brought to.
+	Rules int
 	// Timeline is the line of the database's history that this was read from. Another one may give
 	// the same Version to something else. "" where the database knows one line only.
 	Timeline string
@@ -237,12 +305,14 @@ const (
 	ActionWaived      = "EVENT_WAIVED"
 	ActionRecordedFor = "EVENT_RECORDED_FOR_LEARNER"
 	ActionRevoked     = "AWARD_REVOKED"
+	ActionReinstated  = "AWARD_REINSTATED"
 )
 
-// Learner is all that is stored of one learner, read in one snapshot.
+// Learner is what is stored of one learner and may change, read in one snapshot.
 type Learner struct {
-	Head        Head
-	Facts       map[string]*Facts
+	Head  Head
+	Facts map[string]*Facts
+	// Enrollments are those that are not withdrawn.
 	Enrollments []Enrollment
 	Awards      []Award
 }
@@ -256,6 +326,11 @@ type KnownEvent struct {
 	EventID     string
 	Sequence    int64
 	PayloadHash [32]byte
+	// ModuleID, ModuleVersion, UnitID and EffectiveAt are as stored.
+	ModuleID      string
+	ModuleVersion int
+	UnitID        string
+	EffectiveAt   time.Time
 }
 
 // EventKey names one event of one learner.

@@ -3,6 +3,9 @@ package progress
 import (
 	"slices"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/period"
+	"github.com/preceptor-dev/preceptor/internal/zone"
 )
 
 // Streak is on how many days in a row a learner learned something, by their own calendar. It is
@@ -18,20 +21,16 @@ type Streak struct {
 	TimeZone string
 }
 
-// streak returns the learner's streak. Days to come, by a device's clock that ran ahead within its
-// allowance over midnight, count once they are there.
+// streak returns the learner's streak. Its days are settled, each in the zone that the learner was in
+// then; today is by the zone that they are in now, but never before the last settled day: whoever
+// flies westward has that day twice, and loses nothing by it.
 func (w *View) streak() Streak {
-	out := Streak{TimeZone: w.zone.Name}
+	out := Streak{TimeZone: w.learner.Head.TimeZone}
 	if out.TimeZone == "" {
 		out.TimeZone = "UTC"
 	}
-	today := dayOf(w.now, w.zone.Loc)
 	run, last := 0, 0
 	for i, d := range w.activeDays() {
-		if d > today {
-			w.until(startOf(d, w.zone.Loc))
-			break
-		}
 		if run++; i > 0 && d != last+1 {
 			run = 1
 		}
@@ -41,28 +40,22 @@ func (w *View) streak() Streak {
 		return out
 	}
 	out.LastActiveDate = startOf(last, time.UTC).Format(time.DateOnly)
-	if last >= today-1 {
+	loc := zone.Of(w.learner.Head.TimeZone)
+	if today := max(dayOf(w.now, loc), last); last >= today-1 {
 		out.CurrentDays = run
-		w.until(startOf(last+2, w.zone.Loc)) // unless the day between has something, it is broken then
+		w.until(startOf(last+2, loc)) // unless the day between has something, it is broken then
 	}
 	return out
 }
 
 // activeDays are the days on which the learner did something in any module, ascending, each once.
 func (w *View) activeDays() []int {
-	var slots []int64
-	for _, f := range w.learner.Facts {
-		slots = append(slots, f.Slots...)
-	}
-	slices.Sort(slots)
 	var days []int
-	for _, slot := range slices.Compact(slots) {
-		d := dayOf(time.Unix(slot*int64(slotLength/time.Second), 0), w.zone.Loc)
-		if n := len(days); n == 0 || days[n-1] != d {
-			days = append(days, d)
-		}
+	for _, f := range w.learner.Facts {
+		days = append(days, f.Days...)
 	}
-	return days
+	slices.Sort(days)
+	return slices.Compact(days)
 }
 
 // dayOf numbers the local days: those of one month and the next differ by one too.
@@ -74,5 +67,5 @@ func dayOf(t time.Time, loc *time.Location) int {
 // startOf is the beginning of a day that dayOf numbered.
 func startOf(day int, loc *time.Location) time.Time {
 	y, m, d := time.Unix(int64(day)*int64(24*time.Hour/time.Second), 0).UTC().Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, loc)
+	return period.At(y, m, d, 0, 0, 0, 0, loc)
 }

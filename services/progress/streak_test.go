@@ -10,8 +10,8 @@ import (
 
 func streakOf(r *rig, learner string) progress.Streak {
 	r.T.Helper()
-	s, _ := rigtest.Read(r, learner, "overview", func(w *progress.View) (progress.Streak, error) { return w.Overview().Streak, nil })
-	return s
+	s, _ := rigtest.Read(r, learner, "overview", func(w *progress.View) (*progress.Overview, error) { return w.Overview() })
+	return s.Streak
 }
 
 // studies sends that the learner opened the unit at these times, received when the clock says.

@@ -28,7 +28,7 @@ type Survey interface {
 type FactsGroup struct {
 	// Key, Materials, CompleteVersion and CycleState are as in their Summary. A CycleState that is
 	// unknown is of facts whose summary cannot be relied on: they were stored by a program that
-	// wrote none, or the learner's time zone changed since.
+	// wrote none.
 	Key             string
 	Materials       int
 	CompleteVersion int

@@ -29,8 +29,13 @@ type LockedHeads interface {
 
 // LearnerReader reads what is stored of a learner, with what the transaction has written of it.
 type LearnerReader interface {
-	// Load returns all that is stored of a learner but the log; empty where there is nothing.
+	// Load returns what is stored of a learner and may change; empty where there is nothing.
 	Load(ctx context.Context, learnerID string) (*Learner, error)
+	// Enrollment returns one of a learner's enrollments, a withdrawn one too. It returns NotFound
+	// ENROLLMENT_NOT_FOUND where there is none.
+	Enrollment(ctx context.Context, learnerID, enrollmentID string) (Enrollment, error)
+	// ZoneHistory returns the learner's time zones, oldest first; the first is as if it had always been.
+	ZoneHistory(ctx context.Context, learnerID string) ([]LearnerZone, error)
 	// ModuleLog returns a learner's events of one module, with the voids that name them, by sequence.
 	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
 	// Awards returns a learner's awards, oldest first.
@@ -48,6 +53,8 @@ type LearnerWriter interface {
 	PutEnrollments(ctx context.Context, enrollments []Enrollment) error
 	// PutAwards writes awards by id.
 	PutAwards(ctx context.Context, awards []Award) error
+	// SettleZones gives the records of a learner that have no time zone the one that the learner is in.
+	SettleZones(ctx context.Context, learnerID string) error
 }
 
 // EventIndex finds single events of the log.

@@ -166,13 +166,13 @@ type response struct{ method, path, status string }
 func responses() map[string]response {
 	const learner = "/v1/learners/{learner}"
 	return map[string]response{
+		"awards":              {"GET", learner + "/awards", "200"},
 		"batch_award":         {"POST", learner + "/events:batch", "200"},
 		"batch_results":       {"POST", learner + "/events:batch", "200"},
 		"enrollment":          {"POST", learner + "/enrollments", "201"},
 		"explanation":         {"GET", learner + "/paths/{path}/progress:explain", "200"},
 		"history":             {"GET", learner + "/events", "200"},
 		"learner":             {"GET", learner, "200"},
-		"milestones":          {"GET", learner + "/milestones", "200"},
 		"module":              {"GET", "/v1/modules/{module}", "200"},
 		"module_draft":        {"POST", "/v1/modules", "201"},
 		"module_preview":      {"POST", "/v1/modules/{module}:preview", "200"},

@@ -94,11 +94,11 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 	})
 	measureProgress(o.Metrics, svc.Stats)
 	measureCache(o.Metrics, cached.stats)
-	previews := report.New(store, svc.Catalog(), svc.Zone, o.Now)
+	previews := report.New(store, svc.Catalog(), o.Now)
 	replays := replay.New(store, replay.Options{
-		Catalog: svc.Catalog(), Zone: svc.Zone,
-		Alone: o.DB.Dialect() == sqldb.SQLite, // the folder's lock ensures it
-		Now:   o.Now, Logger: o.Logger,
+		Catalog: svc.Catalog(),
+		Alone:   o.DB.Dialect() == sqldb.SQLite, // the folder's lock ensures it
+		Now:     o.Now, Logger: o.Logger,
 	})
 	return Opened{
 		Resolver: engine.NewSubjects(store, learners, o.Now),
@@ -120,7 +120,7 @@ func openIdleProgress(ctx context.Context, o Opening, store *progressstore.Store
 	if err != nil {
 		return Opened{}, err
 	}
-	replays := replay.New(store, replay.Options{Catalog: catalog, Zone: new(engine.Zones).Of, Alone: true, Now: o.Now, Logger: o.Logger})
+	replays := replay.New(store, replay.Options{Catalog: catalog, Alone: true, Now: o.Now, Logger: o.Logger})
 	return Opened{Register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
 		progressv1.RegisterProgressServiceServer(to, progressgrpc.NewServer(nil, nil, replays, draining))
 	}}, nil

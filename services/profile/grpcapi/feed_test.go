@@ -76,9 +76,10 @@ func TestSyncLearners(t *testing.T) {
 		}
 		return header
 	}
-	wantRevision(t, update(&profilev1.Learner{DisplayName: "Ana"}), "")
-	h.wantFeed(t, 0, 0, map[string]string{})
-	wantRevision(t, update(&profilev1.Learner{TimeZone: "Europe/Berlin"}), "1")
+	h.wantFeed(t, 0, 1, map[string]string{id: ""})
+	wantRevision(t, update(&profilev1.Learner{DisplayName: "Ana"}), "1")
+	h.wantFeed(t, 1, 1, map[string]string{})
+	wantRevision(t, update(&profilev1.Learner{TimeZone: "Europe/Berlin"}), "2")
 
 	create := &profilev1.CreateLearnerRequest{Learner: &profilev1.Learner{Email: "bob@example.org", TimeZone: "Asia/Tokyo"}}
 	var header metadata.MD
@@ -86,23 +87,24 @@ func TestSyncLearners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRevision(t, header, "2")
+	wantRevision(t, header, "3")
 	bob := made.GetLearner().GetId()
 	header = nil
-	if _, err := h.client().CreateLearner(root, &profilev1.CreateLearnerRequest{Learner: &profilev1.Learner{}}, grpc.Header(&header)); err != nil {
+	if made, err = h.client().CreateLearner(root, &profilev1.CreateLearnerRequest{Learner: &profilev1.Learner{}}, grpc.Header(&header)); err != nil {
 		t.Fatal(err)
 	}
-	wantRevision(t, header, "")
-	h.wantFeed(t, 0, 2, map[string]string{id: "Europe/Berlin", bob: "Asia/Tokyo"})
-	h.wantFeed(t, 1, 2, map[string]string{bob: "Asia/Tokyo"})
+	wantRevision(t, header, "4")
+	eve := made.GetLearner().GetId()
+	h.wantFeed(t, 0, 4, map[string]string{id: "Europe/Berlin", bob: "Asia/Tokyo", eve: ""})
+	h.wantFeed(t, 2, 4, map[string]string{bob: "Asia/Tokyo", eve: ""})
 
-	wantRevision(t, update(&profilev1.Learner{TimeZone: "America/New_York"}), "3")
+	wantRevision(t, update(&profilev1.Learner{TimeZone: "America/New_York"}), "5")
 	// Said again, or with another change, it is no news; but whoever lost the answer hears of it.
-	wantRevision(t, update(&profilev1.Learner{TimeZone: "America/New_York", DisplayName: "Else"}), "3")
-	h.wantFeed(t, 2, 3, map[string]string{id: "America/New_York"})
-	h.wantFeed(t, 0, 3, map[string]string{id: "America/New_York", bob: "Asia/Tokyo"})
-	h.wantFeed(t, 3, 3, map[string]string{})
-	h.wantFeed(t, 99, 3, map[string]string{})
+	wantRevision(t, update(&profilev1.Learner{TimeZone: "America/New_York", DisplayName: "Else"}), "5")
+	h.wantFeed(t, 4, 5, map[string]string{id: "America/New_York"})
+	h.wantFeed(t, 0, 5, map[string]string{id: "America/New_York", bob: "Asia/Tokyo", eve: ""})
+	h.wantFeed(t, 5, 5, map[string]string{})
+	h.wantFeed(t, 99, 5, map[string]string{})
 }
 
 // TestSyncLearnersPages is about more learners than are read at a time.

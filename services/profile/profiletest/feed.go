@@ -47,28 +47,29 @@ func testFeed(t *testing.T, store profile.Store) {
 	ana := create(t, store, inZone(t, "Europe/Berlin"))
 	bob := create(t, store, inZone(t, "Asia/Tokyo"))
 	eve := create(t, store, newLearner(t))
-	wantChanges(t, store, 1, 10, 2, profile.Change{Revision: 2, LearnerID: bob.ID, TimeZone: "Asia/Tokyo", TimeZoneTime: start})
-	if ana.Revision != 1 || bob.Revision != 2 || eve.Revision != 0 {
-		t.Errorf("revisions %d, %d and %d, want 1, 2 and 0", ana.Revision, bob.Revision, eve.Revision)
+	wantChanges(t, store, 1, 10, 3, profile.Change{Revision: 2, LearnerID: bob.ID, TimeZone: "Asia/Tokyo", TimeZoneTime: start},
+		profile.Change{Revision: 3, LearnerID: eve.ID, TimeZoneTime: eve.TimeZoneTime})
+	if ana.Revision != 1 || bob.Revision != 2 || eve.Revision != 3 {
+		t.Errorf("revisions %d, %d and %d, want 1, 2 and 3", ana.Revision, bob.Revision, eve.Revision)
 	}
 	for want, step := range []struct{ id, zone string }{{eve.ID, "America/Lima"}, {ana.ID, "UTC"}, {bob.ID, ""}} {
-		if got, err := setZone(t, store, step.id, step.zone); err != nil || got != int64(want+3) {
-			t.Errorf("the zone %q took revision %d, %v, want %d", step.zone, got, err, want+3)
+		if got, err := setZone(t, store, step.id, step.zone); err != nil || got != int64(want+4) {
+			t.Errorf("the zone %q took revision %d, %v, want %d", step.zone, got, err, want+4)
 		}
 	}
 	changes := []profile.Change{
-		{Revision: 3, LearnerID: eve.ID, TimeZone: "America/Lima", TimeZoneTime: start.Add(time.Hour)},
-		{Revision: 4, LearnerID: ana.ID, TimeZone: "UTC", TimeZoneTime: start.Add(time.Hour)},
-		{Revision: 5, LearnerID: bob.ID, TimeZone: "", TimeZoneTime: start.Add(time.Hour)},
+		{Revision: 4, LearnerID: eve.ID, TimeZone: "America/Lima", TimeZoneTime: eve.TimeZoneTime.Add(time.Hour)},
+		{Revision: 5, LearnerID: ana.ID, TimeZone: "UTC", TimeZoneTime: start.Add(time.Hour)},
+		{Revision: 6, LearnerID: bob.ID, TimeZone: "", TimeZoneTime: start.Add(time.Hour)},
 	}
-	wantChanges(t, store, 0, 10, 5, changes...)
-	wantChanges(t, store, 0, 2, 5, changes[:2]...)
-	wantChanges(t, store, 3, 10, 5, changes[1:]...)
-	wantChanges(t, store, 4, 1, 5, changes[2])
-	wantChanges(t, store, 5, 10, 5)
-	wantChanges(t, store, 1000, 10, 5)
-	if l, err := store.Learner(t.Context(), ana.ID); err != nil || l.Revision != 4 {
-		t.Errorf("the learner is stored with revision %d, %v, want 4", l.Revision, err)
+	wantChanges(t, store, 0, 10, 6, changes...)
+	wantChanges(t, store, 0, 2, 6, changes[:2]...)
+	wantChanges(t, store, 4, 10, 6, changes[1:]...)
+	wantChanges(t, store, 5, 1, 6, changes[2])
+	wantChanges(t, store, 6, 10, 6)
+	wantChanges(t, store, 1000, 10, 6)
+	if l, err := store.Learner(t.Context(), ana.ID); err != nil || l.Revision != 5 {
+		t.Errorf("the learner is stored with revision %d, %v, want 5", l.Revision, err)
 	}
 }
 
@@ -92,14 +93,14 @@ func testFeedSilent(t *testing.T, store profile.Store) {
 	wantTaken(t, err, "subjects[0]")
 
 	k := key(t, "admin", "k", "body")
-	for _, want := range []int64{2, 0} { // The second time nothing is made.
+	for _, want := range []int64{3, 0} { // The second time nothing is made.
 		_, revision, err := store.Create(t.Context(), inZone(t, "Asia/Tokyo"), k, []byte("answer"), start)
 		if err != nil || revision != want {
 			t.Errorf("a create took revision %d, %v, want %d", revision, err, want)
 		}
 	}
 	changes, newest, err := store.Changes(t.Context(), 0, 10)
-	if err != nil || len(changes) != 2 || newest != 2 || changes[0].TimeZone != "Europe/Berlin" {
+	if err != nil || len(changes) != 3 || newest != 3 || changes[0].TimeZone != "Europe/Berlin" {
 		t.Errorf("the feed has %+v, %d, %v", changes, newest, err)
 	}
 }

@@ -294,7 +294,7 @@ func testUpdate(t *testing.T, store profile.Store) {
 		*l = want
 		return true, nil
 	})
-	want.Revision = 1 // The first time zone of all.
+	want.Revision = before.Revision + 1
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Update answered %+v, %v, want %+v", got, err, want)
 	}
@@ -374,7 +374,7 @@ func testUpdateRace(t *testing.T, store profile.Store) {
 func testList(t *testing.T, store profile.Store) {
 	all := []profile.Learner{newLearner(t, "b", "a"), newLearner(t), newLearner(t, "c"), newLearner(t, "d", "e", "f")}
 	for _, i := range []int{2, 0, 3, 1} { // The order of ids counts, not that of arrival.
-		create(t, store, all[i])
+		all[i] = create(t, store, all[i])
 	}
 	for _, c := range []struct {
 		after string

@@ -126,7 +126,7 @@ func (s *Store) Create(
 		if err := insert(ctx, tx, l); err != nil {
 			return err
 		}
-		if err := insertSubjects(ctx, tx, l); err != nil || l.TimeZone == "" {
+		if err := insertSubjects(ctx, tx, l); err != nil {
 			return err
 		}
 		revision, err = announce(ctx, tx, l.ID)

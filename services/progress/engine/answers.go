@@ -27,10 +27,11 @@ const answerTTL = time.Hour
 // The learner's version is read from the store each time, and is part of the cache's key with
 // the catalog's revision: a value is never changed and never invalidated, so no lost command
 // of a cache can serve an old answer. What depends on the clock says until when it holds.
-// route names the question; compute's errors are returned and not cached.
+// route names the question; compute's errors are returned and not cached. It returns NotFound when
+// there is no such learner.
 func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeast, compute func(*progress.View) ([]byte, error)) (Answer, error) {
 	catalog := s.catchUp(ctx, seen)
-	head, err := s.store.Head(ctx, learnerID)
+	head, err := s.headOf(ctx, learnerID)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -72,7 +73,7 @@ func (s *Service) compute(
 		return Answer{}, err
 	}
 	now := s.now()
-	w := progress.NewView(catalog, l, now, s.zones.Of(l.Head.TimeZone), func(moduleID string) ([]progress.Record, error) {
+	w := progress.NewView(catalog, l, now, func(moduleID string) ([]progress.Record, error) {
 		return s.moduleLog(ctx, l.Head, moduleID)
 	})
 	w.Advance()
@@ -95,17 +96,16 @@ func (s *Service) compute(
 // freshen folds again what was folded under another catalog. Reads never write, so this is
 // done in memory until the next event of the module stores it.
 func (s *Service) freshen(ctx context.Context, l *progress.Learner, catalog *progress.Catalog) error {
-	z := s.zones.Of(l.Head.TimeZone)
 	for id, f := range l.Facts {
 		m := catalog.Modules[id]
-		if m == nil || !f.Stale(m, z) {
+		if m == nil || !f.Stale(m) {
 			continue
 		}
 		log, err := s.moduleLog(ctx, l.Head, id)
 		if err != nil {
 			return err
 		}
-		l.Facts[id] = progress.FoldLog(m, log, z)
+		l.Facts[id] = progress.FoldLog(m, log)
 	}
 	return nil
 }

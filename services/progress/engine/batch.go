@@ -14,7 +14,6 @@ import (
 type batch struct {
 	tx      progress.Tx
 	catalog *progress.Catalog
-	zones   *Zones
 	now     time.Time
 
 	known   map[progress.EventKey]progress.KnownEvent
@@ -34,9 +33,9 @@ type batch struct {
 	touched  map[string]bool
 }
 
-func newBatch(tx progress.Tx, catalog *progress.Catalog, zones *Zones, now time.Time) *batch {
+func newBatch(tx progress.Tx, catalog *progress.Catalog, now time.Time) *batch {
 	return &batch{
-		tx: tx, catalog: catalog, zones: zones, now: now,
+		tx: tx, catalog: catalog, now: now,
 		known: map[progress.EventKey]progress.KnownEvent{}, facts: map[progress.FactsKey]*progress.Facts{}, changed: map[progress.FactsKey]bool{},
 		was: map[progress.FactsKey]progress.FirstCompletion{}, stale: map[progress.FactsKey]bool{}, learners: map[string]*progress.Learner{},
 		enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, touched: map[string]bool{},
@@ -81,9 +80,30 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 	return nil
 }
 
-// zone is the calendar of a learner of this batch.
-func (b *batch) zone(learnerID string) progress.Zone {
-	return b.zones.Of(b.tx.Head(learnerID).TimeZone)
+// locate gives a record the time zone that the learner was in: the one that the event names, else by
+// their history as it is known now.
+func (b *batch) locate(ctx context.Context, r *progress.Record) error {
+	head := b.tx.Head(r.LearnerID)
+	switch {
+	case r.Event.TimeZone != "":
+		r.Zone = r.Event.TimeZone
+	case !r.EffectiveAt.Before(head.ZoneSince):
+		r.Zone = head.TimeZone
+	default:
+		history, err := b.tx.ZoneHistory(ctx, r.LearnerID)
+		if err != nil {
+			return err
+		}
+		for _, z := range history {
+			if !z.Since.After(r.EffectiveAt) {
+				r.Zone = z.TimeZone
+			}
+		}
+	}
+	if r.Zone == "UTC" {
+		r.Zone = ""
+	}
+	return nil
 }
 
 // run does one job. An error that concerns only this job goes into it; one that is returned
@@ -100,6 +120,9 @@ func (b *batch) run(ctx context.Context, j *job) error {
 // append gives the record the learner's next sequence.
 func (b *batch) append(r *progress.Record) {
 	head := b.tx.Head(r.LearnerID)
+	if r.Type != progress.RecordEvent && head.TimeZone != "UTC" {
+		r.Zone = head.TimeZone
+	}
 	head.Sequence++
 	r.Sequence = head.Sequence
 	b.touched[r.LearnerID] = true
@@ -137,12 +160,12 @@ func (b *batch) fold(ctx context.Context, r *progress.Record) error {
 		f = facts[key]
 	}
 	if _, noted := b.was[key]; !noted {
-		b.was[key] = f.AsOf(m, b.now, b.zone(r.LearnerID).Loc).FirstCompletion()
+		b.was[key] = f.AsOf(m, b.now).FirstCompletion()
 	}
 	if f == nil && r.Event.Verb != progress.Voided {
-		f = progress.NewFacts(m, b.zone(r.LearnerID))
+		f = progress.NewFacts(m)
 	}
-	if f == nil || b.stale[key] || r.Event.Verb == progress.Voided || !f.Add(m, r, b.zone(r.LearnerID)) {
+	if f == nil || b.stale[key] || r.Event.Verb == progress.Voided || !f.Add(m, r) {
 		b.stale[key] = true
 	}
 	b.facts[key], b.changed[key] = f, true
@@ -160,10 +183,10 @@ func (b *batch) foldStale(ctx context.Context) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			b.facts[key] = progress.FoldLog(m, log, b.zone(key.LearnerID))
+			b.facts[key] = progress.FoldLog(m, log)
 			delete(b.stale, key)
 		}
-		facts := b.facts[key].AsOf(m, b.now, b.zone(key.LearnerID).Loc)
+		facts := b.facts[key].AsOf(m, b.now)
 		if l := b.learners[key.LearnerID]; l != nil {
 			l.Facts[key.ModuleID] = facts
 		}
@@ -189,24 +212,37 @@ func (b *batch) learner(ctx context.Context, id string) (*progress.Learner, erro
 	}
 	l.Head = *b.tx.Head(id)
 	for moduleID, f := range l.Facts {
-		if m := b.catalog.Modules[moduleID]; m != nil && f.Stale(m, b.zone(id)) {
+		if m := b.catalog.Modules[moduleID]; m != nil && f.Stale(m) {
 			log, err := b.moduleLog(ctx, progress.FactsKey{LearnerID: id, ModuleID: moduleID})
 			if err != nil {
 				return nil, err
 			}
-			l.Facts[moduleID] = progress.FoldLog(m, log, b.zone(id))
+			l.Facts[moduleID] = progress.FoldLog(m, log)
 		}
 	}
 	b.learners[id] = l
-	for _, e := range b.view(l).Advance() {
-		b.logEnrollment(progress.RecordUpgraded, progress.SystemActor, e.PercentChangeReason, e)
+	for _, e := range b.settled(ctx, l).Advance() {
+		why := progress.PercentChange{Code: progress.ChangeMandated, PathVersion: e.PathVersion}
+		b.logEnrollment(progress.RecordUpgraded, progress.SystemActor, why.Text(), e)
 	}
 	l.Head = *b.tx.Head(id)
 	return l, nil
 }
 
-func (b *batch) view(l *progress.Learner) *progress.View {
-	return progress.NewView(b.catalog, l, b.now, b.zone(l.Head.LearnerID), nil)
+// view is the learner as a reader sees them.
+func (b *batch) view(ctx context.Context, l *progress.Learner) *progress.View {
+	return progress.NewView(b.catalog, l, b.now, b.logOf(ctx, l))
+}
+
+// settled is the learner by what may be latched.
+func (b *batch) settled(ctx context.Context, l *progress.Learner) *progress.View {
+	return progress.NewSettledView(b.catalog, l, b.now, b.logOf(ctx, l))
+}
+
+func (b *batch) logOf(ctx context.Context, l *progress.Learner) func(moduleID string) ([]progress.Record, error) {
+	return func(moduleID string) ([]progress.Record, error) {
+		return b.moduleLog(ctx, progress.FactsKey{LearnerID: l.Head.LearnerID, ModuleID: moduleID})
+	}
 }
 
 // judgeAwards latches the milestones whose rule holds and that have no award yet, and brings
@@ -217,16 +253,19 @@ func (b *batch) judgeAwards(ctx context.Context, learnerID string, from, to int6
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range b.view(l).Earned() {
-		k := slices.IndexFunc(l.Awards, func(s progress.Award) bool { return s.ID == a.ID })
-		if k < 0 {
-			a.FromSequence, a.ToSequence = from, to
+	due, err := b.settled(ctx, l).Due()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range due {
+		if a.Provisional {
+			a.Provisional, a.FromSequence, a.ToSequence = false, from, to
 			latched = append(latched, a)
 			b.putAward(l, a)
 			continue
 		}
-		a.FromSequence, a.ToSequence = l.Awards[k].FromSequence, l.Awards[k].ToSequence
-		if !l.Awards[k].Revoked() && !reflect.DeepEqual(a, l.Awards[k]) {
+		k := slices.IndexFunc(l.Awards, func(s progress.Award) bool { return s.ID == a.ID })
+		if k < 0 || !reflect.DeepEqual(a, l.Awards[k]) {
 			b.putAward(l, a)
 		}
 	}
@@ -259,12 +298,12 @@ func (b *batch) percents(ctx context.Context, learnerID string) (map[string]*int
 	if err != nil {
 		return nil, err
 	}
-	return b.view(l).Percents(), nil
+	return b.view(ctx, l).Percents(), nil
 }
 
 // noteFall notes, with each enrollment whose percent fell, what it was before and why. One
 // that has not been regained since an earlier fall stays.
-func (b *batch) noteFall(ctx context.Context, learnerID string, before map[string]*int, why string) error {
+func (b *batch) noteFall(ctx context.Context, learnerID string, before map[string]*int, why progress.PercentChange) error {
 	after, err := b.percents(ctx, learnerID)
 	if err != nil {
 		return err
@@ -288,7 +327,9 @@ func (b *batch) putEnrollment(e progress.Enrollment) {
 	b.touched[e.LearnerID] = true
 	b.unlogged.Enrollments = put(b.unlogged.Enrollments, e, same)
 	if l := b.learners[e.LearnerID]; l != nil {
-		l.Enrollments = put(l.Enrollments, e, same)
+		if l.Enrollments = put(l.Enrollments, e, same); e.State == progress.EnrollmentWithdrawn {
+			l.Enrollments = slices.DeleteFunc(l.Enrollments, same)
+		}
 	}
 }
 

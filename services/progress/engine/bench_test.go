@@ -33,7 +33,7 @@ func BenchmarkRecord(b *testing.B) {
 	b.SetParallelism(16)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
-		learner := newLearner()
+		learner := r.Learner()
 		for pb.Next() {
 			i := n.Add(1)
 			r.Accept(
@@ -48,7 +48,7 @@ func BenchmarkRecord(b *testing.B) {
 // BenchmarkPathProgress reads the progress of a learner with 50 completed units.
 func BenchmarkPathProgress(b *testing.B) {
 	r := benchRig(b)
-	learner := newLearner()
+	learner := r.Learner()
 	r.Enroll(learner, "p")
 	for i := range 50 {
 		r.Accept(

@@ -116,7 +116,6 @@ type committer struct {
 type committerConfig struct {
 	store   LearnerStore
 	catalog *CatalogFollower
-	zones   *Zones
 	now     func() time.Time
 	log     *slog.Logger
 	// committed is called for each learner whose log grew, after the commit.
@@ -330,7 +329,7 @@ func (c *committer) attempt(ctx context.Context, jobs []*job) (behind int64, err
 			behind = stored
 			return errs.New(errs.Unavailable, errs.ReasonCatalogBehind, "the catalog is needed at revision %d; send it again", stored)
 		}
-		b := newBatch(tx, catalog, c.zones, c.now().UTC().Truncate(time.Microsecond))
+		b := newBatch(tx, catalog, c.now().UTC().Truncate(time.Microsecond))
 		if err := b.prefetch(ctx, jobs); err != nil {
 			return err
 		}

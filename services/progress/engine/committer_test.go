@@ -48,7 +48,7 @@ func overFaulty(r *rig, f *faulty) *replica {
 func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, nil)
-	learners := []string{newLearner(), newLearner(), newLearner()}
+	learners := []string{r.Learner(), r.Learner(), r.Learner()}
 	var sent atomic.Int64
 	var wg sync.WaitGroup
 	for w := range 12 {
@@ -57,7 +57,7 @@ func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 				learner := learners[(w+i)%3]
 				e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Minute))
 				for range 2 { // each one twice
-					if _, err := r.Service.Record(r.Ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{}); err != nil {
+					if _, err := r.Service.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{e}}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -87,7 +87,7 @@ func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 func TestALongBatchGoesInPiecesAndIsAnsweredInOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
-	learner := newLearner()
+	learner := r.Learner()
 	var events []progress.Event
 	for i := range 500 {
 		e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Second))
@@ -114,7 +114,7 @@ func TestALongBatchGoesInPiecesAndIsAnsweredInOrder(t *testing.T) {
 func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
-	bad, good := newLearner(), newLearner()
+	bad, good := r.Learner(), r.Learner()
 	gate, entered := make(chan struct{}), make(chan struct{}, 100)
 	f := &faulty{before: func(learners []string) error {
 		entered <- struct{}{}
@@ -126,11 +126,11 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	}}
 	s := overFaulty(r, f)
 	send := func(learner string) error {
-		_, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
+		_, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("a", "u", progress.Completed, day0)}})
 		return err
 	}
 	results := make(chan error, 3)
-	go func() { results <- send(newLearner()) }()
+	go func() { results <- send(r.Learner()) }()
 	<-entered // the lane is busy: the next two share a batch
 	badResult, goodResult := make(chan error, 1), make(chan error, 1)
 	go func() { badResult <- send(bad) }()
@@ -151,7 +151,7 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
-	bad, good := newLearner(), newLearner()
+	bad, good := r.Learner(), r.Learner()
 	s := overFaulty(r, &faulty{before: func(learners []string) error {
 		if slices.Contains(learners, bad) {
 			panic("a bug")
@@ -159,7 +159,7 @@ func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 		return nil
 	}})
 	for learner, want := range map[string]errs.Kind{bad: errs.Internal, good: 0} {
-		_, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
+		_, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("a", "u", progress.Completed, day0)}})
 		if (err != nil) != (learner == bad) || errs.KindOf(err) != want {
 			t.Errorf("%v, want kind %v", err, want)
 		}
@@ -175,21 +175,24 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 		<-gate
 		return nil
 	}})
-	learner := newLearner()
+	learner, others := r.Learner(), make([]string, 48) // each of them may have 32 writes waiting
+	for i := range others {
+		others[i] = r.Learner()
+	}
 	impatient, leave := context.WithCancel(r.Ctx)
 	left := make(chan error, 1)
 	first := event("a", "u", progress.Completed, day0)
 	go func() {
-		_, err := s.Record(impatient, learner, self(learner), []progress.Event{first}, engine.AtLeast{})
+		_, err := s.Record(impatient, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{first}})
 		left <- err
 	}()
 	<-entered
 	var wg sync.WaitGroup
 	var full atomic.Int64
-	for range 1500 {
+	for i := range 1500 {
 		wg.Go(func() {
-			other := newLearner()
-			_, err := s.Record(r.Ctx, other, self(other), []progress.Event{event("a", "u", progress.Initialized, day0)}, engine.AtLeast{})
+			other := others[i%len(others)]
+			_, err := s.Record(r.Ctx, engine.Recording{LearnerID: other, Actor: self(other), Events: []progress.Event{event("a", "u", progress.Initialized, day0)}})
 			if errs.KindOf(err) == errs.ResourceExhausted {
 				full.Add(1)
 			} else if err != nil {
@@ -224,12 +227,12 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 		}
 		return errs.New(errs.Unavailable, errs.ReasonCommitOutcomeUnknown, "the connection broke")
 	}})
-	learner := newLearner()
+	learner := r.Learner()
 	e, err := s.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: "p", Actor: self(learner)})
 	if err != nil || e.ID == "" {
 		t.Fatalf("enrolling: %+v %v", e, err)
 	}
-	out, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{})
+	out, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("a", "u", progress.Completed, day0)}})
 	if err != nil || len(out.Awards) != 1 {
 		t.Fatalf("%+v %v", out, err)
 	}
@@ -244,7 +247,7 @@ func TestReadsAreNeverOlderThanAnAcknowledgedWrite(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			learner := newLearner()
+			learner := r.Learner()
 			r.Enroll(learner, "p")
 			for i := range 25 {
 				out := r.Record(learner, self(learner), event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Second)))
@@ -262,8 +265,8 @@ func TestTheStoreDownIsUnavailable(t *testing.T) {
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	down := errs.New(errs.Unavailable, "DATABASE_UNREACHABLE", "down")
 	s := overFaulty(r, &faulty{before: func([]string) error { return down }})
-	learner := newLearner()
-	if _, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{event("a", "u", progress.Completed, day0)}, engine.AtLeast{}); !errors.Is(err, down) {
+	learner := r.Learner()
+	if _, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("a", "u", progress.Completed, day0)}}); !errors.Is(err, down) {
 		t.Errorf("%v", err)
 	}
 }

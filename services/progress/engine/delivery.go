@@ -15,29 +15,33 @@ type delivery struct {
 	// results are in the order of the events; awards are those that they earned, now or when they were first stored.
 	results []progress.Result
 	awards  []progress.Award
+	// fall is nil where nothing that may lower a percent was sent.
+	fall *fall
 }
 
 func (d *delivery) judged() []*progress.Judged { return d.events }
 
 // run stores the events, and does what follows from them.
 func (d *delivery) run(ctx context.Context, b *batch, learnerID string) (refused, fault error) {
-	d.results, d.awards = nil, nil
+	d.results, d.awards, d.fall = nil, nil, nil
 	return nil, d.store(ctx, b, learnerID)
 }
 
 func (d *delivery) store(ctx context.Context, b *batch, learnerID string) error {
 	head := b.tx.Head(learnerID)
 	from := head.Sequence + 1
-	voided := false
-	var before map[string]*int
 	for _, e := range d.events {
-		if e.Record.Event.Verb == progress.Voided && !voided {
-			voided = true
-			var err error
-			if before, err = b.percents(ctx, learnerID); err != nil {
-				return err
-			}
+		change := b.mayLower(e)
+		if change == nil || d.fall != nil {
+			continue
 		}
+		before, err := b.percents(ctx, learnerID)
+		if err != nil {
+			return err
+		}
+		d.fall = &fall{before, *change}
+	}
+	for _, e := range d.events {
 		if err := d.record(ctx, b, learnerID, e); err != nil {
 			return err
 		}
@@ -46,10 +50,13 @@ func (d *delivery) store(ctx context.Context, b *batch, learnerID string) error 
 	if err != nil {
 		return err
 	}
+	if err := d.notes(ctx, b, learnerID); err != nil {
+		return err
+	}
 	if head.Sequence < from {
 		return nil // nothing was stored, so nothing may follow from it: all that is stored must follow from the log
 	}
-	if turned || voided { // a void may let an archive's waiver apply
+	if turned || d.fall != nil {
 		if _, err := b.learner(ctx, learnerID); err != nil {
 			return err // it may write an entry, for an upgrade that became mandatory
 		}
@@ -59,10 +66,73 @@ func (d *delivery) store(ctx context.Context, b *batch, learnerID string) error 
 		}
 		d.awards = append(d.awards, latched...)
 	}
-	if voided {
-		return b.noteFall(ctx, learnerID, before, progress.TextVoided)
+	if d.fall != nil {
+		return b.noteFall(ctx, learnerID, d.fall.before, d.fall.why)
 	}
 	return nil
+}
+
+// fall is the percents before what may lower them, and why it does.
+type fall struct {
+	before map[string]*int
+	why    progress.PercentChange
+}
+
+// mayLower returns why an event that is not known yet may lower a percent; nil: no event of its kind
+// does. A void may, and one that shows that a module was begun before it was archived.
+func (b *batch) mayLower(e *progress.Judged) *progress.PercentChange {
+	r := &e.Record
+	if _, known := b.known[progress.EventKey{LearnerID: r.LearnerID, EventID: r.Event.ID}]; known || e.Refusal != nil {
+		return nil
+	}
+	if r.Event.Verb == progress.Voided {
+		return &progress.PercentChange{Code: progress.ChangeVoided}
+	}
+	m := b.catalog.Modules[r.Event.ModuleID]
+	if m != nil && b.facts[progress.FactsKey{LearnerID: r.LearnerID, ModuleID: m.ID}].BeginsBeforeArchive(m, r.EffectiveAt, b.now) {
+		return &progress.PercentChange{Code: progress.ChangeBegun, ModuleID: m.ID}
+	}
+	return nil
+}
+
+// notes sets why each stored event does not count, as things are after all of them.
+func (d *delivery) notes(ctx context.Context, b *batch, learnerID string) error {
+	fresh := map[string]*progress.Facts{}
+	for i := range d.results {
+		r := &d.results[i]
+		stored := r.Status == progress.StatusAccepted || r.Status == progress.StatusDuplicate
+		if !stored || d.events[i].Record.Event.Verb == progress.Voided {
+			continue
+		}
+		k := b.known[progress.EventKey{LearnerID: learnerID, EventID: r.EventID}]
+		m := b.catalog.Modules[k.ModuleID]
+		if m == nil {
+			continue // a catalog restored from an older backup lacks it
+		}
+		f, ok := fresh[m.ID]
+		if !ok {
+			var err error
+			if f, err = b.fresh(ctx, progress.FactsKey{LearnerID: learnerID, ModuleID: m.ID}, m); err != nil {
+				return err
+			}
+			fresh[m.ID] = f
+		}
+		r.Note = f.Note(m, &k, b.now)
+	}
+	return nil
+}
+
+// fresh returns the facts of a module as they are now; nothing of them is to be written.
+func (b *batch) fresh(ctx context.Context, key progress.FactsKey, m *progress.Module) (*progress.Facts, error) {
+	f := b.facts[key]
+	if f == nil || f.Stale(m) {
+		log, err := b.moduleLog(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		f = progress.FoldLog(m, log)
+	}
+	return f.AsOf(m, b.now), nil
 }
 
 // record stores one event, unless it is known or cannot be, and folds it.
@@ -84,7 +154,15 @@ func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *pr
 		d.results = append(d.results, *e.Refusal)
 		return nil
 	}
-	rec := *r
+	again := *e // a batch may be run again, at another time
+	if bad := again.Settle(b.catalog, b.now); bad != nil {
+		d.results = append(d.results, *bad)
+		return nil
+	}
+	rec := again.Record
+	if err := b.locate(ctx, &rec); err != nil {
+		return err
+	}
 	if rec.Event.Verb == progress.Voided {
 		bad, err := b.aimVoid(ctx, learnerID, &rec)
 		if err != nil {
@@ -100,7 +178,10 @@ func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *pr
 	}
 	b.append(&rec)
 	b.auditEvent(&rec)
-	b.known[key] = progress.KnownEvent{LearnerID: learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash}
+	b.known[key] = progress.KnownEvent{
+		LearnerID: learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash,
+		ModuleID: rec.Event.ModuleID, ModuleVersion: rec.Event.ModuleVersion, UnitID: rec.Event.UnitID, EffectiveAt: rec.EffectiveAt,
+	}
 	d.results = append(d.results, progress.Result{EventID: rec.Event.ID, Status: progress.StatusAccepted, Sequence: rec.Sequence})
 	return b.fold(ctx, &rec)
 }
@@ -135,7 +216,7 @@ func (b *batch) beforeVoid(ctx context.Context, r *progress.Record) (*progress.E
 	if m == nil {
 		return nil, nil //nolint:nilnil // a catalog restored from an older backup lacks it: no percent, and no fault
 	}
-	return &progress.Effects{PercentBefore: b.view(l).ModulePercent(m)}, nil
+	return &progress.Effects{PercentBefore: b.view(ctx, l).ModulePercent(m)}, nil
 }
 
 // aimVoid finds the event to void. A void needs its target, is final, and is not voidable.

@@ -26,7 +26,7 @@ type Enrolling struct {
 
 // Enroll enrolls a learner in the newest version of a path, and returns the enrollment. A repeated key
 // gets the enrollment again as it was when it was made, whatever has become of it or the path.
-// It returns NotFound for an unknown path, FailedPrecondition for an archived one, and
+// It returns NotFound for an unknown learner or path, FailedPrecondition for an archived one, and
 // AlreadyExists when an enrollment that is not withdrawn exists.
 func (s *Service) Enroll(ctx context.Context, r Enrolling) (progress.Enrollment, error) {
 	var none progress.Enrollment
@@ -35,6 +35,9 @@ func (s *Service) Enroll(ctx context.Context, r Enrolling) (progress.Enrollment,
 		return none, err
 	}
 	defer leave()
+	if err := s.exists(ctx, r.LearnerID); err != nil {
+		return none, err
+	}
 	p, pathErr := s.newestPath(ctx, r.PathID, r.Seen)
 	if pathErr != nil && r.Key.IsZero() {
 		return none, pathErr
@@ -108,7 +111,7 @@ func (b *batch) newEnrollment(ctx context.Context, learnerID, id string, p *prog
 	}
 	if len(l.Enrollments) >= maxEnrollments {
 		return e, false, errs.New(errs.FailedPrecondition, errs.ReasonTooManyEnrollments,
-			"a learner can have at most %d enrollments, withdrawn ones too", maxEnrollments)
+			"a learner can have at most %d enrollments that are not withdrawn", maxEnrollments)
 	}
 	e = progress.Enrollment{
 		ID: id, LearnerID: learnerID, PathID: p.ID, PathVersion: p.Newest().Number, State: progress.EnrollmentActive, EnrollTime: b.now, UpdateTime: b.now,
@@ -166,28 +169,53 @@ func (s *Service) UpdateEnrollment(
 	if change.PathVersion != nil && s.catalog.Refresh(ctx) != nil {
 		s.log.WarnContext(ctx, "accepting an upgrade on the catalog as last known")
 	}
+	if err := s.exists(ctx, learnerID); err != nil {
+		return progress.Enrollment{}, err
+	}
 	return do(ctx, s.committer, learnerID, func(ctx context.Context, b *batch) (progress.Enrollment, error) {
 		l, err := b.learner(ctx, learnerID)
 		if err != nil {
 			return progress.Enrollment{}, err
 		}
-		e, err := b.view(l).Enrollment(enrollmentID)
+		e, err := b.enrollment(ctx, l, enrollmentID)
 		if err != nil {
 			return e, err
 		}
 		if change.Match != nil && !change.Match(e.ETag()) {
 			return e, errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch, "the enrollment has changed since it was read; read it again")
 		}
-		left, err := change.from(e, b.view(l).StateOf(e))
+		left, err := change.from(e, b.view(ctx, l).StateOf(e))
 		if err != nil {
 			return e, err
 		}
 		if err := b.updateEnrollment(ctx, actor, left, &e); err != nil {
 			return e, err
 		}
-		e.State = b.view(l).StateOf(e)
+		e.State = b.view(ctx, l).StateOf(e)
 		return e, nil
 	})
+}
+
+// enrollment returns one of the learner's enrollments, a withdrawn one too.
+func (b *batch) enrollment(ctx context.Context, l *progress.Learner, id string) (progress.Enrollment, error) {
+	for _, e := range l.Enrollments {
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	return b.tx.Enrollment(ctx, l.Head.LearnerID, id)
+}
+
+// EnrollmentRows returns at most limit of a learner's enrollments after a place, oldest first, as they
+// are stored.
+func (s *Service) EnrollmentRows(ctx context.Context, learnerID string, after progress.EnrollmentPlace, limit int) ([]progress.Enrollment, error) {
+	return s.store.Enrollments(ctx, learnerID, after, limit)
+}
+
+// EnrollmentRow returns one of a learner's enrollments as it is stored. It returns NotFound where there
+// is none.
+func (s *Service) EnrollmentRow(ctx context.Context, learnerID, enrollmentID string) (progress.Enrollment, error) {
+	return s.store.Enrollment(ctx, learnerID, enrollmentID)
 }
 
 // from returns the change without what is so already: a client may send back what it read. It
@@ -204,7 +232,7 @@ func (c EnrollmentChange) from(e progress.Enrollment, state progress.EnrollmentS
 	case *c.State != progress.EnrollmentActive && *c.State != progress.EnrollmentPaused && *c.State != progress.EnrollmentWithdrawn:
 		bad = append(bad, errs.Violation{
 			Field: "state", Reason: errs.ReasonStateNotSettable,
-			Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED is derived from progress",
+			Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED and NOT_APPLICABLE are derived from progress",
 		})
 	}
 	if len(bad) > 0 {
@@ -244,7 +272,7 @@ func (b *batch) updateEnrollment(ctx context.Context, actor progress.Actor, chan
 	if kind != progress.RecordUpgraded {
 		return nil
 	}
-	if err := b.noteFall(ctx, e.LearnerID, before, fmt.Sprintf("The path was upgraded from version %d to %d.", was.PathVersion, e.PathVersion)); err != nil {
+	if err := b.noteFall(ctx, e.LearnerID, before, progress.PercentChange{Code: progress.ChangeUpgraded, PathVersion: e.PathVersion}); err != nil {
 		return err
 	}
 	if noted, ok := b.enrollments[e.ID]; ok {

@@ -66,7 +66,7 @@ func TestWatchersSeeOtherReplicasWithoutPubSub(t *testing.T) {
 	r := newRig(t, []progress.Module{hundred()}, nil)
 	other := r.Replica()
 	r.Refreshed(other)
-	learner := newLearner()
+	learner := r.Learner()
 	w := watch(t, r.Service, learner)
 	for i := range 3 {
 		if err := completeUnit(r.Ctx, other, learner, i); err != nil {
@@ -129,7 +129,7 @@ func TestPubSub(t *testing.T) {
 	r.Refreshed(one)
 	r.Refreshed(two)
 	live, received := <-a.live, <-a.received
-	learner := newLearner()
+	learner := r.Learner()
 	w := watch(t, one, learner)
 	before := store.looks.Load()
 	live(true)
@@ -147,7 +147,7 @@ func TestPubSub(t *testing.T) {
 	if w.sees(t, 1); store.looks.Load() != looks {
 		t.Error("the entry came by a look, not by the message")
 	}
-	received(newLearner(), 5)
+	received(r.Learner(), 5)
 	received(learner, 1) // once more
 
 	if err := completeUnit(r.Ctx, two, learner, 1); err != nil { // and the message is lost
@@ -174,7 +174,7 @@ func TestManyWatchersAreOneLook(t *testing.T) {
 	learners := make([]string, 300)
 	readers := make([]*watched, len(learners))
 	for i := range learners {
-		learners[i] = newLearner()
+		learners[i] = r.Learner()
 		readers[i] = watch(t, s, learners[i])
 	}
 	looks := store.looks.Load()

@@ -10,19 +10,18 @@ type (
 )
 
 var (
-	all        = rigtest.All
-	day        = rigtest.Day
-	day0       = rigtest.Day0
-	event      = rigtest.Event
-	kOf        = rigtest.KOf
-	milestone  = rigtest.Milestone
-	module1    = rigtest.Module
-	newLearner = rigtest.NewLearner
-	newRig     = rigtest.NewRig
-	newRigOn   = rigtest.NewRigOn
-	path1      = rigtest.Path
-	redisOf    = rigtest.RedisOf
-	self       = rigtest.Self
-	unit       = rigtest.Unit
-	version    = rigtest.Version
+	all       = rigtest.All
+	day       = rigtest.Day
+	day0      = rigtest.Day0
+	event     = rigtest.Event
+	kOf       = rigtest.KOf
+	milestone = rigtest.Milestone
+	module1   = rigtest.Module
+	newRig    = rigtest.NewRig
+	newRigOn  = rigtest.NewRigOn
+	path1     = rigtest.Path
+	redisOf   = rigtest.RedisOf
+	self      = rigtest.Self
+	unit      = rigtest.Unit
+	version   = rigtest.Version
 )

@@ -19,14 +19,32 @@ type Recorded struct {
 	AsOfSequence int64
 }
 
+// Recording is a batch of events of one learner, as it was sent.
+type Recording struct {
+	LearnerID string
+	Actor     progress.Actor
+	Events    []progress.Event
+	// SentAt is what the device's clock showed when it sent them; zero: it did not say.
+	SentAt time.Time
+	// Seen is what the caller has seen of other services.
+	Seen AtLeast
+}
+
 // Record stores a batch of events of one learner, and returns a result for each. Events that are
 // stored stay stored even when the call as a whole fails: sending the batch again is safe.
-// It returns ResourceExhausted when too much is waiting, Unavailable when the store is.
-func (s *Service) Record(ctx context.Context, learnerID string, actor progress.Actor, events []progress.Event, seen AtLeast) (*Recorded, error) {
-	received := s.now().UTC().Truncate(time.Microsecond)
+// It returns NotFound when there is no such learner, ResourceExhausted when too much is waiting,
+// Unavailable when the store is, or when profile cannot be asked about a learner who is not known.
+func (s *Service) Record(ctx context.Context, r Recording) (*Recorded, error) {
+	arrived := s.now().UTC().Truncate(time.Microsecond)
+	catalog := s.catchUp(ctx, r.Seen)
+	if err := s.exists(ctx, r.LearnerID); err != nil {
+		return nil, err
+	}
+	learnerID, events := r.LearnerID, r.Events
 	out := &Recorded{Results: make([]progress.Result, len(events))}
-	judged := s.judgeAll(ctx, s.catchUp(ctx, seen), events, func(c *progress.Catalog, e *progress.Event) progress.Judged {
-		return progress.Judge(c, learnerID, actor, e, received)
+	by := &progress.Sending{LearnerID: learnerID, Actor: r.Actor, Skew: progress.ClockSkew(r.SentAt, arrived)}
+	judged := s.judgeAll(ctx, catalog, events, func(c *progress.Catalog, e *progress.Event) progress.Judged {
+		return progress.Judge(c, by, e, arrived)
 	})
 	for i := range judged {
 		if judged[i].Final() {

@@ -32,7 +32,7 @@ func TestReplicasActOnTheNewestCatalogOfAny(t *testing.T) {
 				Number: 2, Title: "Path", Milestones: []progress.Milestone{milestone("both", all("a", "b"))},
 			})
 			r.Catalog.Publish([]progress.Module{module1("b", unit("x"))}, []progress.Path{p})
-			learner, second := newLearner(), newLearner()
+			learner, second := r.Learner(), r.Learner()
 			for _, id := range []string{learner, second} {
 				r.Enroll(id, "p")
 				r.Accept(id, self(id), event("b", "x", progress.Completed, day(1)))

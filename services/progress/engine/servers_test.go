@@ -79,7 +79,7 @@ func TestWatchersSeeOtherReplicasByRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, []progress.Module{hundred()}, nil)
 			a, b := replicaOnRedis(r, urls[0]), replicaOnRedis(r, urls[1])
-			learner := newLearner()
+			learner := r.Learner()
 			w := watch(t, a, learner)
 			next := 0
 			write := func() time.Duration {
@@ -120,7 +120,7 @@ func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
 	r := newRigOn(t, postgres.URL, []progress.Module{hundred(), module1("other", unit("u"))}, nil)
 	tricks := newTrickster(func(n int) int { return n - 1 }) // plays none
 	s := r.ReplicaWith(engine.Options{Cache: tricks})
-	learner := newLearner()
+	learner := r.Learner()
 	try := func(what string, f func() error) {
 		t.Helper()
 		var err error
@@ -135,7 +135,7 @@ func TestAnswersAfterAFailoverOfPostgres(t *testing.T) {
 
 	e := event("other", "u", progress.Completed, day0)
 	try("another write of the same version", func() error {
-		_, err := s.Record(r.Ctx, learner, self(learner), []progress.Event{e}, engine.AtLeast{})
+		_, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{e}})
 		return err
 	})
 	if err := sees(r, s, learner, 1); err != nil {

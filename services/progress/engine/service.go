@@ -48,7 +48,7 @@ type Service struct {
 	feed         *feed
 	flights      flights
 	creating     idem.Guard
-	zones        *Zones
+	known        knownLearners
 	incarnation  string
 	now          func() time.Time
 	log          *slog.Logger
@@ -80,14 +80,13 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		cache:        opts.Cache,
 		feed:         newFeed(store, opts.PubSub, opts.Logger),
 		incarnation:  incarnation,
-		zones:        new(Zones),
 		now:          opts.Now,
 		log:          opts.Logger,
 		stopped:      make(chan struct{}),
 	}
 	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
 	s.committer = newCommitter(opts.CommitLanes, committerConfig{
-		store: store, catalog: catalog, zones: s.zones, now: opts.Now, log: opts.Logger, committed: s.feed.publish, observe: opts.Committed,
+		store: store, catalog: catalog, now: opts.Now, log: opts.Logger, committed: s.feed.publish, observe: opts.Committed,
 	})
 	s.sweeper = newSweeper(s)
 	s.feed.start(ctx)
@@ -126,9 +125,6 @@ func (s *Service) catchUp(ctx context.Context, seen AtLeast) *progress.Catalog {
 
 // Catalog returns the follower of the catalog.
 func (s *Service) Catalog() *CatalogFollower { return s.catalog }
-
-// Zone returns the time zone of a name.
-func (s *Service) Zone(name string) progress.Zone { return s.zones.Of(name) }
 
 // Ready reports whether there ever was a catalog snapshot, and how old the newest confirmation
 // of it is; confirmed is false when the catalog has not been reached since the start.

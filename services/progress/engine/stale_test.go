@@ -161,7 +161,9 @@ func hundred() progress.Module {
 
 // completeUnit completes the n-th unit.
 func completeUnit(ctx context.Context, s *replica, learner string, n int) error {
-	out, err := s.Record(ctx, learner, self(learner), []progress.Event{event("m", fmt.Sprint("u", n), progress.Completed, day0)}, engine.AtLeast{})
+	out, err := s.Record(ctx, engine.Recording{
+		LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("m", fmt.Sprint("u", n), progress.Completed, day0)},
+	})
 	if err == nil && out.Results[0].Status != progress.StatusAccepted {
 		err = fmt.Errorf("%+v", out.Results[0])
 	}
@@ -187,7 +189,7 @@ func percent(ctx context.Context, s *replica, learner string) (int, error) {
 // play runs one learner's life of some steps, one after the other. Its error describes an answer
 // that is not what was written.
 func (p *pair) play(steps int, choose func(n int) int, tricks *trickster) error {
-	learner, written := newLearner(), 0
+	learner, written := p.Learner(), 0
 	for range steps {
 		replica := p.replicas[choose(2)]
 		switch choose(4) {
@@ -272,7 +274,7 @@ func (p *pair) race(trick func()) error {
 	failed := make(chan error, 64)
 	done := make(chan struct{})
 	for range 2 {
-		learner := newLearner()
+		learner := p.Learner()
 		var floor, acknowledged, begun atomic.Int64
 		for w := range p.replicas {
 			writing.Go(func() {
@@ -340,7 +342,7 @@ func TestKeptAnswersWaitForTheirTime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, []progress.Module{hundred()}, nil)
 	r.Refresh()
-	learner, computed := newLearner(), 0
+	learner, computed := r.Learner(), 0
 	ask := func(at time.Time, want int) {
 		t.Helper()
 		r.Clock.Set(at)

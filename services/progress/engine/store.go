@@ -25,8 +25,14 @@ type LearnerStore interface {
 	Head(ctx context.Context, learnerID string) (progress.Head, error)
 	// Sequences returns the sequences of many learners' heads, in few queries; those without a log are absent.
 	Sequences(ctx context.Context, learnerIDs []string) (map[string]int64, error)
-	// Load returns all that is stored of a learner but the log, from one snapshot.
+	// Load returns what is stored of a learner and may change, from one snapshot.
 	Load(ctx context.Context, learnerID string) (*progress.Learner, error)
+	// Enrollments returns at most limit of a learner's enrollments after a place, oldest first, withdrawn
+	// ones too.
+	Enrollments(ctx context.Context, learnerID string, after progress.EnrollmentPlace, limit int) ([]progress.Enrollment, error)
+	// Enrollment returns one of a learner's enrollments, a withdrawn one too. It returns NotFound
+	// ENROLLMENT_NOT_FOUND where there is none.
+	Enrollment(ctx context.Context, learnerID, enrollmentID string) (progress.Enrollment, error)
 	// ModuleLog returns a learner's events of one module, with the voids that name them, by sequence.
 	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error)
 	// Log returns at most limit entries after a sequence, by sequence, with the head of the same snapshot.
@@ -63,8 +69,9 @@ type SweepStore interface {
 type ZoneStore interface {
 	// ZoneRevision returns profile's revision that the learners' time zones are known up to.
 	ZoneRevision(ctx context.Context) (int64, error)
-	// SaveZones sets learners' time zones, raises the head's version of each whose zone changes,
-	// and stores the revision, in one transaction. A revision older than what is stored changes nothing.
+	// SaveZones makes learners known and sets their time zones, since when they have them, raises the
+	// head's version of each whose zone changes, and stores the revision, in one transaction. A
+	// revision older than what is stored changes nothing.
 	SaveZones(ctx context.Context, revision int64, zones []progress.LearnerZone) error
 }
 
@@ -72,6 +79,7 @@ type ZoneStore interface {
 type LinkStore interface {
 	// FindLink returns the learner of an identity. It returns NotFound when that is not stored.
 	FindLink(ctx context.Context, issuer, subject string) (progress.Link, error)
-	// SaveLink stores an identity's learner, replacing what was, and the learner's time zone.
+	// SaveLink stores an identity's learner, replacing what was, makes the learner known, and sets
+	// their time zone where it is not "".
 	SaveLink(ctx context.Context, issuer, subject string, link progress.Link) error
 }

@@ -17,9 +17,9 @@ import (
 
 // The catalog can let a learner reach a milestone without an event: a module is archived, its
 // sunset passes, an equivalence is published, a MATERIAL version asks for no more than is done.
-// Reads show what is derived but never write, so after each such change a sweep looks at the
-// learners that it may concern and latches what they have earned, through the ordinary commit
-// path. On the way it stores the facts that such a change made old as they are now, so that what is
+// Reads show what is derived but never write, so after each such change, when it has settled
+// (progress.SettleAfter), a sweep looks at the learners that it may concern and latches what they have
+// earned, through the ordinary commit path. On the way it stores the facts that such a change made old as they are now, so that what is
 // counted over all learners (package report) need not work that out for each of them again. It stores
 // its place after each page, and one replica at a time holds it.
 

@@ -15,7 +15,7 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	a := module1("a", unit("u"), unit("v"))
 	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
-	enrolled, alone := newLearner(), newLearner()
+	enrolled, alone := r.Learner(), r.Learner()
 	r.Enroll(enrolled, "p")
 	heads := map[string]progress.Head{}
 	for _, learner := range []string{enrolled, alone} {

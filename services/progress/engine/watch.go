@@ -7,8 +7,12 @@ import (
 )
 
 // History returns at most limit log entries after a sequence, with the learner's head. No entry
-// is ever skipped: sequences are given under the lock that their commit holds.
+// is ever skipped: sequences are given under the lock that their commit holds. It returns NotFound
+// when there is no such learner.
 func (s *Service) History(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
+	if err := s.exists(ctx, learnerID); err != nil {
+		return nil, progress.Head{}, err
+	}
 	return s.store.Log(ctx, learnerID, after, limit)
 }
 
@@ -34,7 +38,7 @@ type Notice struct {
 func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, open func() error, send func(Notice) error) error {
 	w := s.feed.join(learnerID) // first join, then read: nothing falls between
 	defer s.feed.leave(learnerID, w)
-	head, err := s.store.Head(ctx, learnerID)
+	head, err := s.headOf(ctx, learnerID)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
@@ -86,7 +87,7 @@ func TestReadersSeeTheirNewTimeZone(t *testing.T) {
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	f := new(feed)
 	s := following(r, zoneFunc(f.sync))
-	ana, bob := newLearner(), newLearner()
+	ana, bob := r.Learner(), r.Learner()
 	was := etag(t, s, ana, 0)
 	seen := f.set(ana, "America/New_York")
 	now := etag(t, s, ana, seen)
@@ -100,7 +101,7 @@ func TestReadersSeeTheirNewTimeZone(t *testing.T) {
 	if again := etag(t, s, ana, f.set(ana, "America/New_York")); again != now {
 		t.Error("the same time zone is a new answer")
 	}
-	if _, err := s.Record(t.Context(), ana, self(ana), nil, engine.AtLeast{Profile: f.set(ana, "UTC")}); err != nil {
+	if _, err := s.Record(t.Context(), engine.Recording{LearnerID: ana, Actor: self(ana), Seen: engine.AtLeast{Profile: f.set(ana, "UTC")}}); err != nil {
 		t.Fatal(err)
 	}
 	if stored, err := r.Store.ZoneRevision(t.Context()); err != nil || stored != 4 {
@@ -121,11 +122,11 @@ func TestZonesGoOnWhereTheStoreIs(t *testing.T) {
 	}
 	k := follow()
 	k.AtLeast(t.Context(), 0) // has it
-	k.AtLeast(t.Context(), f.set(newLearner(), "Asia/Tokyo"))
+	k.AtLeast(t.Context(), f.set(r.Learner(), "Asia/Tokyo"))
 	k.AtLeast(t.Context(), 1) // has it
 	k = follow()
 	k.AtLeast(t.Context(), 1) // has it, from the store
-	k.AtLeast(t.Context(), f.set(newLearner(), "UTC"))
+	k.AtLeast(t.Context(), f.set(r.Learner(), "UTC"))
 	if want := []int64{0, 1}; !reflect.DeepEqual(f.asked, want) {
 		t.Errorf("the feed was asked after %v, want %v", f.asked, want)
 	}
@@ -147,10 +148,10 @@ func TestZonesAreFetchedOnceForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	var callers sync.WaitGroup
-	first := f.set(newLearner(), "UTC")
+	first := f.set(r.Learner(), "UTC")
 	callers.Go(func() { k.AtLeast(t.Context(), first) })
 	<-entered // It has read the feed.
-	second := f.set(newLearner(), "Asia/Tokyo")
+	second := f.set(r.Learner(), "Asia/Tokyo")
 	for range 5 {
 		callers.Go(func() { k.AtLeast(t.Context(), second) })
 	}
@@ -220,7 +221,7 @@ func TestZonesArePolled(t *testing.T) {
 	t.Parallel()
 	f := new(feed)
 	inBubble(t, zoneFunc(f.sync), func(t *testing.T, _ *engine.ZoneFollower, store *zoneStore, log *lines) {
-		f.set(newLearner(), "UTC")
+		f.set(rigtest.NewLearner(), "UTC")
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		if got := store.revision.Load(); got != 1 {
@@ -237,7 +238,7 @@ func TestMissingProfileIsToldOnce(t *testing.T) {
 	f := new(feed)
 	f.fail(errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "profile cannot be reached"))
 	inBubble(t, zoneFunc(f.sync), func(t *testing.T, k *engine.ZoneFollower, store *zoneStore, log *lines) {
-		seen := f.set(newLearner(), "UTC")
+		seen := f.set(rigtest.NewLearner(), "UTC")
 		for range 5 {
 			k.AtLeast(t.Context(), seen)
 			time.Sleep(time.Minute)

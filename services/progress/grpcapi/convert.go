@@ -1,6 +1,9 @@
 package grpcapi
 
 import (
+	"cmp"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +15,7 @@ func eventOf(e *progressv1.ProgressEvent) progress.Event {
 	out := progress.Event{
 		ID: strings.ToLower(e.GetEventId()), ModuleID: e.GetModuleId(), ModuleVersion: int(e.GetModuleVersion()), UnitID: e.GetUnitId(),
 		Score: e.Score, Progress: e.Progress, DeviceID: e.GetDeviceId(), Reason: e.GetReason(), VoidsEventID: strings.ToLower(e.GetVoidsEventId()),
+		TimeZone: e.GetTimeZone(),
 	}
 	if e.GetVerb() != progressv1.ProgressEvent_VERB_UNSPECIFIED {
 		out.Verb = progress.Verb(e.GetVerb().String())
@@ -27,6 +31,7 @@ func eventProto(e *progress.Event) *progressv1.ProgressEvent {
 		EventId: e.ID, ModuleId: e.ModuleID, ModuleVersion: int32(e.ModuleVersion), UnitId: e.UnitID,
 		Verb:  verbProto(e.Verb),
 		Score: e.Score, Progress: e.Progress, OccurredAt: stamp(e.OccurredAt), DeviceId: e.DeviceID, Reason: e.Reason, VoidsEventId: e.VoidsEventID,
+		TimeZone: e.TimeZone,
 	}
 }
 
@@ -42,6 +47,9 @@ func resultProto(id string, r *progress.Result) *progressv1.EventResult {
 	if r.Sequence != 0 {
 		out.Sequence = &r.Sequence
 	}
+	if n := r.Note; n != nil {
+		out.Note = &progressv1.EventNote{Code: progressv1.EventNote_Code(progressv1.EventNote_Code_value[string(n.Code)]), Time: stamp(n.Time)}
+	}
 	return out
 }
 
@@ -49,6 +57,7 @@ func entryProto(r *progress.Record) *progressv1.LogEntry {
 	out := &progressv1.LogEntry{
 		Sequence: r.Sequence, Type: progressv1.LogEntry_Type(progressv1.LogEntry_Type_value[string(r.Type)]),
 		ReceivedAt: stamp(r.ReceivedAt), EffectiveAt: stamp(r.EffectiveAt), EffectiveAtAdjusted: r.Adjusted, Actor: r.ActorID, Reason: why(r.Reason),
+		TimeZone: cmp.Or(r.Zone, utc), LateBy: lateBy(r),
 	}
 	if r.Effects != nil {
 		out.Awards = awardProtos(r.Effects.Awards)
@@ -60,6 +69,33 @@ func entryProto(r *progress.Record) *progressv1.LogEntry {
 		out.Enrollment = enrollmentProto(e)
 	}
 	return out
+}
+
+// utc is the zone of records that name none.
+const utc = "UTC"
+
+// lateBy is how late a record was reported, in days, hours, minutes and seconds; nil where it was not late.
+func lateBy(r *progress.Record) *string {
+	left := r.LateBy()
+	if left == 0 {
+		return nil
+	}
+	const day = 24 * time.Hour
+	b := fmt.Appendf(nil, "P%dD", left/day)
+	left %= day
+	if left >= time.Second {
+		b = append(b, 'T')
+	}
+	for _, u := range []struct {
+		size   time.Duration
+		letter byte
+	}{{time.Hour, 'H'}, {time.Minute, 'M'}, {time.Second, 'S'}} {
+		if n := left / u.size; n > 0 {
+			b = append(strconv.AppendInt(b, int64(n), 10), u.letter)
+		}
+		left %= u.size
+	}
+	return new(string(b))
 }
 
 func enrollmentProto(e *progress.Enrollment) *progressv1.Enrollment {
@@ -90,6 +126,9 @@ func awardProtos(awards []progress.Award) []*progressv1.Award {
 			MilestoneId: a.MilestoneID,
 			Title:       a.Title,
 			AwardTime:   stamp(a.AwardTime),
+			Number:      count(a.Number),
+			State:       progressv1.Award_ACTIVE,
+			Provisional: a.Provisional,
 		}
 		for _, c := range a.Completions {
 			p.Completions = append(
@@ -100,8 +139,8 @@ func awardProtos(awards []progress.Award) []*progressv1.Award {
 		for _, g := range a.Rule.Groups {
 			p.Rule = append(p.Rule, &progressv1.AwardGroup{ModuleIds: g.ModuleIDs, RequiredCount: countPtr(g.RequiredCount)})
 		}
-		if p.RevokeTime = stamp(a.RevokeTime); a.Revoked() {
-			p.RevokeReason = &a.RevokeReason
+		if a.Revoked() {
+			p.State, p.RevokeTime, p.Reason = progressv1.Award_REVOKED, stamp(a.RevokeTime), &a.RevokeReason
 		}
 		out = append(out, p)
 	}
@@ -133,24 +172,56 @@ func moduleProto(m *progress.ModuleProgress) *progressv1.ModuleProgress {
 	return &progressv1.ModuleProgress{
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
 		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), CompleteTime: stamp(m.CompleteTime),
-		PreviousPercent: countPtr(m.PreviousPercent), PercentChangeReason: why(m.PercentChangeReason),
+		PreviousPercent: countPtr(m.PreviousPercent), PercentChangeReason: changeProto(m.PercentChange),
+		RestsOn: restProtos(m.RestsOn), Excused: excusedProto(m.Excused),
 	}
 }
 
-// why is a reason where there is one.
-func why(reason string) *string {
-	if reason == "" {
+func restProtos(rests []progress.Rest) []*progressv1.RestsOn {
+	out := make([]*progressv1.RestsOn, 0, len(rests))
+	for _, r := range rests {
+		out = append(out, &progressv1.RestsOn{ModuleId: r.ModuleID, Cycle: count(r.Cycle)})
+	}
+	return out
+}
+
+func excusedProto(x *progress.Excused) *progressv1.Excused {
+	if x == nil {
 		return nil
 	}
-	return &reason
+	return &progressv1.Excused{Since: stamp(x.Since), Reason: progressv1.Excused_Reason(progressv1.Excused_Reason_value[string(x.Reason)])}
+}
+
+func changeProto(c *progress.PercentChange) *progressv1.PercentChange {
+	if c == nil {
+		return nil
+	}
+	out := &progressv1.PercentChange{
+		Code: progressv1.PercentChange_Code(progressv1.PercentChange_Code_value[string(c.Code)]), ModuleId: why(c.ModuleID), Description: c.Text(),
+	}
+	if c.PathVersion != 0 {
+		out.PathVersion = new(count(c.PathVersion))
+	}
+	if c.ModuleVersion != 0 {
+		out.ModuleVersion = new(count(c.ModuleVersion))
+	}
+	return out
+}
+
+// why is a text where there is one.
+func why(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 func pathProto(p *progress.PathProgress) *progressv1.PathProgress {
 	out := &progressv1.PathProgress{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), State: enrollmentState(p.State), Percent: countPtr(p.Percent()),
 		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), AsOfSequence: p.AsOfSequence, Enrollment: enrollmentProto(&p.Enrollment),
-		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), PercentChangeReason: why(p.PercentChangeReason),
-		Title: p.Title, NotApplicable: p.Required == 0,
+		Next: stepProtos(p.Next), PreviousPercent: countPtr(p.PreviousPercent), PercentChangeReason: changeProto(p.PercentChange),
+		Title: p.Title,
 	}
 	out.Enrollment.State = enrollmentState(p.State)
 	if u := p.Upgrade; u != nil {
@@ -169,7 +240,7 @@ func pathProto(p *progress.PathProgress) *progressv1.PathProgress {
 			RequiredCount:  count(m.Required),
 		}
 		if m.Award != nil {
-			mp.Award = &progressv1.AwardRef{Id: m.Award.ID, AwardTime: stamp(m.Award.AwardTime)}
+			mp.Award = &progressv1.AwardRef{Id: m.Award.ID, AwardTime: stamp(m.Award.AwardTime), Provisional: m.Award.Provisional}
 		}
 		for k := range m.Modules {
 			mp.Modules = append(mp.Modules, moduleProto(&m.Modules[k]))

@@ -26,7 +26,7 @@ func explanationProto(x *progress.PathExplanation) *progressv1.PathExplanation {
 	out := &progressv1.PathExplanation{
 		PathId: p.Enrollment.PathID, PathVersion: count(p.Enrollment.PathVersion), Title: p.Title, Percent: countPtr(p.Percent()),
 		CompletedCount: count(p.Completed), RequiredCount: count(p.Required), Summary: x.Summary, PreviousPercent: countPtr(p.PreviousPercent),
-		PercentChangeReason: why(p.PercentChangeReason), AsOfSequence: p.AsOfSequence, CatalogRevision: x.CatalogRevision,
+		PercentChangeReason: changeProto(p.PercentChange), AsOfSequence: p.AsOfSequence, CatalogRevision: x.CatalogRevision,
 	}
 	for i := range x.Milestones {
 		ms := &x.Milestones[i]
@@ -56,6 +56,8 @@ func moduleExplanationProto(x *progress.ModuleExplanation) *progressv1.ModuleExp
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
 		Credit: creditKind(m.Credit), Cycle: count(x.Cycle), CompleteTime: stamp(m.CompleteTime), Currency: currencyProto(m.Currency),
 		Summary: x.Summary, Rule: string(x.Rule), ModuleIds: x.ModuleIDs, Uncounted: eventExplanationProtos(x.Uncounted),
+		RestsOn: restProtos(m.RestsOn), Excused: excusedProto(m.Excused),
+		PreviousPercent: countPtr(m.PreviousPercent), PercentChangeReason: changeProto(m.PercentChange),
 	}
 	for i := range x.Units {
 		u := &x.Units[i]
@@ -75,6 +77,7 @@ func eventExplanationProtos(events []progress.EventExplanation) []*progressv1.Ev
 		out = append(out, &progressv1.EventExplanation{
 			EventId: e.ID, Sequence: events[i].Record.Sequence, Verb: verbProto(e.Verb), UnitId: e.UnitID, ModuleVersion: count(e.ModuleVersion),
 			EffectiveAt: stamp(events[i].Record.EffectiveAt), Summary: events[i].Summary, Reason: string(events[i].Reason),
+			LateBy: lateBy(&events[i].Record),
 		})
 	}
 	return out

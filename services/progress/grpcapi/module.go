@@ -9,8 +9,8 @@ func moduleDetailProto(m *progress.ModuleDetail) *progressv1.ModuleProgressDetai
 	out := &progressv1.ModuleProgressDetail{
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
 		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), AsOfSequence: m.AsOfSequence,
-		CompleteTime: stamp(m.CompleteTime), PreviousPercent: countPtr(m.PreviousPercent), PercentChangeReason: why(m.PercentChangeReason),
-		Units: unitProtos(m.Units),
+		CompleteTime: stamp(m.CompleteTime), PreviousPercent: countPtr(m.PreviousPercent), PercentChangeReason: changeProto(m.PercentChange),
+		Units: unitProtos(m.Units), RestsOn: restProtos(m.RestsOn), Excused: excusedProto(m.Excused),
 	}
 	for i := range m.Cycles {
 		out.Cycles = append(out.Cycles, cycleProto(&m.Cycles[i]))

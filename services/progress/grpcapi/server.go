@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,7 +20,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/feed"
-	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/replay"
@@ -45,105 +43,10 @@ func NewServer(service *engine.Service, previews *report.Service, replays *repla
 	return &Server{service: service, previews: previews, replays: replays, draining: draining}
 }
 
-// CreateEnrollment enrolls a learner.
-func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrollmentRequest) (*progressv1.CreateEnrollmentResponse, error) {
-	key, err := rpc.IdempotencyKey(ctx, progressv1.ProgressService_CreateEnrollment_FullMethodName, r)
-	if err != nil {
-		return nil, err
-	}
-	actor, err := actorOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := g.service.Enroll(ctx, engine.Enrolling{
-		LearnerID: r.GetLearnerId(), PathID: r.GetPathId(), Actor: actor, Seen: atLeast(ctx), Key: key,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, grpc.SetHeader(ctx, metadata.Pairs("http-status", "201",
-		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID))
-}
-
-// ListEnrollments returns a learner's enrollments.
-func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollmentsRequest) (*progressv1.ListEnrollmentsResponse, error) {
-	out := new(progressv1.ListEnrollmentsResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "enrollments", out, func(w *progress.View) (proto.Message, error) {
-		m := new(progressv1.ListEnrollmentsResponse)
-		for _, e := range w.Enrollments() {
-			m.Enrollments = append(m.Enrollments, standingProto(w, e))
-		}
-		return m, nil
-	})
-}
-
-// GetEnrollment returns one enrollment.
-func (g *Server) GetEnrollment(ctx context.Context, r *progressv1.GetEnrollmentRequest) (*progressv1.GetEnrollmentResponse, error) {
-	id := strings.ToLower(r.GetEnrollmentId())
-	out := new(progressv1.GetEnrollmentResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "enrollment/"+id, out, func(w *progress.View) (proto.Message, error) {
-		e, err := w.Enrollment(id)
-		if err != nil {
-			return nil, err
-		}
-		return &progressv1.GetEnrollmentResponse{Enrollment: standingProto(w, e)}, nil
-	})
-}
-
-// UpdateEnrollment pauses, resumes, withdraws or upgrades.
-func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrollmentRequest) (*progressv1.UpdateEnrollmentResponse, error) {
-	change, err := changeOf(r)
-	if err != nil {
-		return nil, err
-	}
-	change.Match = rpc.PreconditionsOf(ctx, r.GetEtag()).Match
-	actor, err := actorOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := g.service.UpdateEnrollment(ctx, r.GetLearnerId(), strings.ToLower(r.GetEnrollmentId()), actor, change)
-	if err != nil {
-		return nil, err
-	}
-	return &progressv1.UpdateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, nil
-}
-
-// changeOf returns what the request's mask names. A client may send back the fields that
-// only the service sets.
-func changeOf(r *progressv1.UpdateEnrollmentRequest) (engine.EnrollmentChange, error) {
-	mask := rpc.Mask{Paths: r.GetUpdateMask().GetPaths(), JSONNames: true}
-	enrollment := r.GetEnrollment()
-	var bad []errs.Violation
-	for _, i := range mask.Unknown(enrollment) {
-		bad = append(bad, errs.Violation{
-			Field: mask.Paths[i], Description: "cannot be changed; only state and pathVersion can", Reason: errs.ReasonNotSettable,
-		})
-	}
-	if len(mask.Paths) == 0 {
-		bad = append(bad, errs.Violation{
-			Field: "updateMask", Description: "name what changes: state or pathVersion", Reason: errs.ReasonRequired,
-		})
-	}
-	if len(bad) > 0 {
-		return engine.EnrollmentChange{}, errs.InvalidFields(bad)
-	}
-	var change engine.EnrollmentChange
-	if mask.Names(enrollment, "state") {
-		change.State = new(progress.EnrollmentState(enrollment.GetState().String()))
-	}
-	if mask.Names(enrollment, "path_version") {
-		change.PathVersion = new(int(enrollment.GetPathVersion()))
-	}
-	if mask.Names(enrollment, "path_id") {
-		change.PathID = enrollment.GetPathId()
-	}
-	return change, nil
-}
-
 // BatchRecordEvents records what a learner did.
 func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecordEventsRequest) (*progressv1.BatchRecordEventsResponse, error) {
 	events := make([]progress.Event, len(r.GetEvents()))
-	var bad []errs.Violation
+	sent, bad := sentAt(r)
 	for i, e := range r.GetEvents() {
 		events[i] = eventOf(e)
 		if len(e.GetEventId()) != 36 || uuid.Validate(e.GetEventId()) != nil {
@@ -164,7 +67,9 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	if err != nil {
 		return nil, err
 	}
-	recorded, err := g.service.Record(ctx, r.GetLearnerId(), actor, events, atLeast(ctx))
+	recorded, err := g.service.Record(ctx, engine.Recording{
+		LearnerID: r.GetLearnerId(), Actor: actor, Events: events, SentAt: sent, Seen: atLeast(ctx),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +79,20 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 		out.Results = append(out.Results, resultProto(r.GetEvents()[i].GetEventId(), &recorded.Results[i]))
 	}
 	return out, nil
+}
+
+// sentAt is what the device's clock showed when it sent the request; zero where it does not say.
+func sentAt(r *progressv1.BatchRecordEventsRequest) (time.Time, []errs.Violation) {
+	t := r.GetSentAt()
+	if t == nil {
+		return time.Time{}, nil
+	}
+	if at := t.AsTime(); t.IsValid() && at.After(time.Unix(0, 0)) {
+		return at.Truncate(time.Microsecond), nil
+	}
+	return time.Time{}, []errs.Violation{{
+		Field: "sentAt", Description: "must be the device's clock, after 1970-01-01T00:00:00Z and before the year 10000", Reason: errs.ReasonOutOfRange,
+	}}
 }
 
 // ListEvents returns a learner's log.
@@ -198,7 +117,11 @@ func (g *Server) ListEvents(ctx context.Context, r *progressv1.ListEventsRequest
 func (g *Server) GetProgress(ctx context.Context, r *progressv1.GetProgressRequest) (*progressv1.GetProgressResponse, error) {
 	out := new(progressv1.GetProgressResponse)
 	return out, g.answer(ctx, r.GetLearnerId(), "overview", out, func(w *progress.View) (proto.Message, error) {
-		return overviewProto(w.Overview()), nil
+		o, err := w.Overview()
+		if err != nil {
+			return nil, err
+		}
+		return overviewProto(o), nil
 	})
 }
 
@@ -224,27 +147,6 @@ func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleP
 		}
 		return &progressv1.GetModuleProgressResponse{Progress: moduleDetailProto(m)}, nil
 	})
-}
-
-// ListMilestones returns the awards that a learner has earned.
-func (g *Server) ListMilestones(ctx context.Context, r *progressv1.ListMilestonesRequest) (*progressv1.ListMilestonesResponse, error) {
-	out := new(progressv1.ListMilestonesResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "milestones", out, func(w *progress.View) (proto.Message, error) {
-		return &progressv1.ListMilestonesResponse{Awards: awardProtos(w.Awards())}, nil
-	})
-}
-
-// RevokeMilestone takes an award back.
-func (g *Server) RevokeMilestone(ctx context.Context, r *progressv1.RevokeMilestoneRequest) (*progressv1.RevokeMilestoneResponse, error) {
-	actor, err := actorOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a, err := g.service.Revoke(ctx, r.GetLearnerId(), strings.ToLower(r.GetAwardId()), actor, r.GetReason())
-	if err != nil {
-		return nil, err
-	}
-	return &progressv1.RevokeMilestoneResponse{Award: awardProtos([]progress.Award{a})[0]}, nil
 }
 
 // answer computes an answer, or takes it from the cache, and sets its ETag.

@@ -154,7 +154,9 @@ func (j *judge) previous(e *progress.Enrollment, v *progress.PathVersion, out *E
 		}
 		out.PreviousPercent, out.PercentReason = p, reason
 	}
-	offer(e.PreviousPercent, e.PercentChangeReason)
+	if e.PercentChange != nil {
+		offer(e.PreviousPercent, string(e.PercentChange.Code))
+	}
 	if v.Number != e.PathVersion {
 		done, excused := j.now()
 		pinned := *e

@@ -147,10 +147,10 @@ func drawShape(t *rapid.T) shape {
 // act is a step before it is known what it will meet: every number stands for one of what there is
 // then. So rapid can leave any of them out, and the rest still means something.
 type act struct {
-	kind                  string
+	kind         string
 	module, path int
-	content               content
-	shape                 shape
+	content      content
+	shape        shape
 	// when is a time near one of those that matter to the module, wait how long after it the step comes.
 	when   when
 	wait   time.Duration

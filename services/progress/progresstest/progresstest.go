@@ -39,6 +39,7 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Store){
 		"heads begin at zero and only a commit moves them": heads,
+		"a head says by which rules":                       headRules,
 		"heads of many learners are read together":         manyHeads,
 		"log entries come back as they went in":            logEntries,
 		"ids preserve their case and order by bytes":       idOrder,
@@ -53,6 +54,12 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 		"the catalog only moves forward":                   catalog,
 		"links are replaced":                               links,
 		"time zones only move forward":                     zones,
+		"time zones have a history":                        zoneHistory,
+		"learners are known by what profile says":          knownLearners,
+		"many time zones come at once":                     manyZones,
+		"a new time zone leaves facts as they are":         zoneLeavesFacts,
+		"enrollments come in pages, oldest first":          enrollmentPages,
+		"withdrawn enrollments are left out of a learner":  withdrawn,
 		"idempotency keys answer once":                     idempotency,
 		"the incarnation stays":                            incarnation,
 		"one replica at a time holds the sweep":            sweep,
@@ -64,7 +71,6 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 		"a survey counts enrollments and awards":           surveyPaths,
 		"a survey is one snapshot":                         surveySnapshot,
 		"learners with outdated facts come in pages":       outdated,
-		"a new time zone makes the cycle's state unknown":  zoneUnsettles,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
 	}
@@ -93,6 +99,7 @@ func entry(learner string, sequence int64, eventID string) progress.Record {
 			Progress:      new(1.0),
 			OccurredAt:    at,
 			DeviceID:      "phone — 1",
+			TimeZone:      "Europe/Berlin",
 			Reason:        "it's 100 %",
 			VoidsEventID:  "",
 		},
@@ -100,7 +107,7 @@ func entry(learner string, sequence int64, eventID string) progress.Record {
 			1,
 			2,
 			255,
-		}, ReceivedAt: at.Add(time.Microsecond), EffectiveAt: at.Add(2 * time.Microsecond), Adjusted: true, ActorID: "actor",
+		}, ReceivedAt: at.Add(time.Microsecond), EffectiveAt: at.Add(2 * time.Microsecond), Adjusted: true, Zone: "America/Sao_Paulo", ActorID: "actor",
 	}
 }
 
@@ -125,7 +132,7 @@ func heads(t *testing.T, s Store) {
 	must(t, add(ctx, s, one, entry(one, 1, newID())))
 	h, err = s.Head(ctx, one)
 	must(t, err)
-	if h != (progress.Head{LearnerID: one, Sequence: 1, Version: 1, Timeline: line}) {
+	if h != (progress.Head{LearnerID: one, Sequence: 1, Version: 1, Rules: progress.RulesVersion, Timeline: line}) {
 		t.Errorf("after a commit: %+v", h)
 	}
 	if l, err := s.Load(ctx, one); err != nil || l.Head != h {
@@ -143,11 +150,12 @@ func manyHeads(t *testing.T, s Store) {
 	first, last := ids[0], ids[len(ids)-1]
 	must(t, add(ctx, s, first, entry(first, 1, newID())))
 	must(t, add(ctx, s, last, entry(last, 1, newID()), entry(last, 2, newID())))
+	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: ids[1]}}))
 	other := newID()
 	must(t, add(ctx, s, other, entry(other, 1, newID())))
 	got, err := s.Sequences(ctx, ids)
 	must(t, err)
-	if want := map[string]int64{first: 1, last: 2}; !reflect.DeepEqual(got, want) {
+	if want := map[string]int64{first: 1, last: 2}; !reflect.DeepEqual(got, want) { // the second has a head, and no log
 		t.Errorf("%v, want %v", got, want)
 	}
 	if got, err := s.Sequences(ctx, nil); err != nil || len(got) != 0 {
@@ -169,13 +177,13 @@ func logEntries(t *testing.T, s Store) {
 	}
 	enrolled := progress.Record{
 		LearnerID: learner, Sequence: 3, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, ActorID: "a",
-		Reason: "why",
+		Zone: "Asia/Tokyo", Reason: "why",
 		Effects: &progress.Effects{
 			Enrollments: []progress.Enrollment{{
 				ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at,
 			}},
 			Awards: []progress.Award{{
-				ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, MilestoneID: "ms", Title: "M", AwardTime: at,
+				ID: newID(), Number: 1, LearnerID: learner, PathID: "p", PathVersion: 1, MilestoneID: "ms", Title: "M", AwardTime: at,
 				Completions: []progress.Completion{{ModuleID: "m", Version: 1, Cycle: 1, CompleteTime: at}},
 				Rule:        progress.Milestone{ID: "ms", Groups: []progress.Group{{ModuleIDs: []string{"m"}}}}, FromSequence: 1, ToSequence: 3,
 			}},
@@ -183,6 +191,8 @@ func logEntries(t *testing.T, s Store) {
 		},
 	}
 	must(t, add(ctx, s, learner, full, bare, enrolled))
+	// A record's zone stays: that of the bare one is UTC.
+	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Asia/Kathmandu"}}))
 	got, head, err := s.Log(ctx, learner, 0, 10)
 	must(t, err)
 	if want := []progress.Record{full, bare, enrolled}; !reflect.DeepEqual(got, want) {
@@ -210,9 +220,17 @@ func logEntries(t *testing.T, s Store) {
 			return fmt.Errorf("an unknown event: %w", err)
 		}
 		known, err := tx.KnownEvents(ctx, []progress.EventKey{{LearnerID: learner, EventID: newID()}, {LearnerID: learner, EventID: full.Event.ID}})
-		want := []progress.KnownEvent{{LearnerID: learner, EventID: full.Event.ID, Sequence: 1, PayloadHash: full.PayloadHash}}
+		want := []progress.KnownEvent{{
+			LearnerID: learner, EventID: full.Event.ID, Sequence: 1, PayloadHash: full.PayloadHash,
+			ModuleID: "m", ModuleVersion: 2, UnitID: "u", EffectiveAt: full.EffectiveAt,
+		}}
 		if err != nil || !reflect.DeepEqual(known, want) {
 			return fmt.Errorf("known events: %+v, %w", known, err)
+		}
+		known, err = tx.KnownEvents(ctx, []progress.EventKey{{LearnerID: learner, EventID: bare.Event.ID}})
+		want = []progress.KnownEvent{{LearnerID: learner, EventID: bare.Event.ID, Sequence: 2, ModuleID: "other", ModuleVersion: 1, EffectiveAt: at}}
+		if err != nil || !reflect.DeepEqual(known, want) {
+			return fmt.Errorf("a known event without a unit: %+v, %w", known, err)
 		}
 		return nil
 	}))
@@ -393,33 +411,42 @@ func racing(t *testing.T, s Store) {
 func learnerState(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	facts := &progress.Facts{
-		Key:     "k",
-		LastAt:  5,
-		LastID:  "e",
-		FirstAt: 3,
-		Resume:  &progress.Resume{UnitID: "u", Progress: new(0.25), OccurredAt: 4},
+		Key:          "r2;k",
+		LastAt:       7,
+		LastOccurred: 6,
+		LastID:       "e",
+		Zone:         "Asia/Tokyo",
+		FirstAt:      3,
+		Resume:       &progress.Resume{UnitID: "u", Progress: new(0.25), OccurredAt: 4},
 		Cycles: []progress.CycleFacts{
 			{
 				Number: 1, Opening: progress.OpenedFirst, BeginAt: 3, CompleteAt: 5, CompleteVersion: 2, ExpireAt: 9, WindowAt: 8, Versions: []int{1, 2},
+				Zone: "Europe/Berlin", Chain: &progress.Chain{At: 5, Zone: "Europe/Berlin"},
 				Units: []progress.UnitFacts{{UnitID: "u", Era: 1, CompletedAt: 5, Score: new(0.3), Attempts: 2, Versions: []int{2}}},
 			},
 		},
+		Aside: &progress.CycleFacts{
+			Number: 2, Opening: progress.OpenedRenewal, BeginAt: 7, Versions: []int{2},
+			Units: []progress.UnitFacts{{UnitID: "u", Era: 1, Progress: new(0.5), Versions: []int{2}}},
+		},
+		Days: []int{20_411, 20_412},
 	}
 	previous := 50
 	e := progress.Enrollment{
-		ID:                  newID(),
-		LearnerID:           learner,
-		PathID:              "p",
-		PathVersion:         2,
-		State:               progress.EnrollmentPaused,
-		EnrollTime:          at,
-		UpdateTime:          at.Add(time.Second),
-		PreviousPercent:     &previous,
-		PercentChangeReason: "why",
+		ID:              newID(),
+		LearnerID:       learner,
+		PathID:          "p",
+		PathVersion:     2,
+		State:           progress.EnrollmentPaused,
+		EnrollTime:      at,
+		UpdateTime:      at.Add(time.Second),
+		PreviousPercent: &previous,
+		PercentChange:   &progress.PercentChange{Code: progress.ChangeMaterial, PathVersion: 2, ModuleID: "m", ModuleVersion: 3},
 	}
 	two := 2
 	a := progress.Award{
 		ID:           newID(),
+		Number:       1,
 		LearnerID:    learner,
 		PathID:       "p",
 		PathVersion:  2,
@@ -428,6 +455,7 @@ func learnerState(t *testing.T, s Store) {
 		AwardTime:    at,
 		FromSequence: 3,
 		ToSequence:   7,
+		Rules:        progress.RulesVersion,
 		Completions:  []progress.Completion{{ModuleID: "m", Version: 2, Cycle: 1, CompleteTime: at}},
 		Rule:         progress.Milestone{ID: "ms", Title: "T", Groups: []progress.Group{{ModuleIDs: []string{"m", "n", "o"}, RequiredCount: &two}}},
 	}
@@ -458,9 +486,10 @@ func learnerState(t *testing.T, s Store) {
 	}
 	must(t, put())
 	check()
-	facts.LastAt, facts.Cycles[0].ExpireAt = 6, 0
-	e.State, e.PreviousPercent, e.PercentChangeReason = progress.EnrollmentActive, nil, ""
+	facts.LastAt, facts.Cycles[0].ExpireAt, facts.Aside, facts.Days = 8, 0, nil, nil
+	e.State, e.PreviousPercent, e.PercentChange = progress.EnrollmentActive, nil, nil
 	a.AwardTime, a.Completions, a.RevokeTime, a.RevokeReason = at.Add(-time.Hour), nil, at.Add(time.Hour), "forged"
+	a.Number, a.Revocations, a.RevokedAt, a.Rules = 3, 2, 9, progress.RulesVersion+1
 	must(t, put())
 	check()
 	factsInside(t, s, key, facts)
@@ -578,7 +607,9 @@ func links(t *testing.T, s Store) {
 	if _, err := s.FindLink(ctx, "i", "s"); errs.KindOf(err) != errs.NotFound {
 		t.Errorf("unknown: %v", err)
 	}
-	for _, want := range []progress.Link{{LearnerID: newID()}, {LearnerID: newID(), TimeZone: "Europe/Berlin"}} {
+	for _, want := range []progress.Link{
+		{LearnerID: newID()}, {LearnerID: newID(), TimeZone: "Europe/Berlin", Since: at}, {LearnerID: newID(), TimeZone: "Asia/Tokyo"},
+	} {
 		must(t, s.SaveLink(ctx, "i", "s", want))
 		got, err := s.FindLink(ctx, "i", "s")
 		must(t, err)
@@ -611,10 +642,10 @@ func zones(t *testing.T, s Store) {
 	berlin := []progress.LearnerZone{{LearnerID: two, TimeZone: "Europe/Berlin"}, {LearnerID: one, TimeZone: "Europe/Berlin"}}
 	must(t, s.SaveZones(ctx, 5, berlin))
 	revision(5)
-	if h := head(one); h != (progress.Head{LearnerID: one, Sequence: 1, Version: 2, TimeZone: "Europe/Berlin"}) {
+	if h := head(one); h != (progress.Head{LearnerID: one, Sequence: 1, Version: 2, Known: true, TimeZone: "Europe/Berlin", Rules: progress.RulesVersion}) {
 		t.Errorf("a learner with a log: %+v", h)
 	}
-	if h := head(two); h != (progress.Head{LearnerID: two, Version: 1, TimeZone: "Europe/Berlin"}) {
+	if h := head(two); h != (progress.Head{LearnerID: two, Version: 1, Known: true, TimeZone: "Europe/Berlin", Rules: progress.RulesVersion}) {
 		t.Errorf("a learner without: %+v", h)
 	}
 	must(t, s.SaveZones(ctx, 6, berlin))
@@ -925,31 +956,5 @@ func outdated(t *testing.T, s Store) {
 	must(t, err)
 	if len(none) != 0 {
 		t.Errorf("of no module: %v", none)
-	}
-}
-
-func zoneUnsettles(t *testing.T, s Store) {
-	ids := putFacts(t, s, factsOf("", 1, progress.CycleFacts{}), factsOf("", 1, progress.CycleFacts{}))
-	must(t, s.SaveZones(t.Context(), 1, []progress.LearnerZone{{LearnerID: ids[0], TimeZone: "Europe/Berlin"}, {LearnerID: ids[1]}}))
-	want := []progress.FactsGroup{{Learners: 1}, {CycleState: progress.CycleOpen, Learners: 1}}
-	got := groupsOf(t, s)
-	slices.SortFunc(got, func(a, b progress.FactsGroup) int { return strings.Compare(string(a.CycleState), string(b.CycleState)) })
-	if !slices.Equal(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if late, err := s.Outdated(t.Context(), []progress.Freshness{{ModuleID: "m"}}, "", 9); err != nil || !slices.Equal(late, ids[:1]) {
-		t.Errorf("outdated %v, want %v, %v", late, ids[:1], err)
-	}
-	// Written again, it is known again, though what is written is what was read.
-	key := progress.FactsKey{LearnerID: ids[0], ModuleID: "m"}
-	must(t, s.Commit(t.Context(), ids[:1], func(ctx context.Context, tx progress.Tx) error {
-		facts, err := tx.Facts(ctx, []progress.FactsKey{key})
-		if err != nil {
-			return err
-		}
-		return tx.PutFacts(ctx, facts)
-	}))
-	if got := groupsOf(t, s); len(got) != 1 || got[0].Learners != 2 {
-		t.Errorf("after writing: %+v", got)
 	}
 }

@@ -47,7 +47,7 @@ func readSnapshot(ctx context.Context, s progress.Snapshot) (out snapshotOf, err
 // foldable is the record as a snapshot has it.
 func foldable(r progress.Record) progress.Record {
 	r.Sequence, r.PayloadHash, r.ReceivedAt, r.Adjusted, r.Reason = 0, [32]byte{}, time.Time{}, false, ""
-	r.Event.DeviceID, r.Event.Reason = "", ""
+	r.Event.DeviceID, r.Event.TimeZone, r.Event.Reason = "", "", ""
 	return r
 }
 
@@ -58,12 +58,14 @@ func lived(ctx context.Context, s Store, learner string) (snapshotOf, error) {
 		Cycles: []progress.CycleFacts{{Number: 1, Opening: progress.OpenedFirst, BeginAt: 4, CompleteAt: 5, CompleteVersion: 2, ExpireAt: 9, Versions: []int{2}}},
 	}
 	e := progress.Enrollment{ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, State: progress.EnrollmentActive, EnrollTime: at, UpdateTime: at}
+	old := e // Load leaves it out, and a snapshot does not
+	old.ID, old.State, old.EnrollTime = newID(), progress.EnrollmentWithdrawn, at.Add(-time.Hour)
 	a := progress.Award{
-		ID: newID(), LearnerID: learner, PathID: "p", PathVersion: 1, MilestoneID: "ms", Title: "M", AwardTime: at,
+		ID: newID(), Number: 1, LearnerID: learner, PathID: "p", PathVersion: 1, MilestoneID: "ms", Title: "M", AwardTime: at,
 		Completions: []progress.Completion{{ModuleID: "m", Version: 2, Cycle: 1, CompleteTime: at}}, Rule: progress.Milestone{ID: "ms"},
 	}
 	enrolled := progress.Record{
-		LearnerID: learner, Sequence: 2, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, ActorID: "a", Reason: "why",
+		LearnerID: learner, Sequence: 2, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, Zone: "Asia/Tokyo", ActorID: "a", Reason: "why",
 		Effects: &progress.Effects{Enrollments: []progress.Enrollment{e}, Awards: []progress.Award{a}},
 	}
 	log := []progress.Record{entry(learner, 1, newID()), enrolled}
@@ -76,15 +78,15 @@ func lived(ctx context.Context, s Store, learner string) (snapshotOf, error) {
 		if err := tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{{LearnerID: learner, ModuleID: "m"}: facts}); err != nil {
 			return err
 		}
-		if err := tx.PutEnrollments(ctx, []progress.Enrollment{e}); err != nil {
+		if err := tx.PutEnrollments(ctx, []progress.Enrollment{e, old}); err != nil {
 			return err
 		}
 		return tx.PutAwards(ctx, []progress.Award{a})
 	})
 	return snapshotOf{
-		heads:       []progress.Head{{LearnerID: learner, Sequence: 2, Version: 1}},
+		heads:       []progress.Head{{LearnerID: learner, Sequence: 2, Version: 1, Rules: progress.RulesVersion}},
 		facts:       []progress.StoredFacts{{FactsKey: progress.FactsKey{LearnerID: learner, ModuleID: "m"}, Columns: facts.Columns()}},
-		enrollments: []progress.Enrollment{e}, awards: []progress.Award{a}, entries: []progress.Record{foldable(log[0]), foldable(log[1])},
+		enrollments: []progress.Enrollment{old, e}, awards: []progress.Award{a}, entries: []progress.Record{foldable(log[0]), foldable(log[1])},
 	}, err
 }
 
@@ -126,7 +128,7 @@ func snapshots(t *testing.T, s Store) {
 	must(t, s.Commit(ctx, ids[2:3], func(ctx context.Context, tx progress.Tx) error {
 		must(t, tx.DropFacts(ctx, []progress.FactsKey{{LearnerID: ids[2], ModuleID: "m"}, {LearnerID: ids[2], ModuleID: "none"}}))
 		got, err := readSnapshot(ctx, tx.Snapshot(ids[2]))
-		one := snapshotOf{revision: 7, heads: want.heads[1:], enrollments: want.enrollments[1:], awards: want.awards[1:]}
+		one := snapshotOf{revision: 7, heads: want.heads[1:], enrollments: want.enrollments[2:], awards: want.awards[1:]}
 		for _, r := range want.entries {
 			if r.LearnerID == ids[2] {
 				one.entries = append(one.entries, r)
@@ -149,9 +151,9 @@ func headPages(t *testing.T, s Store) {
 	two, err := s.Heads(ctx, one[len(one)-1].LearnerID, 2)
 	must(t, err)
 	want := []progress.Head{
-		{LearnerID: ids[0], Sequence: 1, Version: 1},
-		{LearnerID: ids[1], Sequence: 1, Version: 1},
-		{LearnerID: ids[2], Sequence: 1, Version: 2, TimeZone: "Asia/Kathmandu"},
+		{LearnerID: ids[0], Sequence: 1, Version: 1, Rules: progress.RulesVersion},
+		{LearnerID: ids[1], Sequence: 1, Version: 1, Rules: progress.RulesVersion},
+		{LearnerID: ids[2], Sequence: 1, Version: 2, Known: true, TimeZone: "Asia/Kathmandu", Rules: progress.RulesVersion},
 	}
 	if got := slices.Concat(one, two); !reflect.DeepEqual(got, want) || len(one) != 2 {
 		t.Errorf("%+v, want %+v", got, want)

@@ -106,8 +106,6 @@ type Catalog interface {
 // Options is what a ReplayService needs beside its store.
 type Options struct {
 	Catalog Catalog
-	// Zone finds a time zone by its name.
-	Zone func(name string) progress.Zone
 	// Alone reports whether no other process has the store open: a lease that an earlier one left is void.
 	Alone  bool
 	Now    func() time.Time
@@ -118,7 +116,6 @@ type Options struct {
 type Service struct {
 	store   Store
 	catalog Catalog
-	zone    func(name string) progress.Zone
 	alone   bool
 	now     func() time.Time
 	log     *slog.Logger
@@ -129,7 +126,7 @@ type Service struct {
 
 // New returns a ReplayService.
 func New(store Store, o Options) *Service {
-	return &Service{store: store, catalog: o.Catalog, zone: o.Zone, alone: o.Alone, now: o.Now, log: o.Logger}
+	return &Service{store: store, catalog: o.Catalog, alone: o.Alone, now: o.Now, log: o.Logger}
 }
 
 // replayer is one replay.
@@ -440,7 +437,7 @@ func (r *replayer) compareAll(ctx context.Context, p *replaying, snapshot progre
 			return nil
 		}
 		delete(byID, id)
-		m, err := p.compare(catalog, s, now, r.zone(s.head.TimeZone))
+		m, err := p.compare(catalog, s, now)
 		if err == nil && (len(m.drifts) > 0 || !m.empty()) {
 			found = append(found, m)
 		}
@@ -558,6 +555,7 @@ func (r *replayer) write(ctx context.Context, found []*repair) (moved []string, 
 		if len(ids) == 0 {
 			continue
 		}
+		now := r.now().UTC().Truncate(time.Microsecond)
 		err := r.store.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
 			late = nil
 			var still []*repair
@@ -570,7 +568,7 @@ func (r *replayer) write(ctx context.Context, found []*repair) (moved []string, 
 					still = append(still, m)
 				}
 			}
-			return putAll(ctx, tx, still)
+			return putAll(ctx, tx, still, now)
 		})
 		if err != nil {
 			return nil, err
@@ -586,13 +584,14 @@ func (r *replayer) repairLocked(ctx context.Context, p *replaying, learnerID str
 		if found, _, err = r.compareAll(ctx, p, tx.Snapshot(learnerID)); err != nil {
 			return err
 		}
-		return putAll(ctx, tx, slices.DeleteFunc(slices.Clone(found), (*repair).empty))
+		now := r.now().UTC().Truncate(time.Microsecond)
+		return putAll(ctx, tx, slices.DeleteFunc(slices.Clone(found), (*repair).empty), now)
 	})
 	return found, err
 }
 
 // putAll writes the repairs of learners whose heads are locked, and raises their versions.
-func putAll(ctx context.Context, tx progress.Tx, repairs []*repair) error {
+func putAll(ctx context.Context, tx progress.Tx, repairs []*repair, now time.Time) error {
 	facts := map[progress.FactsKey]*progress.Facts{}
 	var gone []progress.FactsKey
 	var enrollments []progress.Enrollment
@@ -607,6 +606,12 @@ func putAll(ctx context.Context, tx progress.Tx, repairs []*repair) error {
 			}
 		}
 		enrollments, awards = append(enrollments, m.enrollments...), append(awards, m.awards...)
+		if m.older {
+			if err := m.renew(ctx, tx, now); err != nil {
+				return err
+			}
+			enrollments = append(enrollments, m.fallen...)
+		}
 	}
 	if len(facts) > 0 {
 		if err := tx.PutFacts(ctx, facts); err != nil {
@@ -624,4 +629,27 @@ func putAll(ctx context.Context, tx progress.Tx, repairs []*repair) error {
 		}
 	}
 	return tx.DropFacts(ctx, gone)
+}
+
+// renew brings a learner to these rules: records without a time zone get theirs, and the log says
+// which percents fell.
+func (m *repair) renew(ctx context.Context, tx progress.Tx, now time.Time) error {
+	head := tx.Head(m.head.LearnerID)
+	head.Rules = progress.RulesVersion
+	if err := tx.SettleZones(ctx, head.LearnerID); err != nil {
+		return err
+	}
+	records := make([]progress.Record, 0, len(m.fallen))
+	for _, e := range m.fallen {
+		head.Sequence++
+		records = append(records, progress.Record{
+			LearnerID: head.LearnerID, Sequence: head.Sequence, Type: progress.RecordEnrollmentChanged, ReceivedAt: now, EffectiveAt: now,
+			Zone: head.TimeZone, ActorID: progress.SystemActor, Reason: e.PercentChange.Text(),
+			Effects: &progress.Effects{Enrollments: []progress.Enrollment{e}},
+		})
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	return tx.Append(ctx, records)
 }

@@ -38,6 +38,7 @@ const nothing = "null"
 type entry struct {
 	at, occurredAt  int64
 	id, unitID      string
+	zone            string
 	verb            progress.Verb
 	version         int
 	score, progress *float64
@@ -50,7 +51,7 @@ func (e *entry) into(r *progress.Record) {
 	if e.own {
 		r.ActorID = r.LearnerID
 	}
-	r.EffectiveAt = time.UnixMicro(e.at).UTC()
+	r.EffectiveAt, r.Zone = time.UnixMicro(e.at).UTC(), e.zone
 	r.Event.ID, r.Event.ModuleVersion, r.Event.UnitID, r.Event.Verb = e.id, e.version, e.unitID, e.verb
 	r.Event.Score, r.Event.Progress, r.Event.OccurredAt = e.score, e.progress, time.UnixMicro(e.occurredAt).UTC()
 }
@@ -62,8 +63,8 @@ type moduleEntries struct {
 }
 
 // fold is foldLog.
-func (l *moduleEntries) fold(m *progress.Module, learnerID string, z progress.Zone) *progress.Facts {
-	f := progress.NewFacts(m, z)
+func (l *moduleEntries) fold(m *progress.Module, learnerID string) *progress.Facts {
+	f := progress.NewFacts(m)
 	if len(l.voids) > 0 {
 		voided := make(map[string]bool, len(l.voids))
 		for i := range l.voids {
@@ -72,11 +73,13 @@ func (l *moduleEntries) fold(m *progress.Module, learnerID string, z progress.Zo
 		}
 		l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return voided[e.id] })
 	}
-	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(l.entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.occurredAt, b.occurredAt), cmp.Compare(a.id, b.id))
+	})
 	r := progress.Record{LearnerID: learnerID, Type: progress.RecordEvent, Event: progress.Event{ModuleID: m.ID}}
 	for i := range l.entries {
 		l.entries[i].into(&r)
-		f.Step(m, &r, z.Loc)
+		f.Step(m, &r)
 	}
 	return f
 }
@@ -121,7 +124,7 @@ func (p *replaying) add(r *progress.Record) {
 			l.voids = append(l.voids, *r)
 		} else {
 			l.entries = append(l.entries, entry{
-				at: r.EffectiveAt.UnixMicro(), occurredAt: r.Event.OccurredAt.UnixMicro(), id: r.Event.ID, unitID: p.name(r.Event.UnitID),
+				at: r.EffectiveAt.UnixMicro(), occurredAt: r.Event.OccurredAt.UnixMicro(), id: r.Event.ID, unitID: p.name(r.Event.UnitID), zone: p.name(r.Zone),
 				verb: progress.Verb(p.name(string(r.Event.Verb))), version: r.Event.ModuleVersion, score: r.Event.Score, progress: r.Event.Progress,
 				own: r.ActorID == r.LearnerID,
 			})
@@ -180,23 +183,30 @@ type repair struct {
 	facts       map[string]*progress.Facts
 	enrollments []progress.Enrollment
 	awards      []progress.Award
+	// older reports whether the learner was last brought to older rules; fallen are the enrollments
+	// whose percent is lower by these.
+	older  bool
+	fallen []progress.Enrollment
 }
 
 func (m *repair) empty() bool {
-	return len(m.facts) == 0 && len(m.enrollments) == 0 && len(m.awards) == 0
+	return !m.older && len(m.facts) == 0 && len(m.enrollments) == 0 && len(m.awards) == 0
 }
 
 // compare returns how what is stored of a learner differs from what their whole log gives.
 //
-// Facts that the catalog or a new time zone has made stale are no drift: readers fold them again.
+// Facts that the catalog has made stale are no drift: readers fold them again. What other rules make
+// of the log is one: it is what an operator wants to see before the learners do.
 // Nor is what time alone did, which a sweep may have stored: both sides are taken as of now. Modules
 // that the catalog lacks, since it was restored from an older backup, are left alone. An enrollment
 // or award that is in no log entry is a drift, but nothing repairs it: a learner may rely on it.
-func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time, z progress.Zone) (*repair, error) {
-	out := &repair{head: s.head, facts: map[string]*progress.Facts{}}
+func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time) (*repair, error) {
+	out := &repair{head: s.head, facts: map[string]*progress.Facts{}, older: s.head.Rules < progress.RulesVersion}
+	folded := map[string]*progress.Facts{}
 	for id, l := range p.modules {
 		if m := c.Modules[id]; m != nil {
-			if err := out.compareFacts(m, s, l.fold(m, s.head.LearnerID, z), now, z); err != nil {
+			folded[id] = l.fold(m, s.head.LearnerID)
+			if err := out.compareFacts(m, s, folded[id], now); err != nil {
 				return nil, err
 			}
 		}
@@ -216,6 +226,11 @@ func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time, z pro
 		return nil, err
 	}
 	out.enrollments, out.awards = storable(e.differ, s.enrollments, p.enrollments), a.differ
+	if out.older {
+		if err := out.compareRules(c, s, folded, now); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortFunc(out.drifts, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	return out, nil
 }
@@ -225,7 +240,7 @@ func (m *repair) drift(kind DriftKind, id, stored, replayed string) {
 }
 
 // compareFacts compares a module's stored facts with those that its log gives.
-func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Facts, now time.Time, z progress.Zone) error {
+func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Facts, now time.Time) error {
 	text, err := json.Marshal(f)
 	if err != nil {
 		return err
@@ -244,11 +259,13 @@ func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Fa
 		// Where it stands was not known: that is written, and is no drift.
 	case json.Unmarshal([]byte(was.State), old) != nil:
 		m.drift(DriftFacts, module.ID, asJSON(was.State), string(text))
-	case old.Stale(module, z):
+	case old.ByOtherRules() && !old.SameCompletions(f):
+		m.drift(DriftFacts, module.ID, was.State, string(text))
+	case old.Stale(module):
 		// It is written, so that readers are spared from folding it, and is no drift.
 	default:
-		before, err1 := json.Marshal(old.AsOf(module, now, z.Loc))
-		after, err2 := json.Marshal(f.AsOf(module, now, z.Loc))
+		before, err1 := json.Marshal(old.AsOf(module, now))
+		after, err2 := json.Marshal(f.AsOf(module, now))
 		switch {
 		case err1 != nil || err2 != nil:
 			return cmp.Or(err1, err2)
@@ -261,6 +278,38 @@ func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Fa
 		}
 	}
 	m.facts[module.ID] = f
+	return nil
+}
+
+// compareRules notes the enrollments whose percent is lower by these rules than by those before.
+func (m *repair) compareRules(c *progress.Catalog, s *stored, folded map[string]*progress.Facts, now time.Time) error {
+	was := &progress.Learner{Head: s.head, Facts: map[string]*progress.Facts{}}
+	for id, f := range s.facts {
+		old := new(progress.Facts)
+		if json.Unmarshal([]byte(f.State), old) == nil && c.Modules[id] != nil {
+			was.Facts[id] = old
+		}
+	}
+	for _, e := range s.enrollments {
+		if e.State != progress.EnrollmentWithdrawn {
+			was.Enrollments = append(was.Enrollments, e)
+		}
+	}
+	slices.SortFunc(was.Enrollments, func(a, b progress.Enrollment) int { return cmp.Compare(a.ID, b.ID) })
+	is := *was
+	is.Facts = folded
+	for id, f := range folded {
+		folded[id] = f.AsOf(c.Modules[id], now)
+	}
+	m.fallen = progress.FallenByRules(c, was, &is, now)
+	for i := range m.fallen {
+		before, err1 := json.Marshal(s.enrollments[m.fallen[i].ID])
+		after, err2 := json.Marshal(m.fallen[i])
+		if err := cmp.Or(err1, err2); err != nil {
+			return err
+		}
+		m.drift(DriftEnrollment, m.fallen[i].ID, string(before), string(after))
+	}
 	return nil
 }
 

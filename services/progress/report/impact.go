@@ -39,28 +39,27 @@ type Catalog interface {
 type Service struct {
 	store   Store
 	catalog Catalog
-	zone    func(name string) progress.Zone
 	now     func() time.Time
 }
 
-// New returns a Service. zone finds a time zone by its name.
-func New(store Store, catalog Catalog, zone func(name string) progress.Zone, now func() time.Time) *Service {
-	return &Service{store: store, catalog: catalog, zone: zone, now: now}
+// New returns a Service.
+func New(store Store, catalog Catalog, now func() time.Time) *Service {
+	return &Service{store: store, catalog: catalog, now: now}
 }
 
 // ModuleImpact is whom the publication of a module's draft would touch. Only a MATERIAL draft
 // touches what learners have; for any other the last two numbers are 0.
 type ModuleImpact struct {
 	// Completed counts the learners with a completed cycle of the module, on any version, by their
-	// own events or an admin's waiver. Equivalences and archive waivers are not completions of it.
+	// own events or an admin's waiver. Equivalences are not completions of it.
 	Completed int64
 	// InProgress counts the learners who have begun it and whose current cycle is not complete, be it
 	// their first one or a renewal: learners who renew count in Completed as well.
 	InProgress int64
 	// ToRetrain counts those of Completed whose last completion stands SUPERSEDED by the draft when
-	// that is in effect and its grace is over, if they do nothing until then. It leaves out those who
-	// need not do anything: whom the draft asks for no unit anew, or whose cycle was waived as a
-	// whole, since the fold opens and completes the new cycle by itself (see progress.Facts.AsOf). Learners who are
+	// that is in effect and its grace is over, if they do nothing until then. It leaves out those whom
+	// the draft asks for no unit anew, since the fold opens and completes the new cycle by itself (see
+	// progress.Facts.AsOf); a waiver of a whole cycle is of that cycle alone. Learners who are
 	// SUPERSEDED or EXPIRED already count too: the draft is what they would have to learn.
 	ToRetrain int64
 	// LosingCredit counts those of InProgress who have now done some unit, required or not, as far as
@@ -105,7 +104,7 @@ func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft 
 	next := progress.NewDraft(m, draft, now)
 	var out *ModuleImpact
 	err = s.store.Survey(ctx, func(ctx context.Context, survey progress.Survey) error {
-		c := &impactCount{survey: survey, zone: s.zone, now: now, module: m, draft: next, fresh: m.Freshness(now)}
+		c := &impactCount{survey: survey, now: now, module: m, draft: next, fresh: m.Freshness(now)}
 		if err := c.learners(ctx); err != nil {
 			return err
 		}
@@ -141,7 +140,6 @@ func checkNext(id string, newest, number int) error {
 // impactCount is one count of a module's learners.
 type impactCount struct {
 	survey progress.Survey
-	zone   func(name string) progress.Zone
 	now    time.Time
 	module *progress.Module
 	draft  *progress.Draft
@@ -190,7 +188,7 @@ func (c *impactCount) learners(ctx context.Context) error {
 func (c *impactCount) shapesOf(ctx context.Context, g progress.FactsGroup) error {
 	shapes, err := c.survey.FactsShapes(ctx, c.module.ID, g)
 	for _, s := range shapes {
-		c.add(c.draft.Effect(s.Facts), s.Learners)
+		c.add(c.draft.Effect(s.Facts.AsOf(c.module, c.now)), s.Learners)
 	}
 	return err
 }
@@ -219,19 +217,14 @@ func (c *impactCount) eachOf(ctx context.Context, g progress.FactsGroup) error {
 
 // upToDate returns the facts as a reader sees them now.
 func (c *impactCount) upToDate(ctx context.Context, l progress.LearnerFacts) (*progress.Facts, error) {
-	head, err := c.survey.Head(ctx, l.LearnerID)
-	if err != nil {
-		return nil, err
-	}
-	z := c.zone(head.TimeZone)
-	if !l.Facts.Stale(c.module, z) {
-		return l.Facts.AsOf(c.module, c.now, z.Loc), nil
+	if !l.Facts.Stale(c.module) {
+		return l.Facts.AsOf(c.module, c.now), nil
 	}
 	log, err := c.survey.ModuleLog(ctx, l.LearnerID, c.module.ID)
 	if err != nil {
 		return nil, err
 	}
-	return progress.FoldLog(c.module, log, z).AsOf(c.module, c.now, z.Loc), nil
+	return progress.FoldLog(c.module, log).AsOf(c.module, c.now), nil
 }
 
 // impactedPaths returns the paths that name a module.

@@ -213,10 +213,10 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 		toRetrain, losing   int64
 	}{
 		"minor":                      {units: []progress.Unit{same, anew}},
-		"material, another unit":     {units: []progress.Unit{same, anew}, material: true, toRetrain: 1},
-		"material, the unit of both": {units: []progress.Unit{changed}, material: true, toRetrain: 1, losing: 1},
-		"material, one unit fewer":   {units: []progress.Unit{same}, material: true},
-		"material, all units":        {units: []progress.Unit{same}, material: true, retakeAll: true, toRetrain: 1, losing: 1},
+		"material, another unit":     {units: []progress.Unit{same, anew}, material: true, toRetrain: 2},
+		"material, the unit of both": {units: []progress.Unit{changed}, material: true, toRetrain: 2, losing: 1},
+		"material, one unit fewer":   {units: []progress.Unit{same}, material: true, toRetrain: 1},
+		"material, all units":        {units: []progress.Unit{same}, material: true, retakeAll: true, toRetrain: 2, losing: 1},
 	} {
 		draft := version(2, day(1), c.units...)
 		draft.Material, draft.RetakeAll = c.material, c.retakeAll
@@ -293,7 +293,7 @@ func TestPathImpact(t *testing.T) {
 		r.Enroll(learner, "p")
 		r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
 	}
-	awards, _ := rigtest.Read(r, learners[0], "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+	awards, _ := rigtest.Read(r, learners[0], "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards() })
 	for _, a := range awards {
 		if a.MilestoneID == "m3" {
 			if _, err := r.Service.Revoke(r.Ctx, learners[0], a.ID, admin(), "r"); err != nil {

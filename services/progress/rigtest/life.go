@@ -48,11 +48,24 @@ func (l *Life) Void(t *rapid.T) {
 
 // Revoke has an admin revoke an award.
 func (l *Life) Revoke(t *rapid.T) {
-	awards, _ := Read(l.Rig, l.Learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards(), nil })
+	awards, _ := Read(l.Rig, l.Learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards() })
+	awards = slices.DeleteFunc(awards, func(a progress.Award) bool { return a.Revoked() })
 	if len(awards) == 0 {
 		t.Skip("nothing to revoke")
 	}
 	if _, err := l.Service.Revoke(l.Ctx, l.Learner, awards[0].ID, Admin(), "r"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Reinstate has an admin take a revocation back, which is refused where the milestone was earned anew.
+func (l *Life) Reinstate(t *rapid.T) {
+	awards, _ := Read(l.Rig, l.Learner, "awards", func(w *progress.View) ([]progress.Award, error) { return w.Awards() })
+	awards = slices.DeleteFunc(awards, func(a progress.Award) bool { return !a.Revoked() })
+	if len(awards) == 0 {
+		t.Skip("nothing to reinstate")
+	}
+	if _, err := l.Service.Reinstate(l.Ctx, l.Learner, awards[0].ID, Admin(), "r"); err != nil && ReasonOf(err) != "LATER_AWARD" {
 		t.Fatal(err)
 	}
 }

@@ -87,6 +87,26 @@ func replace[T any](in []T, v T, same func(T) bool) []T {
 	return append(out, v)
 }
 
+// Profile is profile as a test has it: its feed has no news, and may be out of reach.
+type Profile struct {
+	mu  sync.Mutex
+	err error
+}
+
+// Sync returns that nothing changed, or the error that Fail has set.
+func (p *Profile) Sync(_ context.Context, after int64) ([]progress.LearnerZone, int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return nil, after, p.err
+}
+
+// Fail has Sync return an error; nil: none any more.
+func (p *Profile) Fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+}
+
 // What rigs stand on. TestOnServers runs the tests of this package with each.
 var (
 	rigPostgres = flag.String("rig.postgres", "", "the url of a migrated Postgres database: each rig has a copy of it; SQLite when not given")
@@ -101,11 +121,16 @@ type Rig struct {
 	Service *Replica
 	Store   progresstest.Store
 	Catalog *Source
+	Profile *Profile
 	Clock   *clock
 	// Cache makes the cache of a replica.
 	Cache func() cache.Cache
 	// lanes are how many transactions a replica writes at a time, as in use.
 	lanes int
+	// known are the learners that profile has told of.
+	known *sync.Map
+	// zones is held while the next revision of profile is stored.
+	zones *sync.Mutex
 }
 
 type clock struct {
@@ -146,7 +171,7 @@ func NewRigOn(tb testing.TB, url string, modules []progress.Module, paths []prog
 // newRigOver is newRig on an open database.
 func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Module, paths []progress.Path) *Rig {
 	tb.Helper()
-	r := &Rig{T: tb, Ctx: context.Background(), URL: url, Catalog: new(Source), Clock: &clock{at: Day(1)}, lanes: 1}
+	r := &Rig{T: tb, Ctx: context.Background(), URL: url, Catalog: new(Source), Profile: new(Profile), known: new(sync.Map), zones: new(sync.Mutex), Clock: &clock{at: Day(1)}, lanes: 1}
 	r.Catalog.Publish(modules, paths)
 	if db.Dialect() == sqldb.Postgres {
 		r.lanes = 2
@@ -216,6 +241,9 @@ func (r *Rig) ReplicaOver(store progresstest.Store, o engine.Options) *Replica {
 	if o.Catalog == nil {
 		o.Catalog = r.Catalog
 	}
+	if o.Zones == nil {
+		o.Zones = r.Profile
+	}
 	if o.Cache == nil {
 		o.Cache = r.Cache()
 	}
@@ -225,13 +253,13 @@ func (r *Rig) ReplicaOver(store progresstest.Store, o engine.Options) *Replica {
 		r.T.Fatal(err)
 	}
 	r.T.Cleanup(svc.Close)
-	return &Replica{Service: svc, Previews: report.New(store, svc.Catalog(), svc.Zone, o.Now), Replays: r.ReplaysOf(svc, store, false)}
+	return &Replica{Service: svc, Previews: report.New(store, svc.Catalog(), o.Now), Replays: r.ReplaysOf(svc, store, false)}
 }
 
 // ReplaysOf returns the replays of a service; alone as if no other process had the store open.
 func (r *Rig) ReplaysOf(svc *engine.Service, store progresstest.Store, alone bool) *replay.Service {
 	return replay.New(store, replay.Options{
-		Catalog: svc.Catalog(), Zone: svc.Zone, Alone: alone, Now: r.Clock.Now, Logger: slog.New(slog.DiscardHandler),
+		Catalog: svc.Catalog(), Alone: alone, Now: r.Clock.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -249,11 +277,37 @@ func Admin() progress.Actor {
 // Record sends events, and returns what came of them.
 func (r *Rig) Record(learner string, actor progress.Actor, events ...progress.Event) *engine.Recorded {
 	r.T.Helper()
-	out, err := r.Service.Record(r.Ctx, learner, actor, events, engine.AtLeast{})
+	return r.RecordSent(learner, actor, time.Time{}, events...)
+}
+
+// RecordSent is Record by a device whose clock showed sent.
+func (r *Rig) RecordSent(learner string, actor progress.Actor, sent time.Time, events ...progress.Event) *engine.Recorded {
+	r.T.Helper()
+	r.Know(learner)
+	out, err := r.Service.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: actor, Events: events, SentAt: sent})
 	if err != nil {
 		r.T.Fatal(err)
 	}
 	return out
+}
+
+// Learner returns the id of a new learner who is known.
+func (r *Rig) Learner() string {
+	r.T.Helper()
+	learner := NewLearner()
+	r.Know(learner)
+	return learner
+}
+
+// Know makes a learner known, as their first sign-in would.
+func (r *Rig) Know(learner string) {
+	r.T.Helper()
+	if _, known := r.known.Load(learner); !known {
+		if err := r.Store.SaveLink(r.Ctx, "test", learner, progress.Link{LearnerID: learner}); err != nil {
+			r.T.Fatal(err)
+		}
+		r.known.Store(learner, true)
+	}
 }
 
 // Accept is record where every event must be accepted.
@@ -280,6 +334,7 @@ func (r *Rig) Enroll(learner, path string) progress.Enrollment {
 
 // TryEnroll enrolls a learner, with a key or the zero Key.
 func (r *Rig) TryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
+	r.Know(learner)
 	return r.Service.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: path, Actor: Self(learner), Key: key})
 }
 
@@ -287,6 +342,7 @@ func (r *Rig) TryEnroll(learner, path string, key idem.Key) (progress.Enrollment
 func Read[T any](r *Rig, learner, route string, ask func(*progress.View) (T, error)) (T, string) {
 	r.T.Helper()
 	var out T
+	r.Know(learner)
 	a, err := r.Service.Read(r.Ctx, learner, route, engine.AtLeast{}, func(w *progress.View) ([]byte, error) {
 		v, err := ask(w)
 		if err != nil {
@@ -326,21 +382,27 @@ func (r *Rig) Refresh() {
 // Refreshed makes a replica see what was published.
 func (r *Rig) Refreshed(service *Replica) {
 	r.T.Helper()
-	seen := engine.AtLeast{Catalog: r.Catalog.Delta.Revision}
-	_, err := service.Read(r.Ctx, NewLearner(), "refresh", seen, func(*progress.View) ([]byte, error) { return []byte("{}"), nil })
-	if err != nil {
-		r.T.Fatal(err)
+	if c := service.Catalog().AtLeast(r.Ctx, r.Catalog.Delta.Revision); c.Revision < r.Catalog.Delta.Revision {
+		r.T.Fatalf("the catalog is at %d, not at %d", c.Revision, r.Catalog.Delta.Revision)
 	}
 }
 
 // SetZone sets a learner's time zone, as profile's feed would.
 func (r *Rig) SetZone(learner, zone string) {
 	r.T.Helper()
+	r.known.Store(learner, true)
+	r.saveZone(progress.LearnerZone{LearnerID: learner, TimeZone: zone, Since: r.Clock.Now()})
+}
+
+func (r *Rig) saveZone(z progress.LearnerZone) {
+	r.T.Helper()
+	r.zones.Lock()
+	defer r.zones.Unlock()
 	revision, err := r.Store.ZoneRevision(r.Ctx)
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	if err := r.Store.SaveZones(r.Ctx, revision+1, []progress.LearnerZone{{LearnerID: learner, TimeZone: zone}}); err != nil {
+	if err := r.Store.SaveZones(r.Ctx, revision+1, []progress.LearnerZone{z}); err != nil {
 		r.T.Fatal(err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,10 +30,7 @@ type commitTx struct {
 func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error {
 	ids := slices.Sorted(slices.Values(learnerIDs))
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		c := &commitTx{
-			tx: tx, heads: make(map[string]*progress.Head, len(ids)), was: make(map[string]progress.Head, len(ids)),
-			summaries: map[progress.FactsKey]summaryKey{},
-		}
+		c := &commitTx{tx: tx, summaries: map[progress.FactsKey]summaryKey{}}
 		if err := c.lock(ctx, ids); err != nil {
 			return err
 		}
@@ -48,6 +44,7 @@ func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context
 // lock reads the heads in id order, so that two transactions never wait for each other in a
 // circle; missing ones are made first.
 func (c *commitTx) lock(ctx context.Context, ids []string) error {
+	c.heads, c.was = make(map[string]*progress.Head, len(ids)), make(map[string]progress.Head, len(ids))
 	for piece := range slices.Chunk(ids, maxRows) {
 		if err := c.readHeads(ctx, piece); err != nil {
 			return err
@@ -56,13 +53,13 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 	var missing []any
 	for _, id := range ids {
 		if c.heads[id] == nil {
-			missing = append(missing, id, 0, 0)
+			missing = append(missing, id, 0, 0, progress.RulesVersion)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := c.insert(ctx, `INSERT INTO learner_head (learner_id, sequence, version) VALUES `, 3, missing, ` ON CONFLICT (learner_id) DO NOTHING`); err != nil {
+	if err := c.insert(ctx, insertHeads, 4, missing, ` ON CONFLICT (learner_id) DO NOTHING`); err != nil {
 		return err
 	}
 	// Read again: another transaction may have made and used one meanwhile.
@@ -75,25 +72,26 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	rows, err := c.tx.QueryContext(ctx, `SELECT learner_id, sequence, version, time_zone FROM learner_head WHERE learner_id IN `+sqldb.In(len(ids), 1)+
-		` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
-	return each(rows, err, func(rows *sql.Rows) error {
-		h := new(progress.Head)
-		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version, &h.TimeZone)
+	heads, err := queryHeads(ctx, c.tx, `learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	for i := range heads {
+		h := &heads[i]
 		c.heads[h.LearnerID], c.was[h.LearnerID] = h, *h
-		return err
-	})
+	}
+	return err
 }
+
+// insertHeads begins a statement that writes what a commit may change of heads.
+const insertHeads = `INSERT INTO learner_head (learner_id, sequence, version, rules) VALUES `
 
 func (c *commitTx) saveHeads(ctx context.Context, ids []string) error {
 	var args []any
 	for _, id := range ids {
 		if h := c.heads[id]; *h != c.was[id] {
-			args = append(args, id, h.Sequence, h.Version)
+			args = append(args, id, h.Sequence, h.Version, h.Rules)
 		}
 	}
-	return c.insert(ctx, `INSERT INTO learner_head (learner_id, sequence, version) VALUES `, 3, args,
-		` ON CONFLICT (learner_id) DO UPDATE SET sequence = excluded.sequence, version = excluded.version`)
+	return c.insert(ctx, insertHeads, 4, args,
+		` ON CONFLICT (learner_id) DO UPDATE SET sequence = excluded.sequence, version = excluded.version, rules = excluded.rules`)
 }
 
 // maxRows bounds the rows of one statement: far below what any driver takes, and few enough
@@ -141,8 +139,11 @@ func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([
 		err = each(rows, err, func(rows *sql.Rows) error {
 			var k progress.KnownEvent
 			var hash []byte
-			err := rows.Scan(&k.LearnerID, &k.EventID, &k.Sequence, &hash)
+			var unitID sql.NullString
+			var effective int64
+			err := rows.Scan(&k.LearnerID, &k.EventID, &k.Sequence, &hash, &k.ModuleID, &k.ModuleVersion, &unitID, &effective)
 			copy(k.PayloadHash[:], hash)
+			k.UnitID, k.EffectiveAt = unitID.String, sqldb.Time(effective)
 			out = append(out, k)
 			return err
 		})
@@ -167,8 +168,8 @@ func knownEvents(learners []string, wanted map[string][]string) (string, []any) 
 			query.WriteString(" UNION ALL ")
 		}
 		args = append(args, learner)
-		fmt.Fprintf(&query, "SELECT learner_id, event_id, sequence, payload_hash FROM learner_log WHERE learner_id = $%d AND event_id IN %s",
-			len(args), sqldb.In(len(ids), len(args)+1))
+		fmt.Fprintf(&query, `SELECT learner_id, event_id, sequence, payload_hash, module_id, module_version, unit_id, effective_at
+			FROM learner_log WHERE learner_id = $%d AND event_id IN %s`, len(args), sqldb.In(len(ids), len(args)+1))
 		args = append(args, anys(ids)...)
 	}
 	return query.String(), args
@@ -176,7 +177,7 @@ func knownEvents(learners []string, wanted map[string][]string) (string, []any) 
 
 // EventByID returns one stored event.
 func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (progress.Record, error) {
-	records, err := queryLog(ctx, c.tx, `SELECT `+logColumns+` FROM learner_log WHERE learner_id = $1 AND event_id = $2`, learnerID, eventID)
+	records, err := queryLog(ctx, c.tx, selectLog+` AND event_id = $2`, learnerID, eventID)
 	if err != nil {
 		return progress.Record{}, err
 	}
@@ -234,14 +235,9 @@ func (c *commitTx) Load(ctx context.Context, learnerID string) (*progress.Learne
 	return load(ctx, c.tx, c.was[learnerID])
 }
 
-// Awards returns a learner's awards.
-func (c *commitTx) Awards(ctx context.Context, learnerID string) ([]progress.Award, error) {
-	return readAwards(ctx, c.tx, ofOne, refuse, learnerID)
-}
-
 // Append writes log entries.
 func (c *commitTx) Append(ctx context.Context, records []progress.Record) error {
-	args := make([]any, 0, 20*len(records))
+	args := make([]any, 0, logWidth*len(records))
 	for i := range records {
 		row, err := logRow(&records[i])
 		if err != nil {
@@ -249,7 +245,7 @@ func (c *commitTx) Append(ctx context.Context, records []progress.Record) error 
 		}
 		args = append(args, row...)
 	}
-	return c.insert(ctx, `INSERT INTO learner_log (`+logColumns+`) VALUES `, 20, args, ``)
+	return c.insert(ctx, `INSERT INTO learner_log (`+logColumns+`) VALUES `, logWidth, args, ``)
 }
 
 // summaryKey is what the index module_facts_summary has of facts.
@@ -323,81 +319,6 @@ func nullIfZero(n int64) any {
 		return nil
 	}
 	return n
-}
-
-// PutEnrollments writes enrollments by id.
-func (c *commitTx) PutEnrollments(ctx context.Context, enrollments []progress.Enrollment) error {
-	args := make([]any, 0, 9*len(enrollments))
-	for _, e := range enrollments {
-		var previous any
-		if e.PreviousPercent != nil {
-			previous = *e.PreviousPercent
-		}
-		args = append(
-			args,
-			e.LearnerID,
-			e.ID,
-			e.PathID,
-			e.PathVersion,
-			e.State,
-			e.EnrollTime.UnixMicro(),
-			e.UpdateTime.UnixMicro(),
-			previous,
-			text(e.PercentChangeReason),
-		)
-	}
-	err := c.insert(
-		ctx,
-		`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason) VALUES `,
-		9,
-		args,
-		` ON CONFLICT (learner_id, enrollment_id) DO UPDATE SET path_id = excluded.path_id, enroll_at = excluded.enroll_at,
-		path_version = excluded.path_version, state = excluded.state, update_at = excluded.update_at,
-		previous_percent = excluded.previous_percent, percent_change_reason = excluded.percent_change_reason`,
-	)
-	if sqldb.IsUnique(err) {
-		return errs.Wrap(err, errs.AlreadyExists, errs.ReasonAlreadyEnrolled, "already enrolled in this path")
-	}
-	return err
-}
-
-// PutAwards writes awards by id.
-func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error {
-	args := make([]any, 0, 13*len(awards))
-	for _, a := range awards {
-		completions, err1 := json.Marshal(a.Completions)
-		rule, err2 := json.Marshal(a.Rule)
-		if err := errors.Join(err1, err2); err != nil {
-			return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "an award cannot be stored")
-		}
-		args = append(
-			args,
-			a.LearnerID,
-			a.ID,
-			a.PathID,
-			a.PathVersion,
-			a.MilestoneID,
-			a.Title,
-			a.AwardTime.UnixMicro(),
-			a.FromSequence,
-			a.ToSequence,
-			string(completions),
-			string(rule),
-			nullIfZero(microsOf(a.RevokeTime)),
-			text(a.RevokeReason),
-		)
-	}
-	return c.insert(
-		ctx,
-		`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule,
-		revoke_at, revoke_reason) VALUES `,
-		13,
-		args,
-		` ON CONFLICT (learner_id, award_id) DO UPDATE SET path_id = excluded.path_id, milestone_id = excluded.milestone_id,
-		path_version = excluded.path_version, title = excluded.title, award_at = excluded.award_at,
-		from_sequence = excluded.from_sequence, to_sequence = excluded.to_sequence, completions = excluded.completions, rule = excluded.rule,
-		revoke_at = excluded.revoke_at, revoke_reason = excluded.revoke_reason`,
-	)
 }
 
 // Audit appends entries to the chain of admin commands.

@@ -148,7 +148,7 @@ func (s *Store) Outdated(ctx context.Context, modules []progress.Freshness, afte
 	var out []string
 	for _, m := range modules {
 		ids, err := s.learnerIDs(ctx, `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
-			AND (cycle_state = '' OR fold_key <> $3 OR (materials <> $4 AND cycle_state <> 'NONE')) ORDER BY learner_id LIMIT $5`,
+			AND (fold_key <> $3 OR (materials <> $4 AND cycle_state <> 'NONE')) ORDER BY learner_id LIMIT $5`,
 			m.ModuleID, after, m.Key, m.Materials, limit)
 		if err != nil {
 			return nil, err

@@ -10,10 +10,21 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-const logColumns = `learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb, score, progress,
-	occurred_at, received_at, effective_at, adjusted, device_id, actor_id, reason, voids_event_id, body`
+// logColumns are all columns of a log entry, as many as logWidth.
+const (
+	logColumns = logBefore + `, zone, ` + logAfter
+	logBefore  = `learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb, score, progress,
+	occurred_at, received_at, effective_at, adjusted`
+	logAfter = `device_id, device_zone, actor_id, reason, voids_event_id, body`
+	logWidth = 22
+)
 
-const selectModuleLog = `SELECT ` + logColumns + ` FROM learner_log WHERE learner_id = $1 AND module_id = $2 ORDER BY sequence`
+// selectLog reads log entries of the learner $1. A record from before records had a time zone has the
+// learner's present one; the question for that is not asked where no record needs it.
+const selectLog = `SELECT ` + logBefore + `, coalesce(zone, (SELECT time_zone FROM learner_head WHERE learner_id = $1), ''), ` + logAfter + `
+	FROM learner_log WHERE learner_id = $1`
+
+const selectModuleLog = selectLog + ` AND module_id = $2 ORDER BY sequence`
 
 // ModuleLog returns a learner's events of one module, by sequence.
 func (s *Store) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
@@ -36,7 +47,7 @@ func (s *Store) Log(ctx context.Context, learnerID string, after int64, limit in
 		records, err = queryLog(
 			ctx,
 			tx,
-			`SELECT `+logColumns+` FROM learner_log WHERE learner_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
+			selectLog+` AND sequence > $2 ORDER BY sequence LIMIT $3`,
 			learnerID,
 			after,
 			limit,
@@ -59,13 +70,13 @@ func queryLog(ctx context.Context, tx sqldb.Tx, query string, args ...any) ([]pr
 
 func scanRecord(rows *sql.Rows) (progress.Record, error) {
 	var r progress.Record
-	var eventID, moduleID, unitID, verb, deviceID, reason, voids, body sql.NullString
+	var eventID, moduleID, unitID, verb, deviceID, deviceZone, reason, voids, body sql.NullString
 	var hash []byte
 	var version, occurred sql.NullInt64
 	var score, share sql.NullFloat64
 	var received, effective int64
 	err := rows.Scan(&r.LearnerID, &r.Sequence, &r.Type, &eventID, &hash, &moduleID, &version, &unitID, &verb, &score, &share,
-		&occurred, &received, &effective, &r.Adjusted, &deviceID, &r.ActorID, &reason, &voids, &body)
+		&occurred, &received, &effective, &r.Adjusted, &r.Zone, &deviceID, &deviceZone, &r.ActorID, &reason, &voids, &body)
 	if err != nil {
 		return r, err
 	}
@@ -81,6 +92,7 @@ func scanRecord(rows *sql.Rows) (progress.Record, error) {
 		Progress:      share64(share),
 		OccurredAt:    sqldb.NullTime(occurred),
 		DeviceID:      deviceID.String,
+		TimeZone:      deviceZone.String,
 		Reason:        reason.String,
 		VoidsEventID:  voids.String,
 	}
@@ -128,13 +140,14 @@ func logRow(r *progress.Record) ([]any, error) {
 	if r.Type == progress.RecordEvent {
 		return []any{
 			r.LearnerID, r.Sequence, r.Type, e.ID, r.PayloadHash[:], e.ModuleID, e.ModuleVersion, text(e.UnitID), e.Verb, number(e.Score), number(e.Progress),
-			e.OccurredAt.UnixMicro(), r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, text(e.DeviceID), r.ActorID, text(e.Reason),
+			e.OccurredAt.UnixMicro(), r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, r.Zone, text(e.DeviceID),
+			text(e.TimeZone), r.ActorID, text(e.Reason),
 			text(e.VoidsEventID), body,
 		}, nil
 	}
 	return []any{
 		r.LearnerID, r.Sequence, r.Type, nil, nil, nil, nil, nil, nil, nil, nil,
-		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, nil, r.ActorID, text(r.Reason), nil, body,
+		nil, r.ReceivedAt.UnixMicro(), r.EffectiveAt.UnixMicro(), r.Adjusted, r.Zone, nil, nil, r.ActorID, text(r.Reason), nil, body,
 	}, nil
 }
 

@@ -19,18 +19,6 @@ func (s *Store) Heads(ctx context.Context, after string, limit int) ([]progress.
 	return heads, nil
 }
 
-func queryHeads(ctx context.Context, tx sqldb.Tx, which string, args ...any) ([]progress.Head, error) {
-	var out []progress.Head
-	rows, err := tx.QueryContext(ctx, `SELECT learner_id, sequence, version, time_zone FROM learner_head WHERE `+which, args...)
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var h progress.Head
-		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version, &h.TimeZone)
-		out = append(out, h)
-		return err
-	})
-	return out, err
-}
-
 // CountHeads returns how many learners have a head.
 func (s *Store) CountHeads(ctx context.Context) (int64, error) {
 	var n int64
@@ -80,7 +68,7 @@ func (s snapshot) Facts(ctx context.Context, visit func(progress.StoredFacts)) e
 
 // Enrollments returns those of all the learners.
 func (s snapshot) Enrollments(ctx context.Context) ([]progress.Enrollment, error) {
-	return readEnrollments(ctx, s.tx, ofRange, s.from, s.to)
+	return readEnrollments(ctx, s.tx, ofRange+inOrder, s.from, s.to)
 }
 
 // Awards returns those of all the learners.
@@ -91,15 +79,22 @@ func (s snapshot) Awards(ctx context.Context) ([]progress.Award, error) {
 // Entries passes the log entries by learner and sequence. It reads logs as a whole, so what a row
 // costs is what counts: a third of a microsecond for each column, with SQLite.
 func (s snapshot) Entries(ctx context.Context, visit func(*progress.Record) error) error {
+	zones, err := s.zones(ctx)
+	if err != nil {
+		return err
+	}
 	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, record_type, event_id, module_id, module_version, unit_id, verb, score, progress,
-		occurred_at, effective_at, actor_id, voids_event_id, body FROM learner_log WHERE `+ofRange+` ORDER BY learner_id, sequence`, s.from, s.to)
-	var row [14]any
+		occurred_at, effective_at, actor_id, voids_event_id, body, zone FROM learner_log WHERE `+ofRange+` ORDER BY learner_id, sequence`, s.from, s.to)
+	var row [15]any
 	var r progress.Record
 	return each(rows, err, func(rows *sql.Rows) error {
 		if err := scanAny(rows, row[:]); err != nil {
 			return err
 		}
 		r = progress.Record{LearnerID: textOf(row[0]), Type: progress.RecordType(textOf(row[1])), EffectiveAt: sqldb.Time(intOf(row[10])), ActorID: textOf(row[11])}
+		if r.Zone = textOf(row[14]); row[14] == nil {
+			r.Zone = zones[r.LearnerID]
+		}
 		if r.Type == progress.RecordEvent {
 			r.Event = progress.Event{
 				ID: textOf(row[2]), ModuleID: textOf(row[3]), ModuleVersion: int(intOf(row[4])), UnitID: textOf(row[5]), Verb: progress.Verb(textOf(row[6])),
@@ -114,6 +109,19 @@ func (s snapshot) Entries(ctx context.Context, visit func(*progress.Record) erro
 		}
 		return visit(&r)
 	})
+}
+
+// zones returns the learners' present time zones, which records from before records had one are in.
+func (s snapshot) zones(ctx context.Context) (map[string]string, error) {
+	out := map[string]string{}
+	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, time_zone FROM learner_head WHERE `+ofRange, s.from, s.to)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		var id, zone string
+		err := rows.Scan(&id, &zone)
+		out[id] = zone
+		return err
+	})
+	return out, err
 }
 
 // scanAny scans a row as the driver gives it, without the conversions that every typed target costs.

@@ -2,12 +2,10 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"slices"
 	"sync"
@@ -102,24 +100,42 @@ func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, erro
 		return progress.Head{}, err
 	}
 	head := progress.Head{LearnerID: learnerID}
+	var since int64
 	// One row in any case: a learner without a log is on a line of history, too.
-	err = s.db.Reader().QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.time_zone, ''), c.revision, `+timeline+`
+	err = s.db.Reader().QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.known, FALSE), coalesce(h.time_zone, ''),
+		coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, `+timeline+`
 		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = $1 WHERE c.id = 1`, learnerID).
-		Scan(&head.Sequence, &head.Version, &head.TimeZone, &head.Catalog, &head.Timeline)
+		Scan(&head.Sequence, &head.Version, &head.Known, &head.TimeZone, &since, &head.Rules, &head.Catalog, &head.Timeline)
 	if err != nil {
 		return head, sqldb.Classify(err)
 	}
+	head.ZoneSince = timeOf(since)
 	return head, nil
 }
 
+// headColumns are the columns of a head.
+const headColumns = `learner_id, sequence, version, known, time_zone, zone_since, rules`
+
+func queryHeads(ctx context.Context, tx sqldb.Tx, which string, args ...any) ([]progress.Head, error) {
+	var out []progress.Head
+	rows, err := tx.QueryContext(ctx, `SELECT `+headColumns+` FROM learner_head WHERE `+which, args...)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		var h progress.Head
+		var since int64
+		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version, &h.Known, &h.TimeZone, &since, &h.Rules)
+		h.ZoneSince = timeOf(since)
+		out = append(out, h)
+		return err
+	})
+	return out, err
+}
+
 func readHead(ctx context.Context, tx sqldb.Tx, learnerID string) (progress.Head, error) {
-	head := progress.Head{LearnerID: learnerID}
-	err := tx.QueryRowContext(ctx, `SELECT sequence, version, time_zone FROM learner_head WHERE learner_id = $1`, learnerID).
-		Scan(&head.Sequence, &head.Version, &head.TimeZone)
-	if errors.Is(err, sql.ErrNoRows) {
-		return head, nil
+	heads, err := queryHeads(ctx, tx, ofOne, learnerID)
+	if err != nil || len(heads) == 0 {
+		return progress.Head{LearnerID: learnerID}, err
 	}
-	return head, err
+	return heads[0], nil
 }
 
 // Sequences returns the sequences of many learners' heads.
@@ -127,7 +143,7 @@ func (s *Store) Sequences(ctx context.Context, learnerIDs []string) (map[string]
 	out := make(map[string]int64, len(learnerIDs))
 	for piece := range slices.Chunk(learnerIDs, maxRows) {
 		rows, err := s.db.Reader().QueryContext(ctx,
-			`SELECT learner_id, sequence FROM learner_head WHERE learner_id IN `+sqldb.In(len(piece), 1), anys(piece)...)
+			`SELECT learner_id, sequence FROM learner_head WHERE sequence > 0 AND learner_id IN `+sqldb.In(len(piece), 1), anys(piece)...)
 		err = each(rows, err, func(rows *sql.Rows) error {
 			var id string
 			var sequence int64
@@ -178,7 +194,7 @@ func load(ctx context.Context, tx sqldb.Tx, head progress.Head) (*progress.Learn
 	if err != nil {
 		return nil, err
 	}
-	if l.Enrollments, err = readEnrollments(ctx, tx, ofOne, head.LearnerID); err != nil {
+	if l.Enrollments, err = readEnrollments(ctx, tx, openOfOne, head.LearnerID); err != nil {
 		return nil, err
 	}
 	l.Awards, err = readAwards(ctx, tx, ofOne, refuse, head.LearnerID)
@@ -212,142 +228,3 @@ const (
 	ofOne   = `learner_id = $1`
 	ofRange = `learner_id >= $1 AND learner_id <= $2`
 )
-
-func readEnrollments(ctx context.Context, tx sqldb.Tx, whose string, args ...any) ([]progress.Enrollment, error) {
-	var out []progress.Enrollment
-	rows, err := tx.QueryContext(
-		ctx,
-		`SELECT learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at, previous_percent, percent_change_reason
-		FROM enrollment WHERE `+whose+` ORDER BY learner_id, enroll_at, enrollment_id`,
-		args...,
-	)
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var e progress.Enrollment
-		var enrolled, updated int64
-		var previous sql.NullInt64
-		var why sql.NullString
-		if err := rows.Scan(&e.LearnerID, &e.ID, &e.PathID, &e.PathVersion, &e.State, &enrolled, &updated, &previous, &why); err != nil {
-			return err
-		}
-		e.EnrollTime, e.UpdateTime, e.PercentChangeReason = sqldb.Time(enrolled), sqldb.Time(updated), why.String
-		if previous.Valid {
-			p := int(previous.Int64)
-			e.PreviousPercent = &p
-		}
-		out = append(out, e)
-		return nil
-	})
-	return out, err
-}
-
-// refuse and leaveOut say what happens to a part of an award that cannot be read.
-func refuse(err error) error {
-	return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a stored award cannot be read")
-}
-
-func leaveOut(error) error { return nil }
-
-func readAwards(ctx context.Context, tx sqldb.Tx, whose string, harmed func(error) error, args ...any) ([]progress.Award, error) {
-	var out []progress.Award
-	rows, err := tx.QueryContext(
-		ctx,
-		`SELECT learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule,
-		revoke_at, revoke_reason FROM award WHERE `+whose+` ORDER BY learner_id, award_at, award_id`,
-		args...,
-	)
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var a progress.Award
-		var at int64
-		var completions, rule string
-		var revoked sql.NullInt64
-		var why sql.NullString
-		err := rows.Scan(&a.LearnerID, &a.ID, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence,
-			&completions, &rule, &revoked, &why)
-		if err != nil {
-			return err
-		}
-		a.AwardTime, a.RevokeTime, a.RevokeReason = sqldb.Time(at), sqldb.NullTime(revoked), why.String
-		if err := errors.Join(json.Unmarshal([]byte(completions), &a.Completions), json.Unmarshal([]byte(rule), &a.Rule)); err != nil {
-			if err := harmed(err); err != nil {
-				return err
-			}
-		}
-		out = append(out, a)
-		return nil
-	})
-	return out, err
-}
-
-// FindLink returns the learner of an identity.
-func (s *Store) FindLink(ctx context.Context, issuer, subject string) (progress.Link, error) {
-	var l progress.Link
-	err := s.db.Reader().
-		QueryRowContext(ctx, `SELECT learner_id, time_zone FROM subject_link WHERE issuer = $1 AND subject = $2`, issuer, subject).
-		Scan(&l.LearnerID, &l.TimeZone)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return l, errs.New(errs.NotFound, errs.ReasonLinkNotFound, "the identity is not known here")
-	case err != nil:
-		return l, sqldb.Classify(err)
-	}
-	return l, nil
-}
-
-// SaveLink stores an identity's learner.
-func (s *Store) SaveLink(ctx context.Context, issuer, subject string, link progress.Link) error {
-	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO subject_link (issuer, subject, learner_id, time_zone) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (issuer, subject) DO UPDATE SET learner_id = excluded.learner_id, time_zone = excluded.time_zone`,
-			issuer, subject, link.LearnerID, link.TimeZone)
-		if err != nil || link.TimeZone == "" {
-			return err // the feed says it where profile has forgotten one
-		}
-		return saveZone(ctx, tx, progress.LearnerZone(link))
-	})
-}
-
-// ZoneRevision returns profile's revision that the learners' time zones are known up to.
-func (s *Store) ZoneRevision(ctx context.Context) (int64, error) {
-	var revision int64
-	err := s.db.Reader().QueryRowContext(ctx, `SELECT revision FROM zone_head WHERE id = 1`).Scan(&revision)
-	if err != nil {
-		return 0, sqldb.Classify(err)
-	}
-	return revision, nil
-}
-
-// SaveZones sets learners' time zones, in id order as Commit locks heads.
-func (s *Store) SaveZones(ctx context.Context, revision int64, zones []progress.LearnerZone) error {
-	zones = slices.SortedFunc(slices.Values(zones), func(a, b progress.LearnerZone) int { return cmp.Compare(a.LearnerID, b.LearnerID) })
-	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE zone_head SET revision = $1 WHERE id = 1 AND revision < $1`, revision)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return err
-		}
-		for _, z := range zones {
-			if err := saveZone(ctx, tx, z); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// saveZone raises the head's version where the zone changes: answers that were computed in the old
-// one are old. Where facts stand is not known then until they are folded again.
-func saveZone(ctx context.Context, tx sqldb.Tx, z progress.LearnerZone) error {
-	res, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version, time_zone) VALUES ($1, 0, 1, $2)
-		ON CONFLICT (learner_id) DO UPDATE SET version = learner_head.version + 1, time_zone = excluded.time_zone
-		WHERE learner_head.time_zone <> excluded.time_zone`, z.LearnerID, z.TimeZone)
-	if err != nil {
-		return err
-	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE module_facts SET cycle_state = $1 WHERE learner_id = $2`, progress.CycleUnknown, z.LearnerID)
-	return err
-}

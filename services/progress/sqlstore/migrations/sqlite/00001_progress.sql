@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 4
+-- format: 5
 -- min_binary: 1
 -- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
 CREATE TABLE instance (
@@ -11,8 +11,21 @@ CREATE TABLE learner_head (
   learner_id TEXT PRIMARY KEY,
   sequence   BIGINT NOT NULL,
   version    BIGINT NOT NULL,
-  -- The IANA zone of the learner's days; '' is UTC.
-  time_zone  TEXT NOT NULL DEFAULT ''
+  -- Whether profile, or the learner's token, told of them.
+  known      BOOLEAN NOT NULL DEFAULT FALSE,
+  -- The IANA zone that the learner is in since zone_since; '' is UTC. 0 is always.
+  time_zone  TEXT NOT NULL DEFAULT '',
+  zone_since BIGINT NOT NULL DEFAULT 0,
+  -- The rules that all that is stored of the learner was last brought to.
+  rules      INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- The zones that the learner was in, each until the next; the first one is since 0. The last one is the head's.
+CREATE TABLE learner_zone (
+  learner_id TEXT NOT NULL,
+  since      BIGINT NOT NULL,
+  time_zone  TEXT NOT NULL,
+  PRIMARY KEY (learner_id, since)
 ) WITHOUT ROWID;
 
 CREATE TABLE learner_log (
@@ -31,7 +44,12 @@ CREATE TABLE learner_log (
   received_at    BIGINT NOT NULL,
   effective_at   BIGINT NOT NULL,
   adjusted       BOOLEAN NOT NULL,
+  -- The zone that the learner was in, by which the record's days are; '' is UTC. NULL is of a record from
+  -- before records had one: it is the learner's present zone.
+  zone           TEXT,
   device_id      TEXT,
+  -- The zone that the device sent.
+  device_zone    TEXT,
   actor_id       TEXT NOT NULL,
   reason         TEXT,
   voids_event_id TEXT,
@@ -51,11 +69,11 @@ CREATE TABLE module_facts (
   complete_version INTEGER,
   expire_at        BIGINT,
   state            TEXT NOT NULL,
-  -- Facts in short, by which previews count without reading them (progress.Summary). A cycle_state of ''
-  -- is one that is not known: the learner's time zone changed since.
+  -- Facts in short, by which previews count without reading them (progress.Summary). A fold_key of '' is
+  -- of facts without one.
   fold_key         TEXT NOT NULL DEFAULT '',
   materials        INTEGER NOT NULL DEFAULT 0,
-  cycle_state         TEXT NOT NULL DEFAULT '',
+  cycle_state      TEXT NOT NULL DEFAULT '',
   -- What is done in the current cycle, as a hash: it changes when a unit is done, and not with every event.
   shape            BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (learner_id, module_id)
@@ -64,23 +82,27 @@ CREATE TABLE module_facts (
 CREATE INDEX module_facts_summary ON module_facts (module_id, fold_key, materials, cycle_state, complete_version, learner_id, shape);
 
 CREATE TABLE enrollment (
-  learner_id            TEXT NOT NULL,
-  enrollment_id         TEXT NOT NULL,
-  path_id               TEXT NOT NULL,
-  path_version          INTEGER NOT NULL,
-  state                 TEXT NOT NULL,
-  enroll_at             BIGINT NOT NULL,
-  update_at             BIGINT NOT NULL,
-  previous_percent      INTEGER,
-  percent_change_reason TEXT,
+  learner_id       TEXT NOT NULL,
+  enrollment_id    TEXT NOT NULL,
+  path_id          TEXT NOT NULL,
+  path_version     INTEGER NOT NULL,
+  state            TEXT NOT NULL,
+  enroll_at        BIGINT NOT NULL,
+  update_at        BIGINT NOT NULL,
+  previous_percent INTEGER,
+  -- Why the percent fell, as JSON (progress.PercentChange).
+  percent_change   TEXT,
   PRIMARY KEY (learner_id, enrollment_id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX enrollment_one_per_path ON enrollment (learner_id, path_id) WHERE state <> 'WITHDRAWN';
+-- The list of a learner's enrollments, oldest first.
+CREATE INDEX enrollment_listed ON enrollment (learner_id, enroll_at, enrollment_id);
 CREATE INDEX enrollment_open ON enrollment (path_id, path_version, learner_id, state) WHERE state <> 'WITHDRAWN';
 
 CREATE TABLE award (
   learner_id    TEXT NOT NULL,
   award_id      TEXT NOT NULL,
+  number        INTEGER NOT NULL DEFAULT 1,
   path_id       TEXT NOT NULL,
   path_version  INTEGER NOT NULL,
   milestone_id  TEXT NOT NULL,
@@ -92,6 +114,11 @@ CREATE TABLE award (
   rule          TEXT NOT NULL,
   revoke_at     BIGINT,
   revoke_reason TEXT,
+  revocations   INTEGER NOT NULL DEFAULT 0,
+  -- The sequence of the last revocation; 0: there was none.
+  revoked_at    BIGINT NOT NULL DEFAULT 0,
+  -- The rules that it was last judged by.
+  rules         INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (learner_id, award_id)
 ) WITHOUT ROWID;
 CREATE INDEX award_held ON award (path_id, milestone_id, revoke_at) WHERE revoke_at IS NULL;
@@ -130,6 +157,7 @@ CREATE TABLE subject_link (
   subject    TEXT NOT NULL,
   learner_id TEXT NOT NULL,
   time_zone  TEXT NOT NULL,
+  zone_since BIGINT NOT NULL,
   PRIMARY KEY (issuer, subject)
 ) WITHOUT ROWID;
 

@@ -1,0 +1,158 @@
+package progress
+
+import (
+	"cmp"
+	"slices"
+)
+
+// milestoneAwards returns the learner's awards of a milestone, by number.
+func (w *View) milestoneAwards(pathID, milestoneID string) []Award {
+	var out []Award
+	for i := range w.learner.Awards {
+		if a := &w.learner.Awards[i]; a.PathID == pathID && a.MilestoneID == milestoneID {
+			out = append(out, *a)
+		}
+	}
+	slices.SortFunc(out, func(a, b Award) int { return cmp.Compare(a.Number, b.Number) })
+	return out
+}
+
+// award returns the milestone's award as a reader sees it; nil: none, or it is revoked. While its rule
+// holds, its time and completions are derived; otherwise they stay as they were last stored.
+func (w *View) award(e Enrollment, ms *Milestone, modules modulesOf) *Award {
+	had := w.milestoneAwards(e.PathID, ms.ID)
+	if now := w.due(e, ms, modules, had); now != nil {
+		return now
+	}
+	if n := len(had); n > 0 && !had[n-1].Revoked() {
+		return &had[n-1]
+	}
+	return nil
+}
+
+// due returns the award that the milestone's rule gives now beside those that the learner had: the
+// last of them brought up to date, or a new one, which is provisional. It returns nil while the rule does
+// not hold, and where it holds only by what was on record when the last award was revoked.
+func (w *View) due(e Enrollment, ms *Milestone, modules modulesOf, had []Award) *Award {
+	now := w.earned(e, ms, modules)
+	if now == nil {
+		return nil
+	}
+	var last *Award
+	if n := len(had); n > 0 {
+		last = &had[n-1]
+	}
+	switch {
+	case last == nil:
+		now.Provisional = true
+	case !last.Revoked():
+		now.ID, now.Number, now.FromSequence, now.ToSequence = last.ID, last.Number, last.FromSequence, last.ToSequence
+		now.Revocations, now.RevokedAt = last.Revocations, last.RevokedAt
+	case w.heldAt(last.RevokedAt, e, ms):
+		return nil
+	default:
+		revocations := 0
+		for i := range had {
+			revocations += had[i].Revocations
+		}
+		now.Number, now.ID = revocations+1, AwardID(now.LearnerID, e.PathID, ms.ID, revocations)
+		now.Provisional = true
+	}
+	return now
+}
+
+// heldAt reports whether the milestone's rule holds by the records up to a sequence, less what was
+// voided since.
+func (w *View) heldAt(sequence int64, e Enrollment, ms *Milestone) bool {
+	then := *w
+	learner := *w.learner
+	learner.Facts = make(map[string]*Facts, len(w.learner.Facts))
+	then.learner = &learner
+	for id := range w.learner.Facts {
+		m := w.catalog.Modules[id]
+		if m == nil {
+			continue
+		}
+		log, err := w.moduleLog(id)
+		if err != nil {
+			w.fault = cmp.Or(w.fault, err)
+			return true
+		}
+		log = slices.DeleteFunc(slices.Clone(log), func(r Record) bool { return r.Sequence > sequence && r.Event.Verb != Voided })
+		learner.Facts[id] = FoldLog(m, log).AsOf(m, w.now)
+	}
+	modules := make(modulesOf)
+	for _, id := range ms.moduleIDs() {
+		if m := w.catalog.Modules[id]; m != nil {
+			modules[id] = then.module(m)
+		}
+	}
+	return then.earned(e, ms, modules) != nil
+}
+
+// earned returns the award that the milestone's rule gives now, as a first one, or nil while it does
+// not hold. It is as old as the last completion that it rests on, but not older than the milestone.
+func (w *View) earned(e Enrollment, ms *Milestone, modules modulesOf) *Award {
+	if !tally(ms.Groups, modules.done, modules.excused).done() {
+		return nil
+	}
+	learner := w.learner.Head.LearnerID
+	a := &Award{
+		ID: AwardID(learner, e.PathID, ms.ID, 0), Number: 1, LearnerID: learner, PathID: e.PathID,
+		PathVersion: e.PathVersion, MilestoneID: ms.ID, Title: ms.Title, Rule: *ms, Rules: RulesVersion,
+		AwardTime: w.catalog.Paths[e.PathID].milestoneSince(ms.ID).UTC(),
+	}
+	for _, id := range contributing(ms.Groups, modules) {
+		m := modules[id]
+		a.Completions = append(a.Completions, Completion{ModuleID: id, Version: m.cycleVersion, Cycle: m.cycle, CompleteTime: m.CompleteTime})
+		if m.CompleteTime.After(a.AwardTime) {
+			a.AwardTime = m.CompleteTime
+		}
+	}
+	return a
+}
+
+// Due returns the award of each milestone whose rule holds now, as it is to be stored; those that
+// the learner does not have yet are Provisional.
+func (w *View) Due() ([]Award, error) {
+	var out []Award
+	for _, e := range w.learner.Enrollments {
+		p := w.catalog.Paths[e.PathID]
+		if p == nil || p.Version(e.PathVersion) == nil {
+			continue
+		}
+		v := p.Version(e.PathVersion)
+		modules := w.pathModules(v)
+		for i := range v.Milestones {
+			ms := &v.Milestones[i]
+			if a := w.due(e, ms, modules, w.milestoneAwards(e.PathID, ms.ID)); a != nil {
+				out = append(out, *a)
+			}
+		}
+	}
+	return out, w.fault
+}
+
+// Awards returns the awards that are stored, oldest first, revoked ones too, each as it stands now.
+func (w *View) Awards() ([]Award, error) {
+	out := slices.Clone(w.learner.Awards)
+	for i := range out {
+		a := &out[i]
+		e := w.enrollment(a.PathID)
+		if e == nil || a.Revoked() || w.catalog.Paths[a.PathID].Version(e.PathVersion) == nil {
+			continue
+		}
+		v := w.catalog.Paths[a.PathID].Version(e.PathVersion)
+		k := slices.IndexFunc(v.Milestones, func(m Milestone) bool { return m.ID == a.MilestoneID })
+		if k < 0 {
+			continue
+		}
+		if now := w.award(*e, &v.Milestones[k], w.pathModules(v)); now != nil && now.ID == a.ID {
+			*a = *now
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Award) int {
+		return cmp.Or(a.AwardTime.Compare(b.AwardTime), cmp.Compare(a.FromSequence, b.FromSequence), cmp.Compare(a.ID, b.ID))
+	})
+	return out, w.fault
+}

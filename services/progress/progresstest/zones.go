@@ -1,0 +1,302 @@
+package progresstest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
+)
+
+// headOf returns a learner's head, after a check that whatever tells it tells the same.
+func headOf(t *testing.T, s Store, learner string) progress.Head {
+	t.Helper()
+	ctx := t.Context()
+	var heads []progress.Head
+	h, err := s.Head(ctx, learner)
+	must(t, err)
+	heads = append(heads, h)
+	l, err := s.Load(ctx, learner)
+	must(t, err)
+	heads = append(heads, l.Head)
+	_, h, err = s.Log(ctx, learner, 0, 1)
+	must(t, err)
+	heads = append(heads, h)
+	must(t, s.Snapshot(ctx, learner, learner, func(ctx context.Context, snapshot progress.Snapshot) error {
+		all, err := snapshot.Heads(ctx)
+		heads = append(heads, all...)
+		return err
+	}))
+	must(t, s.Survey(ctx, func(ctx context.Context, v progress.Survey) error {
+		h, err := v.Head(ctx, learner)
+		heads = append(heads, h)
+		return err
+	}))
+	for i := range heads {
+		heads[i].Timeline, heads[i].Catalog = "", 0 // not all tell these
+	}
+	if same := slices.Compact(slices.Clone(heads)); len(same) != 1 {
+		t.Fatalf("a learner's heads differ: %+v", same)
+	}
+	return heads[0]
+}
+
+// inside runs f in a commit for one learner.
+func inside(t *testing.T, s Store, learner string, f func(context.Context, progress.Tx) error) {
+	t.Helper()
+	must(t, s.Commit(t.Context(), []string{learner}, f))
+}
+
+// history returns a learner's time zones, after a check that the head is in the last of them.
+func history(t *testing.T, s Store, learner string) []progress.LearnerZone {
+	t.Helper()
+	var zones []progress.LearnerZone
+	inside(t, s, learner, func(ctx context.Context, tx progress.Tx) error {
+		var err error
+		zones, err = tx.ZoneHistory(ctx, learner)
+		if h := tx.Head(learner); len(zones) > 0 && (h.TimeZone != zones[len(zones)-1].TimeZone || !h.ZoneSince.Equal(zones[len(zones)-1].Since)) {
+			return fmt.Errorf("the head %+v is not in the last of %+v", h, zones)
+		}
+		return err
+	})
+	return zones
+}
+
+func headRules(t *testing.T, s Store) {
+	learner := newID()
+	rules := func(want int) {
+		t.Helper()
+		if h := headOf(t, s, learner); h.Rules != want || h.Version != 0 || h.Known {
+			t.Errorf("head %+v, want rules %d", h, want)
+		}
+	}
+	inside(t, s, learner, func(context.Context, progress.Tx) error { return nil })
+	rules(progress.RulesVersion)
+	inside(t, s, learner, func(_ context.Context, tx progress.Tx) error {
+		tx.Head(learner).Rules++
+		return nil
+	})
+	rules(progress.RulesVersion + 1)
+	must(t, s.SaveZones(t.Context(), 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Asia/Tokyo"}}))
+	if h := headOf(t, s, learner); h.Rules != progress.RulesVersion+1 {
+		t.Errorf("after a new time zone: %+v", h)
+	}
+}
+
+func zoneHistory(t *testing.T, s Store) {
+	learner, revision := newID(), int64(0)
+	if got := history(t, s, learner); len(got) != 0 {
+		t.Errorf("of somebody unknown: %+v", got)
+	}
+	var want []progress.LearnerZone
+	version := headOf(t, s, learner).Version
+	// says has profile say a zone, since a time; it is the learner's next one from then on, or no other.
+	says := func(zone string, since time.Time, next bool, from time.Time) {
+		t.Helper()
+		revision++
+		must(t, s.SaveZones(t.Context(), revision, []progress.LearnerZone{{LearnerID: learner, TimeZone: zone, Since: since}}))
+		if next {
+			want = append(want, progress.LearnerZone{LearnerID: learner, TimeZone: zone, Since: from})
+			version++
+		}
+		last := want[len(want)-1]
+		h := progress.Head{LearnerID: learner, Version: version, Known: true, TimeZone: last.TimeZone, ZoneSince: last.Since, Rules: progress.RulesVersion}
+		if got := headOf(t, s, learner); got != h {
+			t.Errorf("head %+v, want %+v", got, h)
+		}
+		if got := history(t, s, learner); !reflect.DeepEqual(got, want) {
+			t.Errorf("history %+v, want %+v", got, want)
+		}
+	}
+	later := at.Add(time.Hour)
+	says("Europe/Berlin", at, true, time.Time{}) // the first one has always been
+	says("Europe/Berlin", later, false, time.Time{})
+	says("Asia/Tokyo", later, true, later)
+	says("Europe/Paris", time.Time{}, true, later.Add(time.Microsecond)) // as received
+	says("Europe/Lisbon", at, true, later.Add(2*time.Microsecond))
+	says("Europe/Lisbon", later.Add(time.Minute), false, time.Time{})
+	says("Asia/Tokyo", later.Add(time.Hour), true, later.Add(time.Hour)) // once more
+	says("", later.Add(2*time.Hour), true, later.Add(2*time.Hour))
+
+	ctx := t.Context()
+	must(t, s.SaveZones(ctx, revision, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Europe/Rome", Since: later.Add(3 * time.Hour)}}))
+	must(t, s.SaveLink(ctx, "i", "s", progress.Link{LearnerID: learner, Since: later.Add(3 * time.Hour)}))
+	if got := history(t, s, learner); !reflect.DeepEqual(got, want) {
+		t.Errorf("after an older revision and a link without a zone: %+v, want %+v", got, want)
+	}
+	must(t, s.SaveLink(ctx, "i", "s", progress.Link{LearnerID: learner, TimeZone: "Europe/Rome", Since: later.Add(3 * time.Hour)}))
+	want = append(want, progress.LearnerZone{LearnerID: learner, TimeZone: "Europe/Rome", Since: later.Add(3 * time.Hour)})
+	if got := history(t, s, learner); !reflect.DeepEqual(got, want) {
+		t.Errorf("after a link: %+v, want %+v", got, want)
+	}
+}
+
+func knownLearners(t *testing.T, s Store) {
+	ctx := t.Context()
+	committed, said, linked := newID(), newID(), newID()
+	check := func(what, learner string, want progress.Head, zones ...progress.LearnerZone) {
+		t.Helper()
+		want.LearnerID, want.Rules = learner, progress.RulesVersion
+		if got := headOf(t, s, learner); got != want {
+			t.Errorf("%s: %+v, want %+v", what, got, want)
+		}
+		if got := history(t, s, learner); !slices.Equal(got, zones) {
+			t.Errorf("%s: history %+v, want %+v", what, got, zones)
+		}
+	}
+	if h, err := s.Head(ctx, said); err != nil || h.Known {
+		t.Errorf("before anything: %+v, %v", h, err)
+	}
+	must(t, add(ctx, s, committed, entry(committed, 1, newID())))
+	check("a commit", committed, progress.Head{Sequence: 1, Version: 1})
+	must(t, s.SaveLink(ctx, "i", "s", progress.Link{LearnerID: linked}))
+	check("a link that says no zone", linked, progress.Head{Known: true})
+	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: committed, Since: at}, {LearnerID: said, Since: at}}))
+	check("profile says that there is one with a head", committed, progress.Head{Sequence: 1, Version: 1, Known: true})
+	check("profile says that there is one", said, progress.Head{Known: true})
+	must(t, s.SaveZones(ctx, 2, []progress.LearnerZone{
+		{LearnerID: said, TimeZone: "Asia/Tokyo", Since: at}, {LearnerID: linked, TimeZone: "Asia/Tokyo", Since: at},
+	}))
+	for _, learner := range []string{said, linked} {
+		check("the first zone", learner, progress.Head{Version: 1, Known: true, TimeZone: "Asia/Tokyo"},
+			progress.LearnerZone{LearnerID: learner, TimeZone: "Asia/Tokyo"})
+	}
+	must(t, s.SaveLink(ctx, "i", "s2", progress.Link{LearnerID: said}))
+	must(t, add(ctx, s, said, entry(said, 1, newID())))
+	if h := headOf(t, s, said); !h.Known || h.TimeZone != "Asia/Tokyo" {
+		t.Errorf("a link and a commit after that: %+v", h)
+	}
+}
+
+// manyZones saves more than one statement takes, in no order, and of one learner twice.
+func manyZones(t *testing.T, s Store) {
+	ctx := t.Context()
+	ids := make([]string, 600)
+	for i := range ids {
+		ids[i] = newID()
+	}
+	var zones []progress.LearnerZone
+	for _, id := range slices.Backward(ids) {
+		zones = append(zones, progress.LearnerZone{LearnerID: id, TimeZone: "Asia/Tokyo", Since: at})
+	}
+	twice := ids[300]
+	zones = append(zones, progress.LearnerZone{LearnerID: twice, TimeZone: "Europe/Paris", Since: at})
+	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: ids[0], TimeZone: "Europe/Berlin"}}))
+	must(t, s.SaveZones(ctx, 2, zones))
+	for _, id := range []string{ids[0], twice, ids[599]} {
+		want := []progress.LearnerZone{{LearnerID: id, TimeZone: "Asia/Tokyo"}}
+		switch id {
+		case ids[0]:
+			want = []progress.LearnerZone{{LearnerID: id, TimeZone: "Europe/Berlin"}, {LearnerID: id, TimeZone: "Asia/Tokyo", Since: at}}
+		case twice:
+			want = append(want, progress.LearnerZone{LearnerID: id, TimeZone: "Europe/Paris", Since: at})
+		}
+		if got := history(t, s, id); !slices.Equal(got, want) {
+			t.Errorf("history %+v, want %+v", got, want)
+		}
+		if h := headOf(t, s, id); h.Version != int64(len(want)) || !h.Known {
+			t.Errorf("after %d changes: %+v", len(want), h)
+		}
+	}
+	if n, err := s.CountHeads(ctx); n != int64(len(ids)) || err != nil {
+		t.Errorf("%d heads, %v", n, err)
+	}
+}
+
+func zoneLeavesFacts(t *testing.T, s Store) {
+	ids := putFacts(t, s, factsOf("", 1, progress.CycleFacts{}))
+	before := groupsOf(t, s)
+	for revision, zone := range []string{"Europe/Berlin", "Asia/Tokyo"} {
+		must(t, s.SaveZones(t.Context(), int64(revision+1), []progress.LearnerZone{{LearnerID: ids[0], TimeZone: zone, Since: at}}))
+		if got := groupsOf(t, s); !slices.Equal(got, before) {
+			t.Errorf("in %s: %+v, before %+v", zone, got, before)
+		}
+	}
+	if late, err := s.Outdated(t.Context(), []progress.Freshness{{ModuleID: "m"}}, "", 9); err != nil || len(late) != 0 {
+		t.Errorf("outdated %v, %v", late, err)
+	}
+}
+
+// RunZoneless runs what must hold of records from before records had time zones. Nothing writes such
+// any more: so open returns, beside an empty store, what makes all that is in a learner's log so.
+func RunZoneless(t *testing.T, open func(*testing.T) (s Store, forget func(learnerID string))) {
+	t.Helper()
+	s, forget := open(t)
+	ctx, one, two := t.Context(), newID(), newID()
+	check := func(what, learner string, want ...string) {
+		t.Helper()
+		if got := recordZones(t, s, learner); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	for _, learner := range []string{one, two} {
+		must(t, add(ctx, s, learner, entry(learner, 1, newID()), entry(learner, 2, newID())))
+		forget(learner)
+		utc := entry(learner, 3, newID())
+		utc.Zone = ""
+		must(t, add(ctx, s, learner, utc, entry(learner, 4, newID())))
+	}
+	const own = "America/Sao_Paulo"
+	check("without a zone of the learner's", one, "", "", "", own)
+	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: one, TimeZone: "Europe/Berlin"}, {LearnerID: two, TimeZone: "Asia/Tokyo"}}))
+	check("in the present one", one, "Europe/Berlin", "Europe/Berlin", "", own)
+	must(t, s.SaveZones(ctx, 2, []progress.LearnerZone{{LearnerID: one, TimeZone: "Europe/Paris"}}))
+	check("after a move", one, "Europe/Paris", "Europe/Paris", "", own)
+	inside(t, s, one, func(ctx context.Context, tx progress.Tx) error { return tx.SettleZones(ctx, one) })
+	must(t, s.SaveZones(ctx, 3, []progress.LearnerZone{{LearnerID: one, TimeZone: "Europe/Lisbon"}, {LearnerID: two, TimeZone: "Asia/Kathmandu"}}))
+	check("settled", one, "Europe/Paris", "Europe/Paris", "", own)
+	check("another learner", two, "Asia/Kathmandu", "Asia/Kathmandu", "", own)
+}
+
+// recordZones returns the time zones of a learner's log of module "m", after a check that whatever tells them tells the same.
+func recordZones(t *testing.T, s Store, learner string) []string {
+	t.Helper()
+	ctx := t.Context()
+	zones := func(records []progress.Record, err error) []string {
+		t.Helper()
+		must(t, err)
+		var out []string
+		for _, r := range records {
+			out = append(out, r.Zone)
+		}
+		return out
+	}
+	records, _, err := s.Log(ctx, learner, 0, 100)
+	want := zones(records, err)
+	same := func(what string, records []progress.Record, err error) {
+		t.Helper()
+		if got := zones(records, err); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, the log %q", what, got, want)
+		}
+	}
+	ofModule, err := s.ModuleLog(ctx, learner, "m")
+	same("of the module", ofModule, err)
+	inside(t, s, learner, func(ctx context.Context, tx progress.Tx) error {
+		ofModule, err := tx.ModuleLog(ctx, learner, "m")
+		same("of the module, in a commit", ofModule, err)
+		var found []progress.Record
+		for i := range records {
+			r, err := tx.EventByID(ctx, learner, records[i].Event.ID)
+			if err != nil {
+				return err
+			}
+			found = append(found, r)
+		}
+		same("event by event", found, nil)
+		return nil
+	})
+	must(t, s.Survey(ctx, func(ctx context.Context, v progress.Survey) error {
+		ofModule, err := v.ModuleLog(ctx, learner, "m")
+		same("of the module, in a survey", ofModule, err)
+		return nil
+	}))
+	must(t, s.Snapshot(ctx, "", "~", func(ctx context.Context, snapshot progress.Snapshot) error {
+		all, err := readSnapshot(ctx, snapshot)
+		same("in a snapshot", slices.DeleteFunc(all.entries, func(r progress.Record) bool { return r.LearnerID != learner }), err)
+		return nil
+	}))
+	return want
+}
