@@ -257,6 +257,14 @@ func event(module, unit, verb string, more ...any) map[string]any {
 	return e
 }
 
+// voidOf takes an event back; an admin sends it.
+func voidOf(e map[string]any, reason string) map[string]any {
+	void := event("", "", "VOIDED", "reason", reason, "voidsEventId", e["eventId"])
+	delete(void, "moduleId")
+	delete(void, "unitId")
+	return void
+}
+
 // oneDay makes the events of one learner occur on one day, whatever the hour: today in UTC, one
 // after the other from its beginning. It returns that day.
 func oneDay(events ...map[string]any) string {

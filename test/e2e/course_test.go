@@ -51,6 +51,12 @@ func publishCourse(t *testing.T, author *client, name string) course {
 	return c
 }
 
+// enroll enrolls the client's learner in the course's path.
+func enroll(me *client, c course) {
+	me.t.Helper()
+	me.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated)
+}
+
 // basicsDone are the events that complete the first module.
 func (c course) basicsDone() []any {
 	return []any{event(c.basics, "phi", "COMPLETED"), event(c.basics, "rules", "COMPLETED")}

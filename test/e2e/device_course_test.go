@@ -220,11 +220,52 @@ type modelModule struct {
 	units            map[string]*modelUnit
 	waived           bool
 	module           *courseModule
+	// cycles is how many there are; learned reports whether one was completed by what was learned alone.
+	cycles  int
+	learned bool
 }
 
-// summary returns the state of a module after some events by the rules, whatever their order.
-// It is written from docs and shares nothing with the server.
+// summary returns the state of a module after some events by the rules, in the order in which they
+// count. It is written from docs and shares nothing with the server.
 func (m *courseModule) summary(events []modelEvent) *modelModule {
+	cycles := m.cycles(events)
+	out := m.inCycle(cycles[len(cycles)-1])
+	for i, cycle := range cycles {
+		done := m.inCycle(cycle)
+		out.learned = out.learned || done.learned
+		if i == 0 {
+			out.state = done.state // that stays while it is renewed
+		}
+	}
+	if len(events) > 0 {
+		out.cycles = len(cycles)
+	}
+	return out
+}
+
+// cycles are the events of each cycle; of an event that counts in none yet there is none. What is done
+// on a later day than the module was completed, where that expires, is a cycle when it is all of it.
+func (m *courseModule) cycles(events []modelEvent) [][]modelEvent {
+	cycles, aside := [][]modelEvent{nil}, []modelEvent(nil)
+	var day time.Time // on which the last cycle was completed
+	for _, e := range events {
+		last := &cycles[len(cycles)-1]
+		on := e.effective.UTC().Truncate(24 * time.Hour)
+		if m.expires && !day.IsZero() && on.After(day) {
+			if aside = append(aside, e); m.inCycle(aside).state == "COMPLETED" {
+				cycles, aside, day = append(cycles, aside), nil, on
+			}
+			continue
+		}
+		if *last = append(*last, e); day.IsZero() && m.inCycle(*last).state == "COMPLETED" {
+			day = on
+		}
+	}
+	return cycles
+}
+
+// inCycle is summary of the events of one cycle, whatever their order.
+func (m *courseModule) inCycle(events []modelEvent) *modelModule {
 	out := &modelModule{state: "AVAILABLE", version: len(m.versions), units: map[string]*modelUnit{}, module: m}
 	var versions []int
 	for _, e := range events {
@@ -251,7 +292,13 @@ func (m *courseModule) summary(events []modelEvent) *modelModule {
 	if out.percent == 100 {
 		out.state = "COMPLETED"
 	}
+	out.learned = slices.ContainsFunc(versions, out.learnedOn)
 	return out
+}
+
+// learnedOn reports whether all that the version requires is done without a waiver.
+func (m *modelModule) learnedOn(version int) bool {
+	return !slices.ContainsFunc(m.module.versions[version-1].units, func(u courseUnit) bool { return !u.optional && !m.learnedUnit(version, u.id) })
 }
 
 func (u *modelUnit) take(e modelEvent) {
@@ -278,15 +325,16 @@ func (u *modelUnit) take(e modelEvent) {
 // done reports whether a unit is done by the rule of the version, or by that of one that it was learned in.
 func (m *modelModule) done(version int, id string) bool {
 	u := m.units[id]
-	if m.waived || u == nil {
-		return m.waived
-	}
-	for _, n := range append([]int{version}, u.versions...) {
-		if rule := m.module.versions[n-1].unit(id); rule != nil && u.satisfies(rule.moveOn) {
-			return true
-		}
-	}
-	return u.waived
+	return m.waived || u != nil && u.waived || m.learnedUnit(version, id)
+}
+
+// learnedUnit is done without waivers.
+func (m *modelModule) learnedUnit(version int, id string) bool {
+	u := m.units[id]
+	return u != nil && slices.ContainsFunc(append([]int{version}, u.versions...), func(n int) bool {
+		rule := m.module.versions[n-1].unit(id)
+		return rule != nil && u.satisfies(rule.moveOn)
+	})
 }
 
 func (u *modelUnit) satisfies(moveOn string) bool {

@@ -13,34 +13,38 @@ import (
 	"testing"
 )
 
-// TestExplanationsAreDocumented finds the codes of an explanation of progress in the
-// sources, and wants each in docs/api.md. The reasons of errors have a table of their own,
-// in internal/errs.
-func TestExplanationsAreDocumented(t *testing.T) {
+// TestCodesAreDocumented finds the codes of explanations, of notes on events and of falls of a percent
+// in the sources, and wants each in docs/api.md. The reasons of errors have a table of their own, in
+// internal/errs.
+func TestCodesAreDocumented(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/api.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := parser.ParseFile(token.NewFileSet(), "../../services/progress/explain.go", nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	codes := 0
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || len(spec.Values) == 0 || !regexp.MustCompile(`^(Rule|Uncounted)`).MatchString(spec.Names[0].Name) {
+	text := repoFile(t, "docs/api.md")
+	for source, c := range map[string]struct {
+		names   string
+		atLeast int
+	}{
+		"explain.go": {`^(Rule|Uncounted)`, 10}, "notes.go": {`^Note`, 4}, "progress.go": {`^Change`, 7},
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "../../services/progress/"+source, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes, names := 0, regexp.MustCompile(c.names)
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) == 0 || !names.MatchString(spec.Names[0].Name) {
+				return true
+			}
+			codes++
+			code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil || !strings.Contains(text, "\n| "+code+" |") {
+				t.Errorf("docs/api.md does not explain %s (%v)", code, err)
+			}
 			return true
+		})
+		if codes < c.atLeast {
+			t.Errorf("only %d codes found in %s", codes, source)
 		}
-		codes++
-		code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-		if err != nil || !strings.Contains(string(text), "\n| "+code+" |") {
-			t.Errorf("docs/api.md does not explain %s (%v)", code, err)
-		}
-		return true
-	})
-	if codes < 10 {
-		t.Errorf("only %d codes found", codes)
 	}
 }
 

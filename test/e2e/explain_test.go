@@ -18,9 +18,7 @@ func testExplain(t *testing.T, w *world) {
 
 	wrong := event(c.basics, "phi", "COMPLETED")
 	me.record(wrong, event(c.basics, "rules", "COMPLETED"), event(c.quiz, "quiz", "FAILED", "score", 0.7)).has("awards.0.milestoneId", "begin")
-	void := event("", "", "VOIDED", "reason", "Recorded for the wrong person.", "voidsEventId", wrong["eventId"])
-	delete(void, "moduleId")
-	delete(void, "unitId")
+	void := voidOf(wrong, "Recorded for the wrong person.")
 	waiver := event(c.quiz, "read", "WAIVED", "reason", "Has read it elsewhere.")
 	admin.post("/v1/learners/"+id+"/events:batch", map[string]any{"events": []any{void, waiver}}).want(http.StatusOK).
 		has("results.0.status", "ACCEPTED", "results.1.status", "ACCEPTED")

@@ -135,8 +135,20 @@ func testEnroll(t *testing.T, w *world) {
 	me.patch(one, map[string]any{"state": "WITHDRAWN"}).want(http.StatusOK).has("state", "WITHDRAWN")
 	me.patch(one, map[string]any{"state": "ACTIVE"}).problem(http.StatusBadRequest, "WITHDRAWN")
 	me.get("/v1/learners/me/paths/"+c.path+"/progress").problem(http.StatusNotFound, "NOT_ENROLLED")
-	me.post(at, body).want(http.StatusCreated)
+	anew := me.post(at, body).want(http.StatusCreated).text("id")
 	me.patch(at+"/"+newID(), map[string]any{"state": "PAUSED"}).problem(http.StatusNotFound, "ENROLLMENT_NOT_FOUND")
+	me.get(one).want(http.StatusOK).has("state", "WITHDRAWN")
+
+	page := me.get(at+"?pageSize=1").want(http.StatusOK).has("enrollments.0.id", made.text("id"), "enrollments.0.state", "WITHDRAWN", "enrollments.1", "<none>")
+	token := page.text("nextPageToken")
+	me.get(at+"?pageSize=1&pageToken="+token).want(http.StatusOK).
+		has("enrollments.0.id", anew, "enrollments.0.state", "ACTIVE", "enrollments.1", "<none>", "nextPageToken", "")
+	me.get(at+"?pageToken=").want(http.StatusOK).has("enrollments.1.id", anew, "enrollments.2", "<none>", "nextPageToken", "")
+	for _, other := range []string{token[1:], token + "AAAA", "token"} {
+		me.get(at+"?pageToken="+other).problem(http.StatusBadRequest, "BAD_PAGE_TOKEN").violates("pageToken", "BAD_PAGE_TOKEN")
+	}
+	w.as(t, "enroll-other").get(at+"?pageToken="+token).problem(http.StatusBadRequest, "BAD_PAGE_TOKEN")
+	me.get(at+"?pageSize=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("pageSize", "INT32_GTE")
 }
 
 // testLearn is the main job: from nothing to a finished path.
@@ -164,7 +176,7 @@ func testLearn(t *testing.T, w *world) {
 	me.record(failed, passed, read).
 		has("results.2.status", "ACCEPTED", "awards.0.milestoneId", "finish")
 	me.get(at).want(http.StatusOK).has("percent", 100, "state", "COMPLETED", "completedCount", 2, "requiredCount", 2, "next", "[]")
-	me.get("/v1/learners/me/milestones").want(http.StatusOK).golden("milestones")
+	me.get("/v1/learners/me/awards").want(http.StatusOK).golden("awards")
 	me.get("/v1/learners/me/progress").want(http.StatusOK).golden("overview").has("streak.lastActiveDate", day)
 	me.get("/v1/learners/me/modules/"+c.quiz+"/progress").want(http.StatusOK).has("units.1.attempts", 2, "units.1.score", 0.9)
 }
@@ -232,12 +244,9 @@ func testAdminEvents(t *testing.T, w *world) {
 	at := "/v1/learners/" + id + "/paths/" + c.path + "/progress"
 	admin.get(at).want(http.StatusOK).has("percent", 100, "milestones.1.modules.0.credit", "WAIVER")
 
-	void := event("", "", "VOIDED", "reason", "Wrong learner.", "voidsEventId", wrong["eventId"])
-	delete(void, "moduleId")
-	delete(void, "unitId")
-	send(void).has("results.0.status", "ACCEPTED")
+	send(voidOf(wrong, "Wrong learner.")).has("results.0.status", "ACCEPTED")
 	me.get(strings.Replace(at, id, "me", 1)).want(http.StatusOK).
-		has("percent", 50, "previousPercent", 100, "milestones.0.award.id", me.get("/v1/learners/me/milestones").text("awards.0.id"))
+		has("percent", 50, "previousPercent", 100, "milestones.0.award.id", me.get("/v1/learners/me/awards").text("awards.0.id"))
 	again := event("", "", "VOIDED", "reason", "Twice.", "voidsEventId", wrong["eventId"])
 	send(again).has("results.0.reason", "ALREADY_VOIDED")
 	send(event("", "", "VOIDED", "reason", "Nothing there.", "voidsEventId", newID())).has("results.0.reason", "VOID_TARGET_UNKNOWN")

@@ -39,6 +39,13 @@ func suite(t *testing.T, w *world) {
 		"audited":      testAudited,
 		"mandatory":    testMandatoryUpgrade,
 		"revoke":       testRevoke,
+		"earned anew":  testEarnedAnew,
+		"notes":        testNotes,
+		"device clock": testDeviceClock,
+		"zones":        testZones,
+		"excused":      testExcused,
+		"credit":       testCredit,
+		"nobody":       testUnknownLearner,
 		"impact":       testImpact,
 		"attempts":     testAttempts,
 	} {
