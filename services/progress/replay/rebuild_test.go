@@ -29,8 +29,13 @@ type replayRig struct {
 
 func newReplayRig(t *testing.T) *replayRig {
 	t.Helper()
-	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v")), module1("b", unit("u"))},
+	return replayRigOf(t, []progress.Module{module1("a", unit("u"), unit("v")), module1("b", unit("u"))},
 		[]progress.Path{path1("p", milestone("m1", all("a"))), path1("q", milestone("m2", all("b")))})
+}
+
+func replayRigOf(t *testing.T, modules []progress.Module, paths []progress.Path) *replayRig {
+	t.Helper()
+	r := newRig(t, modules, paths)
 	r.Refresh()
 	return &replayRig{r, sqldbtest.Open(t, r.URL)}
 }

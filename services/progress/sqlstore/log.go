@@ -115,6 +115,7 @@ func decodeEffects(learnerID, body string) (*progress.Effects, error) {
 	}
 	for i := range out.Awards {
 		out.Awards[i].LearnerID = learnerID
+		out.Awards[i].Number = max(out.Awards[i].Number, 1) // entries from before awards had one are of first ones
 	}
 	return out, nil
 }
