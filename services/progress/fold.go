@@ -666,23 +666,14 @@ type FactsColumns struct {
 	FirstAt int64
 }
 
-// OrElse is the columns with what is not known of the current cycle taken from others.
-func (c FactsColumns) OrElse(is FactsColumns) FactsColumns {
-	if c.CycleState == CycleUnknown {
-		c.Key, c.Materials, c.CycleState, c.Shape = is.Key, is.Materials, is.CycleState, is.Shape
-	}
-	return c
-}
-
 // Columns returns what is stored beside the facts.
 func (f *Facts) Columns() FactsColumns { return FactsColumns{f.Summary(), f.FirstAt} }
 
 // CycleState is the state of the current cycle of facts, as far as it matters to a preview.
 type CycleState string
 
-// The states of a cycle. CycleUnknown is of facts that are stored without one: see Survey.
+// The states of a cycle.
 const (
-	CycleUnknown CycleState = ""
 	// CycleNone is nothing counted.
 	CycleNone CycleState = "NONE"
 	// CycleOpen is a current cycle that is not complete.

@@ -26,9 +26,7 @@ type Survey interface {
 
 // FactsGroup is the learners whose facts of a module say the same in short.
 type FactsGroup struct {
-	// Key, Materials, CompleteVersion and CycleState are as in their Summary. A CycleState that is
-	// unknown is of facts whose summary cannot be relied on: they were stored by a program that
-	// wrote none.
+	// Key, Materials, CompleteVersion and CycleState are as in their Summary.
 	Key             string
 	Materials       int
 	CompleteVersion int
@@ -75,5 +73,5 @@ func (m *Module) Freshness(at time.Time) Freshness {
 
 // Has reports whether the group's facts are fresh.
 func (f *Freshness) Has(g *FactsGroup) bool {
-	return g.CycleState != CycleUnknown && g.Key == f.Key && (g.Materials == f.Materials || g.CycleState == CycleNone)
+	return g.Key == f.Key && (g.Materials == f.Materials || g.CycleState == CycleNone)
 }

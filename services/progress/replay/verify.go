@@ -253,10 +253,8 @@ func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Fa
 	switch {
 	case !found:
 		m.drift(DriftFacts, module.ID, nothing, string(text))
-	case was.State == string(text) && was.Columns.OrElse(f.Columns()) != f.Columns():
-		m.driftColumns(module.ID, was.Columns, f.Columns())
 	case was.State == string(text):
-		// Where it stands was not known: that is written, and is no drift.
+		m.driftColumns(module.ID, was.Columns, f.Columns())
 	case json.Unmarshal([]byte(was.State), old) != nil:
 		m.drift(DriftFacts, module.ID, asJSON(was.State), string(text))
 	case old.ByOtherRules() && !old.SameCompletions(f):
@@ -271,7 +269,7 @@ func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Fa
 			return cmp.Or(err1, err2)
 		case string(before) != string(after):
 			m.drift(DriftFacts, module.ID, string(before), string(after))
-		case was.Columns.OrElse(old.Columns()) != old.Columns():
+		case was.Columns != old.Columns():
 			m.driftColumns(module.ID, was.Columns, old.Columns())
 		default:
 			return nil
