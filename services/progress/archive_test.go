@@ -1,6 +1,7 @@
 package progress_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 // archived is the module in the archive since a time, with a sunset or the zero time.
 func archived(m progress.Module, at, sunset time.Time) progress.Module {
 	m.State = progress.ModuleArchived
-	m.Archives = append(m.Archives[:len(m.Archives):len(m.Archives)], progress.ArchivePeriod{ArchiveTime: at, SunsetTime: sunset})
+	m.Archives = append(slices.Clip(m.Archives), progress.ArchivePeriod{ArchiveTime: at, SunsetTime: sunset})
 	return m
 }
 

@@ -444,7 +444,8 @@ func (c *Catalog) TouchedPaths(revision int64, passed func(time.Time) bool, touc
 	for id, p := range c.Paths {
 		hit := p.Revision > revision
 		for i := range p.Versions {
-			hit = hit || settled(passed, p.Versions[i].MandateTime) || slices.ContainsFunc(p.Versions[i].ModuleIDs(), func(module string) bool { return touched[module] })
+			v := &p.Versions[i]
+			hit = hit || settled(passed, v.MandateTime) || slices.ContainsFunc(v.ModuleIDs(), func(module string) bool { return touched[module] })
 		}
 		if hit {
 			out = append(out, id)

@@ -92,7 +92,7 @@ func (w *View) caseOf(p *ModuleProgress) (*moduleCase, error) {
 
 // restsOn are the modules that an equivalence rests on.
 func (x *moduleCase) restsOn() []string {
-	var ids []string
+	ids := make([]string, 0, len(x.credit.restsOn))
 	for _, r := range x.credit.restsOn {
 		ids = append(ids, r.ModuleID)
 	}

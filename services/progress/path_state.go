@@ -232,37 +232,43 @@ func (w *View) Percents() map[string]*int {
 // contributing returns the modules that the milestone rests on: all of the "all" groups, and of
 // each k-of-n group the first completed that it still needs beside those; none that is excused.
 func contributing(groups []Group, modules modulesOf) []string {
-	var ids []string
+	var all []string
 	for _, g := range groups {
 		if g.RequiredCount == nil {
-			for _, id := range g.ModuleIDs {
-				if !slices.Contains(ids, id) && !modules.excused(id) {
-					ids = append(ids, id)
-				}
-			}
+			all = appendNew(all, slices.DeleteFunc(slices.Clone(g.ModuleIDs), modules.excused))
 		}
 	}
-	all := slices.Clone(ids)
+	ids := slices.Clone(all)
 	for _, g := range groups {
-		if g.RequiredCount == nil {
-			continue
+		if g.RequiredCount != nil {
+			ids = appendNew(ids, chosen(g, all, modules))
 		}
-		need := *g.RequiredCount
-		var rest []string
-		for _, id := range g.ModuleIDs {
-			if slices.Contains(all, id) {
-				need--
-			} else if m, ok := modules[id]; ok && m.done() {
-				rest = append(rest, id)
-			}
+	}
+	return ids
+}
+
+// chosen returns the modules of a k-of-n group that it needs beside those of the "all" groups: the first completed.
+func chosen(g Group, all []string, modules modulesOf) []string {
+	need := *g.RequiredCount
+	var rest []string
+	for _, id := range g.ModuleIDs {
+		if slices.Contains(all, id) {
+			need--
+		} else if modules.done(id) {
+			rest = append(rest, id)
 		}
-		slices.SortStableFunc(rest, func(a, b string) int {
-			return cmp.Or(modules[a].CompleteTime.Compare(modules[b].CompleteTime), cmp.Compare(a, b))
-		})
-		for _, id := range rest[:max(0, min(need, len(rest)))] {
-			if !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
+	}
+	slices.SortStableFunc(rest, func(a, b string) int {
+		return cmp.Or(modules[a].CompleteTime.Compare(modules[b].CompleteTime), cmp.Compare(a, b))
+	})
+	return rest[:max(0, min(need, len(rest)))]
+}
+
+// appendNew appends the ids that are not there yet.
+func appendNew(ids, more []string) []string {
+	for _, id := range more {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
 	return ids

@@ -16,8 +16,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
-	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 // zoneFunc is a source of time zones of one function.

@@ -171,7 +171,10 @@ func NewRigOn(tb testing.TB, url string, modules []progress.Module, paths []prog
 // newRigOver is newRig on an open database.
 func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Module, paths []progress.Path) *Rig {
 	tb.Helper()
-	r := &Rig{T: tb, Ctx: context.Background(), URL: url, Catalog: new(Source), Profile: new(Profile), known: new(sync.Map), zones: new(sync.Mutex), Clock: &clock{at: Day(1)}, lanes: 1}
+	r := &Rig{
+		T: tb, Ctx: context.Background(), URL: url, Catalog: new(Source), Profile: new(Profile), Clock: &clock{at: Day(1)}, lanes: 1,
+		known: new(sync.Map), zones: new(sync.Mutex),
+	}
 	r.Catalog.Publish(modules, paths)
 	if db.Dialect() == sqldb.Postgres {
 		r.lanes = 2
