@@ -229,7 +229,7 @@ func (w words) repeated(cycle int, at, open time.Time) string {
 }
 
 func (w words) aside(at, open time.Time) string {
-	return fmt.Sprintf("Some of it was done again since %s, before its renewal is possible: that counts from %s on, or once all of it is done again.",
+	return fmt.Sprintf("Some of it has been done again since %s, before its renewal is possible: that counts from %s on, or once all of it is done again.",
 		w.date(at), w.date(open))
 }
 
@@ -435,6 +435,9 @@ func (w words) event(r *Record) string {
 		out += " with " + w.share(*e.Score)
 	case e.Verb == Progressed && e.Progress != nil:
 		out += ", up to " + w.share(*e.Progress)
+	}
+	if by := r.LateBy(); by != 0 {
+		out += fmt.Sprintf(", and reported %d days later", int(by.Hours()/24))
 	}
 	if r.ActorID != r.LearnerID {
 		return fmt.Sprintf("%s, recorded by %s: %s", out, r.ActorID, w.reason(e.Reason))

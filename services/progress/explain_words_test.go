@@ -217,6 +217,33 @@ func tales() []struct {
 			s.now(day(9))
 			s.did("v", progress.Completed, 1, day(7))
 		}},
+		{"half of it repeated long before its renewal", func(s *story) {
+			s.expiring(yearly, -45)
+			s.did("u", progress.Completed, 1, day(10).AddDate(1, 0, -46))
+		}},
+		{"all of it repeated long before its renewal", func(s *story) {
+			s.expiring(yearly, -45)
+			s.did("u", progress.Completed, 1, day(10).AddDate(1, 0, -46))
+			s.did("v", progress.Completed, 1, day(10).AddDate(1, 0, -45))
+		}},
+		{"half of a renewal that was done too long ago", func(s *story) {
+			s.expiring(yearly, -20)
+			s.did("u", progress.Completed, 1, day(10).AddDate(1, 0, -20))
+			s.Clock.Set(day(10).AddDate(2, 0, 5))
+			s.did("v", progress.Completed, 1, day(10).AddDate(2, 0, 5))
+		}},
+		{"restored from the archive", func(s *story) {
+			s.Catalog.Publish([]progress.Module{module1("d", unit("u"))}, []progress.Path{path1("q", milestone("m1", all("a", "d")))})
+			s.Refresh()
+			s.Enroll(s.learner, "q")
+			s.Accept(s.learner, self(s.learner), event("d", "u", progress.Completed, day0))
+			s.module.Archives = []progress.ArchivePeriod{{ArchiveTime: day(3), RestoreTime: day(5)}}
+			s.now(day(9))
+		}},
+		{"reported long after it was done", func(s *story) {
+			s.Clock.Set(day(20))
+			s.did("u", progress.Completed, 1, day(1))
+		}},
 		{"an award taken back", func(s *story) {
 			s.did("u", progress.Completed, 1, day0)
 			s.did("v", progress.Completed, 1, day0)
