@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // perModule is how many events a learner has of each module, perInsert how many rows a statement writes.
@@ -188,9 +190,9 @@ func (l *logs) insert(ctx context.Context, db *sql.DB, targets []target, first i
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	row := "(?, ?, 'EVENT', ?, ?, ?, 1, ?, ?, NULL, ?, ?, ?, ?, FALSE, 'phone-1', ?)"
+	row := "(?, ?, 'EVENT', ?, ?, ?, 1, ?, ?, NULL, ?, ?, ?, ?, FALSE, '', 'phone-1', ?)"
 	insert, err := tx.PrepareContext(ctx, `INSERT INTO learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id,
-		verb, score, progress, occurred_at, received_at, effective_at, adjusted, device_id, actor_id) VALUES `+strings.Repeat(row+", ", perInsert-1)+row)
+		verb, score, progress, occurred_at, received_at, effective_at, adjusted, zone, device_id, actor_id) VALUES `+strings.Repeat(row+", ", perInsert-1)+row)
 	if err != nil {
 		return err
 	}
@@ -217,7 +219,8 @@ func (l *logs) insert(ctx context.Context, db *sql.DB, targets []target, first i
 		if len(args) > 0 {
 			return fmt.Errorf("the events of a learner, %d, are no multiple of %d", len(targets), perInsert)
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version) VALUES (?, ?, 1)`, learner, len(targets)); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version, known, rules) VALUES (?, ?, 1, TRUE, ?)`,
+			learner, len(targets), progress.RulesVersion); err != nil {
 			return err
 		}
 	}

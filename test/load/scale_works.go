@@ -256,14 +256,15 @@ func (s *school) neighbours(ctx context.Context, each int) error {
 	say(fmt.Sprintf("making %d learners more …", each*len(s.pupils)))
 	made := `substr(t.learner_id, 1, 24) || substr(md5(t.learner_id || n::text), 1, 12)`
 	for _, statement := range []string{
-		`INSERT INTO progress.learner_head (learner_id, sequence, version, time_zone) SELECT ` + made + `, t.sequence, t.version, t.time_zone
+		`INSERT INTO progress.learner_head (learner_id, sequence, version, time_zone, zone_since, known, rules)
+			SELECT ` + made + `, t.sequence, t.version, t.time_zone, t.zone_since, t.known, t.rules
 			FROM generate_series(1, $1::int) n, progress.learner_head t`,
 		`INSERT INTO progress.enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
 			SELECT ` + made + `, t.enrollment_id, t.path_id, t.path_version, t.state, t.enroll_at, t.update_at
 			FROM generate_series(1, $1::int) n, progress.enrollment t`,
 		`INSERT INTO progress.learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb, score, progress,
-			occurred_at, received_at, effective_at, adjusted, device_id, actor_id, body) SELECT ` + made + `, t.sequence, t.record_type, t.event_id, t.payload_hash,
-			t.module_id, t.module_version, t.unit_id, t.verb, t.score, t.progress, t.occurred_at, t.received_at, t.effective_at, t.adjusted, t.device_id,
+			occurred_at, received_at, effective_at, adjusted, zone, device_id, actor_id, body) SELECT ` + made + `, t.sequence, t.record_type, t.event_id, t.payload_hash,
+			t.module_id, t.module_version, t.unit_id, t.verb, t.score, t.progress, t.occurred_at, t.received_at, t.effective_at, t.adjusted, t.zone, t.device_id,
 			t.actor_id, t.body
 			FROM generate_series(1, $1::int) n, progress.learner_log t`,
 		`INSERT INTO progress.module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,

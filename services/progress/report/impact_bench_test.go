@@ -126,7 +126,7 @@ func multiply(b *testing.B, url, kinds string, lived []string) {
 		run(`WITH RECURSIVE ids (n) AS (VALUES (?) UNION ALL SELECT n + ? FROM ids WHERE n + ? < ?)
 			INSERT INTO them SELECT printf('01990000-0000-7000-8000-%012x', n), ? FROM ids`, n, len(lived), len(lived), crowdLearners, id)
 	}
-	run(`INSERT INTO learner_head (learner_id, sequence, version) SELECT id, sequence, version FROM them CROSS JOIN kinds.learner_head ON learner_id = like_id`)
+	run(`INSERT INTO learner_head (learner_id, sequence, version, known, rules) SELECT id, sequence, version, known, rules FROM them CROSS JOIN kinds.learner_head ON learner_id = like_id`)
 	run(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
 		SELECT id, id AS enrollment_id, path_id, path_version, state, enroll_at, update_at FROM them CROSS JOIN kinds.enrollment ON learner_id = like_id`)
 	run(`INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
