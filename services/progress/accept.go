@@ -112,11 +112,11 @@ func Judge(c *Catalog, by *Sending, e *Event, received time.Time) Judged {
 func (j *Judged) Settle(c *Catalog, received time.Time) *Result {
 	r, e := &j.Record, j.Sent
 	effective := e.OccurredAt.Add(j.By.Skew)
-	switch {
+	switch first := time.UnixMicro(1).UTC(); {
 	case effective.After(received):
 		effective = received
-	case !effective.After(time.Unix(0, 0)):
-		return Reject(e, errs.ReasonMalformed, "occurredAt, corrected by how far sentAt is off, must be after 1970-01-01T00:00:00Z")
+	case effective.Before(first): // times are positive numbers: by a correction of decades, too
+		effective = first
 	}
 	if e.Verb != Voided {
 		v, bad := resolve(c, e, effective)

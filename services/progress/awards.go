@@ -24,24 +24,37 @@ func (w *View) award(e Enrollment, ms *Milestone, modules modulesOf) *Award {
 	if now := w.due(e, ms, modules, had); now != nil {
 		return now
 	}
-	if n := len(had); n > 0 && !had[n-1].Revoked() {
-		return &had[n-1]
+	if last := lastOf(had); last != nil && !last.Revoked() {
+		return last
 	}
 	return nil
 }
 
-// due returns the award that the milestone's rule gives now beside those that the learner had: the
-// last of them brought up to date, or a new one, which is provisional. It returns nil while the rule does
+// lastOf is that of a milestone's awards which says how things stand: the one that is not revoked, which
+// need not be the newest, since revoking can be taken back; else the one that was revoked last; nil: none.
+func lastOf(had []Award) *Award {
+	var last *Award
+	for i := range had {
+		a := &had[i]
+		if !a.Revoked() {
+			return a
+		}
+		if last == nil || a.RevokedAt > last.RevokedAt {
+			last = a
+		}
+	}
+	return last
+}
+
+// due returns the award that the milestone's rule gives now beside those that the learner had: the one
+// that is not revoked brought up to date, or a new one, which is provisional. It returns nil while the rule does
 // not hold, and where it holds only by what was on record when the last award was revoked.
 func (w *View) due(e Enrollment, ms *Milestone, modules modulesOf, had []Award) *Award {
 	now := w.earned(e, ms, modules)
 	if now == nil {
 		return nil
 	}
-	var last *Award
-	if n := len(had); n > 0 {
-		last = &had[n-1]
-	}
+	last := lastOf(had)
 	switch {
 	case last == nil:
 		now.Provisional = true
@@ -66,11 +79,10 @@ func (w *View) due(e Enrollment, ms *Milestone, modules modulesOf, had []Award) 
 func (w *View) heldAt(sequence int64, e Enrollment, ms *Milestone) bool {
 	then := *w
 	learner := *w.learner
-	learner.Facts = make(map[string]*Facts, len(w.learner.Facts))
+	learner.Facts = map[string]*Facts{}
 	then.learner = &learner
-	for id := range w.learner.Facts {
-		m := w.catalog.Modules[id]
-		if m == nil {
+	for id, m := range w.mayRestOn(ms) {
+		if w.learner.Facts[id] == nil {
 			continue
 		}
 		log, err := w.moduleLog(id)
@@ -88,6 +100,27 @@ func (w *View) heldAt(sequence int64, e Enrollment, ms *Milestone) bool {
 		}
 	}
 	return then.earned(e, ms, modules) != nil
+}
+
+// mayRestOn is the modules that the milestone's rule looks at: its own, and those that stand for them.
+func (w *View) mayRestOn(ms *Milestone) map[string]*Module {
+	out := map[string]*Module{}
+	add := func(id string) {
+		if m := w.catalog.Modules[id]; m != nil {
+			out[id] = m
+		}
+	}
+	for _, id := range ms.moduleIDs() {
+		add(id)
+		if m := w.catalog.Modules[id]; m != nil {
+			m.grants(func(_ *ModuleVersion, group []string) {
+				for _, part := range group {
+					add(part)
+				}
+			})
+		}
+	}
+	return out
 }
 
 // earned returns the award that the milestone's rule gives now, as a first one, or nil while it does
@@ -138,11 +171,11 @@ func (w *View) Awards() ([]Award, error) {
 	out := slices.Clone(w.learner.Awards)
 	for i := range out {
 		a := &out[i]
-		e := w.enrollment(a.PathID)
-		if e == nil || a.Revoked() || w.catalog.Paths[a.PathID].Version(e.PathVersion) == nil {
+		e, p := w.enrollment(a.PathID), w.catalog.Paths[a.PathID]
+		if e == nil || a.Revoked() || p == nil || p.Version(e.PathVersion) == nil {
 			continue
 		}
-		v := w.catalog.Paths[a.PathID].Version(e.PathVersion)
+		v := p.Version(e.PathVersion)
 		k := slices.IndexFunc(v.Milestones, func(m Milestone) bool { return m.ID == a.MilestoneID })
 		if k < 0 {
 			continue

@@ -152,6 +152,52 @@ func TestRevocationsAreTakenBack(t *testing.T) {
 	}
 }
 
+// Where the newest award is revoked and an older one reinstated, that is the milestone's award, and no
+// other is earned beside it.
+func TestAReinstatedAwardCountsThoughANewerOneIsRevoked(t *testing.T) {
+	t.Parallel()
+	r, learner := onePath(t)
+	learn := func() string {
+		e := event("a", "u", progress.Completed, day(0))
+		r.Accept(learner, self(learner), e)
+		return e.ID
+	}
+	cheated := learn()
+	first := awardsOf(r, learner)[0].ID
+	revoke := func(id string) {
+		if _, err := r.Service.Revoke(r.Ctx, learner, id, admin(), "r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoke(first)
+	void(r, learner, cheated, "r")
+	cheated = learn()
+	second := awardsOf(r, learner)[1].ID
+	revoke(second)
+	if _, err := r.Service.Reinstate(r.Ctx, learner, first, admin(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) {
+		had := awardsOf(r, learner)
+		if a := r.Path(learner, "p").Milestones[0].Award; a == nil || a.ID != first || a.Provisional || len(had) != 2 {
+			t.Errorf("%s: %+v of %+v", when, a, had)
+		}
+	}
+	check("reinstated")
+	void(r, learner, cheated, "r")
+	check("its rule holds no more")
+	learn()
+	check("learned once more")
+	revoke(first)
+	if a := r.Path(learner, "p").Milestones[0].Award; a != nil {
+		t.Errorf("all are revoked: %+v", a)
+	}
+	learn()
+	if had := awardsOf(r, learner); len(had) != 2 {
+		t.Errorf("it held when the last one was revoked: %+v", had)
+	}
+}
+
 // An award is not older than the milestone that it is for; the completions keep their dates.
 func TestAwardsAreNotOlderThanTheirMilestone(t *testing.T) {
 	t.Parallel()

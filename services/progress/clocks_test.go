@@ -82,6 +82,23 @@ func TestAWrongClockIsCorrectedByWhatItShows(t *testing.T) {
 	}
 }
 
+// A clock that is decades ahead makes no time of before 1970.
+func TestACorrectionEndsAt1970(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	learner := newLearner()
+	r.Clock.Set(day(5))
+	e := event("a", "u", progress.Completed, utc("1971-01-01T00:00:00Z"))
+	e.Reason = "seen"
+	r.RecordSent(learner, admin(), utc("2100-01-01T00:00:00Z"), e)
+	if rec := lastRecord(r, learner); rec.EffectiveAt.UnixMicro() != 1 || !rec.Adjusted {
+		t.Errorf("record %+v", rec)
+	}
+	if m := r.Module(learner, "a"); m.State != progress.StateCompleted {
+		t.Errorf("state %s", m.State)
+	}
+}
+
 // received_at is the time of the transaction that commits, and what is reported late says so.
 func TestLateReportsSaySo(t *testing.T) {
 	t.Parallel()

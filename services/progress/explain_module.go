@@ -275,7 +275,7 @@ func (x *moduleCase) asideWhy() string {
 	if x.facts == nil || x.facts.Aside == nil {
 		return ""
 	}
-	return x.words.aside(timeOf(x.facts.Aside.BeginAt), timeOf(x.cycle.WindowAt))
+	return x.words.aside(timeOf(x.facts.Aside.BeginAt), timeOf(x.cycle.WindowAt), x.now)
 }
 
 // uncounted returns the events that do not count towards the units, and why.

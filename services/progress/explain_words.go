@@ -228,7 +228,11 @@ func (w words) repeated(cycle int, at, open time.Time) string {
 		cycle, w.date(at), w.date(open))
 }
 
-func (w words) aside(at, open time.Time) string {
+func (w words) aside(at, open, now time.Time) string {
+	if !now.Before(open) {
+		return fmt.Sprintf("Some of it has been done again since %s, before its renewal was possible on %s: that counts toward the renewal now.",
+			w.date(at), w.date(open))
+	}
 	return fmt.Sprintf("Some of it has been done again since %s, before its renewal is possible: that counts from %s on, or once all of it is done again.",
 		w.date(at), w.date(open))
 }

@@ -35,9 +35,11 @@ func (f *Facts) Note(m *Module, e *KnownEvent, now time.Time) *Note {
 		return nil
 	}
 	c, at := &f.Cycles[len(f.Cycles)-1], e.EffectiveAt.UnixMicro()
+	aside := f.Aside != nil && at >= f.Aside.BeginAt
 	switch {
-	case f.Aside != nil && at >= f.Aside.BeginAt:
+	case aside && now.UnixMicro() < c.WindowAt:
 		return &Note{NoteRenewalEarly, timeOf(c.WindowAt)}
+	case aside: // the window is open, and what was gathered counts toward the renewal
 	case e.UnitID == "" || at < c.BeginAt || c.CompleteAt != 0 && at <= c.CompleteAt:
 		return nil // the whole module, or a part of what is complete
 	case c.CompleteAt != 0:

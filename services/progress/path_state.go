@@ -50,7 +50,8 @@ const (
 	StepContinue StepReason = "CONTINUE"
 	StepStart    StepReason = "START"
 	StepRenew    StepReason = "RENEW"
-	// StepPrerequisite is of a module outside of the path without which one in it stays locked.
+	// StepPrerequisite is of a module that the path does not ask for, and without which one in it stays
+	// locked: it is outside of the path, or in a group that has enough without it.
 	StepPrerequisite StepReason = "PREREQUISITE"
 )
 
@@ -275,9 +276,10 @@ func appendNew(ids, more []string) []string {
 }
 
 // next returns what to go on with: what is begun, then what wants renewing, then what is open
-// and still needed, then what is outside of the path and opens what is in it; each in the path's order.
+// and still needed, then what else opens what is locked; each in the path's order.
 func (w *View) next(v *PathVersion, modules modulesOf) []NextStep {
-	var goOn, renew, start, open []NextStep
+	var goOn, renew, start []NextStep
+	var blockedBy []string
 	seen := map[string]bool{}
 	for i := range v.Milestones {
 		for _, g := range v.Milestones[i].Groups {
@@ -296,7 +298,7 @@ func (w *View) next(v *PathVersion, modules modulesOf) []NextStep {
 				case m.State == StateAvailable && !satisfied && active:
 					start = w.appendStep(start, &m, StepStart)
 				case m.State == StateLocked && !satisfied:
-					open = w.appendOpening(open, m.BlockedBy, modules, seen)
+					blockedBy = append(blockedBy, m.BlockedBy...)
 				default:
 					continue
 				}
@@ -304,21 +306,21 @@ func (w *View) next(v *PathVersion, modules modulesOf) []NextStep {
 			}
 		}
 	}
-	steps := slices.Concat(goOn, renew, start, open)
+	steps := slices.Concat(goOn, renew, start, w.appendOpening(nil, blockedBy, seen))
 	return steps[:min(len(steps), maxNext)]
 }
 
-// appendOpening adds the modules outside of the path that a locked one waits for, or that those wait
-// for. What is in the path has a place of its own.
-func (w *View) appendOpening(steps []NextStep, blockedBy []string, inPath modulesOf, seen map[string]bool) []NextStep {
+// appendOpening adds the modules that locked ones wait for, or that those wait for. What was seen has a
+// place of its own.
+func (w *View) appendOpening(steps []NextStep, blockedBy []string, seen map[string]bool) []NextStep {
 	for _, id := range blockedBy {
-		if _, named := inPath[id]; named || seen[id] {
+		if seen[id] {
 			continue
 		}
 		seen[id] = true
 		m := w.module(w.catalog.Modules[id])
 		if m.State == StateLocked {
-			steps = w.appendOpening(steps, m.BlockedBy, inPath, seen)
+			steps = w.appendOpening(steps, m.BlockedBy, seen)
 			continue
 		}
 		steps = w.appendStep(steps, &m, StepPrerequisite)

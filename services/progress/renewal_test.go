@@ -111,12 +111,16 @@ func TestEarlyRenewal(t *testing.T) {
 	if len(m.Cycles) != 2 || !m.Currency.ExpireTime.Equal(utc("2027-12-18T08:00:00Z")) || m.Cycles[1].Opening != progress.OpenedRenewal {
 		t.Errorf("a whole repeat: %+v, %+v", m.Currency, m.Cycles)
 	}
-	learn(r, half, early, "u")
+	sent := event("a", "u", progress.Completed, early)
+	r.Accept(half, self(half), sent)
 	if m := r.Module(half, "a"); len(m.Cycles) != 1 || !m.Currency.ExpireTime.Equal(expires) || m.State != progress.StateCompleted {
 		t.Errorf("a half: %+v, %+v", m.Currency, m.Cycles)
 	}
 	in := opens.AddDate(0, 0, 3)
 	r.Clock.Set(in)
+	if res := r.Record(half, self(half), sent).Results; res[0].Status != progress.StatusDuplicate || res[0].Note != nil {
+		t.Errorf("the half once more, in the window: %+v", res[0])
+	}
 	if res := learn(r, half, in, "v"); res[0].Note != nil {
 		t.Errorf("in the window: note %+v", res[0].Note)
 	}
@@ -315,6 +319,23 @@ func TestNextNamesPrerequisitesOutsideOfThePath(t *testing.T) {
 			t.Errorf("next is %+v, want %+v", p.Next, want)
 		}
 		r.Accept(learner, self(learner), event(want.ModuleID, want.UnitID, progress.Completed, day(1)))
+	}
+}
+
+// So does one that waits for a module of a group that has enough without it.
+func TestNextNamesPrerequisitesThatAGroupHasEnoughWithout(t *testing.T) {
+	t.Parallel()
+	last := module1("last", unit("u"))
+	last.Versions[0].Prerequisites = []string{"other"}
+	r := newRig(t, []progress.Module{module1("one", unit("u")), module1("other", unit("u")), last}, []progress.Path{
+		path1("p", milestone("m", kOf(1, "one", "other"), all("last"))),
+	})
+	learner := newLearner()
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("one", "u", progress.Completed, day(1)))
+	want := progress.NextStep{ModuleID: "other", UnitID: "u", Title: "Unit u", Reason: progress.StepPrerequisite}
+	if p := r.Path(learner, "p"); len(p.Next) != 1 || p.Next[0] != want {
+		t.Errorf("next is %+v, want %+v", p.Next, want)
 	}
 }
 

@@ -41,6 +41,9 @@ func Accept(s Sending) Accepted {
 	if at.After(s.ReceivedAt) {
 		at = s.ReceivedAt
 	}
+	if at.UnixMicro() < 1 {
+		at = time.UnixMicro(1).UTC()
+	}
 	out := Accepted{EffectiveAt: at, Version: s.Version}
 	if out.Version == 0 {
 		out.Version = resolve(s.Module, s.UnitID, at)

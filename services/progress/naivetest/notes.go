@@ -29,7 +29,9 @@ func (j *judge) events() map[string]Event {
 		}
 		if f.aside != nil {
 			for _, e := range f.aside.events {
-				out[e.Event.ID] = Event{Note: RenewalEarly, NoteTime: f.last().window.UTC()}
+				if out[e.Event.ID] = f.note(f.aside, e, j.Now); j.Now.Before(f.last().window) {
+					out[e.Event.ID] = Event{Note: RenewalEarly, NoteTime: f.last().window.UTC()}
+				}
 			}
 		}
 	}

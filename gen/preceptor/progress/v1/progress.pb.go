@@ -685,7 +685,7 @@ const (
 	NextStep_START NextStep_Reason = 2
 	// Its completion expires soon, or has.
 	NextStep_RENEW NextStep_Reason = 3
-	// It is not on the path, but a locked module of the path waits for it.
+	// The path does not ask for it, but a locked module of the path waits for it.
 	NextStep_PREREQUISITE NextStep_Reason = 4
 )
 
