@@ -102,6 +102,11 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s).
 .PHONY: properties
 properties: ## Try the properties of progress CHECKS times each (20000 take about ten minutes).
 	go test -count=1 -timeout 0 -run 'TestMergeIsAJoin$$|TestPercentRule6EventsNeverLowerIt|TestFoldingAgainGivesWhatIsStored' ./services/progress -rapid.checks=$(CHECKS)
+
+.PHONY: spin
+spin: ## Check the model of the merge in every order, and that planted errors are found (Debian's spin and gcc; minutes).
+	services/progress/spin/run.sh
+
 .PHONY: kube-check
 kube-check: ## Check deploy/ and the Dockerfile, without a cluster or a container engine.
 	go -C tools/kube test -count=1 . # the cache does not see files outside of the module
