@@ -264,7 +264,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 400, "only an ARCHIVED module or path can be restored", ReasonNotArchived),
 		meaning(UseError, 400, "the module or path must be restored before it is published", ReasonArchived),
 		meaning(UseError, 400, "the path accepts no new enrollments", ReasonPathArchived),
-		meaning(UseError, 400, "a learner can have at most 1000, withdrawn ones too", ReasonTooManyEnrollments),
+		meaning(UseError, 400, "a learner can have at most 1000 that are not withdrawn", ReasonTooManyEnrollments),
 		meaning(UseError, 400, "the enrollment is withdrawn: enroll again", ReasonWithdrawn),
 		meaning(UseError, 400, "the award is revoked already", ReasonAwardRevoked),
 		meaning(UseError, 400, "a path's first version is not an upgrade", ReasonNothingToMandate),

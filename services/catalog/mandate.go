@@ -15,7 +15,7 @@ const (
 )
 
 // mandateFinal is how long after its time a mandate can no longer be withdrawn: from then on
-// progress gives awards that rest on it, and those are for good.
+// progress gives awards that rest on it, and those stay.
 const mandateFinal = time.Hour
 
 // Mandate is an order that an upgrade is mandatory: from its time on, a

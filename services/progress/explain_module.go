@@ -157,7 +157,7 @@ func (x *moduleCase) titles(ids []string) []string {
 	return out
 }
 
-// waiver is the event that excused the whole cycle, or nil.
+// waiver is the event that waived the whole cycle, or nil.
 func (x *moduleCase) waiver(cycle int) *Record {
 	i := slices.IndexFunc(x.traced, func(t traced) bool { return t.cycle == cycle && t.Event.Verb == Waived && t.Event.UnitID == "" })
 	if i < 0 {

@@ -63,7 +63,7 @@ type CycleFacts struct {
 	WindowAt int64 `json:"w,omitempty"`
 	// Chain is what the dates of its expiry, and of its renewals', are counted from; nil: it never expires.
 	Chain *Chain `json:"ch,omitempty"`
-	// WaivedAt is when an admin excused the whole cycle.
+	// WaivedAt is when an admin waived the whole cycle.
 	WaivedAt int64 `json:"x,omitempty"`
 	// Versions are those with a counted event, ascending.
 	Versions []int       `json:"vs,omitempty"`
@@ -78,7 +78,7 @@ type CycleFacts struct {
 type UnitFacts struct {
 	UnitID string `json:"id"`
 	Era    int    `json:"era,omitempty"`
-	// Times in microseconds of the earliest such event; 0: none.
+	// Times in microseconds of the earliest such event, and of the newest in a renewal that is not complete; 0: none.
 	CompletedAt int64    `json:"c,omitempty"`
 	PassedAt    int64    `json:"p,omitempty"`
 	WaivedAt    int64    `json:"x,omitempty"`

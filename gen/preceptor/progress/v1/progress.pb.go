@@ -236,7 +236,7 @@ const (
 	LogEntry_EVENT LogEntry_Type = 1
 	// An enrollment was made.
 	LogEntry_ENROLLED LogEntry_Type = 2
-	// An enrollment was paused, resumed or withdrawn.
+	// An enrollment was paused, resumed or withdrawn, or its percent fell by corrected rules.
 	LogEntry_ENROLLMENT_CHANGED LogEntry_Type = 3
 	// An enrollment moved to a newer version of its path.
 	LogEntry_UPGRADED LogEntry_Type = 4
@@ -1264,7 +1264,7 @@ type LogEntry struct {
 	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	// The enrollment after it; only of the enrollment types.
 	Enrollment *Enrollment `protobuf:"bytes,8,opt,name=enrollment,proto3" json:"enrollment,omitempty"`
-	// Why it was done; of types REVOKED and REINSTATED, and of UPGRADED when the upgrade was mandatory.
+	// Why it was done; of types REVOKED and REINSTATED, of UPGRADED when the upgrade was mandatory, and of ENROLLMENT_CHANGED by corrected rules.
 	Reason *string `protobuf:"bytes,9,opt,name=reason,proto3,oneof" json:"reason,omitempty"`
 	// The awards that it made, changed, revoked or reinstated.
 	Awards []*Award `protobuf:"bytes,10,rep,name=awards,proto3" json:"awards,omitempty"`
