@@ -105,8 +105,9 @@ func (p *CurrencyPolicy) expiry(c *CycleFacts, loc *time.Location) time.Time {
 		}
 	}
 	origin, in := time.UnixMicro(c.Chain.At), zone.Of(c.Chain.Zone)
-	// No date before that many periods is later: none is longer than this.
-	for i := max(0, int(done.Sub(origin)/p.Period.Longest())); ; i++ {
+	// No date before that many periods is of a later day: none is longer than this.
+	tomorrow := startOf(dayOf(done, loc)+1, loc)
+	for i := max(0, int(tomorrow.Sub(origin)/p.Period.Longest())); ; i++ {
 		if at := p.Period.Times(i).AddTo(origin, in); p.isAhead(at, done, loc) {
 			return at
 		}

@@ -169,6 +169,30 @@ func TestPercentRule6FallAfterAVoidIsExplained(t *testing.T) {
 	}
 }
 
+// So does a fall by several voids that were sent together, whatever is between them.
+func TestPercentRule6FallAfterVoidsTogether(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"), unit("w"))}, nil)
+	learner := newLearner()
+	u, v, w := event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0), event("a", "w", progress.Completed, day0)
+	r.Accept(learner, self(learner), u, v)
+	undo := func(e progress.Event) progress.Event {
+		return progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: e.ID, Reason: "r", OccurredAt: day0}
+	}
+	w.Reason = "r"
+	falls := func(want int) {
+		if m := r.Module(learner, "a"); m.PreviousPercent == nil || *m.PreviousPercent != want || m.PercentChange.Code != progress.ChangeVoided {
+			t.Errorf("%d %%, previous %v, %+v, want %d", *m.Percent, m.PreviousPercent, m.PercentChange, want)
+		}
+	}
+	r.Accept(learner, admin(), undo(u), undo(v))
+	falls(66)
+	x, y, z := event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day0), event("a", "w", progress.Completed, day0)
+	x.Reason, y.Reason, z.Reason = "r", "r", "r"
+	r.Accept(learner, admin(), w, undo(w), x, y, z, undo(y))
+	falls(100)
+}
+
 // Percent rule 7, cycles and currency: expiry lowers nothing, a renewal opens a cycle of its own.
 func TestPercentRule7ExpiryNeverLowersPercent(t *testing.T) {
 	t.Parallel()

@@ -83,6 +83,8 @@ func testEarnedAnew(t *testing.T, w *world) {
 	admin.post(awards+first+":reinstate", why).problem(http.StatusConflict, "LATER_AWARD")
 	admin.post(awards+second+":revoke", why).want(http.StatusOK)
 	admin.post(awards+first+":reinstate", why).want(http.StatusOK).has("number", 1, "state", "ACTIVE")
+	me.get("/v1/learners/me/paths/"+c.path+"/progress").want(http.StatusOK).has("milestones.0.award.id", first)
+	me.get("/v1/learners/me/awards").want(http.StatusOK).has("awards.0.state", "ACTIVE", "awards.1.state", "REVOKED", "awards.2", "<none>")
 }
 
 // testAudited waives, voids and records for another learner, each with an audit entry.

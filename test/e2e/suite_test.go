@@ -48,6 +48,16 @@ func suite(t *testing.T, w *world) {
 		"nobody":       testUnknownLearner,
 		"impact":       testImpact,
 		"attempts":     testAttempts,
+		"not learned":  testArchivedIsNotLearned,
+		"fast phone":   testFastPhone,
+		"periods":      testPeriods,
+		"chain":        testMaterialKeepsTheChain,
+		"old credit":   testOldCredit,
+		"stale halves": testStaleHalves,
+		"moving":       testMovingKeepsDays,
+		"ties":         testTies,
+		"locked doors": testLockedDoors,
+		"enroll again": testEnrollingAgain,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,8 +21,10 @@ type batch struct {
 	changed map[progress.FactsKey]bool
 	// was is the completion of each module before the current job touched it; stale are the
 	// facts whose log is to be folded again.
-	was         map[progress.FactsKey]progress.FirstCompletion
-	stale       map[progress.FactsKey]bool
+	was   map[progress.FactsKey]progress.FirstCompletion
+	stale map[progress.FactsKey]bool
+	// voided are the modules whose last event in the current job is a void.
+	voided      map[progress.FactsKey]bool
 	appended    []progress.Record
 	learners    map[string]*progress.Learner
 	enrollments map[string]progress.Enrollment
@@ -37,7 +39,8 @@ func newBatch(tx progress.Tx, catalog *progress.Catalog, now time.Time) *batch {
 	return &batch{
 		tx: tx, catalog: catalog, now: now,
 		known: map[progress.EventKey]progress.KnownEvent{}, facts: map[progress.FactsKey]*progress.Facts{}, changed: map[progress.FactsKey]bool{},
-		was: map[progress.FactsKey]progress.FirstCompletion{}, stale: map[progress.FactsKey]bool{}, learners: map[string]*progress.Learner{},
+		was: map[progress.FactsKey]progress.FirstCompletion{}, stale: map[progress.FactsKey]bool{}, voided: map[progress.FactsKey]bool{},
+		learners:    map[string]*progress.Learner{},
 		enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, touched: map[string]bool{},
 	}
 }
@@ -110,6 +113,7 @@ func (b *batch) locate(ctx context.Context, r *progress.Record) error {
 // fails the transaction.
 func (b *batch) run(ctx context.Context, j *job) error {
 	clear(b.was)
+	clear(b.voided)
 	var fault error
 	j.err, fault = j.work.run(ctx, b, j.learnerID)
 	b.logEffects(j.learnerID)
@@ -168,7 +172,7 @@ func (b *batch) fold(ctx context.Context, r *progress.Record) error {
 	if f == nil || b.stale[key] || r.Event.Verb == progress.Voided || !f.Add(m, r) {
 		b.stale[key] = true
 	}
-	b.facts[key], b.changed[key] = f, true
+	b.facts[key], b.changed[key], b.voided[key] = f, true, r.Event.Verb == progress.Voided
 	return nil
 }
 

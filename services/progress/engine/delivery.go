@@ -203,8 +203,12 @@ func (b *batch) auditEvent(r *progress.Record) {
 	b.audit = append(b.audit, e)
 }
 
-// beforeVoid returns, to go with a void, the percent of its module before it.
+// beforeVoid returns, to go with a void, the percent of its module before it. The first of several voids in
+// a row says it for all: what they take is taken from that, and each would cost a look at the whole log.
 func (b *batch) beforeVoid(ctx context.Context, r *progress.Record) (*progress.Effects, error) {
+	if b.voided[progress.FactsKey{LearnerID: r.LearnerID, ModuleID: r.Event.ModuleID}] {
+		return nil, nil //nolint:nilnil // no percent, and no fault
+	}
 	if _, err := b.foldStale(ctx); err != nil {
 		return nil, err
 	}
