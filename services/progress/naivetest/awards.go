@@ -23,7 +23,7 @@ func (j *judge) milestone(e *progress.Enrollment, m *progress.Milestone) Milesto
 		for _, c := range stored.Completions {
 			out.Completions = append(out.Completions, Completion{c.ModuleID, c.Version, c.Cycle, c.CompleteTime.UTC()})
 		}
-		sortCompletions(out.Completions)
+		SortCompletions(out.Completions)
 	case e.State == progress.EnrollmentWithdrawn || !t.holds() || revoked > 0 && j.heldWhenRevoked(e.PathID, m):
 		return out
 	default:
@@ -37,12 +37,13 @@ func (j *judge) milestone(e *progress.Enrollment, m *progress.Milestone) Milesto
 			out.AwardTime = later(out.AwardTime, c.at)
 			out.Completions = append(out.Completions, Completion{id, c.version, c.cycle, c.at})
 		}
-		sortCompletions(out.Completions)
+		SortCompletions(out.Completions)
 	}
 	return out
 }
 
-func sortCompletions(all []Completion) {
+// SortCompletions puts completions in the order of their module ids.
+func SortCompletions(all []Completion) {
 	slices.SortFunc(all, func(a, b Completion) int { return cmp.Compare(a.ModuleID, b.ModuleID) })
 }
 

@@ -10,7 +10,7 @@ import (
 
 // counting is a module's events in the order in which they fold, and which of them count.
 type counting struct {
-	counted []*Entry
+	counted []*progress.Record
 	// refused are the notes of those that do not count, by event id.
 	refused map[string]Event
 	// begun is the time of the first counted event; zero while there is none.
@@ -19,14 +19,14 @@ type counting struct {
 
 // eventsOf returns the events of a module that nobody voided, in the order of effective time, then of
 // the device's time, then of their ids: not in the order in which they arrived.
-func eventsOf(moduleID string, log []Entry) []*Entry {
+func eventsOf(moduleID string, log []progress.Record) []*progress.Record {
 	voided := map[string]bool{}
 	for i := range log {
 		if e := &log[i]; e.Type == progress.RecordEvent && e.Event.Verb == progress.Voided {
 			voided[e.Event.VoidsEventID] = true
 		}
 	}
-	var events []*Entry
+	var events []*progress.Record
 	for i := range log {
 		e := &log[i]
 		if e.Type == progress.RecordEvent && e.Event.Verb != progress.Voided && e.Event.ModuleID == moduleID && !voided[e.Event.ID] {
@@ -37,14 +37,14 @@ func eventsOf(moduleID string, log []Entry) []*Entry {
 	return events
 }
 
-func inOrder(a, b *Entry) int {
+func inOrder(a, b *progress.Record) int {
 	return cmp.Or(a.EffectiveAt.Compare(b.EffectiveAt), a.Event.OccurredAt.Compare(b.Event.OccurredAt), cmp.Compare(a.Event.ID, b.Event.ID))
 }
 
 // count decides which events count. While a module is in the archive only those learners go on who had
 // begun it before, and only until the sunset. A stay in the archive that was taken back within the
 // hour was none.
-func count(m *progress.Module, log []Entry) counting {
+func count(m *progress.Module, log []progress.Record) counting {
 	c := counting{refused: map[string]Event{}}
 	for _, e := range eventsOf(m.ID, log) {
 		stay := stayAt(m, e.EffectiveAt)
@@ -62,7 +62,7 @@ func count(m *progress.Module, log []Entry) counting {
 	return c
 }
 
-func (c *counting) add(e *Entry) {
+func (c *counting) add(e *progress.Record) {
 	if len(c.counted) == 0 {
 		c.begun = e.EffectiveAt
 	}

@@ -14,13 +14,15 @@ type cycle struct {
 	opening string
 	// events are those that belong to it, in the order of folding; carried are those whose units a
 	// MATERIAL cycle takes along from the one before.
-	events, carried []*Entry
+	events, carried []*progress.Record
+	// named are the versions that a MATERIAL cycle's early renewal named, which it can be completed on too.
+	named []int
 	// renewed is the cycle that a RENEWAL renews, else nil.
 	renewed *cycle
 	// begin, complete and version are zero until it has begun, and until it is complete.
 	begin, complete time.Time
 	version         int
-	// zone is that of the last event that was applied up to the completion.
+	// zone is that of the last event up to the completion, of the cycle or of those that it takes along.
 	zone string
 	term
 }
@@ -37,7 +39,7 @@ type folded struct {
 
 // fold replays a module's log up to now. Between two events it looks at each time at which a MATERIAL
 // version takes effect, and after the last one at those up to now.
-func fold(m *progress.Module, log []Entry, now time.Time) *folded {
+func fold(m *progress.Module, log []progress.Record, now time.Time) *folded {
 	f := &folded{counting: count(m, log), module: m}
 	effects := effectsOf(m)
 	for _, e := range f.counted {
@@ -73,7 +75,7 @@ func effectsOf(m *progress.Module) []time.Time {
 // renewal when its time comes, or a cycle as soon as they do all again; and those of the same day
 // belong to the cycle, because one sitting may be reported by two devices. Of one that never expires,
 // only the MATERIAL version opens another.
-func (f *folded) apply(e *Entry) {
+func (f *folded) apply(e *progress.Record) {
 	last := f.last()
 	switch {
 	case last == nil:
@@ -86,9 +88,10 @@ func (f *folded) apply(e *Entry) {
 			f.aside = &cycle{module: f.module, opening: Renewal, renewed: last}
 		}
 		f.open(f.aside)
+		f.last().begin = e.EffectiveAt
 		f.last().add(e)
 	case f.outdated(last, e):
-		f.open(f.material(last))
+		f.open(f.material(last, e.EffectiveAt))
 		f.last().add(e)
 	case last.expires() && dayOf(e.EffectiveAt, last.zone) > dayOf(last.complete, last.zone):
 		f.gather(e)
@@ -102,7 +105,7 @@ func (f *folded) apply(e *Entry) {
 
 // outdated reports whether an event is of a MATERIAL version that is in effect and newer than the one
 // that the cycle was completed on, or of a version after such a one.
-func (f *folded) outdated(c *cycle, e *Entry) bool {
+func (f *folded) outdated(c *cycle, e *progress.Record) bool {
 	for i := range f.module.Versions {
 		v := &f.module.Versions[i]
 		if v.Material && v.Number > c.version && !v.EffectiveTime.After(e.EffectiveAt) && e.Event.ModuleVersion >= v.Number {
@@ -113,7 +116,7 @@ func (f *folded) outdated(c *cycle, e *Entry) bool {
 }
 
 // gather adds an event to the early renewal, which is a cycle once it is complete.
-func (f *folded) gather(e *Entry) {
+func (f *folded) gather(e *progress.Record) {
 	if f.aside == nil {
 		f.aside = &cycle{module: f.module, opening: Renewal, renewed: f.last()}
 	}
@@ -123,21 +126,38 @@ func (f *folded) gather(e *Entry) {
 	}
 }
 
-// material is a next cycle that takes along the units of the last one, and what has gathered aside.
-// That the whole of an earlier cycle was waived is not taken along.
-func (f *folded) material(last *cycle) *cycle {
+// material is a next cycle at t that takes along the units of the last one, and what has gathered aside.
+// That the whole of an earlier cycle was waived is not taken along, nor is what no longer counted in a
+// renewal when that was completed, or no longer counts in one that is not.
+func (f *folded) material(last *cycle, t time.Time) *cycle {
 	c := &cycle{module: f.module, opening: Material}
-	entries := slices.Concat(last.carried, last.events)
+	entries := append(slices.Clone(last.carried), last.alive(last.complete)...)
 	if f.aside != nil {
-		entries = append(entries, f.aside.events...)
+		entries = append(entries, f.aside.alive(t)...)
+		for _, e := range f.aside.events {
+			c.named = append(c.named, e.Event.ModuleVersion)
+		}
 	}
+	slices.SortFunc(entries, inOrder)
 	for _, e := range entries {
+		c.zone = e.Zone
 		if e.Event.UnitID != "" {
 			c.carried = append(c.carried, e)
 		}
 	}
-	slices.SortFunc(c.carried, inOrder)
 	return c
+}
+
+// alive are the cycle's events whose credit counts at t.
+func (c *cycle) alive(t time.Time) []*progress.Record {
+	var out []*progress.Record
+	expires := c.credits().expires
+	for _, e := range c.events {
+		if expires == nil || expires(e.EffectiveAt).After(t) {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // takeEffect has a MATERIAL version come into effect without an event. If it asks for nothing that is
@@ -150,7 +170,7 @@ func (f *folded) takeEffect(at time.Time) {
 	case !last.done():
 		last.completeOn(version, at)
 	case last.version < version:
-		if next := f.material(last); next.credits().done(version, at, false) {
+		if next := f.material(last, at); next.credits().done(version, at, false) {
 			f.open(next)
 			next.begin = at
 			next.completeOn(version, at)
@@ -177,8 +197,8 @@ func (c *cycle) done() bool { return !c.complete.IsZero() }
 
 // add applies an event: the cycle is complete, for good, as soon as some version that it can be
 // completed on requires nothing more. The newest of several counts.
-func (c *cycle) add(e *Entry) {
-	if len(c.events) == 0 {
+func (c *cycle) add(e *progress.Record) {
+	if c.begin.IsZero() {
 		c.begin = e.EffectiveAt
 	}
 	c.events = append(c.events, e)
@@ -194,9 +214,9 @@ func (c *cycle) completeOn(version int, at time.Time) {
 		return
 	}
 	c.complete, c.version = at, version
-	applied := slices.Concat(c.carried, c.events)
-	slices.SortFunc(applied, inOrder)
-	c.zone = applied[len(applied)-1].Zone
+	if n := len(c.events); n > 0 {
+		c.zone = c.events[n-1].Zone
+	}
 }
 
 // candidates are the versions that the cycle can be completed on at t, in order: those that a counted
@@ -207,8 +227,12 @@ func (c *cycle) candidates(t time.Time) []int {
 	if least > 0 {
 		versions = append(versions, least)
 	}
+	named := slices.Clone(c.named)
 	for _, e := range c.events {
-		if v := e.Event.ModuleVersion; v >= least && !slices.Contains(versions, v) {
+		named = append(named, e.Event.ModuleVersion)
+	}
+	for _, v := range named {
+		if v >= least && !slices.Contains(versions, v) {
 			versions = append(versions, v)
 		}
 	}
@@ -236,11 +260,17 @@ func (c *cycle) learned() bool {
 	return slices.ContainsFunc(versions, func(v int) bool { return c.credits().done(v, c.complete, true) })
 }
 
-// on is the version that the learner is on at t, with its percent: in a cycle that is not complete the
-// one with the highest percent, the newest of several.
+// on is the version that the learner is on at t, with its percent: the one with the highest percent,
+// the newest of several.
 func (c *cycle) on(t time.Time) (version int, percent *int) {
 	if c.done() {
-		return c.version, whole()
+		version = c.version
+		for _, e := range c.events {
+			if v := e.Event.ModuleVersion; v > version && c.credits().done(v, c.complete, false) {
+				version = v
+			}
+		}
+		return version, whole()
 	}
 	for _, v := range c.candidates(t) {
 		if p := c.credits().percent(v, t); percent == nil || p != nil && *p >= *percent {
@@ -265,7 +295,7 @@ func (c *cycle) answer(m *progress.Module, now time.Time) Cycle {
 	on, percent := c.on(now)
 	out.Percent = percent
 	if c.done() {
-		out.CompleteTime, now = c.complete.UTC(), c.complete
+		out.CompleteTime, on, now = c.complete.UTC(), c.version, c.complete
 	}
 	if c.expires() {
 		out.ExpireTime, out.WindowOpenTime = c.expire.UTC(), c.window.UTC()

@@ -39,9 +39,9 @@ func (f *folded) expiry(c *cycle) {
 	}
 	c.policy = policy
 	c.series(prior)
-	// A renewal before the prior expiry lasts at least one full period.
-	if c.opening == Renewal && prior.expires() && c.complete.Before(prior.expire) {
-		c.expire = later(c.expire, add(c.complete, policy.Period, 1, c.zone))
+	// A renewal in time lasts at least one full period from it, or from the prior expiry if that was before.
+	if c.opening == Renewal && !c.complete.After(prior.graceEnd) {
+		c.expire = later(c.expire, add(earlier(c.complete, prior.expire), policy.Period, 1, c.zone))
 	}
 	c.close()
 }
@@ -91,6 +91,9 @@ func (c *cycle) fixedDate(prior *cycle, goesOn bool) {
 		found++
 		if sameDate && (year-prior.chain.year)%every == 0 || !sameDate && found == every {
 			c.chain = chain{origin: c.expire, zone: c.zone, first: 0, year: year}
+			if sameDate {
+				c.chain = prior.chain
+			}
 			return
 		}
 	}

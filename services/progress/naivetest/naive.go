@@ -24,7 +24,7 @@ type Input struct {
 	LearnerID string
 	Catalog   *progress.Catalog
 	// Log is the learner's log in the order of its sequence.
-	Log         []Entry
+	Log         []progress.Record
 	Enrollments []progress.Enrollment
 	// Awards are the stored ones, revoked ones too.
 	Awards []progress.Award
@@ -33,14 +33,6 @@ type Input struct {
 	Now  time.Time
 	// Latching judges catalog changes as of one hour ago, as a commit does; else as a read does.
 	Latching bool
-}
-
-// Entry is a record of the log with the name of the time zone that was in force at its effective
-// time; "" is UTC.
-type Entry struct {
-	progress.Record
-
-	Zone string
 }
 
 // Result is a learner's state. Two of them are equal when reflect.DeepEqual is true: times are in

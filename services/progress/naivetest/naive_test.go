@@ -103,11 +103,11 @@ func (w *world) record(module, unit string, verb progress.Verb, when string) str
 		actor = admin
 	}
 	zone := w.Zone
-	w.Log = append(w.Log, naivetest.Entry{Zone: zone, Record: progress.Record{
-		LearnerID: me, Sequence: int64(len(w.Log) + 1), Type: progress.RecordEvent, ActorID: actor,
+	w.Log = append(w.Log, progress.Record{
+		Zone: zone, LearnerID: me, Sequence: int64(len(w.Log) + 1), Type: progress.RecordEvent, ActorID: actor,
 		ReceivedAt: at(when), EffectiveAt: at(when),
 		Event: progress.Event{ID: id, ModuleID: module, ModuleVersion: 1, UnitID: unit, Verb: verb, OccurredAt: at(when)},
-	}})
+	})
 	return id
 }
 
@@ -401,7 +401,7 @@ func TestEarlyRenewal(t *testing.T) {
 	}
 	// It counts once the window is open.
 	rest := *w
-	rest.Log = append([]naivetest.Entry(nil), w.Log...)
+	rest.Log = append([]progress.Record(nil), w.Log...)
 	rest.record("a", "v", progress.Completed, "2026-05-03T10:00Z")
 	r = rest.at("2026-05-04")
 	wantAll(t, expiries(r), "2026-06-01", "2027-05-03")
@@ -504,9 +504,9 @@ func TestRevokedAwards(t *testing.T) {
 	cheated := w.completed("a", "2026-02-01")
 	award := progress.Award{ID: "award", PathID: "p", MilestoneID: "m", RevokeTime: at("2026-03-01")}
 	w.Awards = []progress.Award{award}
-	w.Log = append(w.Log, naivetest.Entry{Record: progress.Record{
+	w.Log = append(w.Log, progress.Record{
 		Sequence: int64(len(w.Log) + 1), Type: progress.RecordRevoked, Effects: &progress.Effects{Awards: []progress.Award{award}},
-	}})
+	})
 	w.completed("a", "2026-03-02")
 	if m := w.judged().Enrollments[0].Milestones[0]; !m.RuleHolds || m.AwardNumber != 0 || m.Provisional {
 		t.Errorf("on the same records: %+v", m)

@@ -28,28 +28,39 @@ func (j *judge) events() map[string]Event {
 			}
 		}
 		if f.aside != nil {
-			for _, e := range f.aside.events {
-				if out[e.Event.ID] = f.note(f.aside, e, j.Now); j.Now.Before(f.last().window) {
-					out[e.Event.ID] = Event{Note: RenewalEarly, NoteTime: f.last().window.UTC()}
-				}
-			}
+			maps.Copy(out, f.early(j.Now))
 		}
 	}
 	return out
 }
 
-// note is what an event of a cycle counts for. It has a note when a MATERIAL version in effect has put
-// its unit out of date, unless it is part of what had been completed before.
-func (f *folded) note(c *cycle, e *Entry, now time.Time) Event {
+// early are what the events count for that are gathered aside: toward the renewal, once its window is open.
+func (f *folded) early(now time.Time) map[string]Event {
+	out := map[string]Event{}
+	for _, e := range f.aside.events {
+		if out[e.Event.ID] = f.note(f.aside, e, now); now.Before(f.last().window) {
+			out[e.Event.ID] = Event{Note: RenewalEarly, NoteTime: f.last().window.UTC()}
+		}
+	}
+	return out
+}
+
+// note is what an event of a cycle counts for. An event of the current cycle has a note when a MATERIAL
+// version in effect has put its unit out of date, the oldest of several. What completed a cycle, or came
+// before the current one, has none; what came after the completion only when the version was in effect then.
+func (f *folded) note(c *cycle, e *progress.Record, now time.Time) Event {
 	out := Event{Cycle: c.number}
+	if c != f.aside && (c != f.last() || e.EffectiveAt.Before(c.begin) || c.done() && !e.EffectiveAt.After(c.complete)) {
+		return out
+	}
 	for i := range f.module.Versions {
 		v := &f.module.Versions[i]
 		if v.Number <= e.Event.ModuleVersion || v.Number == 1 || v.EffectiveTime.After(now) || !changes(v, e.Event.UnitID) || e.Event.UnitID == "" {
 			continue
 		}
-		before := c.done() && c.complete.Before(v.EffectiveTime) && e.EffectiveAt.Before(v.EffectiveTime)
-		if at := v.EffectiveTime.UTC(); !before && (out.Note == "" || at.Before(out.NoteTime)) {
-			out.Note, out.NoteTime = SupersededVersion, at
+		later := c.done() && e.EffectiveAt.Before(v.EffectiveTime)
+		if !later && out.Note == "" {
+			out.Note, out.NoteTime = SupersededVersion, v.EffectiveTime.UTC()
 		}
 	}
 	return out

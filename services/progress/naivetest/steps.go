@@ -50,6 +50,11 @@ type (
 		Version int
 		Time    time.Time
 	}
+	// WithdrawMandate makes it optional again, before its time or within the hour.
+	WithdrawMandate struct {
+		PathID  string
+		Version int
+	}
 	// Enroll enrolls the learner.
 	Enroll struct{ PathID string }
 	// ChangeState pauses, resumes or withdraws the enrollment in a path, if there is one.
@@ -148,6 +153,10 @@ func (s *Stage) After(step Step) (next Stage, modules []progress.Module, paths [
 		p = next.Path(do.PathID)
 		p.Versions = slices.Clone(p.Versions)
 		p.Versions[do.Version-1].MandateTime = do.Time
+	case WithdrawMandate:
+		p = next.Path(do.PathID)
+		p.Versions = slices.Clone(p.Versions)
+		p.Versions[do.Version-1].MandateTime = time.Time{}
 	}
 	if m != nil {
 		modules = append(modules, *m)
@@ -161,14 +170,14 @@ func (s *Stage) After(step Step) (next Stage, modules []progress.Module, paths [
 // Play is what becomes of a world by the naive rules alone, as far as no award is revoked in it.
 func Play(w World) (Result, Input) {
 	in := Input{LearnerID: w.LearnerID, Zone: w.Zone, Now: w.Start}
-	zones := []zoned{{zone: w.Zone}}
+	zones := []Moved{{Zone: w.Zone}}
 	stage := w.Catalog
 	for _, step := range w.Steps {
 		stage, _, _ = stage.After(step)
 		in.Now = step.At
 		switch do := step.Do.(type) {
 		case Move:
-			in.Zone, zones = do.Zone, append(zones, zoned{step.At, do.Zone})
+			in.Zone, zones = do.Zone, append(zones, Moved{step.At, do.Zone})
 		case Send:
 			for i := range do.Events {
 				if e := accepted(&in, &stage, zones, do, do.Events[i]); e != nil {
@@ -178,10 +187,10 @@ func Play(w World) (Result, Input) {
 		case Enroll:
 			enroll(&in, &stage, do.PathID)
 		case Void:
-			in.Log = append(in.Log, Entry{Record: progress.Record{
+			in.Log = append(in.Log, progress.Record{
 				Sequence: int64(len(in.Log) + 1), Type: progress.RecordEvent, EffectiveAt: step.At, ReceivedAt: step.At, ActorID: "admin",
 				Event: progress.Event{ID: do.ID, Verb: progress.Voided, VoidsEventID: do.EventID},
-			}})
+			})
 		}
 	}
 	in.Catalog = stage.Snapshot()
@@ -189,7 +198,7 @@ func Play(w World) (Result, Input) {
 }
 
 // accepted is the entry of an event that arrives now, or nil for one that the log has.
-func accepted(in *Input, stage *Stage, zones []zoned, batch Send, s Sent) *Entry {
+func accepted(in *Input, stage *Stage, zones []Moved, batch Send, s Sent) *progress.Record {
 	for i := range in.Log {
 		if in.Log[i].Event.ID == s.Event.ID {
 			return nil
@@ -199,12 +208,12 @@ func accepted(in *Input, stage *Stage, zones []zoned, batch Send, s Sent) *Entry
 		OccurredAt: s.Event.OccurredAt, SentAt: batch.SentAt, ArrivedAt: in.Now, ReceivedAt: in.Now, Admin: s.Admin,
 		Module: stage.Module(s.Event.ModuleID), Version: s.Event.ModuleVersion, UnitID: s.Event.UnitID,
 	})
-	e := &Entry{Zone: s.TimeZone, Record: progress.Record{
-		LearnerID: in.LearnerID, Sequence: int64(len(in.Log) + 1), Type: progress.RecordEvent, Event: s.Event,
+	e := &progress.Record{
+		Zone: s.TimeZone, LearnerID: in.LearnerID, Sequence: int64(len(in.Log) + 1), Type: progress.RecordEvent, Event: s.Event,
 		ReceivedAt: in.Now, EffectiveAt: got.EffectiveAt, Adjusted: got.Adjusted, ActorID: in.LearnerID,
-	}}
+	}
 	if e.Zone == "" {
-		e.Zone = zoneIn(zones, got.EffectiveAt)
+		e.Zone = ZoneIn(zones, got.EffectiveAt)
 	}
 	if s.Admin {
 		e.ActorID = "admin"

@@ -1,6 +1,7 @@
 package naivetest
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -26,7 +27,8 @@ func (t tally) holds() bool { return t.required > 0 && t.completed == t.required
 
 // count tallies groups. Excused modules leave all of them, and k falls only as far as there are too
 // few left. The modules of the "all" groups are each required once. Of a k-of-n group as many more are
-// required as are not among these already; the first ones that were done make them up.
+// required as are not among these already; the first ones that were done make them up, in the
+// order of their ids where that was at the same time.
 func (j *judge) count(groups []progress.Group, done func(string) (time.Time, bool), excused func(string) bool) tally {
 	var t tally
 	var fixed []string
@@ -71,7 +73,7 @@ func (t *tally) choose(g progress.Group, fixed []string, done func(string) (time
 	slices.SortStableFunc(had, func(a, b string) int {
 		at, _ := done(a)
 		bt, _ := done(b)
-		return at.Compare(bt)
+		return cmp.Or(at.Compare(bt), cmp.Compare(a, b))
 	})
 	t.required += more
 	t.contributions = append(t.contributions, had[:min(more, len(had))]...)
@@ -144,6 +146,33 @@ func (j *judge) enrollment(e *progress.Enrollment) Enrollment {
 	return out
 }
 
+// passedThrough are the versions that an enrollment was on before the one that is mandatory now: the
+// one that it is pinned to, and those that were mandatory in between.
+func (j *judge) passedThrough(e *progress.Enrollment, v *progress.PathVersion) []*progress.PathVersion {
+	versions := j.Catalog.Paths[e.PathID].Versions
+	var out []*progress.PathVersion
+	for i := range versions {
+		on := &versions[i]
+		if on.Number == v.Number || on.Number < e.PathVersion {
+			continue
+		}
+		passed := on.Number == e.PathVersion
+		if on.Number > e.PathVersion && !on.MandateTime.IsZero() && on.MandateTime.Before(v.MandateTime) {
+			passed = true
+			for k := range versions { // a newer one that was mandatory no later leaves it out
+				newer := &versions[k]
+				if newer.Number > on.Number && !newer.MandateTime.IsZero() && !newer.MandateTime.After(on.MandateTime) {
+					passed = false
+				}
+			}
+		}
+		if passed {
+			out = append(out, on)
+		}
+	}
+	return out
+}
+
 // previous sets the percent from before a fall: the highest that is not regained, of what was stored
 // when something fell, of what a mandate that nobody has stored yet took, and of what each restored
 // module took.
@@ -157,11 +186,9 @@ func (j *judge) previous(e *progress.Enrollment, v *progress.PathVersion, out *E
 	if e.PercentChange != nil {
 		offer(e.PreviousPercent, string(e.PercentChange.Code))
 	}
-	if v.Number != e.PathVersion {
+	for _, passed := range j.passedThrough(e, v) {
 		done, excused := j.now()
-		pinned := *e
-		pinned.State = progress.EnrollmentWithdrawn // stays where it is pinned
-		offer(j.count(groupsOf(j.pathVersion(&pinned)), done, excused).percent(), Mandated)
+		offer(j.count(groupsOf(passed), done, excused).percent(), Mandated)
 	}
 	for _, g := range groupsOf(v) {
 		for _, id := range g.ModuleIDs {

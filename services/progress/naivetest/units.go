@@ -49,7 +49,7 @@ func floor(m *progress.Module, t time.Time) int {
 // credits are learned and waived units: events that are applied to a cycle.
 type credits struct {
 	module  *progress.Module
-	entries []*Entry
+	entries []*progress.Record
 	// expires returns when the credit of an event ends, or is nil where it never does.
 	expires func(time.Time) time.Time
 }
@@ -67,14 +67,30 @@ func (c *credits) has(version int, unitID string, verb progress.Verb, t time.Tim
 	return false
 }
 
-// unit reports whether a unit is done at t by its moveOn rule. A waiver of the unit will do, and so
-// does a waiver of everything, unless only real learning is asked for.
+// unit reports whether a unit is done at t. A waiver of the unit will do, and so does a waiver of
+// everything, unless only real learning is asked for. Else what was done satisfies the moveOn rule of
+// the version, or of another one on which the unit was learned: credit that it gave there is kept.
 func (c *credits) unit(version int, u *progress.Unit, t time.Time, learnedOnly bool) bool {
 	if !learnedOnly && (c.has(version, u.ID, progress.Waived, t) || c.waived()) {
 		return true
 	}
 	completed, passed := c.has(version, u.ID, progress.Completed, t), c.has(version, u.ID, progress.Passed, t)
-	switch u.MoveOn {
+	if satisfied(u.MoveOn, completed, passed) {
+		return true
+	}
+	for _, e := range c.entries {
+		if e.Event.UnitID != u.ID || invalidated(c.module, u.ID, e.Event.ModuleVersion, version) {
+			continue
+		}
+		if there := unitOf(versionOf(c.module, e.Event.ModuleVersion), u.ID); there != nil && satisfied(there.MoveOn, completed, passed) {
+			return true
+		}
+	}
+	return false
+}
+
+func satisfied(rule progress.MoveOn, completed, passed bool) bool {
+	switch rule {
 	case progress.MoveOnCompleted:
 		return completed
 	case progress.MoveOnPassed:

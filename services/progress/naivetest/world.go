@@ -219,8 +219,8 @@ const maxActs = 40
 // kinds are how often each kind of step comes.
 var kinds = []string{
 	"send", "send", "send", "send", "send", "send", "send", "send", "send", "send", "wait", "wait", "wait", "publish", "publish", "publish",
-	"archive", "archive", "archive", "path", "path", "mandate", "mandate", "enroll", "enroll", "enroll", "state", "upgrade", "move", "move",
-	"void", "void", "revoke", "revoke", "reinstate", "again",
+	"archive", "archive", "archive", "path", "path", "mandate", "mandate", "mandate", "enroll", "enroll", "enroll", "state", "upgrade", "move", "move",
+	"void", "void", "void", "revoke", "revoke", "revoke", "revoke", "reinstate", "reinstate", "again",
 }
 
 func drawAct(t *rapid.T) act {
@@ -259,7 +259,7 @@ func drawAct(t *rapid.T) act {
 func DrawWorld(t *rapid.T, learner string) World {
 	w := newWriter(learner)
 	w.world.Zone = rapid.SampledFrom(ZoneNames).Draw(t, "zone")
-	w.zones = []zoned{{zone: w.world.Zone}}
+	w.zones = []Moved{{Zone: w.world.Zone}}
 	for i := range rapid.IntRange(2, 5).Draw(t, "modules") {
 		w.addModule(i, rapid.SliceOfN(rapid.Custom(drawContent), 1, 3).Draw(t, "versions"), rapid.IntRange(0, 5).Draw(t, "history"))
 	}

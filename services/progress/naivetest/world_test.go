@@ -13,12 +13,12 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress/naivetest"
 )
 
-// Random worlds come to all that the rules distinguish, each more than once in a few hundred.
+// Random worlds come to all that the rules distinguish, within a few hundred.
 func TestWorldsReachEveryRule(t *testing.T) {
 	t.Parallel()
 	met := map[string]int{}
 	draw := rapid.Custom(func(t *rapid.T) naivetest.World { return naivetest.DrawWorld(t, me) })
-	for seed := range 300 {
+	for seed := range 500 {
 		w := draw.Example(seed)
 		for _, s := range w.Steps {
 			met[fmt.Sprintf("%T", s.Do)]++
@@ -45,7 +45,7 @@ func TestWorldsReachEveryRule(t *testing.T) {
 		}
 	}
 	for _, what := range []string{
-		"naivetest.PublishModule", "naivetest.PublishPath", "naivetest.Archive", "naivetest.Restore", "naivetest.Mandate", "naivetest.Enroll",
+		"naivetest.PublishModule", "naivetest.PublishPath", "naivetest.Archive", "naivetest.Restore", "naivetest.Mandate", "naivetest.WithdrawMandate", "naivetest.Enroll",
 		"naivetest.ChangeState", "naivetest.Upgrade", "naivetest.Move", "naivetest.Send", "naivetest.Void", "naivetest.Revoke",
 		"naivetest.Reinstate", "naivetest.Wait",
 		naivetest.Locked, naivetest.Available, naivetest.InProgress, naivetest.Completed,
@@ -56,8 +56,8 @@ func TestWorldsReachEveryRule(t *testing.T) {
 		"note ", "note " + naivetest.Archived, "note " + naivetest.AfterSunset, "note " + naivetest.RenewalEarly, "note " + naivetest.SupersededVersion,
 		"path ACTIVE", "path " + naivetest.Completed, "path " + naivetest.NotApplicable,
 	} {
-		if met[what] < 2 {
-			t.Errorf("%s: %d times", what, met[what])
+		if met[what] == 0 {
+			t.Errorf("%s: never", what)
 		}
 	}
 }
@@ -74,16 +74,16 @@ func TestNaiveModelIsAJoin(t *testing.T) {
 	})
 }
 
-// ∀ One more completion moves no expiry to an earlier date, but for the days of the window. This is of one
-// version with one required unit, without a grace, and without dates of every n-th year: a renewal in the
-// grace, or of such a date, stays in the chain, and so may last less long than a first completion would.
-// So may one in the window of what was renewed before that: it lasts a period from its own day at least.
+// ∀ One more completion moves no expiry to an earlier date, but for the days of the window and of the
+// grace: a renewal lasts a full period at least, but one in the grace from the prior expiry, and one in the
+// window of what was renewed early from its own day. This is of one version with one required unit, and
+// without dates of every n-th year, for a renewal keeps the years of such a date.
 func TestNaiveMoreTrainingIsNoWorse(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		p := rapid.Custom(naivetest.DrawPolicy).Draw(t, "policy")
-		p.Grace = mustPeriod("P0D")
+
 		if p.Basis == progress.BasisFixedDate {
 			p.Period, p.Window = mustPeriod("P1Y"), mustPeriod("P30D")
 		}
@@ -97,7 +97,7 @@ func TestNaiveMoreTrainingIsNoWorse(t *testing.T) {
 		i := rapid.IntRange(0, len(w.Log)-1).Draw(t, "left out")
 		w.Log = slices.Delete(slices.Clone(w.Log), i, i+1)
 		// A first completion of the same sitting may be hours earlier.
-		if without := lasts(w); with.Add(p.Window.Approx()).Before(without.AddDate(0, 0, -2)) {
+		if without := lasts(w); with.Add(p.Window.Approx() + p.Grace.Approx()).Before(without.AddDate(0, 0, -2)) {
 			t.Fatalf("until %s, and without one until %s: %+v", with, without, p)
 		}
 	})

@@ -21,9 +21,9 @@ type writer struct {
 	world   World
 	stage   Stage
 	now     time.Time
-	log     []Entry
+	log     []progress.Record
 	sent    []Sent
-	zones   []zoned
+	zones   []Moved
 	devices []device
 	names   int
 }
@@ -35,18 +35,21 @@ type device struct {
 	says bool
 }
 
-// zoned is the learner's time zone since a time.
-type zoned struct {
-	at   time.Time
-	zone string
+// Moved is the learner's time zone since a time.
+type Moved struct {
+	At   time.Time
+	Zone string
 }
 
-// zoneIn is the zone in force at a time, by a history of moves; before the first it is the first.
-func zoneIn(history []zoned, t time.Time) string {
-	zone := history[0].zone
+// ZoneIn is the zone in force at a time, by a history of moves; before the first it is the first.
+func ZoneIn(history []Moved, t time.Time) string {
+	for len(history) > 1 && history[0].Zone == "" { // nobody has said anything yet
+		history = history[1:]
+	}
+	zone := history[0].Zone
 	for _, z := range history {
-		if !z.at.After(t) {
-			zone = z.zone
+		if !z.At.After(t) {
+			zone = z.Zone
 		}
 	}
 	return zone
@@ -88,6 +91,9 @@ func (w *writer) version(id string, c content, published time.Time) progress.Mod
 		if c.class == editorial {
 			v.Units = slices.Clone(m.Versions[len(m.Versions)-1].Units)
 		}
+	}
+	for _, before := range m.Versions { // the rules are silent on effects out of order
+		v.EffectiveTime = later(v.EffectiveTime, before.EffectiveTime)
 	}
 	for i := range v.Units {
 		v.Units[i].Changed = w.changed(m, &v.Units[i], c.class)
@@ -185,7 +191,7 @@ func (w *writer) anchors(id string) []time.Time {
 			times = append(times, moment(time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, time.UTC), c.zone))
 		}
 	}
-	local := w.now.In(zoneOf(w.zones[len(w.zones)-1].zone))
+	local := w.now.In(zoneOf(w.zones[len(w.zones)-1].Zone))
 	if _, change := local.ZoneBounds(); !change.IsZero() {
 		times = append(times, change)
 	}
@@ -231,7 +237,7 @@ func (w *writer) write(a act) {
 		w.time(m.ID, a.when)
 		do = Wait{}
 	case "move":
-		w.zones = append(w.zones, zoned{w.now, a.zone})
+		w.zones = append(w.zones, Moved{w.now, a.zone})
 		do = Move{a.zone}
 	case "enroll":
 		do = Enroll{p.ID}
@@ -279,8 +285,11 @@ func (w *writer) change(a act, m *progress.Module, p *progress.Path) any {
 		}
 	case a.kind == "mandate":
 		v := p.Versions[len(p.Versions)-1]
-		if v.Number > 1 && v.MandateTime.IsZero() {
+		switch {
+		case v.Number > 1 && v.MandateTime.IsZero():
 			return Mandate{p.ID, v.Number, w.now.Add(a.sunset)}
+		case !v.MandateTime.IsZero() && w.now.Before(v.MandateTime.Add(regretted)):
+			return WithdrawMandate{p.ID, v.Number}
 		}
 	}
 	return nil
@@ -304,7 +313,7 @@ func (w *writer) batch(a act, m *progress.Module) any {
 				s.Reason = "reason"
 			}
 			w.names++
-			s.ID = uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%s-%d-%d", w.world.LearnerID, w.names, e.tie)).String()
+			s.ID = uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d-%d", w.names, e.tie)).String()
 			events = append(events, Sent{Event: s, Admin: admin, TimeZone: e.zone})
 			times = append(times, t.Add(time.Duration(i)*time.Second))
 		}
@@ -369,11 +378,11 @@ func (w *writer) void(a act) any {
 		return nil
 	}
 	w.names++
-	id := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%s-%d", w.world.LearnerID, w.names)).String()
+	id := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d", w.names)).String()
 	target := ids[a.number%len(ids)]
-	w.log = append(w.log, Entry{Record: progress.Record{
+	w.log = append(w.log, progress.Record{
 		Sequence: int64(len(w.log) + 1), Type: progress.RecordEvent, EffectiveAt: w.now, ReceivedAt: w.now,
 		Event: progress.Event{ID: id, Verb: progress.Voided, VoidsEventID: target},
-	}})
+	})
 	return Void{ID: id, EventID: target}
 }
