@@ -7,8 +7,10 @@ SHELL := bash
 
 ARGS ?= --http 127.0.0.1:8080 --data data
 FUZZTIME ?= 20s
-CHECKS ?= 20000
+CHECKS ?= 4000
 SEEDS ?= 1000
+# Which five mutants some-mutants runs: those of another day have their turn with another number.
+TURN ?= $(shell echo $$(( $$(date +%s) / 86400 )))
 # Packages whose goroutines share memory: the ones worth the race detector's price.
 RACE ?= ./internal/... ./gateway/... ./services/...
 # When and where test-moved runs: a time or how far ahead of now, and a time zone. What nightly
@@ -38,7 +40,7 @@ build: ## Build the static binary bin/preceptor.
 .PHONY: test
 test: ## Run every test once, in any order; with CI set, a skipped test is a failure.
 	go -C tools test ./testreport
-	go -C tools test -count=1 ./openapi # the cache does not see files outside of the module
+	go -C tools test -count=1 ./mutants ./openapi # the cache does not see files outside of the module
 	go test -json -shuffle=on -timeout 300s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
 .PHONY: test-servers
@@ -57,7 +59,7 @@ test-other-days: ## Run test-moved with real servers at the end of a year, on a 
 	$(MAKE) test-moved SERVERS=1 $(ten_years)
 
 .PHONY: nightly
-nightly: test-other-days phones faults faults-cluster properties fuzz ## Run what takes long: other days, phones, faults, properties, fuzz.
+nightly: test-other-days phones faults faults-cluster properties mutants fuzz ## Run what takes long: other days, phones, faults, properties, mutants, fuzz.
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler); properties get a fifth of their tries.
@@ -100,12 +102,22 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s).
 	tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: properties
-properties: ## Try the properties of progress CHECKS times each (20000 take about ten minutes).
-	go test -count=1 -timeout 0 -run 'TestMergeIsAJoin$$|TestPercentRule6EventsNeverLowerIt|TestFoldingAgainGivesWhatIsStored' ./services/progress -rapid.checks=$(CHECKS)
+properties: ## Try the properties of progress CHECKS times each, on random worlds (4000 take about twenty minutes).
+	go test -count=1 -timeout 0 -run 'TestNaiveModel' ./services/progress/naivetest -rapid.checks=$(CHECKS)
+	go test -count=1 -timeout 0 -run 'TestMergeIsAJoin$$|TestPercentRule6EventsNeverLowerIt|TestFoldingAgainGivesWhatIsStored|TestAddingACompletion' \
+		./services/progress -rapid.checks=$(CHECKS)
 
 .PHONY: spin
 spin: ## Check the model of the merge in every order, and that planted errors are found (Debian's spin and gcc; minutes).
 	services/progress/spin/run.sh
+
+.PHONY: mutants
+mutants: ## Break each rule of progress in turn, and see that a test notices; prints docs/mutants.md's table (ARGS="-only NAME").
+	go -C tools run ./mutants -table $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: some-mutants
+some-mutants: ## Break five rules of progress: every day others (TURN=…).
+	go -C tools run ./mutants -some 5 -turn $(TURN)
 
 .PHONY: kube-check
 kube-check: ## Check deploy/ and the Dockerfile, without a cluster or a container engine.
