@@ -143,6 +143,12 @@ func testMandatoryUpgrade(t *testing.T, w *world) {
 		"milestones.0.award.id", me.get("/v1/learners/me/awards").text("awards.0.id"))
 	// Another admin may take the order back within the hour: only then is it in the log.
 	me.get("/v1/learners/me/events?afterSequence=3").want(http.StatusOK).has("events", "[]")
+	one := "/v1/learners/me/enrollments/" + me.get("/v1/learners/me/enrollments").want(http.StatusOK).text("enrollments.0.id")
+	read := me.get(one).want(http.StatusOK).has("pathVersion", 2)
+	me.patch(one, map[string]any{"pathVersion": 1}).problem(http.StatusBadRequest, "UPGRADE_TO_OLDER")
+	paused := me.patch(one, map[string]any{"state": "PAUSED", "pathVersion": 2}, "If-Match", read.text("etag")).want(http.StatusOK).has("pathVersion", 2, "state", "PAUSED")
+	me.get(one).want(http.StatusOK).has("etag", paused.get("etag"), "updateTime", paused.get("updateTime"))
+	me.get("/v1/learners/me/events?afterSequence=3").want(http.StatusOK).has("events.0.type", "ENROLLMENT_CHANGED", "events.1", "<none>")
 	if got := audited(admin, "catalog", "paths/"+c.path+"/versions/2"); got["UPGRADE_MANDATED"] != "at once" {
 		t.Errorf("the audit has %v", got)
 	}

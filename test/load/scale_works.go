@@ -263,7 +263,8 @@ func (s *school) neighbours(ctx context.Context, each int) error {
 			SELECT ` + made + `, t.enrollment_id, t.path_id, t.path_version, t.state, t.enroll_at, t.update_at
 			FROM generate_series(1, $1::int) n, progress.enrollment t`,
 		`INSERT INTO progress.learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb, score, progress,
-			occurred_at, received_at, effective_at, adjusted, zone, device_id, actor_id, body) SELECT ` + made + `, t.sequence, t.record_type, t.event_id, t.payload_hash,
+			occurred_at, received_at, effective_at, adjusted, zone, device_id, actor_id, body)
+			SELECT ` + made + `, t.sequence, t.record_type, t.event_id, t.payload_hash,
 			t.module_id, t.module_version, t.unit_id, t.verb, t.score, t.progress, t.occurred_at, t.received_at, t.effective_at, t.adjusted, t.zone, t.device_id,
 			t.actor_id, t.body
 			FROM generate_series(1, $1::int) n, progress.learner_log t`,
