@@ -258,3 +258,33 @@ func overviewOf(r *rig, learner string) *progress.Overview {
 	o, _ := rigtest.Read(r, learner, "overview", func(w *progress.View) (*progress.Overview, error) { return w.Overview() })
 	return o
 }
+
+// What holds by a sunset alone latches an hour after the sunset.
+func TestASunsetSettlesAnHourLater(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"), unit("v"))
+	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("ms", all("a", "b")))})
+	learner := newLearner()
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(0)))
+	sunset := day(5)
+	r.Clock.Set(day(2))
+	publish(r, archived(a, day(2), sunset))
+	for _, s := range []struct {
+		at          time.Time
+		awards      int
+		provisional bool
+	}{
+		{sunset.Add(10 * time.Minute), 0, true},
+		{sunset.Add(progress.SettleAfter), 1, false},
+	} {
+		r.Clock.Set(s.at)
+		b := event("b", "u", progress.Completed, s.at)
+		out := r.Accept(learner, self(learner), b)
+		award := r.Path(learner, "p").Milestones[0].Award
+		if award == nil || award.Provisional != s.provisional || len(out.Awards) != s.awards || len(awardsOf(r, learner)) != s.awards {
+			t.Errorf("at %s: %+v, %+v", s.at, out.Awards, award)
+		}
+		r.Accept(learner, admin(), progress.Event{ID: newLearner(), Verb: progress.Voided, VoidsEventID: b.ID, Reason: "r", OccurredAt: s.at})
+	}
+}

@@ -367,16 +367,29 @@ func (p *Path) Version(number int) *PathVersion {
 // Newest is the newest published version.
 func (p *Path) Newest() *PathVersion { return &p.Versions[len(p.Versions)-1] }
 
-// Mandated returns the version that an enrollment is on at t, and since when: the newest whose
-// upgrade is mandatory by then, or the pinned one.
-func (p *Path) Mandated(pinned int, t time.Time) (version int, since time.Time) {
-	for i := len(p.Versions) - 1; i >= 0; i-- {
+// Mandated returns the version that an enrollment is on at t: the newest whose upgrade is mandatory by
+// then, or the pinned one.
+func (p *Path) Mandated(pinned int, t time.Time) int {
+	for v := p.mandatedAfter(pinned, t); v != nil; v = p.mandatedAfter(pinned, t) {
+		pinned = v.Number
+	}
+	return pinned
+}
+
+// mandatedAfter returns the first version after the pinned one whose upgrade became mandatory, by t; nil:
+// none did. Of several at one time it is the newest.
+func (p *Path) mandatedAfter(pinned int, t time.Time) *PathVersion {
+	var first *PathVersion
+	for i := range p.Versions {
 		v := &p.Versions[i]
-		if v.Number > pinned && !v.MandateTime.IsZero() && !v.MandateTime.After(t) {
-			return v.Number, v.MandateTime
+		if v.Number <= pinned || v.MandateTime.IsZero() || v.MandateTime.After(t) {
+			continue
+		}
+		if first == nil || !v.MandateTime.After(first.MandateTime) {
+			first = v
 		}
 	}
-	return pinned, time.Time{}
+	return first
 }
 
 // milestoneSince is when the first version with a milestone was published; zero: none has it.

@@ -48,9 +48,9 @@ func (f *Facts) expire(m *Module, c *CycleFacts) {
 	}
 	c.Chain = p.chain(m, prior, done)
 	at := p.expiry(c, loc)
-	if c.Opening == OpenedRenewal && c.CompleteAt < prior.ExpireAt {
-		// Whoever renews before the expiry gets a full period at least.
-		if full := p.Period.AddTo(done, loc); full.After(at) {
+	if c.Opening == OpenedRenewal && !done.After(m.policyOf(prior).graceEnd(prior)) {
+		// Whoever renews in time gets a full period at least, from then or from the expiry before.
+		if full := p.Period.AddTo(time.UnixMicro(min(c.CompleteAt, prior.ExpireAt)), loc); full.After(at) {
 			at = full
 		}
 	}

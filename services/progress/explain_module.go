@@ -112,7 +112,9 @@ func (x *moduleCase) rule() Rule {
 	case StateCompleted:
 		switch x.p.Credit {
 		case CreditWaiver:
-			return RuleWaived
+			if x.waiver(x.credit.cycle) != nil {
+				return RuleWaived
+			}
 		case CreditEquivalence:
 			return RuleEquivalence
 		case CreditLearned:
@@ -131,7 +133,7 @@ func (x *moduleCase) state() string {
 	case RuleOpen:
 		return sayOpen
 	case RuleComplete:
-		return x.words.complete(x.credit.at, x.credit.version)
+		return sentences(x.words.complete(x.credit.at, x.credit.version), when(x.credit.kind == CreditWaiver, sayPartlyWaived))
 	case RuleWaived:
 		return x.words.waivedModule(x.credit.at, x.waiver(x.credit.cycle))
 	case RuleEquivalence:

@@ -23,6 +23,7 @@ const (
 	sayNothingRequired = "None of its units is required, so there is no percent."
 	sayNotNeeded       = "It is not needed: the module counts as done without it."
 	sayOptional        = "It is optional, and has no part in the percent."
+	sayPartlyWaived    = "At least one of its units was waived."
 	sayCountedOnce     = "A module that several milestones ask for counts once."
 )
 

@@ -94,7 +94,7 @@ type Resume struct {
 	UnitID     string   `json:"unitId"`
 	Progress   *float64 `json:"progress,omitempty"`
 	OccurredAt int64    `json:"occurredAt"`
-	// At and EventID are the event's place in the order of folding.
+	// At, OccurredAt and EventID are the event's place in the order of folding.
 	At      int64  `json:"at"`
 	EventID string `json:"eventId"`
 }
@@ -107,7 +107,8 @@ func (f *Facts) resumeAt(e *Event, at int64) {
 	if e.UnitID == "" || e.Verb == Waived {
 		return
 	}
-	if r := f.Resume; r != nil && (at < r.At || (at == r.At && e.ID < r.EventID)) {
+	if r := f.Resume; r != nil &&
+		cmp.Or(cmp.Compare(at, r.At), cmp.Compare(e.OccurredAt.UnixMicro(), r.OccurredAt), cmp.Compare(e.ID, r.EventID)) < 0 {
 		return
 	}
 	f.Resume = &Resume{UnitID: e.UnitID, Progress: e.Progress, OccurredAt: e.OccurredAt.UnixMicro(), At: at, EventID: e.ID}
@@ -207,8 +208,8 @@ func (f *Facts) merge(m *Module, r *Record) bool {
 		return false // archives, MATERIAL versions and renewals depend on the order
 	}
 	c, at := &f.Cycles[0], r.EffectiveAt.UnixMicro()
-	if len(c.Versions) != 1 || c.Versions[0] != r.Event.ModuleVersion || at == c.CompleteAt {
-		return false // from when a version was begun decides on what the cycle is completed
+	if len(c.Versions) != 1 || c.Versions[0] != r.Event.ModuleVersion || at <= c.CompleteAt {
+		return false // from when a version was begun decides on what the cycle is completed, from which event on in which zone
 	}
 	if c.WindowAt != 0 && at > c.CompleteAt {
 		return false // it may belong to a renewal
@@ -569,27 +570,41 @@ func (f *Facts) nextMaterial(m *Module, t time.Time) *ModuleVersion {
 	return next
 }
 
-// AsOf returns the facts as they are at now: the same, or a copy that time has moved on.
+// AsOf returns the facts as they are at now: the same, or a copy that time has moved on. What a renewal
+// lost by then is still in it, since an event may arrive of a time when it was not lost; see Lapsed.
 func (f *Facts) AsOf(m *Module, now time.Time) *Facts {
-	if f == nil || m == nil || len(f.Cycles) == 0 {
+	if f == nil || m == nil || f.nextMaterial(m, now) == nil {
 		return f
 	}
-	renewal := f.openRenewal()
-	if next := f.nextLapse(m, renewal); f.nextMaterial(m, now) == nil && (next.IsZero() || next.After(now)) {
+	out := f.withRoom()
+	out.advance(m, now)
+	return out
+}
+
+// Lapsed returns the facts without the credit of a renewal that counts no more at now: the same, or a
+// copy. It is for answers; what is stored must not have lost it.
+func (f *Facts) Lapsed(m *Module, now time.Time) *Facts {
+	if f == nil || m == nil {
 		return f
 	}
+	if next := f.nextLapse(m, f.openRenewal()); next.IsZero() || next.After(now) {
+		return f
+	}
+	out := f.withRoom()
+	out.lapse(m, out.openRenewal(), now)
+	return out
+}
+
+// withRoom is a copy whose cycles, last units and what is aside may be changed.
+func (f *Facts) withRoom() *Facts {
 	out := *f
-	out.Cycles = slices.Clone(f.Cycles) // advance changes the last cycle, and may add one
+	out.Cycles = slices.Clone(f.Cycles)
 	last := &out.Cycles[len(out.Cycles)-1]
 	last.Units = cloneUnits(last.Units)
 	if f.Aside != nil {
 		aside := *f.Aside
 		aside.Units = cloneUnits(aside.Units)
 		out.Aside = &aside
-	}
-	out.advance(m, now)
-	if renewal = out.openRenewal(); renewal != nil {
-		out.lapse(m, renewal, now)
 	}
 	return &out
 }

@@ -125,6 +125,14 @@ func (w *View) Advance() []Enrollment {
 	return moved
 }
 
+// Lapse takes from renewals the credit that counts no more. It is for answers alone: what it leaves
+// is not to be stored.
+func (w *View) Lapse() {
+	for id, f := range w.learner.Facts {
+		w.learner.Facts[id] = f.Lapsed(w.catalog.Modules[id], w.now)
+	}
+}
+
 // until notes that something changes at t, when that is still to come.
 func (w *View) until(t time.Time) {
 	if t.After(w.now) {
@@ -171,7 +179,12 @@ func (w *View) own(m *Module) *credit {
 // learned reports whether in some completed cycle all that is required was learned, and nothing of it waived.
 func (f *Facts) learned(m *Module) bool {
 	return slices.ContainsFunc(f.Cycles, func(c CycleFacts) bool {
-		return c.CompleteAt != 0 && slices.ContainsFunc(c.Versions, func(n int) bool { return c.learnedOn(m, m.Version(n)) })
+		if c.CompleteAt == 0 {
+			return false
+		}
+		// A cycle may be complete on a version that none of its events names.
+		return c.learnedOn(m, m.Version(c.CompleteVersion)) ||
+			slices.ContainsFunc(c.Versions, func(n int) bool { return c.learnedOn(m, m.Version(n)) })
 	})
 }
 

@@ -48,6 +48,14 @@ func (w *View) EnrollmentsOf(rows []Enrollment) []Enrollment {
 	return out
 }
 
+// Shown returns an enrollment as a reader sees it: with its derived state, on the version that is
+// mandatory by now.
+func (w *View) Shown(e Enrollment) Enrollment {
+	w.mandate(&e)
+	e.State = w.StateOf(e)
+	return e
+}
+
 // StateOf is the state of an enrollment with what progress makes of it: COMPLETED is derived.
 func (w *View) StateOf(e Enrollment) EnrollmentState {
 	if p := w.path(e); p != nil {
@@ -99,7 +107,8 @@ func (w *View) Overview() (*Overview, error) {
 	return out, w.fault
 }
 
-// known is the modules that the learner has done something in, and those of the paths.
+// known is the modules that the learner has done something in, those that others may stand for, and
+// those of the paths.
 func (w *View) known(paths []PathProgress) modulesOf {
 	out := make(modulesOf)
 	for i := range paths {
@@ -109,9 +118,11 @@ func (w *View) known(paths []PathProgress) modulesOf {
 			}
 		}
 	}
-	for id := range w.learner.Facts {
-		if _, ok := out[id]; !ok && w.catalog.Modules[id] != nil {
-			out[id] = w.module(w.catalog.Modules[id])
+	for id, m := range w.catalog.Modules {
+		_, ok := out[id]
+		granted := slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return len(v.Credits) > 0 })
+		if !ok && (granted || w.learner.Facts[id] != nil) {
+			out[id] = w.module(m)
 		}
 	}
 	return out

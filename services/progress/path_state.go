@@ -145,7 +145,7 @@ func (w *View) fallOf(e *Enrollment, v *PathVersion, modules modulesOf, is Tally
 	}
 	for _, id := range v.ModuleIDs() {
 		m := w.catalog.Modules[id]
-		if m == nil || modules.excused(id) {
+		if m == nil {
 			continue
 		}
 		for i := range m.Archives {
@@ -174,25 +174,24 @@ func (w *View) percentBefore(v *PathVersion, modules modulesOf, t time.Time) *in
 	return tally(v.groups(), done, excused).Percent()
 }
 
-// mandate moves the enrollment to the newest version whose upgrade is mandatory by now, and
-// reports whether it did. What it leaves is the same whenever it is done, but for a percent that fell.
+// mandate moves the enrollment to the newest version whose upgrade is mandatory by now, through those
+// that were before it, and reports whether it did. What it leaves is the same whenever it is done, but for a percent that fell.
 func (w *View) mandate(e *Enrollment) bool {
 	p := w.catalog.Paths[e.PathID]
 	if e.State == EnrollmentWithdrawn || p == nil {
 		return false
 	}
-	to, since := p.Mandated(e.PathVersion, w.settled)
-	w.until(p.nextMandate(to, w.now))
-	if to == e.PathVersion {
-		return false
+	pinned := e.PathVersion
+	for v := p.mandatedAfter(pinned, w.settled); v != nil; v = p.mandatedAfter(e.PathVersion, w.settled) {
+		before := w.percentOf(*e)
+		e.PathVersion = v.Number
+		if e.UpdateTime = e.UpdateTime.Add(time.Microsecond); v.MandateTime.After(e.UpdateTime) {
+			e.UpdateTime = v.MandateTime
+		}
+		e.NoteFall(before, w.percentOf(*e), PercentChange{Code: ChangeMandated, PathVersion: v.Number})
 	}
-	before := w.percentOf(*e)
-	e.PathVersion = to
-	if e.UpdateTime = e.UpdateTime.Add(time.Microsecond); since.After(e.UpdateTime) {
-		e.UpdateTime = since
-	}
-	e.NoteFall(before, w.percentOf(*e), PercentChange{Code: ChangeMandated, PathVersion: to})
-	return true
+	w.until(p.nextMandate(e.PathVersion, w.now))
+	return e.PathVersion != pinned
 }
 
 // percentOf is the enrollment's percent, or nil.

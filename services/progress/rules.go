@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,24 @@ func (f *Facts) SameCompletions(o *Facts) bool {
 	return slices.EqualFunc(f.Cycles, o.Cycles, func(a, b CycleFacts) bool {
 		return a.CompleteAt == b.CompleteAt && a.CompleteVersion == b.CompleteVersion && a.ExpireAt == b.ExpireAt && a.WindowAt == b.WindowAt
 	})
+}
+
+// CompletionsText returns what a fold tells of completions and expiries, as JSON for people to compare.
+func (f *Facts) CompletionsText() string {
+	type completion struct {
+		Cycle          int       `json:"cycle"`
+		Version        int       `json:"version,omitempty"`
+		CompleteTime   time.Time `json:"completeTime,omitzero"`
+		WindowOpenTime time.Time `json:"windowOpenTime,omitzero"`
+		ExpireTime     time.Time `json:"expireTime,omitzero"`
+	}
+	out := make([]completion, 0, len(f.Cycles))
+	for i := range f.Cycles {
+		c := &f.Cycles[i]
+		out = append(out, completion{c.Number, c.CompleteVersion, timeOf(c.CompleteAt), timeOf(c.WindowAt), timeOf(c.ExpireAt)})
+	}
+	text, _ := json.Marshal(out) //nolint:errchkjson // numbers and times always can be
+	return string(text)
 }
 
 // FallenByRules returns the learner's enrollments whose percent is lower by these rules than by

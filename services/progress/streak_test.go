@@ -102,3 +102,32 @@ func TestStreaksNeverAffectCompletion(t *testing.T) {
 		t.Errorf("voided: %+v", got)
 	}
 }
+
+// Today is a day where the learner is now.
+func TestTodayIsWhereTheLearnerIs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{streakModule()}, nil)
+	learner := newLearner()
+	r.SetZone(learner, "Asia/Tokyo")
+	r.Clock.Set(utc("2026-01-11T14:30:00Z")) // 11 January, 23:30
+	studies(r, learner, "2026-01-11T14:30:00Z")
+	for at, current := range map[string]int{"2026-01-12T14:30:00Z": 1, "2026-01-12T15:30:00Z": 0} { // 12 January, and 13 January
+		r.Clock.Set(utc(at))
+		if got := streakOf(r, learner); got.CurrentDays != current || got.LongestDays != 1 {
+			t.Errorf("at %s: %+v", at, got)
+		}
+	}
+}
+
+// What an admin records is no day of a streak.
+func TestStreaksAreOfWhatLearnersRecord(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{streakModule()}, nil)
+	learner := newLearner()
+	e := event("a", "u", progress.Completed, day(1))
+	e.Reason = "was there in person"
+	r.Accept(learner, admin(), e)
+	if got := streakOf(r, learner); got.LongestDays != 0 || got.LastActiveDate != "" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
@@ -244,5 +245,81 @@ func TestAwardsCarryTheirRuleAndCompletions(t *testing.T) {
 	}
 	if is := held(); !reflect.DeepEqual(was, is) {
 		t.Errorf("frozen: was\n%+v\nis\n%+v", was, is)
+	}
+}
+
+// A mandate that is withdrawn within the hour counts as never made: readers are shown it, nothing is stored.
+func TestAMandateWithdrawnWithinTheHourWasNeverMade(t *testing.T) {
+	t.Parallel()
+	p := path1("p", milestone("ms", all("a")))
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u"))}, []progress.Path{p})
+	learner := newLearner()
+	r.Enroll(learner, "p")
+	publishPath := func(mandate time.Time) {
+		p.Revision, p.Versions = r.Catalog.Delta.Revision+1, append(p.Versions[:1:1], progress.PathVersion{
+			Number: 2, Title: "Two", Milestones: []progress.Milestone{milestone("ms", all("a", "b"))}, MandateTime: mandate,
+		})
+		r.Catalog.Publish(nil, []progress.Path{p})
+		r.Refresh()
+	}
+	publishPath(day(10))
+	r.Clock.Set(day(10).Add(10 * time.Minute))
+	shown := r.Path(learner, "p").Enrollment
+	if shown.PathVersion != 2 {
+		t.Fatalf("shown is %+v", shown)
+	}
+	// What was shown may be changed by its etag; the answer is as the next reader sees it.
+	paused := progress.EnrollmentPaused
+	change := engine.EnrollmentChange{State: &paused, PathVersion: new(2), Match: func(etag string) bool { return etag == shown.ETag() }}
+	after, err := r.Service.UpdateEnrollment(r.Ctx, learner, shown.ID, self(learner), change)
+	if got := r.Path(learner, "p").Enrollment; err != nil || after.PathVersion != 2 || after.ETag() != got.ETag() || got.State != paused {
+		t.Errorf("answered %+v, %v; shown %+v", after, err, got)
+	}
+	older := engine.EnrollmentChange{PathVersion: new(1)}
+	if _, err := r.Service.UpdateEnrollment(r.Ctx, learner, shown.ID, self(learner), older); reasonOf(err) != errs.ReasonUpgradeToOlder {
+		t.Errorf("to an older version than shown: %v", err)
+	}
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(10)))
+	r.Clock.Set(day(10).Add(50 * time.Minute))
+	publishPath(time.Time{})
+	r.Clock.Set(day(12))
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(12)))
+	if got := r.Path(learner, "p"); got.Enrollment.PathVersion != 1 || *got.Percent() != 100 || got.PreviousPercent != nil {
+		t.Errorf("withdrawn: %+v", got.Enrollment)
+	}
+	records, _, err := r.Service.History(r.Ctx, learner, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range records {
+		if rec.Type == progress.RecordUpgraded {
+			t.Errorf("entry %+v", rec)
+		}
+	}
+}
+
+// Two mandates within an hour are gone through one after the other: what fell is what was shown between them.
+func TestMandatesAreGoneThroughInTurn(t *testing.T) {
+	t.Parallel()
+	p := path1("p", milestone("ms", all("a", "b")))
+	r := newRig(t, []progress.Module{module1("a", unit("u")), module1("b", unit("u")), module1("c", unit("u")), module1("d", unit("u"))}, []progress.Path{p})
+	learner := newLearner()
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(1)), event("c", "u", progress.Completed, day(1)))
+	for i, ids := range [][]string{{"a", "b", "c"}, {"a", "b", "c", "d"}} {
+		p.Versions = append(p.Versions, progress.PathVersion{
+			Number: i + 2, Title: "Path", Milestones: []progress.Milestone{milestone("ms", all(ids...))}, MandateTime: day(10).Add(time.Duration(i) * time.Minute),
+		})
+	}
+	p.Revision = 2
+	r.Catalog.Publish(nil, []progress.Path{p})
+	r.Refresh()
+	for _, at := range []time.Time{day(10).Add(2 * time.Minute), day(11)} {
+		r.Clock.Set(at)
+		got := r.Path(learner, "p")
+		if got.Enrollment.PathVersion != 3 || *got.Percent() != 50 || got.PreviousPercent == nil || *got.PreviousPercent != 66 ||
+			*got.PercentChange != (progress.PercentChange{Code: progress.ChangeMandated, PathVersion: 3}) {
+			t.Errorf("at %s: %+v, %d %%, previous %v", at, got.Enrollment, *got.Percent(), got.PreviousPercent)
+		}
 	}
 }

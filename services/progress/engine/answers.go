@@ -77,6 +77,7 @@ func (s *Service) compute(
 		return s.moduleLog(ctx, l.Head, moduleID)
 	})
 	w.Advance()
+	w.Lapse()
 	body, err := compute(w)
 	if err != nil {
 		return Answer{}, err

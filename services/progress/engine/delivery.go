@@ -117,7 +117,17 @@ func (d *delivery) notes(ctx context.Context, b *batch, learnerID string) error 
 			}
 			fresh[m.ID] = f
 		}
-		r.Note = f.Note(m, &k, b.now)
+		note := f.Note(m, &k, b.now)
+		if note != nil && r.Status == progress.StatusDuplicate {
+			voided, err := b.isVoided(ctx, learnerID, r.EventID)
+			if err != nil {
+				return err
+			}
+			if voided {
+				note = nil // it counts for nothing, whatever the time
+			}
+		}
+		r.Note = note
 	}
 	return nil
 }
@@ -242,18 +252,25 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *progress.Recor
 	if target.Event.Verb == progress.Voided {
 		return progress.Reject(&r.Event, errs.ReasonNotVoidable, "event %s is itself a void, and a void is final", r.Event.VoidsEventID), nil
 	}
-	voided, err := b.tx.IsVoided(ctx, learnerID, r.Event.VoidsEventID)
+	voided, err := b.isVoided(ctx, learnerID, r.Event.VoidsEventID)
 	if err != nil {
 		return nil, err
 	}
-	if voided || slices.ContainsFunc(b.appended, func(p progress.Record) bool {
-		return p.LearnerID == learnerID && p.Event.VoidsEventID == r.Event.VoidsEventID
-	}) {
+	if voided {
 		return progress.Reject(&r.Event, errs.ReasonAlreadyVoided, "event %s is voided already", r.Event.VoidsEventID), nil
 	}
 	// The void is filed with what it takes back, so that the module's log is whole.
 	r.Event.ModuleID, r.Event.ModuleVersion, r.Event.UnitID = target.Event.ModuleID, target.Event.ModuleVersion, target.Event.UnitID
 	return nil, nil //nolint:nilnil // no verdict against it, and no fault
+}
+
+// isVoided reports whether an event of the learner's is voided, in the log or by this batch.
+func (b *batch) isVoided(ctx context.Context, learnerID, eventID string) (bool, error) {
+	voids := func(p progress.Record) bool { return p.LearnerID == learnerID && p.Event.VoidsEventID == eventID }
+	if slices.ContainsFunc(b.appended, voids) {
+		return true, nil
+	}
+	return b.tx.IsVoided(ctx, learnerID, eventID)
 }
 
 // earnedBy adds the awards that the delivery of a known event earned.

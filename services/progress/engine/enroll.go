@@ -181,18 +181,19 @@ func (s *Service) UpdateEnrollment(
 		if err != nil {
 			return e, err
 		}
-		if change.Match != nil && !change.Match(e.ETag()) {
+		// A mandate that is too young to be stored is what the caller has seen.
+		shown := b.view(ctx, l).Shown(e)
+		if change.Match != nil && !change.Match(shown.ETag()) {
 			return e, errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch, "the enrollment has changed since it was read; read it again")
 		}
-		left, err := change.from(e, b.view(ctx, l).StateOf(e))
+		left, err := change.from(shown)
 		if err != nil {
 			return e, err
 		}
-		if err := b.updateEnrollment(ctx, actor, left, &e); err != nil {
+		if err := b.updateEnrollment(ctx, actor, left, &e, &shown); err != nil {
 			return e, err
 		}
-		e.State = b.view(ctx, l).StateOf(e)
-		return e, nil
+		return b.view(ctx, l).Shown(e), nil
 	})
 }
 
@@ -220,14 +221,14 @@ func (s *Service) EnrollmentRow(ctx context.Context, learnerID, enrollmentID str
 
 // from returns the change without what is so already: a client may send back what it read. It
 // returns Invalid for another path, and for states that cannot be set.
-func (c EnrollmentChange) from(e progress.Enrollment, state progress.EnrollmentState) (EnrollmentChange, error) {
+func (c EnrollmentChange) from(e progress.Enrollment) (EnrollmentChange, error) {
 	var bad []errs.Violation
 	if c.PathID != "" && c.PathID != e.PathID {
 		bad = append(bad, errs.Violation{Field: "pathId", Reason: errs.ReasonNotSettable, Description: "cannot be changed: enroll in the other path"})
 	}
 	switch {
 	case c.State == nil:
-	case *c.State == state:
+	case *c.State == e.State:
 		c.State = nil
 	case *c.State != progress.EnrollmentActive && *c.State != progress.EnrollmentPaused && *c.State != progress.EnrollmentWithdrawn:
 		bad = append(bad, errs.Violation{
@@ -235,19 +236,23 @@ func (c EnrollmentChange) from(e progress.Enrollment, state progress.EnrollmentS
 			Description: "must be ACTIVE, PAUSED or WITHDRAWN; COMPLETED and NOT_APPLICABLE are derived from progress",
 		})
 	}
+	if c.PathVersion != nil && *c.PathVersion == e.PathVersion {
+		c.PathVersion = nil
+	}
 	if len(bad) > 0 {
 		return c, errs.InvalidFields(bad)
 	}
 	return c, nil
 }
 
-func (b *batch) updateEnrollment(ctx context.Context, actor progress.Actor, change EnrollmentChange, e *progress.Enrollment) error {
+// updateEnrollment changes an enrollment, which the caller was shown as another perhaps.
+func (b *batch) updateEnrollment(ctx context.Context, actor progress.Actor, change EnrollmentChange, e, shown *progress.Enrollment) error {
 	if e.State == progress.EnrollmentWithdrawn && (change.PathVersion != nil || (change.State != nil && *change.State != progress.EnrollmentWithdrawn)) {
 		return errs.New(errs.FailedPrecondition, errs.ReasonWithdrawn, "enrollment %s is withdrawn; enroll again", e.ID)
 	}
 	kind, was := progress.RecordEnrollmentChanged, *e
-	if change.PathVersion != nil && *change.PathVersion != e.PathVersion {
-		if err := b.checkUpgrade(e, *change.PathVersion); err != nil {
+	if change.PathVersion != nil {
+		if err := b.checkUpgrade(shown, *change.PathVersion); err != nil {
 			return err
 		}
 		kind, e.PathVersion = progress.RecordUpgraded, *change.PathVersion

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -64,6 +65,11 @@ func (s *Service) command(
 ) (progress.Award, error) {
 	if c.actor.LearnerID == learnerID {
 		return progress.Award{}, errs.New(errs.PermissionDenied, errs.ReasonAboutOneself, "nobody commands about themselves: ask another admin")
+	}
+	if strings.TrimSpace(c.reason) == "" {
+		return progress.Award{}, errs.InvalidFields([]errs.Violation{{
+			Field: "reason", Reason: errs.ReasonStringMinLen, Description: "must not be blank: it is for the learner and for the audit",
+		}})
 	}
 	if err := s.exists(ctx, learnerID); err != nil {
 		return progress.Award{}, err

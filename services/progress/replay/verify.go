@@ -258,7 +258,7 @@ func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Fa
 	case json.Unmarshal([]byte(was.State), old) != nil:
 		m.drift(DriftFacts, module.ID, asJSON(was.State), string(text))
 	case old.ByOtherRules() && !old.SameCompletions(f):
-		m.drift(DriftFacts, module.ID, was.State, string(text))
+		m.drift(DriftFacts, module.ID, old.CompletionsText(), f.CompletionsText())
 	case old.Stale(module):
 		// It is written, so that readers are spared from folding it, and is no drift.
 	default:
