@@ -270,7 +270,7 @@ func (m *Module) grants(visit func(v *ModuleVersion, group []string)) {
 	for i := range m.Versions {
 		v := &m.Versions[i]
 		for _, group := range v.Credits {
-			known := slices.ContainsFunc(seen, func(had []string) bool { return slices.Equal(had, group) })
+			known := slices.ContainsFunc(seen, func(had []string) bool { return sameGroup(had, group) })
 			if known || m.takenBack(v, group) {
 				continue
 			}
@@ -283,9 +283,14 @@ func (m *Module) grants(visit func(v *ModuleVersion, group []string)) {
 // takenBack reports whether a version that followed another within the hour lacks a group of its credits.
 func (m *Module) takenBack(v *ModuleVersion, group []string) bool {
 	return slices.ContainsFunc(m.Versions[v.Number:], func(w ModuleVersion) bool {
-		lacks := !slices.ContainsFunc(w.Credits, func(g []string) bool { return slices.Equal(g, group) })
+		lacks := !slices.ContainsFunc(w.Credits, func(g []string) bool { return sameGroup(g, group) })
 		return lacks && w.PublishTime.Sub(v.PublishTime) < SettleAfter
 	})
+}
+
+// sameGroup reports whether two groups of credits, which name no module twice, have the same modules.
+func sameGroup(a, b []string) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(id string) bool { return !slices.Contains(b, id) })
 }
 
 // Group asks for all of its modules, or for RequiredCount of them where that is not nil.

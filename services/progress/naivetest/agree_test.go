@@ -65,10 +65,19 @@ func (l *life) do(step naivetest.Step) {
 		l.Catalog.Publish(modules, paths)
 		l.Refresh()
 	}
+	if batch, ok := step.Do.(naivetest.Send); ok {
+		l.send(batch)
+		return
+	}
+	was := l.input()
+	l.command(step)
+	l.latched(was)
+}
+
+// command has something happen that is no batch.
+func (l *life) command(step naivetest.Step) {
 	var err error
 	switch do := step.Do.(type) {
-	case naivetest.Send:
-		l.send(do)
 	case naivetest.Enroll:
 		_, err = l.TryEnroll(l.learner, do.PathID, idem.Key{})
 	case naivetest.ChangeState:
@@ -100,7 +109,7 @@ func (l *life) do(step naivetest.Step) {
 	}
 }
 
-// latched compares the awards that a step stored with those that the naive rules find at the moment.
+// latched compares the awards that a commit stored with those that the naive rules find at the moment.
 func (l *life) latched(was naivetest.Input) {
 	in := l.input()
 	was.Now, was.Catalog, was.Latching, in.Latching = in.Now, in.Catalog, true, true
@@ -155,7 +164,9 @@ func (l *life) send(batch naivetest.Send) {
 				l.ids = append(l.ids, e.ID)
 			}
 		}
+		was := l.input()
 		out := l.RecordSent(l.learner, actor, batch.SentAt, events...)
+		l.latched(was)
 		for _, res := range out.Results {
 			if res.Status != progress.StatusAccepted && res.Status != progress.StatusDuplicate {
 				l.t.Fatalf("%+v", res)
@@ -394,9 +405,7 @@ func TestNaiveModelAgreesWithTheService(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := beginLife(t, r, naivetest.DrawWorld(t, ""))
 		for i, step := range l.world.Steps {
-			was := l.input()
 			l.do(step)
-			l.latched(was)
 			l.agree(i == len(l.world.Steps)-1)
 		}
 		if drift, err := l.Service.Verify(l.Ctx, l.learner); err != nil || len(drift) > 0 {
