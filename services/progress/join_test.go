@@ -203,6 +203,7 @@ func TestFoldingAgainGivesWhatIsStored(t *testing.T) {
 		l.World = drawWorld(rt, l.Learner)
 		l.World.Events = nil
 		r.Catalog.Publish(l.World.Modules, l.World.Paths)
+		r.Refresh() // no event is folded by the world before
 		rt.Repeat(map[string]func(*rapid.T){
 			"record": l.Record, "void": l.Void, "revoke": l.Revoke, "reinstate": l.Reinstate, "enroll": l.Enroll, "change": l.Change,
 			"publish module": l.PublishModule, "publish path": l.PublishPath, "archive": l.Archive, "zone": l.Zone, "time": l.PassTime,
