@@ -189,7 +189,7 @@ func (s *story) checkLog(log []logEntry) map[int64]modelEvent {
 			s.faultf("entry %d is not what was acknowledged, %+v: %s", i+1, e, entry.text)
 		default:
 			s.checkEntry(entry, e)
-			events[entry.Sequence] = modelEvent{e, entry.Event.Version, entry.Effective}
+			events[entry.Sequence] = modelEvent{e, entry.Event.Version, entry.Effective, entry.Event.Occurred}
 		}
 	}
 	if enrolled != 1 || len(events) != len(s.book.at) {
@@ -348,7 +348,9 @@ func counted(events map[int64]modelEvent) map[string][]modelEvent {
 		}
 	}
 	for _, list := range out {
-		slices.SortFunc(list, func(a, b modelEvent) int { return cmp.Or(a.effective.Compare(b.effective), cmp.Compare(a.id, b.id)) })
+		slices.SortFunc(list, func(a, b modelEvent) int {
+			return cmp.Or(a.effective.Compare(b.effective), a.occurred.Compare(b.occurred), cmp.Compare(a.id, b.id))
+		})
 	}
 	return out
 }

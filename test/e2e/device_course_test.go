@@ -201,8 +201,9 @@ func (c *deviceCourse) resolve(e *sentEvent) int {
 type modelEvent struct {
 	*sentEvent
 
-	version   int
-	effective time.Time
+	version int
+	// effective and occurred are by the log.
+	effective, occurred time.Time
 }
 
 // modelUnit is what a learner did in a unit.

@@ -208,7 +208,7 @@ func testOldCredit(t *testing.T, w *world) {
 	published := me.get("/v1/paths/age-path").want(http.StatusOK).text("version.publishTime")
 	attest(admin, me, event("age", "", "WAIVED", "occurredAt", "2020-01-01T00:00:00Z"))
 	me.moduleOf("age").has("credit", "WAIVER", "currency.state", "EXPIRED", "currency.expireTime", "2021-01-01T00:00:00Z")
-	me.get("/v1/learners/me/progress").want(http.StatusOK).has("due.0.moduleId", "age", "due.1", "<none>", "next.0.reason", "RENEW")
+	me.get("/v1/learners/me/progress").want(http.StatusOK).has("due.0.moduleId", "age", "due.1.moduleId", "age-successor", "due.2", "<none>", "next.0.reason", "RENEW")
 	me.moduleOf("age-successor").has("credit", "EQUIVALENCE", "currency.state", "EXPIRED", "restsOn.0.moduleId", "age", "restsOn.0.cycle", 1)
 	me.get("/v1/learners/me/awards").want(http.StatusOK).
 		has("awards.0.awardTime", published, "awards.0.completions.0.completeTime", "2020-01-01T00:00:00Z")
