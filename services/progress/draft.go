@@ -41,12 +41,14 @@ func (d *Draft) Material() bool { return d.version.Material }
 // DraftEffect is what a draft does to one learner of the module; see report.ModuleImpact for the numbers of such learners.
 type DraftEffect struct{ Completed, InProgress, ToRetrain, LosingCredit bool }
 
-// Effect returns what the draft does to a learner with these facts, brought up to now; nil for none.
+// Effect returns what the draft does to a learner with these facts, as folded up to now; nil for none.
+// What has lapsed in a renewal must still be in them: the cycle that a MATERIAL version opens keeps it.
 func (d *Draft) Effect(f *Facts) DraftEffect {
 	if f == nil || len(f.Cycles) == 0 {
 		return DraftEffect{}
 	}
-	last := &f.Cycles[len(f.Cycles)-1]
+	shown := f.Lapsed(d.before, d.now)
+	last := &shown.Cycles[len(shown.Cycles)-1]
 	v := DraftEffect{Completed: f.firstComplete() != nil, InProgress: last.CompleteAt == 0}
 	if d.version.Material {
 		v.LosingCredit = v.InProgress && d.loses(last)

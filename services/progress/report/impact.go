@@ -188,7 +188,7 @@ func (c *impactCount) learners(ctx context.Context) error {
 func (c *impactCount) shapesOf(ctx context.Context, g progress.FactsGroup) error {
 	shapes, err := c.survey.FactsShapes(ctx, c.module.ID, g)
 	for _, s := range shapes {
-		c.add(c.draft.Effect(s.Facts.AsOf(c.module, c.now).Lapsed(c.module, c.now)), s.Learners)
+		c.add(c.draft.Effect(s.Facts.AsOf(c.module, c.now)), s.Learners)
 	}
 	return err
 }
@@ -215,16 +215,16 @@ func (c *impactCount) eachOf(ctx context.Context, g progress.FactsGroup) error {
 	}
 }
 
-// upToDate returns the facts as a reader sees them now.
+// upToDate returns the facts as folded up to now.
 func (c *impactCount) upToDate(ctx context.Context, l progress.LearnerFacts) (*progress.Facts, error) {
 	if !l.Facts.Stale(c.module) {
-		return l.Facts.AsOf(c.module, c.now).Lapsed(c.module, c.now), nil
+		return l.Facts.AsOf(c.module, c.now), nil
 	}
 	log, err := c.survey.ModuleLog(ctx, l.LearnerID, c.module.ID)
 	if err != nil {
 		return nil, err
 	}
-	return progress.FoldLog(c.module, log).AsOf(c.module, c.now).Lapsed(c.module, c.now), nil
+	return progress.FoldLog(c.module, log).AsOf(c.module, c.now), nil
 }
 
 // impactedPaths returns the paths that name a module.

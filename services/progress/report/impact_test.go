@@ -144,11 +144,19 @@ func (w *impactWorld) naive(draft progress.ModuleVersion) report.ModuleImpact {
 			over = draft.Currency.Grace.AddTo(over, time.UTC).AddDate(0, 0, 2)
 		}
 		w.Clock.Set(over)
-		if c := w.rig.Module(id, w.module.ID).Currency; c == nil || c.State == progress.CurrencySuperseded {
+		// Not by the currency shown, which is that of the longest lasting credit: a completion of the draft that
+		// has expired by then may be outlasted by an older one, whose grace the draft set.
+		if last := lastComplete(w.rig.Module(id, w.module.ID)); last.Version < draft.Number {
 			out.ToRetrain++
 		}
 	}
 	return out
+}
+
+// lastComplete returns the newest completed cycle; there is one.
+func lastComplete(d *progress.ModuleDetail) progress.CycleProgress {
+	complete := slices.DeleteFunc(slices.Clone(d.Cycles), func(c progress.CycleProgress) bool { return c.CompleteTime.IsZero() })
+	return complete[len(complete)-1]
 }
 
 // lost reports whether a unit that the draft invalidates was done before and is not after, if the
@@ -233,6 +241,36 @@ func TestModuleImpactOfEachClass(t *testing.T) {
 	first, err := r.Service.Previews.CountModuleImpact(r.Ctx, "new", version(1, day(1), unit("u")), 0)
 	if err != nil || !reflect.DeepEqual(*first, report.ModuleImpact{}) {
 		t.Errorf("a first version: %+v %v", first, err)
+	}
+}
+
+// Half of a renewal that was done too long ago counts no more toward the renewal, and still does toward the
+// cycle that the draft opens.
+func TestModuleImpactKeepsWhatLapsedInARenewal(t *testing.T) {
+	t.Parallel()
+	u, v := unit("u"), unit("v")
+	u.Digest, v.Digest, v.Required = "u", "v", false
+	a := module1("a", u, v)
+	a.Versions[0].Currency = &progress.CurrencyPolicy{
+		Period: rigtest.MustPeriod("P1M"), Window: rigtest.MustPeriod("P5D"), Basis: progress.BasisCompletion,
+	}
+	r := newRig(t, []progress.Module{a}, nil)
+	learner := newLearner()
+	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0), event("a", "v", progress.Completed, day(1)))
+	r.Clock.Set(day(60))
+	u.Changed, v.Changed, v.Required = false, false, true // the same content
+	draft := version(2, day(60), u, v)
+	draft.Material = true
+	got, err := r.Service.Previews.CountModuleImpact(r.Ctx, "a", draft, 0)
+	if want := (report.ModuleImpact{Completed: 1}); err != nil || !reflect.DeepEqual(*got, want) {
+		t.Errorf("%+v, want %+v, %v", got, want, err)
+	}
+	a.Versions = append(slices.Clone(a.Versions), draft)
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	r.Refresh()
+	r.Clock.Set(day(61))
+	if last := lastComplete(r.Module(learner, "a")); last.Version != 2 {
+		t.Errorf("completed on version %d, want 2", last.Version)
 	}
 }
 
