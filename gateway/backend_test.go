@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -231,6 +232,18 @@ func (h *harness) do(tb testing.TB, method, path, body string, headers ...string
 		tb.Fatal(err)
 	}
 	return response{res.StatusCode, res.Header, string(text)}
+}
+
+// violates checks that a problem has exactly these violations: "field REASON".
+func (p problem) violates(tb testing.TB, want ...string) {
+	tb.Helper()
+	var got []string
+	for _, v := range p.Violations {
+		got = append(got, v.Field+" "+v.Reason)
+	}
+	if !slices.Equal(got, want) {
+		tb.Errorf("violations %q, want %q", got, want)
+	}
 }
 
 func (h *harness) get(tb testing.TB, path string, headers ...string) response {

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
@@ -48,8 +47,8 @@ func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 	x := exchangeOf(r)
 	req := &catalogv1.ImportCatalogRequest{}
 	// Either kind of body may come with dryRun in the query.
-	if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray([][]string{{"files"}})); err != nil {
-		return nil, errs.InvalidFields(badParameters(x, r))
+	if err := x.query.populate(req); err != nil {
+		return nil, err
 	}
 	text := bytes.TrimSpace(x.body)
 	switch {
@@ -58,8 +57,8 @@ func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 	case !utf8.Valid(text):
 		return nil, errs.InvalidFields([]errs.Violation{*wire.CheckJSON(text)})
 	case bytes.IndexByte(text, 0) >= 0:
-		return nil, errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonNULCharacter, Description: "must not hold a NUL character"}})
-	case isYAML(r.Header.Get("Content-Type")) || text[0] != '{':
+		return nil, errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonNULCharacter, Description: "must not contain the character NUL"}})
+	case isYAML(x.media) || x.media == "" && text[0] != '{':
 		req.Files = oneFile("body.yaml", x.body)
 		return req, nil
 	}
@@ -85,19 +84,15 @@ func oneFile(name string, content []byte) []*catalogv1.ImportCatalogRequest_File
 	return []*catalogv1.ImportCatalogRequest_File{{Name: name, Content: string(content)}}
 }
 
-func isYAML(contentType string) bool {
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return false
-	}
+func isYAML(media string) bool {
 	return media == contentYAML || media == "text/yaml" || media == "application/x-yaml" || media == "text/x-yaml"
 }
 
 // exportCatalog serves catalog:export: the document itself, chunk by chunk.
 func (g *Gateway) exportCatalog(w http.ResponseWriter, r *http.Request) {
 	req := &catalogv1.ExportCatalogRequest{}
-	if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
-		g.fail(w, r, errs.InvalidFields(badParameters(exchangeOf(r), r)))
+	if err := exchangeOf(r).query.populate(req); err != nil {
+		g.fail(w, r, err)
 		return
 	}
 	if req.GetFormat() == catalogv1.ExportCatalogRequest_FORMAT_UNSPECIFIED {

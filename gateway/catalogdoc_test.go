@@ -40,7 +40,7 @@ func TestImportTakesFilesOrOneDocument(t *testing.T) {
 	}{
 		"YAML":                {"", yaml, "application/yaml", importOf(false, "body.yaml", yaml)},
 		"text/yaml":           {"?dryRun=true", yaml, "text/yaml; charset=utf-8", importOf(true, "body.yaml", yaml)},
-		"YAML by its looks":   {"", yaml, "application/x-www-form-urlencoded", importOf(false, "body.yaml", yaml)},
+		"YAML by its looks":   {"", yaml, "", importOf(false, "body.yaml", yaml)},
 		"JSON in YAML":        {"", files, "application/yaml", importOf(false, "body.yaml", files)},
 		"JSON document":       {"?dry_run=true", doc, "application/json", importOf(true, "body.json", doc)},
 		"JSON, no type":       {"", doc, "", importOf(false, "body.json", doc)},

@@ -285,8 +285,10 @@ func TestIfMatchIsThePrecondition(t *testing.T) {
 	if f := p.fields(); len(f) != 1 || f[0] != "If-Match" {
 		t.Errorf("%v", f)
 	}
-	if a := h.do(t, "POST", eventsPath, `{"events":[]}`, "If-Match", `"e2"`); a.status != 200 {
-		t.Errorf("%+v", a)
+	h.do(t, "POST", eventsPath, `{"events":[]}`, "If-Match", `"e2"`).wantProblem(t, 400, "INVALID_ARGUMENT").
+		violates(t, "If-Match UNKNOWN_FIELD")
+	if a := h.get(t, "/v1/modules/a", "If-Match", `"e2"`); a.status != 200 {
+		t.Errorf("a GET: %+v", a)
 	}
 }
 
@@ -315,8 +317,9 @@ func TestRequestIDs(t *testing.T) {
 func TestAccessLog(t *testing.T) {
 	h := open(t)
 	h.fails(getModule, fault(codes.NotFound, "NO_SUCH_MODULE", "none"))
-	h.get(t, "/v1/modules/hipaa?access_token=secret-query", "X-Request-Id", "r-1")
+	h.get(t, "/v1/modules/hipaa", "X-Request-Id", "r-1")
 	h.get(t, "/healthz")
+	h.get(t, "/nowhere?access_token=secret-query")
 	h.get(t, "/nowhere/"+strings.Repeat("x", 1000))
 	type line struct {
 		Level     string `json:"level"`
@@ -339,14 +342,14 @@ func TestAccessLog(t *testing.T) {
 			lines = append(lines, l)
 		}
 	}
-	if len(lines) != 3 {
+	if len(lines) != 4 {
 		t.Fatalf("%+v", lines)
 	}
 	if l := lines[0]; l.Level != "INFO" || l.Method != http.MethodGet || l.Route != "/v1/modules/{module_id}" || l.Path != "/v1/modules/hipaa" ||
 		l.Status != 404 || l.Bytes < 50 || l.Duration == nil || l.RequestID != "r-1" {
 		t.Errorf("%+v", l)
 	}
-	if lines[1].Level != "DEBUG" || len(lines[2].Path) > 300 {
+	if lines[1].Level != "DEBUG" || len(lines[3].Path) > 300 {
 		t.Errorf("%+v", lines[1:])
 	}
 	if strings.Contains(h.log.String(), "secret") {

@@ -167,7 +167,7 @@ func TestWholeBatchAtFault(t *testing.T) {
 		"twice":               {`{"events":[],"events":[]}`, []string{"events"}},
 		"sentAt is no time":   {`{"events":[` + event + `],"sentAt":"now"}`, []string{"sentAt"}},
 		"sentAt is a number":  {`{"sentAt":1763600000,"events":[` + event + `]}`, []string{"sentAt"}},
-		"sentAt twice":        {`{"sentAt":null,"sent_at":"2026-11-20T09:00:00Z","events":[` + event + `]}`, []string{"sent_at"}},
+		"sentAt twice":        {`{"sentAt":null,"sent_at":"2026-11-20T09:00:00Z","events":[` + event + `]}`, []string{"sentAt"}},
 		"too many":            {`{"events":[` + strings.Repeat(event+",", 500) + event + `]}`, []string{"events"}},
 		"ids": {
 			`{"events":[` + event + `,{},{"eventId":"7"},{"eventId":7},5,null,{"eventId":"` + id + `","verb":"NO"},{"eventId":"x","verb":"NO"}]}`,

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
 	"runtime/debug"
 	"sync/atomic"
@@ -211,12 +210,14 @@ func (g *Gateway) Close() error {
 
 // exchange is the state of one request.
 type exchange struct {
-	id     string
-	head   bool // the request was a HEAD
-	route  *route
-	params map[string]string // parameters of the route's path
-	allow  []string          // the path's methods, when there is no route for this one
-	body   []byte            // as received; only for routes that take one
+	id      string
+	head    bool // the request was a HEAD
+	route   *route
+	params  map[string]string // parameters of the route's path
+	missing notFound          // what there is instead, when there is no route
+	query   query             // as read
+	body    []byte            // as read, uncompressed; only for routes that take one
+	media   string            // the body's media type; "" where it does not say
 	// accepted is whether a call to a service has succeeded, and so the token is genuine.
 	accepted atomic.Bool
 }
@@ -249,7 +250,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.head {
 		r.Method = http.MethodGet
 	}
-	sanitize(r.Header)
+	r.Header.Del("TE") // asks for trailers, which no response has
 	h := w.Header()
 	h.Set("X-Request-ID", x.id)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -304,7 +305,7 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 		g.readyz(w, r)
 		return
 	}
-	x.route, x.params, x.allow = g.routes.find(r.Method, r.URL.Path)
+	x.route, x.params, x.missing = g.routes.find(r.Method, r.URL)
 	if x.route != nil && streamed(x.route.rpc) {
 		g.serve(w, r)
 		return
@@ -332,7 +333,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if x.route == nil {
-		g.fail(w, r, noRoute(r, x.allow))
+		g.fail(w, r, noRoute(r, x.missing))
 		return
 	}
 	served, err := g.limiter.admit(r, g.config.Now())
@@ -341,7 +342,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer served()
-	if err := admit(r); err != nil {
+	if err := g.admit(r); err != nil {
 		g.fail(w, r, err)
 		return
 	}
@@ -350,14 +351,4 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.mux.ServeHTTP(w, r)
-}
-
-// sanitize removes headers that would make grpc-gateway send trailers or write to stderr.
-func sanitize(h http.Header) {
-	h.Del("TE") // asks for trailers, which no response has
-	if ct := h.Get("Content-Type"); ct != "" && ct != wire.ContentType {
-		if _, _, err := mime.ParseMediaType(ct); err != nil {
-			h.Del("Content-Type")
-		}
-	}
 }

@@ -58,7 +58,7 @@ func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 	}
 	// The mux reads query parameters only where a body leaves room for them; this one counts on
 	// every write. Beside an If-Match header both must name the resource as it stands.
-	if etag := r.URL.Query().Get("etag"); etag != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if etag := exchangeOf(r).query.get("etag"); etag != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		md.Append(mdIfMatch, etag)
 	}
 	return md

@@ -33,6 +33,6 @@ func (g *Gateway) onlyGet(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method == http.MethodGet {
 		return true
 	}
-	g.fail(w, r, noRoute(r, []string{http.MethodGet, http.MethodHead}))
+	g.fail(w, r, noRoute(r, notFound{allow: []string{http.MethodGet, http.MethodHead}}))
 	return false
 }

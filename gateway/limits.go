@@ -3,13 +3,8 @@ package gateway
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
@@ -21,33 +16,72 @@ const (
 	maxImportBody = 16 << 20
 )
 
-// admit checks that the path and the query are valid text, and reads the body, which
-// the generated handlers would read without a limit.
-func admit(r *http.Request) error {
+// admit reads the path's parameters, the query, and the body, which the generated handlers would read
+// without a limit, and returns Invalid with all that is wrong with the first two. It names what is wrong
+// with the body too, then; else its reader does.
+func (g *Gateway) admit(r *http.Request) error {
 	x := exchangeOf(r)
-	if violations := badText(x, r.URL); len(violations) > 0 {
-		return errs.InvalidFields(violations)
+	if err := x.readBody(r); err != nil {
+		return err
 	}
+	found := x.checkPath(r)
+	asked, bad := x.route.readQuery(r.URL.RawQuery)
+	x.query = asked
+	found = append(found, bad...)
+	found = append(found, x.checkPrecondition(r)...)
+	if len(found) == 0 {
+		return nil
+	}
+	if _, own := g.own[x.route.rpc]; !own {
+		found = append(found, x.unreadableBody()...)
+	}
+	return errs.InvalidFields(found)
+}
+
+// checkPrecondition refuses If-Match on a request that changes something and has no precondition: it would
+// be made whatever the resource is.
+func (x *exchange) checkPrecondition(r *http.Request) []errs.Violation {
+	if r.Header.Get("If-Match") == "" || r.Method == http.MethodGet || x.route.input.Fields().ByName("etag") != nil {
+		return nil
+	}
+	return []errs.Violation{{Field: "If-Match", Reason: errs.ReasonUnknownField, Description: "is not taken here: this request has no precondition"}}
+}
+
+// readBody reads the body into the exchange, and puts it where the generated handlers read it.
+func (x *exchange) readBody(r *http.Request) error {
 	if x.route.body == "" {
 		r.Body = http.NoBody
+		r.Header.Del("Content-Type")
 		return nil
 	}
 	limit := int64(maxBody)
 	if x.route.rpc == catalogv1.CatalogService_ImportCatalog_FullMethodName {
 		limit = maxImportBody
 	}
-	body, err := readBody(r, limit)
+	tooLarge := errs.New(errs.Invalid, errs.ReasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
+	body, err := readAll(r, limit, tooLarge)
 	if err != nil {
 		return err
 	}
+	if len(body) > 0 {
+		if x.media, err = x.route.checkMedia(r.Header); err != nil {
+			return err
+		}
+		if contentEncoding(r.Header) == encodingGzip {
+			if body, err = unzip(body, limit, tooLarge); err != nil {
+				return err
+			}
+		}
+	}
 	x.body = body
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	r.Header.Set("Content-Type", wire.ContentType) // the mux logs one that it cannot read
 	return nil
 }
 
-// readBody reads the whole body, whether or not its length is known.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := errs.New(errs.Invalid, errs.ReasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
+// readAll reads the whole body, whether or not its length is known.
+func readAll(r *http.Request, limit int64, tooLarge error) ([]byte, error) {
 	if r.ContentLength > limit {
 		if r.Header.Get("Expect") == "" {
 			// Read on for a while: a client that is still sending when the connection
@@ -69,53 +103,10 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// badText returns what in the path and the query no proto string can hold.
-func badText(x *exchange, u *url.URL) []errs.Violation {
-	var found []errs.Violation
-	check := func(field, text string) {
-		switch {
-		case !utf8.ValidString(text):
-			found = append(found, errs.Violation{Field: field, Reason: errs.ReasonInvalidUTF8, Description: "is not valid UTF-8"})
-		case strings.IndexByte(text, 0) >= 0:
-			found = append(found, errs.Violation{Field: field, Reason: errs.ReasonNULCharacter, Description: "must not hold a NUL character"})
-		}
+// unreadableBody returns what in the body cannot be read.
+func (x *exchange) unreadableBody() []errs.Violation {
+	if md := x.route.bodyType(); md != nil && len(bytes.TrimSpace(x.body)) > 0 {
+		return wire.Diagnose(x.body, md)
 	}
-	if strings.Contains(u.EscapedPath(), "%") {
-		for name, value := range x.params {
-			check(jsonName(x.route, name), value)
-		}
-	}
-	if strings.ContainsFunc(u.RawQuery, func(c rune) bool { return c == '%' || c >= utf8.RuneSelf }) {
-		for name, values := range u.Query() {
-			check("query", name)
-			for _, value := range values {
-				check(jsonName(x.route, strings.ToValidUTF8(name, "")), value)
-			}
-		}
-	}
-	slices.SortFunc(found, func(a, b errs.Violation) int { return strings.Compare(a.Field, b.Field) })
-	return found
-}
-
-// jsonName returns a parameter's name in the API.
-func jsonName(r *route, name string) string {
-	if fd := wire.FieldByName(r.input, name); fd != nil {
-		return fd.JSONName()
-	}
-	return wire.Shorten(name)
-}
-
-// noRoute returns the error of a path, or a method, that does not exist.
-func noRoute(r *http.Request, allow []string) error {
-	if len(allow) > 0 {
-		return methodError{allow}
-	}
-	return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "nothing is served at %s", wire.Shorten(r.URL.Path))
-}
-
-// methodError is an error that lists the methods of a path.
-type methodError struct{ allow []string }
-
-func (e methodError) Error() string {
-	return fmt.Sprintf("this path takes only %s", strings.Join(e.allow, ", "))
+	return nil
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -127,21 +128,9 @@ func generalDetail(f fault) (string, bool) {
 	}
 }
 
-// httpStatus returns the status of the reason, or else of the code.
+// httpStatus returns the status of the reason, or, of one that the table does not have, of the code.
 func (f fault) httpStatus() int {
-	switch f.reason {
-	case errs.ReasonEtagMismatch:
-		return http.StatusPreconditionFailed
-	case errs.ReasonIdempotencyKeyReused:
-		return http.StatusUnprocessableEntity
-	case errs.ReasonBodyTooLarge, errs.ReasonMessageTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case errs.ReasonRateLimited:
-		return http.StatusTooManyRequests
-	case errs.ReasonMethodNotAllowed:
-		return http.StatusMethodNotAllowed
-	}
-	return runtime.HTTPStatusFromCode(f.code)
+	return cmp.Or(errs.StatusOf(f.reason), runtime.HTTPStatusFromCode(f.code))
 }
 
 // problem returns the problem document for one request.

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -169,7 +170,7 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 			"POST", "/v1/modules?moduleId=a",
 			`{"title":5,"roles":"x","units":[{"id":"a"},{"weight":"heavy","kind":"GAME","nope":1}],"currencyPolicy":[],"title":"y","publishTime":"soon"}`,
 			[]string{"title", "roles", "units[1].weight", "units[1].kind", "units[1].nope", "currencyPolicy", "title", "publishTime"},
-			[]string{"INVALID_TYPE", "INVALID_TYPE", "INVALID_TYPE", "INVALID_TYPE", "UNKNOWN_FIELD", "INVALID_TYPE", "DUPLICATE_FIELD", "INVALID_TYPE"},
+			[]string{"INVALID_TYPE", "INVALID_TYPE", "INVALID_TYPE", "UNKNOWN_VALUE", "UNKNOWN_FIELD", "INVALID_TYPE", "DUPLICATE_FIELD", "MALFORMED"},
 		},
 		"list element": {
 			"POST", "/v1/modules?moduleId=a", `{"roles":["a",7,null]}`,
@@ -190,12 +191,19 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 		"body of all": {
 			"POST", "/v1/modules/a:publish", `{"changeClass":"HUGE","effectiveTime":"now"}`,
 			[]string{"changeClass", "effectiveTime"},
-			[]string{"INVALID_TYPE", "INVALID_TYPE"},
+			[]string{"UNKNOWN_VALUE", "MALFORMED"},
 		},
-		"an enum":         {"PATCH", "/v1/learners/me", `{"background":"WIZARD"}`, []string{"background"}, []string{"INVALID_TYPE"}},
+		"an enum":         {"PATCH", "/v1/learners/me", `{"background":"WIZARD"}`, []string{"background"}, []string{"UNKNOWN_VALUE"}},
 		"a path":          {"GET", "/v1/modules/a/versions/first", ``, []string{"number"}, []string{"INVALID_TYPE"}},
 		"a query":         {"GET", "/v1/modules?pageSize=ten", ``, []string{"pageSize"}, []string{"INVALID_TYPE"}},
-		"a query's enum":  {"GET", "/v1/modules?state=GONE", ``, []string{"state"}, []string{"INVALID_TYPE"}},
+		"a query's enum":  {"GET", "/v1/modules?state=GONE", ``, []string{"state"}, []string{"UNKNOWN_VALUE"}},
+		"an overflow":     {"GET", "/v1/modules?pageSize=4294967296", ``, []string{"pageSize"}, []string{"OUT_OF_RANGE"}},
+		"a bool":          {"GET", "/v1/modules?includeTotal", ``, []string{"includeTotal"}, []string{"INVALID_TYPE"}},
+		"a time":          {"POST", "/v1/modules/a:archive", `{"sunsetTime":1}`, []string{"sunsetTime"}, []string{"INVALID_TYPE"}},
+		"query and body":  {"POST", "/v1/modules?moduleId=a&dryRun=true", `{"titel":"x"}`, []string{"dryRun", "titel"}, []string{"UNKNOWN_FIELD", "UNKNOWN_FIELD"}},
+		"both names":      {"GET", "/v1/modules?pageSize=1&page_size=2", ``, []string{"pageSize"}, []string{"DUPLICATE_FIELD"}},
+		"bad escape":      {"GET", "/v1/modules?q=%zz", ``, []string{"query"}, []string{"MALFORMED"}},
+		"a surrogate":     {"POST", "/v1/modules?moduleId=a", `{"title":"\ud800"}`, []string{"title"}, []string{"INVALID_UTF8"}},
 		"given twice":     {"GET", "/v1/modules?pageSize=1&pageSize=2", ``, []string{"pageSize"}, []string{"DUPLICATE_FIELD"}},
 		"NUL in a query":  {"GET", "/v1/modules?q=a%00", ``, []string{"q"}, []string{"NUL_CHARACTER"}},
 		"bytes in query":  {"GET", "/v1/modules?q=%ff", ``, []string{"q"}, []string{"INVALID_UTF8"}},
@@ -219,7 +227,6 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 	if h.count() != 0 {
 		t.Errorf("%d calls reached a service", h.count())
 	}
-	h.get(t, "/v1/modules?q=%zz").wantProblem(t, 400, "INVALID_ARGUMENT")
 }
 
 func TestPatchMaskNamesWhatTheBodyNames(t *testing.T) {
@@ -238,18 +245,77 @@ func TestPatchMaskNamesWhatTheBodyNames(t *testing.T) {
 	}
 }
 
-func TestContentTypeDoesNotMatterForJSON(t *testing.T) {
+func TestBodiesOfOtherMediaTypes(t *testing.T) {
 	h := open(t)
-	for _, contentType := range []string{"application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", ";;;", "\xff"} {
-		if a := h.do(t, "POST", "/v1/modules?moduleId=a", `{"title":"x"}`, "Content-Type", contentType); a.status != 200 {
-			t.Errorf("%q: %d %s", contentType, a.status, a.body)
+	const path, body = "/v1/modules?moduleId=a", `{"title":"x"}`
+	for _, good := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON", ""} {
+		if a := h.do(t, "POST", path, body, "Content-Type", good); a.status != 200 {
+			t.Errorf("%q: %d %s", good, a.status, a.body)
 		}
 		if got, _ := h.last(t).req.(*catalogv1.CreateModuleRequest); got.GetContent().GetTitle() != "x" || got.GetModuleId() != "a" {
-			t.Errorf("%q: %v", contentType, got)
+			t.Errorf("%q: %v", good, got)
 		}
 	}
-	h.do(t, "POST", "/v1/modules?moduleId=a", "  \n")
+	before := h.count()
+	for _, bad := range []string{"text/plain", "application/x-www-form-urlencoded", "text/xml", "application/merge-patch+json", "application/yaml", ";;;", "\xff"} {
+		a := h.do(t, "POST", path, body, "Content-Type", bad)
+		if p := a.wantProblem(t, 415, "UNSUPPORTED_MEDIA_TYPE"); a.header.Get("Accept") != "application/json" || !strings.Contains(p.Detail, "application/json") {
+			t.Errorf("%q: %v %s", bad, a.header, a.body)
+		}
+	}
+	h.do(t, "POST", importPath, "a", "Content-Type", "text/csv").wantProblem(t, 415, "UNSUPPORTED_MEDIA_TYPE")
+	h.do(t, "POST", importPath, "a: 1", "Content-Type", "application/json").wantProblem(t, 400, "INVALID_ARGUMENT").violates(t, "body INVALID_JSON")
+	if h.count() != before {
+		t.Errorf("%d calls reached a service", h.count()-before)
+	}
+	if a := h.do(t, "POST", path, "", "Content-Type", "text/plain"); a.status != 200 {
+		t.Errorf("without a body: %+v", a)
+	}
+	h.do(t, "POST", path, "  \n")
 	if got := h.last(t).req; !proto.Equal(got, &catalogv1.CreateModuleRequest{ModuleId: "a"}) {
 		t.Errorf("%v", got)
+	}
+}
+
+func zipped(t *testing.T, text string) string {
+	t.Helper()
+	var out strings.Builder
+	w := gzip.NewWriter(&out)
+	if _, err := w.Write([]byte(text)); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestCompressedBodies(t *testing.T) {
+	h := open(t)
+	const path = "/v1/modules?moduleId=a"
+	for _, encoding := range []string{"gzip", "x-gzip", "GZIP"} {
+		if a := h.do(t, "POST", path, zipped(t, `{"title":"x"}`), "Content-Encoding", encoding); a.status != 200 {
+			t.Errorf("%s: %+v", encoding, a)
+		}
+	}
+	if a := h.do(t, "POST", path, `{"title":"x"}`, "Content-Encoding", "identity"); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	h.records()
+	if a := h.do(t, "POST", eventsPath, zipped(t, `{"events":[]}`), "Content-Encoding", "gzip"); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	before := h.count()
+	bomb := `{"title":"` + strings.Repeat("x", 1<<20) + `"}`
+	h.do(t, "POST", path, zipped(t, bomb), "Content-Encoding", "gzip").wantProblem(t, 413, "BODY_TOO_LARGE")
+	h.do(t, "POST", path, `{"title":"x"}`, "Content-Encoding", "gzip").wantProblem(t, 400, "INVALID_ARGUMENT").violates(t, "body MALFORMED")
+	whole := zipped(t, bomb[:5000])
+	h.do(t, "POST", path, whole[:len(whole)-9], "Content-Encoding", "gzip").wantProblem(t, 400, "BODY_INCOMPLETE")
+	for _, encoding := range []string{"br", "deflate", "gzip, gzip", "\xff"} {
+		a := h.do(t, "POST", path, `{"title":"x"}`, "Content-Encoding", encoding)
+		a.wantProblem(t, 415, "UNSUPPORTED_ENCODING")
+		if a.header.Get("Accept-Encoding") != "gzip" {
+			t.Errorf("%s: %v", encoding, a.header)
+		}
+	}
+	if h.count() != before {
+		t.Errorf("%d calls reached a service", h.count()-before)
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -10,10 +11,13 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/preceptor-dev/preceptor/gateway/wire"
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // route is one REST route, from its RPC's google.api.http option.
@@ -24,7 +28,8 @@ type route struct {
 	input    protoreflect.MessageDescriptor
 	body     string // "", "*" or a field of input
 	segments []string
-	verb     string // publish
+	verb     string                                  // publish
+	params   map[string]protoreflect.FieldDescriptor // of the query, by their names in JSON
 }
 
 // bodyType returns the body's message type, or nil if the route takes no body.
@@ -39,22 +44,15 @@ func (r *route) bodyType() protoreflect.MessageDescriptor {
 	}
 }
 
-// match returns the parameters in the segments of a path, the last of which has the
-// verb, or nil if the path is not the route's.
-func (r *route) match(path []string) map[string]string {
-	if len(path) != len(r.segments) {
+// match returns the parameters in the segments of a path and its verb, or nil if the path is not the route's.
+func (r *route) match(path []string, verb string) map[string]string {
+	if len(path) != len(r.segments) || r.verb != verb {
 		return nil
 	}
 	params := map[string]string{}
 	for i, want := range r.segments {
 		got := path[i]
-		if i == len(path)-1 && r.verb != "" {
-			var found bool
-			if got, found = strings.CutSuffix(got, ":"+r.verb); !found || got == "" {
-				return nil
-			}
-		}
-		if name, ok := strings.CutPrefix(want, "{"); ok {
+		if name, ok := strings.CutPrefix(want, "{"); ok && got != "" {
 			params[strings.TrimSuffix(name, "}")] = got
 		} else if got != want {
 			return nil
@@ -63,8 +61,7 @@ func (r *route) match(path []string) map[string]string {
 	return params
 }
 
-// routeTable finds routes. Those with a verb come first: "{module_id}" would match
-// "hipaa:publish".
+// routeTable finds routes.
 type routeTable []*route
 
 // files returns the files that declare the API.
@@ -105,7 +102,6 @@ func newRoutes() (routeTable, error) {
 		}
 		table = append(table, r)
 	}
-	slices.SortStableFunc(table, func(a, b *route) int { return len(b.verb) - len(a.verb) })
 	return table, nil
 }
 
@@ -134,28 +130,84 @@ func newRoute(method protoreflect.MethodDescriptor, rule *annotations.HttpRule) 
 		path, r.verb = path[:i], path[i+1:]
 	}
 	r.segments = splitPath(path)
+	r.params = parameters(r)
 	return r, nil
 }
 
 func splitPath(path string) []string { return strings.Split(strings.TrimPrefix(path, "/"), "/") }
 
-// find returns the route and the parameters of its path, or else the methods that
-// the path has.
-func (t routeTable) find(method, path string) (found *route, params map[string]string, allow []string) {
-	segments := splitPath(path)
-	for _, r := range t {
-		p := r.match(segments)
-		switch {
-		case p == nil:
-		case r.method == method:
-			return r, p, nil
-		case !slices.Contains(allow, r.method):
-			allow = append(allow, r.method)
+// readPath returns the segments of a path, unescaped, and the custom method after the last colon. It
+// reports false for a path that no route has: with an escaped slash or colon, which separate nothing.
+func readPath(u *url.URL) (segments []string, verb string, ok bool) {
+	segments = splitPath(u.EscapedPath())
+	last := &segments[len(segments)-1]
+	if i := strings.LastIndexByte(*last, ':'); i >= 0 {
+		*last, verb = (*last)[:i], (*last)[i+1:]
+		if verb == "" {
+			return nil, "", false
 		}
 	}
-	if slices.Contains(allow, http.MethodGet) {
-		allow = append(allow, http.MethodHead)
+	for i, s := range segments {
+		text, err := url.PathUnescape(s)
+		if err != nil || strings.ContainsAny(text, "/:") {
+			return nil, "", false
+		}
+		segments[i] = text
 	}
-	slices.Sort(allow)
-	return nil, nil, allow
+	return segments, verb, true
+}
+
+// notFound is what a path has where it has no route.
+type notFound struct {
+	allow []string // its methods
+	verb  string   // the custom method that was asked for
+	verbs []string // the custom methods of the resource, where it has not that one
+}
+
+// find returns the route and the parameters of its path, or else what the path has.
+func (t routeTable) find(method string, u *url.URL) (found *route, params map[string]string, missing notFound) {
+	segments, verb, ok := readPath(u)
+	if !ok {
+		return nil, nil, missing
+	}
+	for _, r := range t {
+		p := r.match(segments, verb)
+		switch {
+		case p == nil:
+			if verb != "" && r.match(segments, r.verb) != nil {
+				missing.verb = verb
+				missing.verbs = append(missing.verbs, r.verb)
+			}
+		case r.method == method:
+			return r, p, notFound{}
+		case !slices.Contains(missing.allow, r.method):
+			missing.allow = append(missing.allow, r.method)
+		}
+	}
+	if slices.Contains(missing.allow, http.MethodGet) {
+		missing.allow = append(missing.allow, http.MethodHead)
+	}
+	slices.Sort(missing.allow)
+	return nil, nil, missing
+}
+
+// noRoute returns the error of a path, or a method, that does not exist.
+func noRoute(r *http.Request, has notFound) error {
+	verbs := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(has.verbs))), func(v string) bool { return v == "" })
+	switch {
+	case len(has.allow) > 0:
+		return methodError{has.allow}
+	case has.verb != "":
+		return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "there is no custom method :%s here%s",
+			wire.Shorten(strings.ToValidUTF8(has.verb, "\uFFFD")), rpc.Instead(has.verb, verbs))
+	default:
+		return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "nothing is served at %s", wire.Shorten(strings.ToValidUTF8(r.URL.Path, "\uFFFD")))
+	}
+}
+
+// methodError is an error that lists the methods of a path.
+type methodError struct{ allow []string }
+
+func (e methodError) Error() string {
+	return fmt.Sprintf("this path takes only %s", strings.Join(e.allow, ", "))
 }

@@ -122,10 +122,17 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	h.get(t, "/v1/nothing").wantProblem(t, 404, "ROUTE_NOT_FOUND")
 	h.get(t, "/v1/modules/a/b/c/d").wantProblem(t, 404, "ROUTE_NOT_FOUND")
 	h.get(t, "/favicon.ico").wantProblem(t, 404, "ROUTE_NOT_FOUND")
-	h.do(t, http.MethodPost, "/v1/modules/:publish", "{}").wantProblem(t, 405, "METHOD_NOT_ALLOWED")
+	for _, path := range []string{
+		"/v1/modules/", "/v1/modules//", "/v1/modules/hipaa/", "/v1//modules", "//v1/modules", "/v1/modules/:publish", "/v1/modules/hipaa:",
+		"/v1/modules/hipaa%2Fversions", "/v1/modules%2Fhipaa", "/v1/modules/hipaa%2fx", "/v1/modules/hipaa%3Apublish", "/v1/modules/a:b:publish",
+	} {
+		h.get(t, path).wantProblem(t, 404, "ROUTE_NOT_FOUND")
+		h.do(t, http.MethodPost, path, "{}").wantProblem(t, 404, "ROUTE_NOT_FOUND")
+	}
 	for _, c := range []struct{ method, path, allow string }{
 		{http.MethodDelete, "/v1/modules", "GET, HEAD, POST"},
 		{http.MethodPut, "/v1/modules/hipaa", "GET, HEAD, PATCH"},
+		{http.MethodGet, "/v1/modules/hipaa:publish", "POST"},
 		{http.MethodPost, "/v1/topics", "GET, HEAD"},
 		{http.MethodPost, "/healthz", "GET, HEAD"},
 		{http.MethodPost, "/docs", "GET, HEAD"},
@@ -145,6 +152,52 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		wantProblem(t, 405, "METHOD_NOT_ALLOWED")
 	if h.count() != 0 {
 		t.Errorf("%d calls reached a service", h.count())
+	}
+}
+
+func TestUnknownCustomMethods(t *testing.T) {
+	h := open(t)
+	for path, want := range map[string]string{
+		"/v1/modules/hipaa:publsh":             "there is no custom method :publsh here; did you mean publish?",
+		"/v1/modules/hipaa:destroy":            "there is no custom method :destroy here; did you mean restore?",
+		"/v1/catalog:imprt":                    "there is no custom method :imprt here; did you mean import?",
+		"/v1/learners/me/paths/p/progress:why": "there is no custom method :why here; there are explain",
+		"/v1/topics:list":                      "there is no custom method :list here; there are none here",
+	} {
+		for _, method := range []string{http.MethodPost, http.MethodGet} {
+			if p := h.do(t, method, path, "").wantProblem(t, 404, "ROUTE_NOT_FOUND"); p.Detail != want {
+				t.Errorf("%s %s: %q, want %q", method, path, p.Detail, want)
+			}
+		}
+	}
+	if h.count() != 0 {
+		t.Errorf("%d calls reached a service", h.count())
+	}
+}
+
+// Every route refuses by name what its query cannot set.
+func TestUnknownParameters(t *testing.T) {
+	h := open(t)
+	for _, r := range restRoutes(t) {
+		path, values := r.filled()
+		for name := range values {
+			h.do(t, r.method, path+"?"+name+"=x", "").wantProblem(t, 400, "INVALID_ARGUMENT").violates(t, name+" UNKNOWN_FIELD")
+		}
+		for _, name := range []string{"etg", "dry_rum", "x.y", "%ff"} {
+			shown := strings.ReplaceAll(name, "%ff", "\uFFFD")
+			h.do(t, r.method, path+"?"+name+"=", "").wantProblem(t, 400, "INVALID_ARGUMENT").violates(t, shown+" UNKNOWN_FIELD")
+		}
+	}
+	if h.count() != 0 {
+		t.Errorf("%d calls reached a service", h.count())
+	}
+	for path, want := range map[string]string{
+		"/v1/modules?topics=hipaa": "is not a parameter of this route; did you mean topic?",
+		"/v1/topics?x=1":           "is not a parameter of this route; there are none here",
+	} {
+		if p := h.get(t, path).wantProblem(t, 400, "INVALID_ARGUMENT"); p.Violations[0].Description != want {
+			t.Errorf("%s: %q, want %q", path, p.Violations[0].Description, want)
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func mediaOf(name string) string {
 // server.
 func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p page) {
 	if r.Method != http.MethodGet {
-		g.fail(w, r, noRoute(r, []string{http.MethodGet, http.MethodHead}))
+		g.fail(w, r, noRoute(r, notFound{allow: []string{http.MethodGet, http.MethodHead}}))
 		return
 	}
 	h := w.Header()

@@ -5,15 +5,12 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/preceptor-dev/preceptor/gateway/stream"
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // watch serves progress:watch as server-sent events, or as lines of JSON to a client that takes
@@ -57,8 +54,8 @@ func readWatch(r *http.Request) (*progressv1.WatchProgressRequest, error) {
 	x := exchangeOf(r)
 	req := &progressv1.WatchProgressRequest{}
 	if last := r.Header.Get("Last-Event-ID"); last == "" {
-		if runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray([][]string{{"learner_id"}})) != nil {
-			return nil, errs.InvalidFields(badParameters(x, r))
+		if err := x.query.populate(req); err != nil {
+			return nil, err
 		}
 	} else if sequence, err := strconv.ParseInt(last, 10, 64); err == nil && sequence >= 0 {
 		req.AfterSequence = new(sequence)

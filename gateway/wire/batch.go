@@ -12,10 +12,13 @@ import (
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // maxEvents is the largest number of events in a batch.
 const maxEvents = 500
+
+var sentAtField = new(progressv1.BatchRecordEventsRequest).ProtoReflect().Descriptor().Fields().ByName("sent_at")
 
 // errTruncated is the error of a body that is not JSON. encoding/json then says what is
 // wrong with it.
@@ -125,9 +128,9 @@ func (b *batchReader) member(name string) error {
 	case !json.Valid(value):
 		return errTruncated
 	case name == "sentAt" || name == "sent_at":
-		b.sentAt(name, value)
+		b.sentAt(value)
 	case name != "events":
-		b.violation(joinPath("", name), errs.ReasonUnknownField, "is not a field that this request knows")
+		b.violation(joinPath("", name), errs.ReasonUnknownField, unknownField(name, []string{"events", "sentAt"}))
 	case b.given:
 		b.violation("events", errs.ReasonDuplicateField, "is given more than once")
 	case string(value) != "null":
@@ -137,14 +140,14 @@ func (b *batchReader) member(name string) error {
 	return nil
 }
 
-func (b *batchReader) sentAt(name string, value []byte) {
+func (b *batchReader) sentAt(value []byte) {
 	at := &timestamppb.Timestamp{}
 	switch {
 	case b.sent:
-		b.violation(name, errs.ReasonDuplicateField, "is given more than once")
+		b.violation("sentAt", errs.ReasonDuplicateField, "is given more than once")
 	case string(value) == "null":
 	case protojson.Unmarshal(value, at) != nil:
-		b.violation(name, errs.ReasonInvalidType, expectedTime)
+		b.violation("sentAt", wrong(sentAtField, value, ""), expectedTime)
 	default:
 		b.SentAt = at
 	}
@@ -169,7 +172,7 @@ func (b *batchReader) list() error {
 		}
 	}
 	if b.size > maxEvents {
-		b.violation("events", "TOO_MANY_EVENTS", fmt.Sprintf("must be at most %d; there are %d", maxEvents, b.size))
+		b.violation("events", errs.ReasonTooMany, fmt.Sprintf("must have at most %d items, not %d", maxEvents, b.size))
 	}
 	return nil
 }
@@ -218,7 +221,7 @@ func (b *batchReader) accept(event *progressv1.ProgressEvent) {
 }
 
 func (b *batchReader) noID() {
-	b.violation(fmt.Sprintf("events[%d].eventId", b.size), "INVALID_UUID", "must be a UUID: it distinguishes a new event from one sent again")
+	b.violation(fmt.Sprintf("events[%d].eventId", b.size), errs.ReasonInvalidUUID, "must be a UUID: it distinguishes a new event from one sent again")
 }
 
 // readEvent reads an event from valid JSON, or returns what is wrong with it, field by
@@ -230,7 +233,7 @@ func readEvent(text []byte) (*progressv1.ProgressEvent, []string) {
 		if event.GetVerb().Descriptor().Values().ByNumber(event.GetVerb().Number()) != nil {
 			return event, nil
 		}
-		return nil, []string{"verb: must be one of " + enumNames(event.GetVerb().Descriptor())}
+		return nil, []string{"verb: must be one of " + rpc.EnumNames(event.GetVerb().Descriptor())}
 	}
 	var faults []string
 	for _, v := range Diagnose(text, event.ProtoReflect().Descriptor()) {

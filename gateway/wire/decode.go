@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // BodyField is the field of a violation that is about the whole body.
@@ -124,7 +126,7 @@ func Diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
 // CheckJSON returns what is wrong with a text that is not JSON, or nil.
 func CheckJSON(data []byte) *errs.Violation {
 	if !utf8.Valid(data) {
-		return &errs.Violation{Field: BodyField, Reason: errs.ReasonInvalidUTF8, Description: "is not valid UTF-8"}
+		return &errs.Violation{Field: BodyField, Reason: errs.ReasonInvalidUTF8, Description: "must be UTF-8 text"}
 	}
 	var value json.RawMessage
 	err := json.Unmarshal(data, &value)
@@ -163,7 +165,7 @@ func (d *diagnosis) message(path string, md protoreflect.MessageDescriptor, text
 		fd := FieldByName(md, name)
 		switch {
 		case fd == nil:
-			d.add(field, errs.ReasonUnknownField, "is not a field that this request knows")
+			d.add(field, errs.ReasonUnknownField, unknownField(name, fieldNames(md)))
 		case seen[fd]:
 			d.add(field, errs.ReasonDuplicateField, "is given more than once")
 		default:
@@ -205,16 +207,72 @@ func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole st
 	}
 	alone := kind.New()
 	if protojson.Unmarshal([]byte(`{"`+fd.JSONName()+`":`+whole+`}`), alone.Interface()) != nil {
-		d.add(path, errs.ReasonInvalidType, Expected(fd))
+		d.add(path, wrong(fd, one, whole), Expected(fd))
 		return
 	}
 	switch {
 	case sound(alone):
 	case fd.Kind() == protoreflect.StringKind:
-		d.add(path, errs.ReasonNULCharacter, "must not hold a NUL character")
+		d.add(path, errs.ReasonNULCharacter, "must not contain the character NUL")
 	default:
 		d.add(path, errs.ReasonNotFinite, "must be a finite number")
 	}
+}
+
+// wrong returns the reason of a value that is none of its field's: its JSON type is another, or it is
+// of the right type, and no such value.
+func wrong(fd protoreflect.FieldDescriptor, one []byte, whole string) string {
+	text := strings.Trim(strings.TrimSpace(string(one)), `"`)
+	if one == nil {
+		text = whole // of a map
+	}
+	isText := len(one) > 0 && bytes.TrimSpace(one)[0] == '"'
+	_, err := strconv.ParseFloat(text, 64)
+	isNumber := err == nil || errors.Is(err, strconv.ErrRange)
+	switch {
+	case isText && fd.Kind() == protoreflect.StringKind:
+		return errs.ReasonInvalidUTF8 // half of a surrogate pair
+	case fd.Kind() == protoreflect.EnumKind && (isText || isNumber):
+		return errs.ReasonUnknownValue
+	case isText && (fd.Kind() == protoreflect.MessageKind || fd.Kind() == protoreflect.BytesKind):
+		return errs.ReasonMalformed
+	case isNumber && isNumeric(fd.Kind()) && (fd.Kind() == protoreflect.DoubleKind || !strings.Contains(text, ".")):
+		return errs.ReasonOutOfRange
+	default:
+		return errs.ReasonInvalidType
+	}
+}
+
+func isNumeric(kind protoreflect.Kind) bool {
+	switch kind {
+	case protoreflect.BoolKind, protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind,
+		protoreflect.MessageKind, protoreflect.GroupKind:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wrong returns the reason of a parameter's text that is none of its field's values.
+func Wrong(fd protoreflect.FieldDescriptor, text string) string {
+	quoted := []byte(strconv.Quote(text))
+	if isNumeric(fd.Kind()) {
+		quoted = []byte(text)
+	}
+	return wrong(fd, quoted, text)
+}
+
+func unknownField(name string, known []string) string {
+	return "is not a field of this request" + rpc.Instead(name, known)
+}
+
+// fieldNames returns the names of a message's fields in JSON.
+func fieldNames(md protoreflect.MessageDescriptor) []string {
+	names := make([]string, md.Fields().Len())
+	for i := range names {
+		names[i] = md.Fields().Get(i).JSONName()
+	}
+	return names
 }
 
 // FieldByName returns the field of a JSON name or a proto name, as protojson takes both, or nil.
@@ -252,7 +310,7 @@ func Expected(fd protoreflect.FieldDescriptor) string {
 	case protoreflect.DoubleKind, protoreflect.FloatKind:
 		return "must be a number"
 	case protoreflect.EnumKind:
-		return "must be one of " + enumNames(fd.Enum())
+		return "must be one of " + rpc.EnumNames(fd.Enum())
 	case protoreflect.MessageKind:
 		return expectedMessage(fd)
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
@@ -273,17 +331,6 @@ func expectedMessage(fd protoreflect.FieldDescriptor) string {
 	default:
 		return "has a value that cannot be read"
 	}
-}
-
-// enumNames returns the values that may be sent: all but the unspecified one.
-func enumNames(ed protoreflect.EnumDescriptor) string {
-	names := make([]string, 0, ed.Values().Len())
-	for i := range ed.Values().Len() {
-		if v := ed.Values().Get(i); v.Number() != 0 {
-			names = append(names, string(v.Name()))
-		}
-	}
-	return strings.Join(names, ", ")
 }
 
 // PlainText is a message of protojson without its mark and its odd spaces.

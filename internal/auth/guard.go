@@ -220,7 +220,7 @@ func (c *call) check(ctx context.Context, req any) error {
 		canonical, ok := canonicalID(id)
 		if !ok {
 			return errs.InvalidFields([]errs.Violation{{
-				Field: field.JSONName(), Reason: errs.ReasonUUID, Description: `must be a learner's id (a UUID) or "me"`,
+				Field: field.JSONName(), Reason: errs.ReasonInvalidUUID, Description: `must be a learner's id (a UUID) or "me"`,
 			}})
 		}
 		id = canonical

@@ -1,6 +1,9 @@
 package errs
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // The reasons of errors and violations; Meanings has what each means.
 const (
@@ -9,6 +12,8 @@ const (
 	ReasonInvalidArgument        = "INVALID_ARGUMENT"
 	ReasonBadPageToken           = "BAD_PAGE_TOKEN"
 	ReasonBodyIncomplete         = "BODY_INCOMPLETE"
+	ReasonUnsupportedMediaType   = "UNSUPPORTED_MEDIA_TYPE"
+	ReasonUnsupportedEncoding    = "UNSUPPORTED_ENCODING"
 	ReasonIdempotencyKeyInvalid  = "IDEMPOTENCY_KEY_INVALID"
 	ReasonNotActive              = "NOT_ACTIVE"
 	ReasonRebuildRunning         = "REBUILD_RUNNING"
@@ -58,7 +63,6 @@ const (
 	ReasonCancelled              = "CANCELLED"
 	ReasonInternal               = "INTERNAL"
 	ReasonUnimplemented          = "UNIMPLEMENTED"
-	ReasonCatalogUnavailable     = "CATALOG_UNAVAILABLE"
 	ReasonCatalogBehind          = "CATALOG_BEHIND"
 	ReasonUpstreamUnavailable    = "UPSTREAM_UNAVAILABLE"
 	ReasonDatabaseUnreachable    = "DATABASE_UNREACHABLE"
@@ -92,13 +96,11 @@ const (
 	ReasonInvalidType      = "INVALID_TYPE"
 	ReasonInvalidUTF8      = "INVALID_UTF8"
 	ReasonInvalidUUID      = "INVALID_UUID"
-	ReasonNotAUUID         = "NOT_A_UUID"
 	ReasonUnknownField     = "UNKNOWN_FIELD"
 	ReasonDuplicateField   = "DUPLICATE_FIELD"
 	ReasonNotFinite        = "NOT_FINITE"
 	ReasonNULCharacter     = "NUL_CHARACTER"
 	ReasonControlCharacter = "CONTROL_CHARACTER"
-	ReasonTooManyEvents    = "TOO_MANY_EVENTS"
 	ReasonEtagsDiffer      = "ETAGS_DIFFER"
 	ReasonRequired         = "REQUIRED"
 	ReasonUnknownValue     = "UNKNOWN_VALUE"
@@ -148,29 +150,11 @@ const (
 	ReasonDuplicateFile         = "DUPLICATE_FILE"
 	ReasonSyntax                = "SYNTAX"
 	ReasonTooDeepOrLarge        = "TOO_DEEP_OR_LARGE"
-	ReasonWrongType             = "WRONG_TYPE"
-	ReasonStringNUL             = "STRING_NUL"
 
 	// Reasons of warnings.
 
 	ReasonPrerequisiteOutsidePath = "PREREQUISITE_OUTSIDE_PATH"
 	ReasonPathCannotBeFinished    = "PATH_CANNOT_BE_FINISHED"
-
-	// Reasons named after rules of proto/, which we check ourselves too.
-
-	ReasonStringUTF8       = "STRING_UTF8"
-	ReasonStringMaxLen     = "STRING_MAX_LEN"
-	ReasonStringMinLen     = "STRING_MIN_LEN"
-	ReasonStringPattern    = "STRING_PATTERN"
-	ReasonRepeatedMaxItems = "REPEATED_MAX_ITEMS"
-	ReasonRepeatedMinItems = "REPEATED_MIN_ITEMS"
-	ReasonEnumDefinedOnly  = "ENUM_DEFINED_ONLY"
-	ReasonDoubleFinite     = "DOUBLE_FINITE"
-	ReasonDoubleGtLte      = "DOUBLE_GT_LTE"
-	ReasonDoubleGteLte     = "DOUBLE_GTE_LTE"
-	ReasonInt32GteLte      = "INT32_GTE_LTE"
-	ReasonTimestamp        = "TIMESTAMP"
-	ReasonUUID             = "UUID"
 
 	// Reasons that no client of the API receives.
 
@@ -218,8 +202,6 @@ const (
 	UsePublishing
 	// UseWarning is the reason of a warning, which prevents nothing.
 	UseWarning
-	// UseRule is the reason of a violation that is named after its rule in proto/.
-	UseRule
 	// UseInternal is the reason of an error that an operator sees, or another package, and
 	// never a client of the API.
 	UseInternal
@@ -231,7 +213,7 @@ type Meaning struct {
 	Use    Use
 	// Status is the HTTP status of UseError, else 0.
 	Status int
-	// Text is as docs/api.md has it; empty for UseRule.
+	// Text is as docs/api.md has it.
 	Text string
 }
 
@@ -239,10 +221,20 @@ type Meaning struct {
 // several entries.
 func Meanings() []Meaning {
 	return slices.Concat(
-		errorMeanings(), eventMeanings(), requestMeanings(), publishingMeanings(), warningMeanings(), ruleMeanings(),
-		internalMeanings(),
+		errorMeanings(), eventMeanings(), requestMeanings(), publishingMeanings(), warningMeanings(), internalMeanings(),
 	)
 }
+
+// StatusOf returns the HTTP status of an error's reason, or 0 where the table has none.
+func StatusOf(reason string) int { return statuses()[reason] }
+
+var statuses = sync.OnceValue(func() map[string]int {
+	all := map[string]int{}
+	for _, m := range errorMeanings() {
+		all[m.Reason] = m.Status
+	}
+	return all
+})
 
 // meaning returns an entry for each of the reasons.
 func meaning(use Use, status int, text string, reasons ...string) []Meaning {
@@ -279,7 +271,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 403, "the data is another learner's", ReasonNotYourData),
 		meaning(UseError, 403, "nobody commands about themselves: another admin must", ReasonAboutOneself),
 		meaning(UseError, 403, "the RPC names nobody who may call it", ReasonNoAccessRule),
-		meaning(UseError, 404, "nothing is served at this path", ReasonRouteNotFound),
+		meaning(UseError, 404, "nothing is served at this path; the detail names the custom methods there are", ReasonRouteNotFound),
 		meaning(UseError, 404, "the catalog does not have it, or you may not see it", ReasonModuleNotFound, ReasonPathNotFound, ReasonVersionNotFound),
 		meaning(UseError, 404, "it does not exist", ReasonLearnerNotFound, ReasonEnrollmentNotFound, ReasonAwardNotFound),
 		meaning(UseError, 404, "the learner is not enrolled in the path", ReasonNotEnrolled),
@@ -294,12 +286,14 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 409, "another process took the work over: try again", ReasonAborted),
 		meaning(UseError, 412, "the resource changed since it was read: read it again", ReasonEtagMismatch),
 		meaning(UseError, 413, "send less at once", ReasonBodyTooLarge, ReasonMessageTooLarge),
+		meaning(UseError, 415, "the route takes no body of this Content-Type; the detail names those it takes", ReasonUnsupportedMediaType),
+		meaning(UseError, 415, "the body has a Content-Encoding other than gzip", ReasonUnsupportedEncoding),
 		meaning(UseError, 422, "the key was used before with another body", ReasonIdempotencyKeyReused),
 		meaning(UseError, 429, "wait as long as `Retry-After` says", ReasonQueueFull, ReasonLearnerBusy, ReasonRateLimited),
 		meaning(UseError, 499, "the client disconnected", ReasonCancelled),
 		meaning(UseError, 500, "a bug of the server; the log has the details under the request's id", ReasonInternal),
 		meaning(UseError, 501, "this server does not have the RPC", ReasonUnimplemented),
-		meaning(UseError, 503, "a service is unreachable or behind; try again", ReasonCatalogUnavailable, ReasonCatalogBehind, ReasonUpstreamUnavailable),
+		meaning(UseError, 503, "a service is unreachable or behind; try again", ReasonCatalogBehind, ReasonUpstreamUnavailable),
 		meaning(UseError, 503, "the database is unreachable, busy or full; try again", ReasonDatabaseUnreachable, ReasonDatabaseBusy, ReasonDatabaseFull),
 		meaning(UseError, 503, "the database accepts no writes at the moment; try again", ReasonDatabaseReadOnly),
 		meaning(UseError, 503, "the token cannot be verified at the moment", ReasonIssuerUnreachable),
@@ -333,25 +327,24 @@ func requestMeanings() []Meaning {
 		meaning(UseRequest, 0, "the body is not JSON", ReasonInvalidJSON),
 		meaning(UseRequest, 0, "the value has another JSON type than the field", ReasonInvalidType),
 		meaning(UseRequest, 0, "the text is not UTF-8", ReasonInvalidUTF8),
-		meaning(UseRequest, 0, "the value is not a UUID", ReasonInvalidUUID, ReasonNotAUUID),
-		meaning(UseRequest, 0, "there is no such field, or it cannot change", ReasonUnknownField),
-		meaning(UseRequest, 0, "the field is there twice", ReasonDuplicateField),
+		meaning(UseRequest, 0, "the value is not a UUID", ReasonInvalidUUID),
+		meaning(UseRequest, 0, "there is no such field, query parameter or header", ReasonUnknownField),
+		meaning(UseRequest, 0, "the field or parameter is there twice", ReasonDuplicateField),
 		meaning(UseRequest, 0, "the number is not finite", ReasonNotFinite),
 		meaning(UseRequest, 0, "the text has a NUL character", ReasonNULCharacter),
 		meaning(UseRequest, 0, "the text has a control character", ReasonControlCharacter),
-		meaning(UseRequest, 0, "a batch has at most 500 events", ReasonTooManyEvents),
 		meaning(UseRequest, 0, "If-Match and the etag of the request differ", ReasonEtagsDiffer),
 		meaning(UseRequest, 0, "the key is longer than 255 characters, or has others than visible ASCII", ReasonIdempotencyKeyInvalid),
 		meaning(UseRequest, 0, "the page token is invalid, or belongs to other filters", ReasonBadPageToken),
-		meaning(UseRequest, 0, "the field is missing", ReasonRequired),
+		meaning(UseRequest, 0, "the field is missing or empty", ReasonRequired),
 		meaning(UseRequest, 0, "the value has the wrong form", ReasonMalformed),
-		meaning(UseRequest, 0, "there is no such value or field", ReasonUnknownValue),
+		meaning(UseRequest, 0, "there is no such value; the description names those there are", ReasonUnknownValue),
 		meaning(UseRequest, 0, "the path has no such version", ReasonUnknownVersion),
 		meaning(UseRequest, 0, "the number is too small or too large", ReasonOutOfRange),
 		meaning(UseRequest, 0, "the text or list is too long", ReasonTooLong, ReasonTooMany),
 		meaning(UseRequest, 0, "the list has the value twice", ReasonDuplicate),
 		meaning(UseRequest, 0, "the identity belongs to another learner", ReasonSubjectTaken),
-		meaning(UseRequest, 0, "the field cannot change", ReasonNotSettable),
+		meaning(UseRequest, 0, "there is such a field, and this request cannot change it", ReasonNotSettable),
 		meaning(UseRequest, 0, "the state cannot be set, or not from the current one", ReasonStateNotSettable),
 		meaning(UseRequest, 0, "the value is not an ISO 8601 period, or out of range", ReasonPeriodInvalid),
 	)
@@ -390,7 +383,7 @@ func publishingMeanings() []Meaning {
 		meaning(UsePublishing, 0, "there is no draft, or it equals the published version", ReasonNoChanges),
 		meaning(UsePublishing, 0, "the module or path must be restored before it is published", ReasonArchived),
 		meaning(UsePublishing, 0, "an import names a module, a path or a file twice", ReasonDuplicateID, ReasonDuplicateFile),
-		meaning(UsePublishing, 0, "a file of an import cannot be read", ReasonSyntax, ReasonTooDeepOrLarge, ReasonWrongType, ReasonStringNUL),
+		meaning(UsePublishing, 0, "a file of an import cannot be read", ReasonSyntax, ReasonTooDeepOrLarge, ReasonInvalidType, ReasonNULCharacter, ReasonInvalidUTF8),
 		meaning(UsePublishing, 0, "a file of an import has a field that does not exist, or one twice", ReasonUnknownField, ReasonDuplicateField),
 	)
 }
@@ -400,15 +393,6 @@ func warningMeanings() []Meaning {
 		meaning(UseWarning, 0, "a module of a path has a prerequisite that the path has not: learners are shown the prerequisite first",
 			ReasonPrerequisiteOutsidePath),
 		meaning(UseWarning, 0, "nobody who begins now could finish the path; the description names what is in the way", ReasonPathCannotBeFinished),
-	)
-}
-
-func ruleMeanings() []Meaning {
-	return slices.Concat(
-		meaning(UseRule, 0, "",
-			ReasonStringUTF8, ReasonStringNUL, ReasonStringMaxLen, ReasonStringMinLen, ReasonStringPattern,
-			ReasonRepeatedMaxItems, ReasonRepeatedMinItems, ReasonEnumDefinedOnly, ReasonDoubleFinite,
-			ReasonDoubleGtLte, ReasonDoubleGteLte, ReasonInt32GteLte, ReasonTimestamp, ReasonUUID),
 	)
 }
 

@@ -62,13 +62,8 @@ func Send[M any](stream grpc.ServerStreamingServer[M], after int64, source Sourc
 	return stream.Send(source.Marker(after))
 }
 
-// Origin is the service that a feed comes from, as errors call it.
-type Origin struct {
-	// Name begins a sentence about it: "the catalog".
-	Name string
-	// Reason is that of Unavailable, when the feed cannot be read.
-	Reason string
-}
+// Origin is the service that a feed comes from, as the sentences of errors begin: "the catalog".
+type Origin string
 
 // Open is the method of a generated client that opens a feed's stream for a request R.
 type Open[R, M any] func(ctx context.Context, req *R, opts ...grpc.CallOption) (grpc.ServerStreamingClient[M], error)
@@ -89,7 +84,7 @@ func Receive[R, M any](ctx context.Context, from Origin, open Open[R, M], req *R
 		case errors.Is(err, io.EOF) && complete:
 			return nil
 		case errors.Is(err, io.EOF):
-			return errs.New(errs.Unavailable, from.Reason, "%s's answer ended early", from.Name)
+			return errs.New(errs.Unavailable, errs.ReasonUpstreamUnavailable, "%s's answer ended early", from)
 		case err != nil:
 			return from.unreachable(err)
 		}
@@ -102,5 +97,5 @@ func Receive[R, M any](ctx context.Context, from Origin, open Open[R, M], req *R
 }
 
 func (o Origin) unreachable(err error) error {
-	return errs.Wrap(err, errs.Unavailable, o.Reason, "%s cannot be reached", o.Name)
+	return errs.Wrap(err, errs.Unavailable, errs.ReasonUpstreamUnavailable, "%s cannot be reached", o)
 }

@@ -133,7 +133,7 @@ func receive(t *testing.T, opened error, s *stream, refused int64) (taken []mess
 		end = ctx.Done()
 		return s, opened
 	}
-	from := feed.Origin{Name: "the catalog", Reason: errs.ReasonCatalogUnavailable}
+	from := feed.Origin("the catalog")
 	err = feed.Receive(t.Context(), from, open, &request{after: 7}, func(m *message) (bool, error) {
 		if m.number == refused {
 			return false, errBroken
@@ -172,7 +172,7 @@ func TestReceiveWantsTheMarker(t *testing.T) {
 	} {
 		_, _, err := receive(t, c.opened, &stream{sent: c.sent, end: c.end}, 0)
 		var e *errs.Error
-		if !errors.As(err, &e) || e.Kind != errs.Unavailable || e.Reason != errs.ReasonCatalogUnavailable || e.Message != c.want {
+		if !errors.As(err, &e) || e.Kind != errs.Unavailable || e.Reason != errs.ReasonUpstreamUnavailable || e.Message != c.want {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}

@@ -312,7 +312,7 @@ func parityValidation(t *visit) {
 		got = append(got, v.GetField()+" "+v.GetReason())
 	}
 	slices.Sort(got)
-	want := []string{"items[1].moduleId STRING_PATTERN", `labels["k"] STRING_NUL`, "text STRING_MAX_LEN"}
+	want := []string{"items[1].moduleId MALFORMED", `labels["k"] NUL_CHARACTER`, "text TOO_LONG"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

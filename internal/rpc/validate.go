@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
@@ -47,7 +47,11 @@ func (v *Validator) Check(message proto.Message, prefix string) error {
 	var broken *protovalidate.ValidationError
 	if err := rules.Validate(message); errors.As(err, &broken) {
 		for _, b := range broken.Violations {
-			violations = append(violations, violationOf(b.Proto))
+			// What is no text, or no value of its enum, breaks rules about its form, too: that is one mistake.
+			found := violationOf(b)
+			if !slices.ContainsFunc(violations, func(v errs.Violation) bool { return v.Field == found.Field }) {
+				violations = append(violations, found)
+			}
 		}
 	} else if err != nil { // a rule that cannot be compiled or run
 		return fmt.Errorf("protovalidate: %s: %w", m.Descriptor().FullName(), err)
@@ -92,12 +96,46 @@ func (s validatedStream) RecvMsg(m any) error {
 	return s.validator.checkAny(m)
 }
 
-func violationOf(v *validate.Violation) errs.Violation {
-	description := v.GetMessage()
-	if description == "" {
-		description = "must satisfy " + v.GetRuleId()
+func violationOf(v *protovalidate.Violation) errs.Violation {
+	out := errs.Violation{
+		Field: jsonPath(v.Proto.GetField()), Description: v.Proto.GetMessage(), Reason: reasonOf(v.Proto.GetRuleId()),
 	}
-	return errs.Violation{Field: jsonPath(v.GetField()), Description: description, Reason: upperSnake(v.GetRuleId())}
+	if text, ok := v.FieldValue.Interface().(string); ok && text == "" {
+		out.Reason, out.Description = errs.ReasonRequired, "must not be empty"
+	}
+	if out.Description == "" {
+		out.Description = "must satisfy " + v.Proto.GetRuleId()
+	}
+	return out
+}
+
+// reasonOf returns the reason of a rule of protovalidate: the one that services give for the same
+// mistake where they check it themselves.
+func reasonOf(ruleID string) string {
+	_, rule, ok := strings.Cut(ruleID, ".")
+	if !ok {
+		rule = ruleID // "required"
+	}
+	switch rule {
+	case "required", "min_len", "min_items":
+		return errs.ReasonRequired
+	case "max_len":
+		return errs.ReasonTooLong
+	case "max_items":
+		return errs.ReasonTooMany
+	case "uuid":
+		return errs.ReasonInvalidUUID
+	case "in", "defined_only":
+		return errs.ReasonUnknownValue
+	case "gt", "gte", "lt", "lte", "gt_lt", "gt_lte", "gte_lt", "gte_lte":
+		return errs.ReasonOutOfRange
+	case "finite":
+		return errs.ReasonNotFinite
+	case "unique":
+		return errs.ReasonDuplicate
+	default:
+		return errs.ReasonMalformed
+	}
 }
 
 // jsonPath spells a field path as JSON clients know the fields.
@@ -142,26 +180,14 @@ func lowerCamel(name string) string {
 	return b.String()
 }
 
-// upperSnake makes a reason of a rule's id: STRING_MIN_LEN of string.min_len.
-func upperSnake(id string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z':
-			return r - ('a' - 'A')
-		case 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-			return r
-		}
-		return '_'
-	}, id)
-}
-
-// textPlan lists the fields of a message that hold text, or messages that may.
+// textPlan lists the fields of a message that hold text or enums, or messages that may.
 type textPlan struct{ fields []textField }
 
 type textField struct {
 	protoreflect.FieldDescriptor
-	isText bool      // the field, its elements or its map values are strings
-	inner  *textPlan // of the field's, its elements' or its map values' messages; nil for none
+	isText bool                        // the field, its elements or its map values are strings
+	enum   protoreflect.EnumDescriptor // of the field, its elements or its map values; nil for none
+	inner  *textPlan                   // of the field's, its elements' or its map values' messages; nil for none
 }
 
 // planOf makes the plan of a message and of all below it, once.
@@ -191,8 +217,9 @@ func makePlan(d protoreflect.MessageDescriptor, made map[protoreflect.FullName]*
 			field.inner = makePlan(value.Message(), made)
 		}
 		field.isText = value.Kind() == protoreflect.StringKind
+		field.enum = value.Enum()
 		textKey := key != nil && key.Kind() == protoreflect.StringKind
-		if (field.isText || textKey || field.inner != nil) && !isIgnored(field) {
+		if (field.isText || textKey || field.enum != nil || field.inner != nil) && !isIgnored(field) {
 			plan.fields = append(plan.fields, field)
 		}
 	}
@@ -207,7 +234,7 @@ func isIgnored(d protoreflect.FieldDescriptor) bool {
 		rules.GetRepeated().GetItems().GetIgnore() == validate.Ignore_IGNORE_ALWAYS
 }
 
-// check names every string that no text could be. Paths are made on the way up,
+// check names every string that no text could be, and every number that is no value of its enum. Paths are made on the way up,
 // so that a good message costs no memory.
 func (p *textPlan) check(m protoreflect.Message) []errs.Violation {
 	var found []errs.Violation
@@ -247,20 +274,37 @@ func (f textField) checkValue(value protoreflect.Value) []errs.Violation {
 	switch {
 	case f.isText:
 		return checkText("", value.String())
+	case f.enum != nil:
+		return checkEnum(f.enum, value.Enum())
 	case f.inner != nil && len(f.inner.fields) > 0:
 		return f.inner.check(value.Message())
 	}
 	return nil
 }
 
-func checkText(field, text string) []errs.Violation {
-	switch {
-	case !utf8.ValidString(text):
-		return []errs.Violation{{Field: field, Reason: errs.ReasonStringUTF8, Description: "must be UTF-8 text"}}
-	case strings.IndexByte(text, 0) >= 0:
-		return []errs.Violation{{Field: field, Reason: errs.ReasonStringNUL, Description: "must not hold the character NUL"}}
+// checkEnum refuses numbers that the enum does not have, which JSON and gRPC can send.
+func checkEnum(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) []errs.Violation {
+	if enum.Values().ByNumber(number) != nil {
+		return nil
 	}
-	return nil
+	return []errs.Violation{{Reason: errs.ReasonUnknownValue, Description: "must be one of " + EnumNames(enum)}}
+}
+
+// EnumNames returns the values of an enum that may be sent, with commas between them: all but the unspecified one.
+func EnumNames(enum protoreflect.EnumDescriptor) string {
+	names := make([]string, 0, enum.Values().Len())
+	for i := range enum.Values().Len() {
+		if v := enum.Values().Get(i); v.Number() != 0 {
+			names = append(names, string(v.Name()))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func checkText(field, text string) []errs.Violation {
+	var found errs.Violations
+	found.Encoding(field, text)
+	return found
 }
 
 func mapKey(key protoreflect.MapKey) string {

@@ -38,15 +38,15 @@ func TestValidatorNamesEveryFault(t *testing.T) {
 	m.SetLabel("bad\x00key", "\xff")
 	m.SetLabel("good", "text with\nlines and \t tabs")
 	want := []string{
-		`items[1].learnerId STRING_NUL`, `items[1].moduleId STRING_PATTERN`, `items[1].moduleId STRING_UTF8`, `items[1].text STRING_MAX_LEN`,
-		`labels STRING_NUL`, `labels["bad\x00key"] STRING_UTF8`,
-		`learnerId STRING_NUL`, `moduleId STRING_PATTERN`, `moduleId STRING_UTF8`, `text STRING_MAX_LEN`,
+		`items[1].learnerId NUL_CHARACTER`, `items[1].moduleId INVALID_UTF8`, `items[1].text TOO_LONG`,
+		`labels NUL_CHARACTER`, `labels["bad\x00key"] INVALID_UTF8`,
+		`learnerId NUL_CHARACTER`, `moduleId INVALID_UTF8`, `text TOO_LONG`,
 	}
 	if got := fieldsOf(v.Check(m.Message, "")); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	got := fieldsOf(v.Check(bad().Message, "events[3]"))
-	if !slices.Contains(got, "events[3].learnerId STRING_NUL") || !slices.Contains(got, "events[3].text STRING_MAX_LEN") {
+	if !slices.Contains(got, "events[3].learnerId NUL_CHARACTER") || !slices.Contains(got, "events[3].text TOO_LONG") {
 		t.Errorf("with a prefix: %q", got)
 	}
 	if err := v.Check(s.With("ada", "plain").Message, ""); err != nil {
@@ -64,7 +64,7 @@ func TestValidatorLeavesIgnoredFieldsToTheService(t *testing.T) {
 	if err := v.Check(m.Message, ""); err != nil {
 		t.Errorf("looked into ignored fields: %v", err)
 	}
-	if got := fieldsOf(v.Check(bad.Message, "patch")); !slices.Equal(got, []string{"patch.moduleId STRING_NUL", "patch.moduleId STRING_PATTERN"}) {
+	if got := fieldsOf(v.Check(bad.Message, "patch")); !slices.Equal(got, []string{"patch.moduleId NUL_CHARACTER"}) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -72,7 +72,7 @@ func TestValidatorLeavesIgnoredFieldsToTheService(t *testing.T) {
 func TestValidatorTakesGeneratedMessages(t *testing.T) {
 	v := rpc.NewValidator()
 	req := &catalogv1.ImportCatalogRequest{Files: []*catalogv1.ImportCatalogRequest_File{{Name: "a"}, {Name: "b\x00"}}}
-	if got := fieldsOf(v.Check(req, "")); !slices.Contains(got, "files[1].name STRING_NUL") {
+	if got := fieldsOf(v.Check(req, "")); !slices.Contains(got, "files[1].name NUL_CHARACTER") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -125,13 +125,13 @@ func TestImportRefuses(t *testing.T) {
 		"shape": {
 			[]catalog.File{file("a.yaml", "modules:\n- id: Not A Slug\n  title: "+strings.Repeat("x", 201)+"\n  units:\n  - id: u\n    kind: POEM\n    weight: -1\n")},
 			[]string{
-				"a.yaml:2:3 modules[0].id STRING_PATTERN", "a.yaml:3:3 modules[0].title STRING_MAX_LEN",
-				"a.yaml:6:5 modules[0].units[0].kind ENUM_DEFINED_ONLY", "a.yaml:7:5 modules[0].units[0].weight DOUBLE_GT_LTE",
+				"a.yaml:2:3 modules[0].id MALFORMED", "a.yaml:3:3 modules[0].title TOO_LONG",
+				"a.yaml:6:5 modules[0].units[0].kind UNKNOWN_VALUE", "a.yaml:7:5 modules[0].units[0].weight OUT_OF_RANGE",
 			},
 		},
 		"one fault is said once": {
 			[]catalog.File{file("a.yaml", "modules:\n- id: m\n  title: 12\n  units: none\n")},
-			[]string{"a.yaml:3:10 modules[0].title WRONG_TYPE", "a.yaml:4:10 modules[0].units WRONG_TYPE"},
+			[]string{"a.yaml:3:10 modules[0].title INVALID_TYPE", "a.yaml:4:10 modules[0].units INVALID_TYPE"},
 		},
 		"what is not there": {
 			[]catalog.File{file("a.yaml", "paths:\n- id: p\n  milestones:\n  - id: m\n    groups:\n    - requiredCount: 1\n")},

@@ -124,7 +124,7 @@ type Withdrawal struct {
 func (w Withdrawal) check() []errs.Violation {
 	var f faults
 	if blank(w.Reason) {
-		f.addf("reason", errs.ReasonStringMinLen, "must not be empty: say why the mandate is withdrawn, for the audit")
+		f.addf("reason", errs.ReasonRequired, "must not be empty: say why the mandate is withdrawn, for the audit")
 	}
 	f.text("reason", w.Reason, maxReason)
 	return f

@@ -112,7 +112,7 @@ func TestMandateTimes(t *testing.T) {
 	}
 	for _, bad := range []time.Time{at.Add(-6 * time.Minute), at.AddDate(6, 0, 0)} {
 		_, err := s.Mandate(t.Context(), "way", catalog.Mandate{Number: 2, EffectiveTime: bad, Reason: "a\x00"}, nil)
-		wantFaults(t, err, "effectiveTime BAD_EFFECTIVE_TIME", "reason STRING_NUL")
+		wantFaults(t, err, "effectiveTime BAD_EFFECTIVE_TIME", "reason NUL_CHARACTER")
 	}
 }
 
@@ -265,7 +265,7 @@ func TestWithdrawMandateOfOthers(t *testing.T) {
 		wantReason(t, err, want)
 	}
 	_, err := s.WithdrawMandate(t.Context(), "way", catalog.Withdrawal{Number: 2, Reason: " \t"}, nil)
-	wantFaults(t, err, "reason STRING_MIN_LEN")
+	wantFaults(t, err, "reason REQUIRED")
 	_, err = s.WithdrawMandate(t.Context(), "way", catalog.Withdrawal{Number: 2, Reason: "a\x00"}, nil)
-	wantFaults(t, err, "reason STRING_NUL")
+	wantFaults(t, err, "reason NUL_CHARACTER")
 }

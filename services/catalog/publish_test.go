@@ -299,7 +299,7 @@ func TestPublicationViolations(t *testing.T) {
 			[]string{"effectiveTime BAD_EFFECTIVE_TIME"},
 		},
 		"in four years":          {catalog.Publication{ChangeClass: catalog.ClassMinor, EffectiveTime: start.AddDate(4, 0, 0)}, nil},
-		"a class that is no one": {catalog.Publication{ChangeClass: "HUGE"}, []string{"changeClass ENUM_DEFINED_ONLY"}},
+		"a class that is no one": {catalog.Publication{ChangeClass: "HUGE"}, []string{"changeClass UNKNOWN_VALUE"}},
 	} {
 		preview, err := s.PreviewModule(t.Context(), "m", test.publication)
 		must(t, err)

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"slices"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
@@ -38,81 +35,54 @@ var (
 type faults []errs.Violation
 
 func (f *faults) addf(field, reason, format string, args ...any) {
-	*f = append(*f, errs.Violation{Field: field, Reason: reason, Description: fmt.Sprintf(format, args...)})
+	(*errs.Violations)(f).Addf(field, reason, format, args...)
 }
 
 // text checks one text; the limit is in characters.
-func (f *faults) text(field, text string, limit int) {
-	switch {
-	case !utf8.ValidString(text):
-		f.addf(field, errs.ReasonStringUTF8, "must be UTF-8 text")
-		return
-	case slices.Contains([]byte(text), 0):
-		f.addf(field, errs.ReasonStringNUL, "must not hold the character NUL")
-	}
-	if n := utf8.RuneCountInString(text); n > limit {
-		f.addf(field, errs.ReasonStringMaxLen, "must be at most %d characters, and has %d", limit, n)
-	}
-	for _, r := range text {
-		if isControl(r) {
-			f.addf(field, errs.ReasonControlCharacter, "must not hold the control character %U", r)
-			return
-		}
-	}
-}
-
-// isControl finds what no YAML text can hold as it is, tabs and line ends aside; NUL
-// has a reason of its own.
-func isControl(r rune) bool {
-	switch r {
-	case 0, '\t', '\n', '\r':
-		return false
-	case '\uFEFF', '\uFFFE', '\uFFFF':
-		return true
-	}
-	return unicode.Is(unicode.Cc, r)
-}
+func (f *faults) text(field, text string, limit int) { (*errs.Violations)(f).Text(field, text, limit) }
 
 func (f *faults) texts(field string, texts []string, maxItems, limit int) {
 	f.count(field, len(texts), maxItems)
 	for i, text := range texts {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		if text == "" {
-			f.addf(at, errs.ReasonStringMinLen, "must not be empty")
+			f.addf(at, errs.ReasonRequired, "must not be empty")
 		}
 		f.text(at, text, limit)
 	}
 }
 
 func (f *faults) count(field string, n, limit int) {
-	if n > limit {
-		f.addf(field, errs.ReasonRepeatedMaxItems, "must be at most %d, and are %d", limit, n)
-	}
+	(*errs.Violations)(f).Count(field, n, limit)
 }
 
 func (f *faults) slug(field, id string) {
-	if !slugPattern.MatchString(id) {
-		f.addf(field, errs.ReasonStringPattern, "must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations")
+	switch {
+	case id == "":
+		f.addf(field, errs.ReasonRequired, "must not be empty")
+	case !slugPattern.MatchString(id):
+		f.addf(field, errs.ReasonMalformed, "must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations")
 	}
 }
 
 func (f *faults) partID(field, id string) {
-	if !partIDPattern.MatchString(id) {
-		f.addf(field, errs.ReasonStringPattern, "must be 1 to 63 letters, digits and inner dots, underscores or hyphens")
+	switch {
+	case id == "":
+		f.addf(field, errs.ReasonRequired, "must not be empty")
+	case !partIDPattern.MatchString(id):
+		f.addf(field, errs.ReasonMalformed, "must be 1 to 63 letters, digits and inner dots, underscores or hyphens")
 	}
 }
 
 func (f *faults) finite(field string, value float64) {
 	if math.IsInf(value, 0) || math.IsNaN(value) {
-		f.addf(field, errs.ReasonDoubleFinite, "must be a number")
+		f.addf(field, errs.ReasonNotFinite, "must be a finite number")
 	}
 }
 
 // oneOf checks an enum by its name; "" is not said.
 func oneOf[E ~string](f *faults, field string, value E, allowed ...E) {
-	if value != "" && !slices.Contains(allowed, value) {
-		f.addf(field, errs.ReasonEnumDefinedOnly, "must be one of %v", allowed)
-	}
+	errs.OneOf((*errs.Violations)(f), field, value, allowed...)
 }
 
 func (c ModuleContent) shape() []errs.Violation {
@@ -136,7 +106,7 @@ func (c ModuleContent) shape() []errs.Violation {
 	for i, credit := range c.Credits {
 		at := fmt.Sprintf("credits[%d].moduleIds", i)
 		if len(credit.ModuleIDs) == 0 {
-			f.addf(at, errs.ReasonRepeatedMinItems, "must name at least one module")
+			f.addf(at, errs.ReasonRequired, "must name at least one module")
 		}
 		f.texts(at, credit.ModuleIDs, maxList, maxSlug)
 	}
@@ -157,7 +127,7 @@ func (u Unit) shape(f *faults, at string) {
 	if w := u.Weight; w != nil {
 		f.finite(at+"weight", *w)
 		if !(*w > 0 && *w <= maxWeight) {
-			f.addf(at+"weight", errs.ReasonDoubleGtLte, "must be above 0 and at most %d", maxWeight)
+			f.addf(at+"weight", errs.ReasonOutOfRange, "must be above 0 and at most %d", maxWeight)
 		}
 	}
 	f.text(at+"duration", u.Duration, maxPeriodText)
@@ -167,7 +137,7 @@ func (u Unit) shape(f *faults, at string) {
 	if s := u.MasteryScore; s != nil {
 		f.finite(at+"masteryScore", *s)
 		if !(*s >= 0 && *s <= 1) {
-			f.addf(at+"masteryScore", errs.ReasonDoubleGteLte, "must be between 0 and 1")
+			f.addf(at+"masteryScore", errs.ReasonOutOfRange, "must be between 0 and 1")
 		}
 	}
 }
@@ -189,7 +159,7 @@ func (c PathContent) shape() []errs.Violation {
 			in := fmt.Sprintf("%sgroups[%d].", at, j)
 			f.texts(in+"moduleIds", g.ModuleIDs, maxGroup, maxSlug)
 			if k := g.RequiredCount; k != nil && (*k < 0 || *k > maxGroup) {
-				f.addf(in+"requiredCount", errs.ReasonInt32GteLte, "must be between 0 and %d", maxGroup)
+				f.addf(in+"requiredCount", errs.ReasonOutOfRange, "must be between 0 and %d", maxGroup)
 			}
 		}
 	}

@@ -116,9 +116,9 @@ func TestRecommendationsOfOtherCatalogs(t *testing.T) {
 func TestRecommendationsWithoutCatalog(t *testing.T) {
 	t.Parallel()
 	s, _ := newService(t, catalogFunc(func(context.Context) ([]profile.Path, error) {
-		return nil, errs.New(errs.Unavailable, errs.ReasonCatalogUnavailable, "down")
+		return nil, errs.New(errs.Unavailable, errs.ReasonUpstreamUnavailable, "down")
 	}))
 	l := signIn(t, s, "ana", profile.Hints{})
 	_, err := s.Recommend(t.Context(), l.ID)
-	wantFault(t, err, errs.Unavailable, errs.ReasonCatalogUnavailable)
+	wantFault(t, err, errs.Unavailable, errs.ReasonUpstreamUnavailable)
 }

@@ -22,9 +22,9 @@ type Hints struct {
 // learner. Hints that are not valid are dropped: no learner is refused for what
 // their token calls them. Returns Invalid when the identity itself is no identity.
 func (s *Service) Resolve(ctx context.Context, subject Subject, hints Hints) (Resolved, error) {
-	var v violations
-	v.subject("subject.", subject)
-	if err := v.err(); err != nil {
+	var v errs.Violations
+	checkSubject(&v, "subject.", subject)
+	if err := v.Err(); err != nil {
 		return Resolved{}, err
 	}
 	for range resolveAttempts {
@@ -61,14 +61,15 @@ func fromHints(h Hints) Learner {
 	l := normalized(Learner{DisplayName: h.DisplayName, Email: h.Email, Locale: h.Locale, TimeZone: h.TimeZone})
 	for _, hint := range []struct {
 		text  *string
-		check func(string) fault
+		check func(v *errs.Violations, field, text string)
 	}{
 		{&l.DisplayName, checkDisplayName},
 		{&l.Email, checkEmail},
 		{&l.Locale, checkLocale},
 		{&l.TimeZone, checkTimeZone},
 	} {
-		if hint.check(*hint.text) != (fault{}) {
+		var v errs.Violations
+		if hint.check(&v, "", *hint.text); len(v) > 0 {
 			*hint.text = ""
 		}
 	}

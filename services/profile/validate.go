@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/mail"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/language"
 
@@ -44,138 +42,101 @@ func normalized(l Learner) Learner {
 
 // validate checks a whole learner and returns Invalid with every violation at once.
 func validate(l Learner) error {
-	var v violations
-	v.subjects(l.Subjects)
-	v.check("displayName", checkDisplayName(l.DisplayName))
-	v.check("email", checkEmail(l.Email))
-	v.check("locale", checkLocale(l.Locale))
-	v.check("timeZone", checkTimeZone(l.TimeZone))
-	v.check("background", checkBackground(l.Background))
-	v.check("targetRole", checkSlug(l.TargetRole))
-	v.check("weeklyGoal.minutes", checkRange(l.WeeklyGoal.Minutes, maxMinutes))
-	v.check("weeklyGoal.units", checkRange(l.WeeklyGoal.Units, maxUnits))
-	return v.err()
+	var v errs.Violations
+	checkSubjects(&v, l.Subjects)
+	checkDisplayName(&v, "displayName", l.DisplayName)
+	checkEmail(&v, "email", l.Email)
+	checkLocale(&v, "locale", l.Locale)
+	checkTimeZone(&v, "timeZone", l.TimeZone)
+	errs.OneOf(&v, "background", l.Background, BackgroundAI, BackgroundClinical, BackgroundResearch, BackgroundProduct, BackgroundOther)
+	checkSlug(&v, "targetRole", l.TargetRole)
+	checkRange(&v, "weeklyGoal.minutes", l.WeeklyGoal.Minutes, maxMinutes)
+	checkRange(&v, "weeklyGoal.units", l.WeeklyGoal.Units, maxUnits)
+	return v.Err()
 }
 
-// fault is what is wrong with a value; the zero fault is nothing.
-type fault struct{ reason, description string }
-
-type violations []errs.Violation
-
-func (v *violations) check(field string, f fault) {
-	if f != (fault{}) {
-		*v = append(*v, errs.Violation{Field: field, Description: f.description, Reason: f.reason})
-	}
-}
-
-func (v *violations) err() error {
-	if len(*v) == 0 {
-		return nil
-	}
-	return errs.InvalidFields(*v)
-}
-
-func (v *violations) subjects(subjects []Subject) {
-	if len(subjects) > maxSubjects {
-		v.check("subjects", fault{errs.ReasonTooMany, fmt.Sprintf("must be at most %d", maxSubjects)})
-	}
+func checkSubjects(v *errs.Violations, subjects []Subject) {
+	v.Count("subjects", len(subjects), maxSubjects)
 	seen := make(map[Subject]bool, len(subjects))
 	for i, s := range subjects {
 		field := fmt.Sprintf("subjects[%d]", i)
-		v.subject(field+".", s)
+		checkSubject(v, field+".", s)
 		if seen[s] {
-			v.check(field, fault{errs.ReasonDuplicate, "is in the list twice"})
+			v.Addf(field, errs.ReasonDuplicate, "is in the list twice")
 		}
 		seen[s] = true
 	}
 }
 
-func (v *violations) subject(prefix string, s Subject) {
-	v.check(prefix+"issuer", checkRequired(s.Issuer, maxIssuer))
-	v.check(prefix+"subject", checkRequired(s.Subject, maxSubject))
+func checkSubject(v *errs.Violations, prefix string, s Subject) {
+	checkRequired(v, prefix+"issuer", s.Issuer, maxIssuer)
+	checkRequired(v, prefix+"subject", s.Subject, maxSubject)
 }
 
-// checkRequired is for the two halves of an identity. Any issuer may name people as it
-// likes, but for NUL, which not every database stores.
-func checkRequired(text string, limit int) fault {
-	switch {
-	case text == "":
-		return fault{errs.ReasonRequired, "must not be empty"}
-	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
-		return fault{errs.ReasonMalformed, "must be UTF-8 text without the character NUL"}
+// checkRequired is for the two halves of an identity. Any issuer may name people as it likes.
+func checkRequired(v *errs.Violations, field, text string, limit int) {
+	if text == "" {
+		v.Addf(field, errs.ReasonRequired, "must not be empty")
 	}
-	return checkLength(text, limit)
+	v.Encoding(field, text)
+	v.Length(field, text, limit)
 }
 
-func checkLength(text string, limit int) fault {
-	if utf8.RuneCountInString(text) > limit {
-		return fault{errs.ReasonTooLong, fmt.Sprintf("must be at most %d characters", limit)}
+func checkDisplayName(v *errs.Violations, field, name string) { v.Line(field, name, maxDisplayName) }
+
+// checkForm is Line for a text that, unless it is empty, must have a form.
+func checkForm(v *errs.Violations, field, text string, limit int, wrong func() (reason, description string)) {
+	before := len(*v)
+	if v.Line(field, text, limit); text == "" || len(*v) > before {
+		return
 	}
-	return fault{}
-}
-
-// checkText refuses control characters: no name or address holds any.
-func checkText(text string, limit int) fault {
-	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-		return fault{errs.ReasonMalformed, "must be UTF-8 text without control characters"}
+	if reason, description := wrong(); reason != "" {
+		v.Addf(field, reason, "%s", description)
 	}
-	return checkLength(text, limit)
 }
-
-func checkDisplayName(name string) fault { return checkText(name, maxDisplayName) }
 
 // checkEmail accepts any address that mail could be sent to: whether it exists, only a
 // mail would show.
-func checkEmail(email string) fault {
-	if f := checkText(email, maxEmail); email == "" || f != (fault{}) {
-		return f
-	}
-	if addr, err := mail.ParseAddress(email); err != nil || addr.Address != email {
-		return fault{errs.ReasonMalformed, `must be an email address: "ana@example.org"`}
-	}
-	return fault{}
+func checkEmail(v *errs.Violations, field, email string) {
+	checkForm(v, field, email, maxEmail, func() (string, string) {
+		if addr, err := mail.ParseAddress(email); err != nil || addr.Address != email {
+			return errs.ReasonMalformed, `must be an email address: "ana@example.org"`
+		}
+		return "", ""
+	})
 }
 
-func checkLocale(locale string) fault {
-	if f := checkText(locale, maxLocale); locale == "" || f != (fault{}) {
-		return f
-	}
-	if _, err := language.Raw.Parse(locale); err != nil {
-		return fault{errs.ReasonMalformed, `must be a BCP 47 language tag: "en-US"`}
-	}
-	return fault{}
+func checkLocale(v *errs.Violations, field, locale string) {
+	checkForm(v, field, locale, maxLocale, func() (string, string) {
+		if _, err := language.Raw.Parse(locale); err != nil {
+			return errs.ReasonMalformed, `must be a BCP 47 language tag: "en-US"`
+		}
+		return "", ""
+	})
 }
 
 // checkTimeZone refuses names that only some machines know, or understand as themselves: "Local".
-func checkTimeZone(name string) fault {
-	if f := checkText(name, maxTimeZone); name == "" || f != (fault{}) {
-		return f
-	}
-	if !zone.Known(name) {
-		return fault{errs.ReasonUnknownValue, `must be an IANA time zone: "Europe/Berlin"`}
-	}
-	return fault{}
+func checkTimeZone(v *errs.Violations, field, name string) {
+	checkForm(v, field, name, maxTimeZone, func() (string, string) {
+		if !zone.Known(name) {
+			return errs.ReasonUnknownValue, `must be an IANA time zone: "Europe/Berlin"`
+		}
+		return "", ""
+	})
 }
 
-func checkBackground(b Background) fault {
-	switch b {
-	case "", BackgroundAI, BackgroundClinical, BackgroundResearch, BackgroundProduct, BackgroundOther:
-		return fault{}
-	}
-	return fault{errs.ReasonUnknownValue, "must be AI, CLINICAL, RESEARCH, PRODUCT or OTHER"}
+func checkSlug(v *errs.Violations, field, slug string) {
+	checkForm(v, field, slug, maxSlug, func() (string, string) {
+		other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+		if strings.ContainsFunc(slug, other) || strings.HasPrefix(slug, "-") || strings.HasSuffix(slug, "-") {
+			return errs.ReasonMalformed, `must be lower-case letters, digits and inner hyphens: "clinical-ai-engineer"`
+		}
+		return "", ""
+	})
 }
 
-func checkSlug(slug string) fault {
-	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
-	if strings.ContainsFunc(slug, other) || strings.HasPrefix(slug, "-") || strings.HasSuffix(slug, "-") {
-		return fault{errs.ReasonMalformed, `must be lower-case letters, digits and inner hyphens: "clinical-ai-engineer"`}
-	}
-	return checkLength(slug, maxSlug)
-}
-
-func checkRange(n, limit int32) fault {
+func checkRange(v *errs.Violations, field string, n, limit int32) {
 	if n < 0 || n > limit {
-		return fault{errs.ReasonOutOfRange, fmt.Sprintf("must be 0 to %d", limit)}
+		v.Addf(field, errs.ReasonOutOfRange, "must be between 0 and %d", limit)
 	}
-	return fault{}
 }

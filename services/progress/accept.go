@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -133,10 +133,18 @@ func (j *Judged) Settle(c *Catalog, received time.Time) *Result {
 	return nil
 }
 
-// malformed names the first field of the event that cannot be right by itself.
+// malformed names every field of the event that cannot be right by itself.
 func malformed(e *Event) *Result {
-	bad := func(format string, args ...any) *Result { return Reject(e, errs.ReasonMalformed, format, args...) }
-	texts := []struct {
+	faults := slices.Concat(malformedTexts(e), malformedValues(e), malformedTarget(e))
+	if len(faults) == 0 {
+		return nil
+	}
+	return Reject(e, errs.ReasonMalformed, "%s", strings.Join(faults, "; "))
+}
+
+func malformedTexts(e *Event) []string {
+	var faults []string
+	for _, t := range []struct {
 		name, text string
 		most       int
 	}{
@@ -146,72 +154,70 @@ func malformed(e *Event) *Result {
 		{"reason", e.Reason, maxReasonLen},
 		{"voidsEventId", e.VoidsEventID, maxIDLen},
 		{"timeZone", e.TimeZone, maxIDLen},
-	}
-	for _, t := range texts {
+	} {
+		var v errs.Violations
+		v.Encoding(t.name, t.text)
 		if len(t.text) > t.most {
-			return bad("%s is longer than %d bytes", t.name, t.most)
+			v.Addf(t.name, errs.ReasonTooLong, "must have at most %d bytes, not %d", t.most, len(t.text))
 		}
-		if !utf8.ValidString(t.text) || hasNUL(t.text) {
-			return bad("%s holds a NUL or is not UTF-8", t.name)
+		for _, f := range v {
+			faults = append(faults, f.Field+" "+f.Description)
 		}
 	}
+	return faults
+}
+
+func malformedValues(e *Event) []string {
+	var faults []string
 	switch e.Verb {
 	case Initialized, Progressed, Completed, Passed, Failed, Waived, Voided:
 	default:
-		return bad("verb must be one of INITIALIZED, PROGRESSED, COMPLETED, PASSED, FAILED, WAIVED, VOIDED")
+		faults = append(faults, "verb must be one of INITIALIZED, PROGRESSED, COMPLETED, PASSED, FAILED, WAIVED, VOIDED")
 	}
-	if e.OccurredAt.IsZero() {
-		return bad("occurredAt is missing: send the device's clock as an RFC 3339 time")
-	}
-	if !e.OccurredAt.After(time.Unix(0, 0)) || e.OccurredAt.Year() > 9999 {
-		return bad("occurredAt must be after 1970-01-01T00:00:00Z and before the year 10000")
+	switch {
+	case e.OccurredAt.IsZero():
+		faults = append(faults, "occurredAt is missing: send the device's clock as an RFC 3339 time")
+	case !e.OccurredAt.After(time.Unix(0, 0)) || e.OccurredAt.Year() > 9999:
+		faults = append(faults, "occurredAt must be after 1970-01-01T00:00:00Z and before the year 10000")
 	}
 	if e.TimeZone != "" && !zone.Known(e.TimeZone) {
-		return bad("timeZone must be an IANA name such as Europe/Berlin")
+		faults = append(faults, "timeZone must be an IANA name such as Europe/Berlin")
 	}
 	if e.ModuleVersion < 0 {
-		return bad("moduleVersion must be 1 or more, or absent")
+		faults = append(faults, "moduleVersion must be 1 or more, or absent")
 	}
 	if !isShare(e.Score) {
-		return bad("score must be a number from 0 to 1")
+		faults = append(faults, "score must be a number from 0 to 1")
 	}
 	if !isShare(e.Progress) {
-		return bad("progress must be a number from 0 to 1")
+		faults = append(faults, "progress must be a number from 0 to 1")
 	}
-	return malformedTarget(e)
+	return faults
 }
 
 // malformedTarget checks what an event is about: an event to void, or a module and unit.
-func malformedTarget(e *Event) *Result {
+func malformedTarget(e *Event) []string {
+	var faults []string
 	if e.Verb == Voided {
 		if _, err := uuid.Parse(e.VoidsEventID); err != nil {
-			return Reject(e, errs.ReasonMalformed, "voidsEventId must be the UUID of the event to void")
+			faults = append(faults, "voidsEventId must be the UUID of the event to void")
 		}
-		return nil
+		return faults
 	}
 	if e.VoidsEventID != "" {
-		return Reject(e, errs.ReasonMalformed, "voidsEventId goes with verb VOIDED only")
+		faults = append(faults, "voidsEventId goes with verb VOIDED only")
 	}
 	if e.ModuleID == "" {
-		return Reject(e, errs.ReasonMalformed, "moduleId is missing")
+		faults = append(faults, "moduleId is missing")
 	}
 	if e.UnitID == "" && e.Verb != Waived {
-		return Reject(e, errs.ReasonMalformed, "unitId is missing: only WAIVED may be about a whole module")
+		faults = append(faults, "unitId is missing: only WAIVED may be about a whole module")
 	}
-	return nil
+	return faults
 }
 
 func isShare(f *float64) bool {
 	return f == nil || (!math.IsNaN(*f) && *f >= 0 && *f <= 1)
-}
-
-func hasNUL(s string) bool {
-	for i := range len(s) {
-		if s[i] == 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // forbidden applies the rule of who may send what.

@@ -25,13 +25,13 @@ func testAudit(t *testing.T, w *world) {
 	}
 	for _, query := range []string{"", "?service=profile", "?service=Progress"} {
 		a := admin.get("/v1/audit"+query).problem(http.StatusBadRequest, "INVALID_ARGUMENT")
-		a.violates("service", "STRING_IN")
+		a.violates("service", "UNKNOWN_VALUE")
 		if text := a.text("violations.0.description"); !strings.Contains(text, "catalog") || !strings.Contains(text, "progress") {
 			t.Errorf("the violation of %q is %q", query, text)
 		}
 		w.as(t, "audit-learner", "learner").get("/v1/audit"+query).problem(http.StatusForbidden, "ROLE_REQUIRED")
 	}
-	admin.get("/v1/audit?service=catalog&afterSequence=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("afterSequence", "INT64_GTE")
+	admin.get("/v1/audit?service=catalog&afterSequence=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("afterSequence", "OUT_OF_RANGE")
 
 	stdout, stderr, code := command(t, "audit", "verify", "--server", w.base, "--data", w.data)
 	lines := regexp.MustCompile(`^catalog: (no entries|\d+ entr(y|ies), chain whole, head [0-9a-f]{64})\nprogress: (no entries|\d+ entr(y|ies), chain whole, head [0-9a-f]{64})\n$`)

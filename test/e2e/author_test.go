@@ -78,7 +78,7 @@ func testViolations(t *testing.T, w *world) {
 	if len(preview.list("violations")) < 5 {
 		t.Errorf("preview names too little: %s", preview.body)
 	}
-	author.post("/v1/modules?moduleId=Not_A_Slug", basicsContent("x")).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("moduleId", "STRING_PATTERN")
+	author.post("/v1/modules?moduleId=Not_A_Slug", basicsContent("x")).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("moduleId", "MALFORMED")
 }
 
 const twoDocuments = `modules:
@@ -210,7 +210,7 @@ func testMandate(t *testing.T, w *world) {
 	slip := map[string]any{"reason": "The wrong path."}
 	learner.post(withdraw, slip).problem(http.StatusForbidden, "ROLE_REQUIRED")
 	author.post(withdraw, slip).problem(http.StatusForbidden, "ROLE_REQUIRED")
-	admin.post(withdraw, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("reason", "STRING_MIN_LEN")
+	admin.post(withdraw, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("reason", "REQUIRED")
 	admin.post(withdraw, slip, "If-Match", etag).problem(http.StatusPreconditionFailed, "ETAG_MISMATCH")
 	taken := admin.post(withdraw, slip, "If-Match", done.text("etag")).want(http.StatusOK).has("version.mandateTime", "<none>", "version.contentHash", hash)
 	if taken.header.Get("Preceptor-Catalog-Revision") == "" || taken.text("etag") == done.text("etag") {

@@ -26,7 +26,7 @@ func testSignIn(t *testing.T, w *world) {
 
 	other := w.as(t, "signin-other")
 	other.get("/v1/learners/"+first.text("id")).problem(http.StatusForbidden, "NOT_YOUR_DATA")
-	other.get("/v1/learners/not-an-id").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("learnerId", "UUID")
+	other.get("/v1/learners/not-an-id").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("learnerId", "INVALID_UUID")
 }
 
 // forgedToken is a token whose signature was changed in its middle.
@@ -126,7 +126,7 @@ func testEnroll(t *testing.T, w *world) {
 	me.post(at, map[string]any{"pathId": other.path}, "Idempotency-Key", "enroll-1").problem(http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 	me.post(at, body).problem(http.StatusConflict, "ALREADY_ENROLLED")
 	me.post(at, map[string]any{"pathId": "no-such-path"}).problem(http.StatusNotFound, "PATH_NOT_FOUND")
-	me.post(at, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("pathId", "STRING_PATTERN")
+	me.post(at, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("pathId", "MALFORMED")
 	me.get(at).want(http.StatusOK).has("enrollments.0.id", made.text("id"), "enrollments.1", "<none>")
 
 	one := at + "/" + made.text("id")
@@ -148,7 +148,7 @@ func testEnroll(t *testing.T, w *world) {
 		me.get(at+"?pageToken="+other).problem(http.StatusBadRequest, "BAD_PAGE_TOKEN").violates("pageToken", "BAD_PAGE_TOKEN")
 	}
 	w.as(t, "enroll-other").get(at+"?pageToken="+token).problem(http.StatusBadRequest, "BAD_PAGE_TOKEN")
-	me.get(at+"?pageSize=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("pageSize", "INT32_GTE")
+	me.get(at+"?pageSize=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("pageSize", "OUT_OF_RANGE")
 }
 
 // testLearn is the main job: from nothing to a finished path.
@@ -279,5 +279,5 @@ func testHistory(t *testing.T, w *world) {
 	rest := me.get("/v1/learners/me/events?afterSequence=" + page.text("nextAfterSequence")).want(http.StatusOK)
 	rest.has("events.0.sequence", 3, "events.1", "<none>", "nextAfterSequence", 3)
 	me.get("/v1/learners/me/events?afterSequence=99").want(http.StatusOK).has("events", "[]", "nextAfterSequence", 99)
-	me.get("/v1/learners/me/events?afterSequence=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("afterSequence", "INT64_GTE")
+	me.get("/v1/learners/me/events?afterSequence=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("afterSequence", "OUT_OF_RANGE")
 }

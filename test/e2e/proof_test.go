@@ -38,7 +38,7 @@ func testRevoke(t *testing.T, w *world) {
 	me.post(revoke, why).problem(http.StatusForbidden, "ROLE_REQUIRED")
 	me.post(reinstate, why).problem(http.StatusForbidden, "ROLE_REQUIRED")
 	for _, verb := range []string{":revoke", ":reinstate"} {
-		admin.post(awards+award+verb, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("reason", "STRING_MIN_LEN")
+		admin.post(awards+award+verb, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("reason", "REQUIRED")
 		admin.post(awards+newID()+verb, why).problem(http.StatusNotFound, "AWARD_NOT_FOUND")
 	}
 	admin.post(reinstate, why).problem(http.StatusConflict, "AWARD_NOT_REVOKED")

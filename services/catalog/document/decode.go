@@ -69,7 +69,7 @@ func (e *entry) read(node *yaml.Node, into any) bool {
 	node = unalias(node)
 	if node.Kind != yaml.MappingNode {
 		e.unreadable = true
-		e.faultf(node, e.at, errs.ReasonWrongType, "must be a mapping")
+		e.faultf(node, e.at, errs.ReasonInvalidType, "must be a mapping")
 		return false
 	}
 	e.value(node, e.at, reflect.ValueOf(into).Elem())
@@ -108,7 +108,7 @@ func (e *entry) value(node *yaml.Node, path string, into reflect.Value) {
 
 func (e *entry) object(node *yaml.Node, path string, into reflect.Value) {
 	if node.Kind != yaml.MappingNode {
-		e.faultf(node, path, errs.ReasonWrongType, "must be a mapping")
+		e.faultf(node, path, errs.ReasonInvalidType, "must be a mapping")
 		return
 	}
 	known := e.fields.of(into.Interface())
@@ -123,7 +123,7 @@ func (e *entry) object(node *yaml.Node, path string, into reflect.Value) {
 
 func (e *entry) list(node *yaml.Node, path string, into reflect.Value) {
 	if node.Kind != yaml.SequenceNode {
-		e.faultf(node, path, errs.ReasonWrongType, "must be a list")
+		e.faultf(node, path, errs.ReasonInvalidType, "must be a list")
 		return
 	}
 	list := reflect.MakeSlice(into.Type(), len(node.Content), len(node.Content))
@@ -131,7 +131,7 @@ func (e *entry) list(node *yaml.Node, path string, into reflect.Value) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		e.spots[at] = spot{element.Line, element.Column}
 		if isNull(unalias(element)) {
-			e.faultf(element, at, errs.ReasonWrongType, "must not be empty")
+			e.faultf(element, at, errs.ReasonInvalidType, "must not be empty")
 			continue
 		}
 		e.value(element, at, list.Index(i))
@@ -142,9 +142,9 @@ func (e *entry) list(node *yaml.Node, path string, into reflect.Value) {
 func (e *entry) text(node *yaml.Node, path string, into reflect.Value) {
 	switch {
 	case node.Kind != yaml.ScalarNode:
-		e.faultf(node, path, errs.ReasonWrongType, "must be text")
+		e.faultf(node, path, errs.ReasonInvalidType, "must be text")
 	case node.ShortTag() != "!!str":
-		e.faultf(node, path, errs.ReasonWrongType, "must be text; put it in quotes")
+		e.faultf(node, path, errs.ReasonInvalidType, "must be text; put it in quotes")
 	default:
 		into.SetString(node.Value)
 	}
@@ -165,7 +165,7 @@ func (e *entry) scalar(node *yaml.Node, path string, into reflect.Value) {
 	}
 	if !ok {
 		into.SetZero()
-		e.faultf(node, path, errs.ReasonWrongType, "must be %s", wants)
+		e.faultf(node, path, errs.ReasonInvalidType, "must be %s", wants)
 	}
 }
 
@@ -173,7 +173,7 @@ func (e *entry) time(node *yaml.Node, path string, into *moment) {
 	at, err := time.Parse(time.RFC3339, node.Value)
 	tag := node.ShortTag()
 	if node.Kind != yaml.ScalarNode || tag != "!!str" && tag != "!!timestamp" || err != nil {
-		e.faultf(node, path, errs.ReasonWrongType, "must be a time such as 2026-01-31T09:00:00Z")
+		e.faultf(node, path, errs.ReasonInvalidType, "must be a time such as 2026-01-31T09:00:00Z")
 		return
 	}
 	into.Time = at
@@ -193,7 +193,7 @@ func (e *entry) pairs(node *yaml.Node, at string, known fields) iter.Seq2[string
 			path := strings.TrimPrefix(at+"."+name, ".")
 			switch {
 			case p.key.Kind != yaml.ScalarNode:
-				e.faultf(p.key, at, errs.ReasonWrongType, "a field's name must be text")
+				e.faultf(p.key, at, errs.ReasonInvalidType, "a field's name must be text")
 			case known[name] == nil:
 				e.faultf(p.key, path, errs.ReasonUnknownField, "there is no such field here; there are %s", known)
 			case seen[name]:

@@ -51,9 +51,9 @@ func TestUnreadable(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"no YAML":         {"modules:\n  - id: a\n bad", "f.yaml:2:1 SYNTAX"},
 		"a tab":           {"modules:\n\t- id: a\n", "f.yaml:2:1 SYNTAX"},
-		"NUL":             {"modules: []\nab\x00", "f.yaml:2:3 STRING_NUL"},
-		"no UTF-8":        {"modules: []\né\xff", "f.yaml:2:2 STRING_UTF8"},
-		"a list":          {"\n- a", "f.yaml:2:1 WRONG_TYPE"},
+		"NUL":             {"modules: []\nab\x00", "f.yaml:2:3 NUL_CHARACTER"},
+		"no UTF-8":        {"modules: []\né\xff", "f.yaml:2:2 INVALID_UTF8"},
+		"a list":          {"\n- a", "f.yaml:2:1 INVALID_TYPE"},
 		"too many parts":  {"modules: [" + strings.Repeat("a,", 600_000) + "]", "f.yaml:1:1 TOO_DEEP_OR_LARGE"},
 		"too deep":        {"modules: " + strings.Repeat("[", 20_000), "f.yaml:1:1 SYNTAX"},
 		"unknown alias":   {"modules: *a", "f.yaml:1:1 SYNTAX"},

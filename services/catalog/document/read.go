@@ -63,12 +63,12 @@ func (r *reader) file(f catalog.File) {
 	text := []byte(f.Content)
 	if at := invalidUTF8(text); at >= 0 {
 		line, column := position(text, at)
-		r.lose(f.Name, line, column, errs.ReasonStringUTF8, "must be UTF-8 text")
+		r.lose(f.Name, line, column, errs.ReasonInvalidUTF8, "must be UTF-8 text")
 		return
 	}
 	if at := bytes.IndexByte(text, 0); at >= 0 {
 		line, column := position(text, at)
-		r.lose(f.Name, line, column, errs.ReasonStringNUL, "must not hold the character NUL")
+		r.lose(f.Name, line, column, errs.ReasonNULCharacter, "must not contain the character NUL")
 		return
 	}
 	if r.nodes += countNodes(text); r.nodes > maxNodes {
@@ -97,7 +97,7 @@ func (r *reader) document(file string, root *yaml.Node) {
 		return
 	}
 	if root.Kind != yaml.MappingNode {
-		r.lose(file, root.Line, root.Column, errs.ReasonWrongType, "must be a mapping with modules, paths or both")
+		r.lose(file, root.Line, root.Column, errs.ReasonInvalidType, "must be a mapping with modules, paths or both")
 		return
 	}
 	top := r.entry(file, "")
@@ -108,7 +108,7 @@ func (r *reader) document(file string, root *yaml.Node) {
 		}
 		if list.Kind != yaml.SequenceNode {
 			r.unreadable = true
-			top.faultf(pair.key, name, errs.ReasonWrongType, "must be a list")
+			top.faultf(pair.key, name, errs.ReasonInvalidType, "must be a list")
 			continue
 		}
 		for i, element := range list.Content {

@@ -95,11 +95,11 @@ func TestMandatePathVersionRefused(t *testing.T) {
 	wantStatus(t, order(2, func(r *catalogv1.MandatePathVersionRequest) {
 		r.EffectiveTime = &timestamppb.Timestamp{Seconds: 1 << 60}
 	}),
-		codes.InvalidArgument, "", "effectiveTime TIMESTAMP")
+		codes.InvalidArgument, "", "effectiveTime OUT_OF_RANGE")
 	wantStatus(t, order(2, func(r *catalogv1.MandatePathVersionRequest) { r.Reason = "\x1b[2J" }),
 		codes.InvalidArgument, "", "reason CONTROL_CHARACTER")
 	wantStatus(t, order(0, func(r *catalogv1.MandatePathVersionRequest) { r.Reason = strings.Repeat("x", 2001) }),
-		codes.InvalidArgument, "", "number INT32_GTE", "reason STRING_MAX_LEN")
+		codes.InvalidArgument, "", "number OUT_OF_RANGE", "reason TOO_LONG")
 	page, err := h.service.Paths.Versions(t.Context(), "way", 0, "", true)
 	must(t, err)
 	for _, v := range page.Items {
@@ -123,9 +123,9 @@ func TestWithdrawMandate(t *testing.T) {
 		wantStatus(t, err, codes.PermissionDenied, "ROLE_REQUIRED")
 	}
 	_, err = h.WithdrawMandate(admin, &catalogv1.WithdrawMandateRequest{PathId: "way", Number: 2})
-	wantStatus(t, err, codes.InvalidArgument, "", "reason STRING_MIN_LEN")
+	wantStatus(t, err, codes.InvalidArgument, "", "reason REQUIRED")
 	_, err = h.WithdrawMandate(admin, &catalogv1.WithdrawMandateRequest{PathId: "way", Number: 2, Reason: " "})
-	wantStatus(t, err, codes.InvalidArgument, "", "reason STRING_MIN_LEN")
+	wantStatus(t, err, codes.InvalidArgument, "", "reason REQUIRED")
 	_, err = h.WithdrawMandate(h.as(t, auth.RoleAdmin, "if-match", `"old"`), req)
 	wantStatus(t, err, codes.FailedPrecondition, "ETAG_MISMATCH")
 

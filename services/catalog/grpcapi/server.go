@@ -202,7 +202,7 @@ func timeOf(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	}
 	if err := t.CheckValid(); err != nil {
 		return time.Time{}, errs.InvalidFields([]errs.Violation{{
-			Field: field, Description: "must be a time between the years 1 and 9999", Reason: errs.ReasonTimestamp,
+			Field: field, Description: "must be a time between the years 1 and 9999", Reason: errs.ReasonOutOfRange,
 		}})
 	}
 	return t.AsTime(), nil

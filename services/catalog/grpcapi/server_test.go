@@ -386,8 +386,8 @@ func TestPatch(t *testing.T) {
 	_, err = patch(&catalogv1.ModuleVersion{
 		Title: strings.Repeat("x", 201), Summary: "a\x00b\x07", Units: []*catalogv1.Unit{{Id: "", Kind: 99, Weight: new(-1.0)}},
 	}, "title", "summary", "units")
-	wantStatus(t, err, codes.InvalidArgument, "", "title STRING_MAX_LEN", "summary STRING_NUL", "summary CONTROL_CHARACTER",
-		"units[0].id STRING_PATTERN", "units[0].kind ENUM_DEFINED_ONLY", "units[0].weight DOUBLE_GT_LTE")
+	wantStatus(t, err, codes.InvalidArgument, "", "title TOO_LONG", "summary NUL_CHARACTER", "summary CONTROL_CHARACTER",
+		"units[0].id REQUIRED", "units[0].kind UNKNOWN_VALUE", "units[0].weight OUT_OF_RANGE")
 	draft, err = patch(&catalogv1.ModuleVersion{Title: "Only"}, "*")
 	if err != nil || !proto.Equal(draft, &catalogv1.ModuleVersion{Title: "Only"}) {
 		t.Errorf("draft %v, %v", draft, err)
@@ -404,7 +404,7 @@ func TestPublishNamesAll(t *testing.T) {
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT",
 		"title MISSING_TITLE", "units NO_REQUIRED_UNIT", "prerequisites[0] UNKNOWN_MODULE", "effectiveTime BAD_EFFECTIVE_TIME")
 	_, err = h.PublishModule(h.as(t, auth.RoleAuthor), &catalogv1.PublishModuleRequest{ModuleId: "a", EffectiveTime: &timestamppb.Timestamp{Seconds: 1 << 60}})
-	wantStatus(t, err, codes.InvalidArgument, "", "effectiveTime TIMESTAMP")
+	wantStatus(t, err, codes.InvalidArgument, "", "effectiveTime OUT_OF_RANGE")
 	preview, err := h.PreviewModule(h.as(t, auth.RoleAuthor), &catalogv1.PreviewModuleRequest{ModuleId: "a"})
 	if err != nil || len(preview.GetViolations()) != 3 || preview.GetViolations()[0].GetReason() != "MISSING_TITLE" {
 		t.Errorf("preview %v, %v", preview, err)

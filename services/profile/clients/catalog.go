@@ -49,7 +49,7 @@ func catalogFault(ctx context.Context, err error) error {
 	if code := status.Code(err); ctx.Err() != nil || code == codes.Unauthenticated || code == codes.PermissionDenied {
 		return err
 	}
-	return errs.Wrap(err, errs.Unavailable, errs.ReasonCatalogUnavailable, "the catalog does not answer at the moment")
+	return errs.Wrap(err, errs.Unavailable, errs.ReasonUpstreamUnavailable, "the catalog does not answer at the moment")
 }
 
 func pathOf(p *catalogv1.Path) profile.Path {

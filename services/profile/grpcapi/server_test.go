@@ -423,7 +423,7 @@ func TestListRecommendedPaths(t *testing.T) {
 			return nil, fault
 		}
 		_, err = client.ListRecommendedPaths(ana, &profilev1.ListRecommendedPathsRequest{LearnerId: "me"})
-		wantStatus(t, err, codes.Unavailable, errs.ReasonCatalogUnavailable)
+		wantStatus(t, err, codes.Unavailable, errs.ReasonUpstreamUnavailable)
 	}
 }
 

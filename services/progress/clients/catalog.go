@@ -30,7 +30,7 @@ func NewCatalogClient(client catalogv1.CatalogServiceClient) *CatalogClient {
 
 // Sync returns everything that changed after a revision.
 func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (d progress.CatalogDelta, err error) {
-	from := feed.Origin{Name: "the catalog", Reason: errs.ReasonCatalogUnavailable}
+	from := feed.Origin("the catalog")
 	req := &catalogv1.SyncCatalogRequest{AfterRevision: afterRevision}
 	err = feed.Receive(ctx, from, c.client.SyncCatalog, req, func(m *catalogv1.SyncCatalogResponse) (marker bool, err error) {
 		switch item := m.GetItem().(type) {

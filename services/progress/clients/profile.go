@@ -5,7 +5,6 @@ import (
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -22,7 +21,7 @@ func NewProfileClient(client profilev1.ProfileServiceClient) *ProfileClient {
 
 // Sync returns the time zones that changed after a revision.
 func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []progress.LearnerZone, revision int64, err error) {
-	from := feed.Origin{Name: "profile", Reason: errs.ReasonUpstreamUnavailable}
+	from := feed.Origin("profile")
 	req := &profilev1.SyncLearnersRequest{AfterRevision: afterRevision}
 	err = feed.Receive(ctx, from, p.client.SyncLearners, req, func(m *profilev1.SyncLearnersResponse) (marker bool, err error) {
 		switch item := m.GetItem().(type) {

@@ -130,7 +130,7 @@ func (s *Service) newestPath(ctx context.Context, pathID string, seen AtLeast) (
 		return nil, errs.Wrap(
 			fresh,
 			errs.Unavailable,
-			errs.ReasonCatalogUnavailable,
+			errs.ReasonUpstreamUnavailable,
 			"path %s is not known here, and the catalog cannot be reached to look it up",
 			pathID,
 		)

@@ -14,7 +14,7 @@ func behind(r *rig, down bool) (replica *rig) {
 	other.Catalog = &source{Delta: r.Catalog.Delta}
 	other.Service = other.Replica()
 	if other.Refresh(); down {
-		other.Catalog.Fail(errs.New(errs.Unavailable, "CATALOG_UNAVAILABLE", "down"))
+		other.Catalog.Fail(errs.New(errs.Unavailable, "UPSTREAM_UNAVAILABLE", "down"))
 	}
 	return &other
 }

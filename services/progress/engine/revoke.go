@@ -68,7 +68,7 @@ func (s *Service) command(
 	}
 	if strings.TrimSpace(c.reason) == "" {
 		return progress.Award{}, errs.InvalidFields([]errs.Violation{{
-			Field: "reason", Reason: errs.ReasonStringMinLen, Description: "must not be blank: it is for the learner and for the audit",
+			Field: "reason", Reason: errs.ReasonRequired, Description: "must not be blank: it is for the learner and for the audit",
 		}})
 	}
 	if err := s.exists(ctx, learnerID); err != nil {

@@ -54,8 +54,8 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 				bad,
 				errs.Violation{
 					Field:       fmt.Sprintf("events[%d].eventId", i),
-					Description: "must be a UUID, or the event cannot be answered for",
-					Reason:      errs.ReasonNotAUUID,
+					Description: "must be a UUID: it distinguishes a new event from one sent again",
+					Reason:      errs.ReasonInvalidUUID,
 				},
 			)
 		}
