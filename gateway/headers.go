@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -172,6 +174,9 @@ type preconditions struct{ grpc.ClientConnInterface }
 
 // Invoke returns Invalid if the header and the field differ.
 func (c preconditions) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok && x.query.get("updateMask") == "" {
+		leaveSentBack(req)
+	}
 	if md, ok := metadata.FromOutgoingContext(ctx); ok && len(md.Get(mdIfMatch)) > 0 {
 		for _, header := range md.Get(mdIfMatch) {
 			if err := fillEtag(req, header); err != nil {
@@ -180,6 +185,29 @@ func (c preconditions) Invoke(ctx context.Context, method string, req, reply any
 		}
 	}
 	return c.ClientConnInterface.Invoke(ctx, method, req, reply, opts...)
+}
+
+// leaveSentBack removes from a mask that the mux made of the body's members those that only the service
+// sets: a client may send back what it read. A mask that the client itself sends must not name them.
+func leaveSentBack(req any) {
+	masked, ok := req.(interface{ GetUpdateMask() *fieldmaskpb.FieldMask })
+	message, isMessage := req.(proto.Message)
+	if !ok || !isMessage || masked.GetUpdateMask() == nil {
+		return
+	}
+	fields := message.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		entity := fields.Get(i).Message()
+		if entity == nil || entity.FullName() == "google.protobuf.FieldMask" {
+			continue
+		}
+		mask := masked.GetUpdateMask()
+		mask.Paths = slices.DeleteFunc(mask.Paths, func(path string) bool {
+			name, _, _ := strings.Cut(path, ".")
+			field := entity.Fields().ByName(protoreflect.Name(name))
+			return field != nil && rpc.IsOutputOnly(field)
+		})
+	}
 }
 
 func fillEtag(req any, header string) error {

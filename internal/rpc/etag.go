@@ -15,12 +15,14 @@ const ifMatch = "if-match"
 // the etag of what is to be changed.
 type Preconditions []string
 
-// PreconditionsOf returns the preconditions of a request: its If-Match headers, and its
-// field etag unless that is empty.
-func PreconditionsOf(ctx context.Context, field string) Preconditions {
-	all := metadata.ValueFromIncomingContext(ctx, ifMatch)
-	if field != "" {
-		all = append(slices.Clip(all), field)
+// PreconditionsOf returns the preconditions of a request: its If-Match headers, and its fields etag, the
+// request's own and the one of the entity that it sends, unless they are empty.
+func PreconditionsOf(ctx context.Context, fields ...string) Preconditions {
+	all := slices.Clip(metadata.ValueFromIncomingContext(ctx, ifMatch))
+	for _, field := range fields {
+		if field != "" {
+			all = append(all, field)
+		}
 	}
 	return all
 }

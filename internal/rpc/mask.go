@@ -13,99 +13,94 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// Mask is which fields of an entity an update changes.
-type Mask struct {
-	// Paths are names of fields as the proto spells them: "weekly_goal.minutes".
-	Paths []string
-	// JSONNames accepts names as JSON spells them too: "weeklyGoal.minutes".
-	JSONNames bool
-}
+// maskField is the field of violations of a mask.
+const maskField = "updateMask"
 
-// MaskOf returns the fields that a request's mask names: all for "*", and, as AIP-134 has
-// it, those set in the entity when there is no mask.
-func MaskOf(mask *fieldmaskpb.FieldMask, entity proto.Message) Mask {
-	paths := mask.GetPaths()
+// Mask is which fields of an entity an update changes, each as a path of fields.
+type Mask [][]protoreflect.FieldDescriptor
+
+// ReadMask returns the fields that an update's mask names, as JSON or as proto spells them: all that can
+// change for "*", and, as AIP-134 has it, those set in the entity when there is no mask. It returns
+// Invalid with a violation for each path that names no field, or one that only the service sets.
+// Without a mask the latter are left out: a client may send back what it read.
+func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message) (Mask, error) {
 	m := entity.ProtoReflect()
 	switch {
-	case slices.Equal(paths, []string{"*"}):
-		paths = nil
-		fields := m.Descriptor().Fields()
-		for i := range fields.Len() {
-			paths = append(paths, string(fields.Get(i).Name()))
-		}
-	case len(paths) == 0:
+	case len(mask.GetPaths()) == 0:
+		var out Mask
 		m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-			paths = append(paths, string(field.Name()))
+			if !IsOutputOnly(field) {
+				out = append(out, []protoreflect.FieldDescriptor{field})
+			}
 			return true
 		})
+		return out, nil
+	case slices.Equal(mask.GetPaths(), []string{"*"}):
+		var out Mask
+		for _, field := range settable(m.Descriptor()) {
+			out = append(out, []protoreflect.FieldDescriptor{field})
+		}
+		return out, nil
 	}
-	return Mask{Paths: paths}
-}
-
-// Names reports whether a path of the mask is the field, or a part of it.
-func (m Mask) Names(entity proto.Message, field protoreflect.Name) bool {
-	fields := entity.ProtoReflect().Descriptor().Fields()
-	return slices.ContainsFunc(m.Paths, func(path string) bool {
-		first, _, _ := strings.Cut(path, ".")
-		named := m.find(fields, first)
-		return named != nil && named.Name() == field
-	})
-}
-
-// Unknown returns the positions of the paths that name no field of the entity that could
-// change.
-func (m Mask) Unknown(entity proto.Message) []int {
-	var unknown []int
-	for i, path := range m.Paths {
-		if !m.known(entity.ProtoReflect().Descriptor(), strings.Split(path, ".")) {
-			unknown = append(unknown, i)
+	var out Mask
+	var bad errs.Violations
+	for _, path := range mask.GetPaths() {
+		fields := readPath(&bad, m.Descriptor(), path)
+		if fields != nil {
+			out = append(out, fields)
 		}
 	}
-	return unknown
+	return out, bad.Err()
 }
 
-// Merge copies the fields that the mask names from one message to another of the same type.
-// A field that is not set clears. One that only the service sets stays as it is, so that a
-// client may send back what it read. Merge returns Invalid, with a violation of the reason
-// for each path that Unknown finds, and then copies nothing.
-func (m Mask) Merge(to, from proto.Message, reason string) error {
-	unknown := m.Unknown(to)
-	if len(unknown) > 0 {
-		return m.refused(unknown, reason)
+// readPath returns the fields that a path leads over, or nil and a violation. The elements of a list
+// have no path.
+func readPath(bad *errs.Violations, md protoreflect.MessageDescriptor, path string) []protoreflect.FieldDescriptor {
+	var fields []protoreflect.FieldDescriptor
+	names := strings.Split(path, ".")
+	for i, name := range names {
+		var field protoreflect.FieldDescriptor
+		if md != nil {
+			field = fieldByName(md, name)
+		}
+		if field == nil {
+			bad.Addf(maskField, errs.ReasonUnknownField, "%s is not a field%s", quoted(path), Instead(name, settableNames(md)))
+			return nil
+		}
+		fields = append(fields, field)
+		md = nil
+		if field.Message() != nil && field.Cardinality() != protoreflect.Repeated {
+			md = field.Message()
+		}
+		if IsOutputOnly(field) && i == len(names)-1 {
+			bad.Addf(maskField, errs.ReasonNotSettable, "%s cannot be changed", quoted(path))
+			return nil
+		}
 	}
-	for _, path := range m.Paths {
-		m.merge(to.ProtoReflect(), from.ProtoReflect(), strings.Split(path, "."))
-	}
-	return nil
+	return fields
 }
 
-func (m Mask) refused(unknown []int, reason string) error {
-	violations := make([]errs.Violation, 0, len(unknown))
-	for _, i := range unknown {
-		violations = append(violations, errs.Violation{
-			Field:       "updateMask.paths[" + strconv.Itoa(i) + "]",
-			Description: strconv.Quote(m.Paths[i]) + " is no field that can change",
-			Reason:      reason,
-		})
-	}
-	return errs.InvalidFields(violations)
+// quoted returns a path that a client chose, bounded.
+func quoted(path string) string { return strconv.Quote(path[:min(len(path), maxCompared)]) }
+
+// Names reports whether the mask names the field, or a part of it.
+func (m Mask) Names(field protoreflect.Name) bool {
+	return slices.ContainsFunc(m, func(path []protoreflect.FieldDescriptor) bool { return path[0].Name() == field })
 }
 
-// known reports whether the path names a field. The elements of a list have no path.
-func (m Mask) known(d protoreflect.MessageDescriptor, path []string) bool {
-	field := m.find(d.Fields(), path[0])
-	if field == nil || isOutputOnly(field) || len(path) == 1 {
-		return field != nil
+// Merge copies the fields of the mask from one message to another of the same type. A field that is not
+// set clears.
+func (m Mask) Merge(to, from proto.Message) {
+	for _, path := range m {
+		merge(to.ProtoReflect(), from.ProtoReflect(), path)
 	}
-	return field.Message() != nil && field.Cardinality() != protoreflect.Repeated && m.known(field.Message(), path[1:])
 }
 
-func (m Mask) merge(to, from protoreflect.Message, path []string) {
-	field := m.find(to.Descriptor().Fields(), path[0])
+func merge(to, from protoreflect.Message, path []protoreflect.FieldDescriptor) {
+	field := path[0]
 	switch {
-	case isOutputOnly(field):
 	case len(path) > 1:
-		m.merge(to.Mutable(field).Message(), from.Get(field).Message(), path[1:])
+		merge(to.Mutable(field).Message(), from.Get(field).Message(), path[1:])
 	case from.Has(field):
 		to.Set(field, from.Get(field))
 	default:
@@ -113,15 +108,38 @@ func (m Mask) merge(to, from protoreflect.Message, path []string) {
 	}
 }
 
-func (m Mask) find(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldDescriptor {
-	field := fields.ByName(protoreflect.Name(name))
-	if field == nil && m.JSONNames {
-		field = fields.ByJSONName(name)
+func fieldByName(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if field := md.Fields().ByJSONName(name); field != nil {
+		return field
 	}
-	return field
+	return md.Fields().ByName(protoreflect.Name(name))
 }
 
-func isOutputOnly(field protoreflect.FieldDescriptor) bool {
+// settable returns the fields that an update may change.
+func settable(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
+	var fields []protoreflect.FieldDescriptor
+	for i := range md.Fields().Len() {
+		if field := md.Fields().Get(i); !IsOutputOnly(field) {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// settableNames returns their names in JSON; none for no message.
+func settableNames(md protoreflect.MessageDescriptor) []string {
+	if md == nil {
+		return nil
+	}
+	var names []string
+	for _, field := range settable(md) {
+		names = append(names, field.JSONName())
+	}
+	return names
+}
+
+// IsOutputOnly reports whether only the service sets a field.
+func IsOutputOnly(field protoreflect.FieldDescriptor) bool {
 	behavior, _ := proto.GetExtension(field.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
 	return slices.Contains(behavior, annotations.FieldBehavior_OUTPUT_ONLY)
 }

@@ -74,10 +74,13 @@ func (f *faults) partID(field, id string) {
 	}
 }
 
-func (f *faults) finite(field string, value float64) {
+// finite reports whether a value is a number.
+func (f *faults) finite(field string, value float64) bool {
 	if math.IsInf(value, 0) || math.IsNaN(value) {
 		f.addf(field, errs.ReasonNotFinite, "must be a finite number")
+		return false
 	}
+	return true
 }
 
 // oneOf checks an enum by its name; "" is not said.
@@ -87,8 +90,7 @@ func oneOf[E ~string](f *faults, field string, value E, allowed ...E) {
 
 func (c ModuleContent) shape() []errs.Violation {
 	var f faults
-	f.text("topic", c.Topic, maxSlug)
-	if c.Topic != "" {
+	if f.text("topic", c.Topic, maxSlug); c.Topic != "" && len(f) == 0 {
 		f.slug("topic", c.Topic)
 	}
 	f.text("title", c.Title, maxTitle)
@@ -124,21 +126,15 @@ func (u Unit) shape(f *faults, at string) {
 	f.partID(at+"id", u.ID)
 	f.text(at+"title", u.Title, maxTitle)
 	oneOf(f, at+"kind", u.Kind, UnitReading, UnitVideo, UnitQuiz, UnitLab, UnitProject, UnitAttestation)
-	if w := u.Weight; w != nil {
-		f.finite(at+"weight", *w)
-		if !(*w > 0 && *w <= maxWeight) {
-			f.addf(at+"weight", errs.ReasonOutOfRange, "must be above 0 and at most %d", maxWeight)
-		}
+	if w := u.Weight; w != nil && f.finite(at+"weight", *w) && (*w <= 0 || *w > maxWeight) {
+		f.addf(at+"weight", errs.ReasonOutOfRange, "must be above 0 and at most %d", maxWeight)
 	}
 	f.text(at+"duration", u.Duration, maxPeriodText)
 	f.text(at+"contentUri", u.ContentURI, maxURI)
 	oneOf(f, at+"moveOn", u.MoveOn,
 		MoveOnCompleted, MoveOnPassed, MoveOnCompletedAndPassed, MoveOnCompletedOrPassed, MoveOnNotApplicable)
-	if s := u.MasteryScore; s != nil {
-		f.finite(at+"masteryScore", *s)
-		if !(*s >= 0 && *s <= 1) {
-			f.addf(at+"masteryScore", errs.ReasonOutOfRange, "must be between 0 and 1")
-		}
+	if s := u.MasteryScore; s != nil && f.finite(at+"masteryScore", *s) && (*s < 0 || *s > 1) {
+		f.addf(at+"masteryScore", errs.ReasonOutOfRange, "must be between 0 and 1")
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
@@ -84,12 +83,15 @@ func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRe
 
 // UpdateModule edits a draft.
 func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRequest) (*catalogv1.UpdateModuleResponse, error) {
-	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
+	mask, err := rpc.ReadMask(req.GetUpdateMask(), req.GetContent())
+	if err != nil {
+		return nil, err
+	}
 	match := rpc.PreconditionsOf(ctx, req.GetEtag()).Match
 	module, err := s.service.Modules.Update(ctx, req.GetModuleId(), match, func(c catalog.ModuleContent) (catalog.ModuleContent, error) {
 		merged := moduleContentProto(c)
-		err := mask.Merge(merged, req.GetContent(), errs.ReasonUnknownField)
-		return moduleContentOf(merged), err
+		mask.Merge(merged, req.GetContent())
+		return moduleContentOf(merged), nil
 	})
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
@@ -85,12 +84,15 @@ func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathReques
 
 // UpdatePath edits a draft.
 func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathRequest) (*catalogv1.UpdatePathResponse, error) {
-	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetContent())
+	mask, err := rpc.ReadMask(req.GetUpdateMask(), req.GetContent())
+	if err != nil {
+		return nil, err
+	}
 	match := rpc.PreconditionsOf(ctx, req.GetEtag()).Match
 	path, err := s.service.Paths.Update(ctx, req.GetPathId(), match, func(c catalog.PathContent) (catalog.PathContent, error) {
 		merged := pathContentProto(c)
-		err := mask.Merge(merged, req.GetContent(), errs.ReasonUnknownField)
-		return pathContentOf(merged), err
+		mask.Merge(merged, req.GetContent())
+		return pathContentOf(merged), nil
 	})
 	if err != nil {
 		return nil, err

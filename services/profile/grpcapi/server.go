@@ -13,7 +13,6 @@ import (
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
@@ -43,15 +42,18 @@ func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerReques
 // UpdateLearner changes the fields that the mask names, or, without one, those that are set.
 func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearnerRequest) (*profilev1.UpdateLearnerResponse, error) {
 	caller, _ := auth.FromContext(ctx)
-	mask := rpc.MaskOf(req.GetUpdateMask(), req.GetLearner())
+	mask, err := rpc.ReadMask(req.GetUpdateMask(), req.GetLearner())
+	if err != nil {
+		return nil, err
+	}
 	learner, err := s.service.Update(ctx, profile.Update{
 		LearnerID: req.GetLearnerId(),
 		Edit: func(l profile.Learner) (profile.Learner, error) {
 			merged := learnerProto(l)
-			err := mask.Merge(merged, req.GetLearner(), errs.ReasonUnknownValue)
-			return learnerOf(merged), err
+			mask.Merge(merged, req.GetLearner())
+			return learnerOf(merged), nil
 		},
-		Match: rpc.PreconditionsOf(ctx, req.GetEtag()).Match,
+		Match: rpc.PreconditionsOf(ctx, req.GetEtag(), req.GetLearner().GetEtag()).Match,
 		Admin: caller.HasRole(auth.RoleAdmin),
 	})
 	if err != nil {

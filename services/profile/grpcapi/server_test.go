@@ -231,12 +231,14 @@ func TestUpdateLearner(t *testing.T) {
 		t.Errorf("updated to %v", after)
 	}
 	// Without a mask the fields that are set change, and what only the service sets is passed over.
-	sent := &profilev1.Learner{Id: "x", Etag: "x", Locale: "de", CreateTime: before.GetCreateTime()}
+	sent := &profilev1.Learner{Id: "x", Etag: after.GetEtag(), Locale: "de", CreateTime: before.GetCreateTime()}
 	if after, err = update(ana, sent, ""); err != nil || after.GetLocale() != "de" || after.GetWeeklyGoal().GetMinutes() != 90 ||
 		after.GetId() != before.GetId() {
 		t.Errorf("updated to %v, %v", after, err)
 	}
-	if after, err = update(ana, nil, "", "weekly_goal"); err != nil || after.GetWeeklyGoal() != nil {
+	_, err = update(ana, &profilev1.Learner{Etag: before.GetEtag(), Locale: "fr"}, "") // but its etag is a precondition
+	wantStatus(t, err, codes.FailedPrecondition, errs.ReasonEtagMismatch)
+	if after, err = update(ana, nil, "", "weeklyGoal"); err != nil || after.GetWeeklyGoal() != nil {
 		t.Errorf("cleared to %v, %v", after, err)
 	}
 
@@ -253,7 +255,7 @@ func TestUpdateLearner(t *testing.T) {
 	_, err = update(ana, bad, "")
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "displayName", "timeZone", "background", "weeklyGoal.units")
 	_, err = update(ana, bad, "", "displayName", "email", "weekly_goal.hours", "*")
-	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "updateMask.paths[0]", "updateMask.paths[2]", "updateMask.paths[3]")
+	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "updateMask", "updateMask")
 	mine := &profilev1.Learner{Subjects: before.GetSubjects()}
 	if _, err = update(ana, mine, "", "subjects"); err != nil { // what was read may come back
 		t.Error(err)

@@ -96,7 +96,7 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 	if err != nil {
 		return nil, err
 	}
-	change.Match = rpc.PreconditionsOf(ctx, r.GetEtag()).Match
+	change.Match = rpc.PreconditionsOf(ctx, r.GetEtag(), r.GetEnrollment().GetEtag()).Match
 	actor, err := actorOf(ctx)
 	if err != nil {
 		return nil, err
@@ -108,33 +108,21 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 	return &progressv1.UpdateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, nil
 }
 
-// changeOf returns what the request's mask names. A client may send back the fields that
-// only the service sets.
+// changeOf returns what the request's mask names.
 func changeOf(r *progressv1.UpdateEnrollmentRequest) (engine.EnrollmentChange, error) {
-	mask := rpc.Mask{Paths: r.GetUpdateMask().GetPaths(), JSONNames: true}
 	enrollment := r.GetEnrollment()
-	var bad []errs.Violation
-	for _, i := range mask.Unknown(enrollment) {
-		bad = append(bad, errs.Violation{
-			Field: mask.Paths[i], Description: "cannot be changed; only state and pathVersion can", Reason: errs.ReasonNotSettable,
-		})
-	}
-	if len(mask.Paths) == 0 {
-		bad = append(bad, errs.Violation{
-			Field: "updateMask", Description: "name what changes: state or pathVersion", Reason: errs.ReasonRequired,
-		})
-	}
-	if len(bad) > 0 {
-		return engine.EnrollmentChange{}, errs.InvalidFields(bad)
+	mask, err := rpc.ReadMask(r.GetUpdateMask(), enrollment)
+	if err != nil {
+		return engine.EnrollmentChange{}, err
 	}
 	var change engine.EnrollmentChange
-	if mask.Names(enrollment, "state") {
+	if mask.Names("state") {
 		change.State = new(progress.EnrollmentState(enrollment.GetState().String()))
 	}
-	if mask.Names(enrollment, "path_version") {
+	if mask.Names("path_version") {
 		change.PathVersion = new(int(enrollment.GetPathVersion()))
 	}
-	if mask.Names(enrollment, "path_id") {
+	if mask.Names("path_id") {
 		change.PathID = enrollment.GetPathId()
 	}
 	return change, nil

@@ -6573,11 +6573,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"REINSTATED\x10\aB\t\n" +
 	"\a_reasonB\n" +
 	"\n" +
-	"\b_late_by\"\xa3\x03\n" +
+	"\b_late_by\"\xa8\x03\n" +
 	"\n" +
 	"Enrollment\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12\x17\n" +
-	"\apath_id\x18\x02 \x01(\tR\x06pathId\x12!\n" +
+	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12\x1c\n" +
+	"\apath_id\x18\x02 \x01(\tB\x03\xe0A\x05R\x06pathId\x12!\n" +
 	"\fpath_version\x18\x03 \x01(\x05R\vpathVersion\x12=\n" +
 	"\x05state\x18\x04 \x01(\x0e2'.preceptor.progress.v1.Enrollment.StateR\x05state\x12@\n" +
 	"\venroll_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
