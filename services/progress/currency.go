@@ -126,7 +126,7 @@ func (p *CurrencyPolicy) fixedDate(c *CycleFacts, done time.Time, loc *time.Loca
 	every = max(every, 1)
 	left := every
 	for year := done.In(loc).Year(); ; year++ {
-		at := period.At(year, p.FixedMonth, min(p.FixedDay, lastDay(year, p.FixedMonth)), 0, 0, 0, 0, loc)
+		at := period.At(year, p.FixedMonth, min(p.FixedDay, period.LastDay(year, p.FixedMonth)), 0, 0, 0, 0, loc)
 		if !p.isAhead(at, done, loc) {
 			continue
 		}
@@ -141,10 +141,6 @@ func (p *CurrencyPolicy) fixedDate(c *CycleFacts, done time.Time, loc *time.Loca
 			return at
 		}
 	}
-}
-
-func lastDay(year int, month time.Month) int {
-	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
 // standing is the currency of one of several credits.
