@@ -63,11 +63,10 @@ func FallenByRules(c *Catalog, was, is *Learner, now time.Time) []Enrollment {
 // percentByRules1 is the enrollment's percent by the first rules, or nil: a module that was archived
 // while it was asked for, and could not be completed, counted as done for good.
 func (w *View) percentByRules1(e *Enrollment) *int {
-	p := w.catalog.Paths[e.PathID]
-	if p == nil || p.Version(e.PathVersion) == nil {
+	v := w.pinned(e)
+	if v == nil {
 		return nil
 	}
-	v := p.Version(e.PathVersion)
 	done := func(id string) bool {
 		m := w.catalog.Modules[id]
 		if m == nil {
