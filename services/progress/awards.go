@@ -145,9 +145,9 @@ func (w *View) earned(e Enrollment, ms *Milestone, modules modulesOf) *Award {
 	return a
 }
 
-// Due returns the award of each milestone whose rule holds now, as it is to be stored; those that
+// AwardsDue returns the award of each milestone whose rule holds now, as it is to be stored; those that
 // the learner does not have yet are Provisional.
-func (w *View) Due() ([]Award, error) {
+func (w *View) AwardsDue() ([]Award, error) {
 	var out []Award
 	for _, e := range w.learner.Enrollments {
 		v := w.pinned(&e)
