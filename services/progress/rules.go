@@ -21,14 +21,14 @@ const SettleAfter = time.Hour
 // ByOtherRules reports whether the facts were folded by rules that are not these.
 func (f *Facts) ByOtherRules() bool { return !strings.HasPrefix(f.Key, rulesKey) }
 
-// SameCompletions reports whether two folds of one log tell of the same completions, and of the same expiries.
+// SameCompletions reports whether two folds of one log have the same completions, and the same expiries.
 func (f *Facts) SameCompletions(o *Facts) bool {
 	return slices.EqualFunc(f.Cycles, o.Cycles, func(a, b CycleFacts) bool {
 		return a.CompleteAt == b.CompleteAt && a.CompleteVersion == b.CompleteVersion && a.ExpireAt == b.ExpireAt && a.WindowAt == b.WindowAt
 	})
 }
 
-// CompletionsText returns what a fold tells of completions and expiries, as JSON for people to compare.
+// CompletionsText returns what a fold says of completions and expiries, as JSON for people to compare.
 func (f *Facts) CompletionsText() string {
 	type completion struct {
 		Cycle          int       `json:"cycle"`
