@@ -197,15 +197,15 @@ func (p Period) shift(t time.Time, loc *time.Location, sign int) time.Time {
 	if p.months != 0 || p.days != 0 {
 		year, month, dom := t.Date()
 		month += time.Month(sign * p.months)
-		dom = min(dom, lastDay(year, month))
+		dom = min(dom, LastDay(year, month))
 		hour, minute, sec := t.Clock()
 		t = At(year, month, dom+sign*p.days, hour, minute, sec, t.Nanosecond(), loc)
 	}
 	return t.Add(time.Duration(sign) * p.clock)
 }
 
-// lastDay is 28 to 31; month may lie outside 1 to 12.
-func lastDay(year int, month time.Month) int {
+// LastDay returns the last day of a month, 28 to 31. month may lie outside 1 to 12.
+func LastDay(year int, month time.Month) int {
 	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 

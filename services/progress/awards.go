@@ -126,7 +126,7 @@ func (w *View) mayRestOn(ms *Milestone) map[string]*Module {
 // earned returns the award that the milestone's rule gives now, as a first one, or nil while it does
 // not hold. It is as old as the last completion that it rests on, but not older than the milestone.
 func (w *View) earned(e Enrollment, ms *Milestone, modules modulesOf) *Award {
-	if !tally(ms.Groups, modules.done, modules.excused).done() {
+	if !modules.tally(ms.Groups).done() {
 		return nil
 	}
 	learner := w.learner.Head.LearnerID
@@ -145,16 +145,15 @@ func (w *View) earned(e Enrollment, ms *Milestone, modules modulesOf) *Award {
 	return a
 }
 
-// Due returns the award of each milestone whose rule holds now, as it is to be stored; those that
+// AwardsDue returns the award of each milestone whose rule holds now, as it is to be stored; those that
 // the learner does not have yet are Provisional.
-func (w *View) Due() ([]Award, error) {
+func (w *View) AwardsDue() ([]Award, error) {
 	var out []Award
 	for _, e := range w.learner.Enrollments {
-		p := w.catalog.Paths[e.PathID]
-		if p == nil || p.Version(e.PathVersion) == nil {
+		v := w.pinned(&e)
+		if v == nil {
 			continue
 		}
-		v := p.Version(e.PathVersion)
 		modules := w.pathModules(v)
 		for i := range v.Milestones {
 			ms := &v.Milestones[i]
@@ -171,11 +170,14 @@ func (w *View) Awards() ([]Award, error) {
 	out := slices.Clone(w.learner.Awards)
 	for i := range out {
 		a := &out[i]
-		e, p := w.enrollment(a.PathID), w.catalog.Paths[a.PathID]
-		if e == nil || a.Revoked() || p == nil || p.Version(e.PathVersion) == nil {
+		e := w.enrollment(a.PathID)
+		if e == nil || a.Revoked() {
 			continue
 		}
-		v := p.Version(e.PathVersion)
+		v := w.pinned(e)
+		if v == nil {
+			continue
+		}
 		k := slices.IndexFunc(v.Milestones, func(m Milestone) bool { return m.ID == a.MilestoneID })
 		if k < 0 {
 			continue

@@ -46,9 +46,10 @@ func (f *Facts) expire(m *Module, c *CycleFacts) {
 	if c.Number > 1 {
 		prior = &f.Cycles[c.Number-2]
 	}
-	c.Chain = p.chain(m, prior, done)
+	inTime := m.inTime(prior, done)
+	c.Chain = p.chain(m, prior, inTime)
 	at := p.expiry(c, loc)
-	if c.Opening == OpenedRenewal && !done.After(m.policyOf(prior).graceEnd(prior)) {
+	if c.Opening == OpenedRenewal && inTime {
 		// Whoever renews in time gets a full period at least, from then or from the expiry before.
 		if full := p.Period.AddTo(time.UnixMicro(min(c.CompleteAt, prior.ExpireAt)), loc); full.After(at) {
 			at = full
@@ -70,13 +71,23 @@ func (m *Module) policyOf(c *CycleFacts) *CurrencyPolicy {
 	return nil
 }
 
-// chain is the series that the cycle before is in, where a completion goes on with it; nil: a new one begins.
-func (p *CurrencyPolicy) chain(m *Module, prior *CycleFacts, done time.Time) *Chain {
-	if prior == nil || prior.ExpireAt == 0 || p.Basis == BasisCompletion {
-		return nil
+// inTime reports whether a completion is not after the grace of the cycle before; it is false where that one
+// never expires, and where its policy is not known.
+func (m *Module) inTime(prior *CycleFacts, done time.Time) bool {
+	if prior == nil || prior.ExpireAt == 0 {
+		return false
 	}
 	was := m.policyOf(prior)
-	if was == nil || was.Period != p.Period || done.After(was.graceEnd(prior)) {
+	return was != nil && !done.After(was.graceEnd(prior))
+}
+
+// chain is the series that the cycle before is in, where a completion goes on with it; nil: a new one begins.
+func (p *CurrencyPolicy) chain(m *Module, prior *CycleFacts, inTime bool) *Chain {
+	if !inTime || p.Basis == BasisCompletion {
+		return nil
+	}
+	was := m.policyOf(prior) // known, since the completion is in time
+	if was.Period != p.Period {
 		return nil
 	}
 	if p.Basis == BasisFixedDate && (was.Basis != p.Basis || was.FixedMonth != p.FixedMonth || was.FixedDay != p.FixedDay) {
@@ -126,7 +137,7 @@ func (p *CurrencyPolicy) fixedDate(c *CycleFacts, done time.Time, loc *time.Loca
 	every = max(every, 1)
 	left := every
 	for year := done.In(loc).Year(); ; year++ {
-		at := period.At(year, p.FixedMonth, min(p.FixedDay, lastDay(year, p.FixedMonth)), 0, 0, 0, 0, loc)
+		at := period.At(year, p.FixedMonth, min(p.FixedDay, period.LastDay(year, p.FixedMonth)), 0, 0, 0, 0, loc)
 		if !p.isAhead(at, done, loc) {
 			continue
 		}
@@ -141,10 +152,6 @@ func (p *CurrencyPolicy) fixedDate(c *CycleFacts, done time.Time, loc *time.Loca
 			return at
 		}
 	}
-}
-
-func lastDay(year int, month time.Month) int {
-	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
 // standing is the currency of one of several credits.

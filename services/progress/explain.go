@@ -115,7 +115,7 @@ func (w *View) Explain(pathID string) (*PathExplanation, error) {
 	}
 	words := w.words()
 	out := &PathExplanation{Progress: *p, CatalogRevision: w.catalog.Revision}
-	v := w.catalog.Paths[pathID].Version(p.Enrollment.PathVersion)
+	v := w.pinned(&p.Enrollment)
 	var sum Tally
 	for i := range v.Milestones {
 		ms := w.explainMilestone(&p.Enrollment, &v.Milestones[i], &p.Milestones[i], modules)

@@ -53,6 +53,29 @@ func TestLateEventsGiveWhatFoldingGives(t *testing.T) {
 	}
 }
 
+// A renewal on a version that a catalog restored from an older backup still has begins a new series, where that
+// catalog lacks the version of the completion before.
+func TestARenewalAfterItsVersionIsGone(t *testing.T) {
+	t.Parallel()
+	older := courseOf(yearly(progress.BasisPriorExpiry))
+	newer := older
+	newer.Versions = append(newer.Versions[:1:1], version(2, day(1), unit("u"), unit("v")))
+	newer.Versions[1].Currency = yearly(progress.BasisPriorExpiry)
+	done := func(unit string, v int, at time.Time) progress.Record {
+		e := onVersion(event("a", unit, progress.Completed, at), v)
+		return progress.Record{LearnerID: "l", ActorID: "l", Type: progress.RecordEvent, Event: e, EffectiveAt: at}
+	}
+	f := progress.FoldLog(&newer, []progress.Record{done("u", 2, day(10)), done("v", 2, day(10))})
+	for _, unit := range []string{"u", "v"} {
+		if r := done(unit, 1, day(370)); !f.Add(&older, &r) {
+			t.Fatalf("%s is not folded without the log", unit)
+		}
+	}
+	if len(f.Cycles) != 2 || f.Cycles[1].CompleteVersion != 1 || f.Cycles[1].ExpireAt != day(370).AddDate(1, 0, 0).UnixMicro() {
+		t.Errorf("%+v", f.Cycles)
+	}
+}
+
 // The place to resume at is that of the last event in the order of folding.
 func TestResumeAtWhatWasDoneLast(t *testing.T) {
 	t.Parallel()

@@ -88,6 +88,16 @@ func (ms modulesOf) done(id string) bool { m, ok := ms[id]; return ok && m.done(
 
 func (ms modulesOf) excused(id string) bool { return ms[id].Excused != nil }
 
+func (ms modulesOf) tally(groups []Group) Tally { return tally(groups, ms.done, ms.excused) }
+
+// pinned returns the path version that an enrollment is on, or nil where the catalog has no such.
+func (w *View) pinned(e *Enrollment) *PathVersion {
+	if p := w.catalog.Paths[e.PathID]; p != nil {
+		return p.Version(e.PathVersion)
+	}
+	return nil
+}
+
 // pathModules computes every module of the path version once.
 func (w *View) pathModules(v *PathVersion) modulesOf {
 	out := make(modulesOf)
@@ -101,16 +111,15 @@ func (w *View) pathModules(v *PathVersion) modulesOf {
 
 // path computes an enrollment's progress. It returns nil where the catalog has no such version.
 func (w *View) path(e Enrollment) *PathProgress {
-	p := w.catalog.Paths[e.PathID]
-	if p == nil || p.Version(e.PathVersion) == nil {
+	v := w.pinned(&e)
+	if v == nil {
 		return nil
 	}
-	v := p.Version(e.PathVersion)
 	modules := w.pathModules(v)
 	out := &PathProgress{Enrollment: e, Title: v.Title, State: e.State, AsOfSequence: w.learner.Head.Sequence}
 	for i := range v.Milestones {
 		ms := &v.Milestones[i]
-		mp := MilestoneProgress{ID: ms.ID, Title: ms.Title, Tally: tally(ms.Groups, modules.done, modules.excused), Award: w.award(e, ms, modules)}
+		mp := MilestoneProgress{ID: ms.ID, Title: ms.Title, Tally: modules.tally(ms.Groups), Award: w.award(e, ms, modules)}
 		for _, id := range ms.moduleIDs() {
 			if m, ok := modules[id]; ok {
 				mp.Modules = append(mp.Modules, m)
@@ -118,7 +127,7 @@ func (w *View) path(e Enrollment) *PathProgress {
 		}
 		out.Milestones = append(out.Milestones, mp)
 	}
-	out.Tally = tally(v.groups(), modules.done, modules.excused)
+	out.Tally = modules.tally(v.groups())
 	switch {
 	case e.State == EnrollmentWithdrawn:
 	case out.Required == 0:
@@ -128,7 +137,7 @@ func (w *View) path(e Enrollment) *PathProgress {
 	}
 	out.PreviousPercent, out.PercentChange = w.fallOf(&e, v, modules, out.Tally)
 	out.Next = w.next(v, modules)
-	out.Upgrade = upgradeOf(p, v)
+	out.Upgrade = upgradeOf(w.catalog.Paths[e.PathID], v)
 	return out
 }
 
@@ -196,13 +205,11 @@ func (w *View) mandate(e *Enrollment) bool {
 
 // percentOf is the enrollment's percent, or nil.
 func (w *View) percentOf(e Enrollment) *int {
-	p := w.catalog.Paths[e.PathID]
-	if p == nil || p.Version(e.PathVersion) == nil {
+	v := w.pinned(&e)
+	if v == nil {
 		return nil
 	}
-	v := p.Version(e.PathVersion)
-	modules := w.pathModules(v)
-	return tally(v.groups(), modules.done, modules.excused).Percent()
+	return w.pathModules(v).tally(v.groups()).Percent()
 }
 
 // NoteFall notes what the percent was before it fell, and why. An earlier, higher one that has
@@ -282,7 +289,7 @@ func (w *View) next(v *PathVersion, modules modulesOf) []NextStep {
 	seen := map[string]bool{}
 	for i := range v.Milestones {
 		for _, g := range v.Milestones[i].Groups {
-			satisfied := tally([]Group{g}, modules.done, modules.excused).done()
+			satisfied := modules.tally([]Group{g}).done()
 			for _, id := range g.ModuleIDs {
 				m, ok := modules[id]
 				if !ok || seen[id] || modules.excused(id) {

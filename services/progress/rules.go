@@ -21,14 +21,14 @@ const SettleAfter = time.Hour
 // ByOtherRules reports whether the facts were folded by rules that are not these.
 func (f *Facts) ByOtherRules() bool { return !strings.HasPrefix(f.Key, rulesKey) }
 
-// SameCompletions reports whether two folds of one log tell of the same completions, and of the same expiries.
+// SameCompletions reports whether two folds of one log have the same completions, and the same expiries.
 func (f *Facts) SameCompletions(o *Facts) bool {
 	return slices.EqualFunc(f.Cycles, o.Cycles, func(a, b CycleFacts) bool {
 		return a.CompleteAt == b.CompleteAt && a.CompleteVersion == b.CompleteVersion && a.ExpireAt == b.ExpireAt && a.WindowAt == b.WindowAt
 	})
 }
 
-// CompletionsText returns what a fold tells of completions and expiries, as JSON for people to compare.
+// CompletionsText returns what a fold says of completions and expiries, as JSON for people to compare.
 func (f *Facts) CompletionsText() string {
 	type completion struct {
 		Cycle          int       `json:"cycle"`
@@ -63,11 +63,10 @@ func FallenByRules(c *Catalog, was, is *Learner, now time.Time) []Enrollment {
 // percentByRules1 is the enrollment's percent by the first rules, or nil: a module that was archived
 // while it was asked for, and could not be completed, counted as done for good.
 func (w *View) percentByRules1(e *Enrollment) *int {
-	p := w.catalog.Paths[e.PathID]
-	if p == nil || p.Version(e.PathVersion) == nil {
+	v := w.pinned(e)
+	if v == nil {
 		return nil
 	}
-	v := p.Version(e.PathVersion)
 	done := func(id string) bool {
 		m := w.catalog.Modules[id]
 		if m == nil {

@@ -135,7 +135,7 @@ func (r *runner) steps(m *mutant) []step {
 	return append(named, whole...)
 }
 
-// overlay writes the changed file, and returns the file that tells the go command of it.
+// overlay writes the changed file, and returns the file that says so to the go command.
 func (r *runner) overlay(m *mutant) (string, error) {
 	code, err := m.apply(r.root)
 	if err != nil {

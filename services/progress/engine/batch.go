@@ -257,7 +257,7 @@ func (b *batch) judgeAwards(ctx context.Context, learnerID string, from, to int6
 	if err != nil {
 		return nil, err
 	}
-	due, err := b.settled(ctx, l).Due()
+	due, err := b.settled(ctx, l).AwardsDue()
 	if err != nil {
 		return nil, err
 	}

@@ -409,8 +409,27 @@ func racing(t *testing.T, s Store) {
 }
 
 func learnerState(t *testing.T, s Store) {
-	ctx, learner := t.Context(), newID()
-	facts := &progress.Facts{
+	learner := newID()
+	w := &progress.Learner{
+		Facts:       map[string]*progress.Facts{"m": sampleFacts()},
+		Enrollments: []progress.Enrollment{sampleEnrollment(learner)},
+		Awards:      []progress.Award{sampleAward(learner)},
+	}
+	putLearner(t, s, learner, w)
+	checkLearner(t, s, learner, w)
+	facts, e, a := w.Facts["m"], &w.Enrollments[0], &w.Awards[0]
+	facts.LastAt, facts.Cycles[0].ExpireAt, facts.Aside, facts.Days = 8, 0, nil, nil
+	e.State, e.PreviousPercent, e.PercentChange = progress.EnrollmentActive, nil, nil
+	a.AwardTime, a.Completions, a.RevokeTime, a.RevokeReason = at.Add(-time.Hour), nil, at.Add(time.Hour), "forged"
+	a.Number, a.Revocations, a.RevokedAt, a.Rules = 3, 2, 9, progress.RulesVersion+1
+	putLearner(t, s, learner, w)
+	checkLearner(t, s, learner, w)
+	factsInside(t, s, progress.FactsKey{LearnerID: learner, ModuleID: "m"}, facts)
+}
+
+// sampleFacts returns facts with a complete cycle, and a renewal gathered aside.
+func sampleFacts() *progress.Facts {
+	return &progress.Facts{
 		Key:          "r2;k",
 		LastAt:       7,
 		LastOccurred: 6,
@@ -431,8 +450,11 @@ func learnerState(t *testing.T, s Store) {
 		},
 		Days: []int{20_411, 20_412},
 	}
-	previous := 50
-	e := progress.Enrollment{
+}
+
+// sampleEnrollment returns an enrollment whose percent has fallen.
+func sampleEnrollment(learner string) progress.Enrollment {
+	return progress.Enrollment{
 		ID:              newID(),
 		LearnerID:       learner,
 		PathID:          "p",
@@ -440,11 +462,14 @@ func learnerState(t *testing.T, s Store) {
 		State:           progress.EnrollmentPaused,
 		EnrollTime:      at,
 		UpdateTime:      at.Add(time.Second),
-		PreviousPercent: &previous,
+		PreviousPercent: new(50),
 		PercentChange:   &progress.PercentChange{Code: progress.ChangeMaterial, PathVersion: 2, ModuleID: "m", ModuleVersion: 3},
 	}
-	two := 2
-	a := progress.Award{
+}
+
+// sampleAward returns an award that is not revoked.
+func sampleAward(learner string) progress.Award {
+	return progress.Award{
 		ID:           newID(),
 		Number:       1,
 		LearnerID:    learner,
@@ -457,42 +482,33 @@ func learnerState(t *testing.T, s Store) {
 		ToSequence:   7,
 		Rules:        progress.RulesVersion,
 		Completions:  []progress.Completion{{ModuleID: "m", Version: 2, Cycle: 1, CompleteTime: at}},
-		Rule:         progress.Milestone{ID: "ms", Title: "T", Groups: []progress.Group{{ModuleIDs: []string{"m", "n", "o"}, RequiredCount: &two}}},
+		Rule:         progress.Milestone{ID: "ms", Title: "T", Groups: []progress.Group{{ModuleIDs: []string{"m", "n", "o"}, RequiredCount: new(2)}}},
 	}
-	key := progress.FactsKey{LearnerID: learner, ModuleID: "m"}
-	put := func() error {
-		return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
-			tx.Head(learner).Version++
-			return errors.Join(
-				tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{key: facts}),
-				tx.PutEnrollments(ctx, []progress.Enrollment{e}),
-				tx.PutAwards(ctx, []progress.Award{a}),
-			)
-		})
+}
+
+// putLearner stores the facts of module "m", the enrollments and the awards of w.
+func putLearner(t *testing.T, s Store, learner string, w *progress.Learner) {
+	t.Helper()
+	must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		tx.Head(learner).Version++
+		return errors.Join(
+			tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{{LearnerID: learner, ModuleID: "m"}: w.Facts["m"]}),
+			tx.PutEnrollments(ctx, w.Enrollments),
+			tx.PutAwards(ctx, w.Awards),
+		)
+	}))
+}
+
+// checkLearner checks that Load returns w, with whatever head.
+func checkLearner(t *testing.T, s Store, learner string, w *progress.Learner) {
+	t.Helper()
+	l, err := s.Load(t.Context(), learner)
+	must(t, err)
+	want := *w
+	want.Head = l.Head
+	if !reflect.DeepEqual(l, &want) {
+		t.Errorf("got  %+v\nwant %+v", l, &want)
 	}
-	check := func() {
-		t.Helper()
-		l, err := s.Load(ctx, learner)
-		must(t, err)
-		want := &progress.Learner{
-			Head:        l.Head,
-			Facts:       map[string]*progress.Facts{"m": facts},
-			Enrollments: []progress.Enrollment{e},
-			Awards:      []progress.Award{a},
-		}
-		if !reflect.DeepEqual(l, want) {
-			t.Errorf("got  %+v\nwant %+v", l, want)
-		}
-	}
-	must(t, put())
-	check()
-	facts.LastAt, facts.Cycles[0].ExpireAt, facts.Aside, facts.Days = 8, 0, nil, nil
-	e.State, e.PreviousPercent, e.PercentChange = progress.EnrollmentActive, nil, nil
-	a.AwardTime, a.Completions, a.RevokeTime, a.RevokeReason = at.Add(-time.Hour), nil, at.Add(time.Hour), "forged"
-	a.Number, a.Revocations, a.RevokedAt, a.Rules = 3, 2, 9, progress.RulesVersion+1
-	must(t, put())
-	check()
-	factsInside(t, s, key, facts)
 }
 
 // factsInside checks what a transaction reads.

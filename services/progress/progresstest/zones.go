@@ -11,7 +11,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// headOf returns a learner's head, after a check that whatever tells it tells the same.
+// headOf returns a learner's head, after a check that whatever returns it returns the same.
 func headOf(t *testing.T, s Store, learner string) progress.Head {
 	t.Helper()
 	ctx := t.Context()
@@ -36,7 +36,7 @@ func headOf(t *testing.T, s Store, learner string) progress.Head {
 		return err
 	}))
 	for i := range heads {
-		heads[i].Timeline, heads[i].Catalog = "", 0 // not all tell these
+		heads[i].Timeline, heads[i].Catalog = "", 0 // not all return these
 	}
 	if same := slices.Compact(slices.Clone(heads)); len(same) != 1 {
 		t.Fatalf("a learner's heads differ: %+v", same)
@@ -251,7 +251,7 @@ func RunZoneless(t *testing.T, open func(*testing.T) (s Store, forget func(learn
 	check("another learner", two, "Asia/Kathmandu", "Asia/Kathmandu", "", own)
 }
 
-// recordZones returns the time zones of a learner's log of module "m", after a check that whatever tells them tells the same.
+// recordZones returns the time zones of a learner's log of module "m", after a check that whatever returns them returns the same.
 func recordZones(t *testing.T, s Store, learner string) []string {
 	t.Helper()
 	ctx := t.Context()

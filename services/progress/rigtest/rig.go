@@ -129,8 +129,6 @@ type Rig struct {
 	lanes int
 	// known are the learners that profile has told of.
 	known *sync.Map
-	// zones is held while the next revision of profile is stored.
-	zones *sync.Mutex
 }
 
 type clock struct {
@@ -173,7 +171,7 @@ func newRigOver(tb testing.TB, url string, db *sqldb.DB, modules []progress.Modu
 	tb.Helper()
 	r := &Rig{
 		T: tb, Ctx: context.Background(), URL: url, Catalog: new(Source), Profile: new(Profile), Clock: &clock{at: Day(1)}, lanes: 1,
-		known: new(sync.Map), zones: new(sync.Mutex),
+		known: new(sync.Map),
 	}
 	r.Catalog.Publish(modules, paths)
 	if db.Dialect() == sqldb.Postgres {
@@ -394,17 +392,11 @@ func (r *Rig) Refreshed(service *Replica) {
 func (r *Rig) SetZone(learner, zone string) {
 	r.T.Helper()
 	r.known.Store(learner, true)
-	r.saveZone(progress.LearnerZone{LearnerID: learner, TimeZone: zone, Since: r.Clock.Now()})
-}
-
-func (r *Rig) saveZone(z progress.LearnerZone) {
-	r.T.Helper()
-	r.zones.Lock()
-	defer r.zones.Unlock()
 	revision, err := r.Store.ZoneRevision(r.Ctx)
 	if err != nil {
 		r.T.Fatal(err)
 	}
+	z := progress.LearnerZone{LearnerID: learner, TimeZone: zone, Since: r.Clock.Now()}
 	if err := r.Store.SaveZones(r.Ctx, revision+1, []progress.LearnerZone{z}); err != nil {
 		r.T.Fatal(err)
 	}
