@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"regexp"
+	"strings"
 	"testing"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -129,9 +131,19 @@ func sameAsProtojson(t interface {
 	if err := json.Compact(&compact, want); err != nil {
 		t.Fatalf("%v", err)
 	}
-	if !bytes.Equal(got, compact.Bytes()) {
-		t.Fatalf("%s:\n%s\nprotojson:\n%s", message.ProtoReflect().Descriptor().FullName(), got, compact.Bytes())
+	if want := withSixDigits(compact.Bytes()); !bytes.Equal(got, want) {
+		t.Fatalf("%s:\n%s\nprotojson:\n%s", message.ProtoReflect().Descriptor().FullName(), got, want)
 	}
+}
+
+var writtenTime = regexp.MustCompile(`"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z"`)
+
+// withSixDigits spells each time in a JSON text as the Codec does.
+func withSixDigits(text []byte) []byte {
+	return writtenTime.ReplaceAllFunc(text, func(found []byte) []byte {
+		seconds, fraction, _ := strings.Cut(strings.Trim(string(found), `"Z`), ".")
+		return []byte(`"` + seconds + "." + (fraction + "000000")[:6] + `Z"`)
+	})
 }
 
 func TestMarshalsAsProtojson(t *testing.T) {

@@ -48,17 +48,8 @@ func (e *Entry) sum() (string, error) {
 	})
 }
 
-// spelled is a time as protojson prints it: with no fraction of a second, or 3 digits, or 6.
-func spelled(t time.Time) string {
-	layout := "2006-01-02T15:04:05.000000Z"
-	switch n := t.Nanosecond(); {
-	case n == 0:
-		layout = "2006-01-02T15:04:05Z"
-	case n%int(time.Millisecond) == 0:
-		layout = "2006-01-02T15:04:05.000Z"
-	}
-	return t.UTC().Format(layout)
-}
+// spelled is a time as the REST API spells it.
+func spelled(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 // Head is where a chain ends: the number and the hash of its last entry. The zero Head is
 // an empty chain's.

@@ -212,6 +212,14 @@ func inJSON(r *rapid.T, e *audit.Entry) []byte {
 	if err != nil {
 		r.Fatal(err)
 	}
+	members := map[string]string{}
+	if err := json.Unmarshal(text, &members); err != nil {
+		r.Fatal(err)
+	}
+	members["time"] = e.Time.UTC().Format("2006-01-02T15:04:05.000000Z") // six digits, which protojson does not always write
+	if text, err = json.Marshal(members); err != nil {
+		r.Fatal(err)
+	}
 	return text
 }
 

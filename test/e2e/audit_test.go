@@ -23,7 +23,8 @@ func testAudit(t *testing.T, w *world) {
 			w.as(t, "audit-"+role, role).get(at).problem(http.StatusForbidden, "ROLE_REQUIRED")
 		}
 	}
-	for _, query := range []string{"", "?service=profile", "?service=Progress"} {
+	admin.get("/v1/audit").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("service", "REQUIRED")
+	for _, query := range []string{"?service=profile", "?service=Progress"} {
 		a := admin.get("/v1/audit"+query).problem(http.StatusBadRequest, "INVALID_ARGUMENT")
 		a.violates("service", "UNKNOWN_VALUE")
 		if text := a.text("violations.0.description"); !strings.Contains(text, "catalog") || !strings.Contains(text, "progress") {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,6 +91,9 @@ func (c *client) try(method, path string, body any, headers ...string) (*respons
 	if strings.Contains(resp.Header.Get("Content-Type"), "json") && resp.Header.Get("Content-Encoding") == "" && len(a.body) > 0 {
 		if err := json.Unmarshal(a.body, &a.tree); err != nil {
 			return nil, fmt.Errorf("%s: not JSON: %w: %s", a.what, err, a.body)
+		}
+		if odd := otherTimes.FindString(string(a.body)); odd != "" && strings.HasPrefix(path, "/v1/") && a.status < http.StatusBadRequest {
+			c.t.Errorf("%s: the time %s has not six digits of a second", a.what, odd)
 		}
 	}
 	return a, nil
@@ -191,8 +195,11 @@ func plain(v any) string {
 		}
 		return string(text)
 	}
-	return fmt.Sprint(v)
+	return strings.Replace(fmt.Sprint(v), ".000000Z", "Z", 1) // as tests spell whole seconds
 }
+
+// otherTimes finds times in JSON that have not six digits of a second.
+var otherTimes = regexp.MustCompile(`"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,5}|\.[0-9]{7,})?Z"`)
 
 // problem fails the test unless the response is a problem document with this status and reason.
 func (a *response) problem(status int, reason string) *response {

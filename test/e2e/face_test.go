@@ -54,7 +54,7 @@ func testProblems(t *testing.T, w *world) {
 	given := me.get("/v1/modules/none", "X-Request-Id", "my-request").want(http.StatusNotFound)
 	given.has("requestId", "my-request")
 	me.get("/v1/modules?pageSize=1&pageToken=nonsense").problem(http.StatusBadRequest, "BAD_PAGE_TOKEN")
-	me.get("/v1/modules?state=ASLEEP").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("state", "INVALID_TYPE")
+	me.get("/v1/modules?state=ASLEEP").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("state", "UNKNOWN_VALUE")
 	me.get("/v1/modules?q=a%00b").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("q", "NUL_CHARACTER")
 	me.get("/v1/modules?q=%ff").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("q", "INVALID_UTF8")
 	me.get("/v1/modules?state=DRAFT").problem(http.StatusForbidden, "ROLE_REQUIRED")

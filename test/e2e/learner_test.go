@@ -126,7 +126,7 @@ func testEnroll(t *testing.T, w *world) {
 	me.post(at, map[string]any{"pathId": other.path}, "Idempotency-Key", "enroll-1").problem(http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 	me.post(at, body).problem(http.StatusConflict, "ALREADY_ENROLLED")
 	me.post(at, map[string]any{"pathId": "no-such-path"}).problem(http.StatusNotFound, "PATH_NOT_FOUND")
-	me.post(at, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("pathId", "MALFORMED")
+	me.post(at, map[string]any{}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("pathId", "REQUIRED")
 	me.get(at).want(http.StatusOK).has("enrollments.0.id", made.text("id"), "enrollments.1", "<none>")
 
 	one := at + "/" + made.text("id")

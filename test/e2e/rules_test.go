@@ -56,7 +56,7 @@ func testDeviceClock(t *testing.T, w *world) {
 		has("events.0.effectiveAt", published, "events.0.effectiveAtAdjusted", true, "events.0.event.occurredAt", read["occurredAt"])
 	batch["sentAt"] = ahead.Add(time.Hour).Format(time.RFC3339)
 	me.post("/v1/learners/me/events:batch", batch).want(http.StatusOK).has("results.0.status", "DUPLICATE")
-	for sent, reason := range map[any]string{"noon": "INVALID_TYPE", 12: "INVALID_TYPE", "1969-12-31T23:59:59Z": "OUT_OF_RANGE"} {
+	for sent, reason := range map[any]string{"noon": "MALFORMED", 12: "INVALID_TYPE", "1969-12-31T23:59:59Z": "OUT_OF_RANGE"} {
 		batch["sentAt"] = sent
 		me.post("/v1/learners/me/events:batch", batch).problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("sentAt", reason)
 	}

@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 2
+-- format: 3
 -- min_binary: 1
 
 -- One row; a transaction that changes the catalog holds it until its end.
