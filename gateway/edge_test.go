@@ -277,6 +277,15 @@ func TestIfMatchIsThePrecondition(t *testing.T) {
 	if got := etag(); got != "e9" {
 		t.Errorf("%q", got)
 	}
+	for _, path := range []string{"/v1/learners/me", "/v1/modules/a:publish"} {
+		method := map[bool]string{true: "POST", false: "PATCH"}[strings.Contains(path, ":")]
+		h.do(t, method, path+"?etag=e9", `{}`, "If-Match", `"e9"`)
+		if got := etag(); got != "e9" {
+			t.Errorf("%s: %q", path, got)
+		}
+		h.do(t, method, path+"?etag=e", `{}`, "If-Match", `"f"`).wantProblem(t, 400, "INVALID_ARGUMENT").violates(t, "If-Match ETAGS_DIFFER")
+	}
+	h.do(t, "POST", "/v1/modules/a:publish?etag=e9", `{"etag":"e8"}`).wantProblem(t, 400, "INVALID_ARGUMENT").violates(t, "etag ETAGS_DIFFER")
 	h.do(t, "POST", "/v1/modules/a:publish", `{"etag":"e1"}`, "If-Match", `"e1"`)
 	if got := etag(); got != "e1" {
 		t.Errorf("%q", got)

@@ -59,9 +59,9 @@ func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 		g.seen.demand(md)
 	}
 	// The mux reads query parameters only where a body leaves room for them; this one counts on
-	// every write. Beside an If-Match header both must name the resource as it stands.
-	if etag := exchangeOf(r).query.get("etag"); etag != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		md.Append(mdIfMatch, etag)
+	// every write. What is added here replaces the header's value, so that is added too.
+	if etag := exchangeOf(r).query.get("etag"); etag != "" && r.Method != http.MethodGet {
+		md.Append(mdIfMatch, append(slices.Clone(r.Header.Values("If-Match")), etag)...)
 	}
 	return md
 }
@@ -174,14 +174,18 @@ type preconditions struct{ grpc.ClientConnInterface }
 
 // Invoke returns Invalid if the header and the field differ.
 func (c preconditions) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
-	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok && x.query.get("updateMask") == "" {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	if x != nil && x.query.get("updateMask") == "" {
 		leaveSentBack(req)
 	}
-	if md, ok := metadata.FromOutgoingContext(ctx); ok && len(md.Get(mdIfMatch)) > 0 {
-		for _, header := range md.Get(mdIfMatch) {
-			if err := fillEtag(req, header); err != nil {
-				return err
-			}
+	md, _ := metadata.FromOutgoingContext(ctx)
+	headers, field := md.Get(mdIfMatch), "If-Match"
+	if x != nil && x.query.get("etag") != "" && len(headers) == 1 {
+		field = "etag" // there is no header, but the query's parameter
+	}
+	for _, header := range headers {
+		if err := fillEtag(req, field, header); err != nil {
+			return err
 		}
 	}
 	return c.ClientConnInterface.Invoke(ctx, method, req, reply, opts...)
@@ -210,7 +214,7 @@ func leaveSentBack(req any) {
 	}
 }
 
-func fillEtag(req any, header string) error {
+func fillEtag(req any, name, header string) error {
 	message, ok := req.(proto.Message)
 	if !ok {
 		return nil
@@ -223,7 +227,7 @@ func fillEtag(req any, header string) error {
 	}
 	if given := m.Get(field).String(); given != "" && rpc.BareEtag(given) != etag {
 		return errs.InvalidFields([]errs.Violation{{
-			Field: "If-Match", Reason: errs.ReasonEtagsDiffer, Description: "must be the etag that the request names otherwise, or be left out",
+			Field: name, Reason: errs.ReasonEtagsDiffer, Description: "must be the etag that the request names otherwise, or be left out",
 		}})
 	}
 	m.Set(field, protoreflect.ValueOfString(etag))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
@@ -29,13 +30,36 @@ func (g *Gateway) admit(r *http.Request) error {
 	x.query = asked
 	found = append(found, bad...)
 	found = append(found, x.checkPrecondition(r)...)
+	_, own := g.own[x.route.rpc]
+	if !own {
+		found = append(found, x.checkMembers()...)
+	}
 	if len(found) == 0 {
 		return nil
 	}
-	if _, own := g.own[x.route.rpc]; !own {
-		found = append(found, x.unreadableBody()...)
+	if !own {
+		for _, v := range x.unreadableBody() {
+			if !slices.ContainsFunc(found, func(f errs.Violation) bool { return f.Field == v.Field }) {
+				found = append(found, v)
+			}
+		}
 	}
 	return errs.InvalidFields(found)
+}
+
+// checkMembers refuses members of a body that is all of the request where the path sets their field: the
+// mux would read them and not heed them.
+func (x *exchange) checkMembers() []errs.Violation {
+	if x.route.body != "*" || len(x.params) == 0 || len(x.body) == 0 || wire.CheckJSON(x.body) != nil {
+		return nil
+	}
+	var found errs.Violations
+	for name := range wire.Members(x.body) {
+		if fd := wire.FieldByName(x.route.input, name); fd != nil && x.params[string(fd.Name())] != "" {
+			found.Addf(fd.JSONName(), errs.ReasonUnknownField, "is in the path, not in the body")
+		}
+	}
+	return found
 }
 
 // checkPrecondition refuses If-Match on a request that changes something and has no precondition: it would

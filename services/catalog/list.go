@@ -102,9 +102,15 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 	return page, err
 }
 
-// Version returns one published version. Returns NotFound.
+// Version returns one published version. Returns NotFound: of the item as Get does, or of the version.
 func (c *Collection[C]) Version(ctx context.Context, id string, number int) (Version[C], error) {
-	return c.items.Version(ctx, id, number)
+	version, err := c.items.Version(ctx, id, number)
+	if errs.ReasonOf(err) == errs.ReasonVersionNotFound {
+		if _, missing := c.Get(ctx, id, false); missing != nil {
+			return version, missing
+		}
+	}
+	return version, err
 }
 
 // Versions returns published versions, newest first. Returns NotFound as Get does, and

@@ -117,6 +117,11 @@ func changeOf(r *progressv1.UpdateEnrollmentRequest) (engine.EnrollmentChange, e
 	}
 	var change engine.EnrollmentChange
 	if mask.Names("state") {
+		if enrollment.GetState().Descriptor().Values().ByNumber(enrollment.GetState().Number()) == nil {
+			return change, errs.InvalidFields([]errs.Violation{{
+				Field: "state", Reason: errs.ReasonUnknownValue, Description: "must be one of " + rpc.EnumNames(enrollment.GetState().Descriptor()),
+			}})
+		}
 		change.State = new(progress.EnrollmentState(enrollment.GetState().String()))
 	}
 	if mask.Names("path_version") {

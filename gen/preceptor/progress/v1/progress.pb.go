@@ -6946,11 +6946,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\"J\n" +
 	"\x12ListAwardsResponse\x124\n" +
-	"\x06awards\x18\x01 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"t\n" +
+	"\x06awards\x18\x01 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"}\n" +
 	"\x14WatchProgressRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12*\n" +
-	"\x0eafter_sequence\x18\x02 \x01(\x03H\x00R\rafterSequence\x88\x01\x01B\x11\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x123\n" +
+	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01B\x11\n" +
 	"\x0f_after_sequence\"\x9b\x02\n" +
 	"\x15WatchProgressResponse\x12E\n" +
 	"\x04kind\x18\x01 \x01(\x0e21.preceptor.progress.v1.WatchProgressResponse.KindR\x04kind\x12\x1a\n" +
