@@ -30,7 +30,7 @@ import (
 var update = flag.Bool("update", false, "write testdata anew")
 
 // openAll opens all services on a folder of their own.
-func openAll(t *testing.T) *process {
+func openAll(t testing.TB) *process {
 	t.Helper()
 	p := newProcess(Options{
 		Config: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true}, Services: Services(),

@@ -27,7 +27,7 @@ type restRoute struct {
 	access                     *accessv1.Access
 }
 
-func restRoutes(t *testing.T) []restRoute {
+func restRoutes(t testing.TB) []restRoute {
 	t.Helper()
 	var all []restRoute
 	for _, rule := range auth.Rules(protoregistry.GlobalFiles) {

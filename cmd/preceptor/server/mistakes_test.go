@@ -168,14 +168,16 @@ func (m *mistakes) check(t *testing.T, r restRoute, wrong mistake, want outcome)
 
 // mistakes is a server, and what requests to it are made of.
 type mistakes struct {
-	url    string
-	tokens map[string]string
-	routes []restRoute
-	ids    map[string]string // of things that exist, by the name of the path's parameter
-	other  string            // the id of another learner
+	url string
+	// handler is what url serves.
+	handler http.Handler
+	tokens  map[string]string
+	routes  []restRoute
+	ids     map[string]string // of things that exist, by the name of the path's parameter
+	other   string            // the id of another learner
 }
 
-func openMistakes(t *testing.T) *mistakes {
+func openMistakes(t testing.TB) *mistakes {
 	t.Helper()
 	p := openAll(t)
 	conns := map[string]grpc.ClientConnInterface{}
@@ -188,7 +190,7 @@ func openMistakes(t *testing.T) *mistakes {
 	}
 	s := httptest.NewServer(g)
 	t.Cleanup(s.Close)
-	m := &mistakes{url: s.URL, tokens: map[string]string{"none": ""}, routes: restRoutes(t)}
+	m := &mistakes{url: s.URL, handler: g, tokens: map[string]string{"none": ""}, routes: restRoutes(t)}
 	issuer, err := auth.OpenLocalIssuer(p.cfg.Data, p.now)
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +213,7 @@ func openMistakes(t *testing.T) *mistakes {
 }
 
 // makeThings finds or makes something for each parameter of a path.
-func (m *mistakes) makeThings(t *testing.T) {
+func (m *mistakes) makeThings(t testing.TB) {
 	t.Helper()
 	first := func(path, list string) string {
 		var page map[string][]struct {
@@ -247,7 +249,7 @@ func (m *mistakes) makeThings(t *testing.T) {
 // noID is of nothing.
 const noID = "00000000-0000-4000-8000-000000000000"
 
-func (m *mistakes) send(t *testing.T, r request) (status int, body []byte) {
+func (m *mistakes) send(t testing.TB, r request) (status int, body []byte) {
 	t.Helper()
 	url := m.url + r.path
 	if r.query != "" {
