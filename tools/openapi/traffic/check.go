@@ -203,7 +203,7 @@ func (v *verdict) content(r *response) {
 		v.notef("media type %s is not declared", kind)
 		return
 	}
-	text, ok := v.plain()
+	text, ok := v.plain(v.x.ResponseHeader, v.x.Response)
 	if !ok {
 		return
 	}
@@ -244,13 +244,13 @@ func (v *verdict) events(m *media, text []byte) {
 	}
 }
 
-// plain is the body that came back as it was before it was compressed, and whether that can be told.
-func (v *verdict) plain() ([]byte, bool) {
-	switch v.x.ResponseHeader.Get("Content-Encoding") {
+// plain is a body as it was before it was compressed, and whether that can be told.
+func (v *verdict) plain(h http.Header, body []byte) ([]byte, bool) {
+	switch h.Get("Content-Encoding") {
 	case "":
-		return v.x.Response, true
+		return body, true
 	case "gzip":
-		unzipped, err := gzip.NewReader(bytes.NewReader(v.x.Response))
+		unzipped, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			v.notef("not gzip: %v", err)
 			return nil, false
@@ -296,7 +296,10 @@ func (v *verdict) request(op *operation, path map[string]string, query url.Value
 }
 
 func (v *verdict) requestBody(op *operation) {
-	body := v.x.Request
+	body, ok := v.plain(v.x.RequestHeader, v.x.Request)
+	if !ok {
+		return
+	}
 	if len(body) == 0 {
 		if op.RequestBody != nil && op.RequestBody.Required {
 			v.notef("was accepted without a body")
@@ -329,7 +332,7 @@ func (v *verdict) acceptedEvents(body []byte) []byte {
 			Status string `json:"status"`
 		} `json:"results"`
 	}
-	response, _ := v.plain()
+	response, _ := v.plain(v.x.ResponseHeader, v.x.Response)
 	if json.Unmarshal(body, &sent) != nil || json.Unmarshal(sent["events"], &events) != nil ||
 		json.Unmarshal(response, &results) != nil || len(results.Results) != len(events) {
 		return body
