@@ -1,5 +1,5 @@
 # `make` lists what there is to do. Running, building and testing need Go alone;
-# generate and verify need npm too, for buf.
+# generate, verify and api-check need npm too.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -40,7 +40,8 @@ build: ## Build the static binary bin/preceptor.
 .PHONY: test
 test: ## Run every test once, in any order; with CI set, a skipped test is a failure.
 	go -C tools test ./testreport
-	go -C tools test -count=1 ./mutants ./openapi # the cache does not see files outside of the module
+	go -C tools test -count=1 ./mutants # the cache does not see files outside of the module
+	go -C tools/openapi test -count=1 ./...
 	go test -json -shuffle=on -timeout 300s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
 .PHONY: test-servers
@@ -128,11 +129,37 @@ kube-check: ## Check deploy/ and the Dockerfile, without a cluster or a containe
 kube-apiserver-check: ## Apply deploy/'s overlays to a real API server, built from Go modules (minutes, the first time).
 	go -C tools/kube run . -apiserver
 
+# The black-box tests that, together, use every operation in both shapes.
+traffic := TestOneProcess|TestFourProcesses|TestTwoPhonesConverge
+
+.PHONY: api-check
+api-check: export REDOCLY_TELEMETRY := off
+api-check: export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
+api-check: api-clients ## Check the OpenAPI document: linters, generated clients and the suite's traffic against the program (needs npm).
+	$(npx) spectral lint --fail-severity warn --ruleset spectral.yaml ../../../gateway/openapi.json
+	$(npx) redocly lint --config redocly.yaml ../../../gateway/openapi.json
+	go -C tools/apiclients vet -tags generated ./...
+	go -C tools/apiclients test -count=1 -timeout 5m -tags generated ./...
+	mkdir -p bin
+	go test -count=1 -timeout 10m -run '$(traffic)' ./test/e2e -traffic $(CURDIR)/bin/traffic.jsonl
+	go -C tools/openapi run ./traffic -complete $(CURDIR)/bin/traffic.jsonl
+
+# Clients of the REST API, generated from the document by three programs.
+npx := cd tools/apiclients/typescript && npm exec --
+.PHONY: api-clients
+api-clients: tools/apiclients/typescript/node_modules
+	go -C tools/apiclients tool ogen -config ogen.yaml -target generated/ogen -package ogen -clean ../../gateway/openapi.json 2>&1 | { grep -v WARN || true; }
+	go -C tools/apiclients tool oapi-codegen -config oapi-codegen.yaml ../../gateway/openapi.json
+	$(npx) openapi-typescript ../../../gateway/openapi.json --output generated.d.ts
+	$(npx) tsc --project .
+
 .PHONY: lint
 lint: ## Run the linters, pinned in tools/lint.
 	$(lint) run ./...
 	cd tools && go tool -modfile=lint/go.mod golangci-lint run --config ../.golangci.yml ./...
 	cd tools/kube && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
+	cd tools/openapi && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
+	cd tools/apiclients && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml .
 
 .PHONY: format
 format: tools/node_modules ## Format Go and proto files.
@@ -158,18 +185,20 @@ verify: generate proto-lint proto-breaking ## Check that what is generated, and 
 	go mod tidy -diff
 	go -C tools mod tidy -diff
 	go -C tools/kube mod tidy -diff
+	go -C tools/openapi mod tidy -diff
+	go -C tools/apiclients mod tidy -diff
 	git diff --exit-code -- gen gateway/openapi.json
 	tools/untracked.sh gen
 
 .PHONY: clean
 clean: ## Remove what these targets leave, except data/.
-	rm -rf bin .proto tools/node_modules
+	rm -rf bin .proto tools/node_modules tools/apiclients/typescript/node_modules
 
 # Third-party imports of proto/, printed from the Go modules that hold them.
 .PHONY: protodeps
 protodeps: tools/node_modules
 	go -C tools run ./protodeps ../.proto
 
-tools/node_modules: tools/package-lock.json
-	npm --prefix tools ci --ignore-scripts --no-audit --no-fund
+tools/node_modules tools/apiclients/typescript/node_modules: %/node_modules: %/package-lock.json
+	npm --prefix $* ci --ignore-scripts --no-audit --no-fund
 	touch $@

@@ -663,7 +663,7 @@ func skipped(dir string) bool {
 	name := path.Base(dir)
 	return name != "." && name[0] == '.' ||
 		slices.Contains([]string{"dist", "node_modules", "testdata"}, name) ||
-		slices.Contains([]string{"bin", "data"}, dir)
+		slices.Contains([]string{"bin", "data", "tools/apiclients/generated"}, dir)
 }
 
 // tree reads every source file below root that somebody wrote or generated here.

@@ -61,7 +61,7 @@ func TestReplayIsLines(t *testing.T) {
 	})
 	go func() { more <- &progressv1.VerifyProgressResponse{Status: &progressv1.ReplayStatus{LearnersTotal: 2}} }()
 	res, next := h.verified(t) //nolint:bodyclose // verified closes it
-	if ct := res.Header.Get("Content-Type"); ct != "application/json" || res.Header.Get("Content-Encoding") != "" || <-asked != "ada" {
+	if ct := res.Header.Get("Content-Type"); ct != "application/x-ndjson" || res.Header.Get("Content-Encoding") != "" || <-asked != "ada" {
 		t.Errorf("%v", res.Header)
 	}
 	want := `{"result":{"status":{"learnersDone":"0","learnersTotal":"2","entriesRead":"0","learnersDrifted":"0","resumed":false,"finished":false}}}`
@@ -95,7 +95,9 @@ func TestReplayFailsAsAnyCall(t *testing.T) {
 		t.Errorf("violations of %s", got)
 	}
 	h.streams(rebuildRPC, func(proto.Message, grpc.ServerStream) error { return nil })
-	h.do(t, http.MethodPost, "/v1/progress:rebuild", "{}").wantJSON(t, http.StatusOK, "")
+	if a := h.do(t, http.MethodPost, "/v1/progress:rebuild", "{}"); a.status != http.StatusOK || a.body != "" || a.header.Get("Content-Type") != "application/x-ndjson" {
+		t.Errorf("%d %v %q", a.status, a.header, a.body)
+	}
 }
 
 // A silent stream has heartbeats; closing the gateway is an error, and the reader's going away ends the call.

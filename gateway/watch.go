@@ -68,6 +68,6 @@ func readWatch(r *http.Request) (*progressv1.WatchProgressRequest, error) {
 func wantsLines(r *http.Request) bool {
 	accept := r.Header.Values("Accept")
 	isEvents := func(media string) bool { return media == stream.ContentType || media == "text/*" || media == "*/*" }
-	isLines := func(media string) bool { return media == wire.ContentType || media == "application/x-ndjson" }
+	isLines := func(media string) bool { return media == wire.ContentType || media == stream.ContentLines }
 	return quality(accept, isLines) > 0 && quality(accept, isEvents) == 0
 }

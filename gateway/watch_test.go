@@ -155,7 +155,7 @@ func TestWatchAsLines(t *testing.T) {
 		!strings.HasPrefix(lines[1], `{"error":{"type":"/docs#reason-BUSY"`) {
 		t.Errorf("%s", a.body)
 	}
-	if a.header.Get("Content-Type") != "application/json" {
+	if a.header.Get("Content-Type") != "application/x-ndjson" {
 		t.Errorf("%v", a.header)
 	}
 }

@@ -14,7 +14,7 @@ function typeOf(api, given) {
   const { schema, name } = deref(api, given);
   if (schema.type === "array") return `list of ${typeOf(api, schema.items)}`;
   if (schema.enum) return "enum";
-  if (schema.anyOf) return "one of several";
+  if (schema.oneOf) return "one of several";
   if (name) return name;
   const formats = { "date-time": "time", uuid: "UUID", int64: "int64 as string" };
   return formats[schema.format] || schema.type || "anything";
@@ -30,8 +30,10 @@ function limits(schema) {
   };
   between(schema.minLength, schema.maxLength, " characters");
   between(schema.minItems, schema.maxItems, " items");
-  between(schema.minimum, schema.maximum, "");
-  if (schema.exclusiveMinimum !== undefined) all.unshift(`more than ${schema.exclusiveMinimum}`);
+  // A minimum just above 0 is how the document says "more than 0".
+  if (schema.minimum === Number.MIN_VALUE) all.push("more than 0");
+  between(schema.minimum === Number.MIN_VALUE ? undefined : schema.minimum, schema.maximum, "");
+  if (schema.default !== undefined) all.push(`${schema.default} when not sent`);
   return all;
 }
 
@@ -68,7 +70,7 @@ function inner(api, schema, responded) {
 // tree shows the members of an object, of a request or a response.
 export function tree(api, given, responded) {
   const { schema } = deref(api, given);
-  if (schema.anyOf) return el("div", { class: "tree" }, schema.anyOf.map((s, i) => row(api, i ? "or" : "either", s, false, "", responded)));
+  if (schema.oneOf) return el("div", { class: "tree" }, schema.oneOf.map((s, i) => row(api, i ? "or" : "either", s, false, "", responded)));
   if (!schema.properties) return el("div", { class: "tree" }, row(api, "", schema, false, "", responded));
   const required = schema.required || [];
   return el("div", { class: "tree" },
@@ -78,7 +80,7 @@ export function tree(api, given, responded) {
 // sample makes a value that a body may begin as.
 export function sample(api, given, depth = 0) {
   const { schema } = deref(api, given);
-  if (schema.anyOf) return sample(api, schema.anyOf[0], depth);
+  if (schema.oneOf) return sample(api, schema.oneOf[0], depth);
   if (schema.enum) return schema.enum[1] || schema.enum[0];
   switch (schema.type) {
     case "object": {
@@ -89,7 +91,7 @@ export function sample(api, given, depth = 0) {
       return depth > 3 ? [] : [sample(api, schema.items, depth + 1)];
     case "integer":
     case "number":
-      return schema.minimum || (schema.exclusiveMinimum !== undefined ? 1 : 0);
+      return schema.minimum === Number.MIN_VALUE ? 1 : schema.minimum || 0;
     case "boolean":
       return false;
     default:

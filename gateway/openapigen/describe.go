@@ -2,14 +2,16 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
@@ -49,13 +51,6 @@ func describe(w *comments) (*object, error) {
 		return nil, err
 	}
 	s := newSchemas(w, examples)
-	for _, op := range operations {
-		for _, fd := range op.bodyFields() {
-			if md := fd.Message(); md != nil && !isWellKnown(md) {
-				s.markSent(md)
-			}
-		}
-	}
 	paths, names := &object{}, map[string]bool{}
 	for _, op := range operations {
 		described, err := op.describe(s)
@@ -73,6 +68,7 @@ func describe(w *comments) (*object, error) {
 	}
 	components := s.components()
 	addProblem(components)
+	addLines(components, operations)
 	return of(
 		"openapi", "3.1.0",
 		"info", of("title", "Preceptor", "version", "0.0.0", "summary", "Learning progress for healthcare AI engineers", "description", about,
@@ -84,6 +80,7 @@ func describe(w *comments) (*object, error) {
 		"components", of(
 			"schemas", components,
 			"responses", problems(),
+			"headers", responseHeaders(),
 			"securitySchemes", of("bearer", of("type", "http", "scheme", "bearer", "bearerFormat", "JWT",
 				"description", "A token of the OIDC issuer that the server trusts; locally, what `preceptor token` prints."))),
 	), nil
@@ -175,12 +172,28 @@ func (op *operation) bodyFields() []protoreflect.FieldDescriptor {
 	})
 }
 
-// queryFields are those that the query does.
+// queryFields are those that the query carries. The etag of a write may be in either, and whether an
+// import is a dry run, since a document has no place for it.
 func (op *operation) queryFields() []protoreflect.FieldDescriptor {
 	return op.fields(func(fd protoreflect.FieldDescriptor) bool {
-		return op.body != "*" && op.body != string(fd.Name()) && !op.inPath(fd)
+		if op.body == "*" {
+			return fd.Name() == "etag" || op.id() == "importCatalog" && fd.Name() == "dry_run"
+		}
+		return op.body != string(fd.Name()) && !op.inPath(fd)
 	})
 }
+
+// writes reports whether the operation can change something.
+func (op *operation) writes() bool {
+	options, _ := op.method.Options().(*descriptorpb.MethodOptions)
+	return op.verb != "get" && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+}
+
+// document reports whether the operation returns a file instead of its message.
+func (op *operation) document() bool { return op.id() == "exportCatalog" }
+
+// lines reports whether the response is a stream of lines of JSON, or can be.
+func (op *operation) lines() bool { return op.streams && !op.document() }
 
 func (op *operation) fields(wanted func(protoreflect.FieldDescriptor) bool) []protoreflect.FieldDescriptor {
 	var found []protoreflect.FieldDescriptor
@@ -239,11 +252,23 @@ func (op *operation) namesNew(fd protoreflect.FieldDescriptor) bool {
 	return op.access.GetIdempotentCreate() && strings.HasSuffix(string(fd.Name()), "_id")
 }
 
+// rulesOfNamesake returns the rules of a field of the same name in another message of the file: a
+// create leaves those of the new id to the service, which names all faults at once.
+func rulesOfNamesake(fd protoreflect.FieldDescriptor) *validate.FieldRules {
+	messages := fd.ParentFile().Messages()
+	for i := range messages.Len() {
+		if same := messages.Get(i).Fields().ByName(fd.Name()); same != nil && rulesOf(same).GetString().HasPattern() {
+			return rulesOf(same)
+		}
+	}
+	return rulesOf(fd)
+}
+
 func (op *operation) parameters(s *schemas) ([]any, error) {
 	var all []any
 	comments := s.comments.inputs[rawID(op.method)]
 	for _, fd := range op.params {
-		schema, err := s.field(fd)
+		schema, err := s.field(fd, sent)
 		if err != nil {
 			return nil, err
 		}
@@ -257,11 +282,17 @@ func (op *operation) parameters(s *schemas) ([]any, error) {
 		all = append(all, p)
 	}
 	for _, fd := range op.queryFields() {
-		schema, err := s.field(fd)
+		schema, err := s.field(fd, sent)
+		if err == nil && fd.Name() == "page_size" {
+			err = limitPage(schema, comments[fd.JSONName()])
+		}
 		if err != nil {
 			return nil, err
 		}
 		p := of("name", fd.JSONName(), "in", "query")
+		if op.namesNew(fd) {
+			schema = stringSchema(rulesOfNamesake(fd).GetString())
+		}
 		if mustBeSent(fd) || op.namesNew(fd) {
 			p.set("required", true)
 		}
@@ -273,6 +304,21 @@ func (op *operation) parameters(s *schemas) ([]any, error) {
 	return append(all, op.headers()...), nil
 }
 
+// pageWords are how proto/ describes a page's size.
+var pageWords = regexp.MustCompile(`^At most this many, 1 to (\d+); (\d+) when unset\.$`)
+
+// limitPage adds the default to a page's size. More than the most is taken for the most, so that is no
+// maximum.
+func limitPage(schema *object, comment string) error {
+	match := pageWords.FindStringSubmatch(strings.TrimSpace(comment))
+	if match == nil {
+		return fmt.Errorf("a page_size is described as %q, not as %q", comment, pageWords)
+	}
+	size, err := strconv.Atoi(match[2])
+	schema.set("default", size)
+	return err
+}
+
 // headers returns the parameters that are sent as headers.
 func (op *operation) headers() []any {
 	header := func(name, description string, schema *object) any {
@@ -282,14 +328,14 @@ func (op *operation) headers() []any {
 	if op.access.GetIdempotentCreate() {
 		all = append(all, header("Idempotency-Key",
 			"Makes it safe to repeat a create within 24 hours: the same key with the same body gets the same response; with another body, 422.",
-			of("type", "string", "minLength", 1, "maxLength", 255)))
+			of("type", "string", "minLength", 1, "maxLength", 255, "pattern", "^[!-~]+$")))
 	}
 	if op.method.Input().Fields().ByName("etag") != nil {
 		all = append(all, header("If-Match",
 			"The resource's etag, in quotes: the request fails with 412 if the resource has another etag by now.", of("type", "string")))
 	}
 	switch {
-	case op.id() == "watchProgress":
+	case op.verb == "get" && op.lines():
 		all = append(all, header("Last-Event-ID", "The id of the last event received; browsers send it when they reconnect.", of("type", "string")))
 	case op.verb == "get":
 		all = append(all, header("If-None-Match", "ETags of responses that you have: the response is 304 if one of them is current.", of("type", "string")))
@@ -350,12 +396,4 @@ func tags(operations []*operation) []any {
 		all = append(all, tag)
 	}
 	return all
-}
-
-// successStatus is 201 for what creates.
-func (op *operation) successStatus() int {
-	if op.access.GetIdempotentCreate() {
-		return http.StatusCreated
-	}
-	return http.StatusOK
 }

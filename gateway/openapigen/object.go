@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 )
 
 // object is a JSON object with ordered members: an id comes first, as in proto/, not
@@ -46,6 +47,12 @@ func (o *object) get(name string) *object {
 	inner := &object{}
 	o.set(name, inner)
 	return inner
+}
+
+// remove takes a member out.
+func (o *object) remove(name string) *object {
+	o.members = slices.DeleteFunc(o.members, func(m member) bool { return m.name == name })
+	return o
 }
 
 func (o *object) has(name string) bool {

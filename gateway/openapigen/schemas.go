@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +13,15 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+// direction is which way a value goes. The two have schemas of their own: what is sent may leave out
+// what has a default and holds no unknown member, and what comes back holds all that has a value.
+type direction bool
+
+const (
+	answered direction = false
+	sent     direction = true
+)
+
 // schemas collects the types that operations name.
 type schemas struct {
 	comments *comments
@@ -19,43 +29,32 @@ type schemas struct {
 	types    map[string]protoreflect.Descriptor // by component name
 	order    []string
 	made     map[string]*object
-	sent     map[protoreflect.FullName]bool // types that requests hold
 }
 
 func newSchemas(w *comments, examples map[string]example) *schemas {
-	return &schemas{
-		comments: w, examples: examples, types: map[string]protoreflect.Descriptor{}, made: map[string]*object{}, sent: map[protoreflect.FullName]bool{},
-	}
+	return &schemas{comments: w, examples: examples, types: map[string]protoreflect.Descriptor{}, made: map[string]*object{}}
 }
 
 // componentName returns the type's name without its package: EnrollmentState for
-// Enrollment.State.
-func componentName(d protoreflect.Descriptor) string {
+// Enrollment.State. That of a message that is sent ends with Input, unless the name says already that
+// it is part of a request. A response's ends with Result, since generators use the word Response
+// for what they wrap it in.
+func componentName(d protoreflect.Descriptor, way direction) string {
 	full := strings.TrimPrefix(string(d.FullName()), string(d.ParentFile().Package())+".")
-	return strings.ReplaceAll(full, ".", "")
-}
-
-// markSent records that clients send a type, and all types in it: then a member
-// that responses always have is optional.
-func (s *schemas) markSent(md protoreflect.MessageDescriptor) {
-	if s.sent[md.FullName()] {
-		return
+	outer, inner, _ := strings.Cut(full, ".")
+	if cut, ok := strings.CutSuffix(outer, "Response"); ok {
+		outer = cut + "Result"
 	}
-	s.sent[md.FullName()] = true
-	for i := range md.Fields().Len() {
-		if inner := md.Fields().Get(i).Message(); inner != nil && !isWellKnown(inner) {
-			s.markSent(inner)
-		}
+	name := outer + strings.ReplaceAll(inner, ".", "")
+	if _, ok := d.(protoreflect.MessageDescriptor); ok && way == sent && !strings.HasSuffix(outer, "Request") {
+		name += "Input"
 	}
-}
-
-func isWellKnown(md protoreflect.MessageDescriptor) bool {
-	return md.ParentFile().Package() == "google.protobuf"
+	return name
 }
 
 // ref names a type, and makes its component the first time.
-func (s *schemas) ref(d protoreflect.Descriptor) (*object, error) {
-	name := componentName(d)
+func (s *schemas) ref(d protoreflect.Descriptor, way direction) (*object, error) {
+	name := componentName(d, way)
 	if known, ok := s.types[name]; ok {
 		if known.FullName() != d.FullName() {
 			return nil, fmt.Errorf("%s and %s would both be called %s", known.FullName(), d.FullName(), name)
@@ -63,7 +62,7 @@ func (s *schemas) ref(d protoreflect.Descriptor) (*object, error) {
 	} else {
 		s.types[name] = d
 		s.order = append(s.order, name)
-		schema, err := s.component(d)
+		schema, err := s.component(d, way)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +81,7 @@ func (s *schemas) components() *object {
 	return all
 }
 
-func (s *schemas) component(d protoreflect.Descriptor) (*object, error) {
+func (s *schemas) component(d protoreflect.Descriptor, way direction) (*object, error) {
 	text := s.comments.typeWords(d.FullName())
 	if ed, ok := d.(protoreflect.EnumDescriptor); ok {
 		return of("type", "string", "description", text, "enum", enumNames(ed)), nil
@@ -91,15 +90,20 @@ func (s *schemas) component(d protoreflect.Descriptor) (*object, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s is neither message nor enum", d.FullName())
 	}
-	var fields []protoreflect.FieldDescriptor
+	return s.object(text, fieldsOf(md), s.comments.fields[md.FullName()], way)
+}
+
+func fieldsOf(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
+	fields := make([]protoreflect.FieldDescriptor, 0, md.Fields().Len())
 	for i := range md.Fields().Len() {
 		fields = append(fields, md.Fields().Get(i))
 	}
-	return s.object(text, fields, s.comments.fields[md.FullName()], s.sent[md.FullName()])
+	return fields
 }
 
-// object returns the schema of some fields.
-func (s *schemas) object(text string, fields []protoreflect.FieldDescriptor, comments map[string]string, sent bool) (*object, error) {
+// object returns the schema of some fields. One that is sent takes no other members: the server
+// refuses them. One that comes back may have more of them some day.
+func (s *schemas) object(text string, fields []protoreflect.FieldDescriptor, comments map[string]string, way direction) (*object, error) {
 	schema := of("type", "object")
 	if text != "" {
 		schema.set("description", text)
@@ -107,18 +111,19 @@ func (s *schemas) object(text string, fields []protoreflect.FieldDescriptor, com
 	properties := &object{}
 	var required []string
 	for _, fd := range fields {
-		property, err := s.field(fd)
+		property, err := s.field(fd, way)
 		if err != nil {
 			return nil, err
 		}
 		if comment := rest(comments[fd.JSONName()]); comment != "" {
 			property.set("description", comment)
 		}
-		if outputOnly(fd) {
+		if way == sent && has(fd, annotations.FieldBehavior_OUTPUT_ONLY) && fd.Name() != "etag" {
+			// Ignored, so that what was read can be sent back; an etag that is sent back is a precondition.
 			property.set("readOnly", true)
 		}
 		properties.set(fd.JSONName(), property)
-		if sent && mustBeSent(fd) || !sent && !fd.HasPresence() {
+		if way == sent && mustBeSent(fd) || way == answered && alwaysAnswered(fd) {
 			required = append(required, fd.JSONName())
 		}
 	}
@@ -126,12 +131,21 @@ func (s *schemas) object(text string, fields []protoreflect.FieldDescriptor, com
 	if len(required) > 0 {
 		schema.set("required", required)
 	}
+	if way == sent {
+		schema.set("additionalProperties", false)
+	}
 	return schema, nil
 }
 
-func outputOnly(fd protoreflect.FieldDescriptor) bool {
+func has(fd protoreflect.FieldDescriptor, behavior annotations.FieldBehavior) bool {
 	behaviors, _ := proto.GetExtension(fd.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
-	return slices.Contains(behaviors, annotations.FieldBehavior_OUTPUT_ONLY)
+	return slices.Contains(behaviors, behavior)
+}
+
+// alwaysAnswered reports whether every response has the field: one that is not optional in proto/, or
+// is marked there as REQUIRED, as those messages are that the services always set.
+func alwaysAnswered(fd protoreflect.FieldDescriptor) bool {
+	return !fd.HasPresence() || has(fd, annotations.FieldBehavior_REQUIRED)
 }
 
 // rulesOf returns a field's limits, also those marked to be ignored: then the service
@@ -143,12 +157,13 @@ func rulesOf(fd protoreflect.FieldDescriptor) *validate.FieldRules {
 
 // mustBeSent reports whether a request without the field is refused.
 func mustBeSent(fd protoreflect.FieldDescriptor) bool {
-	behaviors, _ := proto.GetExtension(fd.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
 	rules := rulesOf(fd)
 	switch {
-	case slices.Contains(behaviors, annotations.FieldBehavior_REQUIRED), rules.GetRequired():
+	case has(fd, annotations.FieldBehavior_OUTPUT_ONLY):
+		return false
+	case has(fd, annotations.FieldBehavior_REQUIRED), rules.GetRequired():
 		return true
-	case outputOnly(fd), fd.HasPresence():
+	case fd.HasPresence():
 		return false
 	case fd.IsList():
 		return rules.GetRepeated().GetMinItems() > 0
@@ -164,14 +179,14 @@ func mustBeSent(fd protoreflect.FieldDescriptor) bool {
 }
 
 // field is the schema of one field, with the limits that the service holds it to.
-func (s *schemas) field(fd protoreflect.FieldDescriptor) (*object, error) {
+func (s *schemas) field(fd protoreflect.FieldDescriptor, way direction) (*object, error) {
 	rules := rulesOf(fd)
 	switch {
 	case fd.IsMap():
-		value, err := s.value(fd.MapValue(), nil)
+		value, err := s.value(fd.MapValue(), nil, way)
 		return of("type", "object", "additionalProperties", value), err
 	case fd.IsList():
-		items, err := s.value(fd, rules.GetRepeated().GetItems())
+		items, err := s.value(fd, rules.GetRepeated().GetItems(), way)
 		if err != nil {
 			return nil, err
 		}
@@ -184,11 +199,11 @@ func (s *schemas) field(fd protoreflect.FieldDescriptor) (*object, error) {
 		}
 		return list, nil
 	default:
-		return s.value(fd, rules)
+		return s.value(fd, rules, way)
 	}
 }
 
-func (s *schemas) value(fd protoreflect.FieldDescriptor, rules *validate.FieldRules) (*object, error) {
+func (s *schemas) value(fd protoreflect.FieldDescriptor, rules *validate.FieldRules, way direction) (*object, error) {
 	switch fd.Kind() {
 	case protoreflect.StringKind:
 		return stringSchema(rules.GetString()), nil
@@ -197,13 +212,13 @@ func (s *schemas) value(fd protoreflect.FieldDescriptor, rules *validate.FieldRu
 	case protoreflect.Int32Kind:
 		return int32Schema(rules.GetInt32()), nil
 	case protoreflect.Int64Kind:
-		return of("type", "string", "format", "int64", "pattern", "^-?[0-9]+$"), nil
+		return int64Schema(rules.GetInt64()), nil
 	case protoreflect.DoubleKind:
 		return doubleSchema(rules.GetDouble()), nil
 	case protoreflect.BytesKind:
 		return of("type", "string", "contentEncoding", "base64"), nil
 	case protoreflect.EnumKind:
-		return s.ref(fd.Enum())
+		return s.ref(fd.Enum(), way)
 	case protoreflect.MessageKind:
 		switch fd.Message().FullName() {
 		case "google.protobuf.Timestamp":
@@ -211,7 +226,7 @@ func (s *schemas) value(fd protoreflect.FieldDescriptor, rules *validate.FieldRu
 		case "google.protobuf.FieldMask":
 			return of("type", "string"), nil
 		}
-		return s.ref(fd.Message())
+		return s.ref(fd.Message(), way)
 	default:
 		return nil, fmt.Errorf("%s: no schema for kind %v", fd.FullName(), fd.Kind())
 	}
@@ -228,7 +243,8 @@ func stringSchema(rules *validate.StringRules) *object {
 	if n := rules.GetMinLen(); n > 0 {
 		schema.set("minLength", n)
 	}
-	if n := rules.GetMaxLen(); n > 0 {
+	// A limit in bytes is one in characters too, for no character takes less than a byte.
+	if n := max(rules.GetMaxLen(), rules.GetMaxBytes()); n > 0 {
 		schema.set("maxLength", n)
 	}
 	if p := rules.GetPattern(); p != "" {
@@ -248,13 +264,24 @@ func int32Schema(rules *validate.Int32Rules) *object {
 	return schema
 }
 
+// int64Schema is a number as a string: JavaScript's numbers do not hold all of them.
+func int64Schema(rules *validate.Int64Rules) *object {
+	pattern := "^-?[0-9]+$"
+	if r, ok := rules.GetGreaterThan().(*validate.Int64Rules_Gte); ok && r.Gte >= 0 {
+		pattern = "^[0-9]+$"
+	}
+	return of("type", "string", "format", "int64", "pattern", pattern)
+}
+
 func doubleSchema(rules *validate.DoubleRules) *object {
 	schema := of("type", "number", "format", "double")
 	switch r := rules.GetGreaterThan().(type) {
 	case *validate.DoubleRules_Gte:
 		schema.set("minimum", r.Gte)
 	case *validate.DoubleRules_Gt:
-		schema.set("exclusiveMinimum", r.Gt)
+		// The next number up, as a minimum: exclusiveMinimum is a number in OpenAPI 3.1 and was a
+		// boolean before, and generators disagree on which they read.
+		schema.set("minimum", math.Nextafter(r.Gt, math.Inf(1)))
 	}
 	if r, ok := rules.GetLessThan().(*validate.DoubleRules_Lte); ok {
 		schema.set("maximum", r.Lte)

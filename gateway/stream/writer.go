@@ -13,8 +13,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ContentType is the media type of server-sent events.
-const ContentType = "text/event-stream"
+// The media types of server-sent events, and of lines of JSON.
+const (
+	ContentType  = "text/event-stream"
+	ContentLines = "application/x-ndjson"
+)
 
 // reconnect is when a reader whose connection broke tries again.
 const reconnect = 3 * time.Second
@@ -41,7 +44,7 @@ func (w *writer) open() error {
 	h.Add("Vary", "Accept")
 	h.Set("Content-Type", ContentType)
 	if w.form.Lines {
-		h.Set("Content-Type", "application/json")
+		h.Set("Content-Type", ContentLines)
 	}
 	w.w.WriteHeader(http.StatusOK)
 	// The server's limit for a whole response does not fit one without an end.

@@ -38,7 +38,7 @@ type response struct {
 var httpClient = &http.Client{
 	Timeout:       patience,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
+	Transport:     recording(&http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}),
 }
 
 // do sends a request. A body that is no string or bytes is sent as JSON; headers come in pairs.
@@ -88,7 +88,7 @@ func (c *client) try(method, path string, body any, headers ...string) (*respons
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		return nil, err
 	}
-	if strings.Contains(resp.Header.Get("Content-Type"), "json") && resp.Header.Get("Content-Encoding") == "" && len(a.body) > 0 {
+	if kind := resp.Header.Get("Content-Type"); strings.Contains(kind, "json") && !strings.Contains(kind, "ndjson") && resp.Header.Get("Content-Encoding") == "" && len(a.body) > 0 {
 		if err := json.Unmarshal(a.body, &a.tree); err != nil {
 			return nil, fmt.Errorf("%s: not JSON: %w: %s", a.what, err, a.body)
 		}

@@ -94,7 +94,7 @@ func newDeviceCourse() *deviceCourse {
 				{modules: []string{"phones-first", "phones-second", "phones-third", "phones-quiz"}, count: 2},
 			}},
 		},
-		wire: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
+		wire: recordingLoosely(&http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}),
 	}
 	c.documents = []string{"/v1/learners/me/progress", "/v1/learners/me/paths/" + c.path + "/progress"}
 	for _, m := range c.modules {

@@ -58,6 +58,8 @@ func suite(t *testing.T, w *world) {
 		"ties":         testTies,
 		"locked doors": testLockedDoors,
 		"enroll again": testEnrollingAgain,
+		"old path":     testArchivedPath,
+		"lines":        testLines,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -34,7 +34,7 @@ func (c *client) watch(headers ...string) <-chan serverSent {
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := (&http.Client{}).Do(req) //nolint:bodyclose // closed by the goroutine that reads it
+	resp, err := (&http.Client{Transport: recording(http.DefaultTransport)}).Do(req) //nolint:bodyclose // closed by the goroutine that reads it
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package grpcapi
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -33,7 +34,7 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 		return nil, err
 	}
 	return &progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, grpc.SetHeader(ctx, metadata.Pairs("http-status", "201",
-		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID))
+		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID, "etag", strconv.Quote(e.ETag())))
 }
 
 // How many enrollments a page holds: when not said, and at most.
@@ -105,7 +106,7 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 	if err != nil {
 		return nil, err
 	}
-	return &progressv1.UpdateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, nil
+	return &progressv1.UpdateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(e.ETag())))
 }
 
 // changeOf returns what the request's mask names.

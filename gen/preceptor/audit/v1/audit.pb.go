@@ -270,11 +270,11 @@ var File_preceptor_audit_v1_audit_proto protoreflect.FileDescriptor
 
 const file_preceptor_audit_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1epreceptor/audit/v1/audit.proto\x12\x12preceptor.audit.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xf3\x01\n" +
+	"\x1epreceptor/audit/v1/audit.proto\x12\x12preceptor.audit.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xf8\x01\n" +
 	"\n" +
 	"AuditEntry\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12.\n" +
-	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x123\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\x04time\x12\x14\n" +
 	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x16\n" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x1a\n" +
 	"\bresource\x18\x05 \x01(\tR\bresource\x12\x16\n" +

@@ -5885,14 +5885,14 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x04YAML\x10\x01\x12\b\n" +
 	"\x04JSON\x10\x02\"-\n" +
 	"\x15ExportCatalogResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xd0\x03\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xd5\x03\n" +
 	"\rCatalogChange\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12<\n" +
 	"\x04kind\x18\x02 \x01(\x0e2(.preceptor.catalog.v1.CatalogChange.KindR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12B\n" +
 	"\x06action\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.CatalogChange.ActionR\x06action\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x05R\aversion\x12;\n" +
-	"\vchange_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"\aversion\x18\x05 \x01(\x05R\aversion\x12@\n" +
+	"\vchange_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\n" +
 	"changeTime\x12\x14\n" +
 	"\x05actor\x18\a \x01(\tR\x05actor\"2\n" +
 	"\x04Kind\x12\x14\n" +

@@ -1359,7 +1359,7 @@ var File_preceptor_profile_v1_profile_proto protoreflect.FileDescriptor
 
 const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\n" +
-	"\"preceptor/profile/v1/profile.proto\x12\x14preceptor.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xe4\x05\n" +
+	"\"preceptor/profile/v1/profile.proto\x12\x14preceptor.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xea\x05\n" +
 	"\aLearner\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12C\n" +
 	"\bsubjects\x18\x02 \x03(\v2\x1d.preceptor.profile.v1.SubjectB\b\xbaH\x05\x92\x01\x02\x10\x14R\bsubjects\x12+\n" +
@@ -1375,10 +1375,10 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\vweekly_goal\x18\t \x01(\v2 .preceptor.profile.v1.WeeklyGoalR\n" +
 	"weeklyGoal\x12\x17\n" +
 	"\x04etag\x18\n" +
-	" \x01(\tB\x03\xe0A\x03R\x04etag\x12@\n" +
-	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"createTime\x12@\n" +
-	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
+	" \x01(\tB\x03\xe0A\x03R\x04etag\x12C\n" +
+	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe0A\x03\xe0A\x02R\n" +
+	"createTime\x12C\n" +
+	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe0A\x03\xe0A\x02R\n" +
 	"updateTime\"d\n" +
 	"\n" +
 	"Background\x12\x1a\n" +

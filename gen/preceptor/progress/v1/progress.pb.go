@@ -954,7 +954,8 @@ func (Drift_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64, 0}
 }
 
-// ProgressEvent is one thing that a learner did, as a client sends it.
+// ProgressEvent is one thing that a learner did, as a client sends it. Texts are limited in bytes. An event
+// that breaks a limit is REJECTED by itself.
 type ProgressEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A UUID made by the client, unique for the learner; the same id is the same event.
@@ -6487,22 +6488,22 @@ var File_preceptor_progress_v1_progress_proto protoreflect.FileDescriptor
 
 const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
-	"$preceptor/progress/v1/progress.proto\x12\x15preceptor.progress.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\x1a\"preceptor/catalog/v1/catalog.proto\"\xd6\x04\n" +
+	"$preceptor/progress/v1/progress.proto\x12\x15preceptor.progress.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\x1a\"preceptor/catalog/v1/catalog.proto\"\xd7\x05\n" +
 	"\rProgressEvent\x12#\n" +
-	"\bevent_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aeventId\x12\x1b\n" +
-	"\tmodule_id\x18\x02 \x01(\tR\bmoduleId\x12%\n" +
-	"\x0emodule_version\x18\x03 \x01(\x05R\rmoduleVersion\x12\x17\n" +
-	"\aunit_id\x18\x04 \x01(\tR\x06unitId\x12=\n" +
-	"\x04verb\x18\x05 \x01(\x0e2).preceptor.progress.v1.ProgressEvent.VerbR\x04verb\x12\x19\n" +
-	"\x05score\x18\x06 \x01(\x01H\x00R\x05score\x88\x01\x01\x12\x1f\n" +
-	"\bprogress\x18\a \x01(\x01H\x01R\bprogress\x88\x01\x01\x12;\n" +
-	"\voccurred_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"occurredAt\x12\x1b\n" +
-	"\tdevice_id\x18\t \x01(\tR\bdeviceId\x12\x16\n" +
+	"\bevent_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aeventId\x12%\n" +
+	"\tmodule_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\bmoduleId\x12.\n" +
+	"\x0emodule_version\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\rmoduleVersion\x12!\n" +
+	"\aunit_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\x06unitId\x12B\n" +
+	"\x04verb\x18\x05 \x01(\x0e2).preceptor.progress.v1.ProgressEvent.VerbB\x03\xe0A\x02R\x04verb\x122\n" +
+	"\x05score\x18\x06 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\x05score\x88\x01\x01\x128\n" +
+	"\bprogress\x18\a \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\bprogress\x88\x01\x01\x12@\n" +
+	"\voccurred_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\n" +
+	"occurredAt\x12%\n" +
+	"\tdevice_id\x18\t \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\bdeviceId\x12 \n" +
 	"\x06reason\x18\n" +
-	" \x01(\tR\x06reason\x12$\n" +
-	"\x0evoids_event_id\x18\v \x01(\tR\fvoidsEventId\x12\x1b\n" +
-	"\ttime_zone\x18\f \x01(\tR\btimeZone\"|\n" +
+	" \x01(\tB\b\xbaH\x05r\x03(\xd0\x0fR\x06reason\x12.\n" +
+	"\x0evoids_event_id\x18\v \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\fvoidsEventId\x12%\n" +
+	"\ttime_zone\x18\f \x01(\tB\b\xbaH\x05r\x03(\x80\x01R\btimeZone\"|\n" +
 	"\x04Verb\x12\x14\n" +
 	"\x10VERB_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vINITIALIZED\x10\x01\x12\x0e\n" +
@@ -6518,10 +6519,10 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"\x06VOIDED\x10\aB\b\n" +
 	"\x06_scoreB\v\n" +
-	"\t_progress\"\xdf\x01\n" +
+	"\t_progress\"\xe4\x01\n" +
 	"\tEventNote\x129\n" +
-	"\x04code\x18\x01 \x01(\x0e2%.preceptor.progress.v1.EventNote.CodeR\x04code\x12.\n" +
-	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"g\n" +
+	"\x04code\x18\x01 \x01(\x0e2%.preceptor.progress.v1.EventNote.CodeR\x04code\x123\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\x04time\"g\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bARCHIVED\x10\x01\x12\x10\n" +
@@ -6543,14 +6544,14 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05RETRY\x10\x04B\t\n" +
 	"\a_reasonB\x0e\n" +
 	"\f_descriptionB\v\n" +
-	"\t_sequence\"\xd2\x05\n" +
+	"\t_sequence\"\xdc\x05\n" +
 	"\bLogEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x128\n" +
 	"\x04type\x18\x02 \x01(\x0e2$.preceptor.progress.v1.LogEntry.TypeR\x04type\x12:\n" +
-	"\x05event\x18\x03 \x01(\v2$.preceptor.progress.v1.ProgressEventR\x05event\x12;\n" +
-	"\vreceived_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"receivedAt\x12=\n" +
-	"\feffective_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\x122\n" +
+	"\x05event\x18\x03 \x01(\v2$.preceptor.progress.v1.ProgressEventR\x05event\x12@\n" +
+	"\vreceived_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\n" +
+	"receivedAt\x12B\n" +
+	"\feffective_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\veffectiveAt\x122\n" +
 	"\x15effective_at_adjusted\x18\x06 \x01(\bR\x13effectiveAtAdjusted\x12\x14\n" +
 	"\x05actor\x18\a \x01(\tR\x05actor\x12A\n" +
 	"\n" +
@@ -6573,16 +6574,16 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"REINSTATED\x10\aB\t\n" +
 	"\a_reasonB\n" +
 	"\n" +
-	"\b_late_by\"\xa8\x03\n" +
+	"\b_late_by\"\xae\x03\n" +
 	"\n" +
 	"Enrollment\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12\x1c\n" +
 	"\apath_id\x18\x02 \x01(\tB\x03\xe0A\x05R\x06pathId\x12!\n" +
 	"\fpath_version\x18\x03 \x01(\x05R\vpathVersion\x12=\n" +
-	"\x05state\x18\x04 \x01(\x0e2'.preceptor.progress.v1.Enrollment.StateR\x05state\x12@\n" +
-	"\venroll_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
-	"enrollTime\x12@\n" +
-	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
+	"\x05state\x18\x04 \x01(\x0e2'.preceptor.progress.v1.Enrollment.StateR\x05state\x12C\n" +
+	"\venroll_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe0A\x03\xe0A\x02R\n" +
+	"enrollTime\x12C\n" +
+	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe0A\x03\xe0A\x02R\n" +
 	"updateTime\x12\x17\n" +
 	"\x04etag\x18\a \x01(\tB\x03\xe0A\x03R\x04etag\"h\n" +
 	"\x05State\x12\x15\n" +
@@ -6644,9 +6645,9 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x11_previous_percent\"<\n" +
 	"\aRestsOn\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
-	"\x05cycle\x18\x02 \x01(\x05R\x05cycle\"\xbc\x01\n" +
-	"\aExcused\x120\n" +
-	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12=\n" +
+	"\x05cycle\x18\x02 \x01(\x05R\x05cycle\"\xc1\x01\n" +
+	"\aExcused\x125\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\x05since\x12=\n" +
 	"\x06reason\x18\x02 \x01(\x0e2%.preceptor.progress.v1.Excused.ReasonR\x06reason\"@\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\f\n" +
@@ -6681,11 +6682,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05award\x18\x06 \x01(\v2\x1f.preceptor.progress.v1.AwardRefR\x05award\x12?\n" +
 	"\amodules\x18\a \x03(\v2%.preceptor.progress.v1.ModuleProgressR\amodulesB\n" +
 	"\n" +
-	"\b_percent\"w\n" +
+	"\b_percent\"|\n" +
 	"\bAwardRef\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12>\n" +
 	"\n" +
-	"award_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tawardTime\x12 \n" +
+	"award_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\tawardTime\x12 \n" +
 	"\vprovisional\x18\x03 \x01(\bR\vprovisional\"\xd8\x01\n" +
 	"\aUpgrade\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x05R\aversion\x12(\n" +
@@ -6703,7 +6704,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\bCONTINUE\x10\x01\x12\t\n" +
 	"\x05START\x10\x02\x12\t\n" +
 	"\x05RENEW\x10\x03\x12\x10\n" +
-	"\fPREREQUISITE\x10\x04\"\xdb\x05\n" +
+	"\fPREREQUISITE\x10\x04\"\xe0\x05\n" +
 	"\fPathProgress\x12\x17\n" +
 	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12!\n" +
 	"\fpath_version\x18\x02 \x01(\x05R\vpathVersion\x12=\n" +
@@ -6711,9 +6712,9 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\apercent\x18\x04 \x01(\x05H\x00R\apercent\x88\x01\x01\x12'\n" +
 	"\x0fcompleted_count\x18\x05 \x01(\x05R\x0ecompletedCount\x12%\n" +
 	"\x0erequired_count\x18\x06 \x01(\x05R\rrequiredCount\x12$\n" +
-	"\x0eas_of_sequence\x18\a \x01(\x03R\fasOfSequence\x12A\n" +
+	"\x0eas_of_sequence\x18\a \x01(\x03R\fasOfSequence\x12F\n" +
 	"\n" +
-	"enrollment\x18\b \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
+	"enrollment\x18\b \x01(\v2!.preceptor.progress.v1.EnrollmentB\x03\xe0A\x02R\n" +
 	"enrollment\x128\n" +
 	"\aupgrade\x18\t \x01(\v2\x1e.preceptor.progress.v1.UpgradeR\aupgrade\x12H\n" +
 	"\n" +
@@ -6741,21 +6742,21 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	" \x01(\x05R\battempts\x128\n" +
 	"\aresults\x18\v \x03(\v2\x1e.preceptor.progress.v1.AttemptR\aresultsB\v\n" +
 	"\t_progressB\b\n" +
-	"\x06_score\"\xc8\x02\n" +
+	"\x06_score\"\xd2\x02\n" +
 	"\aAttempt\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12=\n" +
 	"\x04verb\x18\x02 \x01(\x0e2).preceptor.progress.v1.ProgressEvent.VerbR\x04verb\x12\x19\n" +
-	"\x05score\x18\x03 \x01(\x01H\x00R\x05score\x88\x01\x01\x12;\n" +
-	"\voccurred_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"occurredAt\x12=\n" +
-	"\feffective_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\x12%\n" +
+	"\x05score\x18\x03 \x01(\x01H\x00R\x05score\x88\x01\x01\x12@\n" +
+	"\voccurred_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\n" +
+	"occurredAt\x12B\n" +
+	"\feffective_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\veffectiveAt\x12%\n" +
 	"\x0emodule_version\x18\x06 \x01(\x05R\rmoduleVersion\x12\x1b\n" +
 	"\tdevice_id\x18\a \x01(\tR\bdeviceIdB\b\n" +
-	"\x06_score\"\xd1\x04\n" +
+	"\x06_score\"\xd6\x04\n" +
 	"\x05Cycle\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x05R\x06number\x129\n" +
+	"\x06number\x18\x01 \x01(\x05R\x06number\x12>\n" +
 	"\n" +
-	"begin_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x12?\n" +
+	"begin_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\tbeginTime\x12?\n" +
 	"\rcomplete_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12\x1d\n" +
 	"\aversion\x18\x04 \x01(\x05H\x00R\aversion\x88\x01\x01\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -6798,21 +6799,21 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"\b_percentB\t\n" +
 	"\a_creditB\x13\n" +
-	"\x11_previous_percent\"\x94\x01\n" +
+	"\x11_previous_percent\"\x99\x01\n" +
 	"\x0eResumePosition\x12\x17\n" +
 	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x1f\n" +
-	"\bprogress\x18\x02 \x01(\x01H\x00R\bprogress\x88\x01\x01\x12;\n" +
-	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"\bprogress\x18\x02 \x01(\x01H\x00R\bprogress\x88\x01\x01\x12@\n" +
+	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\n" +
 	"occurredAtB\v\n" +
-	"\t_progress\"\xd5\x04\n" +
+	"\t_progress\"\xda\x04\n" +
 	"\x05Award\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\apath_id\x18\x02 \x01(\tR\x06pathId\x12!\n" +
 	"\fpath_version\x18\x03 \x01(\x05R\vpathVersion\x12!\n" +
 	"\fmilestone_id\x18\x04 \x01(\tR\vmilestoneId\x12\x14\n" +
-	"\x05title\x18\x05 \x01(\tR\x05title\x129\n" +
+	"\x05title\x18\x05 \x01(\tR\x05title\x12>\n" +
 	"\n" +
-	"award_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tawardTime\x12C\n" +
+	"award_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\tawardTime\x12C\n" +
 	"\vcompletions\x18\a \x03(\v2!.preceptor.progress.v1.CompletionR\vcompletions\x125\n" +
 	"\x04rule\x18\b \x03(\v2!.preceptor.progress.v1.AwardGroupR\x04rule\x12;\n" +
 	"\vrevoke_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -6833,19 +6834,19 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"module_ids\x18\x01 \x03(\tR\tmoduleIds\x12*\n" +
 	"\x0erequired_count\x18\x02 \x01(\x05H\x00R\rrequiredCount\x88\x01\x01B\x11\n" +
-	"\x0f_required_count\"\x9a\x01\n" +
+	"\x0f_required_count\"\x9f\x01\n" +
 	"\n" +
 	"Completion\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x14\n" +
-	"\x05cycle\x18\x03 \x01(\x05R\x05cycle\x12?\n" +
-	"\rcomplete_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\"\x99\x03\n" +
+	"\x05cycle\x18\x03 \x01(\x05R\x05cycle\x12D\n" +
+	"\rcomplete_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\fcompleteTime\"\x9e\x03\n" +
 	"\x11EnrollmentSummary\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\apath_id\x18\x02 \x01(\tR\x06pathId\x12!\n" +
 	"\fpath_version\x18\x03 \x01(\x05R\vpathVersion\x12=\n" +
-	"\x05state\x18\x04 \x01(\x0e2'.preceptor.progress.v1.Enrollment.StateR\x05state\x12;\n" +
-	"\venroll_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"\x05state\x18\x04 \x01(\x0e2'.preceptor.progress.v1.Enrollment.StateR\x05state\x12@\n" +
+	"\venroll_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\n" +
 	"enrollTime\x12\x14\n" +
 	"\x05title\x18\x06 \x01(\tR\x05title\x12\x1d\n" +
 	"\apercent\x18\a \x01(\x05H\x00R\apercent\x88\x01\x01\x12'\n" +
@@ -6859,11 +6860,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\fcurrent_days\x18\x01 \x01(\x05R\vcurrentDays\x12!\n" +
 	"\flongest_days\x18\x02 \x01(\x05R\vlongestDays\x12(\n" +
 	"\x10last_active_date\x18\x03 \x01(\tR\x0elastActiveDate\x12\x1b\n" +
-	"\ttime_zone\x18\x04 \x01(\tR\btimeZone\"{\n" +
+	"\ttime_zone\x18\x04 \x01(\tR\btimeZone\"\x80\x01\n" +
 	"\tDueModule\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\x12;\n" +
-	"\bcurrency\x18\x03 \x01(\v2\x1f.preceptor.progress.v1.CurrencyR\bcurrency\"~\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12@\n" +
+	"\bcurrency\x18\x03 \x01(\v2\x1f.preceptor.progress.v1.CurrencyB\x03\xe0A\x02R\bcurrency\"~\n" +
 	"\x17CreateEnrollmentRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12D\n" +
@@ -6923,13 +6924,13 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0eas_of_sequence\x18\x03 \x01(\x03R\fasOfSequence\"3\n" +
 	"\x12GetProgressRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\"\xa7\x02\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\"\xac\x02\n" +
 	"\x13GetProgressResponse\x12J\n" +
 	"\venrollments\x18\x01 \x03(\v2(.preceptor.progress.v1.EnrollmentSummaryR\venrollments\x122\n" +
 	"\x03due\x18\x02 \x03(\v2 .preceptor.progress.v1.DueModuleR\x03due\x123\n" +
 	"\x04next\x18\x03 \x03(\v2\x1f.preceptor.progress.v1.NextStepR\x04next\x12$\n" +
-	"\x0eas_of_sequence\x18\x04 \x01(\x03R\fasOfSequence\x125\n" +
-	"\x06streak\x18\x05 \x01(\v2\x1d.preceptor.progress.v1.StreakR\x06streak\"}\n" +
+	"\x0eas_of_sequence\x18\x04 \x01(\x03R\fasOfSequence\x12:\n" +
+	"\x06streak\x18\x05 \x01(\v2\x1d.preceptor.progress.v1.StreakB\x03\xe0A\x02R\x06streak\"}\n" +
 	"\x16GetPathProgressRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12D\n" +
@@ -7032,14 +7033,14 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\tdone_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdoneTime\x12\x17\n" +
 	"\amove_on\x18\a \x01(\tR\x06moveOn\x12\x18\n" +
 	"\asummary\x18\b \x01(\tR\asummary\x12?\n" +
-	"\x06events\x18\t \x03(\v2'.preceptor.progress.v1.EventExplanationR\x06events\"\xe3\x02\n" +
+	"\x06events\x18\t \x03(\v2'.preceptor.progress.v1.EventExplanationR\x06events\"\xe8\x02\n" +
 	"\x10EventExplanation\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x03R\bsequence\x12=\n" +
 	"\x04verb\x18\x03 \x01(\x0e2).preceptor.progress.v1.ProgressEvent.VerbR\x04verb\x12\x17\n" +
 	"\aunit_id\x18\x04 \x01(\tR\x06unitId\x12%\n" +
-	"\x0emodule_version\x18\x05 \x01(\x05R\rmoduleVersion\x12=\n" +
-	"\feffective_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\x12\x18\n" +
+	"\x0emodule_version\x18\x05 \x01(\x05R\rmoduleVersion\x12B\n" +
+	"\feffective_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x02R\veffectiveAt\x12\x18\n" +
 	"\asummary\x18\a \x01(\tR\asummary\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12\x1c\n" +
 	"\alate_by\x18\t \x01(\tH\x00R\x06lateBy\x88\x01\x01B\n" +
