@@ -206,7 +206,7 @@ func leaveSentBack(req any) {
 			continue
 		}
 		mask := masked.GetUpdateMask()
-		mask.Paths = slices.DeleteFunc(mask.Paths, func(path string) bool {
+		mask.Paths = slices.DeleteFunc(mask.GetPaths(), func(path string) bool {
 			name, _, _ := strings.Cut(path, ".")
 			field := entity.Fields().ByName(protoreflect.Name(name))
 			return field != nil && rpc.IsOutputOnly(field)

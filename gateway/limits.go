@@ -25,7 +25,7 @@ func (g *Gateway) admit(r *http.Request) error {
 	if err := x.readBody(r); err != nil {
 		return err
 	}
-	found := x.checkPath(r)
+	found := x.checkPath()
 	asked, bad := x.route.readQuery(r.URL.RawQuery)
 	x.query = asked
 	found = append(found, bad...)

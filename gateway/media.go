@@ -67,7 +67,9 @@ func unzip(body []byte, limit int64, tooLarge error) ([]byte, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonBodyIncomplete, "the compressed body ended before it was complete")
 	case err != nil:
-		return nil, errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonMalformed, Description: "must be compressed with gzip, as its Content-Encoding says"}})
+		return nil, errs.InvalidFields([]errs.Violation{{
+			Field: wire.BodyField, Reason: errs.ReasonMalformed, Description: "must be compressed with gzip, as its Content-Encoding says",
+		}})
 	}
 	return out.Bytes(), nil
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -119,7 +118,7 @@ func (r *route) newInput() (proto.Message, error) {
 }
 
 // checkPath returns a violation for each parameter in the path that no field can hold.
-func (x *exchange) checkPath(r *http.Request) []errs.Violation {
+func (x *exchange) checkPath() []errs.Violation {
 	var found errs.Violations
 	for _, name := range slices.Sorted(maps.Keys(x.params)) {
 		fd := x.route.input.Fields().ByName(protoreflect.Name(name))

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
@@ -17,8 +18,6 @@ import (
 
 // maxEvents is the largest number of events in a batch.
 const maxEvents = 500
-
-var sentAtField = new(progressv1.BatchRecordEventsRequest).ProtoReflect().Descriptor().Fields().ByName("sent_at")
 
 // errTruncated is the error of a body that is not JSON. encoding/json then says what is
 // wrong with it.
@@ -147,11 +146,15 @@ func (b *batchReader) sentAt(value []byte) {
 		b.violation("sentAt", errs.ReasonDuplicateField, "is given more than once")
 	case string(value) == "null":
 	case protojson.Unmarshal(value, at) != nil:
-		b.violation("sentAt", wrong(sentAtField, value, ""), expectedTime)
+		b.violation("sentAt", wrong(fieldOf("sent_at"), value, ""), expectedTime)
 	default:
 		b.SentAt = at
 	}
 	b.sent = true
+}
+
+func fieldOf(name protoreflect.Name) protoreflect.FieldDescriptor {
+	return new(progressv1.BatchRecordEventsRequest).ProtoReflect().Descriptor().Fields().ByName(name)
 }
 
 func (b *batchReader) list() error {

@@ -1,9 +1,6 @@
 package errs
 
-import (
-	"slices"
-	"sync"
-)
+import "slices"
 
 // The reasons of errors and violations; Meanings has what each means.
 const (
@@ -226,15 +223,14 @@ func Meanings() []Meaning {
 }
 
 // StatusOf returns the HTTP status of an error's reason, or 0 where the table has none.
-func StatusOf(reason string) int { return statuses()[reason] }
-
-var statuses = sync.OnceValue(func() map[string]int {
-	all := map[string]int{}
+func StatusOf(reason string) int {
 	for _, m := range errorMeanings() {
-		all[m.Reason] = m.Status
+		if m.Reason == reason {
+			return m.Status
+		}
 	}
-	return all
-})
+	return 0
+}
 
 // meaning returns an entry for each of the reasons.
 func meaning(use Use, status int, text string, reasons ...string) []Meaning {

@@ -177,7 +177,7 @@ func (r request) at(path string) request {
 
 func (m *mistakes) mistakesOn(r restRoute) []mistake {
 	base := m.base(r)
-	all := slices.Concat(m.ofAddress(r, base), m.ofPath(r, base), m.ofCaller(r, base), m.ofMissing(r), ofPreconditions(r, base))
+	all := slices.Concat(ofAddress(base), m.ofPath(r, base), m.ofCaller(r, base), m.ofMissing(r), ofPreconditions(r, base))
 	for _, fd := range r.parameters() {
 		all = append(all, ofParameter(fd, base)...)
 	}
@@ -193,7 +193,7 @@ func (m *mistakes) mistakesOn(r restRoute) []mistake {
 	return all
 }
 
-func (m *mistakes) ofAddress(r restRoute, base request) []mistake {
+func ofAddress(base request) []mistake {
 	all := []mistake{
 		{"unknown parameter", "nope", base.with("nope=1")},
 		{"unknown parameter", "nope", base.with("nope")},
@@ -322,8 +322,10 @@ func ofParameter(fd protoreflect.FieldDescriptor, base request) []mistake {
 		if name == "pageToken" {
 			all = append(all, of("page token", "nonsense"), of("page token", "bm9uc2Vuc2U"), of("page token", url.QueryEscape("{}")))
 		}
+		return all
+	default:
+		return all
 	}
-	return all
 }
 
 func ofBody(r restRoute, base request) []mistake {
