@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // openapi.json is generated from proto/ and gen/openapi; the page in docs is not.
@@ -59,6 +60,7 @@ func newSite(version string) (map[string]page, error) {
 		at := "/docs/" + entry.Name()
 		if entry.Name() == "index.html" {
 			at = "/docs"
+			body = bytes.Replace(body, []byte(reasonsMark), reasonsHTML(errs.Meanings()), 1)
 		}
 		site[at] = page{content: mediaOf(entry.Name()), body: body}
 	}

@@ -1,9 +1,13 @@
 package gateway_test
 
 import (
+	"html"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 func TestDocsPage(t *testing.T) {
@@ -13,11 +17,11 @@ func TestDocsPage(t *testing.T) {
 			t.Errorf("%s: %+v", path, a)
 		}
 	}
-	html := h.get(t, "/docs")
-	if html.status != 200 || html.header.Get("Content-Type") != "text/html; charset=utf-8" {
-		t.Fatalf("%d %v", html.status, html.header)
+	page := h.get(t, "/docs")
+	if page.status != 200 || page.header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("%d %v", page.status, page.header)
 	}
-	policy := html.header.Get("Content-Security-Policy")
+	policy := page.header.Get("Content-Security-Policy")
 	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
 		t.Errorf("policy %q", policy)
 	}
@@ -53,7 +57,7 @@ func TestDocsPage(t *testing.T) {
 			t.Errorf("%s again: %d", path, again.status)
 		}
 	}
-	for _, path := range []string{"/docs/app.js", "/docs/schema.js", "/docs/tryit.js", "/docs/dom.js", "/docs/style.css", "/docs/mark.svg"} {
+	for _, path := range []string{"/docs/app.js", "/docs/schema.js", "/docs/tryit.js", "/docs/defaults.js", "/docs/dom.js", "/docs/style.css", "/docs/mark.svg"} {
 		if !seen[path] {
 			t.Errorf("%s is not reached from the page", path)
 		}
@@ -62,16 +66,39 @@ func TestDocsPage(t *testing.T) {
 	h.get(t, "/docs/../gateway.go").wantProblem(t, 404, "ROUTE_NOT_FOUND")
 }
 
-// TestReasonsAreExplained holds the page to the reasons that the gateway
-// itself gives.
+// TestReasonsAreExplained proves that the type of every problem, and the reason of everything else
+// that a client can receive, has an anchor of its own with each of its meanings, and that the page
+// has no anchor for anything else.
 func TestReasonsAreExplained(t *testing.T) {
 	page := open(t).get(t, "/docs").body
-	for _, reason := range []string{
-		"INVALID_ARGUMENT", "ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED", "ETAG_MISMATCH", "BODY_TOO_LARGE",
-		"IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_KEY_IN_FLIGHT", "RATE_LIMITED", "SHUTTING_DOWN", "INTERNAL",
-	} {
-		if !strings.Contains(page, `id="reason-`+reason+`"`) {
-			t.Errorf("the page does not explain %s", reason)
+	texts := map[string]string{}
+	for _, m := range regexp.MustCompile(`<div id="reason-([A-Z0-9_]+)"><dt>([A-Z0-9_]+)</dt>(.*)</div>`).FindAllStringSubmatch(page, -1) {
+		if _, twice := texts[m[1]]; twice || m[1] != m[2] {
+			t.Errorf("a second anchor, or another text: %q", m[0])
 		}
+		texts[m[1]] = html.UnescapeString(regexp.MustCompile(`</?code>`).ReplaceAllString(m[3], "`"))
+	}
+	known := map[string]bool{}
+	for _, m := range errs.Meanings() {
+		if m.Use == errs.UseInternal {
+			continue
+		}
+		known[m.Reason] = true
+		text, ok := texts[m.Reason]
+		switch {
+		case !ok:
+			t.Errorf("the page does not explain %s", m.Reason)
+		case m.Use == errs.UseRule && !strings.Contains(text, "breaks the limit"),
+			!strings.Contains(text, m.Text), m.Status != 0 && !strings.Contains(text, ">"+strconv.Itoa(m.Status)+"</span> "):
+			t.Errorf("the page explains %s as %q, and lacks %+v", m.Reason, text, m)
+		}
+	}
+	for reason := range texts {
+		if !known[reason] {
+			t.Errorf("the page explains %s, which no client receives", reason)
+		}
+	}
+	if len(known) < 100 || strings.Contains(page, "<!--") {
+		t.Errorf("%d reasons; a comment is left in the page: %t", len(known), strings.Contains(page, "<!--"))
 	}
 }

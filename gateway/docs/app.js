@@ -1,7 +1,7 @@
 // The page: reads /openapi.json and shows it, a group of operations after the other.
-import { codeBox, el, inline, prose } from "./dom.js";
+import { codeBox, el, prose } from "./dom.js";
 import { row, tree } from "./schema.js";
-import { curl, token, tryIt } from "./tryit.js";
+import { bodyOf, curl, token, tryIt } from "./tryit.js";
 
 const $ = (id) => document.getElementById(id);
 const methods = ["get", "post", "put", "patch", "delete"];
@@ -33,10 +33,10 @@ function showGuide(api, all) {
     const media = Object.keys(found.op.requestBody?.content || {})[0];
     const headers = media ? { "Content-Type": media } : {};
     if (id === "watchProgress") headers.Accept = "text/event-stream";
-    const example = found.op.requestBody?.content[media]?.example;
-    const body = example ? JSON.stringify(example) : "";
+    const body = media ? JSON.stringify(JSON.parse(bodyOf(api, found.op, media))) : "";
     return el("li", {},
-      el("h3", {}, title, " ", el("a", { href: `#${id}` }, found.op.summary)),
+      el("h3", {}, title),
+      el("a", { href: `#${id}` }, found.op.summary),
       el("p", {}, text),
       codeBox(`${found.method.toUpperCase()} ${path}`, curl({ method: found.method.toUpperCase(), path, headers, body })));
   }));
@@ -96,37 +96,48 @@ function inside(api, { path, method, op }) {
 const response = (api, r) => (r.$ref ? api.components.responses[r.$ref.split("/").pop()] : r);
 const section = (title, ...children) => el("section", {}, el("h4", {}, title), children);
 
-// search shows what holds every word of the query.
+// listReasons makes the reasons of the page ones that a search finds, here and in the index.
+function listReasons() {
+  for (const node of document.querySelectorAll(".reasons > div")) {
+    const reason = node.firstChild.textContent;
+    node.dataset.words = `${reason} ${reason.replaceAll("_", " ")} ${node.textContent}`.toLowerCase();
+    $("found-reasons").append(el("li", { "data-words": node.dataset.words }, el("a", { href: `#${node.id}` }, el("code", {}, reason))));
+  }
+}
+
+// search shows what holds every word of the query. Reasons are in the index only while one searches.
 function search(query) {
   const wanted = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const searching = wanted.length > 0;
   let hits = 0;
   for (const node of document.querySelectorAll("[data-words]")) {
     node.hidden = !wanted.every((w) => node.dataset.words.includes(w));
     if (!node.hidden) hits++;
   }
-  for (const group of document.querySelectorAll(".group, .tag")) group.hidden = !group.querySelector("[data-words]:not([hidden])");
+  for (const group of document.querySelectorAll(".group, .tag, .reason-group")) group.hidden = !group.querySelector("[data-words]:not([hidden])");
+  $("found").hidden ||= !searching;
   $("nothing").hidden = hits > 0;
-  for (const intro of ["guide", "rules", "errors"]) $(intro).hidden = wanted.length > 0;
+  for (const intro of ["guide", "rules", "errors-intro"]) $(intro).hidden = searching;
+  $("errors").hidden = !document.querySelector(".reasons > div:not([hidden])");
 }
 
 // visit opens what the address names.
 function visit() {
-  const id = decodeURIComponent(location.hash.slice(1));
-  let target = id && $(id);
-  if (!target && id.startsWith("reason-")) {
-    target = el("div", { id }, el("dt", {}, id.slice(7)), el("dd", {}, inline("A reason that a service gives; its `detail` says what happened.")));
-    $("reasons").prepend(target);
-  }
+  const target = $(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
-  if (target.closest("[hidden]")) {
+  // The index covers a narrow screen: who chose there wants the page whole again.
+  if (target.closest("[hidden]") || $("index").classList.contains("shown")) {
     $("search").value = "";
     search("");
   }
   if (target.tagName === "DETAILS") target.open = true;
-  for (const link of document.querySelectorAll(".index a")) link.toggleAttribute("aria-current", link.hash === location.hash);
+  for (const link of document.querySelectorAll(".index a")) {
+    if (link.hash === location.hash) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
   document.querySelector(".index a[aria-current]")?.scrollIntoView({ block: "nearest" });
-  target.scrollIntoView();
   closeMenu();
+  target.scrollIntoView();
 }
 
 function closeMenu() {
@@ -142,18 +153,20 @@ function listen() {
   $("menu").addEventListener("click", () => {
     const shown = $("index").classList.toggle("shown");
     $("menu").setAttribute("aria-expanded", String(shown));
-    if (shown) $("search").focus();
   });
   document.addEventListener("keydown", (e) => {
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName || "");
     if (e.key === "/" && !typing) {
       e.preventDefault();
       $("index").classList.add("shown");
+      $("menu").setAttribute("aria-expanded", "true");
       $("search").focus();
-    } else if (e.key === "Escape" && document.activeElement === $("search")) {
+    } else if (e.key === "Escape" && document.activeElement === $("search") && $("search").value) {
       $("search").value = "";
       search("");
+    } else if (e.key === "Escape" && $("index").classList.contains("shown")) {
       closeMenu();
+      $("menu").focus();
     }
   });
   // A link to where one is already opens it again.
@@ -166,6 +179,7 @@ function listen() {
 
 async function main() {
   listen();
+  listReasons();
   try {
     const res = await fetch("/openapi.json");
     if (!res.ok) throw new Error(`${res.status} ${res.statusText}`);

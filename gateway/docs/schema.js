@@ -1,4 +1,5 @@
 // Shows schemas as trees that open a level at a time, and makes bodies of them.
+import { uuid } from "./defaults.js";
 import { el, inline } from "./dom.js";
 
 // deref follows a reference; a description beside it overrides that of its target.
@@ -96,7 +97,7 @@ export function sample(api, given, depth = 0) {
       return false;
     default:
       if (schema.format === "date-time") return new Date().toISOString().replace(/\.\d+/, "");
-      if (schema.format === "uuid") return crypto.randomUUID?.() || "00000000-0000-4000-8000-000000000000";
+      if (schema.format === "uuid") return uuid();
       return schema.format === "int64" ? "0" : "";
   }
 }

@@ -1,5 +1,6 @@
 // The form that sends an operation's request and shows what comes back.
 import { codeBox, colours, el, pretty } from "./dom.js";
+import { freshen, valueOf } from "./defaults.js";
 import { deref, sample } from "./schema.js";
 
 const tokenKey = "preceptor.token";
@@ -14,10 +15,14 @@ const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 // curl spells a request for a shell. The token stays a variable: snippets get shared.
 export function curl({ method, path, headers, body }) {
-  const lines = [`curl ${method === "GET" ? "" : `-X ${method} `}${quote(location.origin + path)}`, `-H "Authorization: Bearer $TOKEN"`];
-  for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quote(`${name}: ${value}`)}`);
+  const json = body && headers["Content-Type"] === "application/json";
+  const implied = method === (body ? "POST" : "GET");
+  const lines = [`curl ${implied ? "" : `-X ${method} `}${quote(location.origin + path)}`, `-H "Authorization: Bearer $TOKEN"`];
+  for (const [name, value] of Object.entries(headers)) {
+    if (!json || name !== "Content-Type") lines.push(`-H ${quote(`${name}: ${value}`)}`);
+  }
   if (headers.Accept === "text/event-stream") lines[0] = lines[0].replace("curl ", "curl -N ");
-  if (body) lines.push(`--data-binary ${quote(body)}`);
+  if (body) lines.push(`${json ? "--json" : "--data-binary"} ${quote(body)}`);
   return lines.join(" \\\n  ");
 }
 
@@ -26,29 +31,13 @@ export function bodyOf(api, op, media) {
   const content = op.requestBody?.content[media];
   if (!content) return "";
   if (typeof content.example === "string") return content.example;
-  const value = structuredClone(content.example ?? sample(api, content.schema));
-  freshen(value);
-  return JSON.stringify(value, null, 2);
-}
-
-// freshen gives the events of an example ids of their own: sent twice, the same id
-// is the same event. What they are sent at is now.
-function freshen(value) {
-  if (value?.sentAt) value.sentAt = rfc3339(Date.now());
-  for (const event of value?.events || []) {
-    if (crypto.randomUUID) event.eventId = crypto.randomUUID();
-    event.occurredAt = rfc3339(Date.now() - 60_000);
-  }
-}
-
-function rfc3339(millis) {
-  return new Date(millis).toISOString().replace(/\.\d+/, "");
+  return JSON.stringify(freshen(structuredClone(content.example ?? sample(api, content.schema))), null, 2);
 }
 
 // tryIt makes the form and the places for its answer. changed is told of every
 // change of the request.
 export function tryIt(api, method, path, op, changed) {
-  const fields = (op.parameters || []).map((p) => field(api, op, p));
+  const fields = (op.parameters || []).map((p) => field(api, op, method, p));
   const media = Object.keys(op.requestBody?.content || {});
   const type = media.length > 1 && el("select", { "aria-label": "Content type of the body" }, media.map((m) => el("option", {}, m)));
   const body = media.length > 0 && el("textarea", { spellcheck: false, rows: 8, "aria-label": "Body", value: bodyOf(api, op, media[0]) });
@@ -80,13 +69,14 @@ export function tryIt(api, method, path, op, changed) {
   return form;
 }
 
-function field(api, op, p) {
+function field(api, op, method, p) {
   const { schema } = deref(api, p.schema);
   const id = `${op.operationId}-${p.in}-${p.name}`;
   const shared = { id, required: p.required, "aria-describedby": `${id}-about` };
   const input = schema.enum || schema.type === "boolean"
     ? el("select", shared, el("option", { value: "" }, "not sent"), (schema.enum?.slice(1) || ["true", "false"]).map((v) => el("option", {}, v)))
-    : el("input", { ...shared, type: schema.type === "integer" ? "number" : "text", spellcheck: false, autocomplete: "off", placeholder: p.required ? "" : "not sent", value: p.example || "" });
+    : el("input", { ...shared, type: schema.type === "integer" ? "number" : "text", spellcheck: false, autocomplete: "off", placeholder: p.required ? "" : "not sent" });
+  input.value = valueOf(op, method, p);
   return {
     ...p,
     input,
@@ -118,9 +108,23 @@ function fetchOf(r, signal) {
   return fetch(r.path, { method: r.method, headers, body: r.body || undefined, signal, cache: "no-store" });
 }
 
-function statusLine(res, started) {
-  const kind = res.ok || res.status === 304 ? "good" : "bad";
-  return el("p", { class: `status ${kind}` }, el("strong", {}, `${res.status} ${res.statusText}`), ` in ${Math.round(performance.now() - started)} ms`);
+// statusLine shows the status, and what a batch did not store: its status is 200 all the same.
+function statusLine(res, started, text = "") {
+  const refused = res.ok ? notStored(text) : [];
+  const kind = (res.ok || res.status === 304) && refused.length === 0 ? "good" : "bad";
+  const reasons = [...new Set(refused.map((r) => `${r.status} ${r.reason}`))].join(", ");
+  return el("p", { class: `status ${kind}` }, el("strong", {}, `${res.status} ${res.statusText}`), ` in ${Math.round(performance.now() - started)} ms`,
+    refused.length > 0 && el("strong", {}, `, but ${refused.length} of the events ${refused.length === 1 ? "is" : "are"} not stored: ${reasons}`));
+}
+
+// notStored returns the results of a batch that are REJECTED or RETRY.
+function notStored(text) {
+  try {
+    const { results } = JSON.parse(text);
+    return Array.isArray(results) ? results.filter((r) => r.status === "REJECTED" || r.status === "RETRY") : [];
+  } catch {
+    return [];
+  }
 }
 
 function headerList(res) {
@@ -135,7 +139,7 @@ async function once(r, out) {
     const text = await res.text();
     const isJSON = (res.headers.get("Content-Type") || "").includes("json");
     const box = text && codeBox(res.headers.get("Content-Type") || "Body", isJSON ? pretty(text) : text, isJSON ? "json" : "");
-    out.replaceChildren(statusLine(res, started), box || el("p", { class: "note" }, "No body."), headerList(res));
+    out.replaceChildren(statusLine(res, started, text), box || el("p", { class: "note" }, "No body."), headerList(res));
   } catch (err) {
     out.replaceChildren(el("p", { class: "status bad" }, `The request did not get through: ${err.message}`));
   }
