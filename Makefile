@@ -153,6 +153,11 @@ api-clients: tools/apiclients/typescript/node_modules
 	$(npx) openapi-typescript ../../../gateway/openapi.json --output generated.d.ts
 	$(npx) tsc --project .
 
+.PHONY: docs-check
+docs-check: test/node/node_modules ## Check the page at /docs in Chromium, and the client of docs/clients.md over a bad network (npm; SHOTS=folder for pictures).
+	cd test/node && node_modules/.bin/tsc -p .
+	SHOTS=$(abspath $(SHOTS)) go test -count=1 -timeout 5m -tags node -run 'TestDocsPage$$|TestPhoneClient' ./test/e2e
+
 .PHONY: lint
 lint: ## Run the linters, pinned in tools/lint.
 	$(lint) run ./...
@@ -192,13 +197,13 @@ verify: generate proto-lint proto-breaking ## Check that what is generated, and 
 
 .PHONY: clean
 clean: ## Remove what these targets leave, except data/.
-	rm -rf bin .proto tools/node_modules tools/apiclients/typescript/node_modules
+	rm -rf bin .proto tools/node_modules tools/apiclients/typescript/node_modules test/node/node_modules test/node/build
 
 # Third-party imports of proto/, printed from the Go modules that hold them.
 .PHONY: protodeps
 protodeps: tools/node_modules
 	go -C tools run ./protodeps ../.proto
 
-tools/node_modules tools/apiclients/typescript/node_modules: %/node_modules: %/package-lock.json
+tools/node_modules tools/apiclients/typescript/node_modules test/node/node_modules: %/node_modules: %/package-lock.json
 	npm --prefix $* ci --ignore-scripts --no-audit --no-fund
 	touch $@

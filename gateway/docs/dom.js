@@ -59,7 +59,7 @@ const token = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|\b(
 
 // colours makes spans of the parts of JSON text.
 export function colours(text) {
-  if (text.length > 200_000) return [text];
+  if (text.length > 30_000) return [text]; // an element for each word of so much text makes the page slow
   const parts = [];
   let end = 0;
   for (const m of text.matchAll(token)) {

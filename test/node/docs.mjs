@@ -140,6 +140,7 @@ async function tries() {
     const status = await page.waitForSelector(`#${id} .status`);
     const good = await status.evaluate((s) => s.classList.contains("good"));
     check(good, `the form of ${id} returns: ${await page.textContent(`#${id} .result`)}`);
+    await page.evaluate((id) => { if (id !== "batchRecordEvents") document.getElementById(id).open = false; }, id);
     sent++;
   }
   check(sent >= 30, `only ${sent} of ${ids.length} forms can be sent as they are`);
