@@ -26,11 +26,7 @@ var reasonUses = []struct {
 	{errs.UseRequest, "Violations of a request", "A violation of a request"},
 	{errs.UsePublishing, "Violations of publishing", "A violation of publishing"},
 	{errs.UseWarning, "Warnings", "A warning"},
-	{errs.UseRule, "Violations named after a rule", "A violation named after a rule"},
 }
-
-// ruleText is the meaning of a reason that is named after its rule in proto/.
-const ruleText = "the value breaks the limit of its field; `description` names the limit"
 
 var inlineCode = regexp.MustCompile("`([^`]+)`")
 
@@ -73,11 +69,7 @@ func writeOtherMeanings(b *bytes.Buffer, first errs.Meaning, all []errs.Meaning)
 
 // meaningHTML returns a meaning, after its status if it has one.
 func meaningHTML(m errs.Meaning) string {
-	text := m.Text
-	if m.Use == errs.UseRule {
-		text = ruleText
-	}
-	text = inlineCode.ReplaceAllString(html.EscapeString(text), "<code>$1</code>")
+	text := inlineCode.ReplaceAllString(html.EscapeString(m.Text), "<code>$1</code>")
 	if m.Status == 0 {
 		return text
 	}

@@ -88,8 +88,7 @@ func TestReasonsAreExplained(t *testing.T) {
 		switch {
 		case !ok:
 			t.Errorf("the page does not explain %s", m.Reason)
-		case m.Use == errs.UseRule && !strings.Contains(text, "breaks the limit"),
-			!strings.Contains(text, m.Text), m.Status != 0 && !strings.Contains(text, ">"+strconv.Itoa(m.Status)+"</span> "):
+		case m.Text == "", !strings.Contains(text, m.Text), m.Status != 0 && !strings.Contains(text, ">"+strconv.Itoa(m.Status)+"</span> "):
 			t.Errorf("the page explains %s as %q, and lacks %+v", m.Reason, text, m)
 		}
 	}
