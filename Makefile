@@ -158,6 +158,15 @@ docs-check: test/node/node_modules ## Check the page at /docs in Chromium, and t
 	cd test/node && node_modules/.bin/tsc -p .
 	SHOTS=$(abspath $(SHOTS)) go test -count=1 -timeout 5m -tags node -run 'TestDocsPage$$|TestPhoneClient' ./test/e2e
 
+.PHONY: descriptors
+descriptors: protodeps ## Write the API's descriptor set, with all that it imports, to bin/descriptors.binpb.
+	mkdir -p bin
+	tools/buf.sh build proto --as-file-descriptor-set --output bin/descriptors.binpb
+
+.PHONY: outside-check
+outside-check: descriptors ## Use the generated Go client and the descriptor set from a module of its own.
+	go -C test/outside test -count=1 . -descriptors $(abspath bin/descriptors.binpb)
+
 .PHONY: lint
 lint: ## Run the linters, pinned in tools/lint.
 	$(lint) run ./...
@@ -165,6 +174,7 @@ lint: ## Run the linters, pinned in tools/lint.
 	cd tools/kube && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 	cd tools/openapi && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 	cd tools/apiclients && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml .
+	cd test/outside && go tool -modfile=../../tools/lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: format
 format: tools/node_modules ## Format Go and proto files.
@@ -192,6 +202,7 @@ verify: generate proto-lint proto-breaking ## Check that what is generated, and 
 	go -C tools/kube mod tidy -diff
 	go -C tools/openapi mod tidy -diff
 	go -C tools/apiclients mod tidy -diff
+	go -C test/outside mod tidy -diff
 	git diff --exit-code -- gen gateway/openapi.json
 	tools/untracked.sh gen
 
