@@ -63,7 +63,7 @@ func documented(t *testing.T, text, before string) []string {
 	_, text, found := strings.Cut(text, before)
 	_, text, ruled := strings.Cut(text, "| --- |\n")
 	if !found || !ruled {
-		t.Fatalf("docs/api.md has no table after %q", before)
+		t.Fatalf("there is no table after %q", before)
 	}
 	var rows []string
 	for row := range strings.Lines(text) {
@@ -87,6 +87,39 @@ func documented(t *testing.T, text, before string) []string {
 		}
 	}
 	return rows
+}
+
+// TestReasonsHaveInstructions proves that docs/clients.md says of each reason of a problem or of an
+// event what a client does, with the status of the table, and of no other.
+func TestReasonsHaveInstructions(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for use, before := range map[errs.Use]string{
+		errs.UseError:    "## What a problem asks for",
+		errs.UseRejected: "\nREJECTED: ",
+		errs.UseRetry:    "\nRETRY: ",
+	} {
+		want := map[string]int{}
+		for _, m := range errs.Meanings() {
+			if m.Use == use {
+				want[fmt.Sprint(m.Status, " ", m.Reason)] = 1
+			}
+		}
+		for _, row := range documented(t, string(text), before) {
+			reason, instruction, _ := strings.Cut(row, ": ")
+			if want[reason]--; want[reason] < 0 || instruction == "" {
+				t.Errorf("docs/clients.md, after %q, has a row too many, or without an instruction: %s", before, row)
+			}
+		}
+		for reason, missing := range want {
+			if missing > 0 {
+				t.Errorf("docs/clients.md, after %q, does not say what a client does with %s", before, reason)
+			}
+		}
+	}
 }
 
 // TestReasonsHaveAMeaning proves that each constant is in the table, once for each use.

@@ -18,7 +18,7 @@ import (
 // internal/errs.
 func TestCodesAreDocumented(t *testing.T) {
 	t.Parallel()
-	text := repoFile(t, "docs/api.md")
+	text, clients := repoFile(t, "docs/api.md"), repoFile(t, "docs/clients.md")
 	for source, c := range map[string]struct {
 		names   string
 		atLeast int
@@ -40,11 +40,43 @@ func TestCodesAreDocumented(t *testing.T) {
 			if err != nil || !strings.Contains(text, "\n| "+code+" |") {
 				t.Errorf("docs/api.md does not explain %s (%v)", code, err)
 			}
+			if source == "notes.go" && !strings.Contains(clients, "\n| "+code+" |") {
+				t.Errorf("docs/clients.md does not say what a client does with the note %s", code)
+			}
 			return true
 		})
 		if codes < c.atLeast {
 			t.Errorf("only %d codes found in %s", codes, source)
 		}
+	}
+}
+
+// TestCurlNamesTheMediaType proves that every body that a document sends by curl has its media type:
+// -d alone says that it is a form, which the server refuses.
+func TestCurlNamesTheMediaType(t *testing.T) {
+	t.Parallel()
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(documents) < 10 {
+		t.Fatalf("%d documents: %v", len(documents), err)
+	}
+	sent, body := 0, regexp.MustCompile(`\bcurl .*(?: -d[ '"]| --data| --json )`)
+	for _, document := range append(documents, "../../README.md") {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if !body.MatchString(line) {
+				continue
+			}
+			sent++
+			if !strings.Contains(line, " --json ") && !strings.Contains(line, "'Content-Type: ") {
+				t.Errorf("%s sends a body without its media type: %s", document, line)
+			}
+		}
+	}
+	if sent < 20 {
+		t.Errorf("only %d bodies found", sent)
 	}
 }
 
@@ -102,7 +134,7 @@ func TestDecisions(t *testing.T) {
 func TestPathsInDocuments(t *testing.T) {
 	t.Parallel()
 	count := 0
-	for _, document := range []string{"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/tutorial.md", "docs/operations.md", "docs/scale.md", "docs/benchmarks.md", "docs/faults.md"} {
+	for _, document := range []string{"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/tutorial.md", "docs/clients.md", "docs/operations.md", "docs/scale.md", "docs/benchmarks.md", "docs/faults.md"} {
 		for _, path := range pathsIn(repoFile(t, document)) {
 			count++
 			if _, err := os.Stat(filepath.Join("../..", path)); err != nil {

@@ -17,6 +17,7 @@ import (
 const (
 	readme   = "../../README.md"
 	tutorial = "../../docs/tutorial.md"
+	byCurl   = "../../docs/curl.md"
 )
 
 var (
@@ -67,17 +68,27 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestTutorial runs the commands of docs/tutorial.md against a server of its own, and compares
-// whole answers, except for ids and times. With -update it writes those that differ.
+// TestTutorial runs the commands of docs/tutorial.md and docs/curl.md, each against a server of its
+// own, and compares whole answers, except for ids and times. With -update it writes those that differ.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
+	for _, document := range []string{tutorial, byCurl} {
+		t.Run(filepath.Base(document), func(t *testing.T) {
+			t.Parallel()
+			playDocument(t, document)
+		})
+	}
+}
+
+func playDocument(t *testing.T, document string) {
+	t.Helper()
 	w := oneProcessOn(t, filepath.Join(t.TempDir(), "data"))
-	text, steps, outputs := runDocument(t, w, tutorial)
+	text, steps, outputs := runDocument(t, w, document)
 	if len(steps) < 10 {
-		t.Fatalf("the tutorial has %d steps", len(steps))
+		t.Fatalf("%s has %d steps", document, len(steps))
 	}
 	if *update {
-		writeTutorial(t, text, steps, outputs)
+		writeAnswers(t, document, text, steps, outputs)
 		return
 	}
 	for i, s := range steps {
@@ -86,7 +97,7 @@ func TestTutorial(t *testing.T) {
 			got, want = stable(t, got), stable(t, want)
 		}
 		if got != want {
-			t.Errorf("%s\nreturns\n%s\nand the tutorial shows\n%s", s.script, got, want)
+			t.Errorf("%s\nreturns\n%s\nand %s shows\n%s", s.script, got, document, want)
 		}
 	}
 }
@@ -206,8 +217,8 @@ func stable(t *testing.T, text string) string {
 	return dateShape.ReplaceAllString(text, "<time>")
 }
 
-// writeTutorial writes the answers that differ into the file.
-func writeTutorial(t *testing.T, text string, steps []step, outputs []string) {
+// writeAnswers writes the answers that differ into a document.
+func writeAnswers(t *testing.T, document, text string, steps []step, outputs []string) {
 	t.Helper()
 	for i, s := range slices.Backward(steps) {
 		if s.language == "" {
@@ -226,7 +237,7 @@ func writeTutorial(t *testing.T, text string, steps []step, outputs []string) {
 		}
 		text = text[:s.at[0]] + answer + text[s.at[1]:]
 	}
-	if err := os.WriteFile(tutorial, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(document, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
