@@ -14,18 +14,23 @@ import (
 // reasonsMark is where index.html has the reasons.
 const reasonsMark = "<!-- reasons -->"
 
-// reasonUses are the uses that a client can meet, in the order of the page. A reason stands once,
-// under its first use, since a problem's type links to it; a second meaning says where it applies.
-var reasonUses = []struct {
+// reasonUse is where a reason occurs: the heading of its part of the page, and how to name one.
+type reasonUse struct {
 	use            errs.Use
 	heading, where string
-}{
-	{errs.UseError, "Problems", "A problem"},
-	{errs.UseRejected, "Events that are REJECTED", "An event that is REJECTED"},
-	{errs.UseRetry, "Events to send again (RETRY)", "An event to send again (RETRY)"},
-	{errs.UseRequest, "Violations of a request", "A violation of a request"},
-	{errs.UsePublishing, "Violations of publishing", "A violation of publishing"},
-	{errs.UseWarning, "Warnings", "A warning"},
+}
+
+// reasonUses returns the uses that a client can meet, in the order of the page. A reason stands once,
+// under its first use, since a problem's type links to it; a second meaning says where it applies.
+func reasonUses() []reasonUse {
+	return []reasonUse{
+		{errs.UseError, "Problems", "A problem"},
+		{errs.UseRejected, "Events that are REJECTED", "An event that is REJECTED"},
+		{errs.UseRetry, "Events to send again (RETRY)", "An event to send again (RETRY)"},
+		{errs.UseRequest, "Violations of a request", "A violation of a request"},
+		{errs.UsePublishing, "Violations of publishing", "A violation of publishing"},
+		{errs.UseWarning, "Warnings", "A warning"},
+	}
 }
 
 var inlineCode = regexp.MustCompile("`([^`]+)`")
@@ -39,7 +44,7 @@ func reasonsHTML(meanings []errs.Meaning) []byte {
 	}
 	var b bytes.Buffer
 	shown := map[string]bool{}
-	for _, group := range reasonUses {
+	for _, group := range reasonUses() {
 		fmt.Fprintf(&b, "<section class=\"reason-group\">\n<h3>%s</h3>\n<dl class=\"reasons\">\n", group.heading)
 		for _, m := range meanings {
 			if m.Use != group.use || shown[m.Reason] {
@@ -58,7 +63,7 @@ func reasonsHTML(meanings []errs.Meaning) []byte {
 // writeOtherMeanings writes what a reason means elsewhere than at its first use, if that is another
 // text.
 func writeOtherMeanings(b *bytes.Buffer, first errs.Meaning, all []errs.Meaning) {
-	for _, group := range reasonUses {
+	for _, group := range reasonUses() {
 		for _, m := range all {
 			if m.Use == group.use && m.Use != first.Use && m.Text != first.Text {
 				fmt.Fprintf(b, "<dd>%s: %s</dd>", group.where, meaningHTML(m))
