@@ -20,7 +20,7 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || 
 async function open(name, options, hash = "") {
   const context = await browser.newContext(options);
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   page.on("pageerror", (e) => faults.push(`${name}: ${e.message}`));
   page.on("request", (r) => check(r.url().startsWith(base) || r.url().startsWith("data:"), `${name}: the page asks for ${r.url()}`));
   await page.goto(`${base}/docs${hash}`);
@@ -105,7 +105,7 @@ async function steps() {
   check(commands.length === 5, `the guide has ${commands.length} commands`);
   for (const command of commands) {
     const stream = command.includes("curl -N ");
-    const line = command.replace("curl ", stream ? "timeout 2 curl -sS " : "curl -sS --fail-with-body ");
+    const line = command.replace("curl ", stream ? "timeout 5 curl -sS " : "curl -sS --fail-with-body ");
     let out = "";
     try {
       out = execFileSync("bash", ["-c", line], { env: { ...process.env, TOKEN: learnerToken }, encoding: "utf8" });
