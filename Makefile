@@ -156,7 +156,7 @@ api-clients: tools/apiclients/typescript/node_modules
 .PHONY: docs-check
 docs-check: test/node/node_modules ## Check the page at /docs in Chromium, and the client of docs/clients.md over a bad network (npm; SHOTS=folder for pictures).
 	cd test/node && node_modules/.bin/tsc -p .
-	SHOTS=$(abspath $(SHOTS)) go test -count=1 -timeout 5m -tags node -run 'TestDocsPage$$|TestPhoneClient' ./test/e2e
+	SHOTS=$(abspath $(SHOTS)) go test -count=1 -timeout 10m -tags node -run 'TestDocsPage$$|TestPhoneClient' ./test/e2e
 
 .PHONY: descriptors
 descriptors: protodeps ## Write the API's descriptor set, with all that it imports, to bin/descriptors.binpb.
