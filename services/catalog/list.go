@@ -1,22 +1,13 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
-)
-
-// How many items a page holds: when not said, and at most.
-const (
-	defaultPageSize = 50
-	maxPageSize     = 200
+	"github.com/preceptor-dev/preceptor/internal/page"
 )
 
 // Query is which items, and which page of them.
@@ -72,34 +63,34 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 	if filter.State != StateActive && !q.Editor {
 		return Page[Item[C]]{}, errs.New(errs.PermissionDenied, errs.ReasonRoleRequired, "state %s needs role author or admin", filter.State)
 	}
-	token, err := newPageToken(string(c.kind), filter)
+	token, err := page.NewToken(string(c.kind), filter)
 	if err != nil {
 		return Page[Item[C]]{}, err
 	}
-	after, err := token.read(q.PageToken)
+	after, err := token.Read(q.PageToken, 1)
 	if err != nil {
 		return Page[Item[C]]{}, err
 	}
-	size := pageSize(q.PageSize)
+	size := page.Size(q.PageSize)
 	// One more than the size shows whether there is a next page.
-	items, err := c.items.List(ctx, filter, after, size+1)
+	items, err := c.items.List(ctx, filter, strings.Join(after, ""), size+1)
 	if err != nil {
 		return Page[Item[C]]{}, err
 	}
-	page := Page[Item[C]]{Items: items}
+	found := Page[Item[C]]{Items: items}
 	if len(items) > size {
-		page.Items = items[:size]
-		page.Next = token.write(items[size-1].ID)
+		found.Items = items[:size]
+		found.Next = token.After(items[size-1].ID)
 	}
 	if !q.Editor {
-		for i := range page.Items {
-			page.Items[i].Draft = nil
+		for i := range found.Items {
+			found.Items[i].Draft = nil
 		}
 	}
 	if q.IncludeTotal {
-		page.Total, err = c.items.Count(ctx, filter)
+		found.Total, err = c.items.Count(ctx, filter)
 	}
-	return page, err
+	return found, err
 }
 
 // Version returns one published version. Returns NotFound: of the item as Get does, or of the version.
@@ -119,72 +110,29 @@ func (c *Collection[C]) Versions(ctx context.Context, id string, size int, pageT
 	if _, err := c.Get(ctx, id, editor); err != nil {
 		return Page[Version[C]]{}, err
 	}
-	token, err := newPageToken("versions", c.kind, id)
+	token, err := page.NewToken("versions", c.kind, id)
 	if err != nil {
 		return Page[Version[C]]{}, err
 	}
-	last, err := token.read(pageToken)
+	last, err := token.Read(pageToken, 1)
 	if err != nil {
 		return Page[Version[C]]{}, err
 	}
 	below := math.MaxInt32
-	if last != "" {
-		if below, err = strconv.Atoi(last); err != nil {
-			return Page[Version[C]]{}, badPageToken()
+	if last != nil {
+		if below, err = strconv.Atoi(last[0]); err != nil {
+			return Page[Version[C]]{}, page.Bad()
 		}
 	}
-	size = pageSize(size)
+	size = page.Size(size)
 	versions, err := c.items.Versions(ctx, id, below, size+1)
-	page := Page[Version[C]]{Items: versions}
+	found := Page[Version[C]]{Items: versions}
 	if len(versions) > size {
-		page.Items = versions[:size]
-		page.Next = token.write(strconv.Itoa(versions[size-1].Number))
+		found.Items = versions[:size]
+		found.Next = token.After(strconv.Itoa(versions[size-1].Number))
 	}
-	return page, err
+	return found, err
 }
 
 // Topics returns the topics that have an active module, by id.
 func (s *Service) Topics(ctx context.Context) ([]Topic, error) { return s.index.Topics(ctx) }
-
-func pageSize(asked int) int {
-	if asked <= 0 {
-		return defaultPageSize
-	}
-	return min(asked, maxPageSize)
-}
-
-// pageToken begins with a hash of what was asked, so that it continues nothing else.
-type pageToken []byte
-
-func newPageToken(asked ...any) (pageToken, error) {
-	text, err := json.Marshal(asked)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(text)
-	return sum[:8], nil
-}
-
-func (t pageToken) write(last string) string {
-	return base64.RawURLEncoding.EncodeToString(append(bytes.Clone(t), last...))
-}
-
-// read returns the last item of the page before; "" for none.
-func (t pageToken) read(text string) (last string, err error) {
-	if text == "" {
-		return "", nil
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) <= len(t) || !bytes.HasPrefix(raw, t) || !partIDPattern.Match(raw[len(t):]) {
-		return "", badPageToken()
-	}
-	return string(raw[len(t):]), nil
-}
-
-func badPageToken() error {
-	err := errs.InvalidFields([]errs.Violation{{
-		Field: "pageToken", Description: "must be the nextPageToken of an answer to the same filters", Reason: errs.ReasonBadPageToken,
-	}})
-	err.Reason = errs.ReasonBadPageToken
-	return err
-}

@@ -12,6 +12,7 @@ import (
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
@@ -37,23 +38,17 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID, "etag", strconv.Quote(e.ETag())))
 }
 
-// How many enrollments a page holds: when not said, and at most.
-const (
-	defaultPageSize = 50
-	maxPageSize     = 200
-)
-
 // ListEnrollments returns a page of a learner's enrollments.
 func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollmentsRequest) (*progressv1.ListEnrollmentsResponse, error) {
-	after, err := readPageToken(r.GetPageToken(), r.GetLearnerId())
+	token, err := enrollmentsToken(r.GetLearnerId())
 	if err != nil {
 		return nil, err
 	}
-	size := int(r.GetPageSize())
-	if size == 0 {
-		size = defaultPageSize
+	after, err := readPageToken(token, r.GetPageToken())
+	if err != nil {
+		return nil, err
 	}
-	size = min(size, maxPageSize)
+	size := page.Size(int(r.GetPageSize()))
 	out := new(progressv1.ListEnrollmentsResponse)
 	route := fmt.Sprintf("enrollments/%d/%s", size, r.GetPageToken())
 	return out, g.answer(ctx, r.GetLearnerId(), route, out, func(w *progress.View) (proto.Message, error) {
@@ -65,7 +60,7 @@ func (g *Server) ListEnrollments(ctx context.Context, r *progressv1.ListEnrollme
 		m := new(progressv1.ListEnrollmentsResponse)
 		if len(rows) > size {
 			rows = rows[:size]
-			m.NextPageToken = pageToken(rows[size-1].Place(), r.GetLearnerId())
+			m.NextPageToken = pageToken(token, rows[size-1].Place())
 		}
 		for _, e := range w.EnrollmentsOf(rows) {
 			m.Enrollments = append(m.Enrollments, standingProto(w, e))
