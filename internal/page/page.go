@@ -85,7 +85,7 @@ func (t Token) Read(text string, keys int) ([]string, error) {
 // when the keys of a token are no keys of its items.
 func Bad() error {
 	err := errs.InvalidFields([]errs.Violation{{
-		Field: "pageToken", Description: "must be the nextPageToken of an answer to the same filters", Reason: errs.ReasonBadPageToken,
+		Field: "pageToken", Description: "must be the nextPageToken of an answer to the same filters and order", Reason: errs.ReasonBadPageToken,
 	}})
 	err.Reason = errs.ReasonBadPageToken
 	return err

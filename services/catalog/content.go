@@ -32,7 +32,8 @@ type Content[C any] interface {
 type Facets struct {
 	Topic, Level string
 	Roles        []string
-	// Texts are searched for words.
+	// Title and Texts are searched for words.
+	Title string
 	Texts []string
 }
 
@@ -261,8 +262,8 @@ func sumDurations(units []Unit) string {
 // Facets implements Content.
 func (c ModuleContent) Facets() Facets {
 	return Facets{
-		Topic: cmp.Or(c.Topic, defaultTopic), Level: c.Level, Roles: c.Roles,
-		Texts: append([]string{c.Title, c.Summary}, c.Objectives...),
+		Topic: cmp.Or(c.Topic, defaultTopic), Level: c.Level, Roles: c.Roles, Title: c.Title,
+		Texts: append([]string{c.Summary}, c.Objectives...),
 	}
 }
 
@@ -277,7 +278,7 @@ func (c PathContent) Plain() PathContent { return c }
 
 // Facets implements Content.
 func (c PathContent) Facets() Facets {
-	return Facets{Roles: c.Roles, Texts: []string{c.Title, c.Summary}}
+	return Facets{Roles: c.Roles, Title: c.Title, Texts: []string{c.Summary}}
 }
 
 // References implements Content.

@@ -1,8 +1,10 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +19,11 @@ type Query struct {
 	Topic, Level, Role string
 	// Q holds words that the item's texts or its id must hold, in any case; "" finds all.
 	Q string
+	// IDs are the only ones wanted; none: all. What does not exist is not in the list.
+	IDs []string
+	// OrderBy is one of the ListOrders, with " desc" behind it for the other direction; "" is
+	// by id.
+	OrderBy string
 	// PageSize is how many at most; 0 is 50, and more than 200 is 200.
 	PageSize int
 	// PageToken is the Next of the page before; "" is the first.
@@ -50,37 +57,39 @@ func (c *Collection[C]) Get(ctx context.Context, id string, editor bool) (Item[C
 	return item, nil
 }
 
-// List returns items in the order of their ids. An item that was there when a client
+// List returns items in the order that is asked for. An item that was there when a client
 // began to page, and did not change, comes exactly once, whatever is made meanwhile.
 //
-// Returns PermissionDenied ROLE_REQUIRED when the state is only for editors, and
-// Invalid BAD_PAGE_TOKEN when the token is not one of these filters.
+// Returns PermissionDenied ROLE_REQUIRED when the state is only for editors; Invalid, with a
+// violation on orderBy, when there is no such order, and BAD_PAGE_TOKEN when the token is
+// not one of these filters and this order.
 func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error) {
-	filter := Filter{State: q.State, Topic: q.Topic, Level: q.Level, Role: q.Role, Words: strings.Fields(q.Q)}
-	if filter.State == "" {
-		filter.State = StateActive
-	}
+	filter := q.filter()
 	if filter.State != StateActive && !q.Editor {
 		return Page[Item[C]]{}, errs.New(errs.PermissionDenied, errs.ReasonRoleRequired, "state %s needs role author or admin", filter.State)
 	}
-	token, err := page.NewToken(string(c.kind), filter)
+	order, err := page.ParseOrder(q.OrderBy, ListOrders()...)
 	if err != nil {
 		return Page[Item[C]]{}, err
 	}
-	after, err := token.Read(q.PageToken, 1)
+	token, err := page.NewToken(string(c.kind), filter, order)
+	if err != nil {
+		return Page[Item[C]]{}, err
+	}
+	after, err := placeOf(token, q.PageToken, order)
 	if err != nil {
 		return Page[Item[C]]{}, err
 	}
 	size := page.Size(q.PageSize)
 	// One more than the size shows whether there is a next page.
-	items, err := c.items.List(ctx, filter, strings.Join(after, ""), size+1)
+	items, err := c.items.List(ctx, filter, order, after, size+1)
 	if err != nil {
 		return Page[Item[C]]{}, err
 	}
 	found := Page[Item[C]]{Items: items}
 	if len(items) > size {
 		found.Items = items[:size]
-		found.Next = token.After(items[size-1].ID)
+		found.Next = token.After(items[size-1].place(filter.State == StateDraft).keys(order)...)
 	}
 	if !q.Editor {
 		for i := range found.Items {
@@ -91,6 +100,15 @@ func (c *Collection[C]) List(ctx context.Context, q Query) (Page[Item[C]], error
 		found.Total, err = c.items.Count(ctx, filter)
 	}
 	return found, err
+}
+
+// filter is what the query asks for, in one form for all ways to ask for the same.
+func (q Query) filter() Filter {
+	ids := slices.Clone(q.IDs)
+	slices.Sort(ids)
+	return Filter{
+		State: cmp.Or(q.State, StateActive), Topic: q.Topic, Level: q.Level, Role: q.Role, Words: strings.Fields(q.Q), IDs: slices.Compact(ids),
+	}
 }
 
 // Version returns one published version. Returns NotFound: of the item as Get does, or of the version.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/page"
 )
 
 // Store is all that a Service needs of its storage. Times are stored to the microsecond;
@@ -65,9 +66,10 @@ type Items[C Content[C]] interface {
 	// first; none for an unknown item. A bound of 0 is none.
 	Versions(ctx context.Context, id string, below, limit int) ([]Version[C], error)
 
-	// List returns at most limit items that match, by id in byte order, whose ids come
-	// after the given one.
-	List(ctx context.Context, filter Filter, after string, limit int) ([]Item[C], error)
+	// List returns at most limit items that match, in the order of the ListOrders, that come
+	// after the place in it. Texts are in byte order, titles by their TitleKey; what was
+	// never published comes before all that was. Equals are by id, in the same direction.
+	List(ctx context.Context, filter Filter, order page.Order, after Place, limit int) ([]Item[C], error)
 
 	// Count returns how many items List would find without limit.
 	Count(ctx context.Context, filter Filter) (int, error)
@@ -81,6 +83,17 @@ type Filter struct {
 	Topic, Level, Role string
 	// Words must each be in the item's text, in any case.
 	Words []string
+	// IDs are the only ones that match, where there are any.
+	IDs []string
+}
+
+// Place is where an item stands in a list; the zero Place is before all.
+type Place struct {
+	// TitleKey is that of the title.
+	TitleKey string
+	// Published is the PublishTime of the newest version, in microseconds since 1970; 0: none.
+	Published int64
+	ID        string
 }
 
 // Tx is the catalog inside of Edit: what it writes it also reads.

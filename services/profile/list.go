@@ -10,6 +10,9 @@ import (
 type ListQuery struct {
 	// Q holds words that display name or email must hold, in any case; "" finds all.
 	Q string
+	// OrderBy is one of the ListOrders, with " desc" behind it for the other direction; "" is by
+	// id, in the order they were made.
+	OrderBy string
 	// PageSize is how many at most; 0 is 50, and more than 200 is 200.
 	PageSize int
 	// PageToken is the NextPageToken of the page before; "" is the first.
@@ -27,35 +30,34 @@ type ListPage struct {
 	Total int
 }
 
-// List returns learners in the order they were made. A learner that was there when a
-// client began to page comes exactly once, one made meanwhile at most once.
-// Returns Invalid BAD_PAGE_TOKEN when the token is not one of these filters.
+// List returns learners in the order that is asked for. A learner that was there when a
+// client began to page, and did not change, comes exactly once, one made meanwhile at most once.
+// Returns Invalid, with a violation on orderBy, when there is no such order, and BAD_PAGE_TOKEN when
+// the token is not one of these filters and this order.
 func (s *Service) List(ctx context.Context, q ListQuery) (ListPage, error) {
 	words := searchWords(q.Q)
-	token, err := page.NewToken("learners", words)
+	order, err := page.ParseOrder(q.OrderBy, ListOrders()...)
 	if err != nil {
 		return ListPage{}, err
 	}
-	last, err := token.Read(q.PageToken, 1)
+	token, err := page.NewToken("learners", words, order)
 	if err != nil {
 		return ListPage{}, err
 	}
-	after := ""
-	if last != nil {
-		if after = last[0]; !isID(after) {
-			return ListPage{}, page.Bad()
-		}
+	after, err := placeOf(token, q.PageToken, order)
+	if err != nil {
+		return ListPage{}, err
 	}
 	size := page.Size(q.PageSize)
 	// One more than the size shows whether there is a next page.
-	learners, err := s.directory.List(ctx, words, after, size+1)
+	learners, err := s.directory.List(ctx, words, order, after, size+1)
 	if err != nil {
 		return ListPage{}, err
 	}
 	found := ListPage{Learners: learners}
 	if len(learners) > size {
 		found.Learners = learners[:size]
-		found.NextPageToken = token.After(learners[size-1].ID)
+		found.NextPageToken = token.After(learners[size-1].place().keys(order)...)
 	}
 	if q.IncludeTotal {
 		found.Total, err = s.directory.Count(ctx, words)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/page"
 )
 
 // Background is what a learner brings; "" is not said.
@@ -132,9 +133,10 @@ type Learners interface {
 
 // Directory searches learners.
 type Directory interface {
-	// List returns at most limit learners, by id in byte order, whose ids come after the
-	// given one and whose display name or email hold each of the words, which are folded.
-	List(ctx context.Context, words []string, after string, limit int) ([]Learner, error)
+	// List returns at most limit learners whose display name or email hold each of the words,
+	// which are folded, in the order of the ListOrders, that come after the place in it. Texts
+	// are in byte order, names by their NameKey. Equals are by id, in the same direction.
+	List(ctx context.Context, words []string, order page.Order, after Place, limit int) ([]Learner, error)
 
 	// Count returns how many learners List would find without limit.
 	Count(ctx context.Context, words []string) (int, error)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
@@ -35,7 +36,9 @@ func Run(t *testing.T, newStore func(t *testing.T) catalog.Store) {
 		"a version is stored once":                         testVersionOnce,
 		"versions come newest first":                       testVersions,
 		"lists go by id in byte order":                     testOrder,
+		"lists go by titles and times, and then by id":     testOrders,
 		"lists filter newest versions, or drafts":          testFilters,
+		"lists have only the ids that are asked for":       testIDs,
 		"words are found in any case, as they are":         testWords,
 		"topics count active modules":                      testTopics,
 		"the graph is that of newest versions":             testGraph,
@@ -335,7 +338,7 @@ func testVersions(t *testing.T, store catalog.Store) {
 
 func ids(t *testing.T, store catalog.Store, filter catalog.Filter, after string, limit int) []string {
 	t.Helper()
-	found, err := store.Modules().List(t.Context(), filter, after, limit)
+	found, err := store.Modules().List(t.Context(), filter, page.Order{Field: catalog.OrderID}, catalog.Place{ID: after}, limit)
 	must(t, err)
 	all := []string{}
 	for _, m := range found {

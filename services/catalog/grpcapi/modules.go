@@ -14,6 +14,7 @@ import (
 func (s *Server) ListModules(ctx context.Context, req *catalogv1.ListModulesRequest) (*catalogv1.ListModulesResponse, error) {
 	page, err := s.service.Modules.List(ctx, catalog.Query{
 		State: stateOf(req.GetState()), Topic: req.GetTopic(), Level: req.GetLevel(), Role: req.GetRole(), Q: req.GetQ(),
+		IDs: req.GetIds(), OrderBy: req.GetOrderBy(),
 		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
 		Editor: isEditor(ctx),
 	})

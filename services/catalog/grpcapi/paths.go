@@ -15,6 +15,7 @@ import (
 func (s *Server) ListPaths(ctx context.Context, req *catalogv1.ListPathsRequest) (*catalogv1.ListPathsResponse, error) {
 	page, err := s.service.Paths.List(ctx, catalog.Query{
 		State: stateOf(req.GetState()), Role: req.GetRole(), Q: req.GetQ(),
+		IDs: req.GetIds(), OrderBy: req.GetOrderBy(),
 		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
 		Editor: isEditor(ctx),
 	})

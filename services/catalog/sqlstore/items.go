@@ -10,10 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
-
 	"github.com/preceptor-dev/preceptor/internal/canonical"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
@@ -126,10 +124,40 @@ WHERE v.kind = $1 AND v.id = $2 AND v.number < $3 ORDER BY v.number DESC LIMIT $
 }
 
 // List implements catalog.Items.
-func (s items[C]) List(ctx context.Context, filter catalog.Filter, after string, limit int) ([]catalog.Item[C], error) {
-	where, args := matching(filter, []any{string(s.kind), after, limit})
+func (s items[C]) List(ctx context.Context, filter catalog.Filter, order page.Order, after catalog.Place, limit int) ([]catalog.Item[C], error) {
+	where, args := matching(filter, []any{string(s.kind), limit})
+	direction, beyond := "", " > "
+	if order.Desc {
+		direction, beyond = " DESC", " < "
+	}
+	column, key := sortColumn(order.Field, after)
+	by := "i.id" + direction
+	if column != "" {
+		by = column + direction + ", " + by
+	}
+	if after.ID != "" {
+		args = append(args, after.ID)
+		id := "$" + strconv.Itoa(len(args))
+		if column == "" {
+			where += " AND i.id" + beyond + id
+		} else {
+			args = append(args, key)
+			where += " AND (" + column + ", i.id)" + beyond + "($" + strconv.Itoa(len(args)) + ", " + id + ")"
+		}
+	}
 	return query(ctx, s.db.Reader(), scanItem[C], selectItem+`JOIN facets f ON f.kind = i.kind AND f.id = i.id
-WHERE i.kind = $1 AND i.id > $2`+where+` ORDER BY i.id LIMIT $3`, args...)
+WHERE i.kind = $1`+where+` ORDER BY `+by+` LIMIT $2`, args...)
+}
+
+// sortColumn is what a list is ordered by before the id, and its value at a place; none for the id alone.
+func sortColumn(field string, at catalog.Place) (column string, key any) {
+	switch field {
+	case catalog.OrderTitle:
+		return "f.title_key", at.TitleKey
+	case catalog.OrderPublishTime:
+		return "COALESCE(v.publish_time, 0)", at.Published
+	}
+	return "", nil
 }
 
 // Count implements catalog.Items.
@@ -162,23 +190,24 @@ func matching(filter catalog.Filter, args []any) (string, []any) {
 		and("f.level = ?", filter.Level)
 	}
 	if filter.Role != "" {
-		and(`f.roles LIKE ? ESCAPE '\'`, containing("\n"+fold(filter.Role)+"\n"))
+		and(`f.roles LIKE ? ESCAPE '\'`, containing("\n"+catalog.Fold(filter.Role)+"\n"))
+	}
+	if len(filter.IDs) > 0 {
+		marks := make([]string, len(filter.IDs))
+		for i, id := range filter.IDs {
+			args = append(args, id)
+			marks[i] = "$" + strconv.Itoa(len(args))
+		}
+		where.WriteString(" AND i.id IN (" + strings.Join(marks, ", ") + ")")
 	}
 	for _, word := range filter.Words {
-		and(`f.search_text LIKE ? ESCAPE '\'`, containing(fold(word)))
+		and(`f.search_text LIKE ? ESCAPE '\'`, containing(catalog.Fold(word)))
 	}
 	return where.String(), args
 }
 
 func containing(text string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
-}
-
-// fold maps texts that differ only in case, or in how Unicode composes their letters,
-// to the same text.
-func fold(text string) string {
-	// Folding can take composed letters apart, hence the second time.
-	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
 }
 
 // Put implements catalog.ItemsTx.
@@ -212,12 +241,12 @@ archives = excluded.archives, edits = excluded.edits, update_time = excluded.upd
 }
 
 func (s itemsTx[C]) putFacets(ctx context.Context, id string, draft int, f catalog.Facets) error {
-	search := fold(strings.Join(append([]string{id}, f.Texts...), "\n"))
-	_, err := s.tx.ExecContext(ctx, `INSERT INTO facets (kind, id, draft, topic, level, roles, search_text)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+	search := catalog.Fold(strings.Join(append([]string{id, f.Title}, f.Texts...), "\n"))
+	_, err := s.tx.ExecContext(ctx, `INSERT INTO facets (kind, id, draft, topic, level, roles, search_text, title_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (kind, draft, id) DO UPDATE SET topic = excluded.topic, level = excluded.level, roles = excluded.roles,
-search_text = excluded.search_text`,
-		string(s.kind), id, draft, f.Topic, f.Level, "\n"+fold(strings.Join(f.Roles, "\n"))+"\n", search)
+search_text = excluded.search_text, title_key = excluded.title_key`,
+		string(s.kind), id, draft, f.Topic, f.Level, "\n"+catalog.Fold(strings.Join(f.Roles, "\n"))+"\n", search, catalog.TitleKey(f.Title))
 	return err
 }
 

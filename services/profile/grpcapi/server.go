@@ -69,6 +69,7 @@ func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearner
 func (s *Server) ListLearners(ctx context.Context, req *profilev1.ListLearnersRequest) (*profilev1.ListLearnersResponse, error) {
 	page, err := s.service.List(ctx, profile.ListQuery{
 		Q:            req.GetQ(),
+		OrderBy:      req.GetOrderBy(),
 		PageSize:     int(req.GetPageSize()),
 		PageToken:    req.GetPageToken(),
 		IncludeTotal: req.GetIncludeTotal(),

@@ -369,7 +369,19 @@ func TestListLearners(t *testing.T) {
 		resp.TotalSize != nil {
 		t.Errorf("found %v, %v", resp, err)
 	}
-	_, err := client.ListLearners(admin, &profilev1.ListLearnersRequest{PageToken: "x"})
+	byName, err := client.ListLearners(admin, &profilev1.ListLearnersRequest{OrderBy: "displayName desc", PageSize: 2})
+	if err != nil || byName.GetLearners()[0].GetId() != want[2] || byName.GetLearners()[1].GetId() != want[1] {
+		t.Errorf("by name, backwards: %v, %v", byName, err)
+	}
+	last, err := client.ListLearners(admin, &profilev1.ListLearnersRequest{OrderBy: "displayName desc", PageToken: byName.GetNextPageToken()})
+	if err != nil || len(last.GetLearners()) != 1 || last.GetLearners()[0].GetId() != want[0] {
+		t.Errorf("the second page: %v, %v", last, err)
+	}
+	_, err = client.ListLearners(admin, &profilev1.ListLearnersRequest{PageToken: byName.GetNextPageToken()})
+	wantStatus(t, err, codes.InvalidArgument, errs.ReasonBadPageToken, "pageToken")
+	_, err = client.ListLearners(admin, &profilev1.ListLearnersRequest{OrderBy: "email"})
+	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "orderBy")
+	_, err = client.ListLearners(admin, &profilev1.ListLearnersRequest{PageToken: "x"})
 	wantStatus(t, err, codes.InvalidArgument, errs.ReasonBadPageToken, "pageToken")
 	_, err = client.ListLearners(admin, &profilev1.ListLearnersRequest{PageSize: -1})
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "pageSize")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
@@ -39,6 +40,7 @@ func Run(t *testing.T, newStore func(t *testing.T) profile.Store) {
 		"a subject stays one learner's in an update":       testUpdateSubjects,
 		"no racing update is lost":                         testUpdateRace,
 		"a list pages in the order of ids":                 testList,
+		"a list pages by names and times, and then by id":  testOrders,
 		"a list finds words in name and email in any case": testSearch,
 		"the feed has each learner's newest time zone":     testFeed,
 		"what changes no time zone is not in the feed":     testFeedSilent,
@@ -387,7 +389,7 @@ func testList(t *testing.T, store profile.Store) {
 		{all[0].ID, 1, all[1:2]},
 		{all[3].ID, 5, nil},
 	} {
-		got, err := store.List(t.Context(), nil, c.after, c.limit)
+		got, err := store.List(t.Context(), nil, page.Order{Field: profile.OrderID}, profile.Place{ID: c.after}, c.limit)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("List(after %q, limit %d) = %+v, %v, want %+v", c.after, c.limit, got, err, c.want)
 		}
@@ -428,7 +430,7 @@ func testSearch(t *testing.T, store profile.Store) {
 		{"'", 0},
 	} {
 		words := strings.Fields(profile.Fold(c.words))
-		got, err := store.List(t.Context(), words, "", 10)
+		got, err := store.List(t.Context(), words, page.Order{Field: profile.OrderID}, profile.Place{}, 10)
 		if err != nil || len(got) != c.want {
 			t.Errorf("%q finds %d learners (%v), want %d", c.words, len(got), err, c.want)
 		}
@@ -440,7 +442,7 @@ func testSearch(t *testing.T, store profile.Store) {
 }
 
 func testSearchAfterUpdate(t *testing.T, store profile.Store) {
-	found, err := store.List(t.Context(), []string{"müller"}, "", 1)
+	found, err := store.List(t.Context(), []string{"müller"}, page.Order{Field: profile.OrderID}, profile.Place{}, 1)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("found %v, %v", found, err)
 	}

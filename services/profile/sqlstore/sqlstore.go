@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/idem"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
@@ -140,11 +141,11 @@ func (s *Store) Create(
 
 func insert(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO learners (id, display_name, email, locale, time_zone, time_zone_time, background, target_role,
-goal_minutes, goal_units, search_text, version, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+goal_minutes, goal_units, search_text, version, create_time, update_time, name_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, sqldb.Micros(l.TimeZoneTime), string(l.Background), l.TargetRole,
 		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version,
-		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime))
+		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime), profile.NameKey(l.DisplayName))
 	return err
 }
 
@@ -217,10 +218,10 @@ func lock(ctx context.Context, tx sqldb.Tx, id string) error {
 
 func update(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
 	_, err := tx.ExecContext(ctx, `UPDATE learners SET display_name = $2, email = $3, locale = $4, time_zone = $5, time_zone_time = $6,
-background = $7, target_role = $8, goal_minutes = $9, goal_units = $10, search_text = $11, version = $12, update_time = $13
-WHERE id = $1`,
+background = $7, target_role = $8, goal_minutes = $9, goal_units = $10, search_text = $11, version = $12, update_time = $13,
+name_key = $14 WHERE id = $1`,
 		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, sqldb.Micros(l.TimeZoneTime), string(l.Background), l.TargetRole,
-		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version, sqldb.Micros(l.UpdateTime))
+		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version, sqldb.Micros(l.UpdateTime), profile.NameKey(l.DisplayName))
 	return err
 }
 
@@ -235,16 +236,37 @@ func updateSubjects(ctx context.Context, tx sqldb.Tx, before, after profile.Lear
 }
 
 // List implements profile.Store.
-func (s *Store) List(ctx context.Context, words []string, after string, limit int) ([]profile.Learner, error) {
-	where, args := matching(words, []any{after, limit})
+func (s *Store) List(ctx context.Context, words []string, order page.Order, after profile.Place, limit int) ([]profile.Learner, error) {
+	direction, beyond := "", " > "
+	if order.Desc {
+		direction, beyond = " DESC", " < "
+	}
+	column, key := sortColumn(order.Field, after)
+	by := "l." + column + direction + ", l.id" + direction
+	where, args := matching(words, []any{limit})
+	if after.ID != "" {
+		args = append(args, key, after.ID)
+		where += " AND (l." + column + ", l.id)" + beyond + "($" + strconv.Itoa(len(args)-1) + ", $" + strconv.Itoa(len(args)) + ")"
+	}
 	rows, err := s.db.Reader().QueryContext(ctx, `SELECT `+columns+`, s.issuer, s.subject
-FROM (SELECT `+columns+` FROM learners l WHERE l.id > $1`+where+` ORDER BY l.id LIMIT $2) l
+FROM (SELECT `+columns+`, l.name_key FROM learners l WHERE true`+where+` ORDER BY `+by+` LIMIT $1) l
 LEFT JOIN learner_subjects s ON s.learner_id = l.id
-ORDER BY l.id, s.position`, args...)
+ORDER BY `+by+`, s.position`, args...)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
 	return collect(rows)
+}
+
+// sortColumn is what a list is ordered by before the id, and its value at a place.
+func sortColumn(field string, at profile.Place) (column string, key any) {
+	switch field {
+	case profile.OrderDisplayName:
+		return "name_key", at.NameKey
+	case profile.OrderCreateTime:
+		return "create_time", sqldb.Micros(at.CreateTime)
+	}
+	return "id", at.ID
 }
 
 // Count implements profile.Store.

@@ -1732,10 +1732,16 @@ type ListModulesRequest struct {
 	State Module_State `protobuf:"varint,5,opt,name=state,proto3,enum=preceptor.catalog.v1.Module_State" json:"state,omitempty"`
 	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the previous response, with the same filters.
+	// next_page_token of the previous response, with the same filters and order.
 	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Whether to count them all.
-	IncludeTotal  bool `protobuf:"varint,8,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
+	IncludeTotal bool `protobuf:"varint,8,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
+	// Only those with one of these ids, at most 100; what does not exist is not in the list.
+	Ids []string `protobuf:"bytes,9,rep,name=ids,proto3" json:"ids,omitempty"`
+	// id, title or publishTime, with " desc" behind it for the other direction; equals are by id. id when
+	// unset. What was never published comes before all that was. Titles are compared by their first
+	// 60 characters, in any case.
+	OrderBy       string `protobuf:"bytes,10,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1826,10 +1832,24 @@ func (x *ListModulesRequest) GetIncludeTotal() bool {
 	return false
 }
 
+func (x *ListModulesRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ListModulesRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
 // ListModulesResponse is the response of ListModules.
 type ListModulesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One page, by id.
+	// One page.
 	Modules []*Module `protobuf:"bytes,1,rep,name=modules,proto3" json:"modules,omitempty"`
 	// For the next page; empty on the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -3093,10 +3113,16 @@ type ListPathsRequest struct {
 	State Module_State `protobuf:"varint,3,opt,name=state,proto3,enum=preceptor.catalog.v1.Module_State" json:"state,omitempty"`
 	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the previous response, with the same filters.
+	// next_page_token of the previous response, with the same filters and order.
 	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Whether to count them all.
-	IncludeTotal  bool `protobuf:"varint,6,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
+	IncludeTotal bool `protobuf:"varint,6,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
+	// Only those with one of these ids, at most 100; what does not exist is not in the list.
+	Ids []string `protobuf:"bytes,7,rep,name=ids,proto3" json:"ids,omitempty"`
+	// id, title or publishTime, with " desc" behind it for the other direction; equals are by id. id when
+	// unset. What was never published comes before all that was. Titles are compared by their first
+	// 60 characters, in any case.
+	OrderBy       string `protobuf:"bytes,8,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3173,10 +3199,24 @@ func (x *ListPathsRequest) GetIncludeTotal() bool {
 	return false
 }
 
+func (x *ListPathsRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ListPathsRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
 // ListPathsResponse is the response of ListPaths.
 type ListPathsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One page, by id.
+	// One page.
 	Paths []*Path `protobuf:"bytes,1,rep,name=paths,proto3" json:"paths,omitempty"`
 	// For the next page; empty on the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -5666,7 +5706,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\fmodule_count\x18\x02 \x01(\x05R\vmoduleCount\"\x13\n" +
 	"\x11ListTopicsRequest\"I\n" +
 	"\x12ListTopicsResponse\x123\n" +
-	"\x06topics\x18\x01 \x03(\v2\x1b.preceptor.catalog.v1.TopicR\x06topics\"\xbf\x02\n" +
+	"\x06topics\x18\x01 \x03(\v2\x1b.preceptor.catalog.v1.TopicR\x06topics\"\xa9\x03\n" +
 	"\x12ListModulesRequest\x12\x1d\n" +
 	"\x05topic\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05topic\x12\x1d\n" +
 	"\x05level\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05level\x12\x1b\n" +
@@ -5676,7 +5716,10 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tpage_size\x18\x06 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12#\n" +
-	"\rinclude_total\x18\b \x01(\bR\fincludeTotal\"\xa8\x01\n" +
+	"\rinclude_total\x18\b \x01(\bR\fincludeTotal\x12D\n" +
+	"\x03ids\x18\t \x03(\tB2\xbaH/\x92\x01,\x10d\"(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x03ids\x12\"\n" +
+	"\border_by\x18\n" +
+	" \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderBy\"\xa8\x01\n" +
 	"\x13ListModulesResponse\x126\n" +
 	"\amodules\x18\x01 \x03(\v2\x1c.preceptor.catalog.v1.ModuleR\amodules\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\"\n" +
@@ -5757,7 +5800,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\x1c\n" +
 	"\x04etag\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"M\n" +
 	"\x15RestoreModuleResponse\x124\n" +
-	"\x06module\x18\x01 \x01(\v2\x1c.preceptor.catalog.v1.ModuleR\x06module\"\xff\x01\n" +
+	"\x06module\x18\x01 \x01(\v2\x1c.preceptor.catalog.v1.ModuleR\x06module\"\xe9\x02\n" +
 	"\x10ListPathsRequest\x12\x1b\n" +
 	"\x04role\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x04role\x12\x16\n" +
 	"\x01q\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x01q\x12B\n" +
@@ -5765,7 +5808,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12#\n" +
-	"\rinclude_total\x18\x06 \x01(\bR\fincludeTotal\"\xa0\x01\n" +
+	"\rinclude_total\x18\x06 \x01(\bR\fincludeTotal\x12D\n" +
+	"\x03ids\x18\a \x03(\tB2\xbaH/\x92\x01,\x10d\"(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x03ids\x12\"\n" +
+	"\border_by\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderBy\"\xa0\x01\n" +
 	"\x11ListPathsResponse\x120\n" +
 	"\x05paths\x18\x01 \x03(\v2\x1a.preceptor.catalog.v1.PathR\x05paths\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\"\n" +

@@ -59,7 +59,8 @@ const (
 type CatalogServiceClient interface {
 	// ListTopics returns every topic that has a published module, with the number of modules.
 	ListTopics(ctx context.Context, in *ListTopicsRequest, opts ...grpc.CallOption) (*ListTopicsResponse, error)
-	// ListModules returns published modules, by id; authors see drafts and archived ones with state.
+	// ListModules returns published modules, by id unless order_by says otherwise; authors see drafts and
+	// archived ones with state.
 	ListModules(ctx context.Context, in *ListModulesRequest, opts ...grpc.CallOption) (*ListModulesResponse, error)
 	// GetModule returns a module with its newest version; authors see its draft too.
 	GetModule(ctx context.Context, in *GetModuleRequest, opts ...grpc.CallOption) (*GetModuleResponse, error)
@@ -83,7 +84,7 @@ type CatalogServiceClient interface {
 	ArchiveModule(ctx context.Context, in *ArchiveModuleRequest, opts ...grpc.CallOption) (*ArchiveModuleResponse, error)
 	// RestoreModule makes an archived module active again.
 	RestoreModule(ctx context.Context, in *RestoreModuleRequest, opts ...grpc.CallOption) (*RestoreModuleResponse, error)
-	// ListPaths returns published learning paths, by id.
+	// ListPaths returns published learning paths, by id unless order_by says otherwise.
 	ListPaths(ctx context.Context, in *ListPathsRequest, opts ...grpc.CallOption) (*ListPathsResponse, error)
 	// GetPath returns a learning path with its newest version; authors see its draft too.
 	GetPath(ctx context.Context, in *GetPathRequest, opts ...grpc.CallOption) (*GetPathResponse, error)
@@ -429,7 +430,8 @@ type CatalogService_SyncCatalogClient = grpc.ServerStreamingClient[SyncCatalogRe
 type CatalogServiceServer interface {
 	// ListTopics returns every topic that has a published module, with the number of modules.
 	ListTopics(context.Context, *ListTopicsRequest) (*ListTopicsResponse, error)
-	// ListModules returns published modules, by id; authors see drafts and archived ones with state.
+	// ListModules returns published modules, by id unless order_by says otherwise; authors see drafts and
+	// archived ones with state.
 	ListModules(context.Context, *ListModulesRequest) (*ListModulesResponse, error)
 	// GetModule returns a module with its newest version; authors see its draft too.
 	GetModule(context.Context, *GetModuleRequest) (*GetModuleResponse, error)
@@ -453,7 +455,7 @@ type CatalogServiceServer interface {
 	ArchiveModule(context.Context, *ArchiveModuleRequest) (*ArchiveModuleResponse, error)
 	// RestoreModule makes an archived module active again.
 	RestoreModule(context.Context, *RestoreModuleRequest) (*RestoreModuleResponse, error)
-	// ListPaths returns published learning paths, by id.
+	// ListPaths returns published learning paths, by id unless order_by says otherwise.
 	ListPaths(context.Context, *ListPathsRequest) (*ListPathsResponse, error)
 	// GetPath returns a learning path with its newest version; authors see its draft too.
 	GetPath(context.Context, *GetPathRequest) (*GetPathResponse, error)

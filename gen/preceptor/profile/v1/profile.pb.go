@@ -624,10 +624,14 @@ type ListLearnersRequest struct {
 	Q string `protobuf:"bytes,1,opt,name=q,proto3" json:"q,omitempty"`
 	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the previous response, with the same filters.
+	// next_page_token of the previous response, with the same filters and order.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Whether to count them all.
-	IncludeTotal  bool `protobuf:"varint,4,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
+	IncludeTotal bool `protobuf:"varint,4,opt,name=include_total,json=includeTotal,proto3" json:"include_total,omitempty"`
+	// id, createTime or displayName, with " desc" behind it for the other direction; equals are by id. id,
+	// which is the order of creation too, when unset. Names are compared by their first 60 characters, in any
+	// case.
+	OrderBy       string `protobuf:"bytes,5,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -690,10 +694,17 @@ func (x *ListLearnersRequest) GetIncludeTotal() bool {
 	return false
 }
 
+func (x *ListLearnersRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
 // ListLearnersResponse is the response of ListLearners.
 type ListLearnersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One page, in the order they were made.
+	// One page.
 	Learners []*Learner `protobuf:"bytes,1,rep,name=learners,proto3" json:"learners,omitempty"`
 	// For the next page; empty on the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -1412,13 +1423,14 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"updateMask\x12\x1c\n" +
 	"\x04etag\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"P\n" +
 	"\x15UpdateLearnerResponse\x127\n" +
-	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerR\alearner\"\xa1\x01\n" +
+	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerR\alearner\"\xc5\x01\n" +
 	"\x13ListLearnersRequest\x12\x16\n" +
 	"\x01q\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x01q\x12$\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12#\n" +
-	"\rinclude_total\x18\x04 \x01(\bR\fincludeTotal\"\xac\x01\n" +
+	"\rinclude_total\x18\x04 \x01(\bR\fincludeTotal\x12\"\n" +
+	"\border_by\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderBy\"\xac\x01\n" +
 	"\x14ListLearnersResponse\x129\n" +
 	"\blearners\x18\x01 \x03(\v2\x1d.preceptor.profile.v1.LearnerR\blearners\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\"\n" +

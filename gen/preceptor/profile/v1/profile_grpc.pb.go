@@ -41,7 +41,7 @@ type ProfileServiceClient interface {
 	GetLearner(ctx context.Context, in *GetLearnerRequest, opts ...grpc.CallOption) (*GetLearnerResponse, error)
 	// UpdateLearner changes the fields that the mask names.
 	UpdateLearner(ctx context.Context, in *UpdateLearnerRequest, opts ...grpc.CallOption) (*UpdateLearnerResponse, error)
-	// ListLearners returns learners in the order of their creation.
+	// ListLearners returns learners in the order of their creation unless order_by says otherwise.
 	ListLearners(ctx context.Context, in *ListLearnersRequest, opts ...grpc.CallOption) (*ListLearnersResponse, error)
 	// CreateLearner makes a learner before their first sign-in.
 	// ALREADY_EXISTS when a subject belongs to a learner already.
@@ -153,7 +153,7 @@ type ProfileServiceServer interface {
 	GetLearner(context.Context, *GetLearnerRequest) (*GetLearnerResponse, error)
 	// UpdateLearner changes the fields that the mask names.
 	UpdateLearner(context.Context, *UpdateLearnerRequest) (*UpdateLearnerResponse, error)
-	// ListLearners returns learners in the order of their creation.
+	// ListLearners returns learners in the order of their creation unless order_by says otherwise.
 	ListLearners(context.Context, *ListLearnersRequest) (*ListLearnersResponse, error)
 	// CreateLearner makes a learner before their first sign-in.
 	// ALREADY_EXISTS when a subject belongs to a learner already.

@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 3
+-- format: 4
 -- min_binary: 1
 
 -- One row; a transaction that changes the catalog holds it until its end.
@@ -59,6 +59,8 @@ CREATE TABLE facets (
     roles       TEXT    COLLATE "C" NOT NULL,
     -- Folded, one text a line.
     search_text TEXT    COLLATE "C" NOT NULL,
+    -- The beginning of the title, folded.
+    title_key   TEXT    COLLATE "C" NOT NULL,
     PRIMARY KEY (kind, draft, id),
     FOREIGN KEY (kind, id) REFERENCES items (kind, id)
 );

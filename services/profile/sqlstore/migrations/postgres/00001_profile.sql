@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 3
+-- format: 4
 -- min_binary: 1
 
 CREATE TABLE learners (
@@ -17,6 +17,8 @@ CREATE TABLE learners (
     goal_units     INTEGER NOT NULL,
     -- Display name and email, folded, one a line.
     search_text    TEXT    NOT NULL,
+    -- The beginning of the display name, folded.
+    name_key       TEXT    COLLATE "C" NOT NULL,
     version        BIGINT  NOT NULL,
     create_time    BIGINT  NOT NULL,
     update_time    BIGINT  NOT NULL,
@@ -25,6 +27,10 @@ CREATE TABLE learners (
     -- The learner's newest place in the feed; 0: the feed has nothing to report of them.
     revision       BIGINT  NOT NULL DEFAULT 0
 );
+
+-- What lists are ordered by, beside the id.
+CREATE INDEX learners_name ON learners (name_key, id);
+CREATE INDEX learners_create_time ON learners (create_time, id);
 
 CREATE UNIQUE INDEX learners_revision ON learners (revision) WHERE revision > 0;
 
