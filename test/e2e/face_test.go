@@ -106,7 +106,7 @@ func testRoles(t *testing.T, w *world) {
 		{"POST", "/v1/modules/no-such:preview", map[string]any{}, []string{"author", "admin"}},
 		{"POST", "/v1/catalog:import", map[string]any{}, []string{"author", "admin"}},
 		{"GET", "/v1/catalog:export", nil, []string{"author", "admin"}},
-		{"GET", "/v1/catalog/changes", nil, []string{"author", "admin"}},
+		{"GET", "/v1/catalog/changes", nil, []string{"learner", "manager", "author", "admin"}},
 		{"GET", "/v1/learners", nil, []string{"admin"}},
 		{"GET", "/v1/learners/" + id, nil, []string{"admin"}},
 		{"GET", "/v1/learners/" + id + "/progress", nil, []string{"admin"}},

@@ -49,14 +49,19 @@ func (s *Server) ListTopics(ctx context.Context, _ *catalogv1.ListTopicsRequest)
 	return resp, setEtagOf(ctx, resp)
 }
 
-// ListCatalogChanges returns the changes, by revision.
+// ListCatalogChanges returns the changes, by revision. Who made them is for editors only: it is a
+// person.
 func (s *Server) ListCatalogChanges(ctx context.Context, req *catalogv1.ListCatalogChangesRequest) (*catalogv1.ListCatalogChangesResponse, error) {
 	changes, revision, err := s.service.Changes(ctx, req.GetAfterRevision(), int(req.GetPageSize()))
 	if err != nil {
 		return nil, err
 	}
 	resp := &catalogv1.ListCatalogChangesResponse{Revision: revision}
+	editor := isEditor(ctx)
 	for _, c := range changes {
+		if !editor {
+			c.Actor = ""
+		}
 		resp.Changes = append(resp.Changes, &catalogv1.CatalogChange{
 			Revision:   c.Revision,
 			Kind:       catalogv1.CatalogChange_Kind(catalogv1.CatalogChange_Kind_value[string(c.Kind)]),

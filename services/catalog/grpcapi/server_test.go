@@ -603,6 +603,32 @@ func TestCatalogAsCode(t *testing.T) {
 	}
 }
 
+// TestChangesForAll proves that everybody can follow what is published, and that only editors read who
+// published it.
+func TestChangesForAll(t *testing.T) {
+	h := newHarness(t)
+	author := h.as(t, auth.RoleAuthor)
+	h.create(t, "unborn", moduleV1())
+	h.create(t, "a", moduleV1())
+	_, err := h.PublishModule(author, &catalogv1.PublishModuleRequest{ModuleId: "a"})
+	must(t, err)
+	_, err = h.ArchiveModule(author, &catalogv1.ArchiveModuleRequest{ModuleId: "a"})
+	must(t, err)
+	for role, actor := range map[auth.Role]string{auth.RoleLearner: "", auth.RoleManager: "", auth.RoleAuthor: "the-author", auth.RoleAdmin: "the-author"} {
+		resp, err := h.ListCatalogChanges(h.as(t, role), &catalogv1.ListCatalogChangesRequest{})
+		must(t, err)
+		var seen []string
+		for _, c := range resp.GetChanges() {
+			if seen = append(seen, c.GetAction().String()+" "+c.GetId()); c.GetActor() != actor {
+				t.Errorf("%s reads that %q did it, want %q", role, c.GetActor(), actor)
+			}
+		}
+		if !slices.Equal(seen, []string{"PUBLISHED a", "ARCHIVED a"}) || resp.GetRevision() != 2 {
+			t.Errorf("%s reads %v", role, resp)
+		}
+	}
+}
+
 // TestSync follows the catalog as progress does.
 func TestSync(t *testing.T) {
 	h := newHarness(t)

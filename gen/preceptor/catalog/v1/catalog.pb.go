@@ -4935,7 +4935,7 @@ type CatalogChange struct {
 	Version int32 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
 	// When.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
-	// The token's subject.
+	// The subject of the token of the person who did it; authors and admins only.
 	Actor         string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5981,7 +5981,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\x05state\x18\x02 \x01(\x0e2\".preceptor.catalog.v1.Module.StateR\x05state\x12=\n" +
 	"\bversions\x18\x03 \x03(\v2!.preceptor.catalog.v1.PathVersionR\bversions\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xfc \n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xfe \n" +
 	"\x0eCatalogService\x12}\n" +
 	"\n" +
 	"ListTopics\x12'.preceptor.catalog.v1.ListTopicsRequest\x1a(.preceptor.catalog.v1.ListTopicsResponse\"\x1c\xaa\xd4\x18\x06\n" +
@@ -6036,9 +6036,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\rImportCatalog\x12*.preceptor.catalog.v1.ImportCatalogRequest\x1a+.preceptor.catalog.v1.ImportCatalogResponse\"%\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/catalog:import\x12\x8e\x01\n" +
 	"\rExportCatalog\x12*.preceptor.catalog.v1.ExportCatalogRequest\x1a+.preceptor.catalog.v1.ExportCatalogResponse\"\"\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/catalog:export0\x01\x12\x9c\x01\n" +
-	"\x12ListCatalogChanges\x12/.preceptor.catalog.v1.ListCatalogChangesRequest\x1a0.preceptor.catalog.v1.ListCatalogChangesResponse\"#\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/catalog/changes\x12w\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/catalog:export0\x01\x12\x9e\x01\n" +
+	"\x12ListCatalogChanges\x12/.preceptor.catalog.v1.ListCatalogChangesRequest\x1a0.preceptor.catalog.v1.ListCatalogChangesResponse\"%\xaa\xd4\x18\x06\n" +
+	"\x04\x01\x02\x03\x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/catalog/changes\x12w\n" +
 	"\vSyncCatalog\x12(.preceptor.catalog.v1.SyncCatalogRequest\x1a).preceptor.catalog.v1.SyncCatalogResponse\"\x11\xaa\xd4\x18\n" +
 	"\x1a\bprogress\x90\x02\x010\x01BGZEgithub.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1;catalogv1b\x06proto3"
 

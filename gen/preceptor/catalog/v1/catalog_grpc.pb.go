@@ -119,7 +119,8 @@ type CatalogServiceClient interface {
 	// Over REST the response is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(ctx context.Context, in *ExportCatalogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCatalogResponse], error)
 	// ListCatalogChanges returns what was published, archived, restored, or made mandatory or no longer
-	// mandatory, after a revision, oldest first.
+	// mandatory, after a revision, oldest first. Drafts are no part of it. A client reads with it which of
+	// the modules and paths that it has are out of date.
 	ListCatalogChanges(ctx context.Context, in *ListCatalogChangesRequest, opts ...grpc.CallOption) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every
 	// published version, and last the revision that the stream brings the reader to.
@@ -490,7 +491,8 @@ type CatalogServiceServer interface {
 	// Over REST the response is the document itself: YAML, or JSON with Accept: application/json.
 	ExportCatalog(*ExportCatalogRequest, grpc.ServerStreamingServer[ExportCatalogResponse]) error
 	// ListCatalogChanges returns what was published, archived, restored, or made mandatory or no longer
-	// mandatory, after a revision, oldest first.
+	// mandatory, after a revision, oldest first. Drafts are no part of it. A client reads with it which of
+	// the modules and paths that it has are out of date.
 	ListCatalogChanges(context.Context, *ListCatalogChangesRequest) (*ListCatalogChangesResponse, error)
 	// SyncCatalog streams each module and path changed after a revision, whole and with every
 	// published version, and last the revision that the stream brings the reader to.
