@@ -131,7 +131,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 	for _, c := range []struct{ method, path, allow string }{
 		{http.MethodDelete, "/v1/modules", "GET, HEAD, POST"},
-		{http.MethodPut, "/v1/modules/hipaa", "GET, HEAD, PATCH"},
+		{http.MethodPut, "/v1/modules/hipaa", "DELETE, GET, HEAD, PATCH"},
 		{http.MethodGet, "/v1/modules/hipaa:publish", "POST"},
 		{http.MethodPost, "/v1/topics", "GET, HEAD"},
 		{http.MethodPost, "/healthz", "GET, HEAD"},

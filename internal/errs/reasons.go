@@ -16,6 +16,7 @@ const (
 	ReasonRebuildRunning         = "REBUILD_RUNNING"
 	ReasonNotArchived            = "NOT_ARCHIVED"
 	ReasonArchived               = "ARCHIVED"
+	ReasonPublished              = "PUBLISHED"
 	ReasonPathArchived           = "PATH_ARCHIVED"
 	ReasonTooManyEnrollments     = "TOO_MANY_ENROLLMENTS"
 	ReasonWithdrawn              = "WITHDRAWN"
@@ -251,6 +252,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 400, "a rebuild of all learners is running; the detail names its holder and its start", ReasonRebuildRunning),
 		meaning(UseError, 400, "only an ARCHIVED module or path can be restored", ReasonNotArchived),
 		meaning(UseError, 400, "the module or path must be restored before it is published", ReasonArchived),
+		meaning(UseError, 400, "only a draft that was never published can be deleted: archive the module or path instead", ReasonPublished),
 		meaning(UseError, 400, "the path accepts no new enrollments", ReasonPathArchived),
 		meaning(UseError, 400, "a learner can have at most 1000 that are not withdrawn", ReasonTooManyEnrollments),
 		meaning(UseError, 400, "the enrollment is withdrawn: enroll again", ReasonWithdrawn),

@@ -135,6 +135,9 @@ type ItemsTx[C Content[C]] interface {
 	// Put stores the item, new or not, apart from its Version.
 	Put(ctx context.Context, item Item[C]) error
 
+	// Delete removes the item, which has no versions; one that does not exist is no error.
+	Delete(ctx context.Context, id string) error
+
 	// Publish is Put and stores the item's Version, which must be new; it is not mandatory yet.
 	Publish(ctx context.Context, item Item[C]) error
 

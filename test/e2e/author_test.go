@@ -48,6 +48,26 @@ func testAuthor(t *testing.T, w *world) {
 	author.post("/v1/modules/"+id+":restore", map[string]any{}).want(http.StatusOK).has("state", "ACTIVE")
 }
 
+// testDiscard deletes drafts that were never published, and nothing else.
+func testDiscard(t *testing.T, w *world) {
+	author := w.as(t, "author", "author")
+	made := author.post("/v1/modules?moduleId=discarded", basicsContent("Not to be")).want(http.StatusCreated)
+	author.do(http.MethodDelete, "/v1/modules/discarded?etag=old", nil).problem(http.StatusPreconditionFailed, "ETAG_MISMATCH")
+	author.do(http.MethodDelete, "/v1/modules/discarded", nil, "If-Match", `"old"`).problem(http.StatusPreconditionFailed, "ETAG_MISMATCH")
+	w.as(t, "discarding").do(http.MethodDelete, "/v1/modules/discarded", nil).problem(http.StatusForbidden, "ROLE_REQUIRED")
+	gone := author.do(http.MethodDelete, "/v1/modules/discarded", nil, "If-Match", made.text("etag")).want(http.StatusOK)
+	if string(gone.body) != "{}" {
+		t.Errorf("the answer is %s, want an empty object", gone.body)
+	}
+	author.get("/v1/modules/discarded").problem(http.StatusNotFound, "MODULE_NOT_FOUND")
+	author.do(http.MethodDelete, "/v1/modules/discarded", nil).problem(http.StatusNotFound, "MODULE_NOT_FOUND")
+	author.post("/v1/modules?moduleId=discarded", basicsContent("To be")).want(http.StatusCreated)
+	author.post("/v1/modules/discarded:publish", map[string]any{}).want(http.StatusOK)
+	author.do(http.MethodDelete, "/v1/modules/discarded", nil).problem(http.StatusBadRequest, "PUBLISHED")
+	author.post("/v1/modules/discarded:archive", map[string]any{}).want(http.StatusOK)
+	author.do(http.MethodDelete, "/v1/paths/discarded", nil).problem(http.StatusNotFound, "PATH_NOT_FOUND")
+}
+
 func testPaths(t *testing.T, w *world) {
 	author, learner := w.as(t, "author", "author"), w.as(t, "paths-reader")
 	c := publishCourse(t, author, "golden")

@@ -7,6 +7,7 @@ func suite(t *testing.T, w *world) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, *world){
 		"author":       testAuthor,
+		"discard":      testDiscard,
 		"paths":        testPaths,
 		"catalog":      testCatalog,
 		"violations":   testViolations,

@@ -34,6 +34,7 @@ func Run(t *testing.T, newStore func(t *testing.T) catalog.Store) {
 		"revisions are gapless under racing edits":         testRevisions,
 		"no racing edit is lost":                           testRace,
 		"a version is stored once":                         testVersionOnce,
+		"what is deleted leaves nothing":                   testDelete,
 		"versions come newest first":                       testVersions,
 		"lists go by id in byte order":                     testOrder,
 		"lists go by titles and times, and then by id":     testOrders,
@@ -316,6 +317,35 @@ func testVersionOnce(t *testing.T, store catalog.Store) {
 	v, err := store.Modules().Version(t.Context(), "one", 1)
 	must(t, err)
 	wantEqual(t, v.Content, content("First"))
+}
+
+func testDelete(t *testing.T, store catalog.Store) {
+	put(t, store, draft("one"))
+	two := put(t, store, draft("two"))
+	path := publishPath(t, store, "one", catalog.PathContent{Title: "A path"})
+	edit(t, store, func(ctx context.Context, tx catalog.Tx) error {
+		for _, id := range []string{"one", "none"} {
+			if err := tx.Modules().Delete(ctx, id); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Modules().Get(ctx, "one")
+		wantReason(t, err, errs.NotFound, errs.ReasonModuleNotFound)
+		return nil
+	})
+	_, err := store.Modules().Get(t.Context(), "one")
+	wantReason(t, err, errs.NotFound, errs.ReasonModuleNotFound)
+	wantModule(t, store, two)
+	got, err := store.Paths().Get(t.Context(), "one")
+	must(t, err)
+	wantEqual(t, got, path)
+	wantEqual(t, ids(t, store, catalog.Filter{State: catalog.StateDraft}, "", 100), []string{"two"})
+	nodes, err := store.Nodes(t.Context())
+	must(t, err)
+	wantEqual(t, nodes, map[string]catalog.Node{"two": {State: catalog.StateDraft}})
+	again := draft("one")
+	again.Draft.Title = "Another"
+	wantModule(t, store, put(t, store, again))
 }
 
 func testVersions(t *testing.T, store catalog.Store) {

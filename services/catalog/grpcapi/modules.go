@@ -100,6 +100,15 @@ func (s *Server) UpdateModule(ctx context.Context, req *catalogv1.UpdateModuleRe
 	return &catalogv1.UpdateModuleResponse{Module: moduleProto(module)}, setEtag(ctx, module.Etag())
 }
 
+// DeleteModule discards a draft that was never published.
+func (s *Server) DeleteModule(ctx context.Context, req *catalogv1.DeleteModuleRequest) (*catalogv1.DeleteModuleResponse, error) {
+	err := s.service.Modules.Discard(ctx, req.GetModuleId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match)
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.DeleteModuleResponse{}, nil
+}
+
 // PreviewModule returns what PublishModule would do.
 func (s *Server) PreviewModule(ctx context.Context, req *catalogv1.PreviewModuleRequest) (*catalogv1.PreviewModuleResponse, error) {
 	effective, err := timeOf("effectiveTime", req.GetEffectiveTime())

@@ -101,6 +101,15 @@ func (s *Server) UpdatePath(ctx context.Context, req *catalogv1.UpdatePathReques
 	return &catalogv1.UpdatePathResponse{Path: pathProto(path)}, setEtag(ctx, path.Etag())
 }
 
+// DeletePath discards a draft that was never published.
+func (s *Server) DeletePath(ctx context.Context, req *catalogv1.DeletePathRequest) (*catalogv1.DeletePathResponse, error) {
+	err := s.service.Paths.Discard(ctx, req.GetPathId(), rpc.PreconditionsOf(ctx, req.GetEtag()).Match)
+	if err != nil {
+		return nil, err
+	}
+	return &catalogv1.DeletePathResponse{}, nil
+}
+
 // PreviewPath returns what PublishPath would do.
 func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequest) (*catalogv1.PreviewPathResponse, error) {
 	preview, err := s.service.PreviewPath(ctx, req.GetPathId())

@@ -240,6 +240,15 @@ archives = excluded.archives, edits = excluded.edits, update_time = excluded.upd
 	return s.putFacets(ctx, item.ID, 1, (*item.Draft).Facets())
 }
 
+// Delete implements catalog.ItemsTx.
+func (s itemsTx[C]) Delete(ctx context.Context, id string) error {
+	if _, err := s.tx.ExecContext(ctx, `DELETE FROM facets WHERE kind = $1 AND id = $2`, string(s.kind), id); err != nil {
+		return err
+	}
+	_, err := s.tx.ExecContext(ctx, `DELETE FROM items WHERE kind = $1 AND id = $2`, string(s.kind), id)
+	return err
+}
+
 func (s itemsTx[C]) putFacets(ctx context.Context, id string, draft int, f catalog.Facets) error {
 	search := catalog.Fold(strings.Join(append([]string{id, f.Title}, f.Texts...), "\n"))
 	_, err := s.tx.ExecContext(ctx, `INSERT INTO facets (kind, id, draft, topic, level, roles, search_text, title_key)

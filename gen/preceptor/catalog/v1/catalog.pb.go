@@ -438,7 +438,7 @@ func (x ImportChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ImportChange_Kind.Descriptor instead.
 func (ImportChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67, 0}
 }
 
 // Format is how the document is written.
@@ -491,7 +491,7 @@ func (x ExportCatalogRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExportCatalogRequest_Format.Descriptor instead.
 func (ExportCatalogRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68, 0}
 }
 
 // Kind is what changed.
@@ -544,7 +544,7 @@ func (x CatalogChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Kind.Descriptor instead.
 func (CatalogChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70, 0}
 }
 
 // Action is what was done.
@@ -609,7 +609,7 @@ func (x CatalogChange_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Action.Descriptor instead.
 func (CatalogChange_Action) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66, 1}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70, 1}
 }
 
 // Module is a thing to learn, with an id that is stable for ever.
@@ -2442,6 +2442,98 @@ func (x *UpdateModuleResponse) GetModule() *Module {
 	return nil
 }
 
+// DeleteModuleRequest is the request of DeleteModule.
+type DeleteModuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// The etag of the draft that was looked at; absent: unconditional.
+	Etag          string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteModuleRequest) Reset() {
+	*x = DeleteModuleRequest{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteModuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteModuleRequest) ProtoMessage() {}
+
+func (x *DeleteModuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteModuleRequest.ProtoReflect.Descriptor instead.
+func (*DeleteModuleRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DeleteModuleRequest) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *DeleteModuleRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// DeleteModuleResponse is the response of DeleteModule: empty.
+type DeleteModuleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteModuleResponse) Reset() {
+	*x = DeleteModuleResponse{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteModuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteModuleResponse) ProtoMessage() {}
+
+func (x *DeleteModuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteModuleResponse.ProtoReflect.Descriptor instead.
+func (*DeleteModuleResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{26}
+}
+
 // PreviewModuleRequest is the request of PreviewModule: that of PublishModule.
 type PreviewModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2459,7 +2551,7 @@ type PreviewModuleRequest struct {
 
 func (x *PreviewModuleRequest) Reset() {
 	*x = PreviewModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[25]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2563,7 @@ func (x *PreviewModuleRequest) String() string {
 func (*PreviewModuleRequest) ProtoMessage() {}
 
 func (x *PreviewModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[25]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2576,7 @@ func (x *PreviewModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewModuleRequest.ProtoReflect.Descriptor instead.
 func (*PreviewModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{25}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PreviewModuleRequest) GetModuleId() string {
@@ -2537,7 +2629,7 @@ type PreviewModuleResponse struct {
 
 func (x *PreviewModuleResponse) Reset() {
 	*x = PreviewModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[26]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2549,7 +2641,7 @@ func (x *PreviewModuleResponse) String() string {
 func (*PreviewModuleResponse) ProtoMessage() {}
 
 func (x *PreviewModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[26]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2562,7 +2654,7 @@ func (x *PreviewModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewModuleResponse.ProtoReflect.Descriptor instead.
 func (*PreviewModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{26}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PreviewModuleResponse) GetViolations() []*Violation {
@@ -2626,7 +2718,7 @@ type ModuleImpact struct {
 
 func (x *ModuleImpact) Reset() {
 	*x = ModuleImpact{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2638,7 +2730,7 @@ func (x *ModuleImpact) String() string {
 func (*ModuleImpact) ProtoMessage() {}
 
 func (x *ModuleImpact) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[27]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2651,7 +2743,7 @@ func (x *ModuleImpact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleImpact.ProtoReflect.Descriptor instead.
 func (*ModuleImpact) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{27}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ModuleImpact) GetLearnersCompleted() int64 {
@@ -2706,7 +2798,7 @@ type ImpactedPath struct {
 
 func (x *ImpactedPath) Reset() {
 	*x = ImpactedPath{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2810,7 @@ func (x *ImpactedPath) String() string {
 func (*ImpactedPath) ProtoMessage() {}
 
 func (x *ImpactedPath) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[28]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,7 +2823,7 @@ func (x *ImpactedPath) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactedPath.ProtoReflect.Descriptor instead.
 func (*ImpactedPath) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{28}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ImpactedPath) GetPathId() string {
@@ -2781,7 +2873,7 @@ type PublishModuleRequest struct {
 
 func (x *PublishModuleRequest) Reset() {
 	*x = PublishModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +2885,7 @@ func (x *PublishModuleRequest) String() string {
 func (*PublishModuleRequest) ProtoMessage() {}
 
 func (x *PublishModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[29]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2806,7 +2898,7 @@ func (x *PublishModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishModuleRequest.ProtoReflect.Descriptor instead.
 func (*PublishModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{29}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PublishModuleRequest) GetModuleId() string {
@@ -2855,7 +2947,7 @@ type PublishModuleResponse struct {
 
 func (x *PublishModuleResponse) Reset() {
 	*x = PublishModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2867,7 +2959,7 @@ func (x *PublishModuleResponse) String() string {
 func (*PublishModuleResponse) ProtoMessage() {}
 
 func (x *PublishModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[30]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2880,7 +2972,7 @@ func (x *PublishModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishModuleResponse.ProtoReflect.Descriptor instead.
 func (*PublishModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{30}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PublishModuleResponse) GetModule() *Module {
@@ -2906,7 +2998,7 @@ type ArchiveModuleRequest struct {
 
 func (x *ArchiveModuleRequest) Reset() {
 	*x = ArchiveModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2918,7 +3010,7 @@ func (x *ArchiveModuleRequest) String() string {
 func (*ArchiveModuleRequest) ProtoMessage() {}
 
 func (x *ArchiveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[31]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2931,7 +3023,7 @@ func (x *ArchiveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveModuleRequest.ProtoReflect.Descriptor instead.
 func (*ArchiveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{31}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ArchiveModuleRequest) GetModuleId() string {
@@ -2966,7 +3058,7 @@ type ArchiveModuleResponse struct {
 
 func (x *ArchiveModuleResponse) Reset() {
 	*x = ArchiveModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2978,7 +3070,7 @@ func (x *ArchiveModuleResponse) String() string {
 func (*ArchiveModuleResponse) ProtoMessage() {}
 
 func (x *ArchiveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[32]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2991,7 +3083,7 @@ func (x *ArchiveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveModuleResponse.ProtoReflect.Descriptor instead.
 func (*ArchiveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{32}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ArchiveModuleResponse) GetModule() *Module {
@@ -3014,7 +3106,7 @@ type RestoreModuleRequest struct {
 
 func (x *RestoreModuleRequest) Reset() {
 	*x = RestoreModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3026,7 +3118,7 @@ func (x *RestoreModuleRequest) String() string {
 func (*RestoreModuleRequest) ProtoMessage() {}
 
 func (x *RestoreModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3039,7 +3131,7 @@ func (x *RestoreModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreModuleRequest.ProtoReflect.Descriptor instead.
 func (*RestoreModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RestoreModuleRequest) GetModuleId() string {
@@ -3067,7 +3159,7 @@ type RestoreModuleResponse struct {
 
 func (x *RestoreModuleResponse) Reset() {
 	*x = RestoreModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3171,7 @@ func (x *RestoreModuleResponse) String() string {
 func (*RestoreModuleResponse) ProtoMessage() {}
 
 func (x *RestoreModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3184,7 @@ func (x *RestoreModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreModuleResponse.ProtoReflect.Descriptor instead.
 func (*RestoreModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RestoreModuleResponse) GetModule() *Module {
@@ -3129,7 +3221,7 @@ type ListPathsRequest struct {
 
 func (x *ListPathsRequest) Reset() {
 	*x = ListPathsRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3141,7 +3233,7 @@ func (x *ListPathsRequest) String() string {
 func (*ListPathsRequest) ProtoMessage() {}
 
 func (x *ListPathsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3154,7 +3246,7 @@ func (x *ListPathsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathsRequest.ProtoReflect.Descriptor instead.
 func (*ListPathsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListPathsRequest) GetRole() string {
@@ -3228,7 +3320,7 @@ type ListPathsResponse struct {
 
 func (x *ListPathsResponse) Reset() {
 	*x = ListPathsResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3240,7 +3332,7 @@ func (x *ListPathsResponse) String() string {
 func (*ListPathsResponse) ProtoMessage() {}
 
 func (x *ListPathsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3253,7 +3345,7 @@ func (x *ListPathsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathsResponse.ProtoReflect.Descriptor instead.
 func (*ListPathsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListPathsResponse) GetPaths() []*Path {
@@ -3288,7 +3380,7 @@ type GetPathRequest struct {
 
 func (x *GetPathRequest) Reset() {
 	*x = GetPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3300,7 +3392,7 @@ func (x *GetPathRequest) String() string {
 func (*GetPathRequest) ProtoMessage() {}
 
 func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3313,7 +3405,7 @@ func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathRequest.ProtoReflect.Descriptor instead.
 func (*GetPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetPathRequest) GetPathId() string {
@@ -3334,7 +3426,7 @@ type GetPathResponse struct {
 
 func (x *GetPathResponse) Reset() {
 	*x = GetPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3346,7 +3438,7 @@ func (x *GetPathResponse) String() string {
 func (*GetPathResponse) ProtoMessage() {}
 
 func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3359,7 +3451,7 @@ func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathResponse.ProtoReflect.Descriptor instead.
 func (*GetPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetPathResponse) GetPath() *Path {
@@ -3384,7 +3476,7 @@ type ListPathVersionsRequest struct {
 
 func (x *ListPathVersionsRequest) Reset() {
 	*x = ListPathVersionsRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3396,7 +3488,7 @@ func (x *ListPathVersionsRequest) String() string {
 func (*ListPathVersionsRequest) ProtoMessage() {}
 
 func (x *ListPathVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3409,7 +3501,7 @@ func (x *ListPathVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathVersionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPathVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListPathVersionsRequest) GetPathId() string {
@@ -3446,7 +3538,7 @@ type ListPathVersionsResponse struct {
 
 func (x *ListPathVersionsResponse) Reset() {
 	*x = ListPathVersionsResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3458,7 +3550,7 @@ func (x *ListPathVersionsResponse) String() string {
 func (*ListPathVersionsResponse) ProtoMessage() {}
 
 func (x *ListPathVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3471,7 +3563,7 @@ func (x *ListPathVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathVersionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPathVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListPathVersionsResponse) GetVersions() []*PathVersion {
@@ -3501,7 +3593,7 @@ type GetPathVersionRequest struct {
 
 func (x *GetPathVersionRequest) Reset() {
 	*x = GetPathVersionRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3513,7 +3605,7 @@ func (x *GetPathVersionRequest) String() string {
 func (*GetPathVersionRequest) ProtoMessage() {}
 
 func (x *GetPathVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3526,7 +3618,7 @@ func (x *GetPathVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathVersionRequest.ProtoReflect.Descriptor instead.
 func (*GetPathVersionRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetPathVersionRequest) GetPathId() string {
@@ -3554,7 +3646,7 @@ type GetPathVersionResponse struct {
 
 func (x *GetPathVersionResponse) Reset() {
 	*x = GetPathVersionResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3566,7 +3658,7 @@ func (x *GetPathVersionResponse) String() string {
 func (*GetPathVersionResponse) ProtoMessage() {}
 
 func (x *GetPathVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3579,7 +3671,7 @@ func (x *GetPathVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathVersionResponse.ProtoReflect.Descriptor instead.
 func (*GetPathVersionResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetPathVersionResponse) GetVersion() *PathVersion {
@@ -3602,7 +3694,7 @@ type CreatePathRequest struct {
 
 func (x *CreatePathRequest) Reset() {
 	*x = CreatePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3614,7 +3706,7 @@ func (x *CreatePathRequest) String() string {
 func (*CreatePathRequest) ProtoMessage() {}
 
 func (x *CreatePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3627,7 +3719,7 @@ func (x *CreatePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePathRequest.ProtoReflect.Descriptor instead.
 func (*CreatePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *CreatePathRequest) GetPathId() string {
@@ -3655,7 +3747,7 @@ type CreatePathResponse struct {
 
 func (x *CreatePathResponse) Reset() {
 	*x = CreatePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3667,7 +3759,7 @@ func (x *CreatePathResponse) String() string {
 func (*CreatePathResponse) ProtoMessage() {}
 
 func (x *CreatePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3680,7 +3772,7 @@ func (x *CreatePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePathResponse.ProtoReflect.Descriptor instead.
 func (*CreatePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CreatePathResponse) GetPath() *Path {
@@ -3707,7 +3799,7 @@ type UpdatePathRequest struct {
 
 func (x *UpdatePathRequest) Reset() {
 	*x = UpdatePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3719,7 +3811,7 @@ func (x *UpdatePathRequest) String() string {
 func (*UpdatePathRequest) ProtoMessage() {}
 
 func (x *UpdatePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3732,7 +3824,7 @@ func (x *UpdatePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePathRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{45}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *UpdatePathRequest) GetPathId() string {
@@ -3774,7 +3866,7 @@ type UpdatePathResponse struct {
 
 func (x *UpdatePathResponse) Reset() {
 	*x = UpdatePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3786,7 +3878,7 @@ func (x *UpdatePathResponse) String() string {
 func (*UpdatePathResponse) ProtoMessage() {}
 
 func (x *UpdatePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3799,7 +3891,7 @@ func (x *UpdatePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePathResponse.ProtoReflect.Descriptor instead.
 func (*UpdatePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{46}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UpdatePathResponse) GetPath() *Path {
@@ -3807,6 +3899,98 @@ func (x *UpdatePathResponse) GetPath() *Path {
 		return x.Path
 	}
 	return nil
+}
+
+// DeletePathRequest is the request of DeletePath.
+type DeletePathRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// The etag of the draft that was looked at; absent: unconditional.
+	Etag          string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePathRequest) Reset() {
+	*x = DeletePathRequest{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePathRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePathRequest) ProtoMessage() {}
+
+func (x *DeletePathRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePathRequest.ProtoReflect.Descriptor instead.
+func (*DeletePathRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *DeletePathRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *DeletePathRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// DeletePathResponse is the response of DeletePath: empty.
+type DeletePathResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePathResponse) Reset() {
+	*x = DeletePathResponse{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePathResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePathResponse) ProtoMessage() {}
+
+func (x *DeletePathResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePathResponse.ProtoReflect.Descriptor instead.
+func (*DeletePathResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{50}
 }
 
 // PreviewPathRequest is the request of PreviewPath.
@@ -3820,7 +4004,7 @@ type PreviewPathRequest struct {
 
 func (x *PreviewPathRequest) Reset() {
 	*x = PreviewPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3832,7 +4016,7 @@ func (x *PreviewPathRequest) String() string {
 func (*PreviewPathRequest) ProtoMessage() {}
 
 func (x *PreviewPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3845,7 +4029,7 @@ func (x *PreviewPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPathRequest.ProtoReflect.Descriptor instead.
 func (*PreviewPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{47}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PreviewPathRequest) GetPathId() string {
@@ -3875,7 +4059,7 @@ type PreviewPathResponse struct {
 
 func (x *PreviewPathResponse) Reset() {
 	*x = PreviewPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3887,7 +4071,7 @@ func (x *PreviewPathResponse) String() string {
 func (*PreviewPathResponse) ProtoMessage() {}
 
 func (x *PreviewPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3900,7 +4084,7 @@ func (x *PreviewPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPathResponse.ProtoReflect.Descriptor instead.
 func (*PreviewPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{48}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PreviewPathResponse) GetViolations() []*Violation {
@@ -3956,7 +4140,7 @@ type PathImpact struct {
 
 func (x *PathImpact) Reset() {
 	*x = PathImpact{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3968,7 +4152,7 @@ func (x *PathImpact) String() string {
 func (*PathImpact) ProtoMessage() {}
 
 func (x *PathImpact) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3981,7 +4165,7 @@ func (x *PathImpact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathImpact.ProtoReflect.Descriptor instead.
 func (*PathImpact) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{49}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *PathImpact) GetUpgradeOffers() int64 {
@@ -4025,7 +4209,7 @@ type PinnedEnrollments struct {
 
 func (x *PinnedEnrollments) Reset() {
 	*x = PinnedEnrollments{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4037,7 +4221,7 @@ func (x *PinnedEnrollments) String() string {
 func (*PinnedEnrollments) ProtoMessage() {}
 
 func (x *PinnedEnrollments) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4050,7 +4234,7 @@ func (x *PinnedEnrollments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedEnrollments.ProtoReflect.Descriptor instead.
 func (*PinnedEnrollments) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{50}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PinnedEnrollments) GetPathVersion() int32 {
@@ -4080,7 +4264,7 @@ type PublishPathRequest struct {
 
 func (x *PublishPathRequest) Reset() {
 	*x = PublishPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4092,7 +4276,7 @@ func (x *PublishPathRequest) String() string {
 func (*PublishPathRequest) ProtoMessage() {}
 
 func (x *PublishPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4105,7 +4289,7 @@ func (x *PublishPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishPathRequest.ProtoReflect.Descriptor instead.
 func (*PublishPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{51}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *PublishPathRequest) GetPathId() string {
@@ -4133,7 +4317,7 @@ type PublishPathResponse struct {
 
 func (x *PublishPathResponse) Reset() {
 	*x = PublishPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4145,7 +4329,7 @@ func (x *PublishPathResponse) String() string {
 func (*PublishPathResponse) ProtoMessage() {}
 
 func (x *PublishPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4158,7 +4342,7 @@ func (x *PublishPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishPathResponse.ProtoReflect.Descriptor instead.
 func (*PublishPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{52}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PublishPathResponse) GetPath() *Path {
@@ -4187,7 +4371,7 @@ type MandatePathVersionRequest struct {
 
 func (x *MandatePathVersionRequest) Reset() {
 	*x = MandatePathVersionRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4199,7 +4383,7 @@ func (x *MandatePathVersionRequest) String() string {
 func (*MandatePathVersionRequest) ProtoMessage() {}
 
 func (x *MandatePathVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4212,7 +4396,7 @@ func (x *MandatePathVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MandatePathVersionRequest.ProtoReflect.Descriptor instead.
 func (*MandatePathVersionRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{53}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *MandatePathVersionRequest) GetPathId() string {
@@ -4261,7 +4445,7 @@ type MandatePathVersionResponse struct {
 
 func (x *MandatePathVersionResponse) Reset() {
 	*x = MandatePathVersionResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4273,7 +4457,7 @@ func (x *MandatePathVersionResponse) String() string {
 func (*MandatePathVersionResponse) ProtoMessage() {}
 
 func (x *MandatePathVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4286,7 +4470,7 @@ func (x *MandatePathVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MandatePathVersionResponse.ProtoReflect.Descriptor instead.
 func (*MandatePathVersionResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{54}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *MandatePathVersionResponse) GetPath() *Path {
@@ -4313,7 +4497,7 @@ type WithdrawMandateRequest struct {
 
 func (x *WithdrawMandateRequest) Reset() {
 	*x = WithdrawMandateRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4325,7 +4509,7 @@ func (x *WithdrawMandateRequest) String() string {
 func (*WithdrawMandateRequest) ProtoMessage() {}
 
 func (x *WithdrawMandateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4338,7 +4522,7 @@ func (x *WithdrawMandateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMandateRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawMandateRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WithdrawMandateRequest) GetPathId() string {
@@ -4380,7 +4564,7 @@ type WithdrawMandateResponse struct {
 
 func (x *WithdrawMandateResponse) Reset() {
 	*x = WithdrawMandateResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4392,7 +4576,7 @@ func (x *WithdrawMandateResponse) String() string {
 func (*WithdrawMandateResponse) ProtoMessage() {}
 
 func (x *WithdrawMandateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4405,7 +4589,7 @@ func (x *WithdrawMandateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMandateResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawMandateResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *WithdrawMandateResponse) GetPath() *Path {
@@ -4428,7 +4612,7 @@ type ArchivePathRequest struct {
 
 func (x *ArchivePathRequest) Reset() {
 	*x = ArchivePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4440,7 +4624,7 @@ func (x *ArchivePathRequest) String() string {
 func (*ArchivePathRequest) ProtoMessage() {}
 
 func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4453,7 +4637,7 @@ func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathRequest.ProtoReflect.Descriptor instead.
 func (*ArchivePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ArchivePathRequest) GetPathId() string {
@@ -4481,7 +4665,7 @@ type ArchivePathResponse struct {
 
 func (x *ArchivePathResponse) Reset() {
 	*x = ArchivePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4493,7 +4677,7 @@ func (x *ArchivePathResponse) String() string {
 func (*ArchivePathResponse) ProtoMessage() {}
 
 func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4506,7 +4690,7 @@ func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathResponse.ProtoReflect.Descriptor instead.
 func (*ArchivePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ArchivePathResponse) GetPath() *Path {
@@ -4529,7 +4713,7 @@ type RestorePathRequest struct {
 
 func (x *RestorePathRequest) Reset() {
 	*x = RestorePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4541,7 +4725,7 @@ func (x *RestorePathRequest) String() string {
 func (*RestorePathRequest) ProtoMessage() {}
 
 func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4554,7 +4738,7 @@ func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathRequest.ProtoReflect.Descriptor instead.
 func (*RestorePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RestorePathRequest) GetPathId() string {
@@ -4582,7 +4766,7 @@ type RestorePathResponse struct {
 
 func (x *RestorePathResponse) Reset() {
 	*x = RestorePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4594,7 +4778,7 @@ func (x *RestorePathResponse) String() string {
 func (*RestorePathResponse) ProtoMessage() {}
 
 func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4607,7 +4791,7 @@ func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathResponse.ProtoReflect.Descriptor instead.
 func (*RestorePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RestorePathResponse) GetPath() *Path {
@@ -4630,7 +4814,7 @@ type ImportCatalogRequest struct {
 
 func (x *ImportCatalogRequest) Reset() {
 	*x = ImportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4642,7 +4826,7 @@ func (x *ImportCatalogRequest) String() string {
 func (*ImportCatalogRequest) ProtoMessage() {}
 
 func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4655,7 +4839,7 @@ func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ImportCatalogRequest) GetFiles() []*ImportCatalogRequest_File {
@@ -4690,7 +4874,7 @@ type ImportCatalogResponse struct {
 
 func (x *ImportCatalogResponse) Reset() {
 	*x = ImportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4702,7 +4886,7 @@ func (x *ImportCatalogResponse) String() string {
 func (*ImportCatalogResponse) ProtoMessage() {}
 
 func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4715,7 +4899,7 @@ func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ImportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ImportCatalogResponse) GetRevision() int64 {
@@ -4765,7 +4949,7 @@ type ImportChange struct {
 
 func (x *ImportChange) Reset() {
 	*x = ImportChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4777,7 +4961,7 @@ func (x *ImportChange) String() string {
 func (*ImportChange) ProtoMessage() {}
 
 func (x *ImportChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4790,7 +4974,7 @@ func (x *ImportChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportChange.ProtoReflect.Descriptor instead.
 func (*ImportChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ImportChange) GetKind() ImportChange_Kind {
@@ -4839,7 +5023,7 @@ type ExportCatalogRequest struct {
 
 func (x *ExportCatalogRequest) Reset() {
 	*x = ExportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4851,7 +5035,7 @@ func (x *ExportCatalogRequest) String() string {
 func (*ExportCatalogRequest) ProtoMessage() {}
 
 func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4864,7 +5048,7 @@ func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ExportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ExportCatalogRequest) GetFormat() ExportCatalogRequest_Format {
@@ -4885,7 +5069,7 @@ type ExportCatalogResponse struct {
 
 func (x *ExportCatalogResponse) Reset() {
 	*x = ExportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4897,7 +5081,7 @@ func (x *ExportCatalogResponse) String() string {
 func (*ExportCatalogResponse) ProtoMessage() {}
 
 func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4910,7 +5094,7 @@ func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ExportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ExportCatalogResponse) GetChunk() []byte {
@@ -4943,7 +5127,7 @@ type CatalogChange struct {
 
 func (x *CatalogChange) Reset() {
 	*x = CatalogChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4955,7 +5139,7 @@ func (x *CatalogChange) String() string {
 func (*CatalogChange) ProtoMessage() {}
 
 func (x *CatalogChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4968,7 +5152,7 @@ func (x *CatalogChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CatalogChange.ProtoReflect.Descriptor instead.
 func (*CatalogChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *CatalogChange) GetRevision() int64 {
@@ -5033,7 +5217,7 @@ type ListCatalogChangesRequest struct {
 
 func (x *ListCatalogChangesRequest) Reset() {
 	*x = ListCatalogChangesRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5045,7 +5229,7 @@ func (x *ListCatalogChangesRequest) String() string {
 func (*ListCatalogChangesRequest) ProtoMessage() {}
 
 func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5058,7 +5242,7 @@ func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListCatalogChangesRequest) GetAfterRevision() int64 {
@@ -5088,7 +5272,7 @@ type ListCatalogChangesResponse struct {
 
 func (x *ListCatalogChangesResponse) Reset() {
 	*x = ListCatalogChangesResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5100,7 +5284,7 @@ func (x *ListCatalogChangesResponse) String() string {
 func (*ListCatalogChangesResponse) ProtoMessage() {}
 
 func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5113,7 +5297,7 @@ func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListCatalogChangesResponse) GetChanges() []*CatalogChange {
@@ -5141,7 +5325,7 @@ type SyncCatalogRequest struct {
 
 func (x *SyncCatalogRequest) Reset() {
 	*x = SyncCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5153,7 +5337,7 @@ func (x *SyncCatalogRequest) String() string {
 func (*SyncCatalogRequest) ProtoMessage() {}
 
 func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5166,7 +5350,7 @@ func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogRequest.ProtoReflect.Descriptor instead.
 func (*SyncCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{69}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *SyncCatalogRequest) GetAfterRevision() int64 {
@@ -5193,7 +5377,7 @@ type SyncCatalogResponse struct {
 
 func (x *SyncCatalogResponse) Reset() {
 	*x = SyncCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5205,7 +5389,7 @@ func (x *SyncCatalogResponse) String() string {
 func (*SyncCatalogResponse) ProtoMessage() {}
 
 func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5218,7 +5402,7 @@ func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogResponse.ProtoReflect.Descriptor instead.
 func (*SyncCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *SyncCatalogResponse) GetItem() isSyncCatalogResponse_Item {
@@ -5299,7 +5483,7 @@ type ModuleRecord struct {
 
 func (x *ModuleRecord) Reset() {
 	*x = ModuleRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5311,7 +5495,7 @@ func (x *ModuleRecord) String() string {
 func (*ModuleRecord) ProtoMessage() {}
 
 func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5324,7 +5508,7 @@ func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleRecord.ProtoReflect.Descriptor instead.
 func (*ModuleRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ModuleRecord) GetId() string {
@@ -5377,7 +5561,7 @@ type ArchivePeriod struct {
 
 func (x *ArchivePeriod) Reset() {
 	*x = ArchivePeriod{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5389,7 +5573,7 @@ func (x *ArchivePeriod) String() string {
 func (*ArchivePeriod) ProtoMessage() {}
 
 func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5402,7 +5586,7 @@ func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePeriod.ProtoReflect.Descriptor instead.
 func (*ArchivePeriod) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{72}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ArchivePeriod) GetArchiveTime() *timestamppb.Timestamp {
@@ -5443,7 +5627,7 @@ type PathRecord struct {
 
 func (x *PathRecord) Reset() {
 	*x = PathRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5455,7 +5639,7 @@ func (x *PathRecord) String() string {
 func (*PathRecord) ProtoMessage() {}
 
 func (x *PathRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5468,7 +5652,7 @@ func (x *PathRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathRecord.ProtoReflect.Descriptor instead.
 func (*PathRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{73}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *PathRecord) GetId() string {
@@ -5512,7 +5696,7 @@ type ImportCatalogRequest_File struct {
 
 func (x *ImportCatalogRequest_File) Reset() {
 	*x = ImportCatalogRequest_File{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5524,7 +5708,7 @@ func (x *ImportCatalogRequest_File) String() string {
 func (*ImportCatalogRequest_File) ProtoMessage() {}
 
 func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5537,7 +5721,7 @@ func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest_File.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest_File) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65, 0}
 }
 
 func (x *ImportCatalogRequest_File) GetName() string {
@@ -5755,7 +5939,11 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"updateMask\x12\x1c\n" +
 	"\x04etag\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"L\n" +
 	"\x14UpdateModuleResponse\x124\n" +
-	"\x06module\x18\x01 \x01(\v2\x1c.preceptor.catalog.v1.ModuleR\x06module\"\xcf\x02\n" +
+	"\x06module\x18\x01 \x01(\v2\x1c.preceptor.catalog.v1.ModuleR\x06module\"}\n" +
+	"\x13DeleteModuleRequest\x12H\n" +
+	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\x1c\n" +
+	"\x04etag\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"\x16\n" +
+	"\x14DeleteModuleResponse\"\xcf\x02\n" +
 	"\x14PreviewModuleRequest\x12H\n" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\\\n" +
 	"\fchange_class\x18\x02 \x01(\x0e2/.preceptor.catalog.v1.ModuleVersion.ChangeClassB\b\xbaH\x05\x82\x01\x02\x10\x01R\vchangeClass\x12A\n" +
@@ -5846,7 +6034,11 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"updateMask\x12\x1c\n" +
 	"\x04etag\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"D\n" +
 	"\x12UpdatePathResponse\x12.\n" +
-	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"Z\n" +
+	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"w\n" +
+	"\x11DeletePathRequest\x12D\n" +
+	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1c\n" +
+	"\x04etag\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"\x14\n" +
+	"\x12DeletePathResponse\"Z\n" +
 	"\x12PreviewPathRequest\x12D\n" +
 	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\xa5\x02\n" +
 	"\x13PreviewPathResponse\x12?\n" +
@@ -5981,7 +6173,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\x05state\x18\x02 \x01(\x0e2\".preceptor.catalog.v1.Module.StateR\x05state\x12=\n" +
 	"\bversions\x18\x03 \x03(\v2!.preceptor.catalog.v1.PathVersionR\bversions\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xfe \n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\x96#\n" +
 	"\x0eCatalogService\x12}\n" +
 	"\n" +
 	"ListTopics\x12'.preceptor.catalog.v1.ListTopicsRequest\x1a(.preceptor.catalog.v1.ListTopicsResponse\"\x1c\xaa\xd4\x18\x06\n" +
@@ -5998,7 +6190,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\fCreateModule\x12).preceptor.catalog.v1.CreateModuleRequest\x1a*.preceptor.catalog.v1.CreateModuleResponse\".\xaa\xd4\x18\x06\n" +
 	"\x02\x03\x04 \x01\x82\xd3\xe4\x93\x02\x1e:\acontentb\x06module\"\v/v1/modules\x12\x9f\x01\n" +
 	"\fUpdateModule\x12).preceptor.catalog.v1.UpdateModuleRequest\x1a*.preceptor.catalog.v1.UpdateModuleResponse\"8\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02*:\acontentb\x06module2\x17/v1/modules/{module_id}\x12\x9f\x01\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02*:\acontentb\x06module2\x17/v1/modules/{module_id}\x12\x8e\x01\n" +
+	"\fDeleteModule\x12).preceptor.catalog.v1.DeleteModuleRequest\x1a*.preceptor.catalog.v1.DeleteModuleResponse\"'\xaa\xd4\x18\x04\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x19*\x17/v1/modules/{module_id}\x12\x9f\x01\n" +
 	"\rPreviewModule\x12*.preceptor.catalog.v1.PreviewModuleRequest\x1a+.preceptor.catalog.v1.PreviewModuleResponse\"5\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/modules/{module_id}:preview\x90\x02\x01\x12\xa4\x01\n" +
 	"\rPublishModule\x12*.preceptor.catalog.v1.PublishModuleRequest\x1a+.preceptor.catalog.v1.PublishModuleResponse\":\xaa\xd4\x18\x04\n" +
@@ -6020,7 +6214,10 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02\x03\x04 \x01\x82\xd3\xe4\x93\x02\x1a:\acontentb\x04path\"\t/v1/paths\x12\x93\x01\n" +
 	"\n" +
 	"UpdatePath\x12'.preceptor.catalog.v1.UpdatePathRequest\x1a(.preceptor.catalog.v1.UpdatePathResponse\"2\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\acontentb\x04path2\x13/v1/paths/{path_id}\x12\x95\x01\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\acontentb\x04path2\x13/v1/paths/{path_id}\x12\x84\x01\n" +
+	"\n" +
+	"DeletePath\x12'.preceptor.catalog.v1.DeletePathRequest\x1a(.preceptor.catalog.v1.DeletePathResponse\"#\xaa\xd4\x18\x04\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02\x15*\x13/v1/paths/{path_id}\x12\x95\x01\n" +
 	"\vPreviewPath\x12(.preceptor.catalog.v1.PreviewPathRequest\x1a).preceptor.catalog.v1.PreviewPathResponse\"1\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/paths/{path_id}:preview\x90\x02\x01\x12\x98\x01\n" +
 	"\vPublishPath\x12(.preceptor.catalog.v1.PublishPathRequest\x1a).preceptor.catalog.v1.PublishPathResponse\"4\xaa\xd4\x18\x04\n" +
@@ -6055,7 +6252,7 @@ func file_preceptor_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_preceptor_catalog_v1_catalog_proto_goTypes = []any{
 	(Module_State)(0),                  // 0: preceptor.catalog.v1.Module.State
 	(ModuleVersion_ChangeClass)(0),     // 1: preceptor.catalog.v1.ModuleVersion.ChangeClass
@@ -6092,71 +6289,75 @@ var file_preceptor_catalog_v1_catalog_proto_goTypes = []any{
 	(*CreateModuleResponse)(nil),       // 32: preceptor.catalog.v1.CreateModuleResponse
 	(*UpdateModuleRequest)(nil),        // 33: preceptor.catalog.v1.UpdateModuleRequest
 	(*UpdateModuleResponse)(nil),       // 34: preceptor.catalog.v1.UpdateModuleResponse
-	(*PreviewModuleRequest)(nil),       // 35: preceptor.catalog.v1.PreviewModuleRequest
-	(*PreviewModuleResponse)(nil),      // 36: preceptor.catalog.v1.PreviewModuleResponse
-	(*ModuleImpact)(nil),               // 37: preceptor.catalog.v1.ModuleImpact
-	(*ImpactedPath)(nil),               // 38: preceptor.catalog.v1.ImpactedPath
-	(*PublishModuleRequest)(nil),       // 39: preceptor.catalog.v1.PublishModuleRequest
-	(*PublishModuleResponse)(nil),      // 40: preceptor.catalog.v1.PublishModuleResponse
-	(*ArchiveModuleRequest)(nil),       // 41: preceptor.catalog.v1.ArchiveModuleRequest
-	(*ArchiveModuleResponse)(nil),      // 42: preceptor.catalog.v1.ArchiveModuleResponse
-	(*RestoreModuleRequest)(nil),       // 43: preceptor.catalog.v1.RestoreModuleRequest
-	(*RestoreModuleResponse)(nil),      // 44: preceptor.catalog.v1.RestoreModuleResponse
-	(*ListPathsRequest)(nil),           // 45: preceptor.catalog.v1.ListPathsRequest
-	(*ListPathsResponse)(nil),          // 46: preceptor.catalog.v1.ListPathsResponse
-	(*GetPathRequest)(nil),             // 47: preceptor.catalog.v1.GetPathRequest
-	(*GetPathResponse)(nil),            // 48: preceptor.catalog.v1.GetPathResponse
-	(*ListPathVersionsRequest)(nil),    // 49: preceptor.catalog.v1.ListPathVersionsRequest
-	(*ListPathVersionsResponse)(nil),   // 50: preceptor.catalog.v1.ListPathVersionsResponse
-	(*GetPathVersionRequest)(nil),      // 51: preceptor.catalog.v1.GetPathVersionRequest
-	(*GetPathVersionResponse)(nil),     // 52: preceptor.catalog.v1.GetPathVersionResponse
-	(*CreatePathRequest)(nil),          // 53: preceptor.catalog.v1.CreatePathRequest
-	(*CreatePathResponse)(nil),         // 54: preceptor.catalog.v1.CreatePathResponse
-	(*UpdatePathRequest)(nil),          // 55: preceptor.catalog.v1.UpdatePathRequest
-	(*UpdatePathResponse)(nil),         // 56: preceptor.catalog.v1.UpdatePathResponse
-	(*PreviewPathRequest)(nil),         // 57: preceptor.catalog.v1.PreviewPathRequest
-	(*PreviewPathResponse)(nil),        // 58: preceptor.catalog.v1.PreviewPathResponse
-	(*PathImpact)(nil),                 // 59: preceptor.catalog.v1.PathImpact
-	(*PinnedEnrollments)(nil),          // 60: preceptor.catalog.v1.PinnedEnrollments
-	(*PublishPathRequest)(nil),         // 61: preceptor.catalog.v1.PublishPathRequest
-	(*PublishPathResponse)(nil),        // 62: preceptor.catalog.v1.PublishPathResponse
-	(*MandatePathVersionRequest)(nil),  // 63: preceptor.catalog.v1.MandatePathVersionRequest
-	(*MandatePathVersionResponse)(nil), // 64: preceptor.catalog.v1.MandatePathVersionResponse
-	(*WithdrawMandateRequest)(nil),     // 65: preceptor.catalog.v1.WithdrawMandateRequest
-	(*WithdrawMandateResponse)(nil),    // 66: preceptor.catalog.v1.WithdrawMandateResponse
-	(*ArchivePathRequest)(nil),         // 67: preceptor.catalog.v1.ArchivePathRequest
-	(*ArchivePathResponse)(nil),        // 68: preceptor.catalog.v1.ArchivePathResponse
-	(*RestorePathRequest)(nil),         // 69: preceptor.catalog.v1.RestorePathRequest
-	(*RestorePathResponse)(nil),        // 70: preceptor.catalog.v1.RestorePathResponse
-	(*ImportCatalogRequest)(nil),       // 71: preceptor.catalog.v1.ImportCatalogRequest
-	(*ImportCatalogResponse)(nil),      // 72: preceptor.catalog.v1.ImportCatalogResponse
-	(*ImportChange)(nil),               // 73: preceptor.catalog.v1.ImportChange
-	(*ExportCatalogRequest)(nil),       // 74: preceptor.catalog.v1.ExportCatalogRequest
-	(*ExportCatalogResponse)(nil),      // 75: preceptor.catalog.v1.ExportCatalogResponse
-	(*CatalogChange)(nil),              // 76: preceptor.catalog.v1.CatalogChange
-	(*ListCatalogChangesRequest)(nil),  // 77: preceptor.catalog.v1.ListCatalogChangesRequest
-	(*ListCatalogChangesResponse)(nil), // 78: preceptor.catalog.v1.ListCatalogChangesResponse
-	(*SyncCatalogRequest)(nil),         // 79: preceptor.catalog.v1.SyncCatalogRequest
-	(*SyncCatalogResponse)(nil),        // 80: preceptor.catalog.v1.SyncCatalogResponse
-	(*ModuleRecord)(nil),               // 81: preceptor.catalog.v1.ModuleRecord
-	(*ArchivePeriod)(nil),              // 82: preceptor.catalog.v1.ArchivePeriod
-	(*PathRecord)(nil),                 // 83: preceptor.catalog.v1.PathRecord
-	(*ImportCatalogRequest_File)(nil),  // 84: preceptor.catalog.v1.ImportCatalogRequest.File
-	(*timestamppb.Timestamp)(nil),      // 85: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),      // 86: google.protobuf.FieldMask
+	(*DeleteModuleRequest)(nil),        // 35: preceptor.catalog.v1.DeleteModuleRequest
+	(*DeleteModuleResponse)(nil),       // 36: preceptor.catalog.v1.DeleteModuleResponse
+	(*PreviewModuleRequest)(nil),       // 37: preceptor.catalog.v1.PreviewModuleRequest
+	(*PreviewModuleResponse)(nil),      // 38: preceptor.catalog.v1.PreviewModuleResponse
+	(*ModuleImpact)(nil),               // 39: preceptor.catalog.v1.ModuleImpact
+	(*ImpactedPath)(nil),               // 40: preceptor.catalog.v1.ImpactedPath
+	(*PublishModuleRequest)(nil),       // 41: preceptor.catalog.v1.PublishModuleRequest
+	(*PublishModuleResponse)(nil),      // 42: preceptor.catalog.v1.PublishModuleResponse
+	(*ArchiveModuleRequest)(nil),       // 43: preceptor.catalog.v1.ArchiveModuleRequest
+	(*ArchiveModuleResponse)(nil),      // 44: preceptor.catalog.v1.ArchiveModuleResponse
+	(*RestoreModuleRequest)(nil),       // 45: preceptor.catalog.v1.RestoreModuleRequest
+	(*RestoreModuleResponse)(nil),      // 46: preceptor.catalog.v1.RestoreModuleResponse
+	(*ListPathsRequest)(nil),           // 47: preceptor.catalog.v1.ListPathsRequest
+	(*ListPathsResponse)(nil),          // 48: preceptor.catalog.v1.ListPathsResponse
+	(*GetPathRequest)(nil),             // 49: preceptor.catalog.v1.GetPathRequest
+	(*GetPathResponse)(nil),            // 50: preceptor.catalog.v1.GetPathResponse
+	(*ListPathVersionsRequest)(nil),    // 51: preceptor.catalog.v1.ListPathVersionsRequest
+	(*ListPathVersionsResponse)(nil),   // 52: preceptor.catalog.v1.ListPathVersionsResponse
+	(*GetPathVersionRequest)(nil),      // 53: preceptor.catalog.v1.GetPathVersionRequest
+	(*GetPathVersionResponse)(nil),     // 54: preceptor.catalog.v1.GetPathVersionResponse
+	(*CreatePathRequest)(nil),          // 55: preceptor.catalog.v1.CreatePathRequest
+	(*CreatePathResponse)(nil),         // 56: preceptor.catalog.v1.CreatePathResponse
+	(*UpdatePathRequest)(nil),          // 57: preceptor.catalog.v1.UpdatePathRequest
+	(*UpdatePathResponse)(nil),         // 58: preceptor.catalog.v1.UpdatePathResponse
+	(*DeletePathRequest)(nil),          // 59: preceptor.catalog.v1.DeletePathRequest
+	(*DeletePathResponse)(nil),         // 60: preceptor.catalog.v1.DeletePathResponse
+	(*PreviewPathRequest)(nil),         // 61: preceptor.catalog.v1.PreviewPathRequest
+	(*PreviewPathResponse)(nil),        // 62: preceptor.catalog.v1.PreviewPathResponse
+	(*PathImpact)(nil),                 // 63: preceptor.catalog.v1.PathImpact
+	(*PinnedEnrollments)(nil),          // 64: preceptor.catalog.v1.PinnedEnrollments
+	(*PublishPathRequest)(nil),         // 65: preceptor.catalog.v1.PublishPathRequest
+	(*PublishPathResponse)(nil),        // 66: preceptor.catalog.v1.PublishPathResponse
+	(*MandatePathVersionRequest)(nil),  // 67: preceptor.catalog.v1.MandatePathVersionRequest
+	(*MandatePathVersionResponse)(nil), // 68: preceptor.catalog.v1.MandatePathVersionResponse
+	(*WithdrawMandateRequest)(nil),     // 69: preceptor.catalog.v1.WithdrawMandateRequest
+	(*WithdrawMandateResponse)(nil),    // 70: preceptor.catalog.v1.WithdrawMandateResponse
+	(*ArchivePathRequest)(nil),         // 71: preceptor.catalog.v1.ArchivePathRequest
+	(*ArchivePathResponse)(nil),        // 72: preceptor.catalog.v1.ArchivePathResponse
+	(*RestorePathRequest)(nil),         // 73: preceptor.catalog.v1.RestorePathRequest
+	(*RestorePathResponse)(nil),        // 74: preceptor.catalog.v1.RestorePathResponse
+	(*ImportCatalogRequest)(nil),       // 75: preceptor.catalog.v1.ImportCatalogRequest
+	(*ImportCatalogResponse)(nil),      // 76: preceptor.catalog.v1.ImportCatalogResponse
+	(*ImportChange)(nil),               // 77: preceptor.catalog.v1.ImportChange
+	(*ExportCatalogRequest)(nil),       // 78: preceptor.catalog.v1.ExportCatalogRequest
+	(*ExportCatalogResponse)(nil),      // 79: preceptor.catalog.v1.ExportCatalogResponse
+	(*CatalogChange)(nil),              // 80: preceptor.catalog.v1.CatalogChange
+	(*ListCatalogChangesRequest)(nil),  // 81: preceptor.catalog.v1.ListCatalogChangesRequest
+	(*ListCatalogChangesResponse)(nil), // 82: preceptor.catalog.v1.ListCatalogChangesResponse
+	(*SyncCatalogRequest)(nil),         // 83: preceptor.catalog.v1.SyncCatalogRequest
+	(*SyncCatalogResponse)(nil),        // 84: preceptor.catalog.v1.SyncCatalogResponse
+	(*ModuleRecord)(nil),               // 85: preceptor.catalog.v1.ModuleRecord
+	(*ArchivePeriod)(nil),              // 86: preceptor.catalog.v1.ArchivePeriod
+	(*PathRecord)(nil),                 // 87: preceptor.catalog.v1.PathRecord
+	(*ImportCatalogRequest_File)(nil),  // 88: preceptor.catalog.v1.ImportCatalogRequest.File
+	(*timestamppb.Timestamp)(nil),      // 89: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),      // 90: google.protobuf.FieldMask
 }
 var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 0: preceptor.catalog.v1.Module.state:type_name -> preceptor.catalog.v1.Module.State
 	11,  // 1: preceptor.catalog.v1.Module.version:type_name -> preceptor.catalog.v1.ModuleVersion
 	11,  // 2: preceptor.catalog.v1.Module.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	85,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
-	85,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
+	89,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
+	89,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
 	12,  // 5: preceptor.catalog.v1.ModuleVersion.units:type_name -> preceptor.catalog.v1.Unit
 	13,  // 6: preceptor.catalog.v1.ModuleVersion.credits:type_name -> preceptor.catalog.v1.Credit
 	14,  // 7: preceptor.catalog.v1.ModuleVersion.currency_policy:type_name -> preceptor.catalog.v1.CurrencyPolicy
 	1,   // 8: preceptor.catalog.v1.ModuleVersion.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	85,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
-	85,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
+	89,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
+	89,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 11: preceptor.catalog.v1.ModuleVersion.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	3,   // 12: preceptor.catalog.v1.Unit.kind:type_name -> preceptor.catalog.v1.Unit.Kind
 	4,   // 13: preceptor.catalog.v1.Unit.move_on:type_name -> preceptor.catalog.v1.Unit.MoveOn
@@ -6164,10 +6365,10 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 15: preceptor.catalog.v1.Path.state:type_name -> preceptor.catalog.v1.Module.State
 	16,  // 16: preceptor.catalog.v1.Path.version:type_name -> preceptor.catalog.v1.PathVersion
 	16,  // 17: preceptor.catalog.v1.Path.draft:type_name -> preceptor.catalog.v1.PathVersion
-	85,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
+	89,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
 	17,  // 19: preceptor.catalog.v1.PathVersion.milestones:type_name -> preceptor.catalog.v1.Milestone
-	85,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
-	85,  // 21: preceptor.catalog.v1.PathVersion.mandate_time:type_name -> google.protobuf.Timestamp
+	89,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
+	89,  // 21: preceptor.catalog.v1.PathVersion.mandate_time:type_name -> google.protobuf.Timestamp
 	18,  // 22: preceptor.catalog.v1.Milestone.groups:type_name -> preceptor.catalog.v1.ModuleGroup
 	20,  // 23: preceptor.catalog.v1.ListTopicsResponse.topics:type_name -> preceptor.catalog.v1.Topic
 	0,   // 24: preceptor.catalog.v1.ListModulesRequest.state:type_name -> preceptor.catalog.v1.Module.State
@@ -6178,20 +6379,20 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	11,  // 29: preceptor.catalog.v1.CreateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
 	10,  // 30: preceptor.catalog.v1.CreateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	11,  // 31: preceptor.catalog.v1.UpdateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
-	86,  // 32: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	90,  // 32: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
 	10,  // 33: preceptor.catalog.v1.UpdateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	1,   // 34: preceptor.catalog.v1.PreviewModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	85,  // 35: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	89,  // 35: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 36: preceptor.catalog.v1.PreviewModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	19,  // 37: preceptor.catalog.v1.PreviewModuleResponse.violations:type_name -> preceptor.catalog.v1.Violation
-	37,  // 38: preceptor.catalog.v1.PreviewModuleResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
+	39,  // 38: preceptor.catalog.v1.PreviewModuleResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
 	19,  // 39: preceptor.catalog.v1.PreviewModuleResponse.warnings:type_name -> preceptor.catalog.v1.Violation
-	38,  // 40: preceptor.catalog.v1.ModuleImpact.paths:type_name -> preceptor.catalog.v1.ImpactedPath
+	40,  // 40: preceptor.catalog.v1.ModuleImpact.paths:type_name -> preceptor.catalog.v1.ImpactedPath
 	1,   // 41: preceptor.catalog.v1.PublishModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	85,  // 42: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	89,  // 42: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 43: preceptor.catalog.v1.PublishModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	10,  // 44: preceptor.catalog.v1.PublishModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	85,  // 45: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
+	89,  // 45: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
 	10,  // 46: preceptor.catalog.v1.ArchiveModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	10,  // 47: preceptor.catalog.v1.RestoreModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	0,   // 48: preceptor.catalog.v1.ListPathsRequest.state:type_name -> preceptor.catalog.v1.Module.State
@@ -6202,36 +6403,36 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	16,  // 53: preceptor.catalog.v1.CreatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
 	15,  // 54: preceptor.catalog.v1.CreatePathResponse.path:type_name -> preceptor.catalog.v1.Path
 	16,  // 55: preceptor.catalog.v1.UpdatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
-	86,  // 56: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
+	90,  // 56: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
 	15,  // 57: preceptor.catalog.v1.UpdatePathResponse.path:type_name -> preceptor.catalog.v1.Path
 	19,  // 58: preceptor.catalog.v1.PreviewPathResponse.violations:type_name -> preceptor.catalog.v1.Violation
-	59,  // 59: preceptor.catalog.v1.PreviewPathResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	63,  // 59: preceptor.catalog.v1.PreviewPathResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
 	19,  // 60: preceptor.catalog.v1.PreviewPathResponse.warnings:type_name -> preceptor.catalog.v1.Violation
-	60,  // 61: preceptor.catalog.v1.PathImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
+	64,  // 61: preceptor.catalog.v1.PathImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
 	15,  // 62: preceptor.catalog.v1.PublishPathResponse.path:type_name -> preceptor.catalog.v1.Path
-	85,  // 63: preceptor.catalog.v1.MandatePathVersionRequest.effective_time:type_name -> google.protobuf.Timestamp
+	89,  // 63: preceptor.catalog.v1.MandatePathVersionRequest.effective_time:type_name -> google.protobuf.Timestamp
 	15,  // 64: preceptor.catalog.v1.MandatePathVersionResponse.path:type_name -> preceptor.catalog.v1.Path
 	15,  // 65: preceptor.catalog.v1.WithdrawMandateResponse.path:type_name -> preceptor.catalog.v1.Path
 	15,  // 66: preceptor.catalog.v1.ArchivePathResponse.path:type_name -> preceptor.catalog.v1.Path
 	15,  // 67: preceptor.catalog.v1.RestorePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	84,  // 68: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
-	73,  // 69: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
+	88,  // 68: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
+	77,  // 69: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
 	19,  // 70: preceptor.catalog.v1.ImportCatalogResponse.warnings:type_name -> preceptor.catalog.v1.Violation
 	6,   // 71: preceptor.catalog.v1.ImportChange.kind:type_name -> preceptor.catalog.v1.ImportChange.Kind
 	1,   // 72: preceptor.catalog.v1.ImportChange.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
 	7,   // 73: preceptor.catalog.v1.ExportCatalogRequest.format:type_name -> preceptor.catalog.v1.ExportCatalogRequest.Format
 	8,   // 74: preceptor.catalog.v1.CatalogChange.kind:type_name -> preceptor.catalog.v1.CatalogChange.Kind
 	9,   // 75: preceptor.catalog.v1.CatalogChange.action:type_name -> preceptor.catalog.v1.CatalogChange.Action
-	85,  // 76: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
-	76,  // 77: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
-	81,  // 78: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
-	83,  // 79: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
+	89,  // 76: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
+	80,  // 77: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
+	85,  // 78: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
+	87,  // 79: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
 	0,   // 80: preceptor.catalog.v1.ModuleRecord.state:type_name -> preceptor.catalog.v1.Module.State
 	11,  // 81: preceptor.catalog.v1.ModuleRecord.versions:type_name -> preceptor.catalog.v1.ModuleVersion
-	82,  // 82: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
-	85,  // 83: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
-	85,  // 84: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
-	85,  // 85: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
+	86,  // 82: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
+	89,  // 83: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
+	89,  // 84: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
+	89,  // 85: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
 	0,   // 86: preceptor.catalog.v1.PathRecord.state:type_name -> preceptor.catalog.v1.Module.State
 	16,  // 87: preceptor.catalog.v1.PathRecord.versions:type_name -> preceptor.catalog.v1.PathVersion
 	21,  // 88: preceptor.catalog.v1.CatalogService.ListTopics:input_type -> preceptor.catalog.v1.ListTopicsRequest
@@ -6241,55 +6442,59 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	29,  // 92: preceptor.catalog.v1.CatalogService.GetModuleVersion:input_type -> preceptor.catalog.v1.GetModuleVersionRequest
 	31,  // 93: preceptor.catalog.v1.CatalogService.CreateModule:input_type -> preceptor.catalog.v1.CreateModuleRequest
 	33,  // 94: preceptor.catalog.v1.CatalogService.UpdateModule:input_type -> preceptor.catalog.v1.UpdateModuleRequest
-	35,  // 95: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
-	39,  // 96: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
-	41,  // 97: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
-	43,  // 98: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
-	45,  // 99: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
-	47,  // 100: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
-	49,  // 101: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
-	51,  // 102: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
-	53,  // 103: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
-	55,  // 104: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
-	57,  // 105: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
-	61,  // 106: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
-	63,  // 107: preceptor.catalog.v1.CatalogService.MandatePathVersion:input_type -> preceptor.catalog.v1.MandatePathVersionRequest
-	65,  // 108: preceptor.catalog.v1.CatalogService.WithdrawMandate:input_type -> preceptor.catalog.v1.WithdrawMandateRequest
-	67,  // 109: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
-	69,  // 110: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
-	71,  // 111: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
-	74,  // 112: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
-	77,  // 113: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
-	79,  // 114: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
-	22,  // 115: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
-	24,  // 116: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
-	26,  // 117: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
-	28,  // 118: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
-	30,  // 119: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
-	32,  // 120: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
-	34,  // 121: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
-	36,  // 122: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
-	40,  // 123: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
-	42,  // 124: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
-	44,  // 125: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
-	46,  // 126: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
-	48,  // 127: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
-	50,  // 128: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
-	52,  // 129: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
-	54,  // 130: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
-	56,  // 131: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
-	58,  // 132: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
-	62,  // 133: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
-	64,  // 134: preceptor.catalog.v1.CatalogService.MandatePathVersion:output_type -> preceptor.catalog.v1.MandatePathVersionResponse
-	66,  // 135: preceptor.catalog.v1.CatalogService.WithdrawMandate:output_type -> preceptor.catalog.v1.WithdrawMandateResponse
-	68,  // 136: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
-	70,  // 137: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
-	72,  // 138: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
-	75,  // 139: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
-	78,  // 140: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
-	80,  // 141: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
-	115, // [115:142] is the sub-list for method output_type
-	88,  // [88:115] is the sub-list for method input_type
+	35,  // 95: preceptor.catalog.v1.CatalogService.DeleteModule:input_type -> preceptor.catalog.v1.DeleteModuleRequest
+	37,  // 96: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
+	41,  // 97: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
+	43,  // 98: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
+	45,  // 99: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
+	47,  // 100: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
+	49,  // 101: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
+	51,  // 102: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
+	53,  // 103: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
+	55,  // 104: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
+	57,  // 105: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
+	59,  // 106: preceptor.catalog.v1.CatalogService.DeletePath:input_type -> preceptor.catalog.v1.DeletePathRequest
+	61,  // 107: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
+	65,  // 108: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
+	67,  // 109: preceptor.catalog.v1.CatalogService.MandatePathVersion:input_type -> preceptor.catalog.v1.MandatePathVersionRequest
+	69,  // 110: preceptor.catalog.v1.CatalogService.WithdrawMandate:input_type -> preceptor.catalog.v1.WithdrawMandateRequest
+	71,  // 111: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
+	73,  // 112: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
+	75,  // 113: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
+	78,  // 114: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
+	81,  // 115: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
+	83,  // 116: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
+	22,  // 117: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
+	24,  // 118: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
+	26,  // 119: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
+	28,  // 120: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
+	30,  // 121: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
+	32,  // 122: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
+	34,  // 123: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
+	36,  // 124: preceptor.catalog.v1.CatalogService.DeleteModule:output_type -> preceptor.catalog.v1.DeleteModuleResponse
+	38,  // 125: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
+	42,  // 126: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
+	44,  // 127: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
+	46,  // 128: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
+	48,  // 129: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
+	50,  // 130: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
+	52,  // 131: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
+	54,  // 132: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
+	56,  // 133: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
+	58,  // 134: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
+	60,  // 135: preceptor.catalog.v1.CatalogService.DeletePath:output_type -> preceptor.catalog.v1.DeletePathResponse
+	62,  // 136: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
+	66,  // 137: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
+	68,  // 138: preceptor.catalog.v1.CatalogService.MandatePathVersion:output_type -> preceptor.catalog.v1.MandatePathVersionResponse
+	70,  // 139: preceptor.catalog.v1.CatalogService.WithdrawMandate:output_type -> preceptor.catalog.v1.WithdrawMandateResponse
+	72,  // 140: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
+	74,  // 141: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
+	76,  // 142: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
+	79,  // 143: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
+	82,  // 144: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
+	84,  // 145: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
+	117, // [117:146] is the sub-list for method output_type
+	88,  // [88:117] is the sub-list for method input_type
 	88,  // [88:88] is the sub-list for extension type_name
 	88,  // [88:88] is the sub-list for extension extendee
 	0,   // [0:88] is the sub-list for field type_name
@@ -6305,9 +6510,9 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[6].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[8].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[14].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[36].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[63].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[70].OneofWrappers = []any{
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[38].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[67].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[74].OneofWrappers = []any{
 		(*SyncCatalogResponse_Module)(nil),
 		(*SyncCatalogResponse_Path)(nil),
 		(*SyncCatalogResponse_Revision)(nil),
@@ -6318,7 +6523,7 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_catalog_v1_catalog_proto_rawDesc), len(file_preceptor_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   75,
+			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,7 @@ const (
 	CatalogService_GetModuleVersion_FullMethodName   = "/preceptor.catalog.v1.CatalogService/GetModuleVersion"
 	CatalogService_CreateModule_FullMethodName       = "/preceptor.catalog.v1.CatalogService/CreateModule"
 	CatalogService_UpdateModule_FullMethodName       = "/preceptor.catalog.v1.CatalogService/UpdateModule"
+	CatalogService_DeleteModule_FullMethodName       = "/preceptor.catalog.v1.CatalogService/DeleteModule"
 	CatalogService_PreviewModule_FullMethodName      = "/preceptor.catalog.v1.CatalogService/PreviewModule"
 	CatalogService_PublishModule_FullMethodName      = "/preceptor.catalog.v1.CatalogService/PublishModule"
 	CatalogService_ArchiveModule_FullMethodName      = "/preceptor.catalog.v1.CatalogService/ArchiveModule"
@@ -39,6 +40,7 @@ const (
 	CatalogService_GetPathVersion_FullMethodName     = "/preceptor.catalog.v1.CatalogService/GetPathVersion"
 	CatalogService_CreatePath_FullMethodName         = "/preceptor.catalog.v1.CatalogService/CreatePath"
 	CatalogService_UpdatePath_FullMethodName         = "/preceptor.catalog.v1.CatalogService/UpdatePath"
+	CatalogService_DeletePath_FullMethodName         = "/preceptor.catalog.v1.CatalogService/DeletePath"
 	CatalogService_PreviewPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PreviewPath"
 	CatalogService_PublishPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PublishPath"
 	CatalogService_MandatePathVersion_FullMethodName = "/preceptor.catalog.v1.CatalogService/MandatePathVersion"
@@ -74,6 +76,9 @@ type CatalogServiceClient interface {
 	// UpdateModule edits a module's draft; without a draft, one is made from the newest version.
 	// ETAG_MISMATCH (412) when an etag is given and is not the module's.
 	UpdateModule(ctx context.Context, in *UpdateModuleRequest, opts ...grpc.CallOption) (*UpdateModuleResponse, error)
+	// DeleteModule discards a draft that was never published; its id is free again. Drafts that name it can
+	// then not be published until they name it no more. PUBLISHED when it has a version: archive it instead.
+	DeleteModule(ctx context.Context, in *DeleteModuleRequest, opts ...grpc.CallOption) (*DeleteModuleResponse, error)
 	// PreviewModule returns what publishing the draft would do, and warns of what will surprise. It
 	// writes nothing.
 	PreviewModule(ctx context.Context, in *PreviewModuleRequest, opts ...grpc.CallOption) (*PreviewModuleResponse, error)
@@ -96,6 +101,9 @@ type CatalogServiceClient interface {
 	CreatePath(ctx context.Context, in *CreatePathRequest, opts ...grpc.CallOption) (*CreatePathResponse, error)
 	// UpdatePath edits a path's draft; without a draft, one is made from the newest version.
 	UpdatePath(ctx context.Context, in *UpdatePathRequest, opts ...grpc.CallOption) (*UpdatePathResponse, error)
+	// DeletePath discards a draft that was never published; its id is free again. Drafts that name it can
+	// then not be published until they name it no more. PUBLISHED when it has a version: archive it instead.
+	DeletePath(ctx context.Context, in *DeletePathRequest, opts ...grpc.CallOption) (*DeletePathResponse, error)
 	// PreviewPath returns what publishing the draft would do, and warns of what will surprise. It
 	// writes nothing.
 	PreviewPath(ctx context.Context, in *PreviewPathRequest, opts ...grpc.CallOption) (*PreviewPathResponse, error)
@@ -205,6 +213,16 @@ func (c *catalogServiceClient) UpdateModule(ctx context.Context, in *UpdateModul
 	return out, nil
 }
 
+func (c *catalogServiceClient) DeleteModule(ctx context.Context, in *DeleteModuleRequest, opts ...grpc.CallOption) (*DeleteModuleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteModuleResponse)
+	err := c.cc.Invoke(ctx, CatalogService_DeleteModule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *catalogServiceClient) PreviewModule(ctx context.Context, in *PreviewModuleRequest, opts ...grpc.CallOption) (*PreviewModuleResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PreviewModuleResponse)
@@ -299,6 +317,16 @@ func (c *catalogServiceClient) UpdatePath(ctx context.Context, in *UpdatePathReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UpdatePathResponse)
 	err := c.cc.Invoke(ctx, CatalogService_UpdatePath_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *catalogServiceClient) DeletePath(ctx context.Context, in *DeletePathRequest, opts ...grpc.CallOption) (*DeletePathResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeletePathResponse)
+	err := c.cc.Invoke(ctx, CatalogService_DeletePath_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -446,6 +474,9 @@ type CatalogServiceServer interface {
 	// UpdateModule edits a module's draft; without a draft, one is made from the newest version.
 	// ETAG_MISMATCH (412) when an etag is given and is not the module's.
 	UpdateModule(context.Context, *UpdateModuleRequest) (*UpdateModuleResponse, error)
+	// DeleteModule discards a draft that was never published; its id is free again. Drafts that name it can
+	// then not be published until they name it no more. PUBLISHED when it has a version: archive it instead.
+	DeleteModule(context.Context, *DeleteModuleRequest) (*DeleteModuleResponse, error)
 	// PreviewModule returns what publishing the draft would do, and warns of what will surprise. It
 	// writes nothing.
 	PreviewModule(context.Context, *PreviewModuleRequest) (*PreviewModuleResponse, error)
@@ -468,6 +499,9 @@ type CatalogServiceServer interface {
 	CreatePath(context.Context, *CreatePathRequest) (*CreatePathResponse, error)
 	// UpdatePath edits a path's draft; without a draft, one is made from the newest version.
 	UpdatePath(context.Context, *UpdatePathRequest) (*UpdatePathResponse, error)
+	// DeletePath discards a draft that was never published; its id is free again. Drafts that name it can
+	// then not be published until they name it no more. PUBLISHED when it has a version: archive it instead.
+	DeletePath(context.Context, *DeletePathRequest) (*DeletePathResponse, error)
 	// PreviewPath returns what publishing the draft would do, and warns of what will surprise. It
 	// writes nothing.
 	PreviewPath(context.Context, *PreviewPathRequest) (*PreviewPathResponse, error)
@@ -528,6 +562,9 @@ func (UnimplementedCatalogServiceServer) CreateModule(context.Context, *CreateMo
 func (UnimplementedCatalogServiceServer) UpdateModule(context.Context, *UpdateModuleRequest) (*UpdateModuleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateModule not implemented")
 }
+func (UnimplementedCatalogServiceServer) DeleteModule(context.Context, *DeleteModuleRequest) (*DeleteModuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteModule not implemented")
+}
 func (UnimplementedCatalogServiceServer) PreviewModule(context.Context, *PreviewModuleRequest) (*PreviewModuleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PreviewModule not implemented")
 }
@@ -557,6 +594,9 @@ func (UnimplementedCatalogServiceServer) CreatePath(context.Context, *CreatePath
 }
 func (UnimplementedCatalogServiceServer) UpdatePath(context.Context, *UpdatePathRequest) (*UpdatePathResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdatePath not implemented")
+}
+func (UnimplementedCatalogServiceServer) DeletePath(context.Context, *DeletePathRequest) (*DeletePathResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeletePath not implemented")
 }
 func (UnimplementedCatalogServiceServer) PreviewPath(context.Context, *PreviewPathRequest) (*PreviewPathResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PreviewPath not implemented")
@@ -731,6 +771,24 @@ func _CatalogService_UpdateModule_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CatalogServiceServer).UpdateModule(ctx, req.(*UpdateModuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_DeleteModule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteModuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).DeleteModule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_DeleteModule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).DeleteModule(ctx, req.(*DeleteModuleRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -911,6 +969,24 @@ func _CatalogService_UpdatePath_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CatalogServiceServer).UpdatePath(ctx, req.(*UpdatePathRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_DeletePath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeletePathRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).DeletePath(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_DeletePath_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).DeletePath(ctx, req.(*DeletePathRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1117,6 +1193,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CatalogService_UpdateModule_Handler,
 		},
 		{
+			MethodName: "DeleteModule",
+			Handler:    _CatalogService_DeleteModule_Handler,
+		},
+		{
 			MethodName: "PreviewModule",
 			Handler:    _CatalogService_PreviewModule_Handler,
 		},
@@ -1155,6 +1235,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdatePath",
 			Handler:    _CatalogService_UpdatePath_Handler,
+		},
+		{
+			MethodName: "DeletePath",
+			Handler:    _CatalogService_DeletePath_Handler,
 		},
 		{
 			MethodName: "PreviewPath",
