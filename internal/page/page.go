@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -79,6 +80,24 @@ func (t Token) Read(text string, keys int) ([]string, error) {
 		return nil, Bad()
 	}
 	return read, nil
+}
+
+// ReadKey is Read of one key; "" without a token.
+func (t Token) ReadKey(text string) (string, error) {
+	keys, err := t.Read(text, 1)
+	return strings.Join(keys, ""), err
+}
+
+// Cut returns the page that begins after the item with a key, "" being before all, of a list that is at
+// hand as a whole, and the token of the next page; "" on the last. The keys are not empty, and rise in
+// byte order.
+func Cut[T any](t Token, items []T, after string, size int, key func(T) string) (cut []T, next string) {
+	cut = items[sort.Search(len(items), func(i int) bool { return key(items[i]) > after }):]
+	if len(cut) <= size {
+		return cut, ""
+	}
+	cut = cut[:size]
+	return cut, t.After(key(cut[size-1]))
 }
 
 // Bad returns the error for a page token that is none, or one of another list. A service returns it too

@@ -62,6 +62,44 @@ func TestTokenReturnsItsKeys(t *testing.T) {
 	}
 }
 
+// TestCutReturnsEachItemOnce holds while items come and go between the pages.
+func TestCutReturnsEachItemOnce(t *testing.T) {
+	t.Parallel()
+	made := token(t, "topics")
+	rapid.Check(t, func(rt *rapid.T) {
+		drawn := func(name string) []string {
+			all := rapid.SliceOf(rapid.StringMatching(`[a-e]{1,3}`)).Draw(rt, name)
+			slices.Sort(all)
+			return slices.Compact(all)
+		}
+		always, size := drawn("always"), rapid.IntRange(1, 5).Draw(rt, "size")
+		var got []string
+		for text := ""; ; {
+			now := slices.Compact(slices.Sorted(slices.Values(slices.Concat(always, drawn("sometimes")))))
+			after, err := made.ReadKey(text)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			cut, next := page.Cut(made, now, after, size, func(s string) string { return s })
+			if len(cut) > size || len(cut) < size && next != "" {
+				rt.Fatalf("a page of %d has %d items, and then %q", size, len(cut), next)
+			}
+			got = append(got, cut...)
+			if text = next; text == "" {
+				break
+			}
+		}
+		if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
+			rt.Fatalf("got %v", got)
+		}
+		for _, item := range always {
+			if !slices.Contains(got, item) {
+				rt.Fatalf("%s is missing in %v", item, got)
+			}
+		}
+	})
+}
+
 func TestNoTokenHasNoKeys(t *testing.T) {
 	t.Parallel()
 	if keys, err := token(t, "modules").Read("", 1); keys != nil || err != nil {

@@ -132,13 +132,13 @@ func (c *Collection[C]) Versions(ctx context.Context, id string, size int, pageT
 	if err != nil {
 		return Page[Version[C]]{}, err
 	}
-	last, err := token.Read(pageToken, 1)
+	last, err := token.ReadKey(pageToken)
 	if err != nil {
 		return Page[Version[C]]{}, err
 	}
 	below := math.MaxInt32
-	if last != nil {
-		if below, err = strconv.Atoi(last[0]); err != nil {
+	if last != "" {
+		if below, err = strconv.Atoi(last); err != nil {
 			return Page[Version[C]]{}, page.Bad()
 		}
 	}

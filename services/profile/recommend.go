@@ -25,6 +25,8 @@ type Recommendation struct {
 	Why  Why
 	// Description is a sentence for the learner to read.
 	Description string
+	// Rank is 1 for what is done first. Paths of one rank are in the catalog's order, by id.
+	Rank int
 }
 
 // Recommend returns the paths that fit a learner, the best first.
@@ -60,15 +62,15 @@ func recommend(l Learner, paths []Path) []Recommendation {
 		leads := l.TargetRole != "" && slices.Contains(p.Roles, l.TargetRole)
 		switch {
 		case mine && (leads || l.TargetRole == ""):
-			first = append(first, Recommendation{p, WhyBackground, fromBackground(l)})
+			first = append(first, Recommendation{p, WhyBackground, fromBackground(l), 1})
 		case leads && len(p.Backgrounds) == 0:
-			toRole = append(toRole, Recommendation{p, WhyTargetRole, toTargetRole(l)})
+			toRole = append(toRole, Recommendation{p, WhyTargetRole, toTargetRole(l), 2})
 		case mine:
-			elsewhere = append(elsewhere, Recommendation{p, WhyBackground, fromBackgroundOnly(l)})
+			elsewhere = append(elsewhere, Recommendation{p, WhyBackground, fromBackgroundOnly(l), 3})
 		case leads:
-			others = append(others, Recommendation{p, WhyTargetRole, toTargetRole(l)})
+			others = append(others, Recommendation{p, WhyTargetRole, toTargetRole(l), 4})
 		case len(p.Backgrounds) > 0 || len(p.Roles) > 0:
-			general = append(general, Recommendation{p, WhyGeneral, generalStart(l)})
+			general = append(general, Recommendation{p, WhyGeneral, generalStart(l), 5})
 		}
 	}
 	if len(first)+len(elsewhere) > 0 {

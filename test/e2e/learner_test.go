@@ -176,7 +176,10 @@ func testLearn(t *testing.T, w *world) {
 	me.record(failed, passed, read).
 		has("results.2.status", "ACCEPTED", "awards.0.milestoneId", "finish")
 	me.get(at).want(http.StatusOK).has("percent", 100, "state", "COMPLETED", "completedCount", 2, "requiredCount", 2, "next", "[]")
-	me.get("/v1/learners/me/awards").want(http.StatusOK).golden("awards")
+	all := me.get("/v1/learners/me/awards").want(http.StatusOK).golden("awards")
+	awarded := me.get("/v1/learners/me/awards?pageSize=1").want(http.StatusOK).has("awards.0.id", all.text("awards.0.id"), "awards.1", "<none>")
+	me.get("/v1/learners/me/awards?pageToken="+awarded.text("nextPageToken")).want(http.StatusOK).
+		has("awards.0.id", all.text("awards.1.id"), "awards.1", "<none>", "nextPageToken", "")
 	me.get("/v1/learners/me/progress").want(http.StatusOK).golden("overview").has("streak.lastActiveDate", day)
 	me.get("/v1/learners/me/modules/"+c.quiz+"/progress").want(http.StatusOK).has("units.1.attempts", 2, "units.1.score", 0.9)
 }

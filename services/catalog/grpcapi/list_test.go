@@ -114,6 +114,26 @@ func TestListIDs(t *testing.T) {
 	}
 }
 
+func TestTopicPages(t *testing.T) {
+	h := newHarness(t)
+	for _, topic := range []string{"ml", "fhir", "hipaa"} {
+		content := moduleV1()
+		content.Topic = topic
+		h.publish(t, "about-"+topic, content)
+	}
+	learner := h.as(t, auth.RoleLearner)
+	first, err := h.ListTopics(learner, &catalogv1.ListTopicsRequest{PageSize: 2})
+	must(t, err)
+	if topics := first.GetTopics(); len(topics) != 2 || topics[0].GetId() != "fhir" || topics[1].GetId() != "hipaa" {
+		t.Errorf("the first page: %v", first)
+	}
+	second, err := h.ListTopics(learner, &catalogv1.ListTopicsRequest{PageSize: 2, PageToken: first.GetNextPageToken()})
+	must(t, err)
+	if topics := second.GetTopics(); len(topics) != 1 || topics[0].GetId() != "ml" || second.GetNextPageToken() != "" {
+		t.Errorf("the second page: %v", second)
+	}
+}
+
 func TestListOrdersAreDocumented(t *testing.T) {
 	if got := strings.Join(catalog.ListOrders(), " "); got != "id title publishTime" {
 		t.Errorf("lists can be ordered by %s: write it in catalog.proto and docs/api.md too", got)

@@ -18,6 +18,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/feed"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
@@ -36,13 +37,22 @@ var _ catalogv1.CatalogServiceServer = (*Server)(nil)
 // NewServer makes a Server.
 func NewServer(service *catalog.Service) *Server { return &Server{service: service} }
 
-// ListTopics returns topics with their numbers of active modules.
-func (s *Server) ListTopics(ctx context.Context, _ *catalogv1.ListTopicsRequest) (*catalogv1.ListTopicsResponse, error) {
+// ListTopics returns one page of topics with their numbers of active modules.
+func (s *Server) ListTopics(ctx context.Context, req *catalogv1.ListTopicsRequest) (*catalogv1.ListTopicsResponse, error) {
+	token, err := page.NewToken("topics")
+	if err != nil {
+		return nil, err
+	}
+	after, err := token.ReadKey(req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
 	topics, err := s.service.Topics(ctx)
 	if err != nil {
 		return nil, err
 	}
-	resp := &catalogv1.ListTopicsResponse{}
+	topics, next := page.Cut(token, topics, after, page.Size(int(req.GetPageSize())), func(t catalog.Topic) string { return t.ID })
+	resp := &catalogv1.ListTopicsResponse{NextPageToken: next}
 	for _, t := range topics {
 		resp.Topics = append(resp.Topics, &catalogv1.Topic{Id: t.ID, ModuleCount: int32(t.Modules)})
 	}

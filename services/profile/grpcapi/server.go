@@ -13,6 +13,7 @@ import (
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
@@ -110,16 +111,27 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	), revision))
 }
 
-// ListRecommendedPaths returns paths that fit the learner, the best first.
+// ListRecommendedPaths returns one page of the paths that fit the learner, the best first.
 func (s *Server) ListRecommendedPaths(
 	ctx context.Context,
 	req *profilev1.ListRecommendedPathsRequest,
 ) (*profilev1.ListRecommendedPathsResponse, error) {
+	token, err := page.NewToken("recommendedPaths", req.GetLearnerId())
+	if err != nil {
+		return nil, err
+	}
+	after, err := token.ReadKey(req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
 	recommendations, err := s.service.Recommend(ctx, req.GetLearnerId())
 	if err != nil {
 		return nil, err
 	}
-	resp := &profilev1.ListRecommendedPathsResponse{}
+	recommendations, next := page.Cut(token, recommendations, after, page.Size(int(req.GetPageSize())), func(r profile.Recommendation) string {
+		return strconv.Itoa(r.Rank) + "/" + r.Path.ID
+	})
+	resp := &profilev1.ListRecommendedPathsResponse{NextPageToken: next}
 	for _, r := range recommendations {
 		resp.RecommendedPaths = append(resp.RecommendedPaths, &profilev1.RecommendedPath{
 			PathId:      r.Path.ID,

@@ -431,6 +431,15 @@ func TestListRecommendedPaths(t *testing.T) {
 	if !proto.Equal(resp, want) {
 		t.Errorf("recommended %v, want %v", resp, want)
 	}
+	first, err := client.ListRecommendedPaths(ana, &profilev1.ListRecommendedPathsRequest{LearnerId: "me", PageSize: 1})
+	if err != nil || len(first.GetRecommendedPaths()) != 1 || !proto.Equal(first.GetRecommendedPaths()[0], want.GetRecommendedPaths()[0]) {
+		t.Fatalf("the first page: %v, %v", first, err)
+	}
+	second, err := client.ListRecommendedPaths(ana, &profilev1.ListRecommendedPathsRequest{LearnerId: "me", PageToken: first.GetNextPageToken()})
+	if err != nil || len(second.GetRecommendedPaths()) != 1 || second.GetNextPageToken() != "" ||
+		!proto.Equal(second.GetRecommendedPaths()[0], want.GetRecommendedPaths()[1]) {
+		t.Errorf("the second page: %v, %v", second, err)
+	}
 
 	for _, fault := range []error{errors.New("broken"), status.Error(codes.Unavailable, "down"), status.Error(codes.NotFound, "what?")} {
 		h.catalog.listPaths = func(context.Context, *catalogv1.ListPathsRequest) (*catalogv1.ListPathsResponse, error) {

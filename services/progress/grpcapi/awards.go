@@ -2,24 +2,42 @@ package grpcapi
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// ListAwards returns the awards that a learner has earned.
+// ListAwards returns one page of the awards that a learner has earned.
 func (g *Server) ListAwards(ctx context.Context, r *progressv1.ListAwardsRequest) (*progressv1.ListAwardsResponse, error) {
+	token, err := page.NewToken("awards", r.GetLearnerId())
+	if err != nil {
+		return nil, err
+	}
+	after, err := token.ReadKey(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	size := page.Size(int(r.GetPageSize()))
 	out := new(progressv1.ListAwardsResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "awards", out, func(w *progress.View) (proto.Message, error) {
+	route := fmt.Sprintf("awards/%d/%s", size, r.GetPageToken())
+	return out, g.answer(ctx, r.GetLearnerId(), route, out, func(w *progress.View) (proto.Message, error) {
 		awards, err := w.Awards()
 		if err != nil {
 			return nil, err
 		}
-		return &progressv1.ListAwardsResponse{Awards: awardProtos(awards)}, nil
+		awards, next := page.Cut(token, awards, after, size, awardKey)
+		return &progressv1.ListAwardsResponse{Awards: awardProtos(awards), NextPageToken: next}, nil
 	})
+}
+
+// awardKey orders awards as View.Awards does, in bytes.
+func awardKey(a progress.Award) string {
+	return fmt.Sprintf("%020d/%020d/%s", a.AwardTime.UnixMicro(), a.FromSequence, a.ID)
 }
 
 // RevokeAward takes an award back.

@@ -1635,7 +1635,11 @@ func (x *Topic) GetModuleCount() int32 {
 
 // ListTopicsRequest is the request of ListTopics.
 type ListTopicsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most this many, 1 to 200; 50 when unset.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the previous response.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1670,11 +1674,27 @@ func (*ListTopicsRequest) Descriptor() ([]byte, []int) {
 	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{11}
 }
 
+func (x *ListTopicsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTopicsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // ListTopicsResponse is the response of ListTopics.
 type ListTopicsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// By id.
-	Topics        []*Topic `protobuf:"bytes,1,rep,name=topics,proto3" json:"topics,omitempty"`
+	Topics []*Topic `protobuf:"bytes,1,rep,name=topics,proto3" json:"topics,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1714,6 +1734,13 @@ func (x *ListTopicsResponse) GetTopics() []*Topic {
 		return x.Topics
 	}
 	return nil
+}
+
+func (x *ListTopicsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // ListModulesRequest asks for ListModules. Filters combine by AND.
@@ -5887,10 +5914,14 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\":\n" +
 	"\x05Topic\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
-	"\fmodule_count\x18\x02 \x01(\x05R\vmoduleCount\"\x13\n" +
-	"\x11ListTopicsRequest\"I\n" +
+	"\fmodule_count\x18\x02 \x01(\x05R\vmoduleCount\"b\n" +
+	"\x11ListTopicsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"q\n" +
 	"\x12ListTopicsResponse\x123\n" +
-	"\x06topics\x18\x01 \x03(\v2\x1b.preceptor.catalog.v1.TopicR\x06topics\"\xa9\x03\n" +
+	"\x06topics\x18\x01 \x03(\v2\x1b.preceptor.catalog.v1.TopicR\x06topics\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa9\x03\n" +
 	"\x12ListModulesRequest\x12\x1d\n" +
 	"\x05topic\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05topic\x12\x1d\n" +
 	"\x05level\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05level\x12\x1b\n" +

@@ -861,7 +861,11 @@ func (x *CreateLearnerResponse) GetLearner() *Learner {
 type ListRecommendedPathsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
-	LearnerId     string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// At most this many, 1 to 200; 50 when unset.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the previous response.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -903,13 +907,29 @@ func (x *ListRecommendedPathsRequest) GetLearnerId() string {
 	return ""
 }
 
+func (x *ListRecommendedPathsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRecommendedPathsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // ListRecommendedPathsResponse is the response of ListRecommendedPaths.
 type ListRecommendedPathsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The best first.
 	RecommendedPaths []*RecommendedPath `protobuf:"bytes,1,rep,name=recommended_paths,json=recommendedPaths,proto3" json:"recommended_paths,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRecommendedPathsResponse) Reset() {
@@ -947,6 +967,13 @@ func (x *ListRecommendedPathsResponse) GetRecommendedPaths() []*RecommendedPath 
 		return x.RecommendedPaths
 	}
 	return nil
+}
+
+func (x *ListRecommendedPathsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // RecommendedPath is a learning path with why it is recommended.
@@ -1440,12 +1467,16 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\x14CreateLearnerRequest\x12B\n" +
 	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerB\t\xe0A\x02\xbaH\x03\xd8\x01\x03R\alearner\"P\n" +
 	"\x15CreateLearnerResponse\x127\n" +
-	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerR\alearner\"<\n" +
+	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerR\alearner\"\x8b\x01\n" +
 	"\x1bListRecommendedPathsRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\"r\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x9a\x01\n" +
 	"\x1cListRecommendedPathsResponse\x12R\n" +
-	"\x11recommended_paths\x18\x01 \x03(\v2%.preceptor.profile.v1.RecommendedPathR\x10recommendedPaths\"\xf8\x01\n" +
+	"\x11recommended_paths\x18\x01 \x03(\v2%.preceptor.profile.v1.RecommendedPathR\x10recommendedPaths\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf8\x01\n" +
 	"\x0fRecommendedPath\x12\x17\n" +
 	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12D\n" +

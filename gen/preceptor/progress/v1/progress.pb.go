@@ -4597,7 +4597,11 @@ func (x *GetModuleProgressResponse) GetProgress() *ModuleProgressDetail {
 type ListAwardsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A learner's id, or "me".
-	LearnerId     string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// At most this many, 1 to 200; 50 when unset.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the previous response.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4639,11 +4643,27 @@ func (x *ListAwardsRequest) GetLearnerId() string {
 	return ""
 }
 
+func (x *ListAwardsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAwardsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // ListAwardsResponse is the response of ListAwards.
 type ListAwardsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first, revoked ones too.
-	Awards        []*Award `protobuf:"bytes,1,rep,name=awards,proto3" json:"awards,omitempty"`
+	Awards []*Award `protobuf:"bytes,1,rep,name=awards,proto3" json:"awards,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4683,6 +4703,13 @@ func (x *ListAwardsResponse) GetAwards() []*Award {
 		return x.Awards
 	}
 	return nil
+}
+
+func (x *ListAwardsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // WatchProgressRequest is the request of WatchProgress.
@@ -6942,12 +6969,16 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12H\n" +
 	"\tmodule_id\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\"d\n" +
 	"\x19GetModuleProgressResponse\x12G\n" +
-	"\bprogress\x18\x01 \x01(\v2+.preceptor.progress.v1.ModuleProgressDetailR\bprogress\"2\n" +
+	"\bprogress\x18\x01 \x01(\v2+.preceptor.progress.v1.ModuleProgressDetailR\bprogress\"\x81\x01\n" +
 	"\x11ListAwardsRequest\x12\x1d\n" +
 	"\n" +
-	"learner_id\x18\x01 \x01(\tR\tlearnerId\"J\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"r\n" +
 	"\x12ListAwardsResponse\x124\n" +
-	"\x06awards\x18\x01 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"}\n" +
+	"\x06awards\x18\x01 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"}\n" +
 	"\x14WatchProgressRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x123\n" +
