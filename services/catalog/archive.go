@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,19 +17,12 @@ import (
 // SUNSET_IN_PAST.
 func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time, match Match, actor string) (Item[C], error) {
 	now := c.service.micros()
-	if !sunset.IsZero() && sunset.Before(now) {
-		return Item[C]{}, errs.InvalidFields([]errs.Violation{{
-			Field: "sunsetTime", Description: "must not lie in the past", Reason: errs.ReasonSunsetInPast,
-		}})
+	if past := sunsetFaults(sunset, now); len(past) > 0 {
+		return Item[C]{}, errs.InvalidFields(past)
 	}
 	return c.move(ctx, id, match, actor, func(item *Item[C]) (Action, error) {
-		switch item.State {
-		case StateArchived:
-			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotActive,
-				"%q is archived already; for another sunset, restore it and archive it again", id)
-		case StateDraft:
-			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotActive, "%q was never published, and only what is ACTIVE can be archived", id)
-		case StateActive:
+		if why := item.notActive(); why != "" {
+			return "", errs.New(errs.FailedPrecondition, errs.ReasonNotActive, "%s", why)
 		}
 		item.State = StateArchived
 		stay := ArchivePeriod{ArchiveTime: now}
@@ -38,6 +32,27 @@ func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time
 		item.Archives = append(slices.Clone(item.Archives), stay)
 		return ActionArchived, nil
 	})
+}
+
+// notActive is why the item cannot be archived; "" when it can.
+func (i Item[C]) notActive() string {
+	switch i.State {
+	case StateArchived:
+		return fmt.Sprintf("%q is archived already; for another sunset, restore it and archive it again", i.ID)
+	case StateDraft:
+		return fmt.Sprintf("%q was never published, and only what is ACTIVE can be archived", i.ID)
+	case StateActive:
+	}
+	return ""
+}
+
+// sunsetFaults are the violations of a sunset; zero is none.
+func sunsetFaults(sunset, now time.Time) []errs.Violation {
+	var f faults
+	if !sunset.IsZero() && sunset.Before(now) {
+		f.addf("sunsetTime", errs.ReasonSunsetInPast, "must not lie in the past")
+	}
+	return f
 }
 
 // Restore makes what is archived active again. The stay in the archive remains on record.

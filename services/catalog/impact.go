@@ -14,6 +14,12 @@ type Impact interface {
 
 	// Path counts for a path's draft, as Module does.
 	Path(ctx context.Context, id string, draft Version[PathContent]) (PathImpact, error)
+
+	// ModuleArchive counts for archiving a module whose newest version is the latest, as Module does.
+	ModuleArchive(ctx context.Context, id string, latest int) (ModuleArchiveImpact, error)
+
+	// PathArchive counts for archiving a path, as Module does.
+	PathArchive(ctx context.Context, id string, latest int) (PathArchiveImpact, error)
 }
 
 // ModuleImpact is whom the publication of a module's draft would touch.

@@ -228,3 +228,23 @@ paths:
 	again := importing(t, s, catalog.ImportOptions{}, file("a.yaml", text))
 	wantListed(t, again.Warnings)
 }
+
+// What can be had by an equivalence alone is out of reach once its modules are archived. A path that nobody
+// could finish before is no news.
+func TestArchiveWarnings(t *testing.T) {
+	t.Parallel()
+	s := withOld(t)
+	catalogtest.Publish(t, s.Paths, "by-credit", catalogtest.Path("credited", "more"), catalog.Publication{})
+	catalogtest.Publish(t, s.Paths, "stuck-anyway", catalogtest.Path("stuck", "open"), catalog.Publication{})
+	catalogtest.Publish(t, s.Paths, "fine", catalogtest.Path("open", "more"), catalog.Publication{})
+	got, err := s.PreviewArchiveModule(t.Context(), "open", time.Time{})
+	must(t, err)
+	if len(got.Warnings) != 1 || got.Warnings[0].Field != "paths/by-credit milestones[0].groups[0].moduleIds[0]" ||
+		got.Warnings[0].Reason != errs.ReasonPathCannotBeFinished || !strings.Contains(got.Warnings[0].Description, "credited") {
+		t.Errorf("warnings %+v", got.Warnings)
+	}
+	more, err := s.PreviewArchiveModule(t.Context(), "more", time.Time{})
+	if err != nil || len(more.Warnings) > 0 {
+		t.Errorf("warnings of another: %+v, %v", more.Warnings, err)
+	}
+}

@@ -78,6 +78,18 @@ func (d *Draft) loses(open *CycleFacts) bool {
 	return false
 }
 
+// CreditGroups returns the groups of other modules that give the module in full to whom has completed all of
+// one, by now.
+func (m *Module) CreditGroups(now time.Time) [][]string {
+	var groups [][]string
+	m.grants(func(v *ModuleVersion, group []string) {
+		if !v.PublishTime.After(now) && len(group) > 0 {
+			groups = append(groups, slices.Compact(slices.Sorted(slices.Values(group))))
+		}
+	})
+	return groups
+}
+
 // MilestonesWith returns the ids of the milestones that name a module, in order.
 func (v *PathVersion) MilestonesWith(moduleID string) []string {
 	var ids []string

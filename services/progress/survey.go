@@ -20,8 +20,22 @@ type Survey interface {
 	// Enrollments returns how many enrollments in the paths are not withdrawn, by path and version;
 	// versions without any are absent.
 	Enrollments(ctx context.Context, pathIDs []string) ([]PinnedEnrollments, error)
+	// NotBegun returns how many learners the question finds.
+	NotBegun(ctx context.Context, q NotBegun) (int64, error)
 	// AwardsHeld returns how many awards of a path's milestones are not revoked.
 	AwardsHeld(ctx context.Context, pathID string, milestoneIDs []string) (int64, error)
+}
+
+// NotBegun asks for the learners with an enrollment, not withdrawn, in a path that names a module, who
+// have begun neither the module nor have it by others, as far as stored facts say.
+type NotBegun struct {
+	ModuleID string
+	// On are the path versions that name it, without counts.
+	On []PinnedEnrollments
+	// Groups are the groups of other modules that give it to whom has completed all of one.
+	Groups [][]string
+	// LearnerID asks for this learner alone, and not whether they have begun; "" for all.
+	LearnerID string
 }
 
 // FactsGroup is the learners whose facts of a module say the same in short.

@@ -68,6 +68,26 @@ func testDiscard(t *testing.T, w *world) {
 	author.do(http.MethodDelete, "/v1/paths/discarded", nil).problem(http.StatusNotFound, "PATH_NOT_FOUND")
 }
 
+// testPreviewArchive looks at what archiving a module would do, and then does it.
+func testPreviewArchive(t *testing.T, w *world) {
+	author := w.as(t, "author", "author")
+	c := publishCourse(t, author, "archiving")
+	idle, busy := w.as(t, "archiving-idle"), w.as(t, "archiving-busy")
+	for _, me := range []*client{idle, busy} {
+		me.post("/v1/learners/me/enrollments", map[string]any{"pathId": c.path}).want(http.StatusCreated)
+	}
+	busy.record(event(c.basics, "phi", "COMPLETED"))
+	at := "/v1/modules/" + c.basics
+	author.post(at+":previewArchive", map[string]any{}).want(http.StatusOK).golden("archive_preview").
+		has("impact.learnersInProgress", "1", "impact.learnersExcused", "1", "impact.learnersCompleted", "0", "pathIds.0", c.path)
+	author.post(at+":previewArchive", map[string]any{"sunsetTime": "2020-01-01T00:00:00Z"}).want(http.StatusOK).
+		has("violations.0.reason", "SUNSET_IN_PAST", "impact", "<none>")
+	author.post("/v1/paths/"+c.path+":previewArchive", map[string]any{}).want(http.StatusOK).has("impact.enrollments.0.enrollments", "2")
+	idle.post(at+":previewArchive", map[string]any{}).problem(http.StatusForbidden, "ROLE_REQUIRED")
+	author.post(at+":archive", map[string]any{}).want(http.StatusOK)
+	author.post(at+":previewArchive", map[string]any{}).want(http.StatusOK).has("violations.0.reason", "NOT_ACTIVE", "impact", "<none>")
+}
+
 func testPaths(t *testing.T, w *world) {
 	author, learner := w.as(t, "author", "author"), w.as(t, "paths-reader")
 	c := publishCourse(t, author, "golden")

@@ -8,6 +8,7 @@ func suite(t *testing.T, w *world) {
 	for name, test := range map[string]func(*testing.T, *world){
 		"author":       testAuthor,
 		"discard":      testDiscard,
+		"archiving":    testPreviewArchive,
 		"paths":        testPaths,
 		"catalog":      testCatalog,
 		"violations":   testViolations,

@@ -49,6 +49,36 @@ func (i impact) Path(ctx context.Context, id string, draft catalog.Version[catal
 	return pathImpactOf(resp.GetImpact()), nil
 }
 
+// ModuleArchive implements Impact.
+func (i impact) ModuleArchive(ctx context.Context, id string, latest int) (catalog.ModuleArchiveImpact, error) {
+	resp, err := i.client.CountModuleArchive(ctx, &progressv1.CountModuleArchiveRequest{ModuleId: id, LatestVersion: int32(latest)}) //nolint:gosec // a number of versions
+	if err == nil && resp.GetImpact() == nil {
+		err = errNoImpact
+	}
+	if err != nil {
+		i.warn(ctx, catalog.KindModule, id, err)
+		return catalog.ModuleArchiveImpact{}, err
+	}
+	out := resp.GetImpact()
+	return catalog.ModuleArchiveImpact{
+		LearnersCompleted: out.GetLearnersCompleted(), LearnersInProgress: out.GetLearnersInProgress(),
+		LearnersExcused: out.GetLearnersExcused(), Paths: impactedPathsOf(out.GetPaths()),
+	}, nil
+}
+
+// PathArchive implements Impact.
+func (i impact) PathArchive(ctx context.Context, id string, latest int) (catalog.PathArchiveImpact, error) {
+	resp, err := i.client.CountPathArchive(ctx, &progressv1.CountPathArchiveRequest{PathId: id, LatestVersion: int32(latest)}) //nolint:gosec // a number of versions
+	if err == nil && resp.GetImpact() == nil {
+		err = errNoImpact
+	}
+	if err != nil {
+		i.warn(ctx, catalog.KindPath, id, err)
+		return catalog.PathArchiveImpact{}, err
+	}
+	return catalog.PathArchiveImpact{Enrollments: pinnedOf(resp.GetImpact().GetEnrollments()), AwardsHeld: resp.GetImpact().GetAwardsHeld()}, nil
+}
+
 // errNoImpact reports a response without its impact, which must not be read as zero learners.
 var errNoImpact = errors.New("the response of progress has no impact")
 
@@ -61,18 +91,31 @@ func moduleImpactOf(i *catalogv1.ModuleImpact) catalog.ModuleImpact {
 		LearnersCompleted: i.GetLearnersCompleted(), LearnersInProgress: i.GetLearnersInProgress(),
 		LearnersToRetrain: i.GetLearnersToRetrain(), LearnersLosingCredit: i.GetLearnersLosingCredit(),
 	}
-	for _, p := range i.GetPaths() {
-		out.Paths = append(out.Paths, catalog.ImpactedPath{
+	out.Paths = impactedPathsOf(i.GetPaths())
+	return out
+}
+
+func impactedPathsOf(paths []*catalogv1.ImpactedPath) []catalog.ImpactedPath {
+	var out []catalog.ImpactedPath
+	for _, p := range paths {
+		out = append(out, catalog.ImpactedPath{
 			ID: p.GetPathId(), Title: p.GetTitle(), Milestones: p.GetMilestoneIds(), Enrollments: p.GetEnrollments(),
 		})
 	}
 	return out
 }
 
-func pathImpactOf(i *catalogv1.PathImpact) catalog.PathImpact {
-	out := catalog.PathImpact{UpgradeOffers: i.GetUpgradeOffers(), ChangedMilestones: i.GetChangedMilestoneIds(), AwardsHeld: i.GetAwardsHeld()}
-	for _, e := range i.GetEnrollments() {
-		out.Enrollments = append(out.Enrollments, catalog.PinnedEnrollments{Version: int(e.GetPathVersion()), Enrollments: e.GetEnrollments()})
+func pinnedOf(pinned []*catalogv1.PinnedEnrollments) []catalog.PinnedEnrollments {
+	var out []catalog.PinnedEnrollments
+	for _, e := range pinned {
+		out = append(out, catalog.PinnedEnrollments{Version: int(e.GetPathVersion()), Enrollments: e.GetEnrollments()})
 	}
 	return out
+}
+
+func pathImpactOf(i *catalogv1.PathImpact) catalog.PathImpact {
+	return catalog.PathImpact{
+		UpgradeOffers: i.GetUpgradeOffers(), ChangedMilestones: i.GetChangedMilestoneIds(), AwardsHeld: i.GetAwardsHeld(),
+		Enrollments: pinnedOf(i.GetEnrollments()),
+	}
 }

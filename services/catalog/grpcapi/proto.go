@@ -243,10 +243,24 @@ func moduleImpactProto(i *catalog.ModuleImpact) *catalogv1.ModuleImpact {
 		LearnersCompleted: i.LearnersCompleted, LearnersInProgress: i.LearnersInProgress,
 		LearnersToRetrain: i.LearnersToRetrain, LearnersLosingCredit: i.LearnersLosingCredit,
 	}
-	for _, p := range i.Paths {
-		out.Paths = append(out.Paths, &catalogv1.ImpactedPath{
+	out.Paths = impactedPathProtos(i.Paths)
+	return out
+}
+
+func impactedPathProtos(paths []catalog.ImpactedPath) []*catalogv1.ImpactedPath {
+	var out []*catalogv1.ImpactedPath
+	for _, p := range paths {
+		out = append(out, &catalogv1.ImpactedPath{
 			PathId: p.ID, Title: p.Title, MilestoneIds: p.Milestones, Enrollments: p.Enrollments,
 		})
+	}
+	return out
+}
+
+func pinnedProtos(pinned []catalog.PinnedEnrollments) []*catalogv1.PinnedEnrollments {
+	var out []*catalogv1.PinnedEnrollments
+	for _, e := range pinned {
+		out = append(out, &catalogv1.PinnedEnrollments{PathVersion: int32(e.Version), Enrollments: e.Enrollments})
 	}
 	return out
 }
@@ -256,9 +270,8 @@ func pathImpactProto(i *catalog.PathImpact) *catalogv1.PathImpact {
 	if i == nil {
 		return nil
 	}
-	out := &catalogv1.PathImpact{UpgradeOffers: i.UpgradeOffers, ChangedMilestoneIds: i.ChangedMilestones, AwardsHeld: i.AwardsHeld}
-	for _, e := range i.Enrollments {
-		out.Enrollments = append(out.Enrollments, &catalogv1.PinnedEnrollments{PathVersion: int32(e.Version), Enrollments: e.Enrollments})
+	return &catalogv1.PathImpact{
+		UpgradeOffers: i.UpgradeOffers, ChangedMilestoneIds: i.ChangedMilestones, AwardsHeld: i.AwardsHeld,
+		Enrollments: pinnedProtos(i.Enrollments),
 	}
-	return out
 }

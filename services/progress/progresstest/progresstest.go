@@ -69,6 +69,7 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 		"one replica at a time holds the rebuild":          rebuildLease,
 		"a survey counts facts by what they say":           surveyFacts,
 		"a survey counts enrollments and awards":           surveyPaths,
+		"a survey counts learners who have not begun":      surveyNotBegun,
 		"a survey is one snapshot":                         surveySnapshot,
 		"learners with outdated facts come in pages":       outdated,
 	} {

@@ -195,18 +195,36 @@ func (c *impactCount) shapesOf(ctx context.Context, g progress.FactsGroup) error
 
 // eachOf counts the learners of a group one by one.
 func (c *impactCount) eachOf(ctx context.Context, g progress.FactsGroup) error {
+	at := moment{c.survey, c.module, c.now}
+	return at.each(ctx, g, func(_ string, f *progress.Facts) error {
+		c.add(c.draft.Effect(f), 1)
+		return nil
+	})
+}
+
+// moment is a module's learners at one time.
+type moment struct {
+	survey progress.Survey
+	module *progress.Module
+	now    time.Time
+}
+
+// each visits the learners of a group with their facts as folded up to now.
+func (m moment) each(ctx context.Context, g progress.FactsGroup, visit func(learnerID string, f *progress.Facts) error) error {
 	after := ""
 	for {
-		page, err := c.survey.FactsOf(ctx, c.module.ID, g, after, surveyPage)
+		page, err := m.survey.FactsOf(ctx, m.module.ID, g, after, surveyPage)
 		if err != nil {
 			return err
 		}
 		for _, l := range page {
-			f, err := c.upToDate(ctx, l)
+			f, err := m.upToDate(ctx, l)
 			if err != nil {
 				return err
 			}
-			c.add(c.draft.Effect(f), 1)
+			if err := visit(l.LearnerID, f); err != nil {
+				return err
+			}
 		}
 		if len(page) < surveyPage {
 			return nil
@@ -216,27 +234,20 @@ func (c *impactCount) eachOf(ctx context.Context, g progress.FactsGroup) error {
 }
 
 // upToDate returns the facts as folded up to now.
-func (c *impactCount) upToDate(ctx context.Context, l progress.LearnerFacts) (*progress.Facts, error) {
-	if !l.Facts.Stale(c.module) {
-		return l.Facts.AsOf(c.module, c.now), nil
+func (m moment) upToDate(ctx context.Context, l progress.LearnerFacts) (*progress.Facts, error) {
+	if !l.Facts.Stale(m.module) {
+		return l.Facts.AsOf(m.module, m.now), nil
 	}
-	log, err := c.survey.ModuleLog(ctx, l.LearnerID, c.module.ID)
+	log, err := m.survey.ModuleLog(ctx, l.LearnerID, m.module.ID)
 	if err != nil {
 		return nil, err
 	}
-	return progress.FoldLog(c.module, log).AsOf(c.module, c.now), nil
+	return progress.FoldLog(m.module, log).AsOf(m.module, m.now), nil
 }
 
 // impactedPaths returns the paths that name a module.
 func impactedPaths(ctx context.Context, survey progress.Survey, catalog *progress.Catalog, moduleID string, now time.Time) ([]ImpactedPath, error) {
-	naming := map[string][]int{} // the versions that do, by path
-	for id, p := range catalog.Paths {
-		for i := range p.Versions {
-			if slices.Contains(p.Versions[i].ModuleIDs(), moduleID) {
-				naming[id] = append(naming[id], p.Versions[i].Number)
-			}
-		}
-	}
+	naming := versionsNaming(catalog, moduleID)
 	ids := slices.Sorted(maps.Keys(naming))
 	pinned, err := survey.Enrollments(ctx, ids)
 	if err != nil {
@@ -260,6 +271,19 @@ func impactedPaths(ctx context.Context, survey progress.Survey, catalog *progres
 		})
 	}
 	return out, nil
+}
+
+// versionsNaming returns the path versions that name a module, by path.
+func versionsNaming(catalog *progress.Catalog, moduleID string) map[string][]int {
+	naming := map[string][]int{}
+	for id, p := range catalog.Paths {
+		for i := range p.Versions {
+			if slices.Contains(p.Versions[i].ModuleIDs(), moduleID) {
+				naming[id] = append(naming[id], p.Versions[i].Number)
+			}
+		}
+	}
+	return naming
 }
 
 // PathImpact is whom the publication of a path's draft would touch.
@@ -302,21 +326,31 @@ func (s *Service) CountPathImpact(ctx context.Context, pathID string, draft prog
 	var out *PathImpact
 	err = s.store.Survey(ctx, func(ctx context.Context, survey progress.Survey) error {
 		out = &PathImpact{ChangedMilestoneIDs: changed}
-		pinned, err := survey.Enrollments(ctx, []string{pathID})
-		if err != nil {
+		if out.Enrollments, err = enrollmentsOn(ctx, survey, p, now); err != nil {
 			return err
 		}
-		on := map[int]int64{}
-		for _, e := range pinned {
-			version := p.Mandated(e.PathVersion, now)
-			on[version] += e.Count
+		for _, e := range out.Enrollments {
 			out.UpgradeOffers += e.Count
-		}
-		for _, version := range slices.Sorted(maps.Keys(on)) {
-			out.Enrollments = append(out.Enrollments, progress.PinnedEnrollments{PathID: pathID, PathVersion: version, Count: on[version]})
 		}
 		out.AwardsHeld, err = survey.AwardsHeld(ctx, pathID, changed)
 		return err
 	})
 	return out, err
+}
+
+// enrollmentsOn returns a path's enrollments that are not withdrawn by the version that they are on.
+func enrollmentsOn(ctx context.Context, survey progress.Survey, p *progress.Path, now time.Time) ([]progress.PinnedEnrollments, error) {
+	pinned, err := survey.Enrollments(ctx, []string{p.ID})
+	if err != nil {
+		return nil, err
+	}
+	on := map[int]int64{}
+	for _, e := range pinned {
+		on[p.Mandated(e.PathVersion, now)] += e.Count
+	}
+	var out []progress.PinnedEnrollments
+	for _, version := range slices.Sorted(maps.Keys(on)) {
+		out = append(out, progress.PinnedEnrollments{PathID: p.ID, PathVersion: version, Count: on[version]})
+	}
+	return out, nil
 }

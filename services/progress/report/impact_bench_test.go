@@ -188,6 +188,33 @@ func BenchmarkModuleImpact(b *testing.B) {
 	}
 }
 
+// BenchmarkModuleArchive counts whom archiving a module would touch, among the same learners, who are all on
+// a path. All have begun the one module; nobody has begun the other.
+func BenchmarkModuleArchive(b *testing.B) {
+	url := "sqlite:" + filepath.Join(b.TempDir(), "progress.db")
+	r := crowd(b, url)
+	untouched := crowdModule("untouched")
+	path := path1("p", milestone("m", all("module-05", "untouched")))
+	r.Catalog.Publish([]progress.Module{untouched}, []progress.Path{path})
+	r.Refreshed(r.Service)
+	for id, want := range map[string]report.ModuleArchive{
+		"module-05": {Completed: 70_000, InProgress: 30_000},
+		"untouched": {Excused: crowdLearners},
+	} {
+		b.Run(id, func(b *testing.B) {
+			for b.Loop() {
+				got, err := r.Service.Previews.CountModuleArchive(r.Ctx, id, 2, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if got.Completed != want.Completed || got.InProgress != want.InProgress || got.Excused != want.Excused {
+					b.Fatalf("%+v", got)
+				}
+			}
+		})
+	}
+}
+
 // reopened is a service on new connections to the database, whose caches are empty.
 func reopened(r *rig, tb testing.TB, url string) *replica {
 	tb.Helper()

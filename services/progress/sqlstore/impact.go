@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -124,6 +126,45 @@ func (s survey) Enrollments(ctx context.Context, pathIDs []string) ([]progress.P
 		}
 	}
 	return out, nil
+}
+
+// NotBegun counts the learners of the index enrollment_open without those whom other indexes have: that is
+// several times as fast as a look at the facts of each. SQLite takes away at most 498 groups at once.
+func (s survey) NotBegun(ctx context.Context, q progress.NotBegun) (int64, error) {
+	if len(q.On) == 0 {
+		return 0, nil
+	}
+	var text strings.Builder
+	var args []any
+	mark := func(value any) string {
+		args = append(args, value)
+		return "$" + strconv.Itoa(len(args))
+	}
+	text.WriteString(`SELECT count(*) FROM (SELECT DISTINCT learner_id FROM enrollment WHERE state <> 'WITHDRAWN' AND (`)
+	for i, on := range q.On {
+		if i > 0 {
+			text.WriteString(" OR ")
+		}
+		text.WriteString("(path_id = " + mark(on.PathID) + " AND path_version = " + mark(on.PathVersion) + ")")
+	}
+	text.WriteString(")")
+	one := ""
+	if q.LearnerID != "" {
+		one = " AND learner_id = " + mark(q.LearnerID)
+		text.WriteString(one)
+	} else {
+		text.WriteString(` EXCEPT SELECT learner_id FROM module_facts WHERE cycle_state IN ('OPEN', 'DONE') AND module_id = ` + mark(q.ModuleID))
+	}
+	for _, group := range q.Groups {
+		text.WriteString(` EXCEPT SELECT learner_id FROM module_facts WHERE complete_version IS NOT NULL` + one +
+			` AND module_id IN ` + sqldb.In(len(group), len(args)+1) + ` GROUP BY learner_id HAVING count(*) = `)
+		args = append(args, anys(group)...)
+		text.WriteString(mark(len(group)))
+	}
+	text.WriteString(") AS left_over")
+	var n int64
+	err := s.tx.QueryRowContext(ctx, text.String(), args...).Scan(&n)
+	return n, err
 }
 
 // AwardsHeld counts the awards of milestones that are not revoked.

@@ -438,7 +438,7 @@ func (x ImportChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ImportChange_Kind.Descriptor instead.
 func (ImportChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{73, 0}
 }
 
 // Format is how the document is written.
@@ -491,7 +491,7 @@ func (x ExportCatalogRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExportCatalogRequest_Format.Descriptor instead.
 func (ExportCatalogRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{74, 0}
 }
 
 // Kind is what changed.
@@ -544,7 +544,7 @@ func (x CatalogChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Kind.Descriptor instead.
 func (CatalogChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{76, 0}
 }
 
 // Action is what was done.
@@ -609,7 +609,7 @@ func (x CatalogChange_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CatalogChange_Action.Descriptor instead.
 func (CatalogChange_Action) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70, 1}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{76, 1}
 }
 
 // Module is a thing to learn, with an id that is stable for ever.
@@ -3009,6 +3009,248 @@ func (x *PublishModuleResponse) GetModule() *Module {
 	return nil
 }
 
+// PreviewArchiveModuleRequest is the request of PreviewArchiveModule: that of ArchiveModule.
+type PreviewArchiveModuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// Until when learners in progress could finish; without end when unset.
+	SunsetTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sunset_time,json=sunsetTime,proto3" json:"sunset_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewArchiveModuleRequest) Reset() {
+	*x = PreviewArchiveModuleRequest{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewArchiveModuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewArchiveModuleRequest) ProtoMessage() {}
+
+func (x *PreviewArchiveModuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewArchiveModuleRequest.ProtoReflect.Descriptor instead.
+func (*PreviewArchiveModuleRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PreviewArchiveModuleRequest) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *PreviewArchiveModuleRequest) GetSunsetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SunsetTime
+	}
+	return nil
+}
+
+// PreviewArchiveModuleResponse is the response of PreviewArchiveModule.
+type PreviewArchiveModuleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Everything that stands against archiving: NOT_ACTIVE, SUNSET_IN_PAST; empty: it can be archived.
+	Violations []*Violation `protobuf:"bytes,1,rep,name=violations,proto3" json:"violations,omitempty"`
+	// What will surprise and prevents nothing: PATH_CANNOT_BE_FINISHED, of the active paths that nobody who
+	// begins after it could finish, and that somebody could finish before. The fields begin with the path:
+	// "paths/clinical-ai-engineer milestones[0].groups[1].requiredCount".
+	Warnings []*Violation `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Ids of the active paths that name the module.
+	PathIds []string `protobuf:"bytes,3,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
+	// Ids of the modules whose newest version has it as a prerequisite: it then blocks nobody there.
+	PrerequisiteOfModuleIds []string `protobuf:"bytes,4,rep,name=prerequisite_of_module_ids,json=prerequisiteOfModuleIds,proto3" json:"prerequisite_of_module_ids,omitempty"`
+	// Ids of the modules whose newest version it gives credit for, alone or with others: only learners who
+	// have completed it, or finish it in time, then have that credit.
+	CreditsModuleIds []string `protobuf:"bytes,5,rep,name=credits_module_ids,json=creditsModuleIds,proto3" json:"credits_module_ids,omitempty"`
+	// Ids of the modules that have a draft with it as a prerequisite: that could then not be published.
+	DraftModuleIds []string `protobuf:"bytes,6,rep,name=draft_module_ids,json=draftModuleIds,proto3" json:"draft_module_ids,omitempty"`
+	// Ids of the paths that have a draft that names it: that could then not be published.
+	DraftPathIds []string `protobuf:"bytes,7,rep,name=draft_path_ids,json=draftPathIds,proto3" json:"draft_path_ids,omitempty"`
+	// The learners whom it would affect; absent while progress is unavailable, and with violations.
+	Impact        *ModuleArchiveImpact `protobuf:"bytes,8,opt,name=impact,proto3" json:"impact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewArchiveModuleResponse) Reset() {
+	*x = PreviewArchiveModuleResponse{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewArchiveModuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewArchiveModuleResponse) ProtoMessage() {}
+
+func (x *PreviewArchiveModuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewArchiveModuleResponse.ProtoReflect.Descriptor instead.
+func (*PreviewArchiveModuleResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *PreviewArchiveModuleResponse) GetViolations() []*Violation {
+	if x != nil {
+		return x.Violations
+	}
+	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetWarnings() []*Violation {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetPathIds() []string {
+	if x != nil {
+		return x.PathIds
+	}
+	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetPrerequisiteOfModuleIds() []string {
+	if x != nil {
+		return x.PrerequisiteOfModuleIds
+	}
+	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetCreditsModuleIds() []string {
+	if x != nil {
+		return x.CreditsModuleIds
+	}
+	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetDraftModuleIds() []string {
+	if x != nil {
+		return x.DraftModuleIds
+	}
+	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetDraftPathIds() []string {
+	if x != nil {
+		return x.DraftPathIds
+	}
+	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetImpact() *ModuleArchiveImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
+// ModuleArchiveImpact is whom archiving a module would touch.
+type ModuleArchiveImpact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Learners who have completed the module, on any version, and keep that.
+	LearnersCompleted int64 `protobuf:"varint,1,opt,name=learners_completed,json=learnersCompleted,proto3" json:"learners_completed,omitempty"`
+	// Learners in progress: begun, or in a renewal, and not complete. They may finish until the sunset;
+	// those of them who have never completed it are excused from then on.
+	LearnersInProgress int64 `protobuf:"varint,2,opt,name=learners_in_progress,json=learnersInProgress,proto3" json:"learners_in_progress,omitempty"`
+	// Learners with a path that asks for it who have not begun it: they would be excused at once. Those to
+	// whom other modules give it are not among them.
+	LearnersExcused int64 `protobuf:"varint,3,opt,name=learners_excused,json=learnersExcused,proto3" json:"learners_excused,omitempty"`
+	// The paths with learners, or open to new ones, that name the module, by id.
+	Paths         []*ImpactedPath `protobuf:"bytes,4,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleArchiveImpact) Reset() {
+	*x = ModuleArchiveImpact{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleArchiveImpact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleArchiveImpact) ProtoMessage() {}
+
+func (x *ModuleArchiveImpact) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleArchiveImpact.ProtoReflect.Descriptor instead.
+func (*ModuleArchiveImpact) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ModuleArchiveImpact) GetLearnersCompleted() int64 {
+	if x != nil {
+		return x.LearnersCompleted
+	}
+	return 0
+}
+
+func (x *ModuleArchiveImpact) GetLearnersInProgress() int64 {
+	if x != nil {
+		return x.LearnersInProgress
+	}
+	return 0
+}
+
+func (x *ModuleArchiveImpact) GetLearnersExcused() int64 {
+	if x != nil {
+		return x.LearnersExcused
+	}
+	return 0
+}
+
+func (x *ModuleArchiveImpact) GetPaths() []*ImpactedPath {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
 // ArchiveModuleRequest is the request of ArchiveModule.
 type ArchiveModuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3025,7 +3267,7 @@ type ArchiveModuleRequest struct {
 
 func (x *ArchiveModuleRequest) Reset() {
 	*x = ArchiveModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3037,7 +3279,7 @@ func (x *ArchiveModuleRequest) String() string {
 func (*ArchiveModuleRequest) ProtoMessage() {}
 
 func (x *ArchiveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3050,7 +3292,7 @@ func (x *ArchiveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveModuleRequest.ProtoReflect.Descriptor instead.
 func (*ArchiveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ArchiveModuleRequest) GetModuleId() string {
@@ -3085,7 +3327,7 @@ type ArchiveModuleResponse struct {
 
 func (x *ArchiveModuleResponse) Reset() {
 	*x = ArchiveModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3097,7 +3339,7 @@ func (x *ArchiveModuleResponse) String() string {
 func (*ArchiveModuleResponse) ProtoMessage() {}
 
 func (x *ArchiveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3110,7 +3352,7 @@ func (x *ArchiveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveModuleResponse.ProtoReflect.Descriptor instead.
 func (*ArchiveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ArchiveModuleResponse) GetModule() *Module {
@@ -3133,7 +3375,7 @@ type RestoreModuleRequest struct {
 
 func (x *RestoreModuleRequest) Reset() {
 	*x = RestoreModuleRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3145,7 +3387,7 @@ func (x *RestoreModuleRequest) String() string {
 func (*RestoreModuleRequest) ProtoMessage() {}
 
 func (x *RestoreModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3158,7 +3400,7 @@ func (x *RestoreModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreModuleRequest.ProtoReflect.Descriptor instead.
 func (*RestoreModuleRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RestoreModuleRequest) GetModuleId() string {
@@ -3186,7 +3428,7 @@ type RestoreModuleResponse struct {
 
 func (x *RestoreModuleResponse) Reset() {
 	*x = RestoreModuleResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3440,7 @@ func (x *RestoreModuleResponse) String() string {
 func (*RestoreModuleResponse) ProtoMessage() {}
 
 func (x *RestoreModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3453,7 @@ func (x *RestoreModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreModuleResponse.ProtoReflect.Descriptor instead.
 func (*RestoreModuleResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RestoreModuleResponse) GetModule() *Module {
@@ -3248,7 +3490,7 @@ type ListPathsRequest struct {
 
 func (x *ListPathsRequest) Reset() {
 	*x = ListPathsRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3260,7 +3502,7 @@ func (x *ListPathsRequest) String() string {
 func (*ListPathsRequest) ProtoMessage() {}
 
 func (x *ListPathsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3273,7 +3515,7 @@ func (x *ListPathsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathsRequest.ProtoReflect.Descriptor instead.
 func (*ListPathsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListPathsRequest) GetRole() string {
@@ -3347,7 +3589,7 @@ type ListPathsResponse struct {
 
 func (x *ListPathsResponse) Reset() {
 	*x = ListPathsResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3359,7 +3601,7 @@ func (x *ListPathsResponse) String() string {
 func (*ListPathsResponse) ProtoMessage() {}
 
 func (x *ListPathsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3372,7 +3614,7 @@ func (x *ListPathsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathsResponse.ProtoReflect.Descriptor instead.
 func (*ListPathsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListPathsResponse) GetPaths() []*Path {
@@ -3407,7 +3649,7 @@ type GetPathRequest struct {
 
 func (x *GetPathRequest) Reset() {
 	*x = GetPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3419,7 +3661,7 @@ func (x *GetPathRequest) String() string {
 func (*GetPathRequest) ProtoMessage() {}
 
 func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3432,7 +3674,7 @@ func (x *GetPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathRequest.ProtoReflect.Descriptor instead.
 func (*GetPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetPathRequest) GetPathId() string {
@@ -3453,7 +3695,7 @@ type GetPathResponse struct {
 
 func (x *GetPathResponse) Reset() {
 	*x = GetPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3465,7 +3707,7 @@ func (x *GetPathResponse) String() string {
 func (*GetPathResponse) ProtoMessage() {}
 
 func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3478,7 +3720,7 @@ func (x *GetPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathResponse.ProtoReflect.Descriptor instead.
 func (*GetPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetPathResponse) GetPath() *Path {
@@ -3503,7 +3745,7 @@ type ListPathVersionsRequest struct {
 
 func (x *ListPathVersionsRequest) Reset() {
 	*x = ListPathVersionsRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3757,7 @@ func (x *ListPathVersionsRequest) String() string {
 func (*ListPathVersionsRequest) ProtoMessage() {}
 
 func (x *ListPathVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3770,7 @@ func (x *ListPathVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathVersionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPathVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListPathVersionsRequest) GetPathId() string {
@@ -3565,7 +3807,7 @@ type ListPathVersionsResponse struct {
 
 func (x *ListPathVersionsResponse) Reset() {
 	*x = ListPathVersionsResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3819,7 @@ func (x *ListPathVersionsResponse) String() string {
 func (*ListPathVersionsResponse) ProtoMessage() {}
 
 func (x *ListPathVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3832,7 @@ func (x *ListPathVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPathVersionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPathVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListPathVersionsResponse) GetVersions() []*PathVersion {
@@ -3620,7 +3862,7 @@ type GetPathVersionRequest struct {
 
 func (x *GetPathVersionRequest) Reset() {
 	*x = GetPathVersionRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3632,7 +3874,7 @@ func (x *GetPathVersionRequest) String() string {
 func (*GetPathVersionRequest) ProtoMessage() {}
 
 func (x *GetPathVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3645,7 +3887,7 @@ func (x *GetPathVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathVersionRequest.ProtoReflect.Descriptor instead.
 func (*GetPathVersionRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetPathVersionRequest) GetPathId() string {
@@ -3673,7 +3915,7 @@ type GetPathVersionResponse struct {
 
 func (x *GetPathVersionResponse) Reset() {
 	*x = GetPathVersionResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3685,7 +3927,7 @@ func (x *GetPathVersionResponse) String() string {
 func (*GetPathVersionResponse) ProtoMessage() {}
 
 func (x *GetPathVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3698,7 +3940,7 @@ func (x *GetPathVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathVersionResponse.ProtoReflect.Descriptor instead.
 func (*GetPathVersionResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GetPathVersionResponse) GetVersion() *PathVersion {
@@ -3721,7 +3963,7 @@ type CreatePathRequest struct {
 
 func (x *CreatePathRequest) Reset() {
 	*x = CreatePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3733,7 +3975,7 @@ func (x *CreatePathRequest) String() string {
 func (*CreatePathRequest) ProtoMessage() {}
 
 func (x *CreatePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[45]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3746,7 +3988,7 @@ func (x *CreatePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePathRequest.ProtoReflect.Descriptor instead.
 func (*CreatePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{45}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CreatePathRequest) GetPathId() string {
@@ -3774,7 +4016,7 @@ type CreatePathResponse struct {
 
 func (x *CreatePathResponse) Reset() {
 	*x = CreatePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3786,7 +4028,7 @@ func (x *CreatePathResponse) String() string {
 func (*CreatePathResponse) ProtoMessage() {}
 
 func (x *CreatePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[46]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3799,7 +4041,7 @@ func (x *CreatePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePathResponse.ProtoReflect.Descriptor instead.
 func (*CreatePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{46}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *CreatePathResponse) GetPath() *Path {
@@ -3826,7 +4068,7 @@ type UpdatePathRequest struct {
 
 func (x *UpdatePathRequest) Reset() {
 	*x = UpdatePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3838,7 +4080,7 @@ func (x *UpdatePathRequest) String() string {
 func (*UpdatePathRequest) ProtoMessage() {}
 
 func (x *UpdatePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[47]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3851,7 +4093,7 @@ func (x *UpdatePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePathRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{47}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UpdatePathRequest) GetPathId() string {
@@ -3893,7 +4135,7 @@ type UpdatePathResponse struct {
 
 func (x *UpdatePathResponse) Reset() {
 	*x = UpdatePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3905,7 +4147,7 @@ func (x *UpdatePathResponse) String() string {
 func (*UpdatePathResponse) ProtoMessage() {}
 
 func (x *UpdatePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[48]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3918,7 +4160,7 @@ func (x *UpdatePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePathResponse.ProtoReflect.Descriptor instead.
 func (*UpdatePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{48}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *UpdatePathResponse) GetPath() *Path {
@@ -3941,7 +4183,7 @@ type DeletePathRequest struct {
 
 func (x *DeletePathRequest) Reset() {
 	*x = DeletePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3953,7 +4195,7 @@ func (x *DeletePathRequest) String() string {
 func (*DeletePathRequest) ProtoMessage() {}
 
 func (x *DeletePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[49]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3966,7 +4208,7 @@ func (x *DeletePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePathRequest.ProtoReflect.Descriptor instead.
 func (*DeletePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{49}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DeletePathRequest) GetPathId() string {
@@ -3992,7 +4234,7 @@ type DeletePathResponse struct {
 
 func (x *DeletePathResponse) Reset() {
 	*x = DeletePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4004,7 +4246,7 @@ func (x *DeletePathResponse) String() string {
 func (*DeletePathResponse) ProtoMessage() {}
 
 func (x *DeletePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[50]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4017,7 +4259,7 @@ func (x *DeletePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePathResponse.ProtoReflect.Descriptor instead.
 func (*DeletePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{50}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{53}
 }
 
 // PreviewPathRequest is the request of PreviewPath.
@@ -4031,7 +4273,7 @@ type PreviewPathRequest struct {
 
 func (x *PreviewPathRequest) Reset() {
 	*x = PreviewPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4043,7 +4285,7 @@ func (x *PreviewPathRequest) String() string {
 func (*PreviewPathRequest) ProtoMessage() {}
 
 func (x *PreviewPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[51]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4056,7 +4298,7 @@ func (x *PreviewPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPathRequest.ProtoReflect.Descriptor instead.
 func (*PreviewPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{51}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PreviewPathRequest) GetPathId() string {
@@ -4086,7 +4328,7 @@ type PreviewPathResponse struct {
 
 func (x *PreviewPathResponse) Reset() {
 	*x = PreviewPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4098,7 +4340,7 @@ func (x *PreviewPathResponse) String() string {
 func (*PreviewPathResponse) ProtoMessage() {}
 
 func (x *PreviewPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[52]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4111,7 +4353,7 @@ func (x *PreviewPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPathResponse.ProtoReflect.Descriptor instead.
 func (*PreviewPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{52}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *PreviewPathResponse) GetViolations() []*Violation {
@@ -4167,7 +4409,7 @@ type PathImpact struct {
 
 func (x *PathImpact) Reset() {
 	*x = PathImpact{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4179,7 +4421,7 @@ func (x *PathImpact) String() string {
 func (*PathImpact) ProtoMessage() {}
 
 func (x *PathImpact) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[53]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4192,7 +4434,7 @@ func (x *PathImpact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathImpact.ProtoReflect.Descriptor instead.
 func (*PathImpact) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{53}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PathImpact) GetUpgradeOffers() int64 {
@@ -4236,7 +4478,7 @@ type PinnedEnrollments struct {
 
 func (x *PinnedEnrollments) Reset() {
 	*x = PinnedEnrollments{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4248,7 +4490,7 @@ func (x *PinnedEnrollments) String() string {
 func (*PinnedEnrollments) ProtoMessage() {}
 
 func (x *PinnedEnrollments) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[54]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4261,7 +4503,7 @@ func (x *PinnedEnrollments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedEnrollments.ProtoReflect.Descriptor instead.
 func (*PinnedEnrollments) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{54}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *PinnedEnrollments) GetPathVersion() int32 {
@@ -4291,7 +4533,7 @@ type PublishPathRequest struct {
 
 func (x *PublishPathRequest) Reset() {
 	*x = PublishPathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4303,7 +4545,7 @@ func (x *PublishPathRequest) String() string {
 func (*PublishPathRequest) ProtoMessage() {}
 
 func (x *PublishPathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[55]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4316,7 +4558,7 @@ func (x *PublishPathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishPathRequest.ProtoReflect.Descriptor instead.
 func (*PublishPathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{55}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *PublishPathRequest) GetPathId() string {
@@ -4344,7 +4586,7 @@ type PublishPathResponse struct {
 
 func (x *PublishPathResponse) Reset() {
 	*x = PublishPathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4356,7 +4598,7 @@ func (x *PublishPathResponse) String() string {
 func (*PublishPathResponse) ProtoMessage() {}
 
 func (x *PublishPathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[56]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4369,7 +4611,7 @@ func (x *PublishPathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishPathResponse.ProtoReflect.Descriptor instead.
 func (*PublishPathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{56}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PublishPathResponse) GetPath() *Path {
@@ -4398,7 +4640,7 @@ type MandatePathVersionRequest struct {
 
 func (x *MandatePathVersionRequest) Reset() {
 	*x = MandatePathVersionRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4410,7 +4652,7 @@ func (x *MandatePathVersionRequest) String() string {
 func (*MandatePathVersionRequest) ProtoMessage() {}
 
 func (x *MandatePathVersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[57]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4423,7 +4665,7 @@ func (x *MandatePathVersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MandatePathVersionRequest.ProtoReflect.Descriptor instead.
 func (*MandatePathVersionRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{57}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *MandatePathVersionRequest) GetPathId() string {
@@ -4472,7 +4714,7 @@ type MandatePathVersionResponse struct {
 
 func (x *MandatePathVersionResponse) Reset() {
 	*x = MandatePathVersionResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4484,7 +4726,7 @@ func (x *MandatePathVersionResponse) String() string {
 func (*MandatePathVersionResponse) ProtoMessage() {}
 
 func (x *MandatePathVersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[58]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4497,7 +4739,7 @@ func (x *MandatePathVersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MandatePathVersionResponse.ProtoReflect.Descriptor instead.
 func (*MandatePathVersionResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{58}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *MandatePathVersionResponse) GetPath() *Path {
@@ -4524,7 +4766,7 @@ type WithdrawMandateRequest struct {
 
 func (x *WithdrawMandateRequest) Reset() {
 	*x = WithdrawMandateRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4536,7 +4778,7 @@ func (x *WithdrawMandateRequest) String() string {
 func (*WithdrawMandateRequest) ProtoMessage() {}
 
 func (x *WithdrawMandateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[59]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4549,7 +4791,7 @@ func (x *WithdrawMandateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMandateRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawMandateRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{59}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *WithdrawMandateRequest) GetPathId() string {
@@ -4591,7 +4833,7 @@ type WithdrawMandateResponse struct {
 
 func (x *WithdrawMandateResponse) Reset() {
 	*x = WithdrawMandateResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4603,7 +4845,7 @@ func (x *WithdrawMandateResponse) String() string {
 func (*WithdrawMandateResponse) ProtoMessage() {}
 
 func (x *WithdrawMandateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[60]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4616,7 +4858,7 @@ func (x *WithdrawMandateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMandateResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawMandateResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{60}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *WithdrawMandateResponse) GetPath() *Path {
@@ -4624,6 +4866,162 @@ func (x *WithdrawMandateResponse) GetPath() *Path {
 		return x.Path
 	}
 	return nil
+}
+
+// PreviewArchivePathRequest is the request of PreviewArchivePath.
+type PreviewArchivePathRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	PathId        string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewArchivePathRequest) Reset() {
+	*x = PreviewArchivePathRequest{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewArchivePathRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewArchivePathRequest) ProtoMessage() {}
+
+func (x *PreviewArchivePathRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewArchivePathRequest.ProtoReflect.Descriptor instead.
+func (*PreviewArchivePathRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *PreviewArchivePathRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+// PreviewArchivePathResponse is the response of PreviewArchivePath.
+type PreviewArchivePathResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Everything that stands against archiving: NOT_ACTIVE; empty: it can be archived.
+	Violations []*Violation `protobuf:"bytes,1,rep,name=violations,proto3" json:"violations,omitempty"`
+	// The learners whom it would affect; absent while progress is unavailable, and with violations.
+	Impact        *PathArchiveImpact `protobuf:"bytes,2,opt,name=impact,proto3" json:"impact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewArchivePathResponse) Reset() {
+	*x = PreviewArchivePathResponse{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewArchivePathResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewArchivePathResponse) ProtoMessage() {}
+
+func (x *PreviewArchivePathResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewArchivePathResponse.ProtoReflect.Descriptor instead.
+func (*PreviewArchivePathResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *PreviewArchivePathResponse) GetViolations() []*Violation {
+	if x != nil {
+		return x.Violations
+	}
+	return nil
+}
+
+func (x *PreviewArchivePathResponse) GetImpact() *PathArchiveImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
+// PathArchiveImpact is whom archiving a path would touch: nobody new can enroll, and all of these continue.
+type PathArchiveImpact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Enrollments that are not withdrawn, by the version that they are on, oldest first.
+	Enrollments []*PinnedEnrollments `protobuf:"bytes,1,rep,name=enrollments,proto3" json:"enrollments,omitempty"`
+	// Awards, not revoked, of its milestones; they all stay.
+	AwardsHeld    int64 `protobuf:"varint,2,opt,name=awards_held,json=awardsHeld,proto3" json:"awards_held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathArchiveImpact) Reset() {
+	*x = PathArchiveImpact{}
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathArchiveImpact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathArchiveImpact) ProtoMessage() {}
+
+func (x *PathArchiveImpact) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathArchiveImpact.ProtoReflect.Descriptor instead.
+func (*PathArchiveImpact) Descriptor() ([]byte, []int) {
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *PathArchiveImpact) GetEnrollments() []*PinnedEnrollments {
+	if x != nil {
+		return x.Enrollments
+	}
+	return nil
+}
+
+func (x *PathArchiveImpact) GetAwardsHeld() int64 {
+	if x != nil {
+		return x.AwardsHeld
+	}
+	return 0
 }
 
 // ArchivePathRequest is the request of ArchivePath.
@@ -4639,7 +5037,7 @@ type ArchivePathRequest struct {
 
 func (x *ArchivePathRequest) Reset() {
 	*x = ArchivePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4651,7 +5049,7 @@ func (x *ArchivePathRequest) String() string {
 func (*ArchivePathRequest) ProtoMessage() {}
 
 func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[61]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4664,7 +5062,7 @@ func (x *ArchivePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathRequest.ProtoReflect.Descriptor instead.
 func (*ArchivePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{61}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ArchivePathRequest) GetPathId() string {
@@ -4692,7 +5090,7 @@ type ArchivePathResponse struct {
 
 func (x *ArchivePathResponse) Reset() {
 	*x = ArchivePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4704,7 +5102,7 @@ func (x *ArchivePathResponse) String() string {
 func (*ArchivePathResponse) ProtoMessage() {}
 
 func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[62]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4717,7 +5115,7 @@ func (x *ArchivePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePathResponse.ProtoReflect.Descriptor instead.
 func (*ArchivePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{62}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ArchivePathResponse) GetPath() *Path {
@@ -4740,7 +5138,7 @@ type RestorePathRequest struct {
 
 func (x *RestorePathRequest) Reset() {
 	*x = RestorePathRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4752,7 +5150,7 @@ func (x *RestorePathRequest) String() string {
 func (*RestorePathRequest) ProtoMessage() {}
 
 func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[63]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4765,7 +5163,7 @@ func (x *RestorePathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathRequest.ProtoReflect.Descriptor instead.
 func (*RestorePathRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{63}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RestorePathRequest) GetPathId() string {
@@ -4793,7 +5191,7 @@ type RestorePathResponse struct {
 
 func (x *RestorePathResponse) Reset() {
 	*x = RestorePathResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4805,7 +5203,7 @@ func (x *RestorePathResponse) String() string {
 func (*RestorePathResponse) ProtoMessage() {}
 
 func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[64]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4818,7 +5216,7 @@ func (x *RestorePathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestorePathResponse.ProtoReflect.Descriptor instead.
 func (*RestorePathResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{64}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RestorePathResponse) GetPath() *Path {
@@ -4841,7 +5239,7 @@ type ImportCatalogRequest struct {
 
 func (x *ImportCatalogRequest) Reset() {
 	*x = ImportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4853,7 +5251,7 @@ func (x *ImportCatalogRequest) String() string {
 func (*ImportCatalogRequest) ProtoMessage() {}
 
 func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[65]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4866,7 +5264,7 @@ func (x *ImportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ImportCatalogRequest) GetFiles() []*ImportCatalogRequest_File {
@@ -4901,7 +5299,7 @@ type ImportCatalogResponse struct {
 
 func (x *ImportCatalogResponse) Reset() {
 	*x = ImportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4913,7 +5311,7 @@ func (x *ImportCatalogResponse) String() string {
 func (*ImportCatalogResponse) ProtoMessage() {}
 
 func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[66]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4926,7 +5324,7 @@ func (x *ImportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ImportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{66}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ImportCatalogResponse) GetRevision() int64 {
@@ -4976,7 +5374,7 @@ type ImportChange struct {
 
 func (x *ImportChange) Reset() {
 	*x = ImportChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4988,7 +5386,7 @@ func (x *ImportChange) String() string {
 func (*ImportChange) ProtoMessage() {}
 
 func (x *ImportChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[67]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5001,7 +5399,7 @@ func (x *ImportChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportChange.ProtoReflect.Descriptor instead.
 func (*ImportChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{67}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ImportChange) GetKind() ImportChange_Kind {
@@ -5050,7 +5448,7 @@ type ExportCatalogRequest struct {
 
 func (x *ExportCatalogRequest) Reset() {
 	*x = ExportCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5062,7 +5460,7 @@ func (x *ExportCatalogRequest) String() string {
 func (*ExportCatalogRequest) ProtoMessage() {}
 
 func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[68]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5075,7 +5473,7 @@ func (x *ExportCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogRequest.ProtoReflect.Descriptor instead.
 func (*ExportCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{68}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ExportCatalogRequest) GetFormat() ExportCatalogRequest_Format {
@@ -5096,7 +5494,7 @@ type ExportCatalogResponse struct {
 
 func (x *ExportCatalogResponse) Reset() {
 	*x = ExportCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5108,7 +5506,7 @@ func (x *ExportCatalogResponse) String() string {
 func (*ExportCatalogResponse) ProtoMessage() {}
 
 func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[69]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5121,7 +5519,7 @@ func (x *ExportCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportCatalogResponse.ProtoReflect.Descriptor instead.
 func (*ExportCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{69}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ExportCatalogResponse) GetChunk() []byte {
@@ -5154,7 +5552,7 @@ type CatalogChange struct {
 
 func (x *CatalogChange) Reset() {
 	*x = CatalogChange{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5166,7 +5564,7 @@ func (x *CatalogChange) String() string {
 func (*CatalogChange) ProtoMessage() {}
 
 func (x *CatalogChange) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[70]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5179,7 +5577,7 @@ func (x *CatalogChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CatalogChange.ProtoReflect.Descriptor instead.
 func (*CatalogChange) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{70}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *CatalogChange) GetRevision() int64 {
@@ -5244,7 +5642,7 @@ type ListCatalogChangesRequest struct {
 
 func (x *ListCatalogChangesRequest) Reset() {
 	*x = ListCatalogChangesRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5256,7 +5654,7 @@ func (x *ListCatalogChangesRequest) String() string {
 func (*ListCatalogChangesRequest) ProtoMessage() {}
 
 func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[71]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5269,7 +5667,7 @@ func (x *ListCatalogChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListCatalogChangesRequest) GetAfterRevision() int64 {
@@ -5299,7 +5697,7 @@ type ListCatalogChangesResponse struct {
 
 func (x *ListCatalogChangesResponse) Reset() {
 	*x = ListCatalogChangesResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5311,7 +5709,7 @@ func (x *ListCatalogChangesResponse) String() string {
 func (*ListCatalogChangesResponse) ProtoMessage() {}
 
 func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[72]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5324,7 +5722,7 @@ func (x *ListCatalogChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCatalogChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListCatalogChangesResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{72}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ListCatalogChangesResponse) GetChanges() []*CatalogChange {
@@ -5352,7 +5750,7 @@ type SyncCatalogRequest struct {
 
 func (x *SyncCatalogRequest) Reset() {
 	*x = SyncCatalogRequest{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5364,7 +5762,7 @@ func (x *SyncCatalogRequest) String() string {
 func (*SyncCatalogRequest) ProtoMessage() {}
 
 func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[73]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5377,7 +5775,7 @@ func (x *SyncCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogRequest.ProtoReflect.Descriptor instead.
 func (*SyncCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{73}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *SyncCatalogRequest) GetAfterRevision() int64 {
@@ -5404,7 +5802,7 @@ type SyncCatalogResponse struct {
 
 func (x *SyncCatalogResponse) Reset() {
 	*x = SyncCatalogResponse{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5416,7 +5814,7 @@ func (x *SyncCatalogResponse) String() string {
 func (*SyncCatalogResponse) ProtoMessage() {}
 
 func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[74]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5429,7 +5827,7 @@ func (x *SyncCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncCatalogResponse.ProtoReflect.Descriptor instead.
 func (*SyncCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{74}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SyncCatalogResponse) GetItem() isSyncCatalogResponse_Item {
@@ -5510,7 +5908,7 @@ type ModuleRecord struct {
 
 func (x *ModuleRecord) Reset() {
 	*x = ModuleRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[75]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5522,7 +5920,7 @@ func (x *ModuleRecord) String() string {
 func (*ModuleRecord) ProtoMessage() {}
 
 func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[75]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5535,7 +5933,7 @@ func (x *ModuleRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleRecord.ProtoReflect.Descriptor instead.
 func (*ModuleRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{75}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ModuleRecord) GetId() string {
@@ -5588,7 +5986,7 @@ type ArchivePeriod struct {
 
 func (x *ArchivePeriod) Reset() {
 	*x = ArchivePeriod{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[76]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5600,7 +5998,7 @@ func (x *ArchivePeriod) String() string {
 func (*ArchivePeriod) ProtoMessage() {}
 
 func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[76]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5613,7 +6011,7 @@ func (x *ArchivePeriod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivePeriod.ProtoReflect.Descriptor instead.
 func (*ArchivePeriod) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{76}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ArchivePeriod) GetArchiveTime() *timestamppb.Timestamp {
@@ -5654,7 +6052,7 @@ type PathRecord struct {
 
 func (x *PathRecord) Reset() {
 	*x = PathRecord{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[77]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5666,7 +6064,7 @@ func (x *PathRecord) String() string {
 func (*PathRecord) ProtoMessage() {}
 
 func (x *PathRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[77]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5679,7 +6077,7 @@ func (x *PathRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathRecord.ProtoReflect.Descriptor instead.
 func (*PathRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{77}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *PathRecord) GetId() string {
@@ -5723,7 +6121,7 @@ type ImportCatalogRequest_File struct {
 
 func (x *ImportCatalogRequest_File) Reset() {
 	*x = ImportCatalogRequest_File{}
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[78]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5735,7 +6133,7 @@ func (x *ImportCatalogRequest_File) String() string {
 func (*ImportCatalogRequest_File) ProtoMessage() {}
 
 func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[78]
+	mi := &file_preceptor_catalog_v1_catalog_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5748,7 +6146,7 @@ func (x *ImportCatalogRequest_File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCatalogRequest_File.ProtoReflect.Descriptor instead.
 func (*ImportCatalogRequest_File) Descriptor() ([]byte, []int) {
-	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{65, 0}
+	return file_preceptor_catalog_v1_catalog_proto_rawDescGZIP(), []int{71, 0}
 }
 
 func (x *ImportCatalogRequest_File) GetName() string {
@@ -6007,7 +6405,27 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x06retake\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.ModuleVersion.RetakeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06retake\x12\x1c\n" +
 	"\x04etag\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"M\n" +
 	"\x15PublishModuleResponse\x124\n" +
-	"\x06module\x18\x01 \x01(\v2\x1c.preceptor.catalog.v1.ModuleR\x06module\"\xbb\x01\n" +
+	"\x06module\x18\x01 \x01(\v2\x1c.preceptor.catalog.v1.ModuleR\x06module\"\xa4\x01\n" +
+	"\x1bPreviewArchiveModuleRequest\x12H\n" +
+	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12;\n" +
+	"\vsunset_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"sunsetTime\"\xb5\x03\n" +
+	"\x1cPreviewArchiveModuleResponse\x12?\n" +
+	"\n" +
+	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
+	"violations\x12;\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\x12\x19\n" +
+	"\bpath_ids\x18\x03 \x03(\tR\apathIds\x12;\n" +
+	"\x1aprerequisite_of_module_ids\x18\x04 \x03(\tR\x17prerequisiteOfModuleIds\x12,\n" +
+	"\x12credits_module_ids\x18\x05 \x03(\tR\x10creditsModuleIds\x12(\n" +
+	"\x10draft_module_ids\x18\x06 \x03(\tR\x0edraftModuleIds\x12$\n" +
+	"\x0edraft_path_ids\x18\a \x03(\tR\fdraftPathIds\x12A\n" +
+	"\x06impact\x18\b \x01(\v2).preceptor.catalog.v1.ModuleArchiveImpactR\x06impact\"\xdb\x01\n" +
+	"\x13ModuleArchiveImpact\x12-\n" +
+	"\x12learners_completed\x18\x01 \x01(\x03R\x11learnersCompleted\x120\n" +
+	"\x14learners_in_progress\x18\x02 \x01(\x03R\x12learnersInProgress\x12)\n" +
+	"\x10learners_excused\x18\x03 \x01(\x03R\x0flearnersExcused\x128\n" +
+	"\x05paths\x18\x04 \x03(\v2\".preceptor.catalog.v1.ImpactedPathR\x05paths\"\xbb\x01\n" +
 	"\x14ArchiveModuleRequest\x12H\n" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12;\n" +
 	"\vsunset_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -6110,7 +6528,18 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\x06reason\x12\x1c\n" +
 	"\x04etag\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"I\n" +
 	"\x17WithdrawMandateResponse\x12.\n" +
-	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"x\n" +
+	"\x04path\x18\x01 \x01(\v2\x1a.preceptor.catalog.v1.PathR\x04path\"a\n" +
+	"\x19PreviewArchivePathRequest\x12D\n" +
+	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\x9e\x01\n" +
+	"\x1aPreviewArchivePathResponse\x12?\n" +
+	"\n" +
+	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
+	"violations\x12?\n" +
+	"\x06impact\x18\x02 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact\"\x7f\n" +
+	"\x11PathArchiveImpact\x12I\n" +
+	"\venrollments\x18\x01 \x03(\v2'.preceptor.catalog.v1.PinnedEnrollmentsR\venrollments\x12\x1f\n" +
+	"\vawards_held\x18\x02 \x01(\x03R\n" +
+	"awardsHeld\"x\n" +
 	"\x12ArchivePathRequest\x12D\n" +
 	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\x12\x1c\n" +
 	"\x04etag\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"E\n" +
@@ -6204,7 +6633,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\x05state\x18\x02 \x01(\x0e2\".preceptor.catalog.v1.Module.StateR\x05state\x12=\n" +
 	"\bversions\x18\x03 \x03(\v2!.preceptor.catalog.v1.PathVersionR\bversions\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\x96#\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\x88&\n" +
 	"\x0eCatalogService\x12}\n" +
 	"\n" +
 	"ListTopics\x12'.preceptor.catalog.v1.ListTopicsRequest\x1a(.preceptor.catalog.v1.ListTopicsResponse\"\x1c\xaa\xd4\x18\x06\n" +
@@ -6227,7 +6656,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\rPreviewModule\x12*.preceptor.catalog.v1.PreviewModuleRequest\x1a+.preceptor.catalog.v1.PreviewModuleResponse\"5\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/modules/{module_id}:preview\x90\x02\x01\x12\xa4\x01\n" +
 	"\rPublishModule\x12*.preceptor.catalog.v1.PublishModuleRequest\x1a+.preceptor.catalog.v1.PublishModuleResponse\":\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02,:\x01*b\x06module\"\x1f/v1/modules/{module_id}:publish\x12\xa4\x01\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02,:\x01*b\x06module\"\x1f/v1/modules/{module_id}:publish\x12\xbb\x01\n" +
+	"\x14PreviewArchiveModule\x121.preceptor.catalog.v1.PreviewArchiveModuleRequest\x1a2.preceptor.catalog.v1.PreviewArchiveModuleResponse\"<\xaa\xd4\x18\x04\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/modules/{module_id}:previewArchive\x90\x02\x01\x12\xa4\x01\n" +
 	"\rArchiveModule\x12*.preceptor.catalog.v1.ArchiveModuleRequest\x1a+.preceptor.catalog.v1.ArchiveModuleResponse\":\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02,:\x01*b\x06module\"\x1f/v1/modules/{module_id}:archive\x12\xa4\x01\n" +
 	"\rRestoreModule\x12*.preceptor.catalog.v1.RestoreModuleRequest\x1a+.preceptor.catalog.v1.RestoreModuleResponse\":\xaa\xd4\x18\x04\n" +
@@ -6256,7 +6687,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x12MandatePathVersion\x12/.preceptor.catalog.v1.MandatePathVersionRequest\x1a0.preceptor.catalog.v1.MandatePathVersionResponse\"E\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x028:\x01*b\x04path\"-/v1/paths/{path_id}/versions/{number}:mandate\x12\xbd\x01\n" +
 	"\x0fWithdrawMandate\x12,.preceptor.catalog.v1.WithdrawMandateRequest\x1a-.preceptor.catalog.v1.WithdrawMandateResponse\"M\xaa\xd4\x18\x03\n" +
-	"\x01\x04\x82\xd3\xe4\x93\x02@:\x01*b\x04path\"5/v1/paths/{path_id}/versions/{number}:withdrawMandate\x12\x98\x01\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02@:\x01*b\x04path\"5/v1/paths/{path_id}/versions/{number}:withdrawMandate\x12\xb1\x01\n" +
+	"\x12PreviewArchivePath\x12/.preceptor.catalog.v1.PreviewArchivePathRequest\x1a0.preceptor.catalog.v1.PreviewArchivePathResponse\"8\xaa\xd4\x18\x04\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/paths/{path_id}:previewArchive\x90\x02\x01\x12\x98\x01\n" +
 	"\vArchivePath\x12(.preceptor.catalog.v1.ArchivePathRequest\x1a).preceptor.catalog.v1.ArchivePathResponse\"4\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02&:\x01*b\x04path\"\x1b/v1/paths/{path_id}:archive\x12\x98\x01\n" +
 	"\vRestorePath\x12(.preceptor.catalog.v1.RestorePathRequest\x1a).preceptor.catalog.v1.RestorePathResponse\"4\xaa\xd4\x18\x04\n" +
@@ -6283,112 +6716,118 @@ func file_preceptor_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
+var file_preceptor_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
 var file_preceptor_catalog_v1_catalog_proto_goTypes = []any{
-	(Module_State)(0),                  // 0: preceptor.catalog.v1.Module.State
-	(ModuleVersion_ChangeClass)(0),     // 1: preceptor.catalog.v1.ModuleVersion.ChangeClass
-	(ModuleVersion_Retake)(0),          // 2: preceptor.catalog.v1.ModuleVersion.Retake
-	(Unit_Kind)(0),                     // 3: preceptor.catalog.v1.Unit.Kind
-	(Unit_MoveOn)(0),                   // 4: preceptor.catalog.v1.Unit.MoveOn
-	(CurrencyPolicy_Basis)(0),          // 5: preceptor.catalog.v1.CurrencyPolicy.Basis
-	(ImportChange_Kind)(0),             // 6: preceptor.catalog.v1.ImportChange.Kind
-	(ExportCatalogRequest_Format)(0),   // 7: preceptor.catalog.v1.ExportCatalogRequest.Format
-	(CatalogChange_Kind)(0),            // 8: preceptor.catalog.v1.CatalogChange.Kind
-	(CatalogChange_Action)(0),          // 9: preceptor.catalog.v1.CatalogChange.Action
-	(*Module)(nil),                     // 10: preceptor.catalog.v1.Module
-	(*ModuleVersion)(nil),              // 11: preceptor.catalog.v1.ModuleVersion
-	(*Unit)(nil),                       // 12: preceptor.catalog.v1.Unit
-	(*Credit)(nil),                     // 13: preceptor.catalog.v1.Credit
-	(*CurrencyPolicy)(nil),             // 14: preceptor.catalog.v1.CurrencyPolicy
-	(*Path)(nil),                       // 15: preceptor.catalog.v1.Path
-	(*PathVersion)(nil),                // 16: preceptor.catalog.v1.PathVersion
-	(*Milestone)(nil),                  // 17: preceptor.catalog.v1.Milestone
-	(*ModuleGroup)(nil),                // 18: preceptor.catalog.v1.ModuleGroup
-	(*Violation)(nil),                  // 19: preceptor.catalog.v1.Violation
-	(*Topic)(nil),                      // 20: preceptor.catalog.v1.Topic
-	(*ListTopicsRequest)(nil),          // 21: preceptor.catalog.v1.ListTopicsRequest
-	(*ListTopicsResponse)(nil),         // 22: preceptor.catalog.v1.ListTopicsResponse
-	(*ListModulesRequest)(nil),         // 23: preceptor.catalog.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 24: preceptor.catalog.v1.ListModulesResponse
-	(*GetModuleRequest)(nil),           // 25: preceptor.catalog.v1.GetModuleRequest
-	(*GetModuleResponse)(nil),          // 26: preceptor.catalog.v1.GetModuleResponse
-	(*ListModuleVersionsRequest)(nil),  // 27: preceptor.catalog.v1.ListModuleVersionsRequest
-	(*ListModuleVersionsResponse)(nil), // 28: preceptor.catalog.v1.ListModuleVersionsResponse
-	(*GetModuleVersionRequest)(nil),    // 29: preceptor.catalog.v1.GetModuleVersionRequest
-	(*GetModuleVersionResponse)(nil),   // 30: preceptor.catalog.v1.GetModuleVersionResponse
-	(*CreateModuleRequest)(nil),        // 31: preceptor.catalog.v1.CreateModuleRequest
-	(*CreateModuleResponse)(nil),       // 32: preceptor.catalog.v1.CreateModuleResponse
-	(*UpdateModuleRequest)(nil),        // 33: preceptor.catalog.v1.UpdateModuleRequest
-	(*UpdateModuleResponse)(nil),       // 34: preceptor.catalog.v1.UpdateModuleResponse
-	(*DeleteModuleRequest)(nil),        // 35: preceptor.catalog.v1.DeleteModuleRequest
-	(*DeleteModuleResponse)(nil),       // 36: preceptor.catalog.v1.DeleteModuleResponse
-	(*PreviewModuleRequest)(nil),       // 37: preceptor.catalog.v1.PreviewModuleRequest
-	(*PreviewModuleResponse)(nil),      // 38: preceptor.catalog.v1.PreviewModuleResponse
-	(*ModuleImpact)(nil),               // 39: preceptor.catalog.v1.ModuleImpact
-	(*ImpactedPath)(nil),               // 40: preceptor.catalog.v1.ImpactedPath
-	(*PublishModuleRequest)(nil),       // 41: preceptor.catalog.v1.PublishModuleRequest
-	(*PublishModuleResponse)(nil),      // 42: preceptor.catalog.v1.PublishModuleResponse
-	(*ArchiveModuleRequest)(nil),       // 43: preceptor.catalog.v1.ArchiveModuleRequest
-	(*ArchiveModuleResponse)(nil),      // 44: preceptor.catalog.v1.ArchiveModuleResponse
-	(*RestoreModuleRequest)(nil),       // 45: preceptor.catalog.v1.RestoreModuleRequest
-	(*RestoreModuleResponse)(nil),      // 46: preceptor.catalog.v1.RestoreModuleResponse
-	(*ListPathsRequest)(nil),           // 47: preceptor.catalog.v1.ListPathsRequest
-	(*ListPathsResponse)(nil),          // 48: preceptor.catalog.v1.ListPathsResponse
-	(*GetPathRequest)(nil),             // 49: preceptor.catalog.v1.GetPathRequest
-	(*GetPathResponse)(nil),            // 50: preceptor.catalog.v1.GetPathResponse
-	(*ListPathVersionsRequest)(nil),    // 51: preceptor.catalog.v1.ListPathVersionsRequest
-	(*ListPathVersionsResponse)(nil),   // 52: preceptor.catalog.v1.ListPathVersionsResponse
-	(*GetPathVersionRequest)(nil),      // 53: preceptor.catalog.v1.GetPathVersionRequest
-	(*GetPathVersionResponse)(nil),     // 54: preceptor.catalog.v1.GetPathVersionResponse
-	(*CreatePathRequest)(nil),          // 55: preceptor.catalog.v1.CreatePathRequest
-	(*CreatePathResponse)(nil),         // 56: preceptor.catalog.v1.CreatePathResponse
-	(*UpdatePathRequest)(nil),          // 57: preceptor.catalog.v1.UpdatePathRequest
-	(*UpdatePathResponse)(nil),         // 58: preceptor.catalog.v1.UpdatePathResponse
-	(*DeletePathRequest)(nil),          // 59: preceptor.catalog.v1.DeletePathRequest
-	(*DeletePathResponse)(nil),         // 60: preceptor.catalog.v1.DeletePathResponse
-	(*PreviewPathRequest)(nil),         // 61: preceptor.catalog.v1.PreviewPathRequest
-	(*PreviewPathResponse)(nil),        // 62: preceptor.catalog.v1.PreviewPathResponse
-	(*PathImpact)(nil),                 // 63: preceptor.catalog.v1.PathImpact
-	(*PinnedEnrollments)(nil),          // 64: preceptor.catalog.v1.PinnedEnrollments
-	(*PublishPathRequest)(nil),         // 65: preceptor.catalog.v1.PublishPathRequest
-	(*PublishPathResponse)(nil),        // 66: preceptor.catalog.v1.PublishPathResponse
-	(*MandatePathVersionRequest)(nil),  // 67: preceptor.catalog.v1.MandatePathVersionRequest
-	(*MandatePathVersionResponse)(nil), // 68: preceptor.catalog.v1.MandatePathVersionResponse
-	(*WithdrawMandateRequest)(nil),     // 69: preceptor.catalog.v1.WithdrawMandateRequest
-	(*WithdrawMandateResponse)(nil),    // 70: preceptor.catalog.v1.WithdrawMandateResponse
-	(*ArchivePathRequest)(nil),         // 71: preceptor.catalog.v1.ArchivePathRequest
-	(*ArchivePathResponse)(nil),        // 72: preceptor.catalog.v1.ArchivePathResponse
-	(*RestorePathRequest)(nil),         // 73: preceptor.catalog.v1.RestorePathRequest
-	(*RestorePathResponse)(nil),        // 74: preceptor.catalog.v1.RestorePathResponse
-	(*ImportCatalogRequest)(nil),       // 75: preceptor.catalog.v1.ImportCatalogRequest
-	(*ImportCatalogResponse)(nil),      // 76: preceptor.catalog.v1.ImportCatalogResponse
-	(*ImportChange)(nil),               // 77: preceptor.catalog.v1.ImportChange
-	(*ExportCatalogRequest)(nil),       // 78: preceptor.catalog.v1.ExportCatalogRequest
-	(*ExportCatalogResponse)(nil),      // 79: preceptor.catalog.v1.ExportCatalogResponse
-	(*CatalogChange)(nil),              // 80: preceptor.catalog.v1.CatalogChange
-	(*ListCatalogChangesRequest)(nil),  // 81: preceptor.catalog.v1.ListCatalogChangesRequest
-	(*ListCatalogChangesResponse)(nil), // 82: preceptor.catalog.v1.ListCatalogChangesResponse
-	(*SyncCatalogRequest)(nil),         // 83: preceptor.catalog.v1.SyncCatalogRequest
-	(*SyncCatalogResponse)(nil),        // 84: preceptor.catalog.v1.SyncCatalogResponse
-	(*ModuleRecord)(nil),               // 85: preceptor.catalog.v1.ModuleRecord
-	(*ArchivePeriod)(nil),              // 86: preceptor.catalog.v1.ArchivePeriod
-	(*PathRecord)(nil),                 // 87: preceptor.catalog.v1.PathRecord
-	(*ImportCatalogRequest_File)(nil),  // 88: preceptor.catalog.v1.ImportCatalogRequest.File
-	(*timestamppb.Timestamp)(nil),      // 89: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),      // 90: google.protobuf.FieldMask
+	(Module_State)(0),                    // 0: preceptor.catalog.v1.Module.State
+	(ModuleVersion_ChangeClass)(0),       // 1: preceptor.catalog.v1.ModuleVersion.ChangeClass
+	(ModuleVersion_Retake)(0),            // 2: preceptor.catalog.v1.ModuleVersion.Retake
+	(Unit_Kind)(0),                       // 3: preceptor.catalog.v1.Unit.Kind
+	(Unit_MoveOn)(0),                     // 4: preceptor.catalog.v1.Unit.MoveOn
+	(CurrencyPolicy_Basis)(0),            // 5: preceptor.catalog.v1.CurrencyPolicy.Basis
+	(ImportChange_Kind)(0),               // 6: preceptor.catalog.v1.ImportChange.Kind
+	(ExportCatalogRequest_Format)(0),     // 7: preceptor.catalog.v1.ExportCatalogRequest.Format
+	(CatalogChange_Kind)(0),              // 8: preceptor.catalog.v1.CatalogChange.Kind
+	(CatalogChange_Action)(0),            // 9: preceptor.catalog.v1.CatalogChange.Action
+	(*Module)(nil),                       // 10: preceptor.catalog.v1.Module
+	(*ModuleVersion)(nil),                // 11: preceptor.catalog.v1.ModuleVersion
+	(*Unit)(nil),                         // 12: preceptor.catalog.v1.Unit
+	(*Credit)(nil),                       // 13: preceptor.catalog.v1.Credit
+	(*CurrencyPolicy)(nil),               // 14: preceptor.catalog.v1.CurrencyPolicy
+	(*Path)(nil),                         // 15: preceptor.catalog.v1.Path
+	(*PathVersion)(nil),                  // 16: preceptor.catalog.v1.PathVersion
+	(*Milestone)(nil),                    // 17: preceptor.catalog.v1.Milestone
+	(*ModuleGroup)(nil),                  // 18: preceptor.catalog.v1.ModuleGroup
+	(*Violation)(nil),                    // 19: preceptor.catalog.v1.Violation
+	(*Topic)(nil),                        // 20: preceptor.catalog.v1.Topic
+	(*ListTopicsRequest)(nil),            // 21: preceptor.catalog.v1.ListTopicsRequest
+	(*ListTopicsResponse)(nil),           // 22: preceptor.catalog.v1.ListTopicsResponse
+	(*ListModulesRequest)(nil),           // 23: preceptor.catalog.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),          // 24: preceptor.catalog.v1.ListModulesResponse
+	(*GetModuleRequest)(nil),             // 25: preceptor.catalog.v1.GetModuleRequest
+	(*GetModuleResponse)(nil),            // 26: preceptor.catalog.v1.GetModuleResponse
+	(*ListModuleVersionsRequest)(nil),    // 27: preceptor.catalog.v1.ListModuleVersionsRequest
+	(*ListModuleVersionsResponse)(nil),   // 28: preceptor.catalog.v1.ListModuleVersionsResponse
+	(*GetModuleVersionRequest)(nil),      // 29: preceptor.catalog.v1.GetModuleVersionRequest
+	(*GetModuleVersionResponse)(nil),     // 30: preceptor.catalog.v1.GetModuleVersionResponse
+	(*CreateModuleRequest)(nil),          // 31: preceptor.catalog.v1.CreateModuleRequest
+	(*CreateModuleResponse)(nil),         // 32: preceptor.catalog.v1.CreateModuleResponse
+	(*UpdateModuleRequest)(nil),          // 33: preceptor.catalog.v1.UpdateModuleRequest
+	(*UpdateModuleResponse)(nil),         // 34: preceptor.catalog.v1.UpdateModuleResponse
+	(*DeleteModuleRequest)(nil),          // 35: preceptor.catalog.v1.DeleteModuleRequest
+	(*DeleteModuleResponse)(nil),         // 36: preceptor.catalog.v1.DeleteModuleResponse
+	(*PreviewModuleRequest)(nil),         // 37: preceptor.catalog.v1.PreviewModuleRequest
+	(*PreviewModuleResponse)(nil),        // 38: preceptor.catalog.v1.PreviewModuleResponse
+	(*ModuleImpact)(nil),                 // 39: preceptor.catalog.v1.ModuleImpact
+	(*ImpactedPath)(nil),                 // 40: preceptor.catalog.v1.ImpactedPath
+	(*PublishModuleRequest)(nil),         // 41: preceptor.catalog.v1.PublishModuleRequest
+	(*PublishModuleResponse)(nil),        // 42: preceptor.catalog.v1.PublishModuleResponse
+	(*PreviewArchiveModuleRequest)(nil),  // 43: preceptor.catalog.v1.PreviewArchiveModuleRequest
+	(*PreviewArchiveModuleResponse)(nil), // 44: preceptor.catalog.v1.PreviewArchiveModuleResponse
+	(*ModuleArchiveImpact)(nil),          // 45: preceptor.catalog.v1.ModuleArchiveImpact
+	(*ArchiveModuleRequest)(nil),         // 46: preceptor.catalog.v1.ArchiveModuleRequest
+	(*ArchiveModuleResponse)(nil),        // 47: preceptor.catalog.v1.ArchiveModuleResponse
+	(*RestoreModuleRequest)(nil),         // 48: preceptor.catalog.v1.RestoreModuleRequest
+	(*RestoreModuleResponse)(nil),        // 49: preceptor.catalog.v1.RestoreModuleResponse
+	(*ListPathsRequest)(nil),             // 50: preceptor.catalog.v1.ListPathsRequest
+	(*ListPathsResponse)(nil),            // 51: preceptor.catalog.v1.ListPathsResponse
+	(*GetPathRequest)(nil),               // 52: preceptor.catalog.v1.GetPathRequest
+	(*GetPathResponse)(nil),              // 53: preceptor.catalog.v1.GetPathResponse
+	(*ListPathVersionsRequest)(nil),      // 54: preceptor.catalog.v1.ListPathVersionsRequest
+	(*ListPathVersionsResponse)(nil),     // 55: preceptor.catalog.v1.ListPathVersionsResponse
+	(*GetPathVersionRequest)(nil),        // 56: preceptor.catalog.v1.GetPathVersionRequest
+	(*GetPathVersionResponse)(nil),       // 57: preceptor.catalog.v1.GetPathVersionResponse
+	(*CreatePathRequest)(nil),            // 58: preceptor.catalog.v1.CreatePathRequest
+	(*CreatePathResponse)(nil),           // 59: preceptor.catalog.v1.CreatePathResponse
+	(*UpdatePathRequest)(nil),            // 60: preceptor.catalog.v1.UpdatePathRequest
+	(*UpdatePathResponse)(nil),           // 61: preceptor.catalog.v1.UpdatePathResponse
+	(*DeletePathRequest)(nil),            // 62: preceptor.catalog.v1.DeletePathRequest
+	(*DeletePathResponse)(nil),           // 63: preceptor.catalog.v1.DeletePathResponse
+	(*PreviewPathRequest)(nil),           // 64: preceptor.catalog.v1.PreviewPathRequest
+	(*PreviewPathResponse)(nil),          // 65: preceptor.catalog.v1.PreviewPathResponse
+	(*PathImpact)(nil),                   // 66: preceptor.catalog.v1.PathImpact
+	(*PinnedEnrollments)(nil),            // 67: preceptor.catalog.v1.PinnedEnrollments
+	(*PublishPathRequest)(nil),           // 68: preceptor.catalog.v1.PublishPathRequest
+	(*PublishPathResponse)(nil),          // 69: preceptor.catalog.v1.PublishPathResponse
+	(*MandatePathVersionRequest)(nil),    // 70: preceptor.catalog.v1.MandatePathVersionRequest
+	(*MandatePathVersionResponse)(nil),   // 71: preceptor.catalog.v1.MandatePathVersionResponse
+	(*WithdrawMandateRequest)(nil),       // 72: preceptor.catalog.v1.WithdrawMandateRequest
+	(*WithdrawMandateResponse)(nil),      // 73: preceptor.catalog.v1.WithdrawMandateResponse
+	(*PreviewArchivePathRequest)(nil),    // 74: preceptor.catalog.v1.PreviewArchivePathRequest
+	(*PreviewArchivePathResponse)(nil),   // 75: preceptor.catalog.v1.PreviewArchivePathResponse
+	(*PathArchiveImpact)(nil),            // 76: preceptor.catalog.v1.PathArchiveImpact
+	(*ArchivePathRequest)(nil),           // 77: preceptor.catalog.v1.ArchivePathRequest
+	(*ArchivePathResponse)(nil),          // 78: preceptor.catalog.v1.ArchivePathResponse
+	(*RestorePathRequest)(nil),           // 79: preceptor.catalog.v1.RestorePathRequest
+	(*RestorePathResponse)(nil),          // 80: preceptor.catalog.v1.RestorePathResponse
+	(*ImportCatalogRequest)(nil),         // 81: preceptor.catalog.v1.ImportCatalogRequest
+	(*ImportCatalogResponse)(nil),        // 82: preceptor.catalog.v1.ImportCatalogResponse
+	(*ImportChange)(nil),                 // 83: preceptor.catalog.v1.ImportChange
+	(*ExportCatalogRequest)(nil),         // 84: preceptor.catalog.v1.ExportCatalogRequest
+	(*ExportCatalogResponse)(nil),        // 85: preceptor.catalog.v1.ExportCatalogResponse
+	(*CatalogChange)(nil),                // 86: preceptor.catalog.v1.CatalogChange
+	(*ListCatalogChangesRequest)(nil),    // 87: preceptor.catalog.v1.ListCatalogChangesRequest
+	(*ListCatalogChangesResponse)(nil),   // 88: preceptor.catalog.v1.ListCatalogChangesResponse
+	(*SyncCatalogRequest)(nil),           // 89: preceptor.catalog.v1.SyncCatalogRequest
+	(*SyncCatalogResponse)(nil),          // 90: preceptor.catalog.v1.SyncCatalogResponse
+	(*ModuleRecord)(nil),                 // 91: preceptor.catalog.v1.ModuleRecord
+	(*ArchivePeriod)(nil),                // 92: preceptor.catalog.v1.ArchivePeriod
+	(*PathRecord)(nil),                   // 93: preceptor.catalog.v1.PathRecord
+	(*ImportCatalogRequest_File)(nil),    // 94: preceptor.catalog.v1.ImportCatalogRequest.File
+	(*timestamppb.Timestamp)(nil),        // 95: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),        // 96: google.protobuf.FieldMask
 }
 var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 0: preceptor.catalog.v1.Module.state:type_name -> preceptor.catalog.v1.Module.State
 	11,  // 1: preceptor.catalog.v1.Module.version:type_name -> preceptor.catalog.v1.ModuleVersion
 	11,  // 2: preceptor.catalog.v1.Module.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	89,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
-	89,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
+	95,  // 3: preceptor.catalog.v1.Module.archive_time:type_name -> google.protobuf.Timestamp
+	95,  // 4: preceptor.catalog.v1.Module.sunset_time:type_name -> google.protobuf.Timestamp
 	12,  // 5: preceptor.catalog.v1.ModuleVersion.units:type_name -> preceptor.catalog.v1.Unit
 	13,  // 6: preceptor.catalog.v1.ModuleVersion.credits:type_name -> preceptor.catalog.v1.Credit
 	14,  // 7: preceptor.catalog.v1.ModuleVersion.currency_policy:type_name -> preceptor.catalog.v1.CurrencyPolicy
 	1,   // 8: preceptor.catalog.v1.ModuleVersion.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	89,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
-	89,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
+	95,  // 9: preceptor.catalog.v1.ModuleVersion.publish_time:type_name -> google.protobuf.Timestamp
+	95,  // 10: preceptor.catalog.v1.ModuleVersion.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 11: preceptor.catalog.v1.ModuleVersion.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	3,   // 12: preceptor.catalog.v1.Unit.kind:type_name -> preceptor.catalog.v1.Unit.Kind
 	4,   // 13: preceptor.catalog.v1.Unit.move_on:type_name -> preceptor.catalog.v1.Unit.MoveOn
@@ -6396,10 +6835,10 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,   // 15: preceptor.catalog.v1.Path.state:type_name -> preceptor.catalog.v1.Module.State
 	16,  // 16: preceptor.catalog.v1.Path.version:type_name -> preceptor.catalog.v1.PathVersion
 	16,  // 17: preceptor.catalog.v1.Path.draft:type_name -> preceptor.catalog.v1.PathVersion
-	89,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
+	95,  // 18: preceptor.catalog.v1.Path.archive_time:type_name -> google.protobuf.Timestamp
 	17,  // 19: preceptor.catalog.v1.PathVersion.milestones:type_name -> preceptor.catalog.v1.Milestone
-	89,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
-	89,  // 21: preceptor.catalog.v1.PathVersion.mandate_time:type_name -> google.protobuf.Timestamp
+	95,  // 20: preceptor.catalog.v1.PathVersion.publish_time:type_name -> google.protobuf.Timestamp
+	95,  // 21: preceptor.catalog.v1.PathVersion.mandate_time:type_name -> google.protobuf.Timestamp
 	18,  // 22: preceptor.catalog.v1.Milestone.groups:type_name -> preceptor.catalog.v1.ModuleGroup
 	20,  // 23: preceptor.catalog.v1.ListTopicsResponse.topics:type_name -> preceptor.catalog.v1.Topic
 	0,   // 24: preceptor.catalog.v1.ListModulesRequest.state:type_name -> preceptor.catalog.v1.Module.State
@@ -6410,125 +6849,137 @@ var file_preceptor_catalog_v1_catalog_proto_depIdxs = []int32{
 	11,  // 29: preceptor.catalog.v1.CreateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
 	10,  // 30: preceptor.catalog.v1.CreateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	11,  // 31: preceptor.catalog.v1.UpdateModuleRequest.content:type_name -> preceptor.catalog.v1.ModuleVersion
-	90,  // 32: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	96,  // 32: preceptor.catalog.v1.UpdateModuleRequest.update_mask:type_name -> google.protobuf.FieldMask
 	10,  // 33: preceptor.catalog.v1.UpdateModuleResponse.module:type_name -> preceptor.catalog.v1.Module
 	1,   // 34: preceptor.catalog.v1.PreviewModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	89,  // 35: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	95,  // 35: preceptor.catalog.v1.PreviewModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 36: preceptor.catalog.v1.PreviewModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	19,  // 37: preceptor.catalog.v1.PreviewModuleResponse.violations:type_name -> preceptor.catalog.v1.Violation
 	39,  // 38: preceptor.catalog.v1.PreviewModuleResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
 	19,  // 39: preceptor.catalog.v1.PreviewModuleResponse.warnings:type_name -> preceptor.catalog.v1.Violation
 	40,  // 40: preceptor.catalog.v1.ModuleImpact.paths:type_name -> preceptor.catalog.v1.ImpactedPath
 	1,   // 41: preceptor.catalog.v1.PublishModuleRequest.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	89,  // 42: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
+	95,  // 42: preceptor.catalog.v1.PublishModuleRequest.effective_time:type_name -> google.protobuf.Timestamp
 	2,   // 43: preceptor.catalog.v1.PublishModuleRequest.retake:type_name -> preceptor.catalog.v1.ModuleVersion.Retake
 	10,  // 44: preceptor.catalog.v1.PublishModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	89,  // 45: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
-	10,  // 46: preceptor.catalog.v1.ArchiveModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	10,  // 47: preceptor.catalog.v1.RestoreModuleResponse.module:type_name -> preceptor.catalog.v1.Module
-	0,   // 48: preceptor.catalog.v1.ListPathsRequest.state:type_name -> preceptor.catalog.v1.Module.State
-	15,  // 49: preceptor.catalog.v1.ListPathsResponse.paths:type_name -> preceptor.catalog.v1.Path
-	15,  // 50: preceptor.catalog.v1.GetPathResponse.path:type_name -> preceptor.catalog.v1.Path
-	16,  // 51: preceptor.catalog.v1.ListPathVersionsResponse.versions:type_name -> preceptor.catalog.v1.PathVersion
-	16,  // 52: preceptor.catalog.v1.GetPathVersionResponse.version:type_name -> preceptor.catalog.v1.PathVersion
-	16,  // 53: preceptor.catalog.v1.CreatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
-	15,  // 54: preceptor.catalog.v1.CreatePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	16,  // 55: preceptor.catalog.v1.UpdatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
-	90,  // 56: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
-	15,  // 57: preceptor.catalog.v1.UpdatePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	19,  // 58: preceptor.catalog.v1.PreviewPathResponse.violations:type_name -> preceptor.catalog.v1.Violation
-	63,  // 59: preceptor.catalog.v1.PreviewPathResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
-	19,  // 60: preceptor.catalog.v1.PreviewPathResponse.warnings:type_name -> preceptor.catalog.v1.Violation
-	64,  // 61: preceptor.catalog.v1.PathImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
-	15,  // 62: preceptor.catalog.v1.PublishPathResponse.path:type_name -> preceptor.catalog.v1.Path
-	89,  // 63: preceptor.catalog.v1.MandatePathVersionRequest.effective_time:type_name -> google.protobuf.Timestamp
-	15,  // 64: preceptor.catalog.v1.MandatePathVersionResponse.path:type_name -> preceptor.catalog.v1.Path
-	15,  // 65: preceptor.catalog.v1.WithdrawMandateResponse.path:type_name -> preceptor.catalog.v1.Path
-	15,  // 66: preceptor.catalog.v1.ArchivePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	15,  // 67: preceptor.catalog.v1.RestorePathResponse.path:type_name -> preceptor.catalog.v1.Path
-	88,  // 68: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
-	77,  // 69: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
-	19,  // 70: preceptor.catalog.v1.ImportCatalogResponse.warnings:type_name -> preceptor.catalog.v1.Violation
-	6,   // 71: preceptor.catalog.v1.ImportChange.kind:type_name -> preceptor.catalog.v1.ImportChange.Kind
-	1,   // 72: preceptor.catalog.v1.ImportChange.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
-	7,   // 73: preceptor.catalog.v1.ExportCatalogRequest.format:type_name -> preceptor.catalog.v1.ExportCatalogRequest.Format
-	8,   // 74: preceptor.catalog.v1.CatalogChange.kind:type_name -> preceptor.catalog.v1.CatalogChange.Kind
-	9,   // 75: preceptor.catalog.v1.CatalogChange.action:type_name -> preceptor.catalog.v1.CatalogChange.Action
-	89,  // 76: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
-	80,  // 77: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
-	85,  // 78: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
-	87,  // 79: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
-	0,   // 80: preceptor.catalog.v1.ModuleRecord.state:type_name -> preceptor.catalog.v1.Module.State
-	11,  // 81: preceptor.catalog.v1.ModuleRecord.versions:type_name -> preceptor.catalog.v1.ModuleVersion
-	86,  // 82: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
-	89,  // 83: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
-	89,  // 84: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
-	89,  // 85: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
-	0,   // 86: preceptor.catalog.v1.PathRecord.state:type_name -> preceptor.catalog.v1.Module.State
-	16,  // 87: preceptor.catalog.v1.PathRecord.versions:type_name -> preceptor.catalog.v1.PathVersion
-	21,  // 88: preceptor.catalog.v1.CatalogService.ListTopics:input_type -> preceptor.catalog.v1.ListTopicsRequest
-	23,  // 89: preceptor.catalog.v1.CatalogService.ListModules:input_type -> preceptor.catalog.v1.ListModulesRequest
-	25,  // 90: preceptor.catalog.v1.CatalogService.GetModule:input_type -> preceptor.catalog.v1.GetModuleRequest
-	27,  // 91: preceptor.catalog.v1.CatalogService.ListModuleVersions:input_type -> preceptor.catalog.v1.ListModuleVersionsRequest
-	29,  // 92: preceptor.catalog.v1.CatalogService.GetModuleVersion:input_type -> preceptor.catalog.v1.GetModuleVersionRequest
-	31,  // 93: preceptor.catalog.v1.CatalogService.CreateModule:input_type -> preceptor.catalog.v1.CreateModuleRequest
-	33,  // 94: preceptor.catalog.v1.CatalogService.UpdateModule:input_type -> preceptor.catalog.v1.UpdateModuleRequest
-	35,  // 95: preceptor.catalog.v1.CatalogService.DeleteModule:input_type -> preceptor.catalog.v1.DeleteModuleRequest
-	37,  // 96: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
-	41,  // 97: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
-	43,  // 98: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
-	45,  // 99: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
-	47,  // 100: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
-	49,  // 101: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
-	51,  // 102: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
-	53,  // 103: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
-	55,  // 104: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
-	57,  // 105: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
-	59,  // 106: preceptor.catalog.v1.CatalogService.DeletePath:input_type -> preceptor.catalog.v1.DeletePathRequest
-	61,  // 107: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
-	65,  // 108: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
-	67,  // 109: preceptor.catalog.v1.CatalogService.MandatePathVersion:input_type -> preceptor.catalog.v1.MandatePathVersionRequest
-	69,  // 110: preceptor.catalog.v1.CatalogService.WithdrawMandate:input_type -> preceptor.catalog.v1.WithdrawMandateRequest
-	71,  // 111: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
-	73,  // 112: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
-	75,  // 113: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
-	78,  // 114: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
-	81,  // 115: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
-	83,  // 116: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
-	22,  // 117: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
-	24,  // 118: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
-	26,  // 119: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
-	28,  // 120: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
-	30,  // 121: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
-	32,  // 122: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
-	34,  // 123: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
-	36,  // 124: preceptor.catalog.v1.CatalogService.DeleteModule:output_type -> preceptor.catalog.v1.DeleteModuleResponse
-	38,  // 125: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
-	42,  // 126: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
-	44,  // 127: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
-	46,  // 128: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
-	48,  // 129: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
-	50,  // 130: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
-	52,  // 131: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
-	54,  // 132: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
-	56,  // 133: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
-	58,  // 134: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
-	60,  // 135: preceptor.catalog.v1.CatalogService.DeletePath:output_type -> preceptor.catalog.v1.DeletePathResponse
-	62,  // 136: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
-	66,  // 137: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
-	68,  // 138: preceptor.catalog.v1.CatalogService.MandatePathVersion:output_type -> preceptor.catalog.v1.MandatePathVersionResponse
-	70,  // 139: preceptor.catalog.v1.CatalogService.WithdrawMandate:output_type -> preceptor.catalog.v1.WithdrawMandateResponse
-	72,  // 140: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
-	74,  // 141: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
-	76,  // 142: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
-	79,  // 143: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
-	82,  // 144: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
-	84,  // 145: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
-	117, // [117:146] is the sub-list for method output_type
-	88,  // [88:117] is the sub-list for method input_type
-	88,  // [88:88] is the sub-list for extension type_name
-	88,  // [88:88] is the sub-list for extension extendee
-	0,   // [0:88] is the sub-list for field type_name
+	95,  // 45: preceptor.catalog.v1.PreviewArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
+	19,  // 46: preceptor.catalog.v1.PreviewArchiveModuleResponse.violations:type_name -> preceptor.catalog.v1.Violation
+	19,  // 47: preceptor.catalog.v1.PreviewArchiveModuleResponse.warnings:type_name -> preceptor.catalog.v1.Violation
+	45,  // 48: preceptor.catalog.v1.PreviewArchiveModuleResponse.impact:type_name -> preceptor.catalog.v1.ModuleArchiveImpact
+	40,  // 49: preceptor.catalog.v1.ModuleArchiveImpact.paths:type_name -> preceptor.catalog.v1.ImpactedPath
+	95,  // 50: preceptor.catalog.v1.ArchiveModuleRequest.sunset_time:type_name -> google.protobuf.Timestamp
+	10,  // 51: preceptor.catalog.v1.ArchiveModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	10,  // 52: preceptor.catalog.v1.RestoreModuleResponse.module:type_name -> preceptor.catalog.v1.Module
+	0,   // 53: preceptor.catalog.v1.ListPathsRequest.state:type_name -> preceptor.catalog.v1.Module.State
+	15,  // 54: preceptor.catalog.v1.ListPathsResponse.paths:type_name -> preceptor.catalog.v1.Path
+	15,  // 55: preceptor.catalog.v1.GetPathResponse.path:type_name -> preceptor.catalog.v1.Path
+	16,  // 56: preceptor.catalog.v1.ListPathVersionsResponse.versions:type_name -> preceptor.catalog.v1.PathVersion
+	16,  // 57: preceptor.catalog.v1.GetPathVersionResponse.version:type_name -> preceptor.catalog.v1.PathVersion
+	16,  // 58: preceptor.catalog.v1.CreatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
+	15,  // 59: preceptor.catalog.v1.CreatePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	16,  // 60: preceptor.catalog.v1.UpdatePathRequest.content:type_name -> preceptor.catalog.v1.PathVersion
+	96,  // 61: preceptor.catalog.v1.UpdatePathRequest.update_mask:type_name -> google.protobuf.FieldMask
+	15,  // 62: preceptor.catalog.v1.UpdatePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	19,  // 63: preceptor.catalog.v1.PreviewPathResponse.violations:type_name -> preceptor.catalog.v1.Violation
+	66,  // 64: preceptor.catalog.v1.PreviewPathResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	19,  // 65: preceptor.catalog.v1.PreviewPathResponse.warnings:type_name -> preceptor.catalog.v1.Violation
+	67,  // 66: preceptor.catalog.v1.PathImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
+	15,  // 67: preceptor.catalog.v1.PublishPathResponse.path:type_name -> preceptor.catalog.v1.Path
+	95,  // 68: preceptor.catalog.v1.MandatePathVersionRequest.effective_time:type_name -> google.protobuf.Timestamp
+	15,  // 69: preceptor.catalog.v1.MandatePathVersionResponse.path:type_name -> preceptor.catalog.v1.Path
+	15,  // 70: preceptor.catalog.v1.WithdrawMandateResponse.path:type_name -> preceptor.catalog.v1.Path
+	19,  // 71: preceptor.catalog.v1.PreviewArchivePathResponse.violations:type_name -> preceptor.catalog.v1.Violation
+	76,  // 72: preceptor.catalog.v1.PreviewArchivePathResponse.impact:type_name -> preceptor.catalog.v1.PathArchiveImpact
+	67,  // 73: preceptor.catalog.v1.PathArchiveImpact.enrollments:type_name -> preceptor.catalog.v1.PinnedEnrollments
+	15,  // 74: preceptor.catalog.v1.ArchivePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	15,  // 75: preceptor.catalog.v1.RestorePathResponse.path:type_name -> preceptor.catalog.v1.Path
+	94,  // 76: preceptor.catalog.v1.ImportCatalogRequest.files:type_name -> preceptor.catalog.v1.ImportCatalogRequest.File
+	83,  // 77: preceptor.catalog.v1.ImportCatalogResponse.changes:type_name -> preceptor.catalog.v1.ImportChange
+	19,  // 78: preceptor.catalog.v1.ImportCatalogResponse.warnings:type_name -> preceptor.catalog.v1.Violation
+	6,   // 79: preceptor.catalog.v1.ImportChange.kind:type_name -> preceptor.catalog.v1.ImportChange.Kind
+	1,   // 80: preceptor.catalog.v1.ImportChange.change_class:type_name -> preceptor.catalog.v1.ModuleVersion.ChangeClass
+	7,   // 81: preceptor.catalog.v1.ExportCatalogRequest.format:type_name -> preceptor.catalog.v1.ExportCatalogRequest.Format
+	8,   // 82: preceptor.catalog.v1.CatalogChange.kind:type_name -> preceptor.catalog.v1.CatalogChange.Kind
+	9,   // 83: preceptor.catalog.v1.CatalogChange.action:type_name -> preceptor.catalog.v1.CatalogChange.Action
+	95,  // 84: preceptor.catalog.v1.CatalogChange.change_time:type_name -> google.protobuf.Timestamp
+	86,  // 85: preceptor.catalog.v1.ListCatalogChangesResponse.changes:type_name -> preceptor.catalog.v1.CatalogChange
+	91,  // 86: preceptor.catalog.v1.SyncCatalogResponse.module:type_name -> preceptor.catalog.v1.ModuleRecord
+	93,  // 87: preceptor.catalog.v1.SyncCatalogResponse.path:type_name -> preceptor.catalog.v1.PathRecord
+	0,   // 88: preceptor.catalog.v1.ModuleRecord.state:type_name -> preceptor.catalog.v1.Module.State
+	11,  // 89: preceptor.catalog.v1.ModuleRecord.versions:type_name -> preceptor.catalog.v1.ModuleVersion
+	92,  // 90: preceptor.catalog.v1.ModuleRecord.archive_periods:type_name -> preceptor.catalog.v1.ArchivePeriod
+	95,  // 91: preceptor.catalog.v1.ArchivePeriod.archive_time:type_name -> google.protobuf.Timestamp
+	95,  // 92: preceptor.catalog.v1.ArchivePeriod.sunset_time:type_name -> google.protobuf.Timestamp
+	95,  // 93: preceptor.catalog.v1.ArchivePeriod.restore_time:type_name -> google.protobuf.Timestamp
+	0,   // 94: preceptor.catalog.v1.PathRecord.state:type_name -> preceptor.catalog.v1.Module.State
+	16,  // 95: preceptor.catalog.v1.PathRecord.versions:type_name -> preceptor.catalog.v1.PathVersion
+	21,  // 96: preceptor.catalog.v1.CatalogService.ListTopics:input_type -> preceptor.catalog.v1.ListTopicsRequest
+	23,  // 97: preceptor.catalog.v1.CatalogService.ListModules:input_type -> preceptor.catalog.v1.ListModulesRequest
+	25,  // 98: preceptor.catalog.v1.CatalogService.GetModule:input_type -> preceptor.catalog.v1.GetModuleRequest
+	27,  // 99: preceptor.catalog.v1.CatalogService.ListModuleVersions:input_type -> preceptor.catalog.v1.ListModuleVersionsRequest
+	29,  // 100: preceptor.catalog.v1.CatalogService.GetModuleVersion:input_type -> preceptor.catalog.v1.GetModuleVersionRequest
+	31,  // 101: preceptor.catalog.v1.CatalogService.CreateModule:input_type -> preceptor.catalog.v1.CreateModuleRequest
+	33,  // 102: preceptor.catalog.v1.CatalogService.UpdateModule:input_type -> preceptor.catalog.v1.UpdateModuleRequest
+	35,  // 103: preceptor.catalog.v1.CatalogService.DeleteModule:input_type -> preceptor.catalog.v1.DeleteModuleRequest
+	37,  // 104: preceptor.catalog.v1.CatalogService.PreviewModule:input_type -> preceptor.catalog.v1.PreviewModuleRequest
+	41,  // 105: preceptor.catalog.v1.CatalogService.PublishModule:input_type -> preceptor.catalog.v1.PublishModuleRequest
+	43,  // 106: preceptor.catalog.v1.CatalogService.PreviewArchiveModule:input_type -> preceptor.catalog.v1.PreviewArchiveModuleRequest
+	46,  // 107: preceptor.catalog.v1.CatalogService.ArchiveModule:input_type -> preceptor.catalog.v1.ArchiveModuleRequest
+	48,  // 108: preceptor.catalog.v1.CatalogService.RestoreModule:input_type -> preceptor.catalog.v1.RestoreModuleRequest
+	50,  // 109: preceptor.catalog.v1.CatalogService.ListPaths:input_type -> preceptor.catalog.v1.ListPathsRequest
+	52,  // 110: preceptor.catalog.v1.CatalogService.GetPath:input_type -> preceptor.catalog.v1.GetPathRequest
+	54,  // 111: preceptor.catalog.v1.CatalogService.ListPathVersions:input_type -> preceptor.catalog.v1.ListPathVersionsRequest
+	56,  // 112: preceptor.catalog.v1.CatalogService.GetPathVersion:input_type -> preceptor.catalog.v1.GetPathVersionRequest
+	58,  // 113: preceptor.catalog.v1.CatalogService.CreatePath:input_type -> preceptor.catalog.v1.CreatePathRequest
+	60,  // 114: preceptor.catalog.v1.CatalogService.UpdatePath:input_type -> preceptor.catalog.v1.UpdatePathRequest
+	62,  // 115: preceptor.catalog.v1.CatalogService.DeletePath:input_type -> preceptor.catalog.v1.DeletePathRequest
+	64,  // 116: preceptor.catalog.v1.CatalogService.PreviewPath:input_type -> preceptor.catalog.v1.PreviewPathRequest
+	68,  // 117: preceptor.catalog.v1.CatalogService.PublishPath:input_type -> preceptor.catalog.v1.PublishPathRequest
+	70,  // 118: preceptor.catalog.v1.CatalogService.MandatePathVersion:input_type -> preceptor.catalog.v1.MandatePathVersionRequest
+	72,  // 119: preceptor.catalog.v1.CatalogService.WithdrawMandate:input_type -> preceptor.catalog.v1.WithdrawMandateRequest
+	74,  // 120: preceptor.catalog.v1.CatalogService.PreviewArchivePath:input_type -> preceptor.catalog.v1.PreviewArchivePathRequest
+	77,  // 121: preceptor.catalog.v1.CatalogService.ArchivePath:input_type -> preceptor.catalog.v1.ArchivePathRequest
+	79,  // 122: preceptor.catalog.v1.CatalogService.RestorePath:input_type -> preceptor.catalog.v1.RestorePathRequest
+	81,  // 123: preceptor.catalog.v1.CatalogService.ImportCatalog:input_type -> preceptor.catalog.v1.ImportCatalogRequest
+	84,  // 124: preceptor.catalog.v1.CatalogService.ExportCatalog:input_type -> preceptor.catalog.v1.ExportCatalogRequest
+	87,  // 125: preceptor.catalog.v1.CatalogService.ListCatalogChanges:input_type -> preceptor.catalog.v1.ListCatalogChangesRequest
+	89,  // 126: preceptor.catalog.v1.CatalogService.SyncCatalog:input_type -> preceptor.catalog.v1.SyncCatalogRequest
+	22,  // 127: preceptor.catalog.v1.CatalogService.ListTopics:output_type -> preceptor.catalog.v1.ListTopicsResponse
+	24,  // 128: preceptor.catalog.v1.CatalogService.ListModules:output_type -> preceptor.catalog.v1.ListModulesResponse
+	26,  // 129: preceptor.catalog.v1.CatalogService.GetModule:output_type -> preceptor.catalog.v1.GetModuleResponse
+	28,  // 130: preceptor.catalog.v1.CatalogService.ListModuleVersions:output_type -> preceptor.catalog.v1.ListModuleVersionsResponse
+	30,  // 131: preceptor.catalog.v1.CatalogService.GetModuleVersion:output_type -> preceptor.catalog.v1.GetModuleVersionResponse
+	32,  // 132: preceptor.catalog.v1.CatalogService.CreateModule:output_type -> preceptor.catalog.v1.CreateModuleResponse
+	34,  // 133: preceptor.catalog.v1.CatalogService.UpdateModule:output_type -> preceptor.catalog.v1.UpdateModuleResponse
+	36,  // 134: preceptor.catalog.v1.CatalogService.DeleteModule:output_type -> preceptor.catalog.v1.DeleteModuleResponse
+	38,  // 135: preceptor.catalog.v1.CatalogService.PreviewModule:output_type -> preceptor.catalog.v1.PreviewModuleResponse
+	42,  // 136: preceptor.catalog.v1.CatalogService.PublishModule:output_type -> preceptor.catalog.v1.PublishModuleResponse
+	44,  // 137: preceptor.catalog.v1.CatalogService.PreviewArchiveModule:output_type -> preceptor.catalog.v1.PreviewArchiveModuleResponse
+	47,  // 138: preceptor.catalog.v1.CatalogService.ArchiveModule:output_type -> preceptor.catalog.v1.ArchiveModuleResponse
+	49,  // 139: preceptor.catalog.v1.CatalogService.RestoreModule:output_type -> preceptor.catalog.v1.RestoreModuleResponse
+	51,  // 140: preceptor.catalog.v1.CatalogService.ListPaths:output_type -> preceptor.catalog.v1.ListPathsResponse
+	53,  // 141: preceptor.catalog.v1.CatalogService.GetPath:output_type -> preceptor.catalog.v1.GetPathResponse
+	55,  // 142: preceptor.catalog.v1.CatalogService.ListPathVersions:output_type -> preceptor.catalog.v1.ListPathVersionsResponse
+	57,  // 143: preceptor.catalog.v1.CatalogService.GetPathVersion:output_type -> preceptor.catalog.v1.GetPathVersionResponse
+	59,  // 144: preceptor.catalog.v1.CatalogService.CreatePath:output_type -> preceptor.catalog.v1.CreatePathResponse
+	61,  // 145: preceptor.catalog.v1.CatalogService.UpdatePath:output_type -> preceptor.catalog.v1.UpdatePathResponse
+	63,  // 146: preceptor.catalog.v1.CatalogService.DeletePath:output_type -> preceptor.catalog.v1.DeletePathResponse
+	65,  // 147: preceptor.catalog.v1.CatalogService.PreviewPath:output_type -> preceptor.catalog.v1.PreviewPathResponse
+	69,  // 148: preceptor.catalog.v1.CatalogService.PublishPath:output_type -> preceptor.catalog.v1.PublishPathResponse
+	71,  // 149: preceptor.catalog.v1.CatalogService.MandatePathVersion:output_type -> preceptor.catalog.v1.MandatePathVersionResponse
+	73,  // 150: preceptor.catalog.v1.CatalogService.WithdrawMandate:output_type -> preceptor.catalog.v1.WithdrawMandateResponse
+	75,  // 151: preceptor.catalog.v1.CatalogService.PreviewArchivePath:output_type -> preceptor.catalog.v1.PreviewArchivePathResponse
+	78,  // 152: preceptor.catalog.v1.CatalogService.ArchivePath:output_type -> preceptor.catalog.v1.ArchivePathResponse
+	80,  // 153: preceptor.catalog.v1.CatalogService.RestorePath:output_type -> preceptor.catalog.v1.RestorePathResponse
+	82,  // 154: preceptor.catalog.v1.CatalogService.ImportCatalog:output_type -> preceptor.catalog.v1.ImportCatalogResponse
+	85,  // 155: preceptor.catalog.v1.CatalogService.ExportCatalog:output_type -> preceptor.catalog.v1.ExportCatalogResponse
+	88,  // 156: preceptor.catalog.v1.CatalogService.ListCatalogChanges:output_type -> preceptor.catalog.v1.ListCatalogChangesResponse
+	90,  // 157: preceptor.catalog.v1.CatalogService.SyncCatalog:output_type -> preceptor.catalog.v1.SyncCatalogResponse
+	127, // [127:158] is the sub-list for method output_type
+	96,  // [96:127] is the sub-list for method input_type
+	96,  // [96:96] is the sub-list for extension type_name
+	96,  // [96:96] is the sub-list for extension extendee
+	0,   // [0:96] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_catalog_v1_catalog_proto_init() }
@@ -6541,9 +6992,9 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[6].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[8].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[14].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[38].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[67].OneofWrappers = []any{}
-	file_preceptor_catalog_v1_catalog_proto_msgTypes[74].OneofWrappers = []any{
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[41].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[73].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[80].OneofWrappers = []any{
 		(*SyncCatalogResponse_Module)(nil),
 		(*SyncCatalogResponse_Path)(nil),
 		(*SyncCatalogResponse_Revision)(nil),
@@ -6554,7 +7005,7 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_catalog_v1_catalog_proto_rawDesc), len(file_preceptor_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   79,
+			NumMessages:   85,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -517,6 +517,51 @@ func local_request_CatalogService_PublishModule_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
+func request_CatalogService_PreviewArchiveModule_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq PreviewArchiveModuleRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["module_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "module_id")
+	}
+	protoReq.ModuleId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "module_id", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.PreviewArchiveModule(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_CatalogService_PreviewArchiveModule_0(ctx context.Context, marshaler runtime.Marshaler, server CatalogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq PreviewArchiveModuleRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["module_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "module_id")
+	}
+	protoReq.ModuleId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "module_id", err)
+	}
+	msg, err := server.PreviewArchiveModule(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_CatalogService_ArchiveModule_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq ArchiveModuleRequest
@@ -1176,6 +1221,51 @@ func local_request_CatalogService_WithdrawMandate_0(ctx context.Context, marshal
 	return msg, metadata, err
 }
 
+func request_CatalogService_PreviewArchivePath_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq PreviewArchivePathRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["path_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "path_id")
+	}
+	protoReq.PathId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "path_id", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.PreviewArchivePath(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_CatalogService_PreviewArchivePath_0(ctx context.Context, marshaler runtime.Marshaler, server CatalogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq PreviewArchivePathRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["path_id"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "path_id")
+	}
+	protoReq.PathId, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "path_id", err)
+	}
+	msg, err := server.PreviewArchivePath(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_CatalogService_ArchivePath_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq ArchivePathRequest
@@ -1562,6 +1652,26 @@ func RegisterCatalogServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		}
 		forward_CatalogService_PublishModule_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_PublishModule_0{resp.(*PublishModuleResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_PreviewArchiveModule_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.catalog.v1.CatalogService/PreviewArchiveModule", runtime.WithHTTPPathPattern("/v1/modules/{module_id}:previewArchive"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_CatalogService_PreviewArchiveModule_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_PreviewArchiveModule_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_CatalogService_ArchiveModule_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1821,6 +1931,26 @@ func RegisterCatalogServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 			return
 		}
 		forward_CatalogService_WithdrawMandate_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_WithdrawMandate_0{resp.(*WithdrawMandateResponse)}, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_PreviewArchivePath_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/preceptor.catalog.v1.CatalogService/PreviewArchivePath", runtime.WithHTTPPathPattern("/v1/paths/{path_id}:previewArchive"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_CatalogService_PreviewArchivePath_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_PreviewArchivePath_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodPost, pattern_CatalogService_ArchivePath_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -2119,6 +2249,23 @@ func RegisterCatalogServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		}
 		forward_CatalogService_PublishModule_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_PublishModule_0{resp.(*PublishModuleResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_PreviewArchiveModule_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.catalog.v1.CatalogService/PreviewArchiveModule", runtime.WithHTTPPathPattern("/v1/modules/{module_id}:previewArchive"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_CatalogService_PreviewArchiveModule_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_PreviewArchiveModule_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_CatalogService_ArchiveModule_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -2339,6 +2486,23 @@ func RegisterCatalogServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 			return
 		}
 		forward_CatalogService_WithdrawMandate_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_WithdrawMandate_0{resp.(*WithdrawMandateResponse)}, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_PreviewArchivePath_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/preceptor.catalog.v1.CatalogService/PreviewArchivePath", runtime.WithHTTPPathPattern("/v1/paths/{path_id}:previewArchive"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_CatalogService_PreviewArchivePath_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_PreviewArchivePath_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodPost, pattern_CatalogService_ArchivePath_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -2573,63 +2737,67 @@ func (m response_CatalogService_RestorePath_0) XXX_ResponseBody() interface{} {
 }
 
 var (
-	pattern_CatalogService_ListTopics_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "topics"}, ""))
-	pattern_CatalogService_ListModules_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "modules"}, ""))
-	pattern_CatalogService_GetModule_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, ""))
-	pattern_CatalogService_ListModuleVersions_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "modules", "module_id", "versions"}, ""))
-	pattern_CatalogService_GetModuleVersion_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "modules", "module_id", "versions", "number"}, ""))
-	pattern_CatalogService_CreateModule_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "modules"}, ""))
-	pattern_CatalogService_UpdateModule_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, ""))
-	pattern_CatalogService_DeleteModule_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, ""))
-	pattern_CatalogService_PreviewModule_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "preview"))
-	pattern_CatalogService_PublishModule_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "publish"))
-	pattern_CatalogService_ArchiveModule_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "archive"))
-	pattern_CatalogService_RestoreModule_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "restore"))
-	pattern_CatalogService_ListPaths_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "paths"}, ""))
-	pattern_CatalogService_GetPath_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, ""))
-	pattern_CatalogService_ListPathVersions_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "paths", "path_id", "versions"}, ""))
-	pattern_CatalogService_GetPathVersion_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, ""))
-	pattern_CatalogService_CreatePath_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "paths"}, ""))
-	pattern_CatalogService_UpdatePath_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, ""))
-	pattern_CatalogService_DeletePath_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, ""))
-	pattern_CatalogService_PreviewPath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "preview"))
-	pattern_CatalogService_PublishPath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "publish"))
-	pattern_CatalogService_MandatePathVersion_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, "mandate"))
-	pattern_CatalogService_WithdrawMandate_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, "withdrawMandate"))
-	pattern_CatalogService_ArchivePath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "archive"))
-	pattern_CatalogService_RestorePath_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "restore"))
-	pattern_CatalogService_ImportCatalog_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "catalog"}, "import"))
-	pattern_CatalogService_ExportCatalog_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "catalog"}, "export"))
-	pattern_CatalogService_ListCatalogChanges_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"v1", "catalog", "changes"}, ""))
+	pattern_CatalogService_ListTopics_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "topics"}, ""))
+	pattern_CatalogService_ListModules_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "modules"}, ""))
+	pattern_CatalogService_GetModule_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, ""))
+	pattern_CatalogService_ListModuleVersions_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "modules", "module_id", "versions"}, ""))
+	pattern_CatalogService_GetModuleVersion_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "modules", "module_id", "versions", "number"}, ""))
+	pattern_CatalogService_CreateModule_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "modules"}, ""))
+	pattern_CatalogService_UpdateModule_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, ""))
+	pattern_CatalogService_DeleteModule_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, ""))
+	pattern_CatalogService_PreviewModule_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "preview"))
+	pattern_CatalogService_PublishModule_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "publish"))
+	pattern_CatalogService_PreviewArchiveModule_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "previewArchive"))
+	pattern_CatalogService_ArchiveModule_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "archive"))
+	pattern_CatalogService_RestoreModule_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "modules", "module_id"}, "restore"))
+	pattern_CatalogService_ListPaths_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "paths"}, ""))
+	pattern_CatalogService_GetPath_0              = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, ""))
+	pattern_CatalogService_ListPathVersions_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "paths", "path_id", "versions"}, ""))
+	pattern_CatalogService_GetPathVersion_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, ""))
+	pattern_CatalogService_CreatePath_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "paths"}, ""))
+	pattern_CatalogService_UpdatePath_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, ""))
+	pattern_CatalogService_DeletePath_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, ""))
+	pattern_CatalogService_PreviewPath_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "preview"))
+	pattern_CatalogService_PublishPath_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "publish"))
+	pattern_CatalogService_MandatePathVersion_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, "mandate"))
+	pattern_CatalogService_WithdrawMandate_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "paths", "path_id", "versions", "number"}, "withdrawMandate"))
+	pattern_CatalogService_PreviewArchivePath_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "previewArchive"))
+	pattern_CatalogService_ArchivePath_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "archive"))
+	pattern_CatalogService_RestorePath_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "paths", "path_id"}, "restore"))
+	pattern_CatalogService_ImportCatalog_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "catalog"}, "import"))
+	pattern_CatalogService_ExportCatalog_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "catalog"}, "export"))
+	pattern_CatalogService_ListCatalogChanges_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"v1", "catalog", "changes"}, ""))
 )
 
 var (
-	forward_CatalogService_ListTopics_0         = runtime.ForwardResponseMessage
-	forward_CatalogService_ListModules_0        = runtime.ForwardResponseMessage
-	forward_CatalogService_GetModule_0          = runtime.ForwardResponseMessage
-	forward_CatalogService_ListModuleVersions_0 = runtime.ForwardResponseMessage
-	forward_CatalogService_GetModuleVersion_0   = runtime.ForwardResponseMessage
-	forward_CatalogService_CreateModule_0       = runtime.ForwardResponseMessage
-	forward_CatalogService_UpdateModule_0       = runtime.ForwardResponseMessage
-	forward_CatalogService_DeleteModule_0       = runtime.ForwardResponseMessage
-	forward_CatalogService_PreviewModule_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_PublishModule_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_ArchiveModule_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_RestoreModule_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_ListPaths_0          = runtime.ForwardResponseMessage
-	forward_CatalogService_GetPath_0            = runtime.ForwardResponseMessage
-	forward_CatalogService_ListPathVersions_0   = runtime.ForwardResponseMessage
-	forward_CatalogService_GetPathVersion_0     = runtime.ForwardResponseMessage
-	forward_CatalogService_CreatePath_0         = runtime.ForwardResponseMessage
-	forward_CatalogService_UpdatePath_0         = runtime.ForwardResponseMessage
-	forward_CatalogService_DeletePath_0         = runtime.ForwardResponseMessage
-	forward_CatalogService_PreviewPath_0        = runtime.ForwardResponseMessage
-	forward_CatalogService_PublishPath_0        = runtime.ForwardResponseMessage
-	forward_CatalogService_MandatePathVersion_0 = runtime.ForwardResponseMessage
-	forward_CatalogService_WithdrawMandate_0    = runtime.ForwardResponseMessage
-	forward_CatalogService_ArchivePath_0        = runtime.ForwardResponseMessage
-	forward_CatalogService_RestorePath_0        = runtime.ForwardResponseMessage
-	forward_CatalogService_ImportCatalog_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_ExportCatalog_0      = runtime.ForwardResponseStream
-	forward_CatalogService_ListCatalogChanges_0 = runtime.ForwardResponseMessage
+	forward_CatalogService_ListTopics_0           = runtime.ForwardResponseMessage
+	forward_CatalogService_ListModules_0          = runtime.ForwardResponseMessage
+	forward_CatalogService_GetModule_0            = runtime.ForwardResponseMessage
+	forward_CatalogService_ListModuleVersions_0   = runtime.ForwardResponseMessage
+	forward_CatalogService_GetModuleVersion_0     = runtime.ForwardResponseMessage
+	forward_CatalogService_CreateModule_0         = runtime.ForwardResponseMessage
+	forward_CatalogService_UpdateModule_0         = runtime.ForwardResponseMessage
+	forward_CatalogService_DeleteModule_0         = runtime.ForwardResponseMessage
+	forward_CatalogService_PreviewModule_0        = runtime.ForwardResponseMessage
+	forward_CatalogService_PublishModule_0        = runtime.ForwardResponseMessage
+	forward_CatalogService_PreviewArchiveModule_0 = runtime.ForwardResponseMessage
+	forward_CatalogService_ArchiveModule_0        = runtime.ForwardResponseMessage
+	forward_CatalogService_RestoreModule_0        = runtime.ForwardResponseMessage
+	forward_CatalogService_ListPaths_0            = runtime.ForwardResponseMessage
+	forward_CatalogService_GetPath_0              = runtime.ForwardResponseMessage
+	forward_CatalogService_ListPathVersions_0     = runtime.ForwardResponseMessage
+	forward_CatalogService_GetPathVersion_0       = runtime.ForwardResponseMessage
+	forward_CatalogService_CreatePath_0           = runtime.ForwardResponseMessage
+	forward_CatalogService_UpdatePath_0           = runtime.ForwardResponseMessage
+	forward_CatalogService_DeletePath_0           = runtime.ForwardResponseMessage
+	forward_CatalogService_PreviewPath_0          = runtime.ForwardResponseMessage
+	forward_CatalogService_PublishPath_0          = runtime.ForwardResponseMessage
+	forward_CatalogService_MandatePathVersion_0   = runtime.ForwardResponseMessage
+	forward_CatalogService_WithdrawMandate_0      = runtime.ForwardResponseMessage
+	forward_CatalogService_PreviewArchivePath_0   = runtime.ForwardResponseMessage
+	forward_CatalogService_ArchivePath_0          = runtime.ForwardResponseMessage
+	forward_CatalogService_RestorePath_0          = runtime.ForwardResponseMessage
+	forward_CatalogService_ImportCatalog_0        = runtime.ForwardResponseMessage
+	forward_CatalogService_ExportCatalog_0        = runtime.ForwardResponseStream
+	forward_CatalogService_ListCatalogChanges_0   = runtime.ForwardResponseMessage
 )

@@ -22,35 +22,37 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CatalogService_ListTopics_FullMethodName         = "/preceptor.catalog.v1.CatalogService/ListTopics"
-	CatalogService_ListModules_FullMethodName        = "/preceptor.catalog.v1.CatalogService/ListModules"
-	CatalogService_GetModule_FullMethodName          = "/preceptor.catalog.v1.CatalogService/GetModule"
-	CatalogService_ListModuleVersions_FullMethodName = "/preceptor.catalog.v1.CatalogService/ListModuleVersions"
-	CatalogService_GetModuleVersion_FullMethodName   = "/preceptor.catalog.v1.CatalogService/GetModuleVersion"
-	CatalogService_CreateModule_FullMethodName       = "/preceptor.catalog.v1.CatalogService/CreateModule"
-	CatalogService_UpdateModule_FullMethodName       = "/preceptor.catalog.v1.CatalogService/UpdateModule"
-	CatalogService_DeleteModule_FullMethodName       = "/preceptor.catalog.v1.CatalogService/DeleteModule"
-	CatalogService_PreviewModule_FullMethodName      = "/preceptor.catalog.v1.CatalogService/PreviewModule"
-	CatalogService_PublishModule_FullMethodName      = "/preceptor.catalog.v1.CatalogService/PublishModule"
-	CatalogService_ArchiveModule_FullMethodName      = "/preceptor.catalog.v1.CatalogService/ArchiveModule"
-	CatalogService_RestoreModule_FullMethodName      = "/preceptor.catalog.v1.CatalogService/RestoreModule"
-	CatalogService_ListPaths_FullMethodName          = "/preceptor.catalog.v1.CatalogService/ListPaths"
-	CatalogService_GetPath_FullMethodName            = "/preceptor.catalog.v1.CatalogService/GetPath"
-	CatalogService_ListPathVersions_FullMethodName   = "/preceptor.catalog.v1.CatalogService/ListPathVersions"
-	CatalogService_GetPathVersion_FullMethodName     = "/preceptor.catalog.v1.CatalogService/GetPathVersion"
-	CatalogService_CreatePath_FullMethodName         = "/preceptor.catalog.v1.CatalogService/CreatePath"
-	CatalogService_UpdatePath_FullMethodName         = "/preceptor.catalog.v1.CatalogService/UpdatePath"
-	CatalogService_DeletePath_FullMethodName         = "/preceptor.catalog.v1.CatalogService/DeletePath"
-	CatalogService_PreviewPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PreviewPath"
-	CatalogService_PublishPath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PublishPath"
-	CatalogService_MandatePathVersion_FullMethodName = "/preceptor.catalog.v1.CatalogService/MandatePathVersion"
-	CatalogService_WithdrawMandate_FullMethodName    = "/preceptor.catalog.v1.CatalogService/WithdrawMandate"
-	CatalogService_ArchivePath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/ArchivePath"
-	CatalogService_RestorePath_FullMethodName        = "/preceptor.catalog.v1.CatalogService/RestorePath"
-	CatalogService_ImportCatalog_FullMethodName      = "/preceptor.catalog.v1.CatalogService/ImportCatalog"
-	CatalogService_ExportCatalog_FullMethodName      = "/preceptor.catalog.v1.CatalogService/ExportCatalog"
-	CatalogService_ListCatalogChanges_FullMethodName = "/preceptor.catalog.v1.CatalogService/ListCatalogChanges"
-	CatalogService_SyncCatalog_FullMethodName        = "/preceptor.catalog.v1.CatalogService/SyncCatalog"
+	CatalogService_ListTopics_FullMethodName           = "/preceptor.catalog.v1.CatalogService/ListTopics"
+	CatalogService_ListModules_FullMethodName          = "/preceptor.catalog.v1.CatalogService/ListModules"
+	CatalogService_GetModule_FullMethodName            = "/preceptor.catalog.v1.CatalogService/GetModule"
+	CatalogService_ListModuleVersions_FullMethodName   = "/preceptor.catalog.v1.CatalogService/ListModuleVersions"
+	CatalogService_GetModuleVersion_FullMethodName     = "/preceptor.catalog.v1.CatalogService/GetModuleVersion"
+	CatalogService_CreateModule_FullMethodName         = "/preceptor.catalog.v1.CatalogService/CreateModule"
+	CatalogService_UpdateModule_FullMethodName         = "/preceptor.catalog.v1.CatalogService/UpdateModule"
+	CatalogService_DeleteModule_FullMethodName         = "/preceptor.catalog.v1.CatalogService/DeleteModule"
+	CatalogService_PreviewModule_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PreviewModule"
+	CatalogService_PublishModule_FullMethodName        = "/preceptor.catalog.v1.CatalogService/PublishModule"
+	CatalogService_PreviewArchiveModule_FullMethodName = "/preceptor.catalog.v1.CatalogService/PreviewArchiveModule"
+	CatalogService_ArchiveModule_FullMethodName        = "/preceptor.catalog.v1.CatalogService/ArchiveModule"
+	CatalogService_RestoreModule_FullMethodName        = "/preceptor.catalog.v1.CatalogService/RestoreModule"
+	CatalogService_ListPaths_FullMethodName            = "/preceptor.catalog.v1.CatalogService/ListPaths"
+	CatalogService_GetPath_FullMethodName              = "/preceptor.catalog.v1.CatalogService/GetPath"
+	CatalogService_ListPathVersions_FullMethodName     = "/preceptor.catalog.v1.CatalogService/ListPathVersions"
+	CatalogService_GetPathVersion_FullMethodName       = "/preceptor.catalog.v1.CatalogService/GetPathVersion"
+	CatalogService_CreatePath_FullMethodName           = "/preceptor.catalog.v1.CatalogService/CreatePath"
+	CatalogService_UpdatePath_FullMethodName           = "/preceptor.catalog.v1.CatalogService/UpdatePath"
+	CatalogService_DeletePath_FullMethodName           = "/preceptor.catalog.v1.CatalogService/DeletePath"
+	CatalogService_PreviewPath_FullMethodName          = "/preceptor.catalog.v1.CatalogService/PreviewPath"
+	CatalogService_PublishPath_FullMethodName          = "/preceptor.catalog.v1.CatalogService/PublishPath"
+	CatalogService_MandatePathVersion_FullMethodName   = "/preceptor.catalog.v1.CatalogService/MandatePathVersion"
+	CatalogService_WithdrawMandate_FullMethodName      = "/preceptor.catalog.v1.CatalogService/WithdrawMandate"
+	CatalogService_PreviewArchivePath_FullMethodName   = "/preceptor.catalog.v1.CatalogService/PreviewArchivePath"
+	CatalogService_ArchivePath_FullMethodName          = "/preceptor.catalog.v1.CatalogService/ArchivePath"
+	CatalogService_RestorePath_FullMethodName          = "/preceptor.catalog.v1.CatalogService/RestorePath"
+	CatalogService_ImportCatalog_FullMethodName        = "/preceptor.catalog.v1.CatalogService/ImportCatalog"
+	CatalogService_ExportCatalog_FullMethodName        = "/preceptor.catalog.v1.CatalogService/ExportCatalog"
+	CatalogService_ListCatalogChanges_FullMethodName   = "/preceptor.catalog.v1.CatalogService/ListCatalogChanges"
+	CatalogService_SyncCatalog_FullMethodName          = "/preceptor.catalog.v1.CatalogService/SyncCatalog"
 )
 
 // CatalogServiceClient is the client API for CatalogService service.
@@ -84,6 +86,9 @@ type CatalogServiceClient interface {
 	PreviewModule(ctx context.Context, in *PreviewModuleRequest, opts ...grpc.CallOption) (*PreviewModuleResponse, error)
 	// PublishModule makes the draft the next immutable version; every violation is named at once.
 	PublishModule(ctx context.Context, in *PublishModuleRequest, opts ...grpc.CallOption) (*PublishModuleResponse, error)
+	// PreviewArchiveModule returns whom archiving the module would touch, and warns of what will surprise. It
+	// writes nothing.
+	PreviewArchiveModule(ctx context.Context, in *PreviewArchiveModuleRequest, opts ...grpc.CallOption) (*PreviewArchiveModuleResponse, error)
 	// ArchiveModule prevents new starts; learners in progress may finish until the sunset time.
 	// NOT_ACTIVE when it is archived already: another sunset is a restore followed by an archive.
 	ArchiveModule(ctx context.Context, in *ArchiveModuleRequest, opts ...grpc.CallOption) (*ArchiveModuleResponse, error)
@@ -116,6 +121,8 @@ type CatalogServiceClient interface {
 	// after it: it then counts as never made. Mandates of other versions stay. It is an audited command.
 	// NOT_MANDATED when the version is not mandatory, MANDATE_IN_EFFECT when it is too late.
 	WithdrawMandate(ctx context.Context, in *WithdrawMandateRequest, opts ...grpc.CallOption) (*WithdrawMandateResponse, error)
+	// PreviewArchivePath returns whom archiving the path would touch. It writes nothing.
+	PreviewArchivePath(ctx context.Context, in *PreviewArchivePathRequest, opts ...grpc.CallOption) (*PreviewArchivePathResponse, error)
 	// ArchivePath prevents new enrollments; enrolled learners continue.
 	ArchivePath(ctx context.Context, in *ArchivePathRequest, opts ...grpc.CallOption) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
@@ -237,6 +244,16 @@ func (c *catalogServiceClient) PublishModule(ctx context.Context, in *PublishMod
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PublishModuleResponse)
 	err := c.cc.Invoke(ctx, CatalogService_PublishModule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *catalogServiceClient) PreviewArchiveModule(ctx context.Context, in *PreviewArchiveModuleRequest, opts ...grpc.CallOption) (*PreviewArchiveModuleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewArchiveModuleResponse)
+	err := c.cc.Invoke(ctx, CatalogService_PreviewArchiveModule_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -373,6 +390,16 @@ func (c *catalogServiceClient) WithdrawMandate(ctx context.Context, in *Withdraw
 	return out, nil
 }
 
+func (c *catalogServiceClient) PreviewArchivePath(ctx context.Context, in *PreviewArchivePathRequest, opts ...grpc.CallOption) (*PreviewArchivePathResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewArchivePathResponse)
+	err := c.cc.Invoke(ctx, CatalogService_PreviewArchivePath_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *catalogServiceClient) ArchivePath(ctx context.Context, in *ArchivePathRequest, opts ...grpc.CallOption) (*ArchivePathResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ArchivePathResponse)
@@ -482,6 +509,9 @@ type CatalogServiceServer interface {
 	PreviewModule(context.Context, *PreviewModuleRequest) (*PreviewModuleResponse, error)
 	// PublishModule makes the draft the next immutable version; every violation is named at once.
 	PublishModule(context.Context, *PublishModuleRequest) (*PublishModuleResponse, error)
+	// PreviewArchiveModule returns whom archiving the module would touch, and warns of what will surprise. It
+	// writes nothing.
+	PreviewArchiveModule(context.Context, *PreviewArchiveModuleRequest) (*PreviewArchiveModuleResponse, error)
 	// ArchiveModule prevents new starts; learners in progress may finish until the sunset time.
 	// NOT_ACTIVE when it is archived already: another sunset is a restore followed by an archive.
 	ArchiveModule(context.Context, *ArchiveModuleRequest) (*ArchiveModuleResponse, error)
@@ -514,6 +544,8 @@ type CatalogServiceServer interface {
 	// after it: it then counts as never made. Mandates of other versions stay. It is an audited command.
 	// NOT_MANDATED when the version is not mandatory, MANDATE_IN_EFFECT when it is too late.
 	WithdrawMandate(context.Context, *WithdrawMandateRequest) (*WithdrawMandateResponse, error)
+	// PreviewArchivePath returns whom archiving the path would touch. It writes nothing.
+	PreviewArchivePath(context.Context, *PreviewArchivePathRequest) (*PreviewArchivePathResponse, error)
 	// ArchivePath prevents new enrollments; enrolled learners continue.
 	ArchivePath(context.Context, *ArchivePathRequest) (*ArchivePathResponse, error)
 	// RestorePath makes an archived path active again.
@@ -571,6 +603,9 @@ func (UnimplementedCatalogServiceServer) PreviewModule(context.Context, *Preview
 func (UnimplementedCatalogServiceServer) PublishModule(context.Context, *PublishModuleRequest) (*PublishModuleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PublishModule not implemented")
 }
+func (UnimplementedCatalogServiceServer) PreviewArchiveModule(context.Context, *PreviewArchiveModuleRequest) (*PreviewArchiveModuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PreviewArchiveModule not implemented")
+}
 func (UnimplementedCatalogServiceServer) ArchiveModule(context.Context, *ArchiveModuleRequest) (*ArchiveModuleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ArchiveModule not implemented")
 }
@@ -609,6 +644,9 @@ func (UnimplementedCatalogServiceServer) MandatePathVersion(context.Context, *Ma
 }
 func (UnimplementedCatalogServiceServer) WithdrawMandate(context.Context, *WithdrawMandateRequest) (*WithdrawMandateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WithdrawMandate not implemented")
+}
+func (UnimplementedCatalogServiceServer) PreviewArchivePath(context.Context, *PreviewArchivePathRequest) (*PreviewArchivePathResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PreviewArchivePath not implemented")
 }
 func (UnimplementedCatalogServiceServer) ArchivePath(context.Context, *ArchivePathRequest) (*ArchivePathResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ArchivePath not implemented")
@@ -825,6 +863,24 @@ func _CatalogService_PublishModule_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CatalogServiceServer).PublishModule(ctx, req.(*PublishModuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_PreviewArchiveModule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewArchiveModuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).PreviewArchiveModule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_PreviewArchiveModule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).PreviewArchiveModule(ctx, req.(*PreviewArchiveModuleRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1063,6 +1119,24 @@ func _CatalogService_WithdrawMandate_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CatalogService_PreviewArchivePath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewArchivePathRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).PreviewArchivePath(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_PreviewArchivePath_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).PreviewArchivePath(ctx, req.(*PreviewArchivePathRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CatalogService_ArchivePath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ArchivePathRequest)
 	if err := dec(in); err != nil {
@@ -1205,6 +1279,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CatalogService_PublishModule_Handler,
 		},
 		{
+			MethodName: "PreviewArchiveModule",
+			Handler:    _CatalogService_PreviewArchiveModule_Handler,
+		},
+		{
 			MethodName: "ArchiveModule",
 			Handler:    _CatalogService_ArchiveModule_Handler,
 		},
@@ -1255,6 +1333,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "WithdrawMandate",
 			Handler:    _CatalogService_WithdrawMandate_Handler,
+		},
+		{
+			MethodName: "PreviewArchivePath",
+			Handler:    _CatalogService_PreviewArchivePath_Handler,
 		},
 		{
 			MethodName: "ArchivePath",

@@ -6511,6 +6511,208 @@ func (x *CountPathImpactResponse) GetImpact() *v1.PathImpact {
 	return nil
 }
 
+// CountModuleArchiveRequest is the request of CountModuleArchive.
+type CountModuleArchiveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which module.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// Its newest version, which progress must know to count.
+	LatestVersion int32 `protobuf:"varint,2,opt,name=latest_version,json=latestVersion,proto3" json:"latest_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountModuleArchiveRequest) Reset() {
+	*x = CountModuleArchiveRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountModuleArchiveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountModuleArchiveRequest) ProtoMessage() {}
+
+func (x *CountModuleArchiveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountModuleArchiveRequest.ProtoReflect.Descriptor instead.
+func (*CountModuleArchiveRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *CountModuleArchiveRequest) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *CountModuleArchiveRequest) GetLatestVersion() int32 {
+	if x != nil {
+		return x.LatestVersion
+	}
+	return 0
+}
+
+// CountModuleArchiveResponse is the response of CountModuleArchive.
+type CountModuleArchiveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom it would touch.
+	Impact        *v1.ModuleArchiveImpact `protobuf:"bytes,1,opt,name=impact,proto3" json:"impact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountModuleArchiveResponse) Reset() {
+	*x = CountModuleArchiveResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountModuleArchiveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountModuleArchiveResponse) ProtoMessage() {}
+
+func (x *CountModuleArchiveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountModuleArchiveResponse.ProtoReflect.Descriptor instead.
+func (*CountModuleArchiveResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *CountModuleArchiveResponse) GetImpact() *v1.ModuleArchiveImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
+// CountPathArchiveRequest is the request of CountPathArchive.
+type CountPathArchiveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which path.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// Its newest version, which progress must know to count.
+	LatestVersion int32 `protobuf:"varint,2,opt,name=latest_version,json=latestVersion,proto3" json:"latest_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountPathArchiveRequest) Reset() {
+	*x = CountPathArchiveRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountPathArchiveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountPathArchiveRequest) ProtoMessage() {}
+
+func (x *CountPathArchiveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountPathArchiveRequest.ProtoReflect.Descriptor instead.
+func (*CountPathArchiveRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *CountPathArchiveRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *CountPathArchiveRequest) GetLatestVersion() int32 {
+	if x != nil {
+		return x.LatestVersion
+	}
+	return 0
+}
+
+// CountPathArchiveResponse is the response of CountPathArchive.
+type CountPathArchiveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom it would touch.
+	Impact        *v1.PathArchiveImpact `protobuf:"bytes,1,opt,name=impact,proto3" json:"impact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountPathArchiveResponse) Reset() {
+	*x = CountPathArchiveResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountPathArchiveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountPathArchiveResponse) ProtoMessage() {}
+
+func (x *CountPathArchiveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountPathArchiveResponse.ProtoReflect.Descriptor instead.
+func (*CountPathArchiveResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *CountPathArchiveResponse) GetImpact() *v1.PathArchiveImpact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
 var File_preceptor_progress_v1_progress_proto protoreflect.FileDescriptor
 
 const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
@@ -7141,7 +7343,17 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x127\n" +
 	"\x05draft\x18\x02 \x01(\v2!.preceptor.catalog.v1.PathVersionR\x05draft\"S\n" +
 	"\x17CountPathImpactResponse\x128\n" +
-	"\x06impact\x18\x01 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact2\xe2\x18\n" +
+	"\x06impact\x18\x01 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact\"q\n" +
+	"\x19CountModuleArchiveRequest\x12$\n" +
+	"\tmodule_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bmoduleId\x12.\n" +
+	"\x0elatest_version\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\rlatestVersion\"_\n" +
+	"\x1aCountModuleArchiveResponse\x12A\n" +
+	"\x06impact\x18\x01 \x01(\v2).preceptor.catalog.v1.ModuleArchiveImpactR\x06impact\"k\n" +
+	"\x17CountPathArchiveRequest\x12 \n" +
+	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x12.\n" +
+	"\x0elatest_version\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\rlatestVersion\"[\n" +
+	"\x18CountPathArchiveResponse\x12?\n" +
+	"\x06impact\x18\x01 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact2\xf8\x1a\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
@@ -7180,7 +7392,9 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x0fRebuildProgress\x12-.preceptor.progress.v1.RebuildProgressRequest\x1a..preceptor.progress.v1.RebuildProgressResponse\"&\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/progress:rebuild0\x01\x12\x88\x01\n" +
 	"\x11CountModuleImpact\x12/.preceptor.progress.v1.CountModuleImpactRequest\x1a0.preceptor.progress.v1.CountModuleImpactResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\x82\x01\n" +
-	"\x0fCountPathImpact\x12-.preceptor.progress.v1.CountPathImpactRequest\x1a..preceptor.progress.v1.CountPathImpactResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\xa7\x01\n" +
+	"\x0fCountPathImpact\x12-.preceptor.progress.v1.CountPathImpactRequest\x1a..preceptor.progress.v1.CountPathImpactResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\x8b\x01\n" +
+	"\x12CountModuleArchive\x120.preceptor.progress.v1.CountModuleArchiveRequest\x1a1.preceptor.progress.v1.CountModuleArchiveResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\x85\x01\n" +
+	"\x10CountPathArchive\x12..preceptor.progress.v1.CountPathArchiveRequest\x1a/.preceptor.progress.v1.CountPathArchiveResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\xa7\x01\n" +
 	"\rWatchProgress\x12+.preceptor.progress.v1.WatchProgressRequest\x1a,.preceptor.progress.v1.WatchProgressResponse\"9\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02*\x12(/v1/learners/{learner_id}/progress:watch0\x01BIZGgithub.com/preceptor-dev/preceptor/gen/preceptor/progress/v1;progressv1b\x06proto3"
 
@@ -7197,7 +7411,7 @@ func file_preceptor_progress_v1_progress_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
+var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_preceptor_progress_v1_progress_proto_goTypes = []any{
 	(ProgressEvent_Verb)(0),             // 0: preceptor.progress.v1.ProgressEvent.Verb
 	(EventNote_Code)(0),                 // 1: preceptor.progress.v1.EventNote.Code
@@ -7284,47 +7498,53 @@ var file_preceptor_progress_v1_progress_proto_goTypes = []any{
 	(*CountModuleImpactResponse)(nil),   // 82: preceptor.progress.v1.CountModuleImpactResponse
 	(*CountPathImpactRequest)(nil),      // 83: preceptor.progress.v1.CountPathImpactRequest
 	(*CountPathImpactResponse)(nil),     // 84: preceptor.progress.v1.CountPathImpactResponse
-	(*timestamppb.Timestamp)(nil),       // 85: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),       // 86: google.protobuf.FieldMask
-	(*v1.ModuleVersion)(nil),            // 87: preceptor.catalog.v1.ModuleVersion
-	(*v1.ModuleImpact)(nil),             // 88: preceptor.catalog.v1.ModuleImpact
-	(*v1.PathVersion)(nil),              // 89: preceptor.catalog.v1.PathVersion
-	(*v1.PathImpact)(nil),               // 90: preceptor.catalog.v1.PathImpact
+	(*CountModuleArchiveRequest)(nil),   // 85: preceptor.progress.v1.CountModuleArchiveRequest
+	(*CountModuleArchiveResponse)(nil),  // 86: preceptor.progress.v1.CountModuleArchiveResponse
+	(*CountPathArchiveRequest)(nil),     // 87: preceptor.progress.v1.CountPathArchiveRequest
+	(*CountPathArchiveResponse)(nil),    // 88: preceptor.progress.v1.CountPathArchiveResponse
+	(*timestamppb.Timestamp)(nil),       // 89: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),       // 90: google.protobuf.FieldMask
+	(*v1.ModuleVersion)(nil),            // 91: preceptor.catalog.v1.ModuleVersion
+	(*v1.ModuleImpact)(nil),             // 92: preceptor.catalog.v1.ModuleImpact
+	(*v1.PathVersion)(nil),              // 93: preceptor.catalog.v1.PathVersion
+	(*v1.PathImpact)(nil),               // 94: preceptor.catalog.v1.PathImpact
+	(*v1.ModuleArchiveImpact)(nil),      // 95: preceptor.catalog.v1.ModuleArchiveImpact
+	(*v1.PathArchiveImpact)(nil),        // 96: preceptor.catalog.v1.PathArchiveImpact
 }
 var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	0,   // 0: preceptor.progress.v1.ProgressEvent.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	85,  // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	89,  // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
 	1,   // 2: preceptor.progress.v1.EventNote.code:type_name -> preceptor.progress.v1.EventNote.Code
-	85,  // 3: preceptor.progress.v1.EventNote.time:type_name -> google.protobuf.Timestamp
+	89,  // 3: preceptor.progress.v1.EventNote.time:type_name -> google.protobuf.Timestamp
 	2,   // 4: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
 	16,  // 5: preceptor.progress.v1.EventResult.note:type_name -> preceptor.progress.v1.EventNote
 	3,   // 6: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
 	15,  // 7: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
-	85,  // 8: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
-	85,  // 9: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
+	89,  // 8: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
+	89,  // 9: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
 	19,  // 10: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	35,  // 11: preceptor.progress.v1.LogEntry.awards:type_name -> preceptor.progress.v1.Award
 	4,   // 12: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
-	85,  // 13: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
-	85,  // 14: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
+	89,  // 13: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
+	89,  // 14: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
 	5,   // 15: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
-	85,  // 16: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
-	85,  // 17: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
-	85,  // 18: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
+	89,  // 16: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
+	89,  // 17: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
+	89,  // 18: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
 	6,   // 19: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	20,  // 20: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
 	7,   // 21: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	85,  // 22: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
+	89,  // 22: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
 	24,  // 23: preceptor.progress.v1.ModuleProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
 	22,  // 24: preceptor.progress.v1.ModuleProgress.rests_on:type_name -> preceptor.progress.v1.RestsOn
 	23,  // 25: preceptor.progress.v1.ModuleProgress.excused:type_name -> preceptor.progress.v1.Excused
-	85,  // 26: preceptor.progress.v1.Excused.since:type_name -> google.protobuf.Timestamp
+	89,  // 26: preceptor.progress.v1.Excused.since:type_name -> google.protobuf.Timestamp
 	8,   // 27: preceptor.progress.v1.Excused.reason:type_name -> preceptor.progress.v1.Excused.Reason
 	9,   // 28: preceptor.progress.v1.PercentChange.code:type_name -> preceptor.progress.v1.PercentChange.Code
 	26,  // 29: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
 	21,  // 30: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
-	85,  // 31: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
-	85,  // 32: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
+	89,  // 31: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
+	89,  // 32: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
 	10,  // 33: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
 	4,   // 34: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
 	19,  // 35: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
@@ -7332,16 +7552,16 @@ var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	25,  // 37: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
 	28,  // 38: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
 	24,  // 39: preceptor.progress.v1.PathProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	85,  // 40: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
+	89,  // 40: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
 	31,  // 41: preceptor.progress.v1.UnitProgress.results:type_name -> preceptor.progress.v1.Attempt
 	0,   // 42: preceptor.progress.v1.Attempt.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	85,  // 43: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
-	85,  // 44: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
-	85,  // 45: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
-	85,  // 46: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
-	85,  // 47: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
+	89,  // 43: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
+	89,  // 44: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
+	89,  // 45: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
+	89,  // 46: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
+	89,  // 47: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
 	11,  // 48: preceptor.progress.v1.Cycle.opening:type_name -> preceptor.progress.v1.Cycle.Opening
-	85,  // 49: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
+	89,  // 49: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
 	30,  // 50: preceptor.progress.v1.Cycle.units:type_name -> preceptor.progress.v1.UnitProgress
 	6,   // 51: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	20,  // 52: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
@@ -7349,28 +7569,28 @@ var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	30,  // 54: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
 	32,  // 55: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
 	34,  // 56: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
-	85,  // 57: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
+	89,  // 57: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
 	24,  // 58: preceptor.progress.v1.ModuleProgressDetail.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
 	22,  // 59: preceptor.progress.v1.ModuleProgressDetail.rests_on:type_name -> preceptor.progress.v1.RestsOn
 	23,  // 60: preceptor.progress.v1.ModuleProgressDetail.excused:type_name -> preceptor.progress.v1.Excused
-	85,  // 61: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
-	85,  // 62: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
+	89,  // 61: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
+	89,  // 62: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
 	37,  // 63: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
 	36,  // 64: preceptor.progress.v1.Award.rule:type_name -> preceptor.progress.v1.AwardGroup
-	85,  // 65: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
+	89,  // 65: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
 	12,  // 66: preceptor.progress.v1.Award.state:type_name -> preceptor.progress.v1.Award.State
-	85,  // 67: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
+	89,  // 67: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
 	4,   // 68: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
-	85,  // 69: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
+	89,  // 69: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
 	20,  // 70: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
 	19,  // 71: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	19,  // 72: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
 	19,  // 73: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	19,  // 74: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	86,  // 75: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	90,  // 75: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
 	19,  // 76: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	15,  // 77: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
-	85,  // 78: preceptor.progress.v1.BatchRecordEventsRequest.sent_at:type_name -> google.protobuf.Timestamp
+	89,  // 78: preceptor.progress.v1.BatchRecordEventsRequest.sent_at:type_name -> google.protobuf.Timestamp
 	17,  // 79: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
 	35,  // 80: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
 	18,  // 81: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
@@ -7391,17 +7611,17 @@ var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	66,  // 96: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
 	6,   // 97: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	7,   // 98: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	85,  // 99: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
+	89,  // 99: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
 	20,  // 100: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
 	67,  // 101: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
 	68,  // 102: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
 	22,  // 103: preceptor.progress.v1.ModuleExplanation.rests_on:type_name -> preceptor.progress.v1.RestsOn
 	23,  // 104: preceptor.progress.v1.ModuleExplanation.excused:type_name -> preceptor.progress.v1.Excused
 	24,  // 105: preceptor.progress.v1.ModuleExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	85,  // 106: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
+	89,  // 106: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
 	68,  // 107: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
 	0,   // 108: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	85,  // 109: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
+	89,  // 109: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
 	63,  // 110: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
 	35,  // 111: preceptor.progress.v1.RevokeAwardResponse.award:type_name -> preceptor.progress.v1.Award
 	35,  // 112: preceptor.progress.v1.ReinstateAwardResponse.award:type_name -> preceptor.progress.v1.Award
@@ -7410,51 +7630,57 @@ var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	79,  // 115: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
 	80,  // 116: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
 	14,  // 117: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
-	87,  // 118: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	88,  // 119: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
-	89,  // 120: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
-	90,  // 121: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
-	41,  // 122: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
-	43,  // 123: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
-	45,  // 124: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
-	47,  // 125: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
-	49,  // 126: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
-	51,  // 127: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
-	53,  // 128: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
-	55,  // 129: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
-	57,  // 130: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
-	59,  // 131: preceptor.progress.v1.ProgressService.ListAwards:input_type -> preceptor.progress.v1.ListAwardsRequest
-	69,  // 132: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
-	71,  // 133: preceptor.progress.v1.ProgressService.RevokeAward:input_type -> preceptor.progress.v1.RevokeAwardRequest
-	73,  // 134: preceptor.progress.v1.ProgressService.ReinstateAward:input_type -> preceptor.progress.v1.ReinstateAwardRequest
-	75,  // 135: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
-	77,  // 136: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
-	81,  // 137: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
-	83,  // 138: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
-	61,  // 139: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
-	42,  // 140: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
-	44,  // 141: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
-	46,  // 142: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
-	48,  // 143: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
-	50,  // 144: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
-	52,  // 145: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
-	54,  // 146: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
-	56,  // 147: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
-	58,  // 148: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
-	60,  // 149: preceptor.progress.v1.ProgressService.ListAwards:output_type -> preceptor.progress.v1.ListAwardsResponse
-	70,  // 150: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
-	72,  // 151: preceptor.progress.v1.ProgressService.RevokeAward:output_type -> preceptor.progress.v1.RevokeAwardResponse
-	74,  // 152: preceptor.progress.v1.ProgressService.ReinstateAward:output_type -> preceptor.progress.v1.ReinstateAwardResponse
-	76,  // 153: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
-	78,  // 154: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
-	82,  // 155: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
-	84,  // 156: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
-	62,  // 157: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
-	140, // [140:158] is the sub-list for method output_type
-	122, // [122:140] is the sub-list for method input_type
-	122, // [122:122] is the sub-list for extension type_name
-	122, // [122:122] is the sub-list for extension extendee
-	0,   // [0:122] is the sub-list for field type_name
+	91,  // 118: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
+	92,  // 119: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
+	93,  // 120: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
+	94,  // 121: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	95,  // 122: preceptor.progress.v1.CountModuleArchiveResponse.impact:type_name -> preceptor.catalog.v1.ModuleArchiveImpact
+	96,  // 123: preceptor.progress.v1.CountPathArchiveResponse.impact:type_name -> preceptor.catalog.v1.PathArchiveImpact
+	41,  // 124: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
+	43,  // 125: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
+	45,  // 126: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
+	47,  // 127: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
+	49,  // 128: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
+	51,  // 129: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
+	53,  // 130: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
+	55,  // 131: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
+	57,  // 132: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
+	59,  // 133: preceptor.progress.v1.ProgressService.ListAwards:input_type -> preceptor.progress.v1.ListAwardsRequest
+	69,  // 134: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
+	71,  // 135: preceptor.progress.v1.ProgressService.RevokeAward:input_type -> preceptor.progress.v1.RevokeAwardRequest
+	73,  // 136: preceptor.progress.v1.ProgressService.ReinstateAward:input_type -> preceptor.progress.v1.ReinstateAwardRequest
+	75,  // 137: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
+	77,  // 138: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
+	81,  // 139: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
+	83,  // 140: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
+	85,  // 141: preceptor.progress.v1.ProgressService.CountModuleArchive:input_type -> preceptor.progress.v1.CountModuleArchiveRequest
+	87,  // 142: preceptor.progress.v1.ProgressService.CountPathArchive:input_type -> preceptor.progress.v1.CountPathArchiveRequest
+	61,  // 143: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
+	42,  // 144: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
+	44,  // 145: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
+	46,  // 146: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
+	48,  // 147: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
+	50,  // 148: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
+	52,  // 149: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
+	54,  // 150: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
+	56,  // 151: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
+	58,  // 152: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
+	60,  // 153: preceptor.progress.v1.ProgressService.ListAwards:output_type -> preceptor.progress.v1.ListAwardsResponse
+	70,  // 154: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
+	72,  // 155: preceptor.progress.v1.ProgressService.RevokeAward:output_type -> preceptor.progress.v1.RevokeAwardResponse
+	74,  // 156: preceptor.progress.v1.ProgressService.ReinstateAward:output_type -> preceptor.progress.v1.ReinstateAwardResponse
+	76,  // 157: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
+	78,  // 158: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
+	82,  // 159: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
+	84,  // 160: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
+	86,  // 161: preceptor.progress.v1.ProgressService.CountModuleArchive:output_type -> preceptor.progress.v1.CountModuleArchiveResponse
+	88,  // 162: preceptor.progress.v1.ProgressService.CountPathArchive:output_type -> preceptor.progress.v1.CountPathArchiveResponse
+	62,  // 163: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
+	144, // [144:164] is the sub-list for method output_type
+	124, // [124:144] is the sub-list for method input_type
+	124, // [124:124] is the sub-list for extension type_name
+	124, // [124:124] is the sub-list for extension extendee
+	0,   // [0:124] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_progress_v1_progress_proto_init() }
@@ -7489,7 +7715,7 @@ func file_preceptor_progress_v1_progress_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_progress_v1_progress_proto_rawDesc), len(file_preceptor_progress_v1_progress_proto_rawDesc)),
 			NumEnums:      15,
-			NumMessages:   70,
+			NumMessages:   74,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

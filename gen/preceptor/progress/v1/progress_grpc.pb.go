@@ -39,6 +39,8 @@ const (
 	ProgressService_RebuildProgress_FullMethodName     = "/preceptor.progress.v1.ProgressService/RebuildProgress"
 	ProgressService_CountModuleImpact_FullMethodName   = "/preceptor.progress.v1.ProgressService/CountModuleImpact"
 	ProgressService_CountPathImpact_FullMethodName     = "/preceptor.progress.v1.ProgressService/CountPathImpact"
+	ProgressService_CountModuleArchive_FullMethodName  = "/preceptor.progress.v1.ProgressService/CountModuleArchive"
+	ProgressService_CountPathArchive_FullMethodName    = "/preceptor.progress.v1.ProgressService/CountPathArchive"
 	ProgressService_WatchProgress_FullMethodName       = "/preceptor.progress.v1.ProgressService/WatchProgress"
 )
 
@@ -94,6 +96,10 @@ type ProgressServiceClient interface {
 	CountModuleImpact(ctx context.Context, in *CountModuleImpactRequest, opts ...grpc.CallOption) (*CountModuleImpactResponse, error)
 	// CountPathImpact counts whom the publication of a path's draft would touch. It writes nothing.
 	CountPathImpact(ctx context.Context, in *CountPathImpactRequest, opts ...grpc.CallOption) (*CountPathImpactResponse, error)
+	// CountModuleArchive counts whom archiving a module would touch. It writes nothing.
+	CountModuleArchive(ctx context.Context, in *CountModuleArchiveRequest, opts ...grpc.CallOption) (*CountModuleArchiveResponse, error)
+	// CountPathArchive counts whom archiving a path would touch. It writes nothing.
+	CountPathArchive(ctx context.Context, in *CountPathArchiveRequest, opts ...grpc.CallOption) (*CountPathArchiveResponse, error)
 	// WatchProgress streams log entries as they are written. Over REST, server-sent events.
 	WatchProgress(ctx context.Context, in *WatchProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchProgressResponse], error)
 }
@@ -294,6 +300,26 @@ func (c *progressServiceClient) CountPathImpact(ctx context.Context, in *CountPa
 	return out, nil
 }
 
+func (c *progressServiceClient) CountModuleArchive(ctx context.Context, in *CountModuleArchiveRequest, opts ...grpc.CallOption) (*CountModuleArchiveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountModuleArchiveResponse)
+	err := c.cc.Invoke(ctx, ProgressService_CountModuleArchive_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) CountPathArchive(ctx context.Context, in *CountPathArchiveRequest, opts ...grpc.CallOption) (*CountPathArchiveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountPathArchiveResponse)
+	err := c.cc.Invoke(ctx, ProgressService_CountPathArchive_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *progressServiceClient) WatchProgress(ctx context.Context, in *WatchProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchProgressResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &ProgressService_ServiceDesc.Streams[2], ProgressService_WatchProgress_FullMethodName, cOpts...)
@@ -365,6 +391,10 @@ type ProgressServiceServer interface {
 	CountModuleImpact(context.Context, *CountModuleImpactRequest) (*CountModuleImpactResponse, error)
 	// CountPathImpact counts whom the publication of a path's draft would touch. It writes nothing.
 	CountPathImpact(context.Context, *CountPathImpactRequest) (*CountPathImpactResponse, error)
+	// CountModuleArchive counts whom archiving a module would touch. It writes nothing.
+	CountModuleArchive(context.Context, *CountModuleArchiveRequest) (*CountModuleArchiveResponse, error)
+	// CountPathArchive counts whom archiving a path would touch. It writes nothing.
+	CountPathArchive(context.Context, *CountPathArchiveRequest) (*CountPathArchiveResponse, error)
 	// WatchProgress streams log entries as they are written. Over REST, server-sent events.
 	WatchProgress(*WatchProgressRequest, grpc.ServerStreamingServer[WatchProgressResponse]) error
 	mustEmbedUnimplementedProgressServiceServer()
@@ -427,6 +457,12 @@ func (UnimplementedProgressServiceServer) CountModuleImpact(context.Context, *Co
 }
 func (UnimplementedProgressServiceServer) CountPathImpact(context.Context, *CountPathImpactRequest) (*CountPathImpactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CountPathImpact not implemented")
+}
+func (UnimplementedProgressServiceServer) CountModuleArchive(context.Context, *CountModuleArchiveRequest) (*CountModuleArchiveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountModuleArchive not implemented")
+}
+func (UnimplementedProgressServiceServer) CountPathArchive(context.Context, *CountPathArchiveRequest) (*CountPathArchiveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountPathArchive not implemented")
 }
 func (UnimplementedProgressServiceServer) WatchProgress(*WatchProgressRequest, grpc.ServerStreamingServer[WatchProgressResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchProgress not implemented")
@@ -744,6 +780,42 @@ func _ProgressService_CountPathImpact_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProgressService_CountModuleArchive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountModuleArchiveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).CountModuleArchive(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_CountModuleArchive_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).CountModuleArchive(ctx, req.(*CountModuleArchiveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_CountPathArchive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountPathArchiveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).CountPathArchive(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_CountPathArchive_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).CountPathArchive(ctx, req.(*CountPathArchiveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ProgressService_WatchProgress_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchProgressRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -821,6 +893,14 @@ var ProgressService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CountPathImpact",
 			Handler:    _ProgressService_CountPathImpact_Handler,
+		},
+		{
+			MethodName: "CountModuleArchive",
+			Handler:    _ProgressService_CountModuleArchive_Handler,
+		},
+		{
+			MethodName: "CountPathArchive",
+			Handler:    _ProgressService_CountPathArchive_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
