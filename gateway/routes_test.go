@@ -193,7 +193,7 @@ func TestUnknownParameters(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/v1/modules?topics=hipaa": "is not a parameter of this route; did you mean topic?",
-		"/v1/topics?x=1":           "is not a parameter of this route; there are none here",
+		"/v1/modules/hipaa?x=1":    "is not a parameter of this route; there are none here",
 	} {
 		if p := h.get(t, path).wantProblem(t, 400, "INVALID_ARGUMENT"); p.Violations[0].Description != want {
 			t.Errorf("%s: %q, want %q", path, p.Violations[0].Description, want)

@@ -105,9 +105,9 @@ func TestListIDs(t *testing.T) {
 	_, err = h.ListModules(learner, &catalogv1.ListModulesRequest{Ids: []string{"m000"}, PageToken: first.GetNextPageToken()})
 	wantStatus(t, err, codes.InvalidArgument, "BAD_PAGE_TOKEN", "pageToken BAD_PAGE_TOKEN")
 	_, err = h.ListModules(learner, &catalogv1.ListModulesRequest{Ids: ids})
-	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "ids REPEATED_MAX_ITEMS")
+	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "ids TOO_MANY")
 	_, err = h.ListPaths(learner, &catalogv1.ListPathsRequest{Ids: []string{"a", "a,b"}})
-	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "ids[1] STRING_PATTERN")
+	wantStatus(t, err, codes.InvalidArgument, "INVALID_ARGUMENT", "ids[1] MALFORMED")
 	paths, err := h.ListPaths(learner, &catalogv1.ListPathsRequest{Ids: []string{"m000"}})
 	if err != nil || len(paths.GetPaths()) != 0 {
 		t.Errorf("paths with a module's id: %v, %v", paths, err)
