@@ -64,19 +64,20 @@ func wantBadPageToken(t *testing.T, p *process, rule auth.Rule, bearer string) {
 	set("path_id", "ai-to-healthcare")
 	set("page_token", "AAAA")
 	st := status.Convert(p.find(serviceOf(rule)).server.InProcess(Gateway).Invoke(ctx, rule.Method, req, resp))
-	var reason, violation string
+	var reason string
+	var violations []string
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
 			reason = d.GetReason()
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
-				violation += v.GetField() + " " + v.GetReason() + " " + v.GetDescription()
+				violations = append(violations, v.GetField()+" "+v.GetReason()+" "+v.GetDescription())
 			}
 		}
 	}
 	if st.Code() != codes.InvalidArgument || reason != "BAD_PAGE_TOKEN" ||
-		violation != "pageToken BAD_PAGE_TOKEN must be the nextPageToken of an answer to the same filters and order" {
-		t.Errorf("%s: %s %s, %q", rule.Method, st.Code(), reason, violation)
+		strings.Join(violations, "; ") != "pageToken BAD_PAGE_TOKEN must be the nextPageToken of an answer to the same filters and order" {
+		t.Errorf("%s: %s %s, %q", rule.Method, st.Code(), reason, violations)
 	}
 }

@@ -51,7 +51,7 @@ func (i impact) Path(ctx context.Context, id string, draft catalog.Version[catal
 
 // ModuleArchive implements Impact.
 func (i impact) ModuleArchive(ctx context.Context, id string, latest int) (catalog.ModuleArchiveImpact, error) {
-	resp, err := i.client.CountModuleArchive(ctx, &progressv1.CountModuleArchiveRequest{ModuleId: id, LatestVersion: int32(latest)}) //nolint:gosec // a number of versions
+	resp, err := i.client.CountModuleArchive(ctx, &progressv1.CountModuleArchiveRequest{ModuleId: id, LatestVersion: int32(latest)})
 	if err == nil && resp.GetImpact() == nil {
 		err = errNoImpact
 	}
@@ -68,7 +68,7 @@ func (i impact) ModuleArchive(ctx context.Context, id string, latest int) (catal
 
 // PathArchive implements Impact.
 func (i impact) PathArchive(ctx context.Context, id string, latest int) (catalog.PathArchiveImpact, error) {
-	resp, err := i.client.CountPathArchive(ctx, &progressv1.CountPathArchiveRequest{PathId: id, LatestVersion: int32(latest)}) //nolint:gosec // a number of versions
+	resp, err := i.client.CountPathArchive(ctx, &progressv1.CountPathArchiveRequest{PathId: id, LatestVersion: int32(latest)})
 	if err == nil && resp.GetImpact() == nil {
 		err = errNoImpact
 	}
@@ -96,7 +96,7 @@ func moduleImpactOf(i *catalogv1.ModuleImpact) catalog.ModuleImpact {
 }
 
 func impactedPathsOf(paths []*catalogv1.ImpactedPath) []catalog.ImpactedPath {
-	var out []catalog.ImpactedPath
+	out := make([]catalog.ImpactedPath, 0, len(paths))
 	for _, p := range paths {
 		out = append(out, catalog.ImpactedPath{
 			ID: p.GetPathId(), Title: p.GetTitle(), Milestones: p.GetMilestoneIds(), Enrollments: p.GetEnrollments(),
@@ -106,7 +106,7 @@ func impactedPathsOf(paths []*catalogv1.ImpactedPath) []catalog.ImpactedPath {
 }
 
 func pinnedOf(pinned []*catalogv1.PinnedEnrollments) []catalog.PinnedEnrollments {
-	var out []catalog.PinnedEnrollments
+	out := make([]catalog.PinnedEnrollments, 0, len(pinned))
 	for _, e := range pinned {
 		out = append(out, catalog.PinnedEnrollments{Version: int(e.GetPathVersion()), Enrollments: e.GetEnrollments()})
 	}

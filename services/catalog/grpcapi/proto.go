@@ -248,7 +248,7 @@ func moduleImpactProto(i *catalog.ModuleImpact) *catalogv1.ModuleImpact {
 }
 
 func impactedPathProtos(paths []catalog.ImpactedPath) []*catalogv1.ImpactedPath {
-	var out []*catalogv1.ImpactedPath
+	out := make([]*catalogv1.ImpactedPath, 0, len(paths))
 	for _, p := range paths {
 		out = append(out, &catalogv1.ImpactedPath{
 			PathId: p.ID, Title: p.Title, MilestoneIds: p.Milestones, Enrollments: p.Enrollments,
@@ -258,7 +258,7 @@ func impactedPathProtos(paths []catalog.ImpactedPath) []*catalogv1.ImpactedPath 
 }
 
 func pinnedProtos(pinned []catalog.PinnedEnrollments) []*catalogv1.PinnedEnrollments {
-	var out []*catalogv1.PinnedEnrollments
+	out := make([]*catalogv1.PinnedEnrollments, 0, len(pinned))
 	for _, e := range pinned {
 		out = append(out, &catalogv1.PinnedEnrollments{PathVersion: int32(e.Version), Enrollments: e.Enrollments})
 	}

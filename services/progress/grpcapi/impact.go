@@ -63,7 +63,7 @@ func (g *Server) CountPathArchive(ctx context.Context, r *progressv1.CountPathAr
 }
 
 func impactedPathProtos(paths []report.ImpactedPath) []*catalogv1.ImpactedPath {
-	var out []*catalogv1.ImpactedPath
+	out := make([]*catalogv1.ImpactedPath, 0, len(paths))
 	for _, p := range paths {
 		out = append(out, &catalogv1.ImpactedPath{PathId: p.PathID, Title: p.Title, MilestoneIds: p.MilestoneIDs, Enrollments: p.Enrollments})
 	}
@@ -71,7 +71,7 @@ func impactedPathProtos(paths []report.ImpactedPath) []*catalogv1.ImpactedPath {
 }
 
 func pinnedProtos(pinned []progress.PinnedEnrollments) []*catalogv1.PinnedEnrollments {
-	var out []*catalogv1.PinnedEnrollments
+	out := make([]*catalogv1.PinnedEnrollments, 0, len(pinned))
 	for _, e := range pinned {
 		out = append(out, &catalogv1.PinnedEnrollments{PathVersion: count(e.PathVersion), Enrollments: e.Count})
 	}
