@@ -41,7 +41,7 @@ func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request, method strin
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
 	h.Set("Access-Control-Expose-Headers",
-		"ETag, Location, Retry-After, X-Request-Id, Preceptor-Catalog-Revision, Preceptor-Profile-Revision, Content-Disposition")
+		"ETag, Location, Retry-After, X-Request-Id, Preceptor-As-Of-Sequence, Preceptor-Catalog-Revision, Preceptor-Profile-Revision, Content-Disposition")
 	if method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}

@@ -382,7 +382,8 @@ func TestCORS(t *testing.T) {
 	}
 	a = listed.get(t, "/v1/topics", "Origin", "https://b.example")
 	if a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != "https://b.example" ||
-		!strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "ETag") {
+		!strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "ETag") ||
+		!strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "Preceptor-As-Of-Sequence") {
 		t.Errorf("%+v", a)
 	}
 	for _, origin := range []string{"https://a.example.evil.org", "http://a.example", "null", ""} {
@@ -420,6 +421,22 @@ func TestHealth(t *testing.T) {
 func TestNewNeedsItsServices(t *testing.T) {
 	if _, err := gateway.New(gateway.Config{}); err == nil {
 		t.Error("made of nothing")
+	}
+}
+
+// A header that says what the body does not comes with a 304, too.
+func TestAsOfSequenceHeader(t *testing.T) {
+	h := open(t)
+	h.responds(progressv1.ProgressService_GetModuleProgress_FullMethodName,
+		&progressv1.GetModuleProgressResponse{Progress: &progressv1.ModuleProgressDetail{ModuleId: "m"}}, "etag", `"e"`, "preceptor-as-of-sequence", "41")
+	for etag, status := range map[string]int{`"e"`: 304, `"other"`: 200} {
+		a := h.get(t, "/v1/learners/me/modules/m/progress", "If-None-Match", etag)
+		if a.status != status || a.header.Get("Preceptor-As-Of-Sequence") != "41" || (a.body == "") != (status == 304) || strings.Contains(a.body, "asOf") {
+			t.Errorf("%+v", a)
+		}
+		if got := h.last(t).md.Get("if-none-match"); !slices.Equal(got, []string{etag}) {
+			t.Errorf("the service is told of %q", got)
+		}
 	}
 }
 

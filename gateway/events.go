@@ -26,7 +26,9 @@ func (g *Gateway) recordEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Called even when no event is left: the service decides who may record at all.
-	req := &progressv1.BatchRecordEventsRequest{LearnerId: x.params["learner_id"], Events: batch.Events, SentAt: batch.SentAt}
+	req := &progressv1.BatchRecordEventsRequest{
+		LearnerId: x.params["learner_id"], Events: batch.Events, SentAt: batch.SentAt, Include: batch.Include,
+	}
 	var md runtime.ServerMetadata
 	resp, err := g.progress.BatchRecordEvents(ctx, req, grpc.Header(&md.HeaderMD))
 	if err == nil {

@@ -30,7 +30,7 @@ func (h *harness) records() {
 	h.on(record, func(ctx context.Context, req proto.Message) (proto.Message, error) {
 		events := req.ProtoReflect()
 		batch, _ := events.Interface().(*progressv1.BatchRecordEventsRequest)
-		resp := &progressv1.BatchRecordEventsResponse{AsOfSequence: 41}
+		resp := &progressv1.BatchRecordEventsResponse{AsOfSequence: 41, LogId: "log-1"}
 		for i, e := range batch.GetEvents() {
 			resp.Results = append(resp.Results, &progressv1.EventResult{
 				EventId: e.GetEventId(), Status: progressv1.EventResult_ACCEPTED, Sequence: new(int64(i + 1)),
@@ -47,7 +47,7 @@ func TestRecordEvent(t *testing.T) {
 	a := h.do(t, "POST", eventsPath, `{"events":[{"eventId":"`+id+`","moduleId":"hipaa-foundations","moduleVersion":2,"unitId":"phi","verb":"COMPLETED",
 		"score":0.9,"progress":1,"occurredAt":"2026-11-20T09:00:00.5+01:00","deviceId":"phone-1","reason":"größer","timeZone":"Europe/Berlin"}],
 		"sentAt":"2026-11-20T10:00:00+01:00"}`, "X-Request-Id", "r-1", "Traceparent", "00-x")
-	a.wantJSON(t, 200, `{"results":[{"eventId":"`+id+`","status":"ACCEPTED","sequence":"1"}],"awards":[],"asOfSequence":"41"}`)
+	a.wantJSON(t, 200, `{"results":[{"eventId":"`+id+`","status":"ACCEPTED","sequence":"1"}],"awards":[],"asOfSequence":"41","logId":"log-1"}`)
 	c := h.last(t)
 	want := &progressv1.BatchRecordEventsRequest{LearnerId: "me", Events: []*progressv1.ProgressEvent{{
 		EventId: id, ModuleId: "hipaa-foundations", ModuleVersion: 2, UnitId: "phi", Verb: progressv1.ProgressEvent_COMPLETED,
@@ -71,10 +71,35 @@ func TestNoEvents(t *testing.T) {
 	h := open(t)
 	h.records()
 	for _, body := range []string{`{"events":[]}`, `{}`, `{"events":null}`, "", " \n", ` { "events" : [ ] } `, `{"sentAt":null}`, `{"sent_at":"2026-11-20T09:00:00Z"}`} {
-		h.do(t, "POST", eventsPath, body).wantJSON(t, 200, `{"results":[],"awards":[],"asOfSequence":"41"}`)
+		h.do(t, "POST", eventsPath, body).wantJSON(t, 200, `{"results":[],"awards":[],"asOfSequence":"41","logId":"log-1"}`)
 	}
 	if h.count() != 8 {
 		t.Errorf("%d calls: the service decides who may record", h.count())
+	}
+}
+
+func TestIncludeProgress(t *testing.T) {
+	h := open(t)
+	h.on(record, func(_ context.Context, req proto.Message) (proto.Message, error) {
+		batch, _ := req.(*progressv1.BatchRecordEventsRequest)
+		resp := new(progressv1.BatchRecordEventsResponse)
+		if batch.GetInclude() == progressv1.BatchRecordEventsRequest_PROGRESS {
+			resp.Progress = &progressv1.BatchProgress{
+				Paths:   []*progressv1.PathStanding{{PathId: "p", State: progressv1.Enrollment_ACTIVE, Percent: new(int32(50)), CompletedCount: 2}},
+				Modules: []*progressv1.ModuleStanding{{ModuleId: "m", State: progressv1.ModuleProgress_LOCKED}},
+			}
+		}
+		return resp, nil
+	})
+	with := `,"progress":{"paths":[{"pathId":"p","state":"ACTIVE","percent":50,"completedCount":2}],"modules":[{"moduleId":"m","state":"LOCKED","cycle":0}]}`
+	for body, want := range map[string]string{
+		`{"events":[],"include":"PROGRESS"}`:           with,
+		`{ "include" : "PROGRESS" , "events" : null }`: with,
+		`{"include":null}`:                             "",
+		`{"include":"INCLUDE_UNSPECIFIED"}`:            "",
+		`{}`:                                           "",
+	} {
+		h.do(t, "POST", eventsPath, body).wantJSON(t, 200, `{"results":[],"awards":[],"asOfSequence":"0","logId":""`+want+`}`)
 	}
 }
 
@@ -168,6 +193,9 @@ func TestWholeBatchAtFault(t *testing.T) {
 		"sentAt is no time":   {`{"events":[` + event + `],"sentAt":"now"}`, []string{"sentAt"}},
 		"sentAt is a number":  {`{"sentAt":1763600000,"events":[` + event + `]}`, []string{"sentAt"}},
 		"sentAt twice":        {`{"sentAt":null,"sent_at":"2026-11-20T09:00:00Z","events":[` + event + `]}`, []string{"sentAt"}},
+		"include of another":  {`{"events":[` + event + `],"include":"AWARDS"}`, []string{"include"}},
+		"include of a list":   {`{"events":[` + event + `],"include":["PROGRESS"]}`, []string{"include"}},
+		"include twice":       {`{"include":"PROGRESS","include":"PROGRESS"}`, []string{"include"}},
 		"too many":            {`{"events":[` + strings.Repeat(event+",", 500) + event + `]}`, []string{"events"}},
 		"ids": {
 			`{"events":[` + event + `,{},{"eventId":"7"},{"eventId":7},5,null,{"eventId":"` + id + `","verb":"NO"},{"eventId":"x","verb":"NO"}]}`,

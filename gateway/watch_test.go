@@ -128,12 +128,12 @@ func TestWatch(t *testing.T) {
 		}
 		more <- entry(41)
 		want := "id: 41\n" + `data: {"kind":"ENTRY","sequence":"41","entry":{"sequence":"41","type":"TYPE_UNSPECIFIED",` +
-			`"effectiveAtAdjusted":false,"actor":"","awards":[],"timeZone":""},"awards":[]}`
+			`"effectiveAtAdjusted":false,"actor":"","awards":[],"timeZone":""},"awards":[],"logId":""}`
 		if got := w.next(t); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 		more <- &progressv1.WatchProgressResponse{Kind: progressv1.WatchProgressResponse_RESET, Sequence: 50}
-		if got := w.next(t); got != "id: 50\nevent: reset\n"+`data: {"kind":"RESET","sequence":"50","awards":[]}` {
+		if got := w.next(t); got != "id: 50\nevent: reset\n"+`data: {"kind":"RESET","sequence":"50","awards":[],"logId":""}` {
 			t.Errorf("%s", got)
 		}
 		close(more)
@@ -151,7 +151,7 @@ func TestWatchAsLines(t *testing.T) {
 	})
 	a := h.get(t, watchPath, "Accept", "application/json")
 	lines := strings.Split(a.body, "\n")
-	if len(lines) != 3 || lines[0] != `{"result":{"kind":"KIND_UNSPECIFIED","sequence":"1","awards":[]}}` ||
+	if len(lines) != 3 || lines[0] != `{"result":{"kind":"KIND_UNSPECIFIED","sequence":"1","awards":[],"logId":""}}` ||
 		!strings.HasPrefix(lines[1], `{"error":{"type":"/docs#reason-BUSY"`) {
 		t.Errorf("%s", a.body)
 	}

@@ -43,7 +43,7 @@ const exampleStream = `retry: 3000
 : open
 
 id: 42
-data: {"kind":"ENTRY","sequence":"42","entry":{"sequence":"42","type":"EVENT"},"awards":[]}
+data: {"kind":"ENTRY","sequence":"42","entry":{"sequence":"42","type":"EVENT"},"awards":[],"logId":"8f0f8a52-4f0c-5b21-9c0d-3f6a7c1e2b94"}
 
 : ping
 

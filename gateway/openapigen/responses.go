@@ -25,6 +25,7 @@ const (
 	headerAllow      = "Allow"
 	headerChallenge  = "WWW-Authenticate"
 	headerFileName   = "Content-Disposition"
+	headerSequence   = "Preceptor-As-Of-Sequence"
 )
 
 // responseHeaders are those that responses have, for components. The required ones are in every response
@@ -44,6 +45,7 @@ func responseHeaders() *object {
 		headerChallenge, header("Bearer; with `error=\"invalid_token\"` where there was a token.", true, text()),
 		headerFileName, header("A name to save the document under.", true, text()),
 	)
+	all.set(headerSequence, header("The sequence of the last log entry that is counted.", true, revision))
 	for _, name := range []string{feed.CatalogRevision, feed.ProfileRevision} {
 		all.set(http.CanonicalHeaderKey(name), header("The revision that the change made, for programs that wait until other services have it.", false, revision))
 	}
@@ -67,7 +69,7 @@ func (op *operation) responses(s *schemas) (*object, error) {
 	}
 	all := of(strconv.Itoa(op.successStatus()), of("description", description, "headers", headersOf(op.successHeaders()...), "content", content))
 	if op.cached() {
-		all.set("304", of("description", "The response that If-None-Match names is current.", "headers", headersOf(headerRequestID, headerETag)))
+		all.set("304", of("description", "The response that If-None-Match names is current.", "headers", headersOf(op.unchangedHeaders()...)))
 	}
 	for _, status := range op.errors() {
 		all.set(strconv.Itoa(status), of("$ref", "#/components/responses/"+problemName(status)))
@@ -77,6 +79,18 @@ func (op *operation) responses(s *schemas) (*object, error) {
 
 // cached reports whether the response can be had conditionally: that of every GET but a stream.
 func (op *operation) cached() bool { return op.verb == "get" && !op.lines() }
+
+// unchangedHeaders are the names of the headers of a 304.
+func (op *operation) unchangedHeaders() []string {
+	names := []string{headerRequestID, headerETag}
+	if op.countsApart() {
+		names = append(names, headerSequence)
+	}
+	return names
+}
+
+// countsApart reports whether a header, and not the body, has the sequence that the response is as of.
+func (op *operation) countsApart() bool { return op.id() == "getModuleProgress" }
 
 // successHeaders are the names of the headers that a success has. A write of a resource with an etag
 // returns that as ETag.
@@ -91,6 +105,9 @@ func (op *operation) successHeaders() []string {
 	}
 	if op.successStatus() == http.StatusCreated {
 		names = append(names, headerLocation)
+	}
+	if op.countsApart() {
+		names = append(names, headerSequence)
 	}
 	if op.document() {
 		names = append(names, headerFileName)

@@ -30,6 +30,8 @@ type Batch struct {
 	Events []*progressv1.ProgressEvent
 	// SentAt is the device's clock when it sent them; nil where it does not say.
 	SentAt *timestamppb.Timestamp
+	// Include is what the answer is to have beside the results.
+	Include progressv1.BatchRecordEventsRequest_Include
 
 	size     int
 	rejected map[int]*progressv1.EventResult
@@ -56,8 +58,8 @@ func (b *Batch) Merge(resp *progressv1.BatchRecordEventsResponse) error {
 	return nil
 }
 
-// ReadBatch reads {"events": […], "sentAt": "…"}. It fails when the whole request is at fault:
-// bad JSON, an unknown field, a sentAt that is no time, too many events, an event without a UUID as its id.
+// ReadBatch reads {"events": […], "sentAt": "…", "include": "…"}. It fails when the whole request is at fault:
+// bad JSON, an unknown field, a sentAt that is no time, an include that there is not, too many events, an event without a UUID as its id.
 func ReadBatch(body []byte) (*Batch, error) {
 	b := &batchReader{scanner: scanner{data: body}}
 	if b.done() {
@@ -83,6 +85,7 @@ type batchReader struct {
 	violations []errs.Violation
 	given      bool // "events" was there
 	sent       bool // "sentAt" was there
+	included   bool // "include" was there
 }
 
 func (b *batchReader) violation(field, reason, description string) {
@@ -128,8 +131,10 @@ func (b *batchReader) member(name string) error {
 		return errTruncated
 	case name == "sentAt" || name == "sent_at":
 		b.sentAt(value)
+	case name == "include":
+		b.include(value)
 	case name != "events":
-		b.violation(joinPath("", name), errs.ReasonUnknownField, unknownField(name, []string{"events", "sentAt"}))
+		b.violation(joinPath("", name), errs.ReasonUnknownField, unknownField(name, []string{"events", "sentAt", "include"}))
 	case b.given:
 		b.violation("events", errs.ReasonDuplicateField, "is given more than once")
 	case string(value) != "null":
@@ -155,6 +160,21 @@ func (b *batchReader) sentAt(value []byte) {
 
 func fieldOf(name protoreflect.Name) protoreflect.FieldDescriptor {
 	return new(progressv1.BatchRecordEventsRequest).ProtoReflect().Descriptor().Fields().ByName(name)
+}
+
+// include reads the name of what to include, as any other enum is read.
+func (b *batchReader) include(value []byte) {
+	var req progressv1.BatchRecordEventsRequest
+	switch {
+	case b.included:
+		b.violation("include", errs.ReasonDuplicateField, "is given more than once")
+	case protojson.Unmarshal(fmt.Appendf(nil, `{"include":%s}`, value), &req) != nil:
+		field := fieldOf("include")
+		b.violation("include", wrong(field, value, ""), Expected(field))
+	default:
+		b.Include = req.GetInclude()
+	}
+	b.included = true
 }
 
 func (b *batchReader) list() error {

@@ -81,6 +81,8 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte(`{"ev\u0065nts":[]}`))
 	f.Add([]byte(`{"sentAt":"2026-11-20T09:00:00Z","events":[` + oneEvent + `]}`))
 	f.Add([]byte(`{"events":[],"sent_at":"x","sentAt":{}}`))
+	f.Add([]byte(`{"include":"PROGRESS","events":[` + oneEvent + `]}`))
+	f.Add([]byte(`{"include":{"events":[]},"events":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := ReadBatch(body)
 		var shape struct {

@@ -44,6 +44,8 @@ type Result struct {
 	Description string
 	// Sequence is the event's place in the log; 0 where it is not stored.
 	Sequence int64
+	// ModuleID is the module that a stored event is filed with: of a void, that of what it takes back.
+	ModuleID string
 	// Note is why a stored event does not count at present; nil: it does.
 	Note *Note
 }

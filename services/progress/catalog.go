@@ -70,6 +70,15 @@ type CurrencyPolicy struct {
 	FixedDay   int        `json:"fixedDay,omitempty"`
 }
 
+// Published is a version as the catalog publishes it, whole: progress passes it on to learners, and
+// reads nothing in it.
+type Published struct {
+	// Body is the encoded version.
+	Body []byte `json:"body"`
+	// Digest is the SHA-256 of the body, in hex.
+	Digest string `json:"digest"`
+}
+
 // ModuleVersion is what progress depends on of a published module version.
 type ModuleVersion struct {
 	Number        int             `json:"number"`
@@ -84,6 +93,8 @@ type ModuleVersion struct {
 	RetakeAll     bool      `json:"retakeAll,omitempty"`
 	PublishTime   time.Time `json:"publishTime"`
 	EffectiveTime time.Time `json:"effectiveTime"`
+	// Published is zero in a draft.
+	Published Published `json:"published"`
 }
 
 // micros is the weight in millionths: whole numbers add up to the same sum in any order.
@@ -328,6 +339,8 @@ type PathVersion struct {
 	MandateTime time.Time `json:"mandateTime,omitzero"`
 	// PublishTime is when it was published, and never falls from one version to the next.
 	PublishTime time.Time `json:"publishTime"`
+	// Published is zero in a draft.
+	Published Published `json:"published"`
 }
 
 // ModuleIDs returns the path's modules in order, each once.

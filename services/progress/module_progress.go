@@ -57,8 +57,7 @@ type ModuleDetail struct {
 	Units  []UnitProgress
 	Cycles []CycleProgress
 	// Resume is nil while nothing has counted.
-	Resume       *Resume
-	AsOfSequence int64
+	Resume *Resume
 }
 
 // Module returns how far the learner is in a module. NotFound when there is no such module.
@@ -67,7 +66,7 @@ func (w *View) Module(moduleID string) (*ModuleDetail, error) {
 	if m == nil {
 		return nil, errs.New(errs.NotFound, errs.ReasonModuleNotFound, "there is no module %s", moduleID)
 	}
-	out := &ModuleDetail{ModuleProgress: w.module(m), AsOfSequence: w.learner.Head.Sequence}
+	out := &ModuleDetail{ModuleProgress: w.module(m)}
 	on := m.Version(out.Version)
 	f := w.learner.Facts[moduleID]
 	if f == nil || len(f.Cycles) == 0 {

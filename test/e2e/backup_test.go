@@ -23,8 +23,8 @@ type scribe struct {
 	// acknowledged is how many batches were, and known the last sequence that a response had.
 	acknowledged int
 	known        int64
-	// lastSeen is when the log's last entry was received, as it was before everything was lost.
-	lastSeen string
+	// logID is the log that it has written to, as the last response had it.
+	logID string
 }
 
 // write sends batches until stop. Whatever is no acknowledgement is a fault, for the server runs.
@@ -52,6 +52,10 @@ func (s *scribe) write(t *testing.T, units int, stop <-chan struct{}) {
 		s.sent, s.events = append(s.sent, b), append(s.events, events)
 		s.acknowledged++
 		_, _ = fmt.Sscan(a.text("asOfSequence"), &s.known)
+		if s.logID != "" && s.logID != a.text("logId") {
+			t.Errorf("the log was %s and is %s", s.logID, a.text("logId"))
+		}
+		s.logID = a.text("logId")
 		s.mu.Unlock()
 	}
 }
@@ -162,9 +166,6 @@ func TestBackup(t *testing.T) {
 			wantInOrder(t, saved)
 			s.counts(t, 8)
 			s.rest()
-			for _, one := range s.all {
-				one.lastSeen = one.lastEntry().text("events.0.receivedAt")
-			}
 			for _, p := range w.all {
 				p.kill()
 			}
@@ -253,20 +254,24 @@ func wantSound(t *testing.T, w *world) {
 	}
 }
 
-// catchesUp does what a device does that knows more than the server: every response shows it
-// there is, and sends everything again.
+// catchesUp does what a device does that knows more than the server: every response says that it is of
+// another log, so it sends everything again.
 func (s *scribe) catchesUp(t *testing.T) {
 	t.Helper()
 	log := "/v1/learners/me/events?pageSize=500&afterSequence="
 	known := fmt.Sprint(s.known)
 	head := s.me.get(log + "0").want(http.StatusOK).text("asOfSequence")
-	s.me.get(log+known).want(http.StatusOK).has("events", []any{}, "nextAfterSequence", known, "asOfSequence", head)
-	if e := next(t, s.me.watch("Last-Event-ID", known)); e.name != "reset" || e.id != head {
-		t.Errorf("after %s came %+v, want a reset that goes on after %s", known, e, head)
+	page := s.me.get(log+known).want(http.StatusOK).has("events", []any{}, "nextAfterSequence", known, "asOfSequence", head)
+	other := page.text("logId")
+	if other == s.logID {
+		t.Errorf("the log is %s, as before", other)
+	}
+	if e := next(t, s.me.watch("Last-Event-ID", known)); e.name != "reset" || e.id != head || plain(dig(e.data, "logId")) != other {
+		t.Errorf("after %s came %+v, want a reset that goes on after %s in log %s", known, e, head, other)
 	}
 	again := map[string]int{}
 	for _, events := range s.events {
-		for _, r := range s.me.record(events...).list("results") {
+		for _, r := range s.me.record(events...).has("logId", other).list("results") {
 			again[plain(dig(r, "status"))]++
 		}
 	}
@@ -278,22 +283,12 @@ func (s *scribe) catchesUp(t *testing.T) {
 		all[i].acknowledged = true
 	}
 	checkLog(t, s.me, all)
-	s.meetsOverlap(t)
-}
-
-// meetsOverlap asks for the last entry that the device knew of once more. The log is as long again
-// as it was, so only the entry itself shows that it is another log.
-func (s *scribe) meetsOverlap(t *testing.T) {
-	t.Helper()
-	page := s.lastEntry().has("events.0.sequence", s.known)
-	if at := page.text("events.0.receivedAt"); at == s.lastSeen {
-		t.Errorf("entry %d was received at %s, as before", s.known, at)
+	// The log is as long again as it was, so only its id shows that it is another one.
+	s.me.get(fmt.Sprintf("%s%d", log, s.known-1)).want(http.StatusOK).has("events.0.sequence", s.known, "logId", other)
+	resumed := next(t, s.me.watch("Last-Event-ID", fmt.Sprint(s.known-1)))
+	if resumed.id != known || dig(resumed.data, "logId") != other {
+		t.Errorf("resumed: %+v", resumed)
 	}
-}
-
-// lastEntry reads the last entry that the device knew of.
-func (s *scribe) lastEntry() *response {
-	return s.me.get(fmt.Sprintf("/v1/learners/me/events?pageSize=1&afterSequence=%d", s.known-1)).want(http.StatusOK)
 }
 
 // TestBackupAndRestoreRefuse meets what an operator may get wrong.
@@ -317,7 +312,17 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	refused(t, 1, restore(t.TempDir(), t.TempDir()), "no manifest.json", "not a backup")
 
 	token := w.token(t, "ada")
+	logOf := func(w *world) string {
+		me := &client{t: t, base: w.base, token: token}
+		return me.get("/v1/learners/me/events").want(http.StatusOK).text("logId")
+	}
+	log := logOf(w)
 	w.front.stop(t)
+	restarted := oneProcessOn(t, w.data)
+	if is := logOf(restarted); is != log {
+		t.Errorf("the log was %s, and after a restart it is %s", log, is)
+	}
+	restarted.front.stop(t)
 	stopped := filepath.Join(t.TempDir(), "stopped")
 	if stdout, stderr, code := command(t, backup(stopped)...); code != 0 {
 		t.Fatalf("of a stopped server: exit code %d: %s%s", code, stdout, stderr)
@@ -330,6 +335,9 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	}
 	again := oneProcessOn(t, data)
 	(&client{t: t, base: again.base, token: token}).get("/v1/learners/me").want(http.StatusOK)
+	if is := logOf(again); is == log {
+		t.Errorf("after a restore the log is %s, as before", is)
+	}
 	q.after(t, again) // nothing has changed, so the incarnation alone makes their ETag an old one
 
 	// A folder that a restore left half filled.

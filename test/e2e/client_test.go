@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,6 +23,8 @@ type client struct {
 	t     *testing.T
 	base  string
 	token string
+	// via is what requests are sent by; nil: httpClient.
+	via *http.Client
 }
 
 // response is what came back.
@@ -79,7 +82,7 @@ func (c *client) try(method, path string, body any, headers ...string) (*respons
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := httpClient.Do(req)
+	resp, err := cmp.Or(c.via, httpClient).Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -281,7 +281,8 @@ func (s *story) checkDocuments(head int64) map[string]reply {
 			var body struct {
 				AsOf *int64 `json:"asOfSequence,string"`
 			}
-			if err := json.Unmarshal(r.body, &body); err != nil || body.AsOf != nil && *body.AsOf != head {
+			said := r.header.Get(asOfHeader)
+			if err := json.Unmarshal(r.body, &body); err != nil || body.AsOf != nil && *body.AsOf != head || said != "" && said != fmt.Sprint(head) {
 				s.faultf("%s is not as of %d: %s", path, head, r.body)
 			}
 			documents[path] = r

@@ -222,6 +222,9 @@ func (p *device) learnFate(e *sentEvent, r recordedResult) {
 	p.outbox = slices.DeleteFunc(p.outbox, func(o *sentEvent) bool { return o == e })
 }
 
+// asOfHeader is the header of a module's progress with the last entry of the log that is counted.
+const asOfHeader = "Preceptor-As-Of-Sequence"
+
 // logPage is a page of the log.
 type logPage struct {
 	Events []json.RawMessage `json:"events"`
@@ -312,6 +315,9 @@ func (p *device) read(path string) {
 		}
 		had = document{r.header.Get("ETag"), body.AsOf}
 		p.documents[path] = had
+	}
+	if asOf := r.header.Get(asOfHeader); asOf != "" { // the body does not say it
+		_, _ = fmt.Sscan(asOf, &had.asOf)
 	}
 	if had.asOf < known {
 		p.s.faultf("%s is as of %d (status %d), and %s knew of %d", path, had.asOf, r.status, p.name, known)

@@ -259,6 +259,9 @@ func (h *sender) look(path string) (decoded progressDocument, ok bool) {
 		return decoded, false
 	}
 	count.reads.Add(1)
+	if asOf := a.header.Get(asOfHeader); asOf != "" { // the body does not say it
+		_, _ = fmt.Sscan(asOf, &decoded.AsOfSequence)
+	}
 	switch want := int64(len(h.promised())) + 1; {
 	case decoded.AsOfSequence < want:
 		count.stale.Add(1)

@@ -62,6 +62,7 @@ func suite(t *testing.T, w *world) {
 		"enroll again": testEnrollingAgain,
 		"old path":     testArchivedPath,
 		"lines":        testLines,
+		"cold start":   testColdStart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -41,7 +41,11 @@ func (c *CatalogClient) Sync(ctx context.Context, afterRevision int64) (d progre
 			}
 			d.Modules = append(d.Modules, mod)
 		case *catalogv1.SyncCatalogResponse_Path:
-			d.Paths = append(d.Paths, pathOf(item.Path))
+			p, err := pathOf(item.Path)
+			if err != nil {
+				return false, err
+			}
+			d.Paths = append(d.Paths, p)
 		case *catalogv1.SyncCatalogResponse_Revision:
 			d.Revision, marker = item.Revision, true
 		}
@@ -69,10 +73,23 @@ func moduleOf(m *catalogv1.ModuleRecord) (progress.Module, error) {
 			return out, err
 		}
 		version.MarkChanged(before)
+		if version.Published, err = published(v); err != nil {
+			return out, err
+		}
 		out.Versions = append(out.Versions, version)
 		before = &version
 	}
 	return out, nil
+}
+
+// published encodes a version as it is passed on.
+func published(version proto.Message) (progress.Published, error) {
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(version)
+	if err != nil {
+		return progress.Published{}, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a version cannot be encoded")
+	}
+	digest := sha256.Sum256(body)
+	return progress.Published{Body: body, Digest: hex.EncodeToString(digest[:])}, nil
 }
 
 // ModuleVersionOf translates a version, without what of it is changed: that is a matter of the version before.
@@ -138,12 +155,17 @@ func policyOf(p *catalogv1.CurrencyPolicy) (*progress.CurrencyPolicy, error) {
 	return out, nil
 }
 
-func pathOf(p *catalogv1.PathRecord) progress.Path {
+func pathOf(p *catalogv1.PathRecord) (progress.Path, error) {
 	out := progress.Path{ID: p.GetId(), State: progress.ModuleState(p.GetState().String()), Revision: p.GetRevision()}
 	for _, v := range p.GetVersions() {
-		out.Versions = append(out.Versions, PathVersionOf(v))
+		version := PathVersionOf(v)
+		var err error
+		if version.Published, err = published(v); err != nil {
+			return out, err
+		}
+		out.Versions = append(out.Versions, version)
 	}
-	return out
+	return out, nil
 }
 
 // PathVersionOf translates a path version.

@@ -17,6 +17,9 @@ import (
 type Answer struct {
 	Body []byte
 	ETag string
+	// Sequence is the last log entry that is counted, LogID the log that it is of.
+	Sequence int64
+	LogID    string
 }
 
 // answerTTL is how long the cache holds an answer.
@@ -40,7 +43,7 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 	}
 	key := s.answerKey(route, head, catalog.Revision)
 	if a, ok := s.cached(ctx, key); ok {
-		return a, nil
+		return s.of(head, a), nil
 	}
 	return s.flights.do(ctx, key, func() (Answer, error) {
 		// The flight is shared: it must not end because the caller who began it went away.
@@ -62,28 +65,17 @@ func (s *Service) noOlder(ctx context.Context, catalog *progress.Catalog, head p
 func (s *Service) compute(
 	ctx context.Context, learnerID, route string, catalog *progress.Catalog, compute func(*progress.View) ([]byte, error),
 ) (Answer, error) {
-	l, err := s.store.Load(ctx, learnerID)
+	now := s.now()
+	w, head, revision, err := s.view(ctx, learnerID, catalog, now)
 	if err != nil {
 		return Answer{}, err
 	}
-	if catalog, err = s.noOlder(ctx, catalog, l.Head); err != nil {
-		return Answer{}, err
-	}
-	if err := s.freshen(ctx, l, catalog); err != nil {
-		return Answer{}, err
-	}
-	now := s.now()
-	w := progress.NewView(catalog, l, now, func(moduleID string) ([]progress.Record, error) {
-		return s.moduleLog(ctx, l.Head, moduleID)
-	})
-	w.Advance()
-	w.Lapse()
 	body, err := compute(w)
 	if err != nil {
 		return Answer{}, err
 	}
 	// The snapshot may be newer than the head that was asked for: file it under its own.
-	key := s.answerKey(route, l.Head, catalog.Revision)
+	key := s.answerKey(route, head, revision)
 	var until uint64
 	if t := w.ValidUntil(); !t.IsZero() {
 		until = uint64(t.UnixMicro())
@@ -91,7 +83,36 @@ func (s *Service) compute(
 	value := binary.BigEndian.AppendUint64(make([]byte, 0, timesSize+len(body)), uint64(now.UnixMicro()))
 	value = append(binary.BigEndian.AppendUint64(value, until), body...)
 	s.cache.Set(ctx, key, value, answerTTL)
-	return Answer{Body: body, ETag: etagOf(key, until)}, nil
+	return s.of(head, Answer{Body: body, ETag: etagOf(key, until)}), nil
+}
+
+// of completes an answer with what it is of.
+func (s *Service) of(head progress.Head, a Answer) Answer {
+	a.Sequence, a.LogID = head.Sequence, s.LogID(head.Timeline)
+	return a
+}
+
+// view returns a learner as a reader sees them at a time, with their head and the revision of the catalog
+// that they are looked at by.
+func (s *Service) view(
+	ctx context.Context, learnerID string, catalog *progress.Catalog, now time.Time,
+) (*progress.View, progress.Head, int64, error) {
+	l, err := s.store.Load(ctx, learnerID)
+	if err != nil {
+		return nil, progress.Head{}, 0, err
+	}
+	if catalog, err = s.noOlder(ctx, catalog, l.Head); err != nil {
+		return nil, progress.Head{}, 0, err
+	}
+	if err := s.freshen(ctx, l, catalog); err != nil {
+		return nil, progress.Head{}, 0, err
+	}
+	w := progress.NewView(catalog, l, now, func(moduleID string) ([]progress.Record, error) {
+		return s.moduleLog(ctx, l.Head, moduleID)
+	})
+	w.Advance()
+	w.Lapse()
+	return w, l.Head, catalog.Revision, nil
 }
 
 // freshen folds again what was folded under another catalog. Reads never write, so this is

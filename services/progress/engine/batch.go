@@ -117,7 +117,8 @@ func (b *batch) run(ctx context.Context, j *job) error {
 	var fault error
 	j.err, fault = j.work.run(ctx, b, j.learnerID)
 	b.logEffects(j.learnerID)
-	j.sequence = b.tx.Head(j.learnerID).Sequence
+	head := b.tx.Head(j.learnerID)
+	j.sequence, j.timeline = head.Sequence, head.Timeline
 	return fault
 }
 

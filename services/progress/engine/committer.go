@@ -42,9 +42,11 @@ type job struct {
 	learnerID string
 	work      work
 
-	// sequence is the learner's last one after the work, err why it was refused or failed. Both, and the
+	// sequence is the learner's last one after the work, timeline the line of history that it is on, err why
+	// the work was refused or failed. These, and the
 	// result of the work, may be read by a caller that has waited to the end, and by no other.
 	sequence int64
+	timeline string
 	err      error
 
 	// caller is the context of the caller, for its values alone: the first one's trace is

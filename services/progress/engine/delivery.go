@@ -157,7 +157,7 @@ func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *pr
 			)
 			return nil
 		}
-		d.results = append(d.results, progress.Result{EventID: r.Event.ID, Status: progress.StatusDuplicate, Sequence: k.Sequence})
+		d.results = append(d.results, progress.Result{EventID: r.Event.ID, Status: progress.StatusDuplicate, Sequence: k.Sequence, ModuleID: k.ModuleID})
 		return d.earnedBy(ctx, b, learnerID, k.Sequence)
 	}
 	if e.Refusal != nil {
@@ -192,7 +192,9 @@ func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *pr
 		LearnerID: learnerID, EventID: rec.Event.ID, Sequence: rec.Sequence, PayloadHash: rec.PayloadHash,
 		ModuleID: rec.Event.ModuleID, ModuleVersion: rec.Event.ModuleVersion, UnitID: rec.Event.UnitID, EffectiveAt: rec.EffectiveAt,
 	}
-	d.results = append(d.results, progress.Result{EventID: rec.Event.ID, Status: progress.StatusAccepted, Sequence: rec.Sequence})
+	d.results = append(d.results, progress.Result{
+		EventID: rec.Event.ID, Status: progress.StatusAccepted, Sequence: rec.Sequence, ModuleID: rec.Event.ModuleID,
+	})
 	return b.fold(ctx, &rec)
 }
 

@@ -15,8 +15,11 @@ type Recorded struct {
 	Results []progress.Result
 	// Awards are those that the events earned, also in an earlier delivery.
 	Awards []progress.Award
-	// AsOfSequence is the learner's last sequence.
+	// AsOfSequence is the learner's last sequence, LogID identifies the log that it is of.
 	AsOfSequence int64
+	LogID        string
+	// Touched is how far the learner is in what the events touched, as of AsOfSequence; nil unless asked for.
+	Touched *progress.Touched
 }
 
 // Recording is a batch of events of one learner, as it was sent.
@@ -28,6 +31,8 @@ type Recording struct {
 	SentAt time.Time
 	// Seen is what the caller has seen of other services.
 	Seen AtLeast
+	// Touched asks for how far the learner is, after all of that, in what the events touch.
+	Touched bool
 }
 
 // Record stores a batch of events of one learner, and returns a result for each. Events that are
@@ -55,40 +60,66 @@ func (s *Service) Record(ctx context.Context, r Recording) (*Recorded, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.collect(ctx, pieces, events, out); err != nil {
+		return nil, err
+	}
+	switch {
+	case r.Touched:
+		return out, s.lookAt(ctx, r, out)
+	case out.LogID == "":
+		head, err := s.store.Head(ctx, learnerID)
+		if err != nil {
+			return nil, err
+		}
+		out.AsOfSequence, out.LogID = head.Sequence, s.LogID(head.Timeline)
+	}
+	return out, nil
+}
+
+// collect waits for the pieces, and puts what came of them in its place.
+func (s *Service) collect(ctx context.Context, pieces []piece, events []progress.Event, out *Recorded) error {
 	for _, p := range pieces {
 		if p.job == nil {
+			for _, place := range p.places {
+				out.Results[place] = progress.Result{
+					EventID:     events[place].ID,
+					Status:      progress.StatusRetry,
+					Reason:      errs.ReasonLearnerBusy,
+					Description: "too much is waiting to be written; send it again",
+				}
+			}
 			continue
 		}
 		if err := p.job.wait(ctx); err != nil {
-			return nil, err
+			return err
 		}
 		for k, place := range p.places {
 			out.Results[place] = p.delivery.results[k]
 		}
 		out.addAwards(p.delivery.awards)
-		out.AsOfSequence = p.job.sequence
+		out.AsOfSequence, out.LogID = p.job.sequence, s.LogID(p.job.timeline)
 	}
-	for _, p := range pieces {
-		if p.job != nil {
-			continue
-		}
-		for _, place := range p.places {
-			out.Results[place] = progress.Result{
-				EventID:     events[place].ID,
-				Status:      progress.StatusRetry,
-				Reason:      errs.ReasonLearnerBusy,
-				Description: "too much is waiting to be written; send it again",
-			}
+	return nil
+}
+
+// lookAt completes the answer with how far the learner is in what the stored events touched. All that it
+// says of the log is from the one snapshot that is looked at, which has the events.
+func (s *Service) lookAt(ctx context.Context, r Recording, out *Recorded) error {
+	var modules []string
+	voided := false
+	for i := range out.Results {
+		if res := &out.Results[i]; res.Status == progress.StatusAccepted || res.Status == progress.StatusDuplicate {
+			modules = append(modules, res.ModuleID)
+			voided = voided || r.Events[i].Verb == progress.Voided
 		}
 	}
-	if out.AsOfSequence == 0 {
-		head, err := s.store.Head(ctx, learnerID)
-		if err != nil {
-			return nil, err
-		}
-		out.AsOfSequence = head.Sequence
+	w, head, _, err := s.view(ctx, r.LearnerID, s.catalog.Current(), s.now())
+	if err != nil {
+		return err
 	}
-	return out, nil
+	out.AsOfSequence, out.LogID = head.Sequence, s.LogID(head.Timeline)
+	out.Touched, err = w.Touched(modules, voided)
+	return err
 }
 
 func (r *Recorded) addAwards(awards []progress.Award) {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
@@ -50,6 +51,7 @@ type Service struct {
 	creating     idem.Guard
 	known        knownLearners
 	incarnation  string
+	lastLog      atomic.Pointer[logLine]
 	now          func() time.Time
 	log          *slog.Logger
 	stop         context.CancelFunc

@@ -35,6 +35,11 @@ type LearnerStore interface {
 	Enrollment(ctx context.Context, learnerID, enrollmentID string) (progress.Enrollment, error)
 	// ModuleLog returns a learner's events of one module, with the voids that name them, by sequence.
 	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error)
+	// ModuleLogs returns a learner's events of modules, with the voids that name them, by module and sequence;
+	// modules without any are absent.
+	ModuleLogs(ctx context.Context, learnerID string, moduleIDs []string) (map[string][]progress.Record, error)
+	// ModulesAfter returns the modules that a learner has events of after a sequence, by id.
+	ModulesAfter(ctx context.Context, learnerID string, after int64) ([]string, error)
 	// Log returns at most limit entries after a sequence, by sequence, with the head of the same snapshot.
 	Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error)
 	// Commit runs fn in one write transaction with the heads of the learners locked, made where

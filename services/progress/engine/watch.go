@@ -25,6 +25,8 @@ type Notice struct {
 	Reset bool
 	// Sequence is the last one that the reader now knows.
 	Sequence int64
+	// LogID identifies the log that sequences are of.
+	LogID string
 	// Record is nil for a reset.
 	Record *progress.Record
 	// Awards are those that the entry's delivery earned, sent with its last entry.
@@ -49,7 +51,7 @@ func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, ope
 	if after != nil {
 		if at = *after; at < 0 || at > head.Sequence {
 			at = head.Sequence
-			if err := send(Notice{Reset: true, Sequence: at}); err != nil {
+			if err := send(Notice{Reset: true, Sequence: at, LogID: s.LogID(head.Timeline)}); err != nil {
 				return err
 			}
 		}
@@ -75,14 +77,15 @@ func (s *Service) sendFrom(ctx context.Context, learnerID string, at int64, send
 			return at, err
 		}
 		if head.Sequence < at { // restored from a backup, under the stream
-			return head.Sequence, send(Notice{Reset: true, Sequence: head.Sequence})
+			return head.Sequence, send(Notice{Reset: true, Sequence: head.Sequence, LogID: s.LogID(head.Timeline)})
 		}
-		records, _, err := s.store.Log(ctx, learnerID, at, watchPage)
+		records, head, err := s.store.Log(ctx, learnerID, at, watchPage)
 		if err != nil {
 			return at, err
 		}
+		logID := s.LogID(head.Timeline)
 		for i := range records {
-			n := Notice{Sequence: records[i].Sequence, Record: &records[i], Awards: records[i].Earned()}
+			n := Notice{Sequence: records[i].Sequence, LogID: logID, Record: &records[i], Awards: records[i].Earned()}
 			if err := send(n); err != nil {
 				return at, err
 			}

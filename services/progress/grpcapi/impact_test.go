@@ -17,17 +17,25 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
 
-// feedOf is a catalog client whose feed is one module.
+// feedOf is a catalog client whose feed is some modules and paths, whole, whatever was read before.
 type feedOf struct {
 	catalogv1.CatalogServiceClient
 
-	module *catalogv1.ModuleRecord
+	modules  []*catalogv1.ModuleRecord
+	paths    []*catalogv1.PathRecord
+	revision int64
 }
 
 func (f feedOf) SyncCatalog(context.Context, *catalogv1.SyncCatalogRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[catalogv1.SyncCatalogResponse], error) {
-	return &feedStream{items: []*catalogv1.SyncCatalogResponse{
-		{Item: &catalogv1.SyncCatalogResponse_Module{Module: f.module}}, {Item: &catalogv1.SyncCatalogResponse_Revision{Revision: 9}},
-	}}, nil
+	s := new(feedStream)
+	for _, m := range f.modules {
+		s.items = append(s.items, &catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Module{Module: m}})
+	}
+	for _, p := range f.paths {
+		s.items = append(s.items, &catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Path{Path: p}})
+	}
+	s.items = append(s.items, &catalogv1.SyncCatalogResponse{Item: &catalogv1.SyncCatalogResponse_Revision{Revision: f.revision}})
+	return s, nil
 }
 
 type feedStream struct {
@@ -56,7 +64,8 @@ func TestModuleImpactComparesWholeUnits(t *testing.T) {
 		}},
 	}
 	r := newRig(t, nil, nil)
-	feed := feedOf{module: &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 9, Versions: []*catalogv1.ModuleVersion{published}}}
+	record := &catalogv1.ModuleRecord{Id: "a", State: catalogv1.Module_ACTIVE, Revision: 9, Versions: []*catalogv1.ModuleVersion{published}}
+	feed := feedOf{modules: []*catalogv1.ModuleRecord{record}, revision: 9}
 	r.Service = r.ReplicaWith(engine.Options{Catalog: clients.NewCatalogClient(feed)})
 	learner := newLearner()
 	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))

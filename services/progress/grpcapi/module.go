@@ -8,17 +8,22 @@ import (
 func moduleDetailProto(m *progress.ModuleDetail) *progressv1.ModuleProgressDetail {
 	out := &progressv1.ModuleProgressDetail{
 		ModuleId: m.ModuleID, Title: m.Title, Version: count(m.Version), State: moduleState(m.State), Percent: countPtr(m.Percent),
-		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit), AsOfSequence: m.AsOfSequence,
+		Currency: currencyProto(m.Currency), BlockedBy: m.BlockedBy, Credit: creditKind(m.Credit),
 		CompleteTime: stamp(m.CompleteTime), PreviousPercent: countPtr(m.PreviousPercent), PercentChangeReason: changeProto(m.PercentChange),
 		Units: unitProtos(m.Units), RestsOn: restProtos(m.RestsOn), Excused: excusedProto(m.Excused),
 	}
 	for i := range m.Cycles {
 		out.Cycles = append(out.Cycles, cycleProto(&m.Cycles[i]))
 	}
-	if r := m.Resume; r != nil {
-		out.Resume = &progressv1.ResumePosition{UnitId: r.UnitID, Progress: r.Progress, OccurredAt: stamp(r.OccurTime())}
-	}
+	out.Resume = resumeProto(m.Resume)
 	return out
+}
+
+func resumeProto(r *progress.Resume) *progressv1.ResumePosition {
+	if r == nil {
+		return nil
+	}
+	return &progressv1.ResumePosition{UnitId: r.UnitID, Progress: r.Progress, OccurredAt: stamp(r.OccurTime())}
 }
 
 func cycleProto(c *progress.CycleProgress) *progressv1.Cycle {

@@ -69,11 +69,14 @@ func (g *Server) BatchRecordEvents(ctx context.Context, r *progressv1.BatchRecor
 	}
 	recorded, err := g.service.Record(ctx, engine.Recording{
 		LearnerID: r.GetLearnerId(), Actor: actor, Events: events, SentAt: sent, Seen: atLeast(ctx),
+		Touched: r.GetInclude() == progressv1.BatchRecordEventsRequest_PROGRESS,
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &progressv1.BatchRecordEventsResponse{AsOfSequence: recorded.AsOfSequence, Awards: awardProtos(recorded.Awards)}
+	out := &progressv1.BatchRecordEventsResponse{
+		AsOfSequence: recorded.AsOfSequence, LogId: recorded.LogID, Awards: awardProtos(recorded.Awards), Progress: touchedProto(recorded.Touched),
+	}
 	for i := range recorded.Results {
 		// The id is answered as it was sent, in its own case.
 		out.Results = append(out.Results, resultProto(r.GetEvents()[i].GetEventId(), &recorded.Results[i]))
@@ -105,7 +108,7 @@ func (g *Server) ListEvents(ctx context.Context, r *progressv1.ListEventsRequest
 	if err != nil {
 		return nil, err
 	}
-	out := &progressv1.ListEventsResponse{AsOfSequence: head.Sequence, NextAfterSequence: r.GetAfterSequence()}
+	out := &progressv1.ListEventsResponse{AsOfSequence: head.Sequence, NextAfterSequence: r.GetAfterSequence(), LogId: g.service.LogID(head.Timeline)}
 	for i := range records {
 		out.Events = append(out.Events, entryProto(&records[i]))
 		out.NextAfterSequence = records[i].Sequence
@@ -137,20 +140,19 @@ func (g *Server) GetPathProgress(ctx context.Context, r *progressv1.GetPathProgr
 	})
 }
 
-// GetModuleProgress returns how far a learner is in a module.
-func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleProgressRequest) (*progressv1.GetModuleProgressResponse, error) {
-	out := new(progressv1.GetModuleProgressResponse)
-	return out, g.answer(ctx, r.GetLearnerId(), "module/"+r.GetModuleId(), out, func(w *progress.View) (proto.Message, error) {
-		m, err := w.Module(r.GetModuleId())
-		if err != nil {
-			return nil, err
-		}
-		return &progressv1.GetModuleProgressResponse{Progress: moduleDetailProto(m)}, nil
-	})
-}
-
 // answer computes an answer, or takes it from the cache, and sets its ETag.
 func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.Message, compute func(*progress.View) (proto.Message, error)) error {
+	a, err := g.read(ctx, learnerID, route, out, compute)
+	if err != nil {
+		return err
+	}
+	return grpc.SetHeader(ctx, metadata.Pairs("etag", a.ETag))
+}
+
+// read computes an answer, or takes it from the cache.
+func (g *Server) read(
+	ctx context.Context, learnerID, route string, out proto.Message, compute func(*progress.View) (proto.Message, error),
+) (engine.Answer, error) {
 	a, err := g.service.Read(ctx, learnerID, route, atLeast(ctx), func(w *progress.View) ([]byte, error) {
 		m, err := compute(w)
 		if err != nil {
@@ -159,12 +161,12 @@ func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.
 		return proto.Marshal(m)
 	})
 	if err != nil {
-		return err
+		return a, err
 	}
 	if err := proto.Unmarshal(a.Body, out); err != nil {
-		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a computed answer cannot be read")
+		return a, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a computed answer cannot be read")
 	}
-	return grpc.SetHeader(ctx, metadata.Pairs("etag", a.ETag))
+	return a, nil
 }
 
 // WatchProgress streams log entries as they are written.
@@ -182,7 +184,9 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 	// The header opens the stream at the gateway, before there is anything to say.
 	open := func() error { return stream.SendHeader(metadata.MD{}) }
 	err := g.service.Watch(ctx, r.GetLearnerId(), after, open, func(n engine.Notice) error {
-		m := &progressv1.WatchProgressResponse{Kind: progressv1.WatchProgressResponse_ENTRY, Sequence: n.Sequence, Awards: awardProtos(n.Awards)}
+		m := &progressv1.WatchProgressResponse{
+			Kind: progressv1.WatchProgressResponse_ENTRY, Sequence: n.Sequence, Awards: awardProtos(n.Awards), LogId: n.LogID,
+		}
 		if n.Reset {
 			m.Kind = progressv1.WatchProgressResponse_RESET
 		} else {

@@ -139,6 +139,17 @@ func heads(t *testing.T, s Store) {
 	if l, err := s.Load(ctx, one); err != nil || l.Head != h {
 		t.Errorf("loaded: %+v, %v; want %+v", l, err, h)
 	}
+	if _, logged, err := s.Log(ctx, one, 0, 1); err != nil || logged != h {
+		t.Errorf("with the log: %+v, %v; want %+v", logged, err, h)
+	}
+	for _, id := range []string{one, newID()} {
+		must(t, s.Commit(ctx, []string{id}, func(_ context.Context, tx progress.Tx) error {
+			if got := tx.Head(id).Timeline; got != line {
+				t.Errorf("a transaction is on line %q of history, and not on %q", got, line)
+			}
+			return nil
+		}))
+	}
 }
 
 // manyHeads asks for more than one statement takes.
@@ -211,6 +222,18 @@ func logEntries(t *testing.T, s Store) {
 	must(t, err)
 	if !reflect.DeepEqual(got, []progress.Record{full}) {
 		t.Errorf("module log: %+v", got)
+	}
+	must(t, add(ctx, s, newID(), entry(newID(), 1, newID()))) // another's are not among them
+	many, err := s.ModuleLogs(ctx, learner, []string{"other", "none", "m"})
+	must(t, err)
+	if want := map[string][]progress.Record{"m": {full}, "other": {bare}}; !reflect.DeepEqual(many, want) {
+		t.Errorf("module logs: %+v\nwant %+v", many, want)
+	}
+	for after, want := range []string{"[m other]", "[other]", "[]", "[]"} {
+		ids, err := s.ModulesAfter(ctx, learner, int64(after))
+		if err != nil || fmt.Sprint(ids) != want {
+			t.Errorf("modules after %d: %v, %v; want %s", after, ids, err, want)
+		}
 	}
 	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		one, err := tx.EventByID(ctx, learner, full.Event.ID)

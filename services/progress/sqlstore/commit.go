@@ -19,9 +19,11 @@ import (
 
 // commitTx is a progress.Tx.
 type commitTx struct {
-	tx    sqldb.Tx
-	heads map[string]*progress.Head
-	was   map[string]progress.Head
+	tx sqldb.Tx
+	// timeline is the expression for the line of history; "" where nobody asks for it.
+	timeline string
+	heads    map[string]*progress.Head
+	was      map[string]progress.Head
 	// summaries are how the facts that were read or written stand in their index.
 	summaries map[progress.FactsKey]summaryKey
 }
@@ -29,8 +31,12 @@ type commitTx struct {
 // Commit runs fn with the learners' heads locked, in one transaction.
 func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error {
 	ids := slices.Sorted(slices.Values(learnerIDs))
+	timeline, err := s.timelineOf(ctx)
+	if err != nil {
+		return err
+	}
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		c := &commitTx{tx: tx, summaries: map[progress.FactsKey]summaryKey{}}
+		c := &commitTx{tx: tx, timeline: timeline, summaries: map[progress.FactsKey]summaryKey{}}
 		if err := c.lock(ctx, ids); err != nil {
 			return err
 		}
@@ -72,7 +78,7 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	heads, err := queryHeads(ctx, c.tx, `learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	heads, err := queryHeadsOn(ctx, c.tx, c.timeline, `learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
 	for i := range heads {
 		h := &heads[i]
 		c.heads[h.LearnerID], c.was[h.LearnerID] = h, *h

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -35,13 +36,51 @@ func (s *Store) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]pr
 	return records, nil
 }
 
+// ModuleLogs returns a learner's events of modules, by module and sequence.
+func (s *Store) ModuleLogs(ctx context.Context, learnerID string, moduleIDs []string) (map[string][]progress.Record, error) {
+	out := make(map[string][]progress.Record, len(moduleIDs))
+	for piece := range slices.Chunk(moduleIDs, maxRows) {
+		records, err := queryLog(ctx, s.db.Reader(), selectLog+` AND module_id IN `+sqldb.In(len(piece), 2)+` ORDER BY sequence`,
+			append([]any{learnerID}, anys(piece)...)...)
+		if err != nil {
+			return nil, sqldb.Classify(err)
+		}
+		for i := range records {
+			id := records[i].Event.ModuleID
+			out[id] = append(out[id], records[i])
+		}
+	}
+	return out, nil
+}
+
+// ModulesAfter returns the modules that a learner has events of after a sequence, by id.
+func (s *Store) ModulesAfter(ctx context.Context, learnerID string, after int64) ([]string, error) {
+	var out []string
+	rows, err := s.db.Reader().QueryContext(ctx,
+		`SELECT DISTINCT module_id FROM learner_log WHERE learner_id = $1 AND sequence > $2 AND module_id IS NOT NULL ORDER BY module_id`, learnerID, after)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		out = append(out, id)
+		return err
+	})
+	if err != nil {
+		return nil, sqldb.Classify(err)
+	}
+	return out, nil
+}
+
 // Log returns at most limit entries after a sequence, with the head of the same snapshot.
 func (s *Store) Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
+	timeline, err := s.timelineOf(ctx)
+	if err != nil {
+		return nil, progress.Head{}, err
+	}
 	var records []progress.Record
 	var head progress.Head
-	err := s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		var err error
-		if head, err = readHead(ctx, tx, learnerID); err != nil {
+		if head, err = currentHead(ctx, tx, timeline, learnerID); err != nil {
 			return err
 		}
 		records, err = queryLog(

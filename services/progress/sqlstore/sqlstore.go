@@ -2,6 +2,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -99,30 +100,45 @@ func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, erro
 	if err != nil {
 		return progress.Head{}, err
 	}
-	head := progress.Head{LearnerID: learnerID}
-	var since int64
-	// One row in any case: a learner without a log is on a line of history, too.
-	err = s.db.Reader().QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.known, FALSE), coalesce(h.time_zone, ''),
-		coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, `+timeline+`
-		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = $1 WHERE c.id = 1`, learnerID).
-		Scan(&head.Sequence, &head.Version, &head.Known, &head.TimeZone, &since, &head.Rules, &head.Catalog, &head.Timeline)
+	head, err := currentHead(ctx, s.db.Reader(), timeline, learnerID)
 	if err != nil {
 		return head, sqldb.Classify(err)
 	}
-	head.ZoneSince = timeOf(since)
 	return head, nil
+}
+
+// currentHead reads a head with the line of history, which timeline is the expression for, and the
+// stored catalog's revision.
+func currentHead(ctx context.Context, tx sqldb.Tx, timeline, learnerID string) (progress.Head, error) {
+	head := progress.Head{LearnerID: learnerID}
+	var since int64
+	// One row in any case: a learner without a log is on a line of history, too.
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.known, FALSE), coalesce(h.time_zone, ''),
+		coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, `+timeline+`
+		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = $1 WHERE c.id = 1`, learnerID).
+		Scan(&head.Sequence, &head.Version, &head.Known, &head.TimeZone, &since, &head.Rules, &head.Catalog, &head.Timeline)
+	head.ZoneSince = timeOf(since)
+	return head, err
 }
 
 // headColumns are the columns of a head.
 const headColumns = `learner_id, sequence, version, known, time_zone, zone_since, rules`
 
+// noTimeline is the expression where nobody asks for the line of history.
+const noTimeline = `''`
+
 func queryHeads(ctx context.Context, tx sqldb.Tx, which string, args ...any) ([]progress.Head, error) {
+	return queryHeadsOn(ctx, tx, noTimeline, which, args...)
+}
+
+// queryHeadsOn is queryHeads with the line of history, which timeline is the expression for; "" for none.
+func queryHeadsOn(ctx context.Context, tx sqldb.Tx, timeline, which string, args ...any) ([]progress.Head, error) {
 	var out []progress.Head
-	rows, err := tx.QueryContext(ctx, `SELECT `+headColumns+` FROM learner_head WHERE `+which, args...)
+	rows, err := tx.QueryContext(ctx, `SELECT `+headColumns+`, `+cmp.Or(timeline, noTimeline)+` FROM learner_head WHERE `+which, args...)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var h progress.Head
 		var since int64
-		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version, &h.Known, &h.TimeZone, &since, &h.Rules)
+		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version, &h.Known, &h.TimeZone, &since, &h.Rules, &h.Timeline)
 		h.ZoneSince = timeOf(since)
 		out = append(out, h)
 		return err

@@ -844,6 +844,55 @@ func (Award_State) EnumDescriptor() ([]byte, []int) {
 	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{20, 0}
 }
 
+// Include is what an answer has beside the results.
+type BatchRecordEventsRequest_Include int32
+
+const (
+	// Unset: nothing.
+	BatchRecordEventsRequest_INCLUDE_UNSPECIFIED BatchRecordEventsRequest_Include = 0
+	// How far the learner is in what the events touch.
+	BatchRecordEventsRequest_PROGRESS BatchRecordEventsRequest_Include = 1
+)
+
+// Enum value maps for BatchRecordEventsRequest_Include.
+var (
+	BatchRecordEventsRequest_Include_name = map[int32]string{
+		0: "INCLUDE_UNSPECIFIED",
+		1: "PROGRESS",
+	}
+	BatchRecordEventsRequest_Include_value = map[string]int32{
+		"INCLUDE_UNSPECIFIED": 0,
+		"PROGRESS":            1,
+	}
+)
+
+func (x BatchRecordEventsRequest_Include) Enum() *BatchRecordEventsRequest_Include {
+	p := new(BatchRecordEventsRequest_Include)
+	*p = x
+	return p
+}
+
+func (x BatchRecordEventsRequest_Include) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BatchRecordEventsRequest_Include) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_progress_v1_progress_proto_enumTypes[13].Descriptor()
+}
+
+func (BatchRecordEventsRequest_Include) Type() protoreflect.EnumType {
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[13]
+}
+
+func (x BatchRecordEventsRequest_Include) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BatchRecordEventsRequest_Include.Descriptor instead.
+func (BatchRecordEventsRequest_Include) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{34, 0}
+}
+
 // Kind is what happened.
 type WatchProgressResponse_Kind int32
 
@@ -881,11 +930,11 @@ func (x WatchProgressResponse_Kind) String() string {
 }
 
 func (WatchProgressResponse_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[13].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[14].Descriptor()
 }
 
 func (WatchProgressResponse_Kind) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[13]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[14]
 }
 
 func (x WatchProgressResponse_Kind) Number() protoreflect.EnumNumber {
@@ -894,7 +943,7 @@ func (x WatchProgressResponse_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchProgressResponse_Kind.Descriptor instead.
 func (WatchProgressResponse_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{47, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58, 0}
 }
 
 // Kind is what it is.
@@ -938,11 +987,11 @@ func (x Drift_Kind) String() string {
 }
 
 func (Drift_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_progress_v1_progress_proto_enumTypes[14].Descriptor()
+	return file_preceptor_progress_v1_progress_proto_enumTypes[15].Descriptor()
 }
 
 func (Drift_Kind) Type() protoreflect.EnumType {
-	return &file_preceptor_progress_v1_progress_proto_enumTypes[14]
+	return &file_preceptor_progress_v1_progress_proto_enumTypes[15]
 }
 
 func (x Drift_Kind) Number() protoreflect.EnumNumber {
@@ -951,7 +1000,7 @@ func (x Drift_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Drift_Kind.Descriptor instead.
 func (Drift_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{75, 0}
 }
 
 // ProgressEvent is one thing that a learner did, as a client sends it. Texts are limited in bytes. An event
@@ -2781,8 +2830,6 @@ type ModuleProgressDetail struct {
 	Cycles []*Cycle `protobuf:"bytes,10,rep,name=cycles,proto3" json:"cycles,omitempty"`
 	// The unit last worked on, and how far; absent while nothing has counted.
 	Resume *ResumePosition `protobuf:"bytes,11,opt,name=resume,proto3" json:"resume,omitempty"`
-	// The sequence of the last log entry that is counted.
-	AsOfSequence int64 `protobuf:"varint,12,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
 	// When it was first completed.
 	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
 	// The percent before it fell; only while it is below it.
@@ -2902,13 +2949,6 @@ func (x *ModuleProgressDetail) GetResume() *ResumePosition {
 		return x.Resume
 	}
 	return nil
-}
-
-func (x *ModuleProgressDetail) GetAsOfSequence() int64 {
-	if x != nil {
-		return x.AsOfSequence
-	}
-	return 0
 }
 
 func (x *ModuleProgressDetail) GetCompleteTime() *timestamppb.Timestamp {
@@ -4015,7 +4055,9 @@ type BatchRecordEventsRequest struct {
 	Events []*ProgressEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	// The device's clock at the moment of sending. Where it is more than five minutes from the service's,
 	// each occurred_at is corrected by the difference. Absent: the clock is taken to be right.
-	SentAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	SentAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	// What to answer beside the results; absent: nothing.
+	Include       BatchRecordEventsRequest_Include `protobuf:"varint,4,opt,name=include,proto3,enum=preceptor.progress.v1.BatchRecordEventsRequest_Include" json:"include,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4071,6 +4113,13 @@ func (x *BatchRecordEventsRequest) GetSentAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *BatchRecordEventsRequest) GetInclude() BatchRecordEventsRequest_Include {
+	if x != nil {
+		return x.Include
+	}
+	return BatchRecordEventsRequest_INCLUDE_UNSPECIFIED
+}
+
 // BatchRecordEventsResponse is the response of BatchRecordEvents.
 type BatchRecordEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4079,7 +4128,11 @@ type BatchRecordEventsResponse struct {
 	// The awards that these events earned, also those of an earlier delivery.
 	Awards []*Award `protobuf:"bytes,2,rep,name=awards,proto3" json:"awards,omitempty"`
 	// The sequence of the learner's last log entry.
-	AsOfSequence  int64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	AsOfSequence int64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// Identifies the log that sequences are of. It changes when the log may have lost entries, as by a restore.
+	LogId string `protobuf:"bytes,4,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
+	// How far the learner is, after all of that, in what the events touch; only when asked for by include.
+	Progress      *BatchProgress `protobuf:"bytes,5,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4135,6 +4188,222 @@ func (x *BatchRecordEventsResponse) GetAsOfSequence() int64 {
 	return 0
 }
 
+func (x *BatchRecordEventsResponse) GetLogId() string {
+	if x != nil {
+		return x.LogId
+	}
+	return ""
+}
+
+func (x *BatchRecordEventsResponse) GetProgress() *BatchProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+// BatchProgress is how far a learner is in what a batch touched. DUPLICATE events touch it, too.
+type BatchProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The learner's paths that have one of the modules, oldest enrollment first; none that is withdrawn.
+	Paths []*PathStanding `protobuf:"bytes,1,rep,name=paths,proto3" json:"paths,omitempty"`
+	// The modules of the events that are stored, and those of the learner's paths that such a module unlocks or
+	// stands for; by id.
+	Modules       []*ModuleStanding `protobuf:"bytes,2,rep,name=modules,proto3" json:"modules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchProgress) Reset() {
+	*x = BatchProgress{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchProgress) ProtoMessage() {}
+
+func (x *BatchProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchProgress.ProtoReflect.Descriptor instead.
+func (*BatchProgress) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *BatchProgress) GetPaths() []*PathStanding {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *BatchProgress) GetModules() []*ModuleStanding {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+// PathStanding is how far a learner is on one path, in short.
+type PathStanding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which path.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// The enrollment's state; COMPLETED when everything required is done, NOT_APPLICABLE when nothing is required.
+	State Enrollment_State `protobuf:"varint,2,opt,name=state,proto3,enum=preceptor.progress.v1.Enrollment_State" json:"state,omitempty"`
+	// Percent of what the path requires; absent when NOT_APPLICABLE.
+	Percent *int32 `protobuf:"varint,3,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	// How much of what it requires is done.
+	CompletedCount int32 `protobuf:"varint,4,opt,name=completed_count,json=completedCount,proto3" json:"completed_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PathStanding) Reset() {
+	*x = PathStanding{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathStanding) ProtoMessage() {}
+
+func (x *PathStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathStanding.ProtoReflect.Descriptor instead.
+func (*PathStanding) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *PathStanding) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *PathStanding) GetState() Enrollment_State {
+	if x != nil {
+		return x.State
+	}
+	return Enrollment_STATE_UNSPECIFIED
+}
+
+func (x *PathStanding) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
+}
+
+func (x *PathStanding) GetCompletedCount() int32 {
+	if x != nil {
+		return x.CompletedCount
+	}
+	return 0
+}
+
+// ModuleStanding is how far a learner is in one module, in short.
+type ModuleStanding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which module.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// Where it stands.
+	State ModuleProgress_State `protobuf:"varint,2,opt,name=state,proto3,enum=preceptor.progress.v1.ModuleProgress_State" json:"state,omitempty"`
+	// Percent of the current cycle's required units by weight, 100 once completed; absent: nothing is required.
+	Percent *int32 `protobuf:"varint,3,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	// The number of the current cycle; 0: nothing has counted yet.
+	Cycle         int32 `protobuf:"varint,4,opt,name=cycle,proto3" json:"cycle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleStanding) Reset() {
+	*x = ModuleStanding{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleStanding) ProtoMessage() {}
+
+func (x *ModuleStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleStanding.ProtoReflect.Descriptor instead.
+func (*ModuleStanding) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ModuleStanding) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *ModuleStanding) GetState() ModuleProgress_State {
+	if x != nil {
+		return x.State
+	}
+	return ModuleProgress_STATE_UNSPECIFIED
+}
+
+func (x *ModuleStanding) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
+}
+
+func (x *ModuleStanding) GetCycle() int32 {
+	if x != nil {
+		return x.Cycle
+	}
+	return 0
+}
+
 // ListEventsRequest is the request of ListEvents.
 type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4150,7 +4419,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4162,7 +4431,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[36]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4175,7 +4444,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{36}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListEventsRequest) GetLearnerId() string {
@@ -4207,14 +4476,16 @@ type ListEventsResponse struct {
 	// What to send as after_sequence for what follows.
 	NextAfterSequence int64 `protobuf:"varint,2,opt,name=next_after_sequence,json=nextAfterSequence,proto3" json:"next_after_sequence,omitempty"`
 	// The sequence of the learner's last log entry; more entries follow while the last one listed is below it.
-	AsOfSequence  int64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	AsOfSequence int64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// Identifies the log that sequences are of. It changes when the log may have lost entries, as by a restore.
+	LogId         string `protobuf:"bytes,4,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4226,7 +4497,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[37]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4239,7 +4510,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{37}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListEventsResponse) GetEvents() []*LogEntry {
@@ -4263,6 +4534,13 @@ func (x *ListEventsResponse) GetAsOfSequence() int64 {
 	return 0
 }
 
+func (x *ListEventsResponse) GetLogId() string {
+	if x != nil {
+		return x.LogId
+	}
+	return ""
+}
+
 // GetProgressRequest is the request of GetProgress.
 type GetProgressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4274,7 +4552,7 @@ type GetProgressRequest struct {
 
 func (x *GetProgressRequest) Reset() {
 	*x = GetProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4286,7 +4564,7 @@ func (x *GetProgressRequest) String() string {
 func (*GetProgressRequest) ProtoMessage() {}
 
 func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[38]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4299,7 +4577,7 @@ func (x *GetProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{38}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetProgressRequest) GetLearnerId() string {
@@ -4328,7 +4606,7 @@ type GetProgressResponse struct {
 
 func (x *GetProgressResponse) Reset() {
 	*x = GetProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4340,7 +4618,7 @@ func (x *GetProgressResponse) String() string {
 func (*GetProgressResponse) ProtoMessage() {}
 
 func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[39]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4353,7 +4631,7 @@ func (x *GetProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{39}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetProgressResponse) GetEnrollments() []*EnrollmentSummary {
@@ -4404,7 +4682,7 @@ type GetPathProgressRequest struct {
 
 func (x *GetPathProgressRequest) Reset() {
 	*x = GetPathProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4416,7 +4694,7 @@ func (x *GetPathProgressRequest) String() string {
 func (*GetPathProgressRequest) ProtoMessage() {}
 
 func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[40]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4429,7 +4707,7 @@ func (x *GetPathProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetPathProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{40}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetPathProgressRequest) GetLearnerId() string {
@@ -4457,7 +4735,7 @@ type GetPathProgressResponse struct {
 
 func (x *GetPathProgressResponse) Reset() {
 	*x = GetPathProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4469,7 +4747,7 @@ func (x *GetPathProgressResponse) String() string {
 func (*GetPathProgressResponse) ProtoMessage() {}
 
 func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[41]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4482,7 +4760,7 @@ func (x *GetPathProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPathProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetPathProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{41}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetPathProgressResponse) GetProgress() *PathProgress {
@@ -4490,6 +4768,654 @@ func (x *GetPathProgressResponse) GetProgress() *PathProgress {
 		return x.Progress
 	}
 	return nil
+}
+
+// PathContent is what a learner learns on a path.
+type PathContent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which path.
+	PathId string `protobuf:"bytes,1,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	// The version of it that the learner is on.
+	Version *v1.PathVersion `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Its modules, in order, each once.
+	Modules       []*ModuleContent `protobuf:"bytes,3,rep,name=modules,proto3" json:"modules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathContent) Reset() {
+	*x = PathContent{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathContent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathContent) ProtoMessage() {}
+
+func (x *PathContent) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathContent.ProtoReflect.Descriptor instead.
+func (*PathContent) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *PathContent) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+func (x *PathContent) GetVersion() *v1.PathVersion {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *PathContent) GetModules() []*ModuleContent {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+// ModuleContent is what a learner learns in a module.
+type ModuleContent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which module.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// The version that the learner is on; the newest one while nothing has counted.
+	Version       *v1.ModuleVersion `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleContent) Reset() {
+	*x = ModuleContent{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleContent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleContent) ProtoMessage() {}
+
+func (x *ModuleContent) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleContent.ProtoReflect.Descriptor instead.
+func (*ModuleContent) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ModuleContent) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *ModuleContent) GetVersion() *v1.ModuleVersion {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+// GetPathContentRequest is the request of GetPathContent.
+type GetPathContentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id, or "me".
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Which path.
+	PathId        string `protobuf:"bytes,2,opt,name=path_id,json=pathId,proto3" json:"path_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPathContentRequest) Reset() {
+	*x = GetPathContentRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPathContentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPathContentRequest) ProtoMessage() {}
+
+func (x *GetPathContentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPathContentRequest.ProtoReflect.Descriptor instead.
+func (*GetPathContentRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *GetPathContentRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *GetPathContentRequest) GetPathId() string {
+	if x != nil {
+		return x.PathId
+	}
+	return ""
+}
+
+// GetPathContentResponse is the response of GetPathContent.
+type GetPathContentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the learner learns.
+	Content       *PathContent `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPathContentResponse) Reset() {
+	*x = GetPathContentResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPathContentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPathContentResponse) ProtoMessage() {}
+
+func (x *GetPathContentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPathContentResponse.ProtoReflect.Descriptor instead.
+func (*GetPathContentResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *GetPathContentResponse) GetContent() *PathContent {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+// ModuleStatus is how far a learner is in one module, without what its content says.
+type ModuleStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which module.
+	ModuleId string `protobuf:"bytes,1,opt,name=module_id,json=moduleId,proto3" json:"module_id,omitempty"`
+	// The version that the learner is on; the newest one while nothing has counted.
+	Version int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Where it stands.
+	State ModuleProgress_State `protobuf:"varint,3,opt,name=state,proto3,enum=preceptor.progress.v1.ModuleProgress_State" json:"state,omitempty"`
+	// Percent of the current cycle's required units by weight, 100 once completed; absent: nothing is required.
+	Percent *int32 `protobuf:"varint,4,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	// The number of the current cycle; 0: nothing has counted yet.
+	Cycle int32 `protobuf:"varint,5,opt,name=cycle,proto3" json:"cycle,omitempty"`
+	// The units of that version of which the current cycle has something, in order; nothing is done in others.
+	Units []*UnitStatus `protobuf:"bytes,6,rep,name=units,proto3" json:"units,omitempty"`
+	// The unit last worked on, and how far; absent while nothing has counted.
+	Resume *ResumePosition `protobuf:"bytes,7,opt,name=resume,proto3" json:"resume,omitempty"`
+	// Whether the completion is up to date; absent until there is one.
+	Currency *Currency `protobuf:"bytes,8,opt,name=currency,proto3" json:"currency,omitempty"`
+	// Ids of the prerequisites that are missing; only while LOCKED.
+	BlockedBy []string `protobuf:"bytes,9,rep,name=blocked_by,json=blockedBy,proto3" json:"blocked_by,omitempty"`
+	// How it was completed; absent while it is not.
+	Credit *ModuleProgress_CreditKind `protobuf:"varint,10,opt,name=credit,proto3,enum=preceptor.progress.v1.ModuleProgress_CreditKind,oneof" json:"credit,omitempty"`
+	// When it was first completed.
+	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
+	// The percent before it fell; only while it is below it.
+	PreviousPercent *int32 `protobuf:"varint,12,opt,name=previous_percent,json=previousPercent,proto3,oneof" json:"previous_percent,omitempty"`
+	// Why it fell.
+	PercentChangeReason *PercentChange `protobuf:"bytes,13,opt,name=percent_change_reason,json=percentChangeReason,proto3" json:"percent_change_reason,omitempty"`
+	// What an EQUIVALENCE rests on; else empty.
+	RestsOn []*RestsOn `protobuf:"bytes,14,rep,name=rests_on,json=restsOn,proto3" json:"rests_on,omitempty"`
+	// Set where the learner can no longer complete it: then it is asked for no more.
+	Excused       *Excused `protobuf:"bytes,15,opt,name=excused,proto3" json:"excused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleStatus) Reset() {
+	*x = ModuleStatus{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleStatus) ProtoMessage() {}
+
+func (x *ModuleStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleStatus.ProtoReflect.Descriptor instead.
+func (*ModuleStatus) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ModuleStatus) GetModuleId() string {
+	if x != nil {
+		return x.ModuleId
+	}
+	return ""
+}
+
+func (x *ModuleStatus) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ModuleStatus) GetState() ModuleProgress_State {
+	if x != nil {
+		return x.State
+	}
+	return ModuleProgress_STATE_UNSPECIFIED
+}
+
+func (x *ModuleStatus) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
+}
+
+func (x *ModuleStatus) GetCycle() int32 {
+	if x != nil {
+		return x.Cycle
+	}
+	return 0
+}
+
+func (x *ModuleStatus) GetUnits() []*UnitStatus {
+	if x != nil {
+		return x.Units
+	}
+	return nil
+}
+
+func (x *ModuleStatus) GetResume() *ResumePosition {
+	if x != nil {
+		return x.Resume
+	}
+	return nil
+}
+
+func (x *ModuleStatus) GetCurrency() *Currency {
+	if x != nil {
+		return x.Currency
+	}
+	return nil
+}
+
+func (x *ModuleStatus) GetBlockedBy() []string {
+	if x != nil {
+		return x.BlockedBy
+	}
+	return nil
+}
+
+func (x *ModuleStatus) GetCredit() ModuleProgress_CreditKind {
+	if x != nil && x.Credit != nil {
+		return *x.Credit
+	}
+	return ModuleProgress_CREDIT_KIND_UNSPECIFIED
+}
+
+func (x *ModuleStatus) GetCompleteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteTime
+	}
+	return nil
+}
+
+func (x *ModuleStatus) GetPreviousPercent() int32 {
+	if x != nil && x.PreviousPercent != nil {
+		return *x.PreviousPercent
+	}
+	return 0
+}
+
+func (x *ModuleStatus) GetPercentChangeReason() *PercentChange {
+	if x != nil {
+		return x.PercentChangeReason
+	}
+	return nil
+}
+
+func (x *ModuleStatus) GetRestsOn() []*RestsOn {
+	if x != nil {
+		return x.RestsOn
+	}
+	return nil
+}
+
+func (x *ModuleStatus) GetExcused() *Excused {
+	if x != nil {
+		return x.Excused
+	}
+	return nil
+}
+
+// UnitStatus is how far a learner is in one unit, without what its content says.
+type UnitStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	UnitId string `protobuf:"bytes,1,opt,name=unit_id,json=unitId,proto3" json:"unit_id,omitempty"`
+	// Whether it is done.
+	Done bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// When it was done.
+	DoneTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=done_time,json=doneTime,proto3" json:"done_time,omitempty"`
+	// Whether an admin excused it.
+	Waived bool `protobuf:"varint,4,opt,name=waived,proto3" json:"waived,omitempty"`
+	// The furthest progress, 0..1.
+	Progress *float64 `protobuf:"fixed64,5,opt,name=progress,proto3,oneof" json:"progress,omitempty"`
+	// The highest score, 0..1.
+	Score *float64 `protobuf:"fixed64,6,opt,name=score,proto3,oneof" json:"score,omitempty"`
+	// How many results, PASSED or FAILED, there are.
+	Attempts      int32 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnitStatus) Reset() {
+	*x = UnitStatus{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnitStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnitStatus) ProtoMessage() {}
+
+func (x *UnitStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnitStatus.ProtoReflect.Descriptor instead.
+func (*UnitStatus) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *UnitStatus) GetUnitId() string {
+	if x != nil {
+		return x.UnitId
+	}
+	return ""
+}
+
+func (x *UnitStatus) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *UnitStatus) GetDoneTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DoneTime
+	}
+	return nil
+}
+
+func (x *UnitStatus) GetWaived() bool {
+	if x != nil {
+		return x.Waived
+	}
+	return false
+}
+
+func (x *UnitStatus) GetProgress() float64 {
+	if x != nil && x.Progress != nil {
+		return *x.Progress
+	}
+	return 0
+}
+
+func (x *UnitStatus) GetScore() float64 {
+	if x != nil && x.Score != nil {
+		return *x.Score
+	}
+	return 0
+}
+
+func (x *UnitStatus) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+// ListModuleProgressRequest is the request of ListModuleProgress.
+type ListModuleProgressRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id, or "me".
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Only modules of this path, in which the learner is enrolled; empty: all that the log has events of.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// Only modules whose progress, as GetModuleProgress has it, was changed by log entries after this one; 0: all.
+	ChangedAfterSequence int64 `protobuf:"varint,3,opt,name=changed_after_sequence,json=changedAfterSequence,proto3" json:"changed_after_sequence,omitempty"`
+	// At most this many, 1 to 200; 50 when unset.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the previous response.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListModuleProgressRequest) Reset() {
+	*x = ListModuleProgressRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListModuleProgressRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListModuleProgressRequest) ProtoMessage() {}
+
+func (x *ListModuleProgressRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListModuleProgressRequest.ProtoReflect.Descriptor instead.
+func (*ListModuleProgressRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ListModuleProgressRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *ListModuleProgressRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ListModuleProgressRequest) GetChangedAfterSequence() int64 {
+	if x != nil {
+		return x.ChangedAfterSequence
+	}
+	return 0
+}
+
+func (x *ListModuleProgressRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListModuleProgressRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListModuleProgressResponse is the response of ListModuleProgress.
+type ListModuleProgressResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By id.
+	Modules []*ModuleStatus `protobuf:"bytes,1,rep,name=modules,proto3" json:"modules,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The sequence of the last log entry that is counted; of several pages, what changed after that of the first
+	// is to be asked for next.
+	AsOfSequence int64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// Identifies the log that sequences are of. It changes when the log may have lost entries, as by a restore.
+	LogId         string `protobuf:"bytes,4,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListModuleProgressResponse) Reset() {
+	*x = ListModuleProgressResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListModuleProgressResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListModuleProgressResponse) ProtoMessage() {}
+
+func (x *ListModuleProgressResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListModuleProgressResponse.ProtoReflect.Descriptor instead.
+func (*ListModuleProgressResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ListModuleProgressResponse) GetModules() []*ModuleStatus {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+func (x *ListModuleProgressResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListModuleProgressResponse) GetAsOfSequence() int64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
+func (x *ListModuleProgressResponse) GetLogId() string {
+	if x != nil {
+		return x.LogId
+	}
+	return ""
 }
 
 // GetModuleProgressRequest is the request of GetModuleProgress.
@@ -4505,7 +5431,7 @@ type GetModuleProgressRequest struct {
 
 func (x *GetModuleProgressRequest) Reset() {
 	*x = GetModuleProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4517,7 +5443,7 @@ func (x *GetModuleProgressRequest) String() string {
 func (*GetModuleProgressRequest) ProtoMessage() {}
 
 func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[42]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4530,7 +5456,7 @@ func (x *GetModuleProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressRequest.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{42}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetModuleProgressRequest) GetLearnerId() string {
@@ -4558,7 +5484,7 @@ type GetModuleProgressResponse struct {
 
 func (x *GetModuleProgressResponse) Reset() {
 	*x = GetModuleProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4570,7 +5496,7 @@ func (x *GetModuleProgressResponse) String() string {
 func (*GetModuleProgressResponse) ProtoMessage() {}
 
 func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[43]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4583,7 +5509,7 @@ func (x *GetModuleProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModuleProgressResponse.ProtoReflect.Descriptor instead.
 func (*GetModuleProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{43}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetModuleProgressResponse) GetProgress() *ModuleProgressDetail {
@@ -4608,7 +5534,7 @@ type ListAwardsRequest struct {
 
 func (x *ListAwardsRequest) Reset() {
 	*x = ListAwardsRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4620,7 +5546,7 @@ func (x *ListAwardsRequest) String() string {
 func (*ListAwardsRequest) ProtoMessage() {}
 
 func (x *ListAwardsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[44]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4633,7 +5559,7 @@ func (x *ListAwardsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAwardsRequest.ProtoReflect.Descriptor instead.
 func (*ListAwardsRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{44}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListAwardsRequest) GetLearnerId() string {
@@ -4670,7 +5596,7 @@ type ListAwardsResponse struct {
 
 func (x *ListAwardsResponse) Reset() {
 	*x = ListAwardsResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4682,7 +5608,7 @@ func (x *ListAwardsResponse) String() string {
 func (*ListAwardsResponse) ProtoMessage() {}
 
 func (x *ListAwardsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[45]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4695,7 +5621,7 @@ func (x *ListAwardsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAwardsResponse.ProtoReflect.Descriptor instead.
 func (*ListAwardsResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{45}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListAwardsResponse) GetAwards() []*Award {
@@ -4725,7 +5651,7 @@ type WatchProgressRequest struct {
 
 func (x *WatchProgressRequest) Reset() {
 	*x = WatchProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4737,7 +5663,7 @@ func (x *WatchProgressRequest) String() string {
 func (*WatchProgressRequest) ProtoMessage() {}
 
 func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[46]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4750,7 +5676,7 @@ func (x *WatchProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressRequest.ProtoReflect.Descriptor instead.
 func (*WatchProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{46}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *WatchProgressRequest) GetLearnerId() string {
@@ -4777,14 +5703,16 @@ type WatchProgressResponse struct {
 	// The log entry; only of kind ENTRY.
 	Entry *LogEntry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	// The awards that the entry earned.
-	Awards        []*Award `protobuf:"bytes,4,rep,name=awards,proto3" json:"awards,omitempty"`
+	Awards []*Award `protobuf:"bytes,4,rep,name=awards,proto3" json:"awards,omitempty"`
+	// Identifies the log that sequences are of. It changes when the log may have lost entries, as by a restore.
+	LogId         string `protobuf:"bytes,5,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchProgressResponse) Reset() {
 	*x = WatchProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4796,7 +5724,7 @@ func (x *WatchProgressResponse) String() string {
 func (*WatchProgressResponse) ProtoMessage() {}
 
 func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[47]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4809,7 +5737,7 @@ func (x *WatchProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProgressResponse.ProtoReflect.Descriptor instead.
 func (*WatchProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{47}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WatchProgressResponse) GetKind() WatchProgressResponse_Kind {
@@ -4838,6 +5766,13 @@ func (x *WatchProgressResponse) GetAwards() []*Award {
 		return x.Awards
 	}
 	return nil
+}
+
+func (x *WatchProgressResponse) GetLogId() string {
+	if x != nil {
+		return x.LogId
+	}
+	return ""
 }
 
 // PathExplanation is why a path's percent is what it is.
@@ -4873,7 +5808,7 @@ type PathExplanation struct {
 
 func (x *PathExplanation) Reset() {
 	*x = PathExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4885,7 +5820,7 @@ func (x *PathExplanation) String() string {
 func (*PathExplanation) ProtoMessage() {}
 
 func (x *PathExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[48]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4898,7 +5833,7 @@ func (x *PathExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathExplanation.ProtoReflect.Descriptor instead.
 func (*PathExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{48}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PathExplanation) GetPathId() string {
@@ -5010,7 +5945,7 @@ type MilestoneExplanation struct {
 
 func (x *MilestoneExplanation) Reset() {
 	*x = MilestoneExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5022,7 +5957,7 @@ func (x *MilestoneExplanation) String() string {
 func (*MilestoneExplanation) ProtoMessage() {}
 
 func (x *MilestoneExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[49]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5035,7 +5970,7 @@ func (x *MilestoneExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MilestoneExplanation.ProtoReflect.Descriptor instead.
 func (*MilestoneExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{49}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *MilestoneExplanation) GetId() string {
@@ -5111,7 +6046,7 @@ type GroupExplanation struct {
 
 func (x *GroupExplanation) Reset() {
 	*x = GroupExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5123,7 +6058,7 @@ func (x *GroupExplanation) String() string {
 func (*GroupExplanation) ProtoMessage() {}
 
 func (x *GroupExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[50]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5136,7 +6071,7 @@ func (x *GroupExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupExplanation.ProtoReflect.Descriptor instead.
 func (*GroupExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{50}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GroupExplanation) GetModuleIds() []string {
@@ -5213,7 +6148,7 @@ type ModuleExplanation struct {
 
 func (x *ModuleExplanation) Reset() {
 	*x = ModuleExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5225,7 +6160,7 @@ func (x *ModuleExplanation) String() string {
 func (*ModuleExplanation) ProtoMessage() {}
 
 func (x *ModuleExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[51]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5238,7 +6173,7 @@ func (x *ModuleExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleExplanation.ProtoReflect.Descriptor instead.
 func (*ModuleExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{51}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ModuleExplanation) GetModuleId() string {
@@ -5394,7 +6329,7 @@ type UnitExplanation struct {
 
 func (x *UnitExplanation) Reset() {
 	*x = UnitExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5406,7 +6341,7 @@ func (x *UnitExplanation) String() string {
 func (*UnitExplanation) ProtoMessage() {}
 
 func (x *UnitExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[52]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5419,7 +6354,7 @@ func (x *UnitExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnitExplanation.ProtoReflect.Descriptor instead.
 func (*UnitExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{52}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *UnitExplanation) GetUnitId() string {
@@ -5513,7 +6448,7 @@ type EventExplanation struct {
 
 func (x *EventExplanation) Reset() {
 	*x = EventExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5525,7 +6460,7 @@ func (x *EventExplanation) String() string {
 func (*EventExplanation) ProtoMessage() {}
 
 func (x *EventExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[53]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5538,7 +6473,7 @@ func (x *EventExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventExplanation.ProtoReflect.Descriptor instead.
 func (*EventExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{53}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *EventExplanation) GetEventId() string {
@@ -5617,7 +6552,7 @@ type ExplainPathProgressRequest struct {
 
 func (x *ExplainPathProgressRequest) Reset() {
 	*x = ExplainPathProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5629,7 +6564,7 @@ func (x *ExplainPathProgressRequest) String() string {
 func (*ExplainPathProgressRequest) ProtoMessage() {}
 
 func (x *ExplainPathProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[54]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5642,7 +6577,7 @@ func (x *ExplainPathProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPathProgressRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPathProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{54}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ExplainPathProgressRequest) GetLearnerId() string {
@@ -5670,7 +6605,7 @@ type ExplainPathProgressResponse struct {
 
 func (x *ExplainPathProgressResponse) Reset() {
 	*x = ExplainPathProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5682,7 +6617,7 @@ func (x *ExplainPathProgressResponse) String() string {
 func (*ExplainPathProgressResponse) ProtoMessage() {}
 
 func (x *ExplainPathProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[55]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5695,7 +6630,7 @@ func (x *ExplainPathProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPathProgressResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPathProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{55}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ExplainPathProgressResponse) GetExplanation() *PathExplanation {
@@ -5720,7 +6655,7 @@ type RevokeAwardRequest struct {
 
 func (x *RevokeAwardRequest) Reset() {
 	*x = RevokeAwardRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5732,7 +6667,7 @@ func (x *RevokeAwardRequest) String() string {
 func (*RevokeAwardRequest) ProtoMessage() {}
 
 func (x *RevokeAwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[56]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5745,7 +6680,7 @@ func (x *RevokeAwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAwardRequest.ProtoReflect.Descriptor instead.
 func (*RevokeAwardRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{56}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RevokeAwardRequest) GetLearnerId() string {
@@ -5780,7 +6715,7 @@ type RevokeAwardResponse struct {
 
 func (x *RevokeAwardResponse) Reset() {
 	*x = RevokeAwardResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5792,7 +6727,7 @@ func (x *RevokeAwardResponse) String() string {
 func (*RevokeAwardResponse) ProtoMessage() {}
 
 func (x *RevokeAwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[57]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5805,7 +6740,7 @@ func (x *RevokeAwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAwardResponse.ProtoReflect.Descriptor instead.
 func (*RevokeAwardResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{57}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RevokeAwardResponse) GetAward() *Award {
@@ -5830,7 +6765,7 @@ type ReinstateAwardRequest struct {
 
 func (x *ReinstateAwardRequest) Reset() {
 	*x = ReinstateAwardRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5842,7 +6777,7 @@ func (x *ReinstateAwardRequest) String() string {
 func (*ReinstateAwardRequest) ProtoMessage() {}
 
 func (x *ReinstateAwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[58]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5855,7 +6790,7 @@ func (x *ReinstateAwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReinstateAwardRequest.ProtoReflect.Descriptor instead.
 func (*ReinstateAwardRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{58}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReinstateAwardRequest) GetLearnerId() string {
@@ -5890,7 +6825,7 @@ type ReinstateAwardResponse struct {
 
 func (x *ReinstateAwardResponse) Reset() {
 	*x = ReinstateAwardResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5902,7 +6837,7 @@ func (x *ReinstateAwardResponse) String() string {
 func (*ReinstateAwardResponse) ProtoMessage() {}
 
 func (x *ReinstateAwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5915,7 +6850,7 @@ func (x *ReinstateAwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReinstateAwardResponse.ProtoReflect.Descriptor instead.
 func (*ReinstateAwardResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{59}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReinstateAwardResponse) GetAward() *Award {
@@ -5936,7 +6871,7 @@ type VerifyProgressRequest struct {
 
 func (x *VerifyProgressRequest) Reset() {
 	*x = VerifyProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5948,7 +6883,7 @@ func (x *VerifyProgressRequest) String() string {
 func (*VerifyProgressRequest) ProtoMessage() {}
 
 func (x *VerifyProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5961,7 +6896,7 @@ func (x *VerifyProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyProgressRequest.ProtoReflect.Descriptor instead.
 func (*VerifyProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{60}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *VerifyProgressRequest) GetLearnerId() string {
@@ -5984,7 +6919,7 @@ type VerifyProgressResponse struct {
 
 func (x *VerifyProgressResponse) Reset() {
 	*x = VerifyProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5996,7 +6931,7 @@ func (x *VerifyProgressResponse) String() string {
 func (*VerifyProgressResponse) ProtoMessage() {}
 
 func (x *VerifyProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6009,7 +6944,7 @@ func (x *VerifyProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyProgressResponse.ProtoReflect.Descriptor instead.
 func (*VerifyProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{61}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *VerifyProgressResponse) GetDrift() *Drift {
@@ -6039,7 +6974,7 @@ type RebuildProgressRequest struct {
 
 func (x *RebuildProgressRequest) Reset() {
 	*x = RebuildProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6051,7 +6986,7 @@ func (x *RebuildProgressRequest) String() string {
 func (*RebuildProgressRequest) ProtoMessage() {}
 
 func (x *RebuildProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6064,7 +6999,7 @@ func (x *RebuildProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildProgressRequest.ProtoReflect.Descriptor instead.
 func (*RebuildProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{62}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RebuildProgressRequest) GetLearnerId() string {
@@ -6094,7 +7029,7 @@ type RebuildProgressResponse struct {
 
 func (x *RebuildProgressResponse) Reset() {
 	*x = RebuildProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6106,7 +7041,7 @@ func (x *RebuildProgressResponse) String() string {
 func (*RebuildProgressResponse) ProtoMessage() {}
 
 func (x *RebuildProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6119,7 +7054,7 @@ func (x *RebuildProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildProgressResponse.ProtoReflect.Descriptor instead.
 func (*RebuildProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{63}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RebuildProgressResponse) GetDrift() *Drift {
@@ -6155,7 +7090,7 @@ type Drift struct {
 
 func (x *Drift) Reset() {
 	*x = Drift{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6167,7 +7102,7 @@ func (x *Drift) String() string {
 func (*Drift) ProtoMessage() {}
 
 func (x *Drift) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6180,7 +7115,7 @@ func (x *Drift) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drift.ProtoReflect.Descriptor instead.
 func (*Drift) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Drift) GetLearnerId() string {
@@ -6239,7 +7174,7 @@ type ReplayStatus struct {
 
 func (x *ReplayStatus) Reset() {
 	*x = ReplayStatus{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6251,7 +7186,7 @@ func (x *ReplayStatus) String() string {
 func (*ReplayStatus) ProtoMessage() {}
 
 func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6264,7 +7199,7 @@ func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayStatus.ProtoReflect.Descriptor instead.
 func (*ReplayStatus) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{65}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ReplayStatus) GetLearnersDone() int64 {
@@ -6322,7 +7257,7 @@ type CountModuleImpactRequest struct {
 
 func (x *CountModuleImpactRequest) Reset() {
 	*x = CountModuleImpactRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6334,7 +7269,7 @@ func (x *CountModuleImpactRequest) String() string {
 func (*CountModuleImpactRequest) ProtoMessage() {}
 
 func (x *CountModuleImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6347,7 +7282,7 @@ func (x *CountModuleImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleImpactRequest.ProtoReflect.Descriptor instead.
 func (*CountModuleImpactRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{66}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *CountModuleImpactRequest) GetModuleId() string {
@@ -6375,7 +7310,7 @@ type CountModuleImpactResponse struct {
 
 func (x *CountModuleImpactResponse) Reset() {
 	*x = CountModuleImpactResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6387,7 +7322,7 @@ func (x *CountModuleImpactResponse) String() string {
 func (*CountModuleImpactResponse) ProtoMessage() {}
 
 func (x *CountModuleImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6400,7 +7335,7 @@ func (x *CountModuleImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleImpactResponse.ProtoReflect.Descriptor instead.
 func (*CountModuleImpactResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{67}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *CountModuleImpactResponse) GetImpact() *v1.ModuleImpact {
@@ -6423,7 +7358,7 @@ type CountPathImpactRequest struct {
 
 func (x *CountPathImpactRequest) Reset() {
 	*x = CountPathImpactRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6435,7 +7370,7 @@ func (x *CountPathImpactRequest) String() string {
 func (*CountPathImpactRequest) ProtoMessage() {}
 
 func (x *CountPathImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6448,7 +7383,7 @@ func (x *CountPathImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathImpactRequest.ProtoReflect.Descriptor instead.
 func (*CountPathImpactRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{68}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *CountPathImpactRequest) GetPathId() string {
@@ -6476,7 +7411,7 @@ type CountPathImpactResponse struct {
 
 func (x *CountPathImpactResponse) Reset() {
 	*x = CountPathImpactResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6488,7 +7423,7 @@ func (x *CountPathImpactResponse) String() string {
 func (*CountPathImpactResponse) ProtoMessage() {}
 
 func (x *CountPathImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6501,7 +7436,7 @@ func (x *CountPathImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathImpactResponse.ProtoReflect.Descriptor instead.
 func (*CountPathImpactResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{69}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *CountPathImpactResponse) GetImpact() *v1.PathImpact {
@@ -6524,7 +7459,7 @@ type CountModuleArchiveRequest struct {
 
 func (x *CountModuleArchiveRequest) Reset() {
 	*x = CountModuleArchiveRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6536,7 +7471,7 @@ func (x *CountModuleArchiveRequest) String() string {
 func (*CountModuleArchiveRequest) ProtoMessage() {}
 
 func (x *CountModuleArchiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6549,7 +7484,7 @@ func (x *CountModuleArchiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleArchiveRequest.ProtoReflect.Descriptor instead.
 func (*CountModuleArchiveRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{70}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *CountModuleArchiveRequest) GetModuleId() string {
@@ -6577,7 +7512,7 @@ type CountModuleArchiveResponse struct {
 
 func (x *CountModuleArchiveResponse) Reset() {
 	*x = CountModuleArchiveResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6589,7 +7524,7 @@ func (x *CountModuleArchiveResponse) String() string {
 func (*CountModuleArchiveResponse) ProtoMessage() {}
 
 func (x *CountModuleArchiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6602,7 +7537,7 @@ func (x *CountModuleArchiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleArchiveResponse.ProtoReflect.Descriptor instead.
 func (*CountModuleArchiveResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{71}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *CountModuleArchiveResponse) GetImpact() *v1.ModuleArchiveImpact {
@@ -6625,7 +7560,7 @@ type CountPathArchiveRequest struct {
 
 func (x *CountPathArchiveRequest) Reset() {
 	*x = CountPathArchiveRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6637,7 +7572,7 @@ func (x *CountPathArchiveRequest) String() string {
 func (*CountPathArchiveRequest) ProtoMessage() {}
 
 func (x *CountPathArchiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6650,7 +7585,7 @@ func (x *CountPathArchiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathArchiveRequest.ProtoReflect.Descriptor instead.
 func (*CountPathArchiveRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{72}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *CountPathArchiveRequest) GetPathId() string {
@@ -6678,7 +7613,7 @@ type CountPathArchiveResponse struct {
 
 func (x *CountPathArchiveResponse) Reset() {
 	*x = CountPathArchiveResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6690,7 +7625,7 @@ func (x *CountPathArchiveResponse) String() string {
 func (*CountPathArchiveResponse) ProtoMessage() {}
 
 func (x *CountPathArchiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6703,7 +7638,7 @@ func (x *CountPathArchiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathArchiveResponse.ProtoReflect.Descriptor instead.
 func (*CountPathArchiveResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{73}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *CountPathArchiveResponse) GetImpact() *v1.PathArchiveImpact {
@@ -7004,7 +7939,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"\b_versionB\n" +
 	"\n" +
-	"\b_percent\"\xb2\a\n" +
+	"\b_percent\"\x8c\a\n" +
 	"\x14ModuleProgressDetail\x12\x1b\n" +
 	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -7018,8 +7953,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x05units\x18\t \x03(\v2#.preceptor.progress.v1.UnitProgressR\x05units\x124\n" +
 	"\x06cycles\x18\n" +
 	" \x03(\v2\x1c.preceptor.progress.v1.CycleR\x06cycles\x12=\n" +
-	"\x06resume\x18\v \x01(\v2%.preceptor.progress.v1.ResumePositionR\x06resume\x12$\n" +
-	"\x0eas_of_sequence\x18\f \x01(\x03R\fasOfSequence\x12?\n" +
+	"\x06resume\x18\v \x01(\v2%.preceptor.progress.v1.ResumePositionR\x06resume\x12?\n" +
 	"\rcomplete_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12.\n" +
 	"\x10previous_percent\x18\x0e \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x12X\n" +
 	"\x15percent_change_reason\x18\x0f \x01(\v2$.preceptor.progress.v1.PercentChangeR\x13percentChangeReason\x129\n" +
@@ -7132,25 +8066,49 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x18UpdateEnrollmentResponse\x12A\n" +
 	"\n" +
 	"enrollment\x18\x01 \x01(\v2!.preceptor.progress.v1.EnrollmentR\n" +
-	"enrollment\"\xbc\x01\n" +
+	"enrollment\"\xcb\x02\n" +
 	"\x18BatchRecordEventsRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12L\n" +
 	"\x06events\x18\x02 \x03(\v2$.preceptor.progress.v1.ProgressEventB\x0e\xbaH\v\x92\x01\b\x10\xf4\x03\"\x03\xd8\x01\x03R\x06events\x123\n" +
-	"\asent_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\"\xb5\x01\n" +
+	"\asent_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12[\n" +
+	"\ainclude\x18\x04 \x01(\x0e27.preceptor.progress.v1.BatchRecordEventsRequest.IncludeB\b\xbaH\x05\x82\x01\x02\x10\x01R\ainclude\"0\n" +
+	"\aInclude\x12\x17\n" +
+	"\x13INCLUDE_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bPROGRESS\x10\x01\"\x8e\x02\n" +
 	"\x19BatchRecordEventsResponse\x12<\n" +
 	"\aresults\x18\x01 \x03(\v2\".preceptor.progress.v1.EventResultR\aresults\x124\n" +
 	"\x06awards\x18\x02 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\x12$\n" +
-	"\x0eas_of_sequence\x18\x03 \x01(\x03R\fasOfSequence\"\x88\x01\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x03R\fasOfSequence\x12\x15\n" +
+	"\x06log_id\x18\x04 \x01(\tR\x05logId\x12@\n" +
+	"\bprogress\x18\x05 \x01(\v2$.preceptor.progress.v1.BatchProgressR\bprogress\"\x8b\x01\n" +
+	"\rBatchProgress\x129\n" +
+	"\x05paths\x18\x01 \x03(\v2#.preceptor.progress.v1.PathStandingR\x05paths\x12?\n" +
+	"\amodules\x18\x02 \x03(\v2%.preceptor.progress.v1.ModuleStandingR\amodules\"\xba\x01\n" +
+	"\fPathStanding\x12\x17\n" +
+	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12=\n" +
+	"\x05state\x18\x02 \x01(\x0e2'.preceptor.progress.v1.Enrollment.StateR\x05state\x12\x1d\n" +
+	"\apercent\x18\x03 \x01(\x05H\x00R\apercent\x88\x01\x01\x12'\n" +
+	"\x0fcompleted_count\x18\x04 \x01(\x05R\x0ecompletedCountB\n" +
+	"\n" +
+	"\b_percent\"\xb1\x01\n" +
+	"\x0eModuleStanding\x12\x1b\n" +
+	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12A\n" +
+	"\x05state\x18\x02 \x01(\x0e2+.preceptor.progress.v1.ModuleProgress.StateR\x05state\x12\x1d\n" +
+	"\apercent\x18\x03 \x01(\x05H\x00R\apercent\x88\x01\x01\x12\x14\n" +
+	"\x05cycle\x18\x04 \x01(\x05R\x05cycleB\n" +
+	"\n" +
+	"\b_percent\"\x88\x01\n" +
 	"\x11ListEventsRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12.\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterSequence\x12$\n" +
-	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"\xa3\x01\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"\xba\x01\n" +
 	"\x12ListEventsResponse\x127\n" +
 	"\x06events\x18\x01 \x03(\v2\x1f.preceptor.progress.v1.LogEntryR\x06events\x12.\n" +
 	"\x13next_after_sequence\x18\x02 \x01(\x03R\x11nextAfterSequence\x12$\n" +
-	"\x0eas_of_sequence\x18\x03 \x01(\x03R\fasOfSequence\"3\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x03R\fasOfSequence\x12\x15\n" +
+	"\x06log_id\x18\x04 \x01(\tR\x05logId\"3\n" +
 	"\x12GetProgressRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\"\xac\x02\n" +
@@ -7165,7 +8123,66 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12D\n" +
 	"\apath_id\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"Z\n" +
 	"\x17GetPathProgressResponse\x12?\n" +
-	"\bprogress\x18\x01 \x01(\v2#.preceptor.progress.v1.PathProgressR\bprogress\"\x83\x01\n" +
+	"\bprogress\x18\x01 \x01(\v2#.preceptor.progress.v1.PathProgressR\bprogress\"\xa8\x01\n" +
+	"\vPathContent\x12\x17\n" +
+	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12@\n" +
+	"\aversion\x18\x02 \x01(\v2!.preceptor.catalog.v1.PathVersionB\x03\xe0A\x02R\aversion\x12>\n" +
+	"\amodules\x18\x03 \x03(\v2$.preceptor.progress.v1.ModuleContentR\amodules\"p\n" +
+	"\rModuleContent\x12\x1b\n" +
+	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12B\n" +
+	"\aversion\x18\x02 \x01(\v2#.preceptor.catalog.v1.ModuleVersionB\x03\xe0A\x02R\aversion\"|\n" +
+	"\x15GetPathContentRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12D\n" +
+	"\apath_id\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"V\n" +
+	"\x16GetPathContentResponse\x12<\n" +
+	"\acontent\x18\x01 \x01(\v2\".preceptor.progress.v1.PathContentR\acontent\"\xcc\x06\n" +
+	"\fModuleStatus\x12\x1b\n" +
+	"\tmodule_id\x18\x01 \x01(\tR\bmoduleId\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\x12A\n" +
+	"\x05state\x18\x03 \x01(\x0e2+.preceptor.progress.v1.ModuleProgress.StateR\x05state\x12\x1d\n" +
+	"\apercent\x18\x04 \x01(\x05H\x00R\apercent\x88\x01\x01\x12\x14\n" +
+	"\x05cycle\x18\x05 \x01(\x05R\x05cycle\x127\n" +
+	"\x05units\x18\x06 \x03(\v2!.preceptor.progress.v1.UnitStatusR\x05units\x12=\n" +
+	"\x06resume\x18\a \x01(\v2%.preceptor.progress.v1.ResumePositionR\x06resume\x12;\n" +
+	"\bcurrency\x18\b \x01(\v2\x1f.preceptor.progress.v1.CurrencyR\bcurrency\x12\x1d\n" +
+	"\n" +
+	"blocked_by\x18\t \x03(\tR\tblockedBy\x12M\n" +
+	"\x06credit\x18\n" +
+	" \x01(\x0e20.preceptor.progress.v1.ModuleProgress.CreditKindH\x01R\x06credit\x88\x01\x01\x12?\n" +
+	"\rcomplete_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12.\n" +
+	"\x10previous_percent\x18\f \x01(\x05H\x02R\x0fpreviousPercent\x88\x01\x01\x12X\n" +
+	"\x15percent_change_reason\x18\r \x01(\v2$.preceptor.progress.v1.PercentChangeR\x13percentChangeReason\x129\n" +
+	"\brests_on\x18\x0e \x03(\v2\x1e.preceptor.progress.v1.RestsOnR\arestsOn\x128\n" +
+	"\aexcused\x18\x0f \x01(\v2\x1e.preceptor.progress.v1.ExcusedR\aexcusedB\n" +
+	"\n" +
+	"\b_percentB\t\n" +
+	"\a_creditB\x13\n" +
+	"\x11_previous_percent\"\xf9\x01\n" +
+	"\n" +
+	"UnitStatus\x12\x17\n" +
+	"\aunit_id\x18\x01 \x01(\tR\x06unitId\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x127\n" +
+	"\tdone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdoneTime\x12\x16\n" +
+	"\x06waived\x18\x04 \x01(\bR\x06waived\x12\x1f\n" +
+	"\bprogress\x18\x05 \x01(\x01H\x00R\bprogress\x88\x01\x01\x12\x19\n" +
+	"\x05score\x18\x06 \x01(\x01H\x01R\x05score\x88\x01\x01\x12\x1a\n" +
+	"\battempts\x18\a \x01(\x05R\battemptsB\v\n" +
+	"\t_progressB\b\n" +
+	"\x06_score\"\x8c\x02\n" +
+	"\x19ListModuleProgressRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12B\n" +
+	"\x04path\x18\x02 \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x04path\x12=\n" +
+	"\x16changed_after_sequence\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x14changedAfterSequence\x12$\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xc0\x01\n" +
+	"\x1aListModuleProgressResponse\x12=\n" +
+	"\amodules\x18\x01 \x03(\v2#.preceptor.progress.v1.ModuleStatusR\amodules\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x03R\fasOfSequence\x12\x15\n" +
+	"\x06log_id\x18\x04 \x01(\tR\x05logId\"\x83\x01\n" +
 	"\x18GetModuleProgressRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12H\n" +
@@ -7185,12 +8202,13 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x123\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01B\x11\n" +
-	"\x0f_after_sequence\"\x9b\x02\n" +
+	"\x0f_after_sequence\"\xb2\x02\n" +
 	"\x15WatchProgressResponse\x12E\n" +
 	"\x04kind\x18\x01 \x01(\x0e21.preceptor.progress.v1.WatchProgressResponse.KindR\x04kind\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x03R\bsequence\x125\n" +
 	"\x05entry\x18\x03 \x01(\v2\x1f.preceptor.progress.v1.LogEntryR\x05entry\x124\n" +
-	"\x06awards\x18\x04 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\"2\n" +
+	"\x06awards\x18\x04 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\x12\x15\n" +
+	"\x06log_id\x18\x05 \x01(\tR\x05logId\"2\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ENTRY\x10\x01\x12\t\n" +
@@ -7353,7 +8371,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x12.\n" +
 	"\x0elatest_version\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\rlatestVersion\"[\n" +
 	"\x18CountPathArchiveResponse\x12?\n" +
-	"\x06impact\x18\x01 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact2\xf8\x1a\n" +
+	"\x06impact\x18\x01 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact2\xee\x1d\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
@@ -7375,7 +8393,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\vGetProgress\x12).preceptor.progress.v1.GetProgressRequest\x1a*.preceptor.progress.v1.GetProgressResponse\"3\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/learners/{learner_id}/progress\x12\xbf\x01\n" +
 	"\x0fGetPathProgress\x12-.preceptor.progress.v1.GetPathProgressRequest\x1a..preceptor.progress.v1.GetPathProgressResponse\"M\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02>b\bprogress\x122/v1/learners/{learner_id}/paths/{path_id}/progress\x12\xc9\x01\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02>b\bprogress\x122/v1/learners/{learner_id}/paths/{path_id}/progress\x12\xba\x01\n" +
+	"\x0eGetPathContent\x12,.preceptor.progress.v1.GetPathContentRequest\x1a-.preceptor.progress.v1.GetPathContentResponse\"K\xaa\xd4\x18\x05\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02<b\acontent\x121/v1/learners/{learner_id}/paths/{path_id}/content\x12\xb6\x01\n" +
+	"\x12ListModuleProgress\x120.preceptor.progress.v1.ListModuleProgressRequest\x1a1.preceptor.progress.v1.ListModuleProgressResponse\";\xaa\xd4\x18\x05\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/modules/progress\x12\xc9\x01\n" +
 	"\x11GetModuleProgress\x12/.preceptor.progress.v1.GetModuleProgressRequest\x1a0.preceptor.progress.v1.GetModuleProgressResponse\"Q\xaa\xd4\x18\x05\n" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02Bb\bprogress\x126/v1/learners/{learner_id}/modules/{module_id}/progress\x12\x94\x01\n" +
 	"\n" +
@@ -7410,277 +8432,314 @@ func file_preceptor_progress_v1_progress_proto_rawDescGZIP() []byte {
 	return file_preceptor_progress_v1_progress_proto_rawDescData
 }
 
-var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
+var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 16)
+var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
 var file_preceptor_progress_v1_progress_proto_goTypes = []any{
-	(ProgressEvent_Verb)(0),             // 0: preceptor.progress.v1.ProgressEvent.Verb
-	(EventNote_Code)(0),                 // 1: preceptor.progress.v1.EventNote.Code
-	(EventResult_Status)(0),             // 2: preceptor.progress.v1.EventResult.Status
-	(LogEntry_Type)(0),                  // 3: preceptor.progress.v1.LogEntry.Type
-	(Enrollment_State)(0),               // 4: preceptor.progress.v1.Enrollment.State
-	(Currency_State)(0),                 // 5: preceptor.progress.v1.Currency.State
-	(ModuleProgress_State)(0),           // 6: preceptor.progress.v1.ModuleProgress.State
-	(ModuleProgress_CreditKind)(0),      // 7: preceptor.progress.v1.ModuleProgress.CreditKind
-	(Excused_Reason)(0),                 // 8: preceptor.progress.v1.Excused.Reason
-	(PercentChange_Code)(0),             // 9: preceptor.progress.v1.PercentChange.Code
-	(NextStep_Reason)(0),                // 10: preceptor.progress.v1.NextStep.Reason
-	(Cycle_Opening)(0),                  // 11: preceptor.progress.v1.Cycle.Opening
-	(Award_State)(0),                    // 12: preceptor.progress.v1.Award.State
-	(WatchProgressResponse_Kind)(0),     // 13: preceptor.progress.v1.WatchProgressResponse.Kind
-	(Drift_Kind)(0),                     // 14: preceptor.progress.v1.Drift.Kind
-	(*ProgressEvent)(nil),               // 15: preceptor.progress.v1.ProgressEvent
-	(*EventNote)(nil),                   // 16: preceptor.progress.v1.EventNote
-	(*EventResult)(nil),                 // 17: preceptor.progress.v1.EventResult
-	(*LogEntry)(nil),                    // 18: preceptor.progress.v1.LogEntry
-	(*Enrollment)(nil),                  // 19: preceptor.progress.v1.Enrollment
-	(*Currency)(nil),                    // 20: preceptor.progress.v1.Currency
-	(*ModuleProgress)(nil),              // 21: preceptor.progress.v1.ModuleProgress
-	(*RestsOn)(nil),                     // 22: preceptor.progress.v1.RestsOn
-	(*Excused)(nil),                     // 23: preceptor.progress.v1.Excused
-	(*PercentChange)(nil),               // 24: preceptor.progress.v1.PercentChange
-	(*MilestoneProgress)(nil),           // 25: preceptor.progress.v1.MilestoneProgress
-	(*AwardRef)(nil),                    // 26: preceptor.progress.v1.AwardRef
-	(*Upgrade)(nil),                     // 27: preceptor.progress.v1.Upgrade
-	(*NextStep)(nil),                    // 28: preceptor.progress.v1.NextStep
-	(*PathProgress)(nil),                // 29: preceptor.progress.v1.PathProgress
-	(*UnitProgress)(nil),                // 30: preceptor.progress.v1.UnitProgress
-	(*Attempt)(nil),                     // 31: preceptor.progress.v1.Attempt
-	(*Cycle)(nil),                       // 32: preceptor.progress.v1.Cycle
-	(*ModuleProgressDetail)(nil),        // 33: preceptor.progress.v1.ModuleProgressDetail
-	(*ResumePosition)(nil),              // 34: preceptor.progress.v1.ResumePosition
-	(*Award)(nil),                       // 35: preceptor.progress.v1.Award
-	(*AwardGroup)(nil),                  // 36: preceptor.progress.v1.AwardGroup
-	(*Completion)(nil),                  // 37: preceptor.progress.v1.Completion
-	(*EnrollmentSummary)(nil),           // 38: preceptor.progress.v1.EnrollmentSummary
-	(*Streak)(nil),                      // 39: preceptor.progress.v1.Streak
-	(*DueModule)(nil),                   // 40: preceptor.progress.v1.DueModule
-	(*CreateEnrollmentRequest)(nil),     // 41: preceptor.progress.v1.CreateEnrollmentRequest
-	(*CreateEnrollmentResponse)(nil),    // 42: preceptor.progress.v1.CreateEnrollmentResponse
-	(*ListEnrollmentsRequest)(nil),      // 43: preceptor.progress.v1.ListEnrollmentsRequest
-	(*ListEnrollmentsResponse)(nil),     // 44: preceptor.progress.v1.ListEnrollmentsResponse
-	(*GetEnrollmentRequest)(nil),        // 45: preceptor.progress.v1.GetEnrollmentRequest
-	(*GetEnrollmentResponse)(nil),       // 46: preceptor.progress.v1.GetEnrollmentResponse
-	(*UpdateEnrollmentRequest)(nil),     // 47: preceptor.progress.v1.UpdateEnrollmentRequest
-	(*UpdateEnrollmentResponse)(nil),    // 48: preceptor.progress.v1.UpdateEnrollmentResponse
-	(*BatchRecordEventsRequest)(nil),    // 49: preceptor.progress.v1.BatchRecordEventsRequest
-	(*BatchRecordEventsResponse)(nil),   // 50: preceptor.progress.v1.BatchRecordEventsResponse
-	(*ListEventsRequest)(nil),           // 51: preceptor.progress.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),          // 52: preceptor.progress.v1.ListEventsResponse
-	(*GetProgressRequest)(nil),          // 53: preceptor.progress.v1.GetProgressRequest
-	(*GetProgressResponse)(nil),         // 54: preceptor.progress.v1.GetProgressResponse
-	(*GetPathProgressRequest)(nil),      // 55: preceptor.progress.v1.GetPathProgressRequest
-	(*GetPathProgressResponse)(nil),     // 56: preceptor.progress.v1.GetPathProgressResponse
-	(*GetModuleProgressRequest)(nil),    // 57: preceptor.progress.v1.GetModuleProgressRequest
-	(*GetModuleProgressResponse)(nil),   // 58: preceptor.progress.v1.GetModuleProgressResponse
-	(*ListAwardsRequest)(nil),           // 59: preceptor.progress.v1.ListAwardsRequest
-	(*ListAwardsResponse)(nil),          // 60: preceptor.progress.v1.ListAwardsResponse
-	(*WatchProgressRequest)(nil),        // 61: preceptor.progress.v1.WatchProgressRequest
-	(*WatchProgressResponse)(nil),       // 62: preceptor.progress.v1.WatchProgressResponse
-	(*PathExplanation)(nil),             // 63: preceptor.progress.v1.PathExplanation
-	(*MilestoneExplanation)(nil),        // 64: preceptor.progress.v1.MilestoneExplanation
-	(*GroupExplanation)(nil),            // 65: preceptor.progress.v1.GroupExplanation
-	(*ModuleExplanation)(nil),           // 66: preceptor.progress.v1.ModuleExplanation
-	(*UnitExplanation)(nil),             // 67: preceptor.progress.v1.UnitExplanation
-	(*EventExplanation)(nil),            // 68: preceptor.progress.v1.EventExplanation
-	(*ExplainPathProgressRequest)(nil),  // 69: preceptor.progress.v1.ExplainPathProgressRequest
-	(*ExplainPathProgressResponse)(nil), // 70: preceptor.progress.v1.ExplainPathProgressResponse
-	(*RevokeAwardRequest)(nil),          // 71: preceptor.progress.v1.RevokeAwardRequest
-	(*RevokeAwardResponse)(nil),         // 72: preceptor.progress.v1.RevokeAwardResponse
-	(*ReinstateAwardRequest)(nil),       // 73: preceptor.progress.v1.ReinstateAwardRequest
-	(*ReinstateAwardResponse)(nil),      // 74: preceptor.progress.v1.ReinstateAwardResponse
-	(*VerifyProgressRequest)(nil),       // 75: preceptor.progress.v1.VerifyProgressRequest
-	(*VerifyProgressResponse)(nil),      // 76: preceptor.progress.v1.VerifyProgressResponse
-	(*RebuildProgressRequest)(nil),      // 77: preceptor.progress.v1.RebuildProgressRequest
-	(*RebuildProgressResponse)(nil),     // 78: preceptor.progress.v1.RebuildProgressResponse
-	(*Drift)(nil),                       // 79: preceptor.progress.v1.Drift
-	(*ReplayStatus)(nil),                // 80: preceptor.progress.v1.ReplayStatus
-	(*CountModuleImpactRequest)(nil),    // 81: preceptor.progress.v1.CountModuleImpactRequest
-	(*CountModuleImpactResponse)(nil),   // 82: preceptor.progress.v1.CountModuleImpactResponse
-	(*CountPathImpactRequest)(nil),      // 83: preceptor.progress.v1.CountPathImpactRequest
-	(*CountPathImpactResponse)(nil),     // 84: preceptor.progress.v1.CountPathImpactResponse
-	(*CountModuleArchiveRequest)(nil),   // 85: preceptor.progress.v1.CountModuleArchiveRequest
-	(*CountModuleArchiveResponse)(nil),  // 86: preceptor.progress.v1.CountModuleArchiveResponse
-	(*CountPathArchiveRequest)(nil),     // 87: preceptor.progress.v1.CountPathArchiveRequest
-	(*CountPathArchiveResponse)(nil),    // 88: preceptor.progress.v1.CountPathArchiveResponse
-	(*timestamppb.Timestamp)(nil),       // 89: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),       // 90: google.protobuf.FieldMask
-	(*v1.ModuleVersion)(nil),            // 91: preceptor.catalog.v1.ModuleVersion
-	(*v1.ModuleImpact)(nil),             // 92: preceptor.catalog.v1.ModuleImpact
-	(*v1.PathVersion)(nil),              // 93: preceptor.catalog.v1.PathVersion
-	(*v1.PathImpact)(nil),               // 94: preceptor.catalog.v1.PathImpact
-	(*v1.ModuleArchiveImpact)(nil),      // 95: preceptor.catalog.v1.ModuleArchiveImpact
-	(*v1.PathArchiveImpact)(nil),        // 96: preceptor.catalog.v1.PathArchiveImpact
+	(ProgressEvent_Verb)(0),               // 0: preceptor.progress.v1.ProgressEvent.Verb
+	(EventNote_Code)(0),                   // 1: preceptor.progress.v1.EventNote.Code
+	(EventResult_Status)(0),               // 2: preceptor.progress.v1.EventResult.Status
+	(LogEntry_Type)(0),                    // 3: preceptor.progress.v1.LogEntry.Type
+	(Enrollment_State)(0),                 // 4: preceptor.progress.v1.Enrollment.State
+	(Currency_State)(0),                   // 5: preceptor.progress.v1.Currency.State
+	(ModuleProgress_State)(0),             // 6: preceptor.progress.v1.ModuleProgress.State
+	(ModuleProgress_CreditKind)(0),        // 7: preceptor.progress.v1.ModuleProgress.CreditKind
+	(Excused_Reason)(0),                   // 8: preceptor.progress.v1.Excused.Reason
+	(PercentChange_Code)(0),               // 9: preceptor.progress.v1.PercentChange.Code
+	(NextStep_Reason)(0),                  // 10: preceptor.progress.v1.NextStep.Reason
+	(Cycle_Opening)(0),                    // 11: preceptor.progress.v1.Cycle.Opening
+	(Award_State)(0),                      // 12: preceptor.progress.v1.Award.State
+	(BatchRecordEventsRequest_Include)(0), // 13: preceptor.progress.v1.BatchRecordEventsRequest.Include
+	(WatchProgressResponse_Kind)(0),       // 14: preceptor.progress.v1.WatchProgressResponse.Kind
+	(Drift_Kind)(0),                       // 15: preceptor.progress.v1.Drift.Kind
+	(*ProgressEvent)(nil),                 // 16: preceptor.progress.v1.ProgressEvent
+	(*EventNote)(nil),                     // 17: preceptor.progress.v1.EventNote
+	(*EventResult)(nil),                   // 18: preceptor.progress.v1.EventResult
+	(*LogEntry)(nil),                      // 19: preceptor.progress.v1.LogEntry
+	(*Enrollment)(nil),                    // 20: preceptor.progress.v1.Enrollment
+	(*Currency)(nil),                      // 21: preceptor.progress.v1.Currency
+	(*ModuleProgress)(nil),                // 22: preceptor.progress.v1.ModuleProgress
+	(*RestsOn)(nil),                       // 23: preceptor.progress.v1.RestsOn
+	(*Excused)(nil),                       // 24: preceptor.progress.v1.Excused
+	(*PercentChange)(nil),                 // 25: preceptor.progress.v1.PercentChange
+	(*MilestoneProgress)(nil),             // 26: preceptor.progress.v1.MilestoneProgress
+	(*AwardRef)(nil),                      // 27: preceptor.progress.v1.AwardRef
+	(*Upgrade)(nil),                       // 28: preceptor.progress.v1.Upgrade
+	(*NextStep)(nil),                      // 29: preceptor.progress.v1.NextStep
+	(*PathProgress)(nil),                  // 30: preceptor.progress.v1.PathProgress
+	(*UnitProgress)(nil),                  // 31: preceptor.progress.v1.UnitProgress
+	(*Attempt)(nil),                       // 32: preceptor.progress.v1.Attempt
+	(*Cycle)(nil),                         // 33: preceptor.progress.v1.Cycle
+	(*ModuleProgressDetail)(nil),          // 34: preceptor.progress.v1.ModuleProgressDetail
+	(*ResumePosition)(nil),                // 35: preceptor.progress.v1.ResumePosition
+	(*Award)(nil),                         // 36: preceptor.progress.v1.Award
+	(*AwardGroup)(nil),                    // 37: preceptor.progress.v1.AwardGroup
+	(*Completion)(nil),                    // 38: preceptor.progress.v1.Completion
+	(*EnrollmentSummary)(nil),             // 39: preceptor.progress.v1.EnrollmentSummary
+	(*Streak)(nil),                        // 40: preceptor.progress.v1.Streak
+	(*DueModule)(nil),                     // 41: preceptor.progress.v1.DueModule
+	(*CreateEnrollmentRequest)(nil),       // 42: preceptor.progress.v1.CreateEnrollmentRequest
+	(*CreateEnrollmentResponse)(nil),      // 43: preceptor.progress.v1.CreateEnrollmentResponse
+	(*ListEnrollmentsRequest)(nil),        // 44: preceptor.progress.v1.ListEnrollmentsRequest
+	(*ListEnrollmentsResponse)(nil),       // 45: preceptor.progress.v1.ListEnrollmentsResponse
+	(*GetEnrollmentRequest)(nil),          // 46: preceptor.progress.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),         // 47: preceptor.progress.v1.GetEnrollmentResponse
+	(*UpdateEnrollmentRequest)(nil),       // 48: preceptor.progress.v1.UpdateEnrollmentRequest
+	(*UpdateEnrollmentResponse)(nil),      // 49: preceptor.progress.v1.UpdateEnrollmentResponse
+	(*BatchRecordEventsRequest)(nil),      // 50: preceptor.progress.v1.BatchRecordEventsRequest
+	(*BatchRecordEventsResponse)(nil),     // 51: preceptor.progress.v1.BatchRecordEventsResponse
+	(*BatchProgress)(nil),                 // 52: preceptor.progress.v1.BatchProgress
+	(*PathStanding)(nil),                  // 53: preceptor.progress.v1.PathStanding
+	(*ModuleStanding)(nil),                // 54: preceptor.progress.v1.ModuleStanding
+	(*ListEventsRequest)(nil),             // 55: preceptor.progress.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),            // 56: preceptor.progress.v1.ListEventsResponse
+	(*GetProgressRequest)(nil),            // 57: preceptor.progress.v1.GetProgressRequest
+	(*GetProgressResponse)(nil),           // 58: preceptor.progress.v1.GetProgressResponse
+	(*GetPathProgressRequest)(nil),        // 59: preceptor.progress.v1.GetPathProgressRequest
+	(*GetPathProgressResponse)(nil),       // 60: preceptor.progress.v1.GetPathProgressResponse
+	(*PathContent)(nil),                   // 61: preceptor.progress.v1.PathContent
+	(*ModuleContent)(nil),                 // 62: preceptor.progress.v1.ModuleContent
+	(*GetPathContentRequest)(nil),         // 63: preceptor.progress.v1.GetPathContentRequest
+	(*GetPathContentResponse)(nil),        // 64: preceptor.progress.v1.GetPathContentResponse
+	(*ModuleStatus)(nil),                  // 65: preceptor.progress.v1.ModuleStatus
+	(*UnitStatus)(nil),                    // 66: preceptor.progress.v1.UnitStatus
+	(*ListModuleProgressRequest)(nil),     // 67: preceptor.progress.v1.ListModuleProgressRequest
+	(*ListModuleProgressResponse)(nil),    // 68: preceptor.progress.v1.ListModuleProgressResponse
+	(*GetModuleProgressRequest)(nil),      // 69: preceptor.progress.v1.GetModuleProgressRequest
+	(*GetModuleProgressResponse)(nil),     // 70: preceptor.progress.v1.GetModuleProgressResponse
+	(*ListAwardsRequest)(nil),             // 71: preceptor.progress.v1.ListAwardsRequest
+	(*ListAwardsResponse)(nil),            // 72: preceptor.progress.v1.ListAwardsResponse
+	(*WatchProgressRequest)(nil),          // 73: preceptor.progress.v1.WatchProgressRequest
+	(*WatchProgressResponse)(nil),         // 74: preceptor.progress.v1.WatchProgressResponse
+	(*PathExplanation)(nil),               // 75: preceptor.progress.v1.PathExplanation
+	(*MilestoneExplanation)(nil),          // 76: preceptor.progress.v1.MilestoneExplanation
+	(*GroupExplanation)(nil),              // 77: preceptor.progress.v1.GroupExplanation
+	(*ModuleExplanation)(nil),             // 78: preceptor.progress.v1.ModuleExplanation
+	(*UnitExplanation)(nil),               // 79: preceptor.progress.v1.UnitExplanation
+	(*EventExplanation)(nil),              // 80: preceptor.progress.v1.EventExplanation
+	(*ExplainPathProgressRequest)(nil),    // 81: preceptor.progress.v1.ExplainPathProgressRequest
+	(*ExplainPathProgressResponse)(nil),   // 82: preceptor.progress.v1.ExplainPathProgressResponse
+	(*RevokeAwardRequest)(nil),            // 83: preceptor.progress.v1.RevokeAwardRequest
+	(*RevokeAwardResponse)(nil),           // 84: preceptor.progress.v1.RevokeAwardResponse
+	(*ReinstateAwardRequest)(nil),         // 85: preceptor.progress.v1.ReinstateAwardRequest
+	(*ReinstateAwardResponse)(nil),        // 86: preceptor.progress.v1.ReinstateAwardResponse
+	(*VerifyProgressRequest)(nil),         // 87: preceptor.progress.v1.VerifyProgressRequest
+	(*VerifyProgressResponse)(nil),        // 88: preceptor.progress.v1.VerifyProgressResponse
+	(*RebuildProgressRequest)(nil),        // 89: preceptor.progress.v1.RebuildProgressRequest
+	(*RebuildProgressResponse)(nil),       // 90: preceptor.progress.v1.RebuildProgressResponse
+	(*Drift)(nil),                         // 91: preceptor.progress.v1.Drift
+	(*ReplayStatus)(nil),                  // 92: preceptor.progress.v1.ReplayStatus
+	(*CountModuleImpactRequest)(nil),      // 93: preceptor.progress.v1.CountModuleImpactRequest
+	(*CountModuleImpactResponse)(nil),     // 94: preceptor.progress.v1.CountModuleImpactResponse
+	(*CountPathImpactRequest)(nil),        // 95: preceptor.progress.v1.CountPathImpactRequest
+	(*CountPathImpactResponse)(nil),       // 96: preceptor.progress.v1.CountPathImpactResponse
+	(*CountModuleArchiveRequest)(nil),     // 97: preceptor.progress.v1.CountModuleArchiveRequest
+	(*CountModuleArchiveResponse)(nil),    // 98: preceptor.progress.v1.CountModuleArchiveResponse
+	(*CountPathArchiveRequest)(nil),       // 99: preceptor.progress.v1.CountPathArchiveRequest
+	(*CountPathArchiveResponse)(nil),      // 100: preceptor.progress.v1.CountPathArchiveResponse
+	(*timestamppb.Timestamp)(nil),         // 101: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),         // 102: google.protobuf.FieldMask
+	(*v1.PathVersion)(nil),                // 103: preceptor.catalog.v1.PathVersion
+	(*v1.ModuleVersion)(nil),              // 104: preceptor.catalog.v1.ModuleVersion
+	(*v1.ModuleImpact)(nil),               // 105: preceptor.catalog.v1.ModuleImpact
+	(*v1.PathImpact)(nil),                 // 106: preceptor.catalog.v1.PathImpact
+	(*v1.ModuleArchiveImpact)(nil),        // 107: preceptor.catalog.v1.ModuleArchiveImpact
+	(*v1.PathArchiveImpact)(nil),          // 108: preceptor.catalog.v1.PathArchiveImpact
 }
 var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	0,   // 0: preceptor.progress.v1.ProgressEvent.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	89,  // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	101, // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
 	1,   // 2: preceptor.progress.v1.EventNote.code:type_name -> preceptor.progress.v1.EventNote.Code
-	89,  // 3: preceptor.progress.v1.EventNote.time:type_name -> google.protobuf.Timestamp
+	101, // 3: preceptor.progress.v1.EventNote.time:type_name -> google.protobuf.Timestamp
 	2,   // 4: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
-	16,  // 5: preceptor.progress.v1.EventResult.note:type_name -> preceptor.progress.v1.EventNote
+	17,  // 5: preceptor.progress.v1.EventResult.note:type_name -> preceptor.progress.v1.EventNote
 	3,   // 6: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
-	15,  // 7: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
-	89,  // 8: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
-	89,  // 9: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
-	19,  // 10: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	35,  // 11: preceptor.progress.v1.LogEntry.awards:type_name -> preceptor.progress.v1.Award
+	16,  // 7: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
+	101, // 8: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
+	101, // 9: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
+	20,  // 10: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	36,  // 11: preceptor.progress.v1.LogEntry.awards:type_name -> preceptor.progress.v1.Award
 	4,   // 12: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
-	89,  // 13: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
-	89,  // 14: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
+	101, // 13: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
+	101, // 14: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
 	5,   // 15: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
-	89,  // 16: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
-	89,  // 17: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
-	89,  // 18: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
+	101, // 16: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
+	101, // 17: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
+	101, // 18: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
 	6,   // 19: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	20,  // 20: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
+	21,  // 20: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
 	7,   // 21: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	89,  // 22: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
-	24,  // 23: preceptor.progress.v1.ModuleProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	22,  // 24: preceptor.progress.v1.ModuleProgress.rests_on:type_name -> preceptor.progress.v1.RestsOn
-	23,  // 25: preceptor.progress.v1.ModuleProgress.excused:type_name -> preceptor.progress.v1.Excused
-	89,  // 26: preceptor.progress.v1.Excused.since:type_name -> google.protobuf.Timestamp
+	101, // 22: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
+	25,  // 23: preceptor.progress.v1.ModuleProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	23,  // 24: preceptor.progress.v1.ModuleProgress.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	24,  // 25: preceptor.progress.v1.ModuleProgress.excused:type_name -> preceptor.progress.v1.Excused
+	101, // 26: preceptor.progress.v1.Excused.since:type_name -> google.protobuf.Timestamp
 	8,   // 27: preceptor.progress.v1.Excused.reason:type_name -> preceptor.progress.v1.Excused.Reason
 	9,   // 28: preceptor.progress.v1.PercentChange.code:type_name -> preceptor.progress.v1.PercentChange.Code
-	26,  // 29: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
-	21,  // 30: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
-	89,  // 31: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
-	89,  // 32: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
+	27,  // 29: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
+	22,  // 30: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
+	101, // 31: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
+	101, // 32: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
 	10,  // 33: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
 	4,   // 34: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
-	19,  // 35: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	27,  // 36: preceptor.progress.v1.PathProgress.upgrade:type_name -> preceptor.progress.v1.Upgrade
-	25,  // 37: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
-	28,  // 38: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
-	24,  // 39: preceptor.progress.v1.PathProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	89,  // 40: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
-	31,  // 41: preceptor.progress.v1.UnitProgress.results:type_name -> preceptor.progress.v1.Attempt
+	20,  // 35: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	28,  // 36: preceptor.progress.v1.PathProgress.upgrade:type_name -> preceptor.progress.v1.Upgrade
+	26,  // 37: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
+	29,  // 38: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
+	25,  // 39: preceptor.progress.v1.PathProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	101, // 40: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
+	32,  // 41: preceptor.progress.v1.UnitProgress.results:type_name -> preceptor.progress.v1.Attempt
 	0,   // 42: preceptor.progress.v1.Attempt.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	89,  // 43: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
-	89,  // 44: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
-	89,  // 45: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
-	89,  // 46: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
-	89,  // 47: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
+	101, // 43: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
+	101, // 44: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
+	101, // 45: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
+	101, // 46: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
+	101, // 47: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
 	11,  // 48: preceptor.progress.v1.Cycle.opening:type_name -> preceptor.progress.v1.Cycle.Opening
-	89,  // 49: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
-	30,  // 50: preceptor.progress.v1.Cycle.units:type_name -> preceptor.progress.v1.UnitProgress
+	101, // 49: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
+	31,  // 50: preceptor.progress.v1.Cycle.units:type_name -> preceptor.progress.v1.UnitProgress
 	6,   // 51: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	20,  // 52: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
+	21,  // 52: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
 	7,   // 53: preceptor.progress.v1.ModuleProgressDetail.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	30,  // 54: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
-	32,  // 55: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
-	34,  // 56: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
-	89,  // 57: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
-	24,  // 58: preceptor.progress.v1.ModuleProgressDetail.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	22,  // 59: preceptor.progress.v1.ModuleProgressDetail.rests_on:type_name -> preceptor.progress.v1.RestsOn
-	23,  // 60: preceptor.progress.v1.ModuleProgressDetail.excused:type_name -> preceptor.progress.v1.Excused
-	89,  // 61: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
-	89,  // 62: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
-	37,  // 63: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
-	36,  // 64: preceptor.progress.v1.Award.rule:type_name -> preceptor.progress.v1.AwardGroup
-	89,  // 65: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
+	31,  // 54: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
+	33,  // 55: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
+	35,  // 56: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
+	101, // 57: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
+	25,  // 58: preceptor.progress.v1.ModuleProgressDetail.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	23,  // 59: preceptor.progress.v1.ModuleProgressDetail.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	24,  // 60: preceptor.progress.v1.ModuleProgressDetail.excused:type_name -> preceptor.progress.v1.Excused
+	101, // 61: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
+	101, // 62: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
+	38,  // 63: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
+	37,  // 64: preceptor.progress.v1.Award.rule:type_name -> preceptor.progress.v1.AwardGroup
+	101, // 65: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
 	12,  // 66: preceptor.progress.v1.Award.state:type_name -> preceptor.progress.v1.Award.State
-	89,  // 67: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
+	101, // 67: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
 	4,   // 68: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
-	89,  // 69: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
-	20,  // 70: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
-	19,  // 71: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	19,  // 72: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
-	19,  // 73: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	19,  // 74: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	90,  // 75: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	19,  // 76: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	15,  // 77: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
-	89,  // 78: preceptor.progress.v1.BatchRecordEventsRequest.sent_at:type_name -> google.protobuf.Timestamp
-	17,  // 79: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
-	35,  // 80: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
-	18,  // 81: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
-	38,  // 82: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
-	40,  // 83: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
-	28,  // 84: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
-	39,  // 85: preceptor.progress.v1.GetProgressResponse.streak:type_name -> preceptor.progress.v1.Streak
-	29,  // 86: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
-	33,  // 87: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
-	35,  // 88: preceptor.progress.v1.ListAwardsResponse.awards:type_name -> preceptor.progress.v1.Award
-	13,  // 89: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
-	18,  // 90: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
-	35,  // 91: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
-	24,  // 92: preceptor.progress.v1.PathExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	64,  // 93: preceptor.progress.v1.PathExplanation.milestones:type_name -> preceptor.progress.v1.MilestoneExplanation
-	35,  // 94: preceptor.progress.v1.MilestoneExplanation.award:type_name -> preceptor.progress.v1.Award
-	65,  // 95: preceptor.progress.v1.MilestoneExplanation.groups:type_name -> preceptor.progress.v1.GroupExplanation
-	66,  // 96: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
-	6,   // 97: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	7,   // 98: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	89,  // 99: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
-	20,  // 100: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
-	67,  // 101: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
-	68,  // 102: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
-	22,  // 103: preceptor.progress.v1.ModuleExplanation.rests_on:type_name -> preceptor.progress.v1.RestsOn
-	23,  // 104: preceptor.progress.v1.ModuleExplanation.excused:type_name -> preceptor.progress.v1.Excused
-	24,  // 105: preceptor.progress.v1.ModuleExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	89,  // 106: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
-	68,  // 107: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
-	0,   // 108: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	89,  // 109: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
-	63,  // 110: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
-	35,  // 111: preceptor.progress.v1.RevokeAwardResponse.award:type_name -> preceptor.progress.v1.Award
-	35,  // 112: preceptor.progress.v1.ReinstateAwardResponse.award:type_name -> preceptor.progress.v1.Award
-	79,  // 113: preceptor.progress.v1.VerifyProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
-	80,  // 114: preceptor.progress.v1.VerifyProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
-	79,  // 115: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
-	80,  // 116: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
-	14,  // 117: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
-	91,  // 118: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	92,  // 119: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
-	93,  // 120: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
-	94,  // 121: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
-	95,  // 122: preceptor.progress.v1.CountModuleArchiveResponse.impact:type_name -> preceptor.catalog.v1.ModuleArchiveImpact
-	96,  // 123: preceptor.progress.v1.CountPathArchiveResponse.impact:type_name -> preceptor.catalog.v1.PathArchiveImpact
-	41,  // 124: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
-	43,  // 125: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
-	45,  // 126: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
-	47,  // 127: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
-	49,  // 128: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
-	51,  // 129: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
-	53,  // 130: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
-	55,  // 131: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
-	57,  // 132: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
-	59,  // 133: preceptor.progress.v1.ProgressService.ListAwards:input_type -> preceptor.progress.v1.ListAwardsRequest
-	69,  // 134: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
-	71,  // 135: preceptor.progress.v1.ProgressService.RevokeAward:input_type -> preceptor.progress.v1.RevokeAwardRequest
-	73,  // 136: preceptor.progress.v1.ProgressService.ReinstateAward:input_type -> preceptor.progress.v1.ReinstateAwardRequest
-	75,  // 137: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
-	77,  // 138: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
-	81,  // 139: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
-	83,  // 140: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
-	85,  // 141: preceptor.progress.v1.ProgressService.CountModuleArchive:input_type -> preceptor.progress.v1.CountModuleArchiveRequest
-	87,  // 142: preceptor.progress.v1.ProgressService.CountPathArchive:input_type -> preceptor.progress.v1.CountPathArchiveRequest
-	61,  // 143: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
-	42,  // 144: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
-	44,  // 145: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
-	46,  // 146: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
-	48,  // 147: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
-	50,  // 148: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
-	52,  // 149: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
-	54,  // 150: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
-	56,  // 151: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
-	58,  // 152: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
-	60,  // 153: preceptor.progress.v1.ProgressService.ListAwards:output_type -> preceptor.progress.v1.ListAwardsResponse
-	70,  // 154: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
-	72,  // 155: preceptor.progress.v1.ProgressService.RevokeAward:output_type -> preceptor.progress.v1.RevokeAwardResponse
-	74,  // 156: preceptor.progress.v1.ProgressService.ReinstateAward:output_type -> preceptor.progress.v1.ReinstateAwardResponse
-	76,  // 157: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
-	78,  // 158: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
-	82,  // 159: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
-	84,  // 160: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
-	86,  // 161: preceptor.progress.v1.ProgressService.CountModuleArchive:output_type -> preceptor.progress.v1.CountModuleArchiveResponse
-	88,  // 162: preceptor.progress.v1.ProgressService.CountPathArchive:output_type -> preceptor.progress.v1.CountPathArchiveResponse
-	62,  // 163: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
-	144, // [144:164] is the sub-list for method output_type
-	124, // [124:144] is the sub-list for method input_type
-	124, // [124:124] is the sub-list for extension type_name
-	124, // [124:124] is the sub-list for extension extendee
-	0,   // [0:124] is the sub-list for field type_name
+	101, // 69: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
+	21,  // 70: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
+	20,  // 71: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	20,  // 72: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
+	20,  // 73: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	20,  // 74: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	102, // 75: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	20,  // 76: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
+	16,  // 77: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
+	101, // 78: preceptor.progress.v1.BatchRecordEventsRequest.sent_at:type_name -> google.protobuf.Timestamp
+	13,  // 79: preceptor.progress.v1.BatchRecordEventsRequest.include:type_name -> preceptor.progress.v1.BatchRecordEventsRequest.Include
+	18,  // 80: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
+	36,  // 81: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
+	52,  // 82: preceptor.progress.v1.BatchRecordEventsResponse.progress:type_name -> preceptor.progress.v1.BatchProgress
+	53,  // 83: preceptor.progress.v1.BatchProgress.paths:type_name -> preceptor.progress.v1.PathStanding
+	54,  // 84: preceptor.progress.v1.BatchProgress.modules:type_name -> preceptor.progress.v1.ModuleStanding
+	4,   // 85: preceptor.progress.v1.PathStanding.state:type_name -> preceptor.progress.v1.Enrollment.State
+	6,   // 86: preceptor.progress.v1.ModuleStanding.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	19,  // 87: preceptor.progress.v1.ListEventsResponse.events:type_name -> preceptor.progress.v1.LogEntry
+	39,  // 88: preceptor.progress.v1.GetProgressResponse.enrollments:type_name -> preceptor.progress.v1.EnrollmentSummary
+	41,  // 89: preceptor.progress.v1.GetProgressResponse.due:type_name -> preceptor.progress.v1.DueModule
+	29,  // 90: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
+	40,  // 91: preceptor.progress.v1.GetProgressResponse.streak:type_name -> preceptor.progress.v1.Streak
+	30,  // 92: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
+	103, // 93: preceptor.progress.v1.PathContent.version:type_name -> preceptor.catalog.v1.PathVersion
+	62,  // 94: preceptor.progress.v1.PathContent.modules:type_name -> preceptor.progress.v1.ModuleContent
+	104, // 95: preceptor.progress.v1.ModuleContent.version:type_name -> preceptor.catalog.v1.ModuleVersion
+	61,  // 96: preceptor.progress.v1.GetPathContentResponse.content:type_name -> preceptor.progress.v1.PathContent
+	6,   // 97: preceptor.progress.v1.ModuleStatus.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	66,  // 98: preceptor.progress.v1.ModuleStatus.units:type_name -> preceptor.progress.v1.UnitStatus
+	35,  // 99: preceptor.progress.v1.ModuleStatus.resume:type_name -> preceptor.progress.v1.ResumePosition
+	21,  // 100: preceptor.progress.v1.ModuleStatus.currency:type_name -> preceptor.progress.v1.Currency
+	7,   // 101: preceptor.progress.v1.ModuleStatus.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	101, // 102: preceptor.progress.v1.ModuleStatus.complete_time:type_name -> google.protobuf.Timestamp
+	25,  // 103: preceptor.progress.v1.ModuleStatus.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	23,  // 104: preceptor.progress.v1.ModuleStatus.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	24,  // 105: preceptor.progress.v1.ModuleStatus.excused:type_name -> preceptor.progress.v1.Excused
+	101, // 106: preceptor.progress.v1.UnitStatus.done_time:type_name -> google.protobuf.Timestamp
+	65,  // 107: preceptor.progress.v1.ListModuleProgressResponse.modules:type_name -> preceptor.progress.v1.ModuleStatus
+	34,  // 108: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
+	36,  // 109: preceptor.progress.v1.ListAwardsResponse.awards:type_name -> preceptor.progress.v1.Award
+	14,  // 110: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
+	19,  // 111: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
+	36,  // 112: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
+	25,  // 113: preceptor.progress.v1.PathExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	76,  // 114: preceptor.progress.v1.PathExplanation.milestones:type_name -> preceptor.progress.v1.MilestoneExplanation
+	36,  // 115: preceptor.progress.v1.MilestoneExplanation.award:type_name -> preceptor.progress.v1.Award
+	77,  // 116: preceptor.progress.v1.MilestoneExplanation.groups:type_name -> preceptor.progress.v1.GroupExplanation
+	78,  // 117: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
+	6,   // 118: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	7,   // 119: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	101, // 120: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
+	21,  // 121: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
+	79,  // 122: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
+	80,  // 123: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
+	23,  // 124: preceptor.progress.v1.ModuleExplanation.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	24,  // 125: preceptor.progress.v1.ModuleExplanation.excused:type_name -> preceptor.progress.v1.Excused
+	25,  // 126: preceptor.progress.v1.ModuleExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	101, // 127: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
+	80,  // 128: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
+	0,   // 129: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
+	101, // 130: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
+	75,  // 131: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
+	36,  // 132: preceptor.progress.v1.RevokeAwardResponse.award:type_name -> preceptor.progress.v1.Award
+	36,  // 133: preceptor.progress.v1.ReinstateAwardResponse.award:type_name -> preceptor.progress.v1.Award
+	91,  // 134: preceptor.progress.v1.VerifyProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	92,  // 135: preceptor.progress.v1.VerifyProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	91,  // 136: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	92,  // 137: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	15,  // 138: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
+	104, // 139: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
+	105, // 140: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
+	103, // 141: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
+	106, // 142: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	107, // 143: preceptor.progress.v1.CountModuleArchiveResponse.impact:type_name -> preceptor.catalog.v1.ModuleArchiveImpact
+	108, // 144: preceptor.progress.v1.CountPathArchiveResponse.impact:type_name -> preceptor.catalog.v1.PathArchiveImpact
+	42,  // 145: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
+	44,  // 146: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
+	46,  // 147: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
+	48,  // 148: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
+	50,  // 149: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
+	55,  // 150: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
+	57,  // 151: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
+	59,  // 152: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
+	63,  // 153: preceptor.progress.v1.ProgressService.GetPathContent:input_type -> preceptor.progress.v1.GetPathContentRequest
+	67,  // 154: preceptor.progress.v1.ProgressService.ListModuleProgress:input_type -> preceptor.progress.v1.ListModuleProgressRequest
+	69,  // 155: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
+	71,  // 156: preceptor.progress.v1.ProgressService.ListAwards:input_type -> preceptor.progress.v1.ListAwardsRequest
+	81,  // 157: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
+	83,  // 158: preceptor.progress.v1.ProgressService.RevokeAward:input_type -> preceptor.progress.v1.RevokeAwardRequest
+	85,  // 159: preceptor.progress.v1.ProgressService.ReinstateAward:input_type -> preceptor.progress.v1.ReinstateAwardRequest
+	87,  // 160: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
+	89,  // 161: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
+	93,  // 162: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
+	95,  // 163: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
+	97,  // 164: preceptor.progress.v1.ProgressService.CountModuleArchive:input_type -> preceptor.progress.v1.CountModuleArchiveRequest
+	99,  // 165: preceptor.progress.v1.ProgressService.CountPathArchive:input_type -> preceptor.progress.v1.CountPathArchiveRequest
+	73,  // 166: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
+	43,  // 167: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
+	45,  // 168: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
+	47,  // 169: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
+	49,  // 170: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
+	51,  // 171: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
+	56,  // 172: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
+	58,  // 173: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
+	60,  // 174: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
+	64,  // 175: preceptor.progress.v1.ProgressService.GetPathContent:output_type -> preceptor.progress.v1.GetPathContentResponse
+	68,  // 176: preceptor.progress.v1.ProgressService.ListModuleProgress:output_type -> preceptor.progress.v1.ListModuleProgressResponse
+	70,  // 177: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
+	72,  // 178: preceptor.progress.v1.ProgressService.ListAwards:output_type -> preceptor.progress.v1.ListAwardsResponse
+	82,  // 179: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
+	84,  // 180: preceptor.progress.v1.ProgressService.RevokeAward:output_type -> preceptor.progress.v1.RevokeAwardResponse
+	86,  // 181: preceptor.progress.v1.ProgressService.ReinstateAward:output_type -> preceptor.progress.v1.ReinstateAwardResponse
+	88,  // 182: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
+	90,  // 183: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
+	94,  // 184: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
+	96,  // 185: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
+	98,  // 186: preceptor.progress.v1.ProgressService.CountModuleArchive:output_type -> preceptor.progress.v1.CountModuleArchiveResponse
+	100, // 187: preceptor.progress.v1.ProgressService.CountPathArchive:output_type -> preceptor.progress.v1.CountPathArchiveResponse
+	74,  // 188: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
+	167, // [167:189] is the sub-list for method output_type
+	145, // [145:167] is the sub-list for method input_type
+	145, // [145:145] is the sub-list for extension type_name
+	145, // [145:145] is the sub-list for extension extendee
+	0,   // [0:145] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_progress_v1_progress_proto_init() }
@@ -7703,19 +8762,23 @@ func file_preceptor_progress_v1_progress_proto_init() {
 	file_preceptor_progress_v1_progress_proto_msgTypes[20].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[21].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[23].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[46].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[48].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[37].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[38].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[49].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[50].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[51].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[53].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[57].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[59].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[60].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[61].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[62].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[64].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_progress_v1_progress_proto_rawDesc), len(file_preceptor_progress_v1_progress_proto_rawDesc)),
-			NumEnums:      15,
-			NumMessages:   74,
+			NumEnums:      16,
+			NumMessages:   85,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,8 @@ const (
 	ProgressService_ListEvents_FullMethodName          = "/preceptor.progress.v1.ProgressService/ListEvents"
 	ProgressService_GetProgress_FullMethodName         = "/preceptor.progress.v1.ProgressService/GetProgress"
 	ProgressService_GetPathProgress_FullMethodName     = "/preceptor.progress.v1.ProgressService/GetPathProgress"
+	ProgressService_GetPathContent_FullMethodName      = "/preceptor.progress.v1.ProgressService/GetPathContent"
+	ProgressService_ListModuleProgress_FullMethodName  = "/preceptor.progress.v1.ProgressService/ListModuleProgress"
 	ProgressService_GetModuleProgress_FullMethodName   = "/preceptor.progress.v1.ProgressService/GetModuleProgress"
 	ProgressService_ListAwards_FullMethodName          = "/preceptor.progress.v1.ProgressService/ListAwards"
 	ProgressService_ExplainPathProgress_FullMethodName = "/preceptor.progress.v1.ProgressService/ExplainPathProgress"
@@ -71,7 +73,18 @@ type ProgressServiceClient interface {
 	GetProgress(ctx context.Context, in *GetProgressRequest, opts ...grpc.CallOption) (*GetProgressResponse, error)
 	// GetPathProgress returns how far a learner is on a path. NOT_FOUND when not enrolled.
 	GetPathProgress(ctx context.Context, in *GetPathProgressRequest, opts ...grpc.CallOption) (*GetPathProgressResponse, error)
-	// GetModuleProgress returns how far a learner is in a module, unit by unit.
+	// GetPathContent returns what a learner learns on a path: the path's version that they are on, and of
+	// each of its modules the version that they are on, all whole. The answer and its ETag change when one of
+	// those versions does, and with nothing else. NOT_FOUND when not enrolled. A caller whose metadata has
+	// the present ETag as if-none-match gets an empty content.
+	GetPathContent(ctx context.Context, in *GetPathContentRequest, opts ...grpc.CallOption) (*GetPathContentResponse, error)
+	// ListModuleProgress returns how far a learner is in many modules: those of a path, or all that the log has
+	// events of. It says what is recorded in their current cycles, and leaves out what their content says, such as
+	// titles, and the results and earlier cycles that GetModuleProgress has. NOT_FOUND when not enrolled in the path.
+	ListModuleProgress(ctx context.Context, in *ListModuleProgressRequest, opts ...grpc.CallOption) (*ListModuleProgressResponse, error)
+	// GetModuleProgress returns how far a learner is in a module, unit by unit. The answer and its ETag
+	// change when the module's answer does, and not with every event: the sequence of the last log entry that
+	// is counted is in the header Preceptor-As-Of-Sequence, also of a 304.
 	GetModuleProgress(ctx context.Context, in *GetModuleProgressRequest, opts ...grpc.CallOption) (*GetModuleProgressResponse, error)
 	// ListAwards returns the milestone awards that a learner has earned, oldest first, revoked ones too.
 	ListAwards(ctx context.Context, in *ListAwardsRequest, opts ...grpc.CallOption) (*ListAwardsResponse, error)
@@ -186,6 +199,26 @@ func (c *progressServiceClient) GetPathProgress(ctx context.Context, in *GetPath
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPathProgressResponse)
 	err := c.cc.Invoke(ctx, ProgressService_GetPathProgress_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) GetPathContent(ctx context.Context, in *GetPathContentRequest, opts ...grpc.CallOption) (*GetPathContentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPathContentResponse)
+	err := c.cc.Invoke(ctx, ProgressService_GetPathContent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *progressServiceClient) ListModuleProgress(ctx context.Context, in *ListModuleProgressRequest, opts ...grpc.CallOption) (*ListModuleProgressResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListModuleProgressResponse)
+	err := c.cc.Invoke(ctx, ProgressService_ListModuleProgress_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -366,7 +399,18 @@ type ProgressServiceServer interface {
 	GetProgress(context.Context, *GetProgressRequest) (*GetProgressResponse, error)
 	// GetPathProgress returns how far a learner is on a path. NOT_FOUND when not enrolled.
 	GetPathProgress(context.Context, *GetPathProgressRequest) (*GetPathProgressResponse, error)
-	// GetModuleProgress returns how far a learner is in a module, unit by unit.
+	// GetPathContent returns what a learner learns on a path: the path's version that they are on, and of
+	// each of its modules the version that they are on, all whole. The answer and its ETag change when one of
+	// those versions does, and with nothing else. NOT_FOUND when not enrolled. A caller whose metadata has
+	// the present ETag as if-none-match gets an empty content.
+	GetPathContent(context.Context, *GetPathContentRequest) (*GetPathContentResponse, error)
+	// ListModuleProgress returns how far a learner is in many modules: those of a path, or all that the log has
+	// events of. It says what is recorded in their current cycles, and leaves out what their content says, such as
+	// titles, and the results and earlier cycles that GetModuleProgress has. NOT_FOUND when not enrolled in the path.
+	ListModuleProgress(context.Context, *ListModuleProgressRequest) (*ListModuleProgressResponse, error)
+	// GetModuleProgress returns how far a learner is in a module, unit by unit. The answer and its ETag
+	// change when the module's answer does, and not with every event: the sequence of the last log entry that
+	// is counted is in the header Preceptor-As-Of-Sequence, also of a 304.
 	GetModuleProgress(context.Context, *GetModuleProgressRequest) (*GetModuleProgressResponse, error)
 	// ListAwards returns the milestone awards that a learner has earned, oldest first, revoked ones too.
 	ListAwards(context.Context, *ListAwardsRequest) (*ListAwardsResponse, error)
@@ -430,6 +474,12 @@ func (UnimplementedProgressServiceServer) GetProgress(context.Context, *GetProgr
 }
 func (UnimplementedProgressServiceServer) GetPathProgress(context.Context, *GetPathProgressRequest) (*GetPathProgressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPathProgress not implemented")
+}
+func (UnimplementedProgressServiceServer) GetPathContent(context.Context, *GetPathContentRequest) (*GetPathContentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPathContent not implemented")
+}
+func (UnimplementedProgressServiceServer) ListModuleProgress(context.Context, *ListModuleProgressRequest) (*ListModuleProgressResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListModuleProgress not implemented")
 }
 func (UnimplementedProgressServiceServer) GetModuleProgress(context.Context, *GetModuleProgressRequest) (*GetModuleProgressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetModuleProgress not implemented")
@@ -628,6 +678,42 @@ func _ProgressService_GetPathProgress_Handler(srv interface{}, ctx context.Conte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ProgressServiceServer).GetPathProgress(ctx, req.(*GetPathProgressRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_GetPathContent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPathContentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).GetPathContent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_GetPathContent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).GetPathContent(ctx, req.(*GetPathContentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProgressService_ListModuleProgress_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListModuleProgressRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).ListModuleProgress(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_ListModuleProgress_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).ListModuleProgress(ctx, req.(*ListModuleProgressRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -865,6 +951,14 @@ var ProgressService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPathProgress",
 			Handler:    _ProgressService_GetPathProgress_Handler,
+		},
+		{
+			MethodName: "GetPathContent",
+			Handler:    _ProgressService_GetPathContent_Handler,
+		},
+		{
+			MethodName: "ListModuleProgress",
+			Handler:    _ProgressService_ListModuleProgress_Handler,
 		},
 		{
 			MethodName: "GetModuleProgress",
