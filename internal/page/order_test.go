@@ -27,17 +27,17 @@ func TestParseOrder(t *testing.T) {
 		}
 	}
 	for text, reason := range map[string]string{
-		"topic":           errs.ReasonUnknownValue,
-		"Title":           errs.ReasonUnknownValue,
-		"publishtime":     errs.ReasonUnknownValue,
-		"title DESC":      errs.ReasonUnknownValue,
-		"title desc desc": errs.ReasonUnknownValue,
-		"desc":            errs.ReasonUnknownValue,
-		" ":               errs.ReasonUnknownValue,
-		"title,id":        errs.ReasonTooMany,
-		"title desc, id":  errs.ReasonTooMany,
-		"-title":          errs.ReasonUnknownValue,
-		"title; drop":     errs.ReasonUnknownValue,
+		"topic":          errs.ReasonUnknownValue,
+		"Title":          errs.ReasonUnknownValue,
+		"publishtime":    errs.ReasonUnknownValue,
+		"title DESC":     errs.ReasonUnknownValue,
+		"title desc asc": errs.ReasonUnknownValue,
+		"desc":           errs.ReasonUnknownValue,
+		" ":              errs.ReasonUnknownValue,
+		"title,id":       errs.ReasonTooMany,
+		"title desc, id": errs.ReasonTooMany,
+		"-title":         errs.ReasonUnknownValue,
+		"title; drop":    errs.ReasonUnknownValue,
 	} {
 		_, err := page.ParseOrder(text, "id", "title", "publishTime")
 		var e *errs.Error

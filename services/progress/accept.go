@@ -145,7 +145,7 @@ func malformed(e *Event) *Result {
 }
 
 func malformedTexts(e *Event) []string {
-	var faults []string
+	var found errs.Violations
 	for _, t := range []struct {
 		name, text string
 		most       int
@@ -157,14 +157,14 @@ func malformedTexts(e *Event) []string {
 		{"voidsEventId", e.VoidsEventID, maxIDLen},
 		{"timeZone", e.TimeZone, maxIDLen},
 	} {
-		var v errs.Violations
-		v.Encoding(t.name, t.text)
+		found.Encoding(t.name, t.text)
 		if len(t.text) > t.most {
-			v.Addf(t.name, errs.ReasonTooLong, "must have at most %d bytes, not %d", t.most, len(t.text))
+			found.Addf(t.name, errs.ReasonTooLong, "must have at most %d bytes, not %d", t.most, len(t.text))
 		}
-		for _, f := range v {
-			faults = append(faults, f.Field+" "+f.Description)
-		}
+	}
+	faults := make([]string, len(found))
+	for i, f := range found {
+		faults[i] = f.Field + " " + f.Description
 	}
 	return faults
 }
