@@ -47,7 +47,8 @@ type bucket struct {
 //
 // A caller is the subject of a token. The gateway does not verify tokens, and a forged one must not
 // empty another's bucket: so a token has a bucket of its own until a call with it has succeeded.
-// Requests without a token count for the address that they come from.
+// A ticket, which is used once, has a bucket of its own. Requests without either count for the address
+// that they come from.
 type limiter struct {
 	limit RateLimit
 	size  int
@@ -128,6 +129,9 @@ func bearerOf(r *http.Request) (token string, key caller) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		return token, callerOf("token", token)
+	}
+	if ticket, ok := ticketOf(r); ok {
+		return "", callerOf("ticket", ticket)
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
