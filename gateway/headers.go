@@ -46,7 +46,7 @@ func incomingHeader(name string) (string, bool) {
 // outgoingHeader returns under which name metadata of a response is sent to the client, if it is.
 func outgoingHeader(name string) (string, bool) {
 	switch name {
-	case "etag", "location", "retry-after", "preceptor-as-of-sequence", feed.CatalogRevision, feed.ProfileRevision:
+	case "etag", "location", "retry-after", "preceptor-as-of-sequence", rpc.ReplayedKey, feed.CatalogRevision, feed.ProfileRevision:
 		return name, true
 	}
 	return "", false
