@@ -266,7 +266,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 400, "the enrollment is on that version already, or on a newer one", ReasonUpgradeToOlder),
 		meaning(UseError, 401, "there is no bearer token", ReasonTokenMissing),
 		meaning(UseError, 401, "get a new token", ReasonTokenExpired),
-		meaning(UseError, 401, "the token's signature, issuer or audience is not accepted", ReasonTokenInvalid),
+		meaning(UseError, 401, "the token's signature, issuer or audience is not accepted; the detail says when it was signed with another key", ReasonTokenInvalid),
 		meaning(UseError, 401, "the ticket was used before, has expired or is for something else: get a new one", ReasonTicketInvalid),
 		meaning(UseError, 403, "the token's roles do not allow it", ReasonRoleRequired),
 		meaning(UseError, 403, "the data is another learner's", ReasonNotYourData),
