@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -66,7 +67,7 @@ func FuzzTimes(f *testing.F) {
 		}
 		md := (&progressv1.LogEntry{}).ProtoReflect().Descriptor()
 		raised := withUpperTimes(text, md)
-		if len(raised) != len(text) || !json.Valid(raised) || !strings.EqualFold(string(raised), string(text)) {
+		if len(raised) != len(text) || !json.Valid(raised) || !bytes.EqualFold(raised, text) {
 			t.Fatalf("%s became %s", text, raised)
 		}
 		was, is := &progressv1.LogEntry{}, &progressv1.LogEntry{}
