@@ -84,5 +84,9 @@ func TestTicketsDoNotShareABucket(t *testing.T) {
 			t.Errorf("%s: %d %s", ticket, a.status, a.body)
 		}
 	}
-	h.get(t, watchPath+"?ticket=two", noToken...).wantProblem(t, http.StatusTooManyRequests, "RATE_LIMITED")
+	a := h.get(t, watchPath+"?ticket=two", noToken...)
+	a.wantProblem(t, http.StatusTooManyRequests, "RATE_LIMITED")
+	if got := a.header.Get("RateLimit"); got != `"caller";r=0;t=1000` {
+		t.Errorf("RateLimit: %s", got)
+	}
 }
