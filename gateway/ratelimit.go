@@ -34,8 +34,8 @@ func (l RateLimit) announce(h http.Header, left float64) {
 	burst := float64(max(l.Burst, 1))
 	left = min(max(left, 0), burst)
 	seconds := func(requests float64) string { return strconv.FormatFloat(math.Ceil(requests/l.PerSecond), 'f', 0, 64) }
-	h.Set("RateLimit-Policy", `"caller";q=`+strconv.FormatFloat(burst, 'f', 0, 64)+`;w=`+seconds(burst))
-	h.Set("RateLimit", `"caller";r=`+strconv.FormatFloat(math.Floor(left), 'f', 0, 64)+`;t=`+seconds(burst-left))
+	h.Set("Ratelimit-Policy", `"caller";q=`+strconv.FormatFloat(burst, 'f', 0, 64)+`;w=`+seconds(burst))
+	h.Set("Ratelimit", `"caller";r=`+strconv.FormatFloat(math.Floor(left), 'f', 0, 64)+`;t=`+seconds(burst-left))
 }
 
 // limitedCallers is how many callers are remembered at least; twice that many at most. A caller

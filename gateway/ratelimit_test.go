@@ -123,7 +123,7 @@ func TestRateLimitIsAnnounced(t *testing.T) {
 			h = http.Header{}
 			_, _ = l.admit(h, request("x"), now.Add(test.later))
 		}
-		if policy, rest := h.Get("RateLimit-Policy"), h.Get("RateLimit"); policy != test.policy || rest != test.rest {
+		if policy, rest := h.Get("Ratelimit-Policy"), h.Get("Ratelimit"); policy != test.policy || rest != test.rest {
 			t.Errorf("%+v after %d: %s, %s; want %s, %s", test.limit, test.requests, policy, rest, test.policy, test.rest)
 		}
 	}

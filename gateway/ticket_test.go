@@ -86,7 +86,7 @@ func TestTicketsDoNotShareABucket(t *testing.T) {
 	}
 	a := h.get(t, watchPath+"?ticket=two", noToken...)
 	a.wantProblem(t, http.StatusTooManyRequests, "RATE_LIMITED")
-	if got := a.header.Get("RateLimit"); got != `"caller";r=0;t=1000` {
+	if got := a.header.Get("Ratelimit"); got != `"caller";r=0;t=1000` {
 		t.Errorf("RateLimit: %s", got)
 	}
 }
