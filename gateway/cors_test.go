@@ -51,7 +51,7 @@ func TestPagesReadTheHeaders(t *testing.T) {
 		}
 	}
 	// Whatever a response has is exposed, or one that pages may always read, or of the connection.
-	a := h.do(t, http.MethodPost, "/v1/modules", `{"moduleId":"a"}`, "Origin", "https://a.example")
+	a := h.do(t, http.MethodPost, "/v1/modules?moduleId=a", `{}`, "Origin", "https://a.example")
 	for name := range a.header {
 		switch {
 		case slices.ContainsFunc(got, func(e string) bool { return strings.EqualFold(e, name) }):
