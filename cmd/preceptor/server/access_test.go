@@ -36,7 +36,7 @@ func openAll(t testing.TB) *process {
 }
 
 // openAllAt is openAll with a clock.
-func openAllAt(t *testing.T, now func() time.Time) *process {
+func openAllAt(t testing.TB, now func() time.Time) *process {
 	t.Helper()
 	p := newProcess(Options{
 		Config: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true}, Services: Services(),
