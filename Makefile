@@ -182,9 +182,10 @@ format: tools/node_modules ## Format Go and proto files.
 	tools/buf.sh format --write proto
 
 .PHONY: generate
-generate: protodeps ## Generate gen/ and the OpenAPI document from proto/.
+generate: protodeps ## Generate gen/, the OpenAPI document and the service config from proto/.
 	tools/buf.sh generate
 	go run ./gateway/openapigen
+	go test -count=1 ./internal/rpc -run TestServiceConfigIsPublished -update
 
 .PHONY: proto-lint
 proto-lint: protodeps ## Check the style and the format of proto/.
@@ -203,7 +204,7 @@ verify: generate proto-lint proto-breaking ## Check that what is generated, and 
 	go -C tools/openapi mod tidy -diff
 	go -C tools/apiclients mod tidy -diff
 	go -C test/outside mod tidy -diff
-	git diff --exit-code -- gen gateway/openapi.json
+	git diff --exit-code -- gen gateway/openapi.json proto/service_config.json
 	tools/untracked.sh gen
 
 .PHONY: clean

@@ -336,7 +336,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, noRoute(r, x.missing))
 		return
 	}
-	served, err := g.limiter.admit(r, g.config.Now())
+	served, err := g.limiter.admit(w.Header(), r, g.config.Now())
 	if err != nil {
 		g.fail(w, r, err)
 		return

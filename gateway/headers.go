@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
+	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
@@ -45,7 +46,7 @@ func incomingHeader(name string) (string, bool) {
 // outgoingHeader returns under which name metadata of a response is sent to the client, if it is.
 func outgoingHeader(name string) (string, bool) {
 	switch name {
-	case "etag", "location", "retry-after", "preceptor-as-of-sequence", feed.CatalogRevision, feed.ProfileRevision:
+	case "etag", "location", "retry-after", "preceptor-as-of-sequence", rpc.ReplayedKey, feed.CatalogRevision, feed.ProfileRevision:
 		return name, true
 	}
 	return "", false
@@ -57,6 +58,11 @@ func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 	rpc, _ := runtime.RPCMethod(ctx)
 	if strings.HasPrefix(rpc, "/preceptor.progress.") {
 		g.seen.demand(md)
+	}
+	if ticket, ok := ticketOf(r); ok {
+		// What is here replaces the header. Beside a token, both go on, and are refused.
+		md.Append("authorization", r.Header.Values("Authorization")...)
+		md.Append("authorization", auth.TicketScheme+" "+ticket)
 	}
 	// The mux reads query parameters only where a body leaves room for them; this one counts on
 	// every write. What is added here replaces the header's value, so that is added too.

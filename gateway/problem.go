@@ -197,7 +197,7 @@ func (p problem) write(w http.ResponseWriter) {
 
 // challenge returns the challenge of RFC 6750, which names an error only if there was a token.
 func challenge(reason string) string {
-	if reason == "TOKEN_EXPIRED" || reason == "TOKEN_INVALID" {
+	if reason == errs.ReasonTokenExpired || reason == errs.ReasonTokenInvalid {
 		return `Bearer error="invalid_token"`
 	}
 	return "Bearer"

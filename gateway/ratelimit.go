@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +26,16 @@ type RateLimit struct {
 	PerSecond float64
 	// Burst is how many requests may come at once after a pause.
 	Burst int
+}
+
+// announce sets the headers of draft-ietf-httpapi-ratelimit-headers: how many requests a full bucket holds
+// and in how many seconds an empty one is full, how many are left and in how many seconds it is full again.
+func (l RateLimit) announce(h http.Header, left float64) {
+	burst := float64(max(l.Burst, 1))
+	left = min(max(left, 0), burst)
+	seconds := func(requests float64) string { return strconv.FormatFloat(math.Ceil(requests/l.PerSecond), 'f', 0, 64) }
+	h.Set("Ratelimit-Policy", `"caller";q=`+strconv.FormatFloat(burst, 'f', 0, 64)+`;w=`+seconds(burst))
+	h.Set("Ratelimit", `"caller";r=`+strconv.FormatFloat(math.Floor(left), 'f', 0, 64)+`;t=`+seconds(burst-left))
 }
 
 // limitedCallers is how many callers are remembered at least; twice that many at most. A caller
@@ -47,7 +59,8 @@ type bucket struct {
 //
 // A caller is the subject of a token. The gateway does not verify tokens, and a forged one must not
 // empty another's bucket: so a token has a bucket of its own until a call with it has succeeded.
-// Requests without a token count for the address that they come from.
+// A ticket, which is used once, has a bucket of its own. Requests without either count for the address
+// that they come from.
 type limiter struct {
 	limit RateLimit
 	size  int
@@ -61,17 +74,21 @@ func newLimiter(limit RateLimit, size int) *limiter {
 	return &limiter{limit: limit, size: size, now: map[caller]bucket{}}
 }
 
-// admit takes one request from the caller's bucket, or returns ResourceExhausted if it is empty.
-// The returned function is to be called when the request is served.
-func (l *limiter) admit(r *http.Request, at time.Time) (served func(), err error) {
+// admit takes one request from the caller's bucket, or returns ResourceExhausted if it is empty, and sets the
+// headers of the response that say what is left. The returned function is to be called when the request is served.
+func (l *limiter) admit(h http.Header, r *http.Request, at time.Time) (served func(), err error) {
 	if l.limit.PerSecond <= 0 {
 		return func() {}, nil
 	}
 	token, key := bearerOf(r)
 	b := l.find(key)
 	taken := b.ReserveN(at, 1)
-	if wait := taken.DelayFrom(at); wait > 0 {
+	wait := taken.DelayFrom(at)
+	if wait > 0 {
 		taken.CancelAt(at)
+	}
+	l.limit.announce(h, b.TokensAt(at))
+	if wait > 0 {
 		e := errs.New(errs.ResourceExhausted, errs.ReasonRateLimited, "too many requests: at most %g a second, after a burst of %d",
 			l.limit.PerSecond, max(l.limit.Burst, 1))
 		e.RetryAfter = wait
@@ -128,6 +145,9 @@ func bearerOf(r *http.Request) (token string, key caller) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		return token, callerOf("token", token)
+	}
+	if ticket, ok := ticketOf(r); ok {
+		return "", callerOf("ticket", ticket)
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -32,7 +32,7 @@ func ask(l *limiter, n int, at time.Time, token string, genuine bool) (admitted 
 		x := &exchange{}
 		x.accepted.Store(genuine)
 		r = r.WithContext(withExchange(r.Context(), x))
-		served, err := l.admit(r, at)
+		served, err := l.admit(http.Header{}, r, at)
 		if err == nil {
 			admitted++
 			served()
@@ -92,6 +92,39 @@ func TestRateLimitForgets(t *testing.T) {
 		ask(l, 1, now, tokenOf("ada", nr), nr%2 == 0)
 		if len(l.now) > 10 || len(l.before) > 10 {
 			t.Fatalf("%d and %d buckets", len(l.now), len(l.before))
+		}
+	}
+}
+
+// TestRateLimitIsAnnounced holds the headers to what a caller may still do.
+func TestRateLimitIsAnnounced(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		limit    RateLimit
+		requests int
+		later    time.Duration
+		policy   string
+		rest     string
+	}{
+		{RateLimit{PerSecond: 2, Burst: 5}, 1, 0, `"caller";q=5;w=3`, `"caller";r=4;t=1`},
+		{RateLimit{PerSecond: 2, Burst: 5}, 5, 0, `"caller";q=5;w=3`, `"caller";r=0;t=3`},
+		{RateLimit{PerSecond: 2, Burst: 5}, 6, 0, `"caller";q=5;w=3`, `"caller";r=0;t=3`}, // refused
+		{RateLimit{PerSecond: 2, Burst: 5}, 5, time.Second, `"caller";q=5;w=3`, `"caller";r=1;t=2`},
+		{RateLimit{PerSecond: 0.01, Burst: 0}, 1, 0, `"caller";q=1;w=100`, `"caller";r=0;t=100`},
+		{RateLimit{PerSecond: 50, Burst: 1000}, 10, 0, `"caller";q=1000;w=20`, `"caller";r=990;t=1`},
+		{RateLimit{}, 3, 0, "", ""},
+	} {
+		l, h := newLimiter(test.limit, 100), http.Header{}
+		for range test.requests {
+			h = http.Header{}
+			_, _ = l.admit(h, request("x"), now)
+		}
+		if test.later > 0 {
+			h = http.Header{}
+			_, _ = l.admit(h, request("x"), now.Add(test.later))
+		}
+		if policy, rest := h.Get("Ratelimit-Policy"), h.Get("Ratelimit"); policy != test.policy || rest != test.rest {
+			t.Errorf("%+v after %d: %s, %s; want %s, %s", test.limit, test.requests, policy, rest, test.policy, test.rest)
 		}
 	}
 }

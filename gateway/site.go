@@ -30,7 +30,7 @@ type page struct {
 	target  string // of a redirect
 }
 
-// newSite returns the pages of the embedded files, by path.
+// newSite returns the pages of the embedded files, and the API's descriptors, by path.
 func newSite(version string) (map[string]page, error) {
 	api, err := embedded.ReadFile("openapi.json")
 	if err != nil {
@@ -43,10 +43,15 @@ func newSite(version string) (map[string]page, error) {
 		}
 		api = bytes.Replace(api, []byte(placeholderVersion), append([]byte(`"version": `), quoted...), 1)
 	}
+	descriptors, err := newDescriptors()
+	if err != nil {
+		return nil, err
+	}
 	site := map[string]page{
 		"/":             {target: "/docs"},
 		"/docs/":        {target: "/docs"},
 		"/openapi.json": {content: wire.ContentType, body: api},
+		descriptorsPath: {content: contentProtobuf, body: descriptors},
 	}
 	entries, err := embedded.ReadDir("docs")
 	if err != nil {

@@ -35,14 +35,14 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 	defer g.Close()
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for _, each := range []struct{ method, path string }{
-		{http.MethodGet, "/v1/learners/ada-the-learner/paths/p/progress"}, {"BREW", "/v1/ada-the-learner"}, {http.MethodGet, "/healthz"},
+		{http.MethodGet, "/v1/learners/ada-the-learner/paths/p/progress"}, {http.MethodGet, "/v1/learners/me/progress:watch?ticket=ada"}, {"BREW", "/v1/ada-the-learner"}, {http.MethodGet, "/healthz"},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), each.method, each.path, nil)
 		r.Header.Set("Authorization", "Bearer x")
 		r.Header.Set("Traceparent", parent)
 		g.ServeHTTP(httptest.NewRecorder(), r)
 	}
-	want := "GET /v1/learners/{learner_id}/paths/{path_id}/progress 200 true, OTHER  404 true, GET  200 true"
+	want := "GET /v1/learners/{learner_id}/paths/{path_id}/progress 200 true, GET /v1/learners/{learner_id}/progress:watch 500 false, OTHER  404 true, GET  200 true"
 	if got := strings.Join(observed, ", "); got != want {
 		t.Errorf("observed %s\nwant     %s", got, want)
 	}
@@ -56,7 +56,7 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 			t.Errorf("a span holds what the caller sent: %s", text)
 		}
 	}
-	if got := strings.Join(names, ", "); got != "GET /v1/learners/{learner_id}/paths/{path_id}/progress, HTTP" {
+	if got := strings.Join(names, ", "); got != "GET /v1/learners/{learner_id}/paths/{path_id}/progress, GET /v1/learners/{learner_id}/progress:watch, HTTP" {
 		t.Error(got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -11,11 +12,16 @@ import (
 	"github.com/preceptor-dev/preceptor/gateway/stream"
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // watch serves progress:watch as server-sent events, or as lines of JSON to a client that takes
 // nothing else.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
+	if ticket, ok := ticketOf(r); ok && ticket == "" {
+		g.fail(w, r, badTicket())
+		return
+	}
 	req, err := readWatch(r)
 	if err != nil {
 		g.fail(w, r, err)
@@ -60,8 +66,30 @@ func readWatch(r *http.Request) (*progressv1.WatchProgressRequest, error) {
 	} else if sequence, err := strconv.ParseInt(last, 10, 64); err == nil && sequence >= 0 {
 		req.AfterSequence = new(sequence)
 	}
-	req.LearnerId = x.params["learner_id"]
+	req.LearnerId, req.Ticket = x.params["learner_id"], "" // a ticket is metadata; see ticketOf
 	return req, nil
+}
+
+// maxTicket is more than any ticket has, in bytes.
+const maxTicket = 64
+
+// ticketOf returns the ticket of a request, and whether it has one. Only a watch takes tickets. Whatever
+// is no ticket is "", and so refused as one.
+func ticketOf(r *http.Request) (ticket string, ok bool) {
+	route := exchangeOf(r).route
+	if route == nil || route.rpc != progressv1.ProgressService_WatchProgress_FullMethodName || !strings.Contains(r.URL.RawQuery, "ticket") {
+		return "", false
+	}
+	values, ok := r.URL.Query()["ticket"]
+	if len(values) != 1 || len(values[0]) > maxTicket || strings.ContainsFunc(values[0], func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", ok
+	}
+	return values[0], ok
+}
+
+// badTicket is the error of a ticket that could never be one.
+func badTicket() error {
+	return errs.New(errs.Unauthenticated, errs.ReasonTicketInvalid, "the ticket is not one; get a new one")
 }
 
 // wantsLines reports whether a client takes JSON and no server-sent events.

@@ -25,7 +25,8 @@ const about = "Preceptor tracks how people learn healthcare AI engineering: what
 	"Every request under /v1 carries a bearer token. Times are RFC 3339 in UTC, durations and periods ISO 8601, 64-bit integers strings. " +
 	"Members that have no value are left out where they are optional; lists are never null. " +
 	"Errors are application/problem+json with a reason that a program can read, and name every bad field at once. " +
-	"Every response to a GET has an ETag; send it as If-None-Match. Every response has an X-Request-Id: yours, if you sent one."
+	"Every response to a GET has an ETag; send it as If-None-Match. Every response has an X-Request-Id: yours, if you sent one. " +
+	"Where a rate limit is set, every response has RateLimit and RateLimit-Policy, which say what is left of it."
 
 // operation is one route with the options of its RPC.
 type operation struct {
@@ -216,6 +217,9 @@ func (op *operation) describe(s *schemas) (*object, error) {
 	}
 	if len(parameters) > 0 {
 		described.set("parameters", parameters)
+	}
+	if op.access.GetTicket() {
+		described.set("security", []any{of("bearer", []string{}), &object{}}) // the ticket is a parameter
 	}
 	if op.body != "" {
 		body, err := op.requestBody(s)

@@ -26,6 +26,7 @@ const (
 	headerChallenge  = "WWW-Authenticate"
 	headerFileName   = "Content-Disposition"
 	headerSequence   = "Preceptor-As-Of-Sequence"
+	headerReplayed   = "Idempotency-Replayed"
 )
 
 // responseHeaders are those that responses have, for components. The required ones are in every response
@@ -43,6 +44,7 @@ func responseHeaders() *object {
 		headerRetryAfter, header("Seconds to wait.", true, of("type", "integer", "minimum", 1)),
 		headerAllow, header("The methods that the path takes.", true, text()),
 		headerChallenge, header("Bearer; with `error=\"invalid_token\"` where there was a token.", true, text()),
+		headerReplayed, header("true where an earlier request with the same Idempotency-Key got this response.", false, of("type", "string", "const", "true")),
 		headerFileName, header("A name to save the document under.", true, text()),
 	)
 	all.set(headerSequence, header("The sequence of the last log entry that is counted.", true, revision))
@@ -104,7 +106,7 @@ func (op *operation) successHeaders() []string {
 		names = append(names, headerETag)
 	}
 	if op.successStatus() == http.StatusCreated {
-		names = append(names, headerLocation)
+		names = append(names, headerLocation, headerReplayed)
 	}
 	if op.countsApart() {
 		names = append(names, headerSequence)

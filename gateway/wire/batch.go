@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -150,7 +149,7 @@ func (b *batchReader) sentAt(value []byte) {
 	case b.sent:
 		b.violation("sentAt", errs.ReasonDuplicateField, "is given more than once")
 	case string(value) == "null":
-	case protojson.Unmarshal(value, at) != nil:
+	case unmarshal(value, at) != nil:
 		b.violation("sentAt", wrong(fieldOf("sent_at"), value, ""), expectedTime)
 	default:
 		b.SentAt = at
@@ -168,7 +167,7 @@ func (b *batchReader) include(value []byte) {
 	switch {
 	case b.included:
 		b.violation("include", errs.ReasonDuplicateField, "is given more than once")
-	case protojson.Unmarshal(fmt.Appendf(nil, `{"include":%s}`, value), &req) != nil:
+	case unmarshal(fmt.Appendf(nil, `{"include":%s}`, value), &req) != nil:
 		field := fieldOf("include")
 		b.violation("include", wrong(field, value, ""), Expected(field))
 	default:

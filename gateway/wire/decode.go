@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -66,7 +65,7 @@ func (m *Codec) Unmarshal(data []byte, v any) error {
 // Unmarshal reads one message from data strictly: no unknown fields, nothing after it, no
 // number that is not finite, no NUL in a string.
 func Unmarshal(data []byte, into proto.Message) error {
-	if err := protojson.Unmarshal(data, into); err != nil {
+	if err := unmarshal(data, into); err != nil {
 		return err
 	}
 	if !sound(into.ProtoReflect()) {
@@ -206,7 +205,7 @@ func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole st
 		return
 	}
 	alone := kind.New()
-	if protojson.Unmarshal([]byte(`{"`+fd.JSONName()+`":`+whole+`}`), alone.Interface()) != nil {
+	if unmarshal([]byte(`{"`+fd.JSONName()+`":`+whole+`}`), alone.Interface()) != nil {
 		d.add(path, wrong(fd, one, whole), Expected(fd))
 		return
 	}
@@ -324,7 +323,7 @@ const expectedTime = "must be an RFC 3339 time, such as 2026-11-20T08:00:00Z"
 
 func expectedMessage(fd protoreflect.FieldDescriptor) string {
 	switch fd.Message().FullName() {
-	case "google.protobuf.Timestamp":
+	case timestampName:
 		return expectedTime
 	case "google.protobuf.FieldMask":
 		return "must be field names with commas between them"

@@ -132,7 +132,7 @@ func (m *Codec) plan(md protoreflect.MessageDescriptor) *plan {
 	p := &plan{}
 	m.plans[md] = p // before its fields: a type may hold itself
 	switch {
-	case md.FullName() == "google.protobuf.Timestamp":
+	case md.FullName() == timestampName:
 		p.wellKnown = appendTimestampOf
 		return p
 	case isWellKnown(md):

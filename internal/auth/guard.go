@@ -38,8 +38,10 @@ type GuardOptions struct {
 	Verifier *Verifier
 	// Resolver is nil in a service that stores nothing per learner.
 	Resolver Resolver
-	Logger   *slog.Logger
-	Now      func() time.Time
+	// Tickets is nil in a service that gives none.
+	Tickets Tickets
+	Logger  *slog.Logger
+	Now     func() time.Time
 	// Files hold the RPCs; nil for all that are linked in.
 	Files *protoregistry.Files
 }
@@ -56,8 +58,8 @@ type Guard struct {
 	rules map[string]Rule
 }
 
-// NewGuard reads the rule of every RPC of ours. Invalid when one has self and
-// its request has no learner_id.
+// NewGuard reads the rule of every RPC of ours. Invalid when one has self or
+// ticket and its request has no learner_id.
 func NewGuard(o GuardOptions) (*Guard, error) {
 	if o.Verifier == nil || o.Logger == nil || o.Now == nil {
 		return nil, errs.New(errs.Invalid, errs.ReasonBadGuard, "a guard needs a verifier, a logger and a clock")
@@ -69,6 +71,9 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 	for _, rule := range Rules(o.Files) {
 		if rule.Access.GetSelf() && !rule.NamesLearner {
 			return nil, errs.New(errs.Invalid, errs.ReasonBadAccessRule, "%s admits self, but its request has no learner_id", rule.Method)
+		}
+		if rule.Access.GetTicket() && !rule.NamesLearner {
+			return nil, errs.New(errs.Invalid, errs.ReasonBadAccessRule, "%s takes tickets, but its request has no learner_id", rule.Method)
 		}
 		g.rules[rule.Method] = rule
 	}
@@ -131,6 +136,8 @@ type call struct {
 	// admitted reports that a role or a service let the call in; otherwise only its
 	// learner_id can.
 	admitted bool
+	// about is the learner whom the caller's ticket is about; "" without a ticket.
+	about string
 }
 
 // open identifies the caller and decides what can be decided without the
@@ -146,12 +153,13 @@ func (g *Guard) open(ctx context.Context, method, service string) (context.Conte
 		g.o.Logger.LogAttrs(ctx, slog.LevelError, "an RPC without an access rule was called", slog.String("method", method))
 		return ctx, nil, errs.New(errs.PermissionDenied, errs.ReasonNoAccessRule, "nobody may call this")
 	}
-	p, err := g.identify(ctx, rule, service)
+	pass, err := g.identify(ctx, rule, service)
 	if err != nil {
 		return ctx, nil, err
 	}
+	p := pass.Principal
 	slot.principal.Store(&p)
-	c := &call{guard: g, rule: rule, slot: slot, admitted: rule.admitsService(service) || rule.admitsRole(p)}
+	c := &call{guard: g, rule: rule, slot: slot, admitted: rule.admitsService(service) || rule.admitsRole(p), about: pass.LearnerID}
 	resolve := c.resolve
 	slot.resolve.Store(&resolve)
 	if !c.admitted && !(rule.Access.GetSelf() && p.Subject != "") {
@@ -171,37 +179,43 @@ func isOpen(method string) bool {
 	return false
 }
 
-// identify verifies the token. Only a service that the rule names needs none.
-func (g *Guard) identify(ctx context.Context, rule Rule, service string) (Principal, error) {
-	token, err := bearer(ctx)
-	if err != nil {
-		return Principal{}, err
-	}
-	if token == "" {
+// identify verifies the token, or uses a ticket up; only the latter gives a Pass with a learner.
+// Only a service that the rule names needs neither.
+func (g *Guard) identify(ctx context.Context, rule Rule, service string) (Pass, error) {
+	values := metadata.ValueFromIncomingContext(ctx, authorization)
+	if len(values) == 0 {
 		if rule.admitsService(service) {
-			return Principal{Service: service}, nil
+			return Pass{Principal: Principal{Service: service}}, nil
 		}
-		return Principal{}, errs.New(errs.Unauthenticated, errs.ReasonTokenMissing, "this call needs a bearer token")
+		return Pass{}, errs.New(errs.Unauthenticated, errs.ReasonTokenMissing, "this call needs a bearer token")
+	}
+	if len(values) > 1 {
+		return Pass{}, errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "authorization must be one bearer token, or one ticket")
+	}
+	if secret, ok := credential(values[0], TicketScheme); ok {
+		pass, err := g.redeem(ctx, rule, secret)
+		pass.Principal.Service = service
+		return pass, err
+	}
+	token, ok := credential(values[0], bearerScheme)
+	if !ok {
+		return Pass{}, errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "authorization must be one bearer token")
 	}
 	p, err := g.o.Verifier.Verify(ctx, token)
-	if err != nil {
-		return Principal{}, err
-	}
 	p.Service = service
-	return p, nil
+	return Pass{Principal: p}, err
 }
 
-// bearer is the token that the call carries, "" for none.
-func bearer(ctx context.Context) (string, error) {
-	values := metadata.ValueFromIncomingContext(ctx, "authorization")
-	if len(values) == 0 {
-		return "", nil
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if len(values) > 1 || !strings.EqualFold(scheme, "bearer") || token == "" {
-		return "", errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "authorization must be one bearer token")
-	}
-	return token, nil
+// authorization is the metadata that holds a token or a ticket, bearerScheme the scheme of a token.
+const (
+	authorization = "authorization"
+	bearerScheme  = "Bearer"
+)
+
+// credential returns what a value of the metadata authorization has after a scheme, and whether it has that scheme.
+func credential(value, scheme string) (secret string, ok bool) {
+	has, secret, _ := strings.Cut(value, " ")
+	return secret, strings.EqualFold(has, scheme) && secret != ""
 }
 
 // check decides about a request, and puts the learner's id where it has "me".
@@ -239,6 +253,9 @@ func (c *call) check(ctx context.Context, req any) error {
 	}
 	if !c.admitted && id != own {
 		return errs.New(errs.PermissionDenied, errs.ReasonNotYourData, "this is another learner's data")
+	}
+	if c.about != "" && id != c.about {
+		return errs.New(errs.Unauthenticated, errs.ReasonTicketInvalid, "the ticket is for another learner's data")
 	}
 	if id != "" {
 		m.Set(field, protoreflect.ValueOfString(id))

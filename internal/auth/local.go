@@ -38,13 +38,21 @@ type LocalIssuer struct {
 	key    jose.JSONWebKey // public
 	signer jose.Signer
 	now    func() time.Time
+	isNew  bool
 }
+
+// IsNew reports whether the key was made when the issuer was opened, so that no server knows it yet.
+func (l *LocalIssuer) IsNew() bool { return l.isNew }
 
 // OpenLocalIssuer reads the issuer's key from dir, and makes one when there is
 // none. Every process on the same folder gets the same key.
 func OpenLocalIssuer(dir string, now func() time.Time) (*LocalIssuer, error) {
 	path := filepath.Join(dir, LocalKeyFile)
-	text, err := SecretFile(path, newIssuerKey)
+	isNew := false
+	text, err := SecretFile(path, func() ([]byte, error) {
+		isNew = true
+		return newIssuerKey()
+	})
 	if err != nil {
 		return nil, fmt.Errorf("local token issuer: %w", err)
 	}
@@ -52,7 +60,12 @@ func OpenLocalIssuer(dir string, now func() time.Time) (*LocalIssuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("local token issuer: %s: %w", path, err)
 	}
-	return newLocalIssuer(private, now)
+	issuer, err := newLocalIssuer(private, now)
+	if err != nil {
+		return nil, err
+	}
+	issuer.isNew = isNew
+	return issuer, nil
 }
 
 // NewLocalIssuer makes an issuer with a new key that is stored nowhere.
@@ -157,7 +170,10 @@ func (l *LocalIssuer) mint(subject string, ours localClaims, ttl time.Duration) 
 	return token, nil
 }
 
-// keys is the issuer's one key, whatever is asked for: the signature decides.
-func (l *LocalIssuer) keys(context.Context, string) ([]jose.JSONWebKey, error) {
+// keys is the issuer's one key, unless the token names another.
+func (l *LocalIssuer) keys(_ context.Context, keyID string) ([]jose.JSONWebKey, error) {
+	if keyID != "" && keyID != l.key.KeyID {
+		return nil, nil
+	}
 	return []jose.JSONWebKey{l.key}, nil
 }

@@ -25,8 +25,9 @@ import (
 )
 
 const (
-	// leeway is how far a token's clock may be from ours.
-	leeway = 60 * time.Second
+	// leeway is how far a token's clock may be from ours. Nothing else adds to it: neither the cache nor
+	// a stream lasts longer than the token.
+	leeway = 30 * time.Second
 	// maxCached is how long a verified token is believed without verifying again.
 	maxCached = 5 * time.Minute
 	// maxToken is the longest token that is parsed: a header may hold megabytes.
@@ -176,6 +177,9 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Pri
 	if err != nil {
 		return Principal{}, err
 	}
+	if len(keys) == 0 {
+		return Principal{}, unknownKey(claimed.Issuer)
+	}
 	standard, all := jwt.Claims{}, map[string]any{}
 	if !signedBy(parsed, keys, &standard, &all) {
 		return Principal{}, invalidToken(errors.New("no key of its issuer made its signature"))
@@ -303,6 +307,18 @@ func invalidToken(cause error) error {
 		cause = fmt.Errorf("token refused: %w", cause)
 	}
 	return errs.Wrap(cause, errs.Unauthenticated, errs.ReasonTokenInvalid, "the bearer token is not valid here")
+}
+
+// unknownKey is the error of a token that names a key which its issuer, as far as we know, does not have. It
+// says so: mostly an honest caller uses another folder, or a token from before a new key.
+func unknownKey(issuerName string) error {
+	cause := errors.New("token refused: its issuer has no such key")
+	if issuerName == LocalIssuerName {
+		return errs.Wrap(cause, errs.Unauthenticated, errs.ReasonTokenInvalid,
+			"the bearer token was signed with another key than this server's; make one with `preceptor token --data DIR`, where DIR is the server's folder")
+	}
+	return errs.Wrap(cause, errs.Unauthenticated, errs.ReasonTokenInvalid,
+		"the bearer token was signed with a key that its issuer does not publish; sign in again")
 }
 
 func expiredToken() error {

@@ -29,6 +29,7 @@ const (
 	ReasonTokenMissing           = "TOKEN_MISSING"
 	ReasonTokenExpired           = "TOKEN_EXPIRED"
 	ReasonTokenInvalid           = "TOKEN_INVALID"
+	ReasonTicketInvalid          = "TICKET_INVALID"
 	ReasonRoleRequired           = "ROLE_REQUIRED"
 	ReasonNotYourData            = "NOT_YOUR_DATA"
 	ReasonNoAccessRule           = "NO_ACCESS_RULE"
@@ -158,6 +159,7 @@ const (
 
 	ReasonSubjectUnknown       = "SUBJECT_UNKNOWN"
 	ReasonLinkNotFound         = "LINK_NOT_FOUND"
+	ReasonTicketNotFound       = "TICKET_NOT_FOUND"
 	ReasonEventNotFound        = "EVENT_NOT_FOUND"
 	ReasonRandom               = "RANDOM"
 	ReasonDatabaseURLInvalid   = "DATABASE_URL_INVALID"
@@ -264,7 +266,8 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 400, "the enrollment is on that version already, or on a newer one", ReasonUpgradeToOlder),
 		meaning(UseError, 401, "there is no bearer token", ReasonTokenMissing),
 		meaning(UseError, 401, "get a new token", ReasonTokenExpired),
-		meaning(UseError, 401, "the token's signature, issuer or audience is not accepted", ReasonTokenInvalid),
+		meaning(UseError, 401, "the token's signature, issuer or audience is not accepted; the detail says when it was signed with another key", ReasonTokenInvalid),
+		meaning(UseError, 401, "the ticket was used before, has expired or is for something else: get a new one", ReasonTicketInvalid),
 		meaning(UseError, 403, "the token's roles do not allow it", ReasonRoleRequired),
 		meaning(UseError, 403, "the data is another learner's", ReasonNotYourData),
 		meaning(UseError, 403, "nobody commands about themselves: another admin must", ReasonAboutOneself),
@@ -398,6 +401,7 @@ func internalMeanings() []Meaning {
 	return slices.Concat(
 		meaning(UseInternal, 0, "the identity belongs to no learner yet", ReasonSubjectUnknown),
 		meaning(UseInternal, 0, "progress has not seen the identity yet", ReasonLinkNotFound),
+		meaning(UseInternal, 0, "progress has no such ticket", ReasonTicketNotFound),
 		meaning(UseInternal, 0, "the log does not have the event", ReasonEventNotFound),
 		meaning(UseInternal, 0, "the system has no randomness", ReasonRandom),
 		meaning(UseInternal, 0, "the database URL is invalid", ReasonDatabaseURLInvalid),

@@ -126,7 +126,7 @@ func isRequestID(id string) bool {
 
 // end turns a handler's error into the status that the caller gets, and logs the call.
 func (c *call) end(ctx context.Context, err error) error {
-	st := statusOf(ctx, err, c.id)
+	st := statusOf(ctx, err, origin{c.method, c.id})
 	c.log(ctx, st, err)
 	c.endTrace(st)
 	if c.server.observe != nil {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -102,7 +103,7 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 // made while serving another. What the caller put there is left alone. Nothing
 // else travels by itself: an idempotency key, for one, means one create only.
 func forwardUser(ctx context.Context) context.Context {
-	id, token := RequestID(ctx), metadata.ValueFromIncomingContext(ctx, "authorization")
+	id, token := RequestID(ctx), auth.UserToken(ctx)
 	if id == "" && len(token) == 0 {
 		return ctx
 	}

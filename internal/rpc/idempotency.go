@@ -14,6 +14,17 @@ import (
 // idempotencyKey is the metadata by which a create is made at most once.
 const idempotencyKey = "idempotency-key"
 
+// ReplayedKey is the metadata of a response that is the stored one of an earlier create with the same key.
+const ReplayedKey = "idempotency-replayed"
+
+// MarkReplayed adds to a response's metadata whether it is the stored one of an earlier create.
+func MarkReplayed(md metadata.MD, replayed bool) metadata.MD {
+	if replayed {
+		md.Set(ReplayedKey, "true")
+	}
+	return md
+}
+
 // IdempotencyKey returns the caller's key for a call of the method, with the hash of the
 // request. It returns the zero Key when the caller sent none, and Invalid for one that is
 // not allowed.

@@ -185,7 +185,7 @@ func (s *Server) until(ctx context.Context) (context.Context, func()) {
 
 // stopping is the error of calls that come too late.
 func (s *Server) stopping() error {
-	return newStatus(errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; try again"), "").Err()
+	return newStatus(errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; try again"), origin{}).Err()
 }
 
 // inprocServerStream is the server's side of a stream in process, as a network

@@ -39,9 +39,9 @@ const pushbackKey = "grpc-retry-pushback-ms"
 
 // repeatable is which of our methods may be sent a second time, by what their protos say.
 type repeatable struct {
-	// always: those that read, and those whose second run changes nothing.
-	always []protoreflect.MethodDescriptor
-	// keyed: creates, which may be repeated when they carry an idempotency key.
+	// always: those that read, and those whose second run changes nothing. once: all others. Both by name.
+	always, once []protoreflect.MethodDescriptor
+	// keyed: creates among the latter, which may be repeated when they carry an idempotency key.
 	keyed map[string]bool
 }
 
@@ -60,6 +60,11 @@ func repeatableIn(files *protoregistry.Files) repeatable {
 		}
 		return true
 	})
+	byName := func(a, b protoreflect.MethodDescriptor) int {
+		return strings.Compare(string(a.FullName()), string(b.FullName()))
+	}
+	slices.SortFunc(r.always, byName)
+	slices.SortFunc(r.once, byName)
 	return r
 }
 
@@ -67,34 +72,68 @@ func (r *repeatable) add(method protoreflect.MethodDescriptor) {
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	rule, _ := proto.GetExtension(options, annotations.E_Http).(*annotations.HttpRule)
 	access, _ := proto.GetExtension(options, accessv1.E_Access).(*accessv1.Access)
-	switch {
-	case method.IsStreamingClient():
-	case rule.GetGet() != "", options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN:
+	safe := rule.GetGet() != "" || options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
+	if safe && !method.IsStreamingClient() {
 		r.always = append(r.always, method)
-	case access.GetIdempotentCreate():
+		return
+	}
+	r.once = append(r.once, method)
+	if access.GetIdempotentCreate() && !method.IsStreamingClient() {
 		r.keyed["/"+string(method.Parent().FullName())+"/"+string(method.Name())] = true
 	}
 }
 
-// serviceConfig is gRPC's own description of how calls are spread and repeated.
+// ServiceConfig returns gRPC's service config for our RPCs in the files: how calls are spread over the
+// servers of a name, how long they may take, and which are made again when a server is UNAVAILABLE. Dial
+// uses it, and proto/service_config.json is a copy for other clients.
+func ServiceConfig(files *protoregistry.Files) (string, error) {
+	r := repeatableIn(files)
+	return r.serviceConfig()
+}
+
+// methodConfig is what a service config says of some methods.
+type methodConfig struct {
+	Names       []methodName   `json:"name"`
+	Timeout     string         `json:"timeout,omitempty"`
+	RetryPolicy map[string]any `json:"retryPolicy,omitempty"`
+}
+
+type methodName struct {
+	Service string `json:"service"`
+	Method  string `json:"method"`
+}
+
 func (r *repeatable) serviceConfig() (string, error) {
-	type name struct {
-		Service string `json:"service"`
-		Method  string `json:"method"`
+	retry := map[string]any{
+		"maxAttempts": maxTries, "backoffMultiplier": 2, "retryableStatusCodes": []string{"UNAVAILABLE"},
+		"initialBackoff": inSeconds(firstBackoff), "maxBackoff": inSeconds(maxBackoff),
 	}
-	names := make([]name, 0, len(r.always))
-	for _, m := range r.always {
-		names = append(names, name{string(m.Parent().FullName()), string(m.Name())})
+	var methods []methodConfig
+	for _, kind := range []struct {
+		methods []protoreflect.MethodDescriptor
+		stream  bool
+		config  methodConfig
+	}{
+		{r.always, false, methodConfig{Timeout: inSeconds(DefaultDeadline), RetryPolicy: retry}},
+		{r.once, false, methodConfig{Timeout: inSeconds(DefaultDeadline)}},
+		{r.always, true, methodConfig{RetryPolicy: retry}}, // again only before its first message
+		{r.once, true, methodConfig{}},
+	} {
+		for _, m := range kind.methods {
+			if kind.stream == (m.IsStreamingServer() || m.IsStreamingClient()) {
+				kind.config.Names = append(kind.config.Names, methodName{string(m.Parent().FullName()), string(m.Name())})
+			}
+		}
+		if len(kind.config.Names) > 0 {
+			methods = append(methods, kind.config)
+		}
 	}
 	config := map[string]any{
 		"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}},
 		"retryThrottling":     map[string]any{"maxTokens": retryTokens, "tokenRatio": 0.1},
 	}
-	if len(names) > 0 {
-		config["methodConfig"] = []any{map[string]any{"name": names, "retryPolicy": map[string]any{
-			"maxAttempts": maxTries, "backoffMultiplier": 2, "retryableStatusCodes": []string{"UNAVAILABLE"},
-			"initialBackoff": inSeconds(firstBackoff), "maxBackoff": inSeconds(maxBackoff),
-		}}}
+	if len(methods) > 0 {
+		config["methodConfig"] = methods
 	}
 	text, err := json.Marshal(config)
 	return string(text), err

@@ -29,22 +29,22 @@ var errStopping = errors.New("the server is stopping")
 // statusOf returns what the caller receives for err: nil is OK, a classified error
 // says what it is, a status from one of our own services passes on, and what
 // is not classified is an internal error without details.
-func statusOf(ctx context.Context, err error, requestID string) *status.Status {
+func statusOf(ctx context.Context, err error, from origin) *status.Status {
 	if err == nil {
 		return nil
 	}
 	own, classified := errors.AsType[*errs.Error](err)
 	if classified && own.Kind != errs.Internal {
-		return newStatus(own, requestID)
+		return newStatus(own, from)
 	}
 	var foreign *status.Status
 	if !classified { // Internal, given to an error from elsewhere, is meant
 		foreign = foreignStatus(err)
 	}
 	if foreign != nil && isOurs(foreign) {
-		return renamed(foreign, requestID)
+		return renamed(foreign, from.requestID)
 	}
-	return newStatus(classify(ctx, err, foreign), requestID)
+	return newStatus(classify(ctx, err, foreign), from)
 }
 
 // classify gives a kind to an error that has none, from the call's context and
@@ -104,7 +104,21 @@ func renamed(st *status.Status, requestID string) *status.Status {
 	return withDetails(status.New(st.Code(), st.Message()), details)
 }
 
-func newStatus(e *errs.Error, requestID string) *status.Status {
+// origin is the call that an error is of.
+type origin struct {
+	// method is "/preceptor.progress.v1.ProgressService/GetProgress"; "" where no method was called.
+	method, requestID string
+}
+
+// metadata is what an ErrorInfo says beside the reason: as REST's "instance", where the error is from.
+func (o origin) metadata() map[string]string {
+	if o.method == "" {
+		return nil
+	}
+	return map[string]string{"method": strings.TrimPrefix(o.method, "/")}
+}
+
+func newStatus(e *errs.Error, from origin) *status.Status {
 	grpcCode := CodeOf(e.Kind)
 	reason := e.Reason
 	if reason == "" {
@@ -112,8 +126,8 @@ func newStatus(e *errs.Error, requestID string) *status.Status {
 	}
 	message := e.Message
 	details := []protoadapt.MessageV1{
-		&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain},
-		&errdetails.RequestInfo{RequestId: requestID},
+		&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain, Metadata: from.metadata()},
+		&errdetails.RequestInfo{RequestId: from.requestID},
 	}
 	if n := len(e.Violations); n > 0 {
 		if n > maxViolations {

@@ -9,33 +9,34 @@ import (
 
 // Create makes an item in state DRAFT from the content and returns what encode makes
 // of it. With a key that served the same request before, it makes nothing and returns
-// the response of then.
+// the response of then, as replayed.
 //
 // Returns Invalid with every violation of the content's shape; AlreadyExists
 // MODULE_EXISTS or PATH_EXISTS; FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key
 // came with another request; Aborted IDEMPOTENCY_KEY_IN_FLIGHT while its twin is served.
-func (c *Collection[C]) Create(ctx context.Context, id string, content C, key idem.Key, encode func(Item[C]) ([]byte, error)) ([]byte, error) {
+func (c *Collection[C]) Create(
+	ctx context.Context, id string, content C, key idem.Key, encode func(Item[C]) ([]byte, error),
+) (answer []byte, replayed bool, err error) {
 	leave, err := c.creates.Enter(key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer leave()
 	f := faults(content.shape())
 	f.slug(c.kind.idField(), id)
 	if len(f) > 0 {
-		return nil, errs.InvalidFields(f)
+		return nil, false, errs.InvalidFields(f)
 	}
 	now := c.service.micros()
 	item := Item[C]{ID: id, State: StateDraft, Draft: &content}.touched(now)
 	response, err := encode(item)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var answer []byte
 	err = c.service.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
 		earlier, found, err := tx.FindResponse(ctx, key, now)
+		answer, replayed = earlier, found
 		if err != nil || found {
-			answer = earlier
 			return err
 		}
 		answer = response
@@ -50,9 +51,9 @@ func (c *Collection[C]) Create(ctx context.Context, id string, content C, key id
 		return tx.SaveResponse(ctx, key, response, now)
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return answer, nil
+	return answer, replayed, nil
 }
 
 // idField is the request's field that holds a new id.

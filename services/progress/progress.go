@@ -343,6 +343,25 @@ type Link struct {
 	Since time.Time
 }
 
+// WatchTicket admits one watch of a learner's log, in the name of who got it.
+type WatchTicket struct {
+	// Hash is the SHA-256 of the ticket, which is stored nowhere.
+	Hash [32]byte
+	// LearnerID is whose log it is.
+	LearnerID string
+	// Issuer and Subject name who got the ticket; Command is set for a command of the program.
+	Issuer, Subject string
+	Command         bool
+	// Roles are those of the token that the ticket was got with, and TokenExpires is when that does.
+	Roles        []string
+	TokenExpires time.Time
+	// Expires is until when the ticket is accepted.
+	Expires time.Time
+}
+
+// MaxWatchTickets is how many tickets for the log of one learner are neither used nor expired.
+const MaxWatchTickets = 20
+
 // Sweep is how far the learners that the catalog touches have been looked at; see sweep.go.
 type Sweep struct {
 	// Revision and At are what the last finished sweep looked at.

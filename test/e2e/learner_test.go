@@ -117,6 +117,9 @@ func testEnroll(t *testing.T, w *world) {
 	made := me.post(at, body, "Idempotency-Key", "enroll-1").want(http.StatusCreated)
 	made.golden("enrollment")
 	replay := me.post(at, body, "Idempotency-Key", "enroll-1").want(http.StatusCreated)
+	if first, second := made.header.Get("Idempotency-Replayed"), replay.header.Get("Idempotency-Replayed"); first != "" || second != "true" {
+		t.Errorf("Idempotency-Replayed is %q, then %q", first, second)
+	}
 	if string(replay.body) != string(made.body) {
 		t.Errorf("the replay is %s, the first answer was %s", replay.body, made.body)
 	}

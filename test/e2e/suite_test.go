@@ -26,6 +26,7 @@ func suite(t *testing.T, w *world) {
 		"clocks":       testClocks,
 		"history":      testHistory,
 		"watch":        testWatch,
+		"ticket":       testWatchTicket,
 		"conditional":  testConditional,
 		"problems":     testProblems,
 		"bodies":       testBodies,

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -22,7 +23,7 @@ func (p Process) tokenCommand() *cli.Command {
 		Name:  "token",
 		Usage: "print a token of the local issuer",
 		Description: "The token is signed with the key in the data folder, which is made when there is none.\n" +
-			"Servers on that folder accept it. Example:\n\n" +
+			"Servers on that folder accept it. Standard output has the token alone, standard error says when a key was made. Example:\n\n" +
 			"   preceptor token --data ./data --subject ada --role learner",
 		Flags: []cli.Flag{
 			text("", "data", "the folder that holds the issuer's key", "./data", &data),
@@ -41,9 +42,13 @@ func (p Process) tokenCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			token, err := mint(p.Now, data, subject, roles, name, ttl)
+			token, isNew, err := mint(p.Now, data, subject, roles, name, ttl)
 			if err != nil {
 				return err
+			}
+			if isNew {
+				fmt.Fprintf(p.Stderr, "preceptor: made a new key, %s; only a server that is started on that folder, with --data %s, accepts the token\n",
+					filepath.Join(data, auth.LocalKeyFile), data)
 			}
 			_, err = fmt.Fprintln(p.Stdout, token)
 			return err
@@ -51,25 +56,24 @@ func (p Process) tokenCommand() *cli.Command {
 	}
 }
 
-// mint makes a token with the key of a data folder.
-func mint(now func() time.Time, dir, subject string, roles []string, name string, ttl time.Duration) (string, error) {
+// mint makes a token with the key of a data folder. isNew reports whether there was no key before.
+func mint(now func() time.Time, dir, subject string, roles []string, name string, ttl time.Duration) (token string, isNew bool, err error) {
 	parsed := make([]auth.Role, len(roles))
 	for i, text := range roles {
 		role, err := auth.ParseRole(text)
 		if err != nil {
-			return "", server.Usagef("%s", errs.OneLine(err))
+			return "", false, server.Usagef("%s", errs.OneLine(err))
 		}
 		parsed[i] = role
 	}
 	issuer, err := openIssuer(dir, now)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	token, err := issuer.Mint(subject, parsed, name, ttl)
-	if err != nil {
-		return "", server.Usagef("%s", errs.OneLine(err))
+	if token, err = issuer.Mint(subject, parsed, name, ttl); err != nil {
+		return "", false, server.Usagef("%s", errs.OneLine(err))
 	}
-	return token, nil
+	return token, issuer.IsNew(), nil
 }
 
 // openIssuer opens the local issuer of a data folder; both are made when there are none.

@@ -32,9 +32,15 @@ var update = flag.Bool("update", false, "write testdata anew")
 // openAll opens all services on a folder of their own.
 func openAll(t testing.TB) *process {
 	t.Helper()
+	return openAllAt(t, testenv.Now)
+}
+
+// openAllAt is openAll with a clock.
+func openAllAt(t testing.TB, now func() time.Time) *process {
+	t.Helper()
 	p := newProcess(Options{
 		Config: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true}, Services: Services(),
-		Logger: slog.New(slog.DiscardHandler), Now: testenv.Now, Version: "test",
+		Logger: slog.New(slog.DiscardHandler), Now: now, Version: "test",
 	})
 	t.Cleanup(func() {
 		if err := p.stop(context.WithoutCancel(t.Context())); err != nil {

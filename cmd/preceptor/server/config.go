@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/gateway"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
@@ -71,6 +72,11 @@ func (c *Config) Check(services Table) error {
 		return Usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
 	case c.DrainDelay < 0:
 		return Usagef("--drain-delay must not be negative")
+	}
+	for _, origin := range c.CORSOrigins {
+		if err := gateway.CheckOrigin(origin); err != nil {
+			return Usagef("--cors-origin: %s", err)
+		}
 	}
 	for _, s := range services {
 		if c.Only != "" && c.Only != s.Name {

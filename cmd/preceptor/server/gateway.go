@@ -8,7 +8,6 @@ import (
 	"github.com/preceptor-dev/preceptor/gateway"
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	"github.com/preceptor-dev/preceptor/internal/audit"
-	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
 // openGateway makes the REST API.
@@ -39,21 +38,24 @@ func (p *process) offerGRPC(ctx context.Context) error {
 		return err
 	}
 	var (
-		resolver auth.Resolver
-		maxRecv  int
-		audits   []*audit.Server
+		who     Opened
+		maxRecv int
+		audits  []*audit.Server
 	)
 	for _, row := range p.table {
 		s := p.find(row.Name)
 		maxRecv = max(maxRecv, row.MaxRecv)
-		if resolver == nil {
-			resolver = s.Resolver
+		if who.Resolver == nil {
+			who.Resolver = s.Resolver
+		}
+		if who.Tickets == nil {
+			who.Tickets = s.Tickets
 		}
 		if s.audit != nil {
 			audits = append(audits, s.audit)
 		}
 	}
-	server, err := p.newServer(ctx, resolver, maxRecv)
+	server, err := p.newServer(ctx, who, maxRecv)
 	if err != nil {
 		return err
 	}

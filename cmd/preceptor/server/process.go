@@ -232,9 +232,9 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// newServer makes a service's server. It stops before what it serves does.
-func (p *process) newServer(_ context.Context, resolver auth.Resolver, maxRecv int) (*rpc.Server, error) {
-	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: p.verifier, Resolver: resolver, Logger: p.log, Now: p.now})
+// newServer makes a service's server, which knows callers as who does. It stops before what it serves does.
+func (p *process) newServer(_ context.Context, who Opened, maxRecv int) (*rpc.Server, error) {
+	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: p.verifier, Resolver: who.Resolver, Tickets: who.Tickets, Logger: p.log, Now: p.now})
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,7 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 	})
 	return Opened{
 		Resolver: engine.NewSubjects(store, learners, o.Now),
+		Tickets:  svc,
 		Register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
 			progressv1.RegisterProgressServiceServer(to, progressgrpc.NewServer(svc, previews, replays, draining))
 		},

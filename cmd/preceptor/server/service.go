@@ -39,7 +39,7 @@ func (p *process) openService(ctx context.Context, row Service, db *sqldb.DB, co
 	if s.State == nil {
 		s.State = func(context.Context) health.State { return health.State{Ready: true} }
 	}
-	if s.server, err = p.newServer(ctx, s.Resolver, row.MaxRecv); err != nil {
+	if s.server, err = p.newServer(ctx, opened, row.MaxRecv); err != nil {
 		return err
 	}
 	s.Register(s.server, s.server.Draining())

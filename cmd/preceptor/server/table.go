@@ -78,6 +78,8 @@ type Opened struct {
 	Register func(to grpc.ServiceRegistrar, draining <-chan struct{})
 	// Resolver maps tokens to learners; nil in a service that stores nothing by learner.
 	Resolver auth.Resolver
+	// Tickets takes the tickets that it gives; nil in a service that gives none.
+	Tickets auth.Tickets
 	// State returns whether it can do its work; nil where it always can.
 	State func(context.Context) health.State
 }

@@ -31,7 +31,7 @@ const (
 	Own = "/preceptor.test.v1.EchoService/Own"
 	// Internal admits the service progress.
 	Internal = "/preceptor.test.v1.EchoService/Internal"
-	// Watch streams responses; access as Own.
+	// Watch streams responses; access as Own, and by ticket.
 	Watch = "/preceptor.test.v1.EchoService/Watch"
 	// Upload streams requests; access as Own.
 	Upload = "/preceptor.test.v1.EchoService/Upload"
@@ -232,7 +232,8 @@ func methods() []*descriptorpb.MethodDescriptorProto {
 		NoRule:   nil,
 		Everyone: {Roles: []accessv1.Access_Role{accessv1.Access_LEARNER, accessv1.Access_ADMIN}},
 		Author:   {Roles: []accessv1.Access_Role{accessv1.Access_AUTHOR, accessv1.Access_ADMIN}, IdempotentCreate: true},
-		Own:      own, Watch: own, Upload: own,
+		Own:      own, Upload: own,
+		Watch:    {Roles: own.GetRoles(), Self: true, Ticket: true},
 		Internal: {Services: []string{"progress"}},
 		Chat:     {Roles: []accessv1.Access_Role{accessv1.Access_LEARNER}},
 	}

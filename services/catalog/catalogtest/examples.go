@@ -58,7 +58,7 @@ modules:
 // Draft creates an item with the content, or makes the content its draft.
 func Draft[C catalog.Content[C]](tb testing.TB, c *catalog.Collection[C], id string, content C) {
 	tb.Helper()
-	_, err := c.Create(tb.Context(), id, content, idem.Key{}, func(catalog.Item[C]) ([]byte, error) { return nil, nil })
+	_, _, err := c.Create(tb.Context(), id, content, idem.Key{}, func(catalog.Item[C]) ([]byte, error) { return nil, nil })
 	if errs.KindOf(err) == errs.AlreadyExists {
 		_, err = c.Update(tb.Context(), id, nil, func(C) (C, error) { return content, nil })
 	}

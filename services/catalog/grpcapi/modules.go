@@ -69,7 +69,7 @@ func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRe
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := s.service.Modules.Create(ctx, req.GetModuleId(), moduleContentOf(req.GetContent()), key, func(m catalog.Module) ([]byte, error) {
+	encoded, replayed, err := s.service.Modules.Create(ctx, req.GetModuleId(), moduleContentOf(req.GetContent()), key, func(m catalog.Module) ([]byte, error) {
 		return proto.Marshal(&catalogv1.CreateModuleResponse{Module: moduleProto(m)})
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Server) CreateModule(ctx context.Context, req *catalogv1.CreateModuleRe
 	if err := proto.Unmarshal(encoded, resp); err != nil {
 		return nil, err
 	}
-	return resp, setCreated(ctx, "/v1/modules/"+resp.GetModule().GetId(), resp.GetModule().GetEtag())
+	return resp, setCreated(ctx, "/v1/modules/"+resp.GetModule().GetId(), resp.GetModule().GetEtag(), replayed)
 }
 
 // UpdateModule edits a draft.

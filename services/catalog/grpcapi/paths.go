@@ -70,7 +70,7 @@ func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathReques
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := s.service.Paths.Create(ctx, req.GetPathId(), pathContentOf(req.GetContent()), key, func(p catalog.Path) ([]byte, error) {
+	encoded, replayed, err := s.service.Paths.Create(ctx, req.GetPathId(), pathContentOf(req.GetContent()), key, func(p catalog.Path) ([]byte, error) {
 		return proto.Marshal(&catalogv1.CreatePathResponse{Path: pathProto(p)})
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Server) CreatePath(ctx context.Context, req *catalogv1.CreatePathReques
 	if err := proto.Unmarshal(encoded, resp); err != nil {
 		return nil, err
 	}
-	return resp, setCreated(ctx, "/v1/paths/"+resp.GetPath().GetId(), resp.GetPath().GetEtag())
+	return resp, setCreated(ctx, "/v1/paths/"+resp.GetPath().GetId(), resp.GetPath().GetEtag(), replayed)
 }
 
 // UpdatePath edits a draft.

@@ -19,6 +19,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/internal/page"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/catalog"
 )
 
@@ -176,8 +177,9 @@ func actor(ctx context.Context) string {
 	return caller.Subject
 }
 
-func setCreated(ctx context.Context, location, etag string) error {
-	return grpc.SetHeader(ctx, metadata.Pairs("http-status", "201", "location", location, "etag", strconv.Quote(etag)))
+func setCreated(ctx context.Context, location, etag string, replayed bool) error {
+	md := metadata.Pairs("http-status", "201", "location", location, "etag", strconv.Quote(etag))
+	return grpc.SetHeader(ctx, rpc.MarkReplayed(md, replayed))
 }
 
 // setEtag sets the etag of an item that can be edited. Editors see more of it, so that

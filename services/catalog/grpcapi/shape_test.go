@@ -51,7 +51,7 @@ func (discarding) Edit(context.Context, func(context.Context, catalog.Tx) error)
 
 // shapeOf returns the violations of the content's shape.
 func shapeOf[C catalog.Content[C]](c *catalog.Collection[C], content C) []errs.Violation {
-	_, err := c.Create(context.Background(), "id", content, idem.Key{}, func(catalog.Item[C]) ([]byte, error) { return nil, nil })
+	_, _, err := c.Create(context.Background(), "id", content, idem.Key{}, func(catalog.Item[C]) ([]byte, error) { return nil, nil })
 	if e, ok := errors.AsType[*errs.Error](err); ok {
 		return e.Violations
 	}

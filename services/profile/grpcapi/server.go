@@ -104,11 +104,13 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	if err := proto.Unmarshal(encoded, resp); err != nil {
 		return nil, err
 	}
-	return resp, grpc.SetHeader(ctx, withRevision(metadata.Pairs(
+	md := metadata.Pairs(
 		"http-status", "201",
 		"location", "/v1/learners/"+resp.GetLearner().GetId(),
 		"etag", strconv.Quote(resp.GetLearner().GetEtag()),
-	), revision))
+	)
+	replayed := revision == 0 // nothing was made
+	return resp, grpc.SetHeader(ctx, rpc.MarkReplayed(withRevision(md, revision), replayed))
 }
 
 // ListRecommendedPaths returns one page of the paths that fit the learner, the best first.

@@ -24,12 +24,20 @@ type Enrolling struct {
 	Key idem.Key
 }
 
+// Enrolled is an enrollment that was made.
+type Enrolled struct {
+	progress.Enrollment
+
+	// Replayed reports whether it was made by an earlier request with the same key.
+	Replayed bool
+}
+
 // Enroll enrolls a learner in the newest version of a path, and returns the enrollment. A repeated key
 // gets the enrollment again as it was when it was made, whatever has become of it or the path.
 // It returns NotFound for an unknown learner or path, FailedPrecondition for an archived one, and
 // AlreadyExists when an enrollment that is not withdrawn exists.
-func (s *Service) Enroll(ctx context.Context, r Enrolling) (progress.Enrollment, error) {
-	var none progress.Enrollment
+func (s *Service) Enroll(ctx context.Context, r Enrolling) (Enrolled, error) {
+	var none Enrolled
 	leave, err := s.creating.Enter(r.Key)
 	if err != nil {
 		return none, err
@@ -46,12 +54,13 @@ func (s *Service) Enroll(ctx context.Context, r Enrolling) (progress.Enrollment,
 	if err != nil {
 		return none, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "no random numbers")
 	}
-	e, err := do(ctx, s.committer, r.LearnerID, func(ctx context.Context, b *batch) (progress.Enrollment, error) {
+	e, err := do(ctx, s.committer, r.LearnerID, func(ctx context.Context, b *batch) (Enrolled, error) {
 		e, found, err := b.enrolledBefore(ctx, r)
 		if err != nil || found || pathErr != nil {
-			return e, err
+			return Enrolled{e, found && e.ID != id.String()}, err // found by itself, when it runs again
 		}
-		return b.enroll(ctx, r, id.String(), p)
+		e, err = b.enroll(ctx, r, id.String(), p)
+		return Enrolled{Enrollment: e}, err
 	})
 	if err == nil && e.ID == "" { // nothing was made with this key before
 		err = pathErr

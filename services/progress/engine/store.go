@@ -15,6 +15,7 @@ type Store interface {
 	SweepStore
 	ZoneStore
 	LinkStore
+	TicketStore
 }
 
 // LearnerStore has the learners' logs and what is folded from them.
@@ -87,4 +88,15 @@ type LinkStore interface {
 	// SaveLink stores an identity's learner, replacing what was, makes the learner known, and sets
 	// their time zone where it is not "".
 	SaveLink(ctx context.Context, issuer, subject string, link progress.Link) error
+}
+
+// TicketStore has the tickets that are neither used nor expired.
+type TicketStore interface {
+	// AddTicket stores a ticket, and removes some of those that have expired at now. While the learner
+	// has progress.MaxWatchTickets that have not, it stores none, and returns when the first of them
+	// expires; the zero time otherwise.
+	AddTicket(ctx context.Context, ticket progress.WatchTicket, now time.Time) (free time.Time, err error)
+	// TakeTicket removes a ticket and returns it, expired or not. Of several calls at once, in several
+	// processes, one gets it; the others, and those after, get NotFound.
+	TakeTicket(ctx context.Context, hash [32]byte) (progress.WatchTicket, error)
 }

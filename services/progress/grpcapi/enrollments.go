@@ -34,8 +34,9 @@ func (g *Server) CreateEnrollment(ctx context.Context, r *progressv1.CreateEnrol
 	if err != nil {
 		return nil, err
 	}
-	return &progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e)}, grpc.SetHeader(ctx, metadata.Pairs("http-status", "201",
-		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID, "etag", strconv.Quote(e.ETag())))
+	md := metadata.Pairs("http-status", "201",
+		"location", "/v1/learners/"+r.GetLearnerId()+"/enrollments/"+e.ID, "etag", strconv.Quote(e.ETag()))
+	return &progressv1.CreateEnrollmentResponse{Enrollment: enrollmentProto(&e.Enrollment)}, grpc.SetHeader(ctx, rpc.MarkReplayed(md, e.Replayed))
 }
 
 // ListEnrollments returns a page of a learner's enrollments.

@@ -171,6 +171,9 @@ func (g *Server) read(
 
 // WatchProgress streams log entries as they are written.
 func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.ServerStreamingServer[progressv1.WatchProgressResponse]) error {
+	if err := ticketOutside(r); err != nil {
+		return err
+	}
 	ctx, cancel := watchUntil(stream.Context(), g.draining, watchLife+rand.N(watchLife/2)) //nolint:gosec // jitter is no secret
 	defer cancel()
 	after := r.AfterSequence

@@ -72,6 +72,11 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 		"a survey counts learners who have not begun":      surveyNotBegun,
 		"a survey is one snapshot":                         surveySnapshot,
 		"learners with outdated facts come in pages":       outdated,
+		"a ticket is taken once":                           takeTicket,
+		"a ticket goes to one of many":                     raceForTicket,
+		"a learner has so many tickets":                    fullOfTickets,
+		"racing requests do not pass the limit of tickets": racingTickets,
+		"expired tickets go a few at a time":               expiredTickets,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
 	}

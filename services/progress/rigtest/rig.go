@@ -336,7 +336,8 @@ func (r *Rig) Enroll(learner, path string) progress.Enrollment {
 // TryEnroll enrolls a learner, with a key or the zero Key.
 func (r *Rig) TryEnroll(learner, path string, key idem.Key) (progress.Enrollment, error) {
 	r.Know(learner)
-	return r.Service.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: path, Actor: Self(learner), Key: key})
+	e, err := r.Service.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: path, Actor: Self(learner), Key: key})
+	return e.Enrollment, err
 }
 
 // Read computes an answer about a learner through the service's own Read.

@@ -97,8 +97,11 @@ type Access struct {
 	Services []string `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
 	// Set on a POST that creates: an Idempotency-Key is honoured.
 	IdempotentCreate bool `protobuf:"varint,4,opt,name=idempotent_create,json=idempotentCreate,proto3" json:"idempotent_create,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// A ticket about the request's learner_id may stand in for the token of who got it, with the roles of
+	// that token. Over REST it is the query parameter ticket.
+	Ticket        bool `protobuf:"varint,5,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Access) Reset() {
@@ -159,6 +162,13 @@ func (x *Access) GetIdempotentCreate() bool {
 	return false
 }
 
+func (x *Access) GetTicket() bool {
+	if x != nil {
+		return x.Ticket
+	}
+	return false
+}
+
 var file_preceptor_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -182,12 +192,13 @@ var File_preceptor_access_v1_access_proto protoreflect.FileDescriptor
 
 const file_preceptor_access_v1_access_proto_rawDesc = "" +
 	"\n" +
-	" preceptor/access/v1/access.proto\x12\x13preceptor.access.v1\x1a google/protobuf/descriptor.proto\"\xec\x01\n" +
+	" preceptor/access/v1/access.proto\x12\x13preceptor.access.v1\x1a google/protobuf/descriptor.proto\"\x84\x02\n" +
 	"\x06Access\x126\n" +
 	"\x05roles\x18\x01 \x03(\x0e2 .preceptor.access.v1.Access.RoleR\x05roles\x12\x12\n" +
 	"\x04self\x18\x02 \x01(\bR\x04self\x12\x1a\n" +
 	"\bservices\x18\x03 \x03(\tR\bservices\x12+\n" +
-	"\x11idempotent_create\x18\x04 \x01(\bR\x10idempotentCreate\"M\n" +
+	"\x11idempotent_create\x18\x04 \x01(\bR\x10idempotentCreate\x12\x16\n" +
+	"\x06ticket\x18\x05 \x01(\bR\x06ticket\"M\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aLEARNER\x10\x01\x12\v\n" +

@@ -1000,7 +1000,7 @@ func (x Drift_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Drift_Kind.Descriptor instead.
 func (Drift_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{75, 0}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{77, 0}
 }
 
 // ProgressEvent is one thing that a learner did, as a client sends it. Texts are limited in bytes. An event
@@ -5645,6 +5645,9 @@ type WatchProgressRequest struct {
 	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
 	// Entries after this one; absent: from now on. Over REST, Last-Event-ID comes before it.
 	AfterSequence *int64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3,oneof" json:"after_sequence,omitempty"`
+	// A ticket of CreateWatchTicket, instead of an Authorization header. Over REST only: in gRPC, it is
+	// sent as the metadata "authorization: Ticket …", so that it is part of no message.
+	Ticket        string `protobuf:"bytes,3,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5691,6 +5694,13 @@ func (x *WatchProgressRequest) GetAfterSequence() int64 {
 		return *x.AfterSequence
 	}
 	return 0
+}
+
+func (x *WatchProgressRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
 }
 
 // WatchProgressResponse is one thing that happened.
@@ -5775,6 +5785,107 @@ func (x *WatchProgressResponse) GetLogId() string {
 	return ""
 }
 
+// CreateWatchTicketRequest is the request of CreateWatchTicket.
+type CreateWatchTicketRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id, or "me".
+	LearnerId     string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateWatchTicketRequest) Reset() {
+	*x = CreateWatchTicketRequest{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateWatchTicketRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateWatchTicketRequest) ProtoMessage() {}
+
+func (x *CreateWatchTicketRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateWatchTicketRequest.ProtoReflect.Descriptor instead.
+func (*CreateWatchTicketRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *CreateWatchTicketRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+// CreateWatchTicketResponse is a ticket.
+type CreateWatchTicketResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ticket, for one use: 43 characters that need no escaping in an address.
+	Ticket string `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// Until when it is accepted: 60 seconds from now, or until the token expires.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateWatchTicketResponse) Reset() {
+	*x = CreateWatchTicketResponse{}
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateWatchTicketResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateWatchTicketResponse) ProtoMessage() {}
+
+func (x *CreateWatchTicketResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateWatchTicketResponse.ProtoReflect.Descriptor instead.
+func (*CreateWatchTicketResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *CreateWatchTicketResponse) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *CreateWatchTicketResponse) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 // PathExplanation is why a path's percent is what it is.
 type PathExplanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5808,7 +5919,7 @@ type PathExplanation struct {
 
 func (x *PathExplanation) Reset() {
 	*x = PathExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5820,7 +5931,7 @@ func (x *PathExplanation) String() string {
 func (*PathExplanation) ProtoMessage() {}
 
 func (x *PathExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[59]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5833,7 +5944,7 @@ func (x *PathExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathExplanation.ProtoReflect.Descriptor instead.
 func (*PathExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{59}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PathExplanation) GetPathId() string {
@@ -5945,7 +6056,7 @@ type MilestoneExplanation struct {
 
 func (x *MilestoneExplanation) Reset() {
 	*x = MilestoneExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5957,7 +6068,7 @@ func (x *MilestoneExplanation) String() string {
 func (*MilestoneExplanation) ProtoMessage() {}
 
 func (x *MilestoneExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[60]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5970,7 +6081,7 @@ func (x *MilestoneExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MilestoneExplanation.ProtoReflect.Descriptor instead.
 func (*MilestoneExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{60}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *MilestoneExplanation) GetId() string {
@@ -6046,7 +6157,7 @@ type GroupExplanation struct {
 
 func (x *GroupExplanation) Reset() {
 	*x = GroupExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6058,7 +6169,7 @@ func (x *GroupExplanation) String() string {
 func (*GroupExplanation) ProtoMessage() {}
 
 func (x *GroupExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[61]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6071,7 +6182,7 @@ func (x *GroupExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupExplanation.ProtoReflect.Descriptor instead.
 func (*GroupExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{61}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *GroupExplanation) GetModuleIds() []string {
@@ -6148,7 +6259,7 @@ type ModuleExplanation struct {
 
 func (x *ModuleExplanation) Reset() {
 	*x = ModuleExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6160,7 +6271,7 @@ func (x *ModuleExplanation) String() string {
 func (*ModuleExplanation) ProtoMessage() {}
 
 func (x *ModuleExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[62]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6173,7 +6284,7 @@ func (x *ModuleExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleExplanation.ProtoReflect.Descriptor instead.
 func (*ModuleExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{62}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ModuleExplanation) GetModuleId() string {
@@ -6329,7 +6440,7 @@ type UnitExplanation struct {
 
 func (x *UnitExplanation) Reset() {
 	*x = UnitExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6341,7 +6452,7 @@ func (x *UnitExplanation) String() string {
 func (*UnitExplanation) ProtoMessage() {}
 
 func (x *UnitExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[63]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6354,7 +6465,7 @@ func (x *UnitExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnitExplanation.ProtoReflect.Descriptor instead.
 func (*UnitExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{63}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *UnitExplanation) GetUnitId() string {
@@ -6448,7 +6559,7 @@ type EventExplanation struct {
 
 func (x *EventExplanation) Reset() {
 	*x = EventExplanation{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6460,7 +6571,7 @@ func (x *EventExplanation) String() string {
 func (*EventExplanation) ProtoMessage() {}
 
 func (x *EventExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[64]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6473,7 +6584,7 @@ func (x *EventExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventExplanation.ProtoReflect.Descriptor instead.
 func (*EventExplanation) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{64}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *EventExplanation) GetEventId() string {
@@ -6552,7 +6663,7 @@ type ExplainPathProgressRequest struct {
 
 func (x *ExplainPathProgressRequest) Reset() {
 	*x = ExplainPathProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6564,7 +6675,7 @@ func (x *ExplainPathProgressRequest) String() string {
 func (*ExplainPathProgressRequest) ProtoMessage() {}
 
 func (x *ExplainPathProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[65]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6577,7 +6688,7 @@ func (x *ExplainPathProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPathProgressRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPathProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{65}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ExplainPathProgressRequest) GetLearnerId() string {
@@ -6605,7 +6716,7 @@ type ExplainPathProgressResponse struct {
 
 func (x *ExplainPathProgressResponse) Reset() {
 	*x = ExplainPathProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6617,7 +6728,7 @@ func (x *ExplainPathProgressResponse) String() string {
 func (*ExplainPathProgressResponse) ProtoMessage() {}
 
 func (x *ExplainPathProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[66]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6630,7 +6741,7 @@ func (x *ExplainPathProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPathProgressResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPathProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{66}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ExplainPathProgressResponse) GetExplanation() *PathExplanation {
@@ -6655,7 +6766,7 @@ type RevokeAwardRequest struct {
 
 func (x *RevokeAwardRequest) Reset() {
 	*x = RevokeAwardRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6667,7 +6778,7 @@ func (x *RevokeAwardRequest) String() string {
 func (*RevokeAwardRequest) ProtoMessage() {}
 
 func (x *RevokeAwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[67]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6680,7 +6791,7 @@ func (x *RevokeAwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAwardRequest.ProtoReflect.Descriptor instead.
 func (*RevokeAwardRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{67}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RevokeAwardRequest) GetLearnerId() string {
@@ -6715,7 +6826,7 @@ type RevokeAwardResponse struct {
 
 func (x *RevokeAwardResponse) Reset() {
 	*x = RevokeAwardResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6727,7 +6838,7 @@ func (x *RevokeAwardResponse) String() string {
 func (*RevokeAwardResponse) ProtoMessage() {}
 
 func (x *RevokeAwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[68]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6740,7 +6851,7 @@ func (x *RevokeAwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAwardResponse.ProtoReflect.Descriptor instead.
 func (*RevokeAwardResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{68}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RevokeAwardResponse) GetAward() *Award {
@@ -6765,7 +6876,7 @@ type ReinstateAwardRequest struct {
 
 func (x *ReinstateAwardRequest) Reset() {
 	*x = ReinstateAwardRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6777,7 +6888,7 @@ func (x *ReinstateAwardRequest) String() string {
 func (*ReinstateAwardRequest) ProtoMessage() {}
 
 func (x *ReinstateAwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[69]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6790,7 +6901,7 @@ func (x *ReinstateAwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReinstateAwardRequest.ProtoReflect.Descriptor instead.
 func (*ReinstateAwardRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{69}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReinstateAwardRequest) GetLearnerId() string {
@@ -6825,7 +6936,7 @@ type ReinstateAwardResponse struct {
 
 func (x *ReinstateAwardResponse) Reset() {
 	*x = ReinstateAwardResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6837,7 +6948,7 @@ func (x *ReinstateAwardResponse) String() string {
 func (*ReinstateAwardResponse) ProtoMessage() {}
 
 func (x *ReinstateAwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[70]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6850,7 +6961,7 @@ func (x *ReinstateAwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReinstateAwardResponse.ProtoReflect.Descriptor instead.
 func (*ReinstateAwardResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{70}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReinstateAwardResponse) GetAward() *Award {
@@ -6871,7 +6982,7 @@ type VerifyProgressRequest struct {
 
 func (x *VerifyProgressRequest) Reset() {
 	*x = VerifyProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6883,7 +6994,7 @@ func (x *VerifyProgressRequest) String() string {
 func (*VerifyProgressRequest) ProtoMessage() {}
 
 func (x *VerifyProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[71]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6896,7 +7007,7 @@ func (x *VerifyProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyProgressRequest.ProtoReflect.Descriptor instead.
 func (*VerifyProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{71}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *VerifyProgressRequest) GetLearnerId() string {
@@ -6919,7 +7030,7 @@ type VerifyProgressResponse struct {
 
 func (x *VerifyProgressResponse) Reset() {
 	*x = VerifyProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6931,7 +7042,7 @@ func (x *VerifyProgressResponse) String() string {
 func (*VerifyProgressResponse) ProtoMessage() {}
 
 func (x *VerifyProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[72]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6944,7 +7055,7 @@ func (x *VerifyProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyProgressResponse.ProtoReflect.Descriptor instead.
 func (*VerifyProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{72}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *VerifyProgressResponse) GetDrift() *Drift {
@@ -6974,7 +7085,7 @@ type RebuildProgressRequest struct {
 
 func (x *RebuildProgressRequest) Reset() {
 	*x = RebuildProgressRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6986,7 +7097,7 @@ func (x *RebuildProgressRequest) String() string {
 func (*RebuildProgressRequest) ProtoMessage() {}
 
 func (x *RebuildProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[73]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6999,7 +7110,7 @@ func (x *RebuildProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildProgressRequest.ProtoReflect.Descriptor instead.
 func (*RebuildProgressRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{73}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RebuildProgressRequest) GetLearnerId() string {
@@ -7029,7 +7140,7 @@ type RebuildProgressResponse struct {
 
 func (x *RebuildProgressResponse) Reset() {
 	*x = RebuildProgressResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[74]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7041,7 +7152,7 @@ func (x *RebuildProgressResponse) String() string {
 func (*RebuildProgressResponse) ProtoMessage() {}
 
 func (x *RebuildProgressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[74]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7054,7 +7165,7 @@ func (x *RebuildProgressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildProgressResponse.ProtoReflect.Descriptor instead.
 func (*RebuildProgressResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{74}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RebuildProgressResponse) GetDrift() *Drift {
@@ -7090,7 +7201,7 @@ type Drift struct {
 
 func (x *Drift) Reset() {
 	*x = Drift{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[75]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7102,7 +7213,7 @@ func (x *Drift) String() string {
 func (*Drift) ProtoMessage() {}
 
 func (x *Drift) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[75]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7115,7 +7226,7 @@ func (x *Drift) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drift.ProtoReflect.Descriptor instead.
 func (*Drift) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{75}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Drift) GetLearnerId() string {
@@ -7174,7 +7285,7 @@ type ReplayStatus struct {
 
 func (x *ReplayStatus) Reset() {
 	*x = ReplayStatus{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[76]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7186,7 +7297,7 @@ func (x *ReplayStatus) String() string {
 func (*ReplayStatus) ProtoMessage() {}
 
 func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[76]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7199,7 +7310,7 @@ func (x *ReplayStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayStatus.ProtoReflect.Descriptor instead.
 func (*ReplayStatus) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{76}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ReplayStatus) GetLearnersDone() int64 {
@@ -7257,7 +7368,7 @@ type CountModuleImpactRequest struct {
 
 func (x *CountModuleImpactRequest) Reset() {
 	*x = CountModuleImpactRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[77]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7269,7 +7380,7 @@ func (x *CountModuleImpactRequest) String() string {
 func (*CountModuleImpactRequest) ProtoMessage() {}
 
 func (x *CountModuleImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[77]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7282,7 +7393,7 @@ func (x *CountModuleImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleImpactRequest.ProtoReflect.Descriptor instead.
 func (*CountModuleImpactRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{77}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *CountModuleImpactRequest) GetModuleId() string {
@@ -7310,7 +7421,7 @@ type CountModuleImpactResponse struct {
 
 func (x *CountModuleImpactResponse) Reset() {
 	*x = CountModuleImpactResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[78]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7322,7 +7433,7 @@ func (x *CountModuleImpactResponse) String() string {
 func (*CountModuleImpactResponse) ProtoMessage() {}
 
 func (x *CountModuleImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[78]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7335,7 +7446,7 @@ func (x *CountModuleImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleImpactResponse.ProtoReflect.Descriptor instead.
 func (*CountModuleImpactResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{78}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *CountModuleImpactResponse) GetImpact() *v1.ModuleImpact {
@@ -7358,7 +7469,7 @@ type CountPathImpactRequest struct {
 
 func (x *CountPathImpactRequest) Reset() {
 	*x = CountPathImpactRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[79]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7370,7 +7481,7 @@ func (x *CountPathImpactRequest) String() string {
 func (*CountPathImpactRequest) ProtoMessage() {}
 
 func (x *CountPathImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[79]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7383,7 +7494,7 @@ func (x *CountPathImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathImpactRequest.ProtoReflect.Descriptor instead.
 func (*CountPathImpactRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{79}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *CountPathImpactRequest) GetPathId() string {
@@ -7411,7 +7522,7 @@ type CountPathImpactResponse struct {
 
 func (x *CountPathImpactResponse) Reset() {
 	*x = CountPathImpactResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[80]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7423,7 +7534,7 @@ func (x *CountPathImpactResponse) String() string {
 func (*CountPathImpactResponse) ProtoMessage() {}
 
 func (x *CountPathImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[80]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7436,7 +7547,7 @@ func (x *CountPathImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathImpactResponse.ProtoReflect.Descriptor instead.
 func (*CountPathImpactResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{80}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *CountPathImpactResponse) GetImpact() *v1.PathImpact {
@@ -7459,7 +7570,7 @@ type CountModuleArchiveRequest struct {
 
 func (x *CountModuleArchiveRequest) Reset() {
 	*x = CountModuleArchiveRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[81]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7471,7 +7582,7 @@ func (x *CountModuleArchiveRequest) String() string {
 func (*CountModuleArchiveRequest) ProtoMessage() {}
 
 func (x *CountModuleArchiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[81]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7484,7 +7595,7 @@ func (x *CountModuleArchiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleArchiveRequest.ProtoReflect.Descriptor instead.
 func (*CountModuleArchiveRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{81}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *CountModuleArchiveRequest) GetModuleId() string {
@@ -7512,7 +7623,7 @@ type CountModuleArchiveResponse struct {
 
 func (x *CountModuleArchiveResponse) Reset() {
 	*x = CountModuleArchiveResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[82]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7524,7 +7635,7 @@ func (x *CountModuleArchiveResponse) String() string {
 func (*CountModuleArchiveResponse) ProtoMessage() {}
 
 func (x *CountModuleArchiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[82]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7537,7 +7648,7 @@ func (x *CountModuleArchiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountModuleArchiveResponse.ProtoReflect.Descriptor instead.
 func (*CountModuleArchiveResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{82}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *CountModuleArchiveResponse) GetImpact() *v1.ModuleArchiveImpact {
@@ -7560,7 +7671,7 @@ type CountPathArchiveRequest struct {
 
 func (x *CountPathArchiveRequest) Reset() {
 	*x = CountPathArchiveRequest{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[83]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7572,7 +7683,7 @@ func (x *CountPathArchiveRequest) String() string {
 func (*CountPathArchiveRequest) ProtoMessage() {}
 
 func (x *CountPathArchiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[83]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7585,7 +7696,7 @@ func (x *CountPathArchiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathArchiveRequest.ProtoReflect.Descriptor instead.
 func (*CountPathArchiveRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{83}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *CountPathArchiveRequest) GetPathId() string {
@@ -7613,7 +7724,7 @@ type CountPathArchiveResponse struct {
 
 func (x *CountPathArchiveResponse) Reset() {
 	*x = CountPathArchiveResponse{}
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[84]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7625,7 +7736,7 @@ func (x *CountPathArchiveResponse) String() string {
 func (*CountPathArchiveResponse) ProtoMessage() {}
 
 func (x *CountPathArchiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[84]
+	mi := &file_preceptor_progress_v1_progress_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7638,7 +7749,7 @@ func (x *CountPathArchiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPathArchiveResponse.ProtoReflect.Descriptor instead.
 func (*CountPathArchiveResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{84}
+	return file_preceptor_progress_v1_progress_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *CountPathArchiveResponse) GetImpact() *v1.PathArchiveImpact {
@@ -8197,11 +8308,12 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"r\n" +
 	"\x12ListAwardsResponse\x124\n" +
 	"\x06awards\x18\x01 \x03(\v2\x1c.preceptor.progress.v1.AwardR\x06awards\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"}\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x95\x01\n" +
 	"\x14WatchProgressRequest\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x123\n" +
-	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01B\x11\n" +
+	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\rafterSequence\x88\x01\x01\x12\x16\n" +
+	"\x06ticket\x18\x03 \x01(\tR\x06ticketB\x11\n" +
 	"\x0f_after_sequence\"\xb2\x02\n" +
 	"\x15WatchProgressResponse\x12E\n" +
 	"\x04kind\x18\x01 \x01(\x0e21.preceptor.progress.v1.WatchProgressResponse.KindR\x04kind\x12\x1a\n" +
@@ -8212,7 +8324,14 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ENTRY\x10\x01\x12\t\n" +
-	"\x05RESET\x10\x02\"\xb5\x04\n" +
+	"\x05RESET\x10\x02\"9\n" +
+	"\x18CreateWatchTicketRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\"p\n" +
+	"\x19CreateWatchTicketResponse\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\tR\x06ticket\x12;\n" +
+	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"\xb5\x04\n" +
 	"\x0fPathExplanation\x12\x17\n" +
 	"\apath_id\x18\x01 \x01(\tR\x06pathId\x12!\n" +
 	"\fpath_version\x18\x02 \x01(\x05R\vpathVersion\x12\x14\n" +
@@ -8371,7 +8490,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x12.\n" +
 	"\x0elatest_version\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\rlatestVersion\"[\n" +
 	"\x18CountPathArchiveResponse\x12?\n" +
-	"\x06impact\x18\x01 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact2\xee\x1d\n" +
+	"\x06impact\x18\x01 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact2\xad\x1f\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
@@ -8416,9 +8535,11 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x11CountModuleImpact\x12/.preceptor.progress.v1.CountModuleImpactRequest\x1a0.preceptor.progress.v1.CountModuleImpactResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\x82\x01\n" +
 	"\x0fCountPathImpact\x12-.preceptor.progress.v1.CountPathImpactRequest\x1a..preceptor.progress.v1.CountPathImpactResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\x8b\x01\n" +
 	"\x12CountModuleArchive\x120.preceptor.progress.v1.CountModuleArchiveRequest\x1a1.preceptor.progress.v1.CountModuleArchiveResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\x85\x01\n" +
-	"\x10CountPathArchive\x12..preceptor.progress.v1.CountPathArchiveRequest\x1a/.preceptor.progress.v1.CountPathArchiveResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\xa7\x01\n" +
-	"\rWatchProgress\x12+.preceptor.progress.v1.WatchProgressRequest\x1a,.preceptor.progress.v1.WatchProgressResponse\"9\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02*\x12(/v1/learners/{learner_id}/progress:watch0\x01BIZGgithub.com/preceptor-dev/preceptor/gen/preceptor/progress/v1;progressv1b\x06proto3"
+	"\x10CountPathArchive\x12..preceptor.progress.v1.CountPathArchiveRequest\x1a/.preceptor.progress.v1.CountPathArchiveResponse\"\x10\xaa\xd4\x18\t\x1a\acatalog\x90\x02\x01\x12\xa9\x01\n" +
+	"\rWatchProgress\x12+.preceptor.progress.v1.WatchProgressRequest\x1a,.preceptor.progress.v1.WatchProgressResponse\";\xaa\xd4\x18\a\n" +
+	"\x01\x04\x10\x01(\x01\x82\xd3\xe4\x93\x02*\x12(/v1/learners/{learner_id}/progress:watch0\x01\x12\xba\x01\n" +
+	"\x11CreateWatchTicket\x12/.preceptor.progress.v1.CreateWatchTicketRequest\x1a0.preceptor.progress.v1.CreateWatchTicketResponse\"B\xaa\xd4\x18\x05\n" +
+	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x023:\x01*\"./v1/learners/{learner_id}/progress:watchTicketBIZGgithub.com/preceptor-dev/preceptor/gen/preceptor/progress/v1;progressv1b\x06proto3"
 
 var (
 	file_preceptor_progress_v1_progress_proto_rawDescOnce sync.Once
@@ -8433,7 +8554,7 @@ func file_preceptor_progress_v1_progress_proto_rawDescGZIP() []byte {
 }
 
 var file_preceptor_progress_v1_progress_proto_enumTypes = make([]protoimpl.EnumInfo, 16)
-var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
+var file_preceptor_progress_v1_progress_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_preceptor_progress_v1_progress_proto_goTypes = []any{
 	(ProgressEvent_Verb)(0),               // 0: preceptor.progress.v1.ProgressEvent.Verb
 	(EventNote_Code)(0),                   // 1: preceptor.progress.v1.EventNote.Code
@@ -8510,75 +8631,77 @@ var file_preceptor_progress_v1_progress_proto_goTypes = []any{
 	(*ListAwardsResponse)(nil),            // 72: preceptor.progress.v1.ListAwardsResponse
 	(*WatchProgressRequest)(nil),          // 73: preceptor.progress.v1.WatchProgressRequest
 	(*WatchProgressResponse)(nil),         // 74: preceptor.progress.v1.WatchProgressResponse
-	(*PathExplanation)(nil),               // 75: preceptor.progress.v1.PathExplanation
-	(*MilestoneExplanation)(nil),          // 76: preceptor.progress.v1.MilestoneExplanation
-	(*GroupExplanation)(nil),              // 77: preceptor.progress.v1.GroupExplanation
-	(*ModuleExplanation)(nil),             // 78: preceptor.progress.v1.ModuleExplanation
-	(*UnitExplanation)(nil),               // 79: preceptor.progress.v1.UnitExplanation
-	(*EventExplanation)(nil),              // 80: preceptor.progress.v1.EventExplanation
-	(*ExplainPathProgressRequest)(nil),    // 81: preceptor.progress.v1.ExplainPathProgressRequest
-	(*ExplainPathProgressResponse)(nil),   // 82: preceptor.progress.v1.ExplainPathProgressResponse
-	(*RevokeAwardRequest)(nil),            // 83: preceptor.progress.v1.RevokeAwardRequest
-	(*RevokeAwardResponse)(nil),           // 84: preceptor.progress.v1.RevokeAwardResponse
-	(*ReinstateAwardRequest)(nil),         // 85: preceptor.progress.v1.ReinstateAwardRequest
-	(*ReinstateAwardResponse)(nil),        // 86: preceptor.progress.v1.ReinstateAwardResponse
-	(*VerifyProgressRequest)(nil),         // 87: preceptor.progress.v1.VerifyProgressRequest
-	(*VerifyProgressResponse)(nil),        // 88: preceptor.progress.v1.VerifyProgressResponse
-	(*RebuildProgressRequest)(nil),        // 89: preceptor.progress.v1.RebuildProgressRequest
-	(*RebuildProgressResponse)(nil),       // 90: preceptor.progress.v1.RebuildProgressResponse
-	(*Drift)(nil),                         // 91: preceptor.progress.v1.Drift
-	(*ReplayStatus)(nil),                  // 92: preceptor.progress.v1.ReplayStatus
-	(*CountModuleImpactRequest)(nil),      // 93: preceptor.progress.v1.CountModuleImpactRequest
-	(*CountModuleImpactResponse)(nil),     // 94: preceptor.progress.v1.CountModuleImpactResponse
-	(*CountPathImpactRequest)(nil),        // 95: preceptor.progress.v1.CountPathImpactRequest
-	(*CountPathImpactResponse)(nil),       // 96: preceptor.progress.v1.CountPathImpactResponse
-	(*CountModuleArchiveRequest)(nil),     // 97: preceptor.progress.v1.CountModuleArchiveRequest
-	(*CountModuleArchiveResponse)(nil),    // 98: preceptor.progress.v1.CountModuleArchiveResponse
-	(*CountPathArchiveRequest)(nil),       // 99: preceptor.progress.v1.CountPathArchiveRequest
-	(*CountPathArchiveResponse)(nil),      // 100: preceptor.progress.v1.CountPathArchiveResponse
-	(*timestamppb.Timestamp)(nil),         // 101: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),         // 102: google.protobuf.FieldMask
-	(*v1.PathVersion)(nil),                // 103: preceptor.catalog.v1.PathVersion
-	(*v1.ModuleVersion)(nil),              // 104: preceptor.catalog.v1.ModuleVersion
-	(*v1.ModuleImpact)(nil),               // 105: preceptor.catalog.v1.ModuleImpact
-	(*v1.PathImpact)(nil),                 // 106: preceptor.catalog.v1.PathImpact
-	(*v1.ModuleArchiveImpact)(nil),        // 107: preceptor.catalog.v1.ModuleArchiveImpact
-	(*v1.PathArchiveImpact)(nil),          // 108: preceptor.catalog.v1.PathArchiveImpact
+	(*CreateWatchTicketRequest)(nil),      // 75: preceptor.progress.v1.CreateWatchTicketRequest
+	(*CreateWatchTicketResponse)(nil),     // 76: preceptor.progress.v1.CreateWatchTicketResponse
+	(*PathExplanation)(nil),               // 77: preceptor.progress.v1.PathExplanation
+	(*MilestoneExplanation)(nil),          // 78: preceptor.progress.v1.MilestoneExplanation
+	(*GroupExplanation)(nil),              // 79: preceptor.progress.v1.GroupExplanation
+	(*ModuleExplanation)(nil),             // 80: preceptor.progress.v1.ModuleExplanation
+	(*UnitExplanation)(nil),               // 81: preceptor.progress.v1.UnitExplanation
+	(*EventExplanation)(nil),              // 82: preceptor.progress.v1.EventExplanation
+	(*ExplainPathProgressRequest)(nil),    // 83: preceptor.progress.v1.ExplainPathProgressRequest
+	(*ExplainPathProgressResponse)(nil),   // 84: preceptor.progress.v1.ExplainPathProgressResponse
+	(*RevokeAwardRequest)(nil),            // 85: preceptor.progress.v1.RevokeAwardRequest
+	(*RevokeAwardResponse)(nil),           // 86: preceptor.progress.v1.RevokeAwardResponse
+	(*ReinstateAwardRequest)(nil),         // 87: preceptor.progress.v1.ReinstateAwardRequest
+	(*ReinstateAwardResponse)(nil),        // 88: preceptor.progress.v1.ReinstateAwardResponse
+	(*VerifyProgressRequest)(nil),         // 89: preceptor.progress.v1.VerifyProgressRequest
+	(*VerifyProgressResponse)(nil),        // 90: preceptor.progress.v1.VerifyProgressResponse
+	(*RebuildProgressRequest)(nil),        // 91: preceptor.progress.v1.RebuildProgressRequest
+	(*RebuildProgressResponse)(nil),       // 92: preceptor.progress.v1.RebuildProgressResponse
+	(*Drift)(nil),                         // 93: preceptor.progress.v1.Drift
+	(*ReplayStatus)(nil),                  // 94: preceptor.progress.v1.ReplayStatus
+	(*CountModuleImpactRequest)(nil),      // 95: preceptor.progress.v1.CountModuleImpactRequest
+	(*CountModuleImpactResponse)(nil),     // 96: preceptor.progress.v1.CountModuleImpactResponse
+	(*CountPathImpactRequest)(nil),        // 97: preceptor.progress.v1.CountPathImpactRequest
+	(*CountPathImpactResponse)(nil),       // 98: preceptor.progress.v1.CountPathImpactResponse
+	(*CountModuleArchiveRequest)(nil),     // 99: preceptor.progress.v1.CountModuleArchiveRequest
+	(*CountModuleArchiveResponse)(nil),    // 100: preceptor.progress.v1.CountModuleArchiveResponse
+	(*CountPathArchiveRequest)(nil),       // 101: preceptor.progress.v1.CountPathArchiveRequest
+	(*CountPathArchiveResponse)(nil),      // 102: preceptor.progress.v1.CountPathArchiveResponse
+	(*timestamppb.Timestamp)(nil),         // 103: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),         // 104: google.protobuf.FieldMask
+	(*v1.PathVersion)(nil),                // 105: preceptor.catalog.v1.PathVersion
+	(*v1.ModuleVersion)(nil),              // 106: preceptor.catalog.v1.ModuleVersion
+	(*v1.ModuleImpact)(nil),               // 107: preceptor.catalog.v1.ModuleImpact
+	(*v1.PathImpact)(nil),                 // 108: preceptor.catalog.v1.PathImpact
+	(*v1.ModuleArchiveImpact)(nil),        // 109: preceptor.catalog.v1.ModuleArchiveImpact
+	(*v1.PathArchiveImpact)(nil),          // 110: preceptor.catalog.v1.PathArchiveImpact
 }
 var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	0,   // 0: preceptor.progress.v1.ProgressEvent.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	101, // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	103, // 1: preceptor.progress.v1.ProgressEvent.occurred_at:type_name -> google.protobuf.Timestamp
 	1,   // 2: preceptor.progress.v1.EventNote.code:type_name -> preceptor.progress.v1.EventNote.Code
-	101, // 3: preceptor.progress.v1.EventNote.time:type_name -> google.protobuf.Timestamp
+	103, // 3: preceptor.progress.v1.EventNote.time:type_name -> google.protobuf.Timestamp
 	2,   // 4: preceptor.progress.v1.EventResult.status:type_name -> preceptor.progress.v1.EventResult.Status
 	17,  // 5: preceptor.progress.v1.EventResult.note:type_name -> preceptor.progress.v1.EventNote
 	3,   // 6: preceptor.progress.v1.LogEntry.type:type_name -> preceptor.progress.v1.LogEntry.Type
 	16,  // 7: preceptor.progress.v1.LogEntry.event:type_name -> preceptor.progress.v1.ProgressEvent
-	101, // 8: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
-	101, // 9: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
+	103, // 8: preceptor.progress.v1.LogEntry.received_at:type_name -> google.protobuf.Timestamp
+	103, // 9: preceptor.progress.v1.LogEntry.effective_at:type_name -> google.protobuf.Timestamp
 	20,  // 10: preceptor.progress.v1.LogEntry.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	36,  // 11: preceptor.progress.v1.LogEntry.awards:type_name -> preceptor.progress.v1.Award
 	4,   // 12: preceptor.progress.v1.Enrollment.state:type_name -> preceptor.progress.v1.Enrollment.State
-	101, // 13: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
-	101, // 14: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
+	103, // 13: preceptor.progress.v1.Enrollment.enroll_time:type_name -> google.protobuf.Timestamp
+	103, // 14: preceptor.progress.v1.Enrollment.update_time:type_name -> google.protobuf.Timestamp
 	5,   // 15: preceptor.progress.v1.Currency.state:type_name -> preceptor.progress.v1.Currency.State
-	101, // 16: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
-	101, // 17: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
-	101, // 18: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
+	103, // 16: preceptor.progress.v1.Currency.expire_time:type_name -> google.protobuf.Timestamp
+	103, // 17: preceptor.progress.v1.Currency.window_open_time:type_name -> google.protobuf.Timestamp
+	103, // 18: preceptor.progress.v1.Currency.grace_end_time:type_name -> google.protobuf.Timestamp
 	6,   // 19: preceptor.progress.v1.ModuleProgress.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	21,  // 20: preceptor.progress.v1.ModuleProgress.currency:type_name -> preceptor.progress.v1.Currency
 	7,   // 21: preceptor.progress.v1.ModuleProgress.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	101, // 22: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
+	103, // 22: preceptor.progress.v1.ModuleProgress.complete_time:type_name -> google.protobuf.Timestamp
 	25,  // 23: preceptor.progress.v1.ModuleProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
 	23,  // 24: preceptor.progress.v1.ModuleProgress.rests_on:type_name -> preceptor.progress.v1.RestsOn
 	24,  // 25: preceptor.progress.v1.ModuleProgress.excused:type_name -> preceptor.progress.v1.Excused
-	101, // 26: preceptor.progress.v1.Excused.since:type_name -> google.protobuf.Timestamp
+	103, // 26: preceptor.progress.v1.Excused.since:type_name -> google.protobuf.Timestamp
 	8,   // 27: preceptor.progress.v1.Excused.reason:type_name -> preceptor.progress.v1.Excused.Reason
 	9,   // 28: preceptor.progress.v1.PercentChange.code:type_name -> preceptor.progress.v1.PercentChange.Code
 	27,  // 29: preceptor.progress.v1.MilestoneProgress.award:type_name -> preceptor.progress.v1.AwardRef
 	22,  // 30: preceptor.progress.v1.MilestoneProgress.modules:type_name -> preceptor.progress.v1.ModuleProgress
-	101, // 31: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
-	101, // 32: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
+	103, // 31: preceptor.progress.v1.AwardRef.award_time:type_name -> google.protobuf.Timestamp
+	103, // 32: preceptor.progress.v1.Upgrade.mandate_time:type_name -> google.protobuf.Timestamp
 	10,  // 33: preceptor.progress.v1.NextStep.reason:type_name -> preceptor.progress.v1.NextStep.Reason
 	4,   // 34: preceptor.progress.v1.PathProgress.state:type_name -> preceptor.progress.v1.Enrollment.State
 	20,  // 35: preceptor.progress.v1.PathProgress.enrollment:type_name -> preceptor.progress.v1.Enrollment
@@ -8586,16 +8709,16 @@ var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	26,  // 37: preceptor.progress.v1.PathProgress.milestones:type_name -> preceptor.progress.v1.MilestoneProgress
 	29,  // 38: preceptor.progress.v1.PathProgress.next:type_name -> preceptor.progress.v1.NextStep
 	25,  // 39: preceptor.progress.v1.PathProgress.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	101, // 40: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
+	103, // 40: preceptor.progress.v1.UnitProgress.done_time:type_name -> google.protobuf.Timestamp
 	32,  // 41: preceptor.progress.v1.UnitProgress.results:type_name -> preceptor.progress.v1.Attempt
 	0,   // 42: preceptor.progress.v1.Attempt.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	101, // 43: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
-	101, // 44: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
-	101, // 45: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
-	101, // 46: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
-	101, // 47: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
+	103, // 43: preceptor.progress.v1.Attempt.occurred_at:type_name -> google.protobuf.Timestamp
+	103, // 44: preceptor.progress.v1.Attempt.effective_at:type_name -> google.protobuf.Timestamp
+	103, // 45: preceptor.progress.v1.Cycle.begin_time:type_name -> google.protobuf.Timestamp
+	103, // 46: preceptor.progress.v1.Cycle.complete_time:type_name -> google.protobuf.Timestamp
+	103, // 47: preceptor.progress.v1.Cycle.expire_time:type_name -> google.protobuf.Timestamp
 	11,  // 48: preceptor.progress.v1.Cycle.opening:type_name -> preceptor.progress.v1.Cycle.Opening
-	101, // 49: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
+	103, // 49: preceptor.progress.v1.Cycle.window_open_time:type_name -> google.protobuf.Timestamp
 	31,  // 50: preceptor.progress.v1.Cycle.units:type_name -> preceptor.progress.v1.UnitProgress
 	6,   // 51: preceptor.progress.v1.ModuleProgressDetail.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	21,  // 52: preceptor.progress.v1.ModuleProgressDetail.currency:type_name -> preceptor.progress.v1.Currency
@@ -8603,28 +8726,28 @@ var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	31,  // 54: preceptor.progress.v1.ModuleProgressDetail.units:type_name -> preceptor.progress.v1.UnitProgress
 	33,  // 55: preceptor.progress.v1.ModuleProgressDetail.cycles:type_name -> preceptor.progress.v1.Cycle
 	35,  // 56: preceptor.progress.v1.ModuleProgressDetail.resume:type_name -> preceptor.progress.v1.ResumePosition
-	101, // 57: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
+	103, // 57: preceptor.progress.v1.ModuleProgressDetail.complete_time:type_name -> google.protobuf.Timestamp
 	25,  // 58: preceptor.progress.v1.ModuleProgressDetail.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
 	23,  // 59: preceptor.progress.v1.ModuleProgressDetail.rests_on:type_name -> preceptor.progress.v1.RestsOn
 	24,  // 60: preceptor.progress.v1.ModuleProgressDetail.excused:type_name -> preceptor.progress.v1.Excused
-	101, // 61: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
-	101, // 62: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
+	103, // 61: preceptor.progress.v1.ResumePosition.occurred_at:type_name -> google.protobuf.Timestamp
+	103, // 62: preceptor.progress.v1.Award.award_time:type_name -> google.protobuf.Timestamp
 	38,  // 63: preceptor.progress.v1.Award.completions:type_name -> preceptor.progress.v1.Completion
 	37,  // 64: preceptor.progress.v1.Award.rule:type_name -> preceptor.progress.v1.AwardGroup
-	101, // 65: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
+	103, // 65: preceptor.progress.v1.Award.revoke_time:type_name -> google.protobuf.Timestamp
 	12,  // 66: preceptor.progress.v1.Award.state:type_name -> preceptor.progress.v1.Award.State
-	101, // 67: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
+	103, // 67: preceptor.progress.v1.Completion.complete_time:type_name -> google.protobuf.Timestamp
 	4,   // 68: preceptor.progress.v1.EnrollmentSummary.state:type_name -> preceptor.progress.v1.Enrollment.State
-	101, // 69: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
+	103, // 69: preceptor.progress.v1.EnrollmentSummary.enroll_time:type_name -> google.protobuf.Timestamp
 	21,  // 70: preceptor.progress.v1.DueModule.currency:type_name -> preceptor.progress.v1.Currency
 	20,  // 71: preceptor.progress.v1.CreateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	20,  // 72: preceptor.progress.v1.ListEnrollmentsResponse.enrollments:type_name -> preceptor.progress.v1.Enrollment
 	20,  // 73: preceptor.progress.v1.GetEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	20,  // 74: preceptor.progress.v1.UpdateEnrollmentRequest.enrollment:type_name -> preceptor.progress.v1.Enrollment
-	102, // 75: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	104, // 75: preceptor.progress.v1.UpdateEnrollmentRequest.update_mask:type_name -> google.protobuf.FieldMask
 	20,  // 76: preceptor.progress.v1.UpdateEnrollmentResponse.enrollment:type_name -> preceptor.progress.v1.Enrollment
 	16,  // 77: preceptor.progress.v1.BatchRecordEventsRequest.events:type_name -> preceptor.progress.v1.ProgressEvent
-	101, // 78: preceptor.progress.v1.BatchRecordEventsRequest.sent_at:type_name -> google.protobuf.Timestamp
+	103, // 78: preceptor.progress.v1.BatchRecordEventsRequest.sent_at:type_name -> google.protobuf.Timestamp
 	13,  // 79: preceptor.progress.v1.BatchRecordEventsRequest.include:type_name -> preceptor.progress.v1.BatchRecordEventsRequest.Include
 	18,  // 80: preceptor.progress.v1.BatchRecordEventsResponse.results:type_name -> preceptor.progress.v1.EventResult
 	36,  // 81: preceptor.progress.v1.BatchRecordEventsResponse.awards:type_name -> preceptor.progress.v1.Award
@@ -8639,107 +8762,110 @@ var file_preceptor_progress_v1_progress_proto_depIdxs = []int32{
 	29,  // 90: preceptor.progress.v1.GetProgressResponse.next:type_name -> preceptor.progress.v1.NextStep
 	40,  // 91: preceptor.progress.v1.GetProgressResponse.streak:type_name -> preceptor.progress.v1.Streak
 	30,  // 92: preceptor.progress.v1.GetPathProgressResponse.progress:type_name -> preceptor.progress.v1.PathProgress
-	103, // 93: preceptor.progress.v1.PathContent.version:type_name -> preceptor.catalog.v1.PathVersion
+	105, // 93: preceptor.progress.v1.PathContent.version:type_name -> preceptor.catalog.v1.PathVersion
 	62,  // 94: preceptor.progress.v1.PathContent.modules:type_name -> preceptor.progress.v1.ModuleContent
-	104, // 95: preceptor.progress.v1.ModuleContent.version:type_name -> preceptor.catalog.v1.ModuleVersion
+	106, // 95: preceptor.progress.v1.ModuleContent.version:type_name -> preceptor.catalog.v1.ModuleVersion
 	61,  // 96: preceptor.progress.v1.GetPathContentResponse.content:type_name -> preceptor.progress.v1.PathContent
 	6,   // 97: preceptor.progress.v1.ModuleStatus.state:type_name -> preceptor.progress.v1.ModuleProgress.State
 	66,  // 98: preceptor.progress.v1.ModuleStatus.units:type_name -> preceptor.progress.v1.UnitStatus
 	35,  // 99: preceptor.progress.v1.ModuleStatus.resume:type_name -> preceptor.progress.v1.ResumePosition
 	21,  // 100: preceptor.progress.v1.ModuleStatus.currency:type_name -> preceptor.progress.v1.Currency
 	7,   // 101: preceptor.progress.v1.ModuleStatus.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	101, // 102: preceptor.progress.v1.ModuleStatus.complete_time:type_name -> google.protobuf.Timestamp
+	103, // 102: preceptor.progress.v1.ModuleStatus.complete_time:type_name -> google.protobuf.Timestamp
 	25,  // 103: preceptor.progress.v1.ModuleStatus.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
 	23,  // 104: preceptor.progress.v1.ModuleStatus.rests_on:type_name -> preceptor.progress.v1.RestsOn
 	24,  // 105: preceptor.progress.v1.ModuleStatus.excused:type_name -> preceptor.progress.v1.Excused
-	101, // 106: preceptor.progress.v1.UnitStatus.done_time:type_name -> google.protobuf.Timestamp
+	103, // 106: preceptor.progress.v1.UnitStatus.done_time:type_name -> google.protobuf.Timestamp
 	65,  // 107: preceptor.progress.v1.ListModuleProgressResponse.modules:type_name -> preceptor.progress.v1.ModuleStatus
 	34,  // 108: preceptor.progress.v1.GetModuleProgressResponse.progress:type_name -> preceptor.progress.v1.ModuleProgressDetail
 	36,  // 109: preceptor.progress.v1.ListAwardsResponse.awards:type_name -> preceptor.progress.v1.Award
 	14,  // 110: preceptor.progress.v1.WatchProgressResponse.kind:type_name -> preceptor.progress.v1.WatchProgressResponse.Kind
 	19,  // 111: preceptor.progress.v1.WatchProgressResponse.entry:type_name -> preceptor.progress.v1.LogEntry
 	36,  // 112: preceptor.progress.v1.WatchProgressResponse.awards:type_name -> preceptor.progress.v1.Award
-	25,  // 113: preceptor.progress.v1.PathExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	76,  // 114: preceptor.progress.v1.PathExplanation.milestones:type_name -> preceptor.progress.v1.MilestoneExplanation
-	36,  // 115: preceptor.progress.v1.MilestoneExplanation.award:type_name -> preceptor.progress.v1.Award
-	77,  // 116: preceptor.progress.v1.MilestoneExplanation.groups:type_name -> preceptor.progress.v1.GroupExplanation
-	78,  // 117: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
-	6,   // 118: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
-	7,   // 119: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
-	101, // 120: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
-	21,  // 121: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
-	79,  // 122: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
-	80,  // 123: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
-	23,  // 124: preceptor.progress.v1.ModuleExplanation.rests_on:type_name -> preceptor.progress.v1.RestsOn
-	24,  // 125: preceptor.progress.v1.ModuleExplanation.excused:type_name -> preceptor.progress.v1.Excused
-	25,  // 126: preceptor.progress.v1.ModuleExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
-	101, // 127: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
-	80,  // 128: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
-	0,   // 129: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
-	101, // 130: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
-	75,  // 131: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
-	36,  // 132: preceptor.progress.v1.RevokeAwardResponse.award:type_name -> preceptor.progress.v1.Award
-	36,  // 133: preceptor.progress.v1.ReinstateAwardResponse.award:type_name -> preceptor.progress.v1.Award
-	91,  // 134: preceptor.progress.v1.VerifyProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
-	92,  // 135: preceptor.progress.v1.VerifyProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
-	91,  // 136: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
-	92,  // 137: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
-	15,  // 138: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
-	104, // 139: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
-	105, // 140: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
-	103, // 141: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
-	106, // 142: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
-	107, // 143: preceptor.progress.v1.CountModuleArchiveResponse.impact:type_name -> preceptor.catalog.v1.ModuleArchiveImpact
-	108, // 144: preceptor.progress.v1.CountPathArchiveResponse.impact:type_name -> preceptor.catalog.v1.PathArchiveImpact
-	42,  // 145: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
-	44,  // 146: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
-	46,  // 147: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
-	48,  // 148: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
-	50,  // 149: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
-	55,  // 150: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
-	57,  // 151: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
-	59,  // 152: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
-	63,  // 153: preceptor.progress.v1.ProgressService.GetPathContent:input_type -> preceptor.progress.v1.GetPathContentRequest
-	67,  // 154: preceptor.progress.v1.ProgressService.ListModuleProgress:input_type -> preceptor.progress.v1.ListModuleProgressRequest
-	69,  // 155: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
-	71,  // 156: preceptor.progress.v1.ProgressService.ListAwards:input_type -> preceptor.progress.v1.ListAwardsRequest
-	81,  // 157: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
-	83,  // 158: preceptor.progress.v1.ProgressService.RevokeAward:input_type -> preceptor.progress.v1.RevokeAwardRequest
-	85,  // 159: preceptor.progress.v1.ProgressService.ReinstateAward:input_type -> preceptor.progress.v1.ReinstateAwardRequest
-	87,  // 160: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
-	89,  // 161: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
-	93,  // 162: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
-	95,  // 163: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
-	97,  // 164: preceptor.progress.v1.ProgressService.CountModuleArchive:input_type -> preceptor.progress.v1.CountModuleArchiveRequest
-	99,  // 165: preceptor.progress.v1.ProgressService.CountPathArchive:input_type -> preceptor.progress.v1.CountPathArchiveRequest
-	73,  // 166: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
-	43,  // 167: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
-	45,  // 168: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
-	47,  // 169: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
-	49,  // 170: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
-	51,  // 171: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
-	56,  // 172: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
-	58,  // 173: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
-	60,  // 174: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
-	64,  // 175: preceptor.progress.v1.ProgressService.GetPathContent:output_type -> preceptor.progress.v1.GetPathContentResponse
-	68,  // 176: preceptor.progress.v1.ProgressService.ListModuleProgress:output_type -> preceptor.progress.v1.ListModuleProgressResponse
-	70,  // 177: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
-	72,  // 178: preceptor.progress.v1.ProgressService.ListAwards:output_type -> preceptor.progress.v1.ListAwardsResponse
-	82,  // 179: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
-	84,  // 180: preceptor.progress.v1.ProgressService.RevokeAward:output_type -> preceptor.progress.v1.RevokeAwardResponse
-	86,  // 181: preceptor.progress.v1.ProgressService.ReinstateAward:output_type -> preceptor.progress.v1.ReinstateAwardResponse
-	88,  // 182: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
-	90,  // 183: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
-	94,  // 184: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
-	96,  // 185: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
-	98,  // 186: preceptor.progress.v1.ProgressService.CountModuleArchive:output_type -> preceptor.progress.v1.CountModuleArchiveResponse
-	100, // 187: preceptor.progress.v1.ProgressService.CountPathArchive:output_type -> preceptor.progress.v1.CountPathArchiveResponse
-	74,  // 188: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
-	167, // [167:189] is the sub-list for method output_type
-	145, // [145:167] is the sub-list for method input_type
-	145, // [145:145] is the sub-list for extension type_name
-	145, // [145:145] is the sub-list for extension extendee
-	0,   // [0:145] is the sub-list for field type_name
+	103, // 113: preceptor.progress.v1.CreateWatchTicketResponse.expire_time:type_name -> google.protobuf.Timestamp
+	25,  // 114: preceptor.progress.v1.PathExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	78,  // 115: preceptor.progress.v1.PathExplanation.milestones:type_name -> preceptor.progress.v1.MilestoneExplanation
+	36,  // 116: preceptor.progress.v1.MilestoneExplanation.award:type_name -> preceptor.progress.v1.Award
+	79,  // 117: preceptor.progress.v1.MilestoneExplanation.groups:type_name -> preceptor.progress.v1.GroupExplanation
+	80,  // 118: preceptor.progress.v1.GroupExplanation.modules:type_name -> preceptor.progress.v1.ModuleExplanation
+	6,   // 119: preceptor.progress.v1.ModuleExplanation.state:type_name -> preceptor.progress.v1.ModuleProgress.State
+	7,   // 120: preceptor.progress.v1.ModuleExplanation.credit:type_name -> preceptor.progress.v1.ModuleProgress.CreditKind
+	103, // 121: preceptor.progress.v1.ModuleExplanation.complete_time:type_name -> google.protobuf.Timestamp
+	21,  // 122: preceptor.progress.v1.ModuleExplanation.currency:type_name -> preceptor.progress.v1.Currency
+	81,  // 123: preceptor.progress.v1.ModuleExplanation.units:type_name -> preceptor.progress.v1.UnitExplanation
+	82,  // 124: preceptor.progress.v1.ModuleExplanation.uncounted:type_name -> preceptor.progress.v1.EventExplanation
+	23,  // 125: preceptor.progress.v1.ModuleExplanation.rests_on:type_name -> preceptor.progress.v1.RestsOn
+	24,  // 126: preceptor.progress.v1.ModuleExplanation.excused:type_name -> preceptor.progress.v1.Excused
+	25,  // 127: preceptor.progress.v1.ModuleExplanation.percent_change_reason:type_name -> preceptor.progress.v1.PercentChange
+	103, // 128: preceptor.progress.v1.UnitExplanation.done_time:type_name -> google.protobuf.Timestamp
+	82,  // 129: preceptor.progress.v1.UnitExplanation.events:type_name -> preceptor.progress.v1.EventExplanation
+	0,   // 130: preceptor.progress.v1.EventExplanation.verb:type_name -> preceptor.progress.v1.ProgressEvent.Verb
+	103, // 131: preceptor.progress.v1.EventExplanation.effective_at:type_name -> google.protobuf.Timestamp
+	77,  // 132: preceptor.progress.v1.ExplainPathProgressResponse.explanation:type_name -> preceptor.progress.v1.PathExplanation
+	36,  // 133: preceptor.progress.v1.RevokeAwardResponse.award:type_name -> preceptor.progress.v1.Award
+	36,  // 134: preceptor.progress.v1.ReinstateAwardResponse.award:type_name -> preceptor.progress.v1.Award
+	93,  // 135: preceptor.progress.v1.VerifyProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	94,  // 136: preceptor.progress.v1.VerifyProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	93,  // 137: preceptor.progress.v1.RebuildProgressResponse.drift:type_name -> preceptor.progress.v1.Drift
+	94,  // 138: preceptor.progress.v1.RebuildProgressResponse.status:type_name -> preceptor.progress.v1.ReplayStatus
+	15,  // 139: preceptor.progress.v1.Drift.kind:type_name -> preceptor.progress.v1.Drift.Kind
+	106, // 140: preceptor.progress.v1.CountModuleImpactRequest.draft:type_name -> preceptor.catalog.v1.ModuleVersion
+	107, // 141: preceptor.progress.v1.CountModuleImpactResponse.impact:type_name -> preceptor.catalog.v1.ModuleImpact
+	105, // 142: preceptor.progress.v1.CountPathImpactRequest.draft:type_name -> preceptor.catalog.v1.PathVersion
+	108, // 143: preceptor.progress.v1.CountPathImpactResponse.impact:type_name -> preceptor.catalog.v1.PathImpact
+	109, // 144: preceptor.progress.v1.CountModuleArchiveResponse.impact:type_name -> preceptor.catalog.v1.ModuleArchiveImpact
+	110, // 145: preceptor.progress.v1.CountPathArchiveResponse.impact:type_name -> preceptor.catalog.v1.PathArchiveImpact
+	42,  // 146: preceptor.progress.v1.ProgressService.CreateEnrollment:input_type -> preceptor.progress.v1.CreateEnrollmentRequest
+	44,  // 147: preceptor.progress.v1.ProgressService.ListEnrollments:input_type -> preceptor.progress.v1.ListEnrollmentsRequest
+	46,  // 148: preceptor.progress.v1.ProgressService.GetEnrollment:input_type -> preceptor.progress.v1.GetEnrollmentRequest
+	48,  // 149: preceptor.progress.v1.ProgressService.UpdateEnrollment:input_type -> preceptor.progress.v1.UpdateEnrollmentRequest
+	50,  // 150: preceptor.progress.v1.ProgressService.BatchRecordEvents:input_type -> preceptor.progress.v1.BatchRecordEventsRequest
+	55,  // 151: preceptor.progress.v1.ProgressService.ListEvents:input_type -> preceptor.progress.v1.ListEventsRequest
+	57,  // 152: preceptor.progress.v1.ProgressService.GetProgress:input_type -> preceptor.progress.v1.GetProgressRequest
+	59,  // 153: preceptor.progress.v1.ProgressService.GetPathProgress:input_type -> preceptor.progress.v1.GetPathProgressRequest
+	63,  // 154: preceptor.progress.v1.ProgressService.GetPathContent:input_type -> preceptor.progress.v1.GetPathContentRequest
+	67,  // 155: preceptor.progress.v1.ProgressService.ListModuleProgress:input_type -> preceptor.progress.v1.ListModuleProgressRequest
+	69,  // 156: preceptor.progress.v1.ProgressService.GetModuleProgress:input_type -> preceptor.progress.v1.GetModuleProgressRequest
+	71,  // 157: preceptor.progress.v1.ProgressService.ListAwards:input_type -> preceptor.progress.v1.ListAwardsRequest
+	83,  // 158: preceptor.progress.v1.ProgressService.ExplainPathProgress:input_type -> preceptor.progress.v1.ExplainPathProgressRequest
+	85,  // 159: preceptor.progress.v1.ProgressService.RevokeAward:input_type -> preceptor.progress.v1.RevokeAwardRequest
+	87,  // 160: preceptor.progress.v1.ProgressService.ReinstateAward:input_type -> preceptor.progress.v1.ReinstateAwardRequest
+	89,  // 161: preceptor.progress.v1.ProgressService.VerifyProgress:input_type -> preceptor.progress.v1.VerifyProgressRequest
+	91,  // 162: preceptor.progress.v1.ProgressService.RebuildProgress:input_type -> preceptor.progress.v1.RebuildProgressRequest
+	95,  // 163: preceptor.progress.v1.ProgressService.CountModuleImpact:input_type -> preceptor.progress.v1.CountModuleImpactRequest
+	97,  // 164: preceptor.progress.v1.ProgressService.CountPathImpact:input_type -> preceptor.progress.v1.CountPathImpactRequest
+	99,  // 165: preceptor.progress.v1.ProgressService.CountModuleArchive:input_type -> preceptor.progress.v1.CountModuleArchiveRequest
+	101, // 166: preceptor.progress.v1.ProgressService.CountPathArchive:input_type -> preceptor.progress.v1.CountPathArchiveRequest
+	73,  // 167: preceptor.progress.v1.ProgressService.WatchProgress:input_type -> preceptor.progress.v1.WatchProgressRequest
+	75,  // 168: preceptor.progress.v1.ProgressService.CreateWatchTicket:input_type -> preceptor.progress.v1.CreateWatchTicketRequest
+	43,  // 169: preceptor.progress.v1.ProgressService.CreateEnrollment:output_type -> preceptor.progress.v1.CreateEnrollmentResponse
+	45,  // 170: preceptor.progress.v1.ProgressService.ListEnrollments:output_type -> preceptor.progress.v1.ListEnrollmentsResponse
+	47,  // 171: preceptor.progress.v1.ProgressService.GetEnrollment:output_type -> preceptor.progress.v1.GetEnrollmentResponse
+	49,  // 172: preceptor.progress.v1.ProgressService.UpdateEnrollment:output_type -> preceptor.progress.v1.UpdateEnrollmentResponse
+	51,  // 173: preceptor.progress.v1.ProgressService.BatchRecordEvents:output_type -> preceptor.progress.v1.BatchRecordEventsResponse
+	56,  // 174: preceptor.progress.v1.ProgressService.ListEvents:output_type -> preceptor.progress.v1.ListEventsResponse
+	58,  // 175: preceptor.progress.v1.ProgressService.GetProgress:output_type -> preceptor.progress.v1.GetProgressResponse
+	60,  // 176: preceptor.progress.v1.ProgressService.GetPathProgress:output_type -> preceptor.progress.v1.GetPathProgressResponse
+	64,  // 177: preceptor.progress.v1.ProgressService.GetPathContent:output_type -> preceptor.progress.v1.GetPathContentResponse
+	68,  // 178: preceptor.progress.v1.ProgressService.ListModuleProgress:output_type -> preceptor.progress.v1.ListModuleProgressResponse
+	70,  // 179: preceptor.progress.v1.ProgressService.GetModuleProgress:output_type -> preceptor.progress.v1.GetModuleProgressResponse
+	72,  // 180: preceptor.progress.v1.ProgressService.ListAwards:output_type -> preceptor.progress.v1.ListAwardsResponse
+	84,  // 181: preceptor.progress.v1.ProgressService.ExplainPathProgress:output_type -> preceptor.progress.v1.ExplainPathProgressResponse
+	86,  // 182: preceptor.progress.v1.ProgressService.RevokeAward:output_type -> preceptor.progress.v1.RevokeAwardResponse
+	88,  // 183: preceptor.progress.v1.ProgressService.ReinstateAward:output_type -> preceptor.progress.v1.ReinstateAwardResponse
+	90,  // 184: preceptor.progress.v1.ProgressService.VerifyProgress:output_type -> preceptor.progress.v1.VerifyProgressResponse
+	92,  // 185: preceptor.progress.v1.ProgressService.RebuildProgress:output_type -> preceptor.progress.v1.RebuildProgressResponse
+	96,  // 186: preceptor.progress.v1.ProgressService.CountModuleImpact:output_type -> preceptor.progress.v1.CountModuleImpactResponse
+	98,  // 187: preceptor.progress.v1.ProgressService.CountPathImpact:output_type -> preceptor.progress.v1.CountPathImpactResponse
+	100, // 188: preceptor.progress.v1.ProgressService.CountModuleArchive:output_type -> preceptor.progress.v1.CountModuleArchiveResponse
+	102, // 189: preceptor.progress.v1.ProgressService.CountPathArchive:output_type -> preceptor.progress.v1.CountPathArchiveResponse
+	74,  // 190: preceptor.progress.v1.ProgressService.WatchProgress:output_type -> preceptor.progress.v1.WatchProgressResponse
+	76,  // 191: preceptor.progress.v1.ProgressService.CreateWatchTicket:output_type -> preceptor.progress.v1.CreateWatchTicketResponse
+	169, // [169:192] is the sub-list for method output_type
+	146, // [146:169] is the sub-list for method input_type
+	146, // [146:146] is the sub-list for extension type_name
+	146, // [146:146] is the sub-list for extension extendee
+	0,   // [0:146] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_progress_v1_progress_proto_init() }
@@ -8767,18 +8893,18 @@ func file_preceptor_progress_v1_progress_proto_init() {
 	file_preceptor_progress_v1_progress_proto_msgTypes[49].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[50].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[57].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[59].OneofWrappers = []any{}
-	file_preceptor_progress_v1_progress_proto_msgTypes[60].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[61].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[62].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[63].OneofWrappers = []any{}
 	file_preceptor_progress_v1_progress_proto_msgTypes[64].OneofWrappers = []any{}
+	file_preceptor_progress_v1_progress_proto_msgTypes[66].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_progress_v1_progress_proto_rawDesc), len(file_preceptor_progress_v1_progress_proto_rawDesc)),
 			NumEnums:      16,
-			NumMessages:   85,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -44,6 +44,7 @@ const (
 	ProgressService_CountModuleArchive_FullMethodName  = "/preceptor.progress.v1.ProgressService/CountModuleArchive"
 	ProgressService_CountPathArchive_FullMethodName    = "/preceptor.progress.v1.ProgressService/CountPathArchive"
 	ProgressService_WatchProgress_FullMethodName       = "/preceptor.progress.v1.ProgressService/WatchProgress"
+	ProgressService_CreateWatchTicket_FullMethodName   = "/preceptor.progress.v1.ProgressService/CreateWatchTicket"
 )
 
 // ProgressServiceClient is the client API for ProgressService service.
@@ -113,8 +114,14 @@ type ProgressServiceClient interface {
 	CountModuleArchive(ctx context.Context, in *CountModuleArchiveRequest, opts ...grpc.CallOption) (*CountModuleArchiveResponse, error)
 	// CountPathArchive counts whom archiving a path would touch. It writes nothing.
 	CountPathArchive(ctx context.Context, in *CountPathArchiveRequest, opts ...grpc.CallOption) (*CountPathArchiveResponse, error)
-	// WatchProgress streams log entries as they are written. Over REST, server-sent events.
+	// WatchProgress streams log entries as they are written. Over REST, server-sent events. The stream
+	// ends when the token does.
 	WatchProgress(ctx context.Context, in *WatchProgressRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchProgressResponse], error)
+	// CreateWatchTicket returns a ticket for one WatchProgress of the same learner, for a client that can
+	// send no Authorization header, such as a browser's EventSource. The stream has the rights of the
+	// token that the ticket was got with, and ends when that token does. RESOURCE_EXHAUSTED with reason
+	// RATE_LIMITED while the learner has 20 tickets that are neither used nor expired.
+	CreateWatchTicket(ctx context.Context, in *CreateWatchTicketRequest, opts ...grpc.CallOption) (*CreateWatchTicketResponse, error)
 }
 
 type progressServiceClient struct {
@@ -372,6 +379,16 @@ func (c *progressServiceClient) WatchProgress(ctx context.Context, in *WatchProg
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ProgressService_WatchProgressClient = grpc.ServerStreamingClient[WatchProgressResponse]
 
+func (c *progressServiceClient) CreateWatchTicket(ctx context.Context, in *CreateWatchTicketRequest, opts ...grpc.CallOption) (*CreateWatchTicketResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateWatchTicketResponse)
+	err := c.cc.Invoke(ctx, ProgressService_CreateWatchTicket_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProgressServiceServer is the server API for ProgressService service.
 // All implementations must embed UnimplementedProgressServiceServer
 // for forward compatibility.
@@ -439,8 +456,14 @@ type ProgressServiceServer interface {
 	CountModuleArchive(context.Context, *CountModuleArchiveRequest) (*CountModuleArchiveResponse, error)
 	// CountPathArchive counts whom archiving a path would touch. It writes nothing.
 	CountPathArchive(context.Context, *CountPathArchiveRequest) (*CountPathArchiveResponse, error)
-	// WatchProgress streams log entries as they are written. Over REST, server-sent events.
+	// WatchProgress streams log entries as they are written. Over REST, server-sent events. The stream
+	// ends when the token does.
 	WatchProgress(*WatchProgressRequest, grpc.ServerStreamingServer[WatchProgressResponse]) error
+	// CreateWatchTicket returns a ticket for one WatchProgress of the same learner, for a client that can
+	// send no Authorization header, such as a browser's EventSource. The stream has the rights of the
+	// token that the ticket was got with, and ends when that token does. RESOURCE_EXHAUSTED with reason
+	// RATE_LIMITED while the learner has 20 tickets that are neither used nor expired.
+	CreateWatchTicket(context.Context, *CreateWatchTicketRequest) (*CreateWatchTicketResponse, error)
 	mustEmbedUnimplementedProgressServiceServer()
 }
 
@@ -516,6 +539,9 @@ func (UnimplementedProgressServiceServer) CountPathArchive(context.Context, *Cou
 }
 func (UnimplementedProgressServiceServer) WatchProgress(*WatchProgressRequest, grpc.ServerStreamingServer[WatchProgressResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchProgress not implemented")
+}
+func (UnimplementedProgressServiceServer) CreateWatchTicket(context.Context, *CreateWatchTicketRequest) (*CreateWatchTicketResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateWatchTicket not implemented")
 }
 func (UnimplementedProgressServiceServer) mustEmbedUnimplementedProgressServiceServer() {}
 func (UnimplementedProgressServiceServer) testEmbeddedByValue()                         {}
@@ -913,6 +939,24 @@ func _ProgressService_WatchProgress_Handler(srv interface{}, stream grpc.ServerS
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ProgressService_WatchProgressServer = grpc.ServerStreamingServer[WatchProgressResponse]
 
+func _ProgressService_CreateWatchTicket_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateWatchTicketRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProgressServiceServer).CreateWatchTicket(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProgressService_CreateWatchTicket_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProgressServiceServer).CreateWatchTicket(ctx, req.(*CreateWatchTicketRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ProgressService_ServiceDesc is the grpc.ServiceDesc for ProgressService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -995,6 +1039,10 @@ var ProgressService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CountPathArchive",
 			Handler:    _ProgressService_CountPathArchive_Handler,
+		},
+		{
+			MethodName: "CreateWatchTicket",
+			Handler:    _ProgressService_CreateWatchTicket_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -172,6 +172,22 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_by_time ON idempotency_keys (create_time);
 
+-- Tickets for one watch of a learner's log each, that are not used: their SHA-256, never the tickets. The
+-- caller is who got one, with the roles and the end of the token that it was got with.
+CREATE TABLE watch_ticket (
+  ticket_hash  BLOB PRIMARY KEY,
+  learner_id   TEXT NOT NULL,
+  issuer       TEXT NOT NULL,
+  subject      TEXT NOT NULL,
+  command      BOOLEAN NOT NULL,
+  -- With a space between them.
+  roles        TEXT NOT NULL,
+  token_expire BIGINT NOT NULL,
+  expire_time  BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX watch_ticket_of_learner ON watch_ticket (learner_id, expire_time);
+CREATE INDEX watch_ticket_by_time ON watch_ticket (expire_time);
+
 -- The audit chain. The head is one row; a transaction that appends holds it until its end, so that
 -- entries number without gaps in the order of commits. It comes last, and is the same in all services.
 CREATE TABLE audit_head (
