@@ -166,6 +166,7 @@ type response struct{ method, path, status string }
 func responses() map[string]response {
 	const learner = "/v1/learners/{learner}"
 	return map[string]response{
+		"archive_preview":     {"POST", "/v1/modules/{module}:previewArchive", "200"},
 		"awards":              {"GET", learner + "/awards", "200"},
 		"batch_award":         {"POST", learner + "/events:batch", "200"},
 		"batch_results":       {"POST", learner + "/events:batch", "200"},

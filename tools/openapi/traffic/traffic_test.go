@@ -52,7 +52,7 @@ func events(second string) *exchange {
 		RequestHeader:  http.Header{"Content-Type": {"application/json"}},
 		ResponseHeader: http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"r"}},
 		Response: []byte(`{"results":[{"eventId":"a","status":"ACCEPTED"},{"eventId":"b","status":"` + second + `"}],` +
-			`"awards":[],"asOfSequence":"1"}`),
+			`"awards":[],"asOfSequence":"1","logId":"l"}`),
 	}
 }
 
@@ -74,7 +74,7 @@ func newTestChecker(t *testing.T) *checker {
 	return c
 }
 
-const watchURL, entryText = "/v1/learners/me/progress:watch", `{"kind":"RESET","sequence":"4","awards":[]}`
+const watchURL, entryText = "/v1/learners/me/progress:watch", `{"kind":"RESET","sequence":"4","awards":[],"logId":"l"}`
 
 // TestDeviations has each kind of deviation once; "" is none.
 func TestDeviations(t *testing.T) {
