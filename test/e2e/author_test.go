@@ -66,6 +66,9 @@ func testDiscard(t *testing.T, w *world) {
 	author.do(http.MethodDelete, "/v1/modules/discarded", nil).problem(http.StatusBadRequest, "PUBLISHED")
 	author.post("/v1/modules/discarded:archive", map[string]any{}).want(http.StatusOK)
 	author.do(http.MethodDelete, "/v1/paths/discarded", nil).problem(http.StatusNotFound, "PATH_NOT_FOUND")
+	author.post("/v1/paths?pathId=discarded", map[string]any{"title": "Not to be"}).want(http.StatusCreated)
+	author.do(http.MethodDelete, "/v1/paths/discarded", nil).want(http.StatusOK)
+	author.get("/v1/paths/discarded").problem(http.StatusNotFound, "PATH_NOT_FOUND")
 }
 
 // testPreviewArchive looks at what archiving a module would do, and then does it.
