@@ -35,7 +35,10 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 	defer g.Close()
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for _, each := range []struct{ method, path string }{
-		{http.MethodGet, "/v1/learners/ada-the-learner/paths/p/progress"}, {http.MethodGet, "/v1/learners/me/progress:watch?ticket=ada"}, {"BREW", "/v1/ada-the-learner"}, {http.MethodGet, "/healthz"},
+		{http.MethodGet, "/v1/learners/the-learner-zoe/paths/p/progress"},
+		{http.MethodGet, "/v1/learners/me/progress:watch?ticket=zoes"}, // no hex digits, of which random ids are
+		{"BREW", "/v1/the-learner-zoe"},
+		{http.MethodGet, "/healthz"},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), each.method, each.path, nil)
 		r.Header.Set("Authorization", "Bearer x")
@@ -52,7 +55,7 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 		if span.SpanContext.TraceID().String() != parent[3:35] {
 			t.Errorf("%s is no part of its caller's trace", span.Name)
 		}
-		if text := fmt.Sprint(span.Name, span.Attributes, span.Status); strings.Contains(text, "ada") || strings.Contains(text, "BREW") {
+		if text := fmt.Sprint(span.Name, span.Attributes, span.Status); strings.Contains(text, "zoe") || strings.Contains(text, "BREW") {
 			t.Errorf("a span holds what the caller sent: %s", text)
 		}
 	}
