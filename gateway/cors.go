@@ -30,7 +30,7 @@ func CheckOrigin(text string) error {
 		return fmt.Errorf("%q has no scheme (want https://%s)", text, text)
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.Opaque != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.Contains(u.Host, "*") {
 		return fmt.Errorf("%q is no web origin (want one such as https://app.example.org, or *)", text)
 	}
 	// What url.Parse makes of the scheme is in lower case; browsers send the host so, too.
@@ -89,7 +89,7 @@ func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request, method strin
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers",
-		"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-Id, Traceparent, Tracestate")
+		"Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-Id, Traceparent, Tracestate")
 	h.Set("Access-Control-Max-Age", "7200")
 	w.WriteHeader(http.StatusNoContent)
 	return true

@@ -13,6 +13,7 @@ func TestOriginsAreChecked(t *testing.T) {
 	for text, want := range map[string]string{
 		"*": "", "https://app.example.org": "", "https://app.example.org/": "", "http://localhost:3000": "", "https://[2001:db8::1]:8443": "",
 		"capacitor://localhost":            "",
+		"https://*.example.org":            "is no web origin",
 		"example.org":                      "(want https://example.org)",
 		"localhost:3000":                   "(want https://localhost:3000)",
 		"https://app.example.org/learn":    "(want https://app.example.org)",

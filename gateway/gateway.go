@@ -293,7 +293,7 @@ func (g *Gateway) recovered(rec *recorder, r *http.Request, cause any) {
 // dispatch calls the handler of a request.
 func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r)
-	if _, ok := g.site[r.URL.Path]; ok {
+	if _, ok := g.site[r.URL.Path]; ok && r.URL.RawPath == "" {
 		g.plain.ServeHTTP(w, r)
 		return
 	}
@@ -328,7 +328,7 @@ func streamed(rpc string) bool {
 // serve serves one request of the API or of the site.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r)
-	if p, ok := g.site[r.URL.Path]; ok {
+	if p, ok := g.site[r.URL.Path]; ok && r.URL.RawPath == "" {
 		g.servePage(w, r, p)
 		return
 	}

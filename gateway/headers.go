@@ -215,7 +215,7 @@ func leaveSentBack(req any) {
 		mask.Paths = slices.DeleteFunc(mask.GetPaths(), func(path string) bool {
 			name, _, _ := strings.Cut(path, ".")
 			field := entity.Fields().ByName(protoreflect.Name(name))
-			return field != nil && rpc.IsOutputOnly(field)
+			return field != nil && rpc.IsFixed(field)
 		})
 	}
 }
@@ -236,6 +236,26 @@ func fillEtag(req any, name, header string) error {
 			Field: name, Reason: errs.ReasonEtagsDiffer, Description: "must be the etag that the request names otherwise, or be left out",
 		}})
 	}
+	if sent := etagOfEntity(m); sent != "" && rpc.BareEtag(sent) != etag {
+		return errs.InvalidFields([]errs.Violation{{
+			Field: name, Reason: errs.ReasonEtagsDiffer, Description: "must be the etag of what the body sends back, or be left out",
+		}})
+	}
 	m.Set(field, protoreflect.ValueOfString(etag))
 	return nil
+}
+
+// etagOfEntity returns the etag of the entity that an update sends back, or "".
+func etagOfEntity(m protoreflect.Message) string {
+	var etag string
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd.Message() == nil || fd.IsList() || fd.IsMap() {
+			return true
+		}
+		if field := fd.Message().Fields().ByName("etag"); field != nil && field.Kind() == protoreflect.StringKind {
+			etag = v.Message().Get(field).String()
+		}
+		return true
+	})
+	return etag
 }

@@ -6,10 +6,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
 const (
@@ -22,6 +24,9 @@ const (
 // with the body too, then; else its reader does.
 func (g *Gateway) admit(r *http.Request) error {
 	x := exchangeOf(r)
+	if !isVisible(r.Header.Get("Authorization")) {
+		return errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "the bearer token has characters that no token has")
+	}
 	if err := x.readBody(r); err != nil {
 		return err
 	}
@@ -29,7 +34,7 @@ func (g *Gateway) admit(r *http.Request) error {
 	asked, bad := x.route.readQuery(r.URL.RawQuery)
 	x.query = asked
 	found = append(found, bad...)
-	found = append(found, x.checkPrecondition(r)...)
+	found = append(found, x.checkHeaders(r)...)
 	_, own := g.own[x.route.rpc]
 	if !own {
 		found = append(found, x.checkMembers()...)
@@ -62,18 +67,46 @@ func (x *exchange) checkMembers() []errs.Violation {
 	return found
 }
 
-// checkPrecondition refuses If-Match on a request that changes something and has no precondition: it would
-// be made whatever the resource is.
-func (x *exchange) checkPrecondition(r *http.Request) []errs.Violation {
-	if r.Header.Get("If-Match") == "" || r.Method == http.MethodGet || x.route.input.Fields().ByName("etag") != nil {
-		return nil
+// checkHeaders refuses preconditions that a request does not have, since it would be made whatever the
+// resource is, and values that the mux does not pass on.
+func (x *exchange) checkHeaders(r *http.Request) []errs.Violation {
+	var found errs.Violations
+	writes := r.Method != http.MethodGet
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Unmodified-Since"} {
+		values, has := r.Header[name]
+		takes := name == "If-Match" && writes && x.route.input.Fields().ByName("etag") != nil || name == "If-None-Match" && !writes
+		switch {
+		case !has || takes && name == "If-None-Match":
+		case !takes:
+			found.Addf(name, errs.ReasonUnknownField, "is not taken here: this request has no such precondition")
+		case slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" || !isVisible(v) }):
+			found.Addf(name, errs.ReasonMalformed, "must be the etag of the resource")
+		}
 	}
-	return []errs.Violation{{Field: "If-Match", Reason: errs.ReasonUnknownField, Description: "is not taken here: this request has no precondition"}}
+	if etag, given := x.query["etag"]; given && etag[0] == "" {
+		found.Addf("etag", errs.ReasonMalformed, "must be the etag of the resource")
+	}
+	if keys, has := r.Header["Idempotency-Key"]; has && x.route.creates {
+		if len(keys) > 1 {
+			found.Addf("Idempotency-Key", errs.ReasonDuplicateField, "is given more than once")
+		} else if own, ok := errors.AsType[*errs.Error](idem.Validate(keys[0])); ok {
+			found = append(found, own.Violations...)
+		}
+	}
+	return found
+}
+
+// isVisible reports whether a header's value is of ASCII characters alone: gRPC carries no others.
+func isVisible(value string) bool {
+	return !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
 // readBody reads the body into the exchange, and puts it where the generated handlers read it.
 func (x *exchange) readBody(r *http.Request) error {
 	if x.route.body == "" {
+		if n, _ := io.ReadFull(r.Body, make([]byte, 1)); n > 0 {
+			return errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonUnknownField, Description: "is not taken by this route"}})
+		}
 		r.Body = http.NoBody
 		r.Header.Del("Content-Type")
 		return nil

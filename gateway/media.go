@@ -27,8 +27,10 @@ func (r *route) mediaTypes() []string {
 // Content-Type or a Content-Encoding that the route does not take.
 func (r *route) checkMedia(h http.Header) (media string, err error) {
 	if given := h.Values("Content-Type"); strings.Join(given, "") != "" {
-		media, _, err = mime.ParseMediaType(given[0])
-		if err != nil || len(given) > 1 || !slices.Contains(r.mediaTypes(), media) {
+		var params map[string]string
+		media, params, err = mime.ParseMediaType(given[0])
+		if charset := params["charset"]; err != nil || len(given) > 1 || !slices.Contains(r.mediaTypes(), media) ||
+			charset != "" && !strings.EqualFold(charset, "utf-8") {
 			return "", errs.New(errs.Invalid, errs.ReasonUnsupportedMediaType, "this route takes a body of type %s, not %s",
 				strings.Join(r.mediaTypes(), " or "), wire.Shorten(strings.ToValidUTF8(strings.Join(given, ", "), "\uFFFD")))
 		}
@@ -57,19 +59,22 @@ func contentEncoding(h http.Header) string {
 // unzip returns what a body of at most limit bytes was before it was compressed.
 func unzip(body []byte, limit int64, tooLarge error) ([]byte, error) {
 	var out bytes.Buffer
-	from, err := gzip.NewReader(bytes.NewReader(body))
+	rest := bytes.NewReader(body)
+	from, err := gzip.NewReader(rest)
 	if err == nil {
+		from.Multistream(false)
 		_, err = out.ReadFrom(io.LimitReader(from, limit+1))
 	}
 	switch {
 	case int64(out.Len()) > limit:
 		return nil, tooLarge
+	case err == nil && rest.Len() == 0:
+		return out.Bytes(), nil
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonBodyIncomplete, "the compressed body ended before it was complete")
-	case err != nil:
+	default:
 		return nil, errs.InvalidFields([]errs.Violation{{
 			Field: wire.BodyField, Reason: errs.ReasonMalformed, Description: "must be compressed with gzip, as its Content-Encoding says",
 		}})
 	}
-	return out.Bytes(), nil
 }

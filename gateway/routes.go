@@ -12,12 +12,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/preceptor-dev/preceptor/gateway/wire"
+	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // route is one REST route, from its RPC's google.api.http option.
@@ -30,6 +30,7 @@ type route struct {
 	segments []string
 	verb     string                                  // publish
 	params   map[string]protoreflect.FieldDescriptor // of the query, by their names in JSON
+	creates  bool                                    // takes an Idempotency-Key
 }
 
 // bodyType returns the body's message type, or nil if the route takes no body.
@@ -131,6 +132,9 @@ func newRoute(method protoreflect.MethodDescriptor, rule *annotations.HttpRule) 
 	}
 	r.segments = splitPath(path)
 	r.params = parameters(r)
+	if access, ok := proto.GetExtension(method.Options(), accessv1.E_Access).(*accessv1.Access); ok {
+		r.creates = access.GetIdempotentCreate()
+	}
 	return r, nil
 }
 
@@ -198,8 +202,13 @@ func noRoute(r *http.Request, has notFound) error {
 	case len(has.allow) > 0:
 		return methodError{has.allow}
 	case has.verb != "":
-		return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "there is no custom method :%s here%s",
-			wire.Shorten(strings.ToValidUTF8(has.verb, "\uFFFD")), rpc.Instead(has.verb, verbs))
+		verb, there := wire.Shorten(strings.ToValidUTF8(has.verb, "\uFFFD")), "there are none here"
+		if len(verbs) > 0 {
+			there = "there are :" + strings.Join(verbs, ", :")
+		}
+		return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "there is no custom method :%s here; %s", verb, there)
+	case strings.Contains(strings.ToLower(r.URL.EscapedPath()), "%2f"):
+		return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "nothing is served here: an escaped slash is no separator")
 	default:
 		return errs.New(errs.NotFound, errs.ReasonRouteNotFound, "nothing is served at %s", wire.Shorten(strings.ToValidUTF8(r.URL.Path, "\uFFFD")))
 	}

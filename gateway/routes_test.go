@@ -158,10 +158,9 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 func TestUnknownCustomMethods(t *testing.T) {
 	h := open(t)
 	for path, want := range map[string]string{
-		"/v1/modules/hipaa:publsh":             "there is no custom method :publsh here; did you mean publish?",
-		"/v1/modules/hipaa:destroy":            "there is no custom method :destroy here; did you mean restore?",
-		"/v1/catalog:imprt":                    "there is no custom method :imprt here; did you mean import?",
-		"/v1/learners/me/paths/p/progress:why": "there is no custom method :why here; there are explain",
+		"/v1/modules/hipaa:publsh":             "there is no custom method :publsh here; there are :archive, :preview, :previewArchive, :publish, :restore",
+		"/v1/catalog:imprt":                    "there is no custom method :imprt here; there are :export, :import",
+		"/v1/learners/me/paths/p/progress:why": "there is no custom method :why here; there are :explain",
 		"/v1/topics:list":                      "there is no custom method :list here; there are none here",
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {

@@ -114,6 +114,7 @@ export class Phone {
   private sending?: Promise<void>;
   private failures = 0;
   private token?: string;
+  private renewal?: Promise<string>;
   private serverAhead = 0;
   private clockBase: number;
   private documents = new Map<string, Answer<unknown>>();
@@ -389,18 +390,31 @@ export class Phone {
   private async fetch(
     method: string, path: string, body: string | undefined, headers: Record<string, string>, signal: AbortSignal,
   ): Promise<Response> {
-    for (let renewed = false; ; renewed = true) {
-      this.token ??= await this.options.token(renewed);
+    let refused: string | undefined;
+    for (;;) {
+      const token = await this.bearer(refused);
       const response = await fetch(this.options.base + path, {
         method, body, signal, cache: "no-store",
-        headers: { ...headers, Authorization: `Bearer ${this.token}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+        headers: { ...headers, Authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
       });
       const date = Date.parse(response.headers.get("Date") ?? "");
       if (!Number.isNaN(date)) this.serverAhead = date - this.now();
-      if (response.status !== 401 || renewed) return response;
+      if (response.status !== 401 || refused !== undefined) return response;
       await response.body?.cancel();
-      this.token = undefined;
+      refused = token;
     }
+  }
+
+  /**
+   * Returns a token other than one that was refused. Requests that are refused at the same time
+   * share one renewal, and one that comes late takes the token that another has got.
+   */
+  private async bearer(refused: string | undefined): Promise<string> {
+    if (this.token !== undefined && this.token !== refused) return this.token;
+    this.renewal ??= this.options.token(refused !== undefined)
+      .then((token) => (this.token = token))
+      .finally(() => (this.renewal = undefined));
+    return this.renewal;
   }
 
   /** Returns how long to wait after one more failure: at random up to a bound that doubles. */

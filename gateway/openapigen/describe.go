@@ -26,7 +26,8 @@ const about = "Preceptor tracks how people learn healthcare AI engineering: what
 	"Members that have no value are left out where they are optional; lists are never null. " +
 	"Errors are application/problem+json with a reason that a program can read, and name every bad field at once. " +
 	"Every response to a GET has an ETag; send it as If-None-Match. Every response has an X-Request-Id: yours, if you sent one. " +
-	"Where a rate limit is set, every response has RateLimit and RateLimit-Policy, which say what is left of it."
+	"A request's body may be compressed with gzip. " +
+	"Where a rate limit is set, every response of a route of the API has RateLimit and RateLimit-Policy, which say what is left of it."
 
 // operation is one route with the options of its RPC.
 type operation struct {

@@ -23,10 +23,16 @@ const (
 	headerLocation   = "Location"
 	headerRetryAfter = "Retry-After"
 	headerAllow      = "Allow"
-	headerChallenge  = "WWW-Authenticate"
-	headerFileName   = "Content-Disposition"
-	headerSequence   = "Preceptor-As-Of-Sequence"
-	headerReplayed   = "Idempotency-Replayed"
+	headerRateLimit  = "RateLimit"
+	headerRatePolicy = "RateLimit-Policy"
+	headerAccept     = "Accept"
+
+	headerAcceptEncoding = "Accept-Encoding"
+
+	headerChallenge = "WWW-Authenticate"
+	headerFileName  = "Content-Disposition"
+	headerSequence  = "Preceptor-As-Of-Sequence"
+	headerReplayed  = "Idempotency-Replayed"
 )
 
 // responseHeaders are those that responses have, for components. The required ones are in every response
@@ -43,6 +49,10 @@ func responseHeaders() *object {
 		headerLocation, header("Where the new resource is.", true, of("type", "string", "format", "uri-reference")),
 		headerRetryAfter, header("Seconds to wait.", true, of("type", "integer", "minimum", 1)),
 		headerAllow, header("The methods that the path takes.", true, text()),
+		headerRateLimit, header("How many requests are left, as `r`, and in how many seconds the bucket is full, as `t`.", false, text()),
+		headerRatePolicy, header("How many requests a full bucket has, as `q`, and in how many seconds it fills up, as `w`.", false, text()),
+		headerAccept, header("The media types that the route takes, where the body's is none of them.", false, text()),
+		headerAcceptEncoding, header("gzip, where the body's encoding is another.", false, text()),
 		headerChallenge, header("Bearer; with `error=\"invalid_token\"` where there was a token.", true, text()),
 		headerReplayed, header("true where an earlier request with the same Idempotency-Key got this response.", false, of("type", "string", "const", "true")),
 		headerFileName, header("A name to save the document under.", true, text()),
@@ -175,7 +185,7 @@ func problems() *object {
 		{http.StatusConflict, "It exists already, or something else is happening to it.", ""},
 		{http.StatusPreconditionFailed, "The etag is not the present one: read again, then decide.", ""},
 		{http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB; 16 MiB for an import.", ""},
-		{http.StatusUnsupportedMediaType, "The body's media type, or its encoding, is none that this operation takes.", ""},
+		{http.StatusUnsupportedMediaType, "The body's media type is none that this operation takes, or its Content-Encoding is not gzip.", ""},
 		{http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request.", ""},
 		{http.StatusTooManyRequests, "Too much at once; Retry-After says when to try again.", headerRetryAfter},
 		{http.StatusInternalServerError, "A fault of the server; its log knows the requestId.", ""},
@@ -185,6 +195,12 @@ func problems() *object {
 		names := []string{headerRequestID}
 		if p.header != "" {
 			names = append(names, p.header)
+		}
+		switch p.status {
+		case http.StatusTooManyRequests:
+			names = append(names, headerRateLimit, headerRatePolicy)
+		case http.StatusUnsupportedMediaType:
+			names = append(names, headerAccept, headerAcceptEncoding)
 		}
 		all.set(problemName(p.status), of("description", p.description, "headers", headersOf(names...),
 			"content", of(mediaProblem, of("schema", of("$ref", "#/components/schemas/Problem")))))

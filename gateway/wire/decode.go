@@ -206,7 +206,11 @@ func (d *diagnosis) value(path string, fd protoreflect.FieldDescriptor, whole st
 	}
 	alone := kind.New()
 	if unmarshal([]byte(`{"`+fd.JSONName()+`":`+whole+`}`), alone.Interface()) != nil {
-		d.add(path, wrong(fd, one, whole), Expected(fd))
+		reason, description := wrong(fd, one, whole), Expected(fd)
+		if reason == errs.ReasonInvalidUTF8 {
+			description = "must be UTF-8 text"
+		}
+		d.add(path, reason, description)
 		return
 	}
 	switch {

@@ -454,7 +454,7 @@ func TestVerifierOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// TestAnotherKeyIsNamed holds that a token of a key that is not its issuer's is told from one that was changed.
+// TestAnotherKeyIsNamed holds that a token of a key that is not its issuer's is refused with other words than one that was changed.
 func TestAnotherKeyIsNamed(t *testing.T) {
 	c, p := newClock(), newProvider(t)
 	key := newKey(jose.EdDSA)

@@ -20,16 +20,17 @@ const maskField = "updateMask"
 type Mask [][]protoreflect.FieldDescriptor
 
 // ReadMask returns the fields that an update's mask names, as JSON or as proto spells them: all that can
-// change for "*", and, as AIP-134 has it, those set in the entity when there is no mask. It returns
-// Invalid with a violation for each path that names no field, or one that only the service sets.
-// Without a mask the latter are left out: a client may send back what it read.
-func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message) (Mask, error) {
+// change for "*", without those that must be named, and, as AIP-134 has it, those set in the entity when
+// there is no mask. It returns Invalid with a violation for each path that names no field, one that no
+// update changes, or one twice. Without a mask the fixed ones are left out: a client may send back what
+// it read.
+func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message, mustBeNamed ...protoreflect.Name) (Mask, error) {
 	m := entity.ProtoReflect()
 	switch {
 	case len(mask.GetPaths()) == 0:
 		var out Mask
 		m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-			if !IsOutputOnly(field) {
+			if !IsFixed(field) {
 				out = append(out, []protoreflect.FieldDescriptor{field})
 			}
 			return true
@@ -38,7 +39,9 @@ func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message) (Mask, error) {
 	case slices.Equal(mask.GetPaths(), []string{"*"}):
 		var out Mask
 		for _, field := range settable(m.Descriptor()) {
-			out = append(out, []protoreflect.FieldDescriptor{field})
+			if !slices.Contains(mustBeNamed, field.Name()) {
+				out = append(out, []protoreflect.FieldDescriptor{field})
+			}
 		}
 		return out, nil
 	}
@@ -46,6 +49,9 @@ func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message) (Mask, error) {
 	var bad errs.Violations
 	for _, path := range mask.GetPaths() {
 		fields := readPath(&bad, m.Descriptor(), path)
+		if slices.ContainsFunc(out, func(had []protoreflect.FieldDescriptor) bool { return fields != nil && slices.Equal(had, fields) }) {
+			bad.Addf(maskField, errs.ReasonDuplicateField, "%s is named twice", quoted(path))
+		}
 		if fields != nil {
 			out = append(out, fields)
 		}
@@ -72,7 +78,7 @@ func readPath(bad *errs.Violations, md protoreflect.MessageDescriptor, path stri
 		if field.Message() != nil && field.Cardinality() != protoreflect.Repeated {
 			md = field.Message()
 		}
-		if IsOutputOnly(field) && i == len(names)-1 {
+		if IsFixed(field) && i == len(names)-1 {
 			bad.Addf(maskField, errs.ReasonNotSettable, "%s cannot be changed", quoted(path))
 			return nil
 		}
@@ -119,7 +125,7 @@ func fieldByName(md protoreflect.MessageDescriptor, name string) protoreflect.Fi
 func settable(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 	var fields []protoreflect.FieldDescriptor
 	for i := range md.Fields().Len() {
-		if field := md.Fields().Get(i); !IsOutputOnly(field) {
+		if field := md.Fields().Get(i); !IsFixed(field) {
 			fields = append(fields, field)
 		}
 	}
@@ -138,8 +144,8 @@ func settableNames(md protoreflect.MessageDescriptor) []string {
 	return names
 }
 
-// IsOutputOnly reports whether only the service sets a field.
-func IsOutputOnly(field protoreflect.FieldDescriptor) bool {
+// IsFixed reports whether no update changes a field: only the service sets it, or only a create does.
+func IsFixed(field protoreflect.FieldDescriptor) bool {
 	behavior, _ := proto.GetExtension(field.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
-	return slices.Contains(behavior, annotations.FieldBehavior_OUTPUT_ONLY)
+	return slices.Contains(behavior, annotations.FieldBehavior_OUTPUT_ONLY) || slices.Contains(behavior, annotations.FieldBehavior_IMMUTABLE)
 }

@@ -50,7 +50,7 @@ func TestReadMask(t *testing.T) {
 func TestReadMaskNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	_, err := ReadMask(&fieldmaskpb.FieldMask{Paths: []string{
-		"email", "emial", "subjects.issuer", "weekly_goal.hours", "email.x", "", "*", "create_time", "etag", "weekly_goal.",
+		"email", "emial", "subjects.issuer", "weekly_goal.hours", "email.x", "", "*", "create_time", "etag", "weekly_goal.", "displayName", "display_name",
 	}}, &profilev1.Learner{})
 	own, _ := errors.AsType[*errs.Error](err)
 	if own == nil || own.Kind != errs.Invalid {
@@ -70,6 +70,7 @@ func TestReadMaskNamesEveryFault(t *testing.T) {
 		`updateMask NOT_SETTABLE "create_time" cannot be changed`,
 		`updateMask NOT_SETTABLE "etag" cannot be changed`,
 		`updateMask UNKNOWN_FIELD "weekly_goal." is not a field; there are minutes, units`,
+		`updateMask DUPLICATE_FIELD "display_name" is named twice`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -31,6 +31,9 @@ type faultyProxy struct {
 	mu    sync.Mutex
 	dice  *rand.Rand
 	fates map[string]int
+	// valid is for how many requests tokens stay valid after one was refused: two refusals of one request
+	// are the client's to report.
+	valid int
 }
 
 // startFaultyProxy starts a network whose faults come from a seed.
@@ -54,6 +57,9 @@ func (p *faultyProxy) draw() string {
 	fate := arrives
 	if n := p.dice.IntN(100); !p.calm.Load() && n < 48 {
 		fate = []string{requestLost, answerLost, answerCut, delayed, twice, atOnce, "put off", "renew"}[n/6]
+	}
+	if p.valid--; fate == "renew" && p.valid > 0 {
+		fate = arrives
 	}
 	p.fates[fate]++
 	return fate
@@ -156,7 +162,13 @@ func (p *faultyProxy) forward(ctx context.Context, r *http.Request, body []byte)
 			req.Header[name] = values
 		}
 	}
-	return (&http.Transport{DisableCompression: true, DisableKeepAlives: true}).RoundTrip(req)
+	resp, err := (&http.Transport{DisableCompression: true, DisableKeepAlives: true}).RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		p.mu.Lock()
+		p.valid = 20
+		p.mu.Unlock()
+	}
+	return resp, err
 }
 
 // stream passes a stream on, which may break at any byte.

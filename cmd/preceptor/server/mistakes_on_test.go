@@ -182,11 +182,13 @@ func (m *mistakes) mistakesOn(r restRoute) []mistake {
 		all = append(all, ofParameter(fd, base)...)
 	}
 	if r.body == "" {
-		return all
+		wrong := base
+		wrong.body = "{}"
+		return append(all, mistake{"body of nothing", "body", wrong})
 	}
 	all = append(all, ofBody(r, base)...)
 	for _, fd := range r.members() {
-		if r.rpc != importRPC && !(r.rpc == batchRPC && fd.Name() != "events" && fd.Name() != "sent_at") && !rpc.IsOutputOnly(fd) {
+		if r.rpc != importRPC && !(r.rpc == batchRPC && fd.Name() != "events" && fd.Name() != "sent_at") && !rpc.IsFixed(fd) {
 			all = append(all, ofMember(r, fd, base)...)
 		}
 	}
@@ -405,16 +407,19 @@ func ofMember(r restRoute, fd protoreflect.FieldDescriptor, base request) []mist
 func ofPreconditions(r restRoute, base request) []mistake {
 	var all []mistake
 	if r.access.GetIdempotentCreate() {
-		all = append(all, mistake{"idempotency key", "Idempotency-Key", base.headed("Idempotency-Key", strings.Repeat("k", 256))})
+		for _, key := range []string{strings.Repeat("k", 256), "", "k k", "\u00e9"} {
+			all = append(all, mistake{"idempotency key", "Idempotency-Key", base.headed("Idempotency-Key", key)})
+		}
 	}
-	if r.method == http.MethodGet {
-		return all
-	}
-	if r.input.Fields().ByName("etag") == nil {
+	all = append(all, mistake{"no precondition", "If-Unmodified-Since", base.headed("If-Unmodified-Since", "Mon, 01 Jan 2024 00:00:00 GMT")})
+	if r.method == http.MethodGet || r.input.Fields().ByName("etag") == nil {
 		return append(all, mistake{"no precondition", "If-Match", base.headed("If-Match", `"e"`)})
 	}
 	all = append(
-		all, mistake{"stale etag", "", base.headed("If-Match", `"stale"`)}, mistake{"stale etag", "", base.with("etag=stale")},
+		all, mistake{"no precondition", "If-None-Match", base.headed("If-None-Match", "*")},
+		mistake{"no etag", "If-Match", base.headed("If-Match", "")}, mistake{"no etag", "If-Match", base.headed("If-Match", "\u00fc")},
+		mistake{"no etag", "etag", base.with("etag=")},
+		mistake{"stale etag", "", base.headed("If-Match", `"stale"`)}, mistake{"stale etag", "", base.with("etag=stale")},
 		mistake{"long etag", "etag", base.with("etag=" + strings.Repeat("e", 129))},
 		mistake{"two etags", "If-Match", base.with("etag=e").headed("If-Match", `"f"`)},
 	)
@@ -422,8 +427,15 @@ func ofPreconditions(r restRoute, base request) []mistake {
 		return all
 	}
 	all = append(all, mistake{"mask of no field", "updateMask", base.with("updateMask=nope")}, mistake{"mask of no field", "updateMask", base.with("updateMask=nope.nope")})
+	name := r.members()[len(r.members())-1]
 	for _, fd := range r.members() {
-		if rpc.IsOutputOnly(fd) {
+		if !rpc.IsFixed(fd) {
+			name = fd
+		}
+	}
+	all = append(all, mistake{"mask of a field twice", "updateMask", base.with("updateMask=" + name.JSONName() + "," + string(name.Name()))})
+	for _, fd := range r.members() {
+		if rpc.IsFixed(fd) {
 			all = append(all, mistake{"mask of a fixed field", "updateMask", base.with("updateMask=" + fd.JSONName())},
 				mistake{"mask of a fixed field", "updateMask", base.with("update_mask=" + string(fd.Name()))})
 		}

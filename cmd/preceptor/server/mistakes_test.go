@@ -89,6 +89,9 @@ var outcomes = map[string]outcome{
 	"mask of no field":       violating(errs.ReasonUnknownField),
 	"mask of a fixed field":  violating(errs.ReasonNotSettable),
 	"idempotency key":        violating(errs.ReasonIdempotencyKeyInvalid),
+	"no etag":                violating(errs.ReasonMalformed),
+	"mask of a field twice":  violating(errs.ReasonDuplicateField),
+	"body of nothing":        violating(errs.ReasonUnknownField),
 }
 
 // mistake is one request with one fault.

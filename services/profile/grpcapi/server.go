@@ -43,7 +43,7 @@ func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerReques
 // UpdateLearner changes the fields that the mask names, or, without one, those that are set.
 func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearnerRequest) (*profilev1.UpdateLearnerResponse, error) {
 	caller, _ := auth.FromContext(ctx)
-	mask, err := rpc.ReadMask(req.GetUpdateMask(), req.GetLearner())
+	mask, err := rpc.ReadMask(req.GetUpdateMask(), req.GetLearner(), "subjects") // who would lose them could not sign in
 	if err != nil {
 		return nil, err
 	}

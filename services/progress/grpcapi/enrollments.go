@@ -3,6 +3,7 @@ package grpcapi
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,12 +108,15 @@ func (g *Server) UpdateEnrollment(ctx context.Context, r *progressv1.UpdateEnrol
 
 // changeOf returns what the request's mask names.
 func changeOf(r *progressv1.UpdateEnrollmentRequest) (engine.EnrollmentChange, error) {
-	enrollment := r.GetEnrollment()
-	mask, err := rpc.ReadMask(r.GetUpdateMask(), enrollment)
+	enrollment, given := r.GetEnrollment(), r.GetUpdateMask()
+	if slices.Equal(given.GetPaths(), []string{"*"}) {
+		given = nil // nothing of an enrollment can be cleared
+	}
+	mask, err := rpc.ReadMask(given, enrollment)
 	if err != nil {
 		return engine.EnrollmentChange{}, err
 	}
-	var change engine.EnrollmentChange
+	change := engine.EnrollmentChange{PathID: enrollment.GetPathId()}
 	if mask.Names("state") {
 		if enrollment.GetState().Descriptor().Values().ByNumber(enrollment.GetState().Number()) == nil {
 			return change, errs.InvalidFields([]errs.Violation{{
@@ -123,9 +127,6 @@ func changeOf(r *progressv1.UpdateEnrollmentRequest) (engine.EnrollmentChange, e
 	}
 	if mask.Names("path_version") {
 		change.PathVersion = new(int(enrollment.GetPathVersion()))
-	}
-	if mask.Names("path_id") {
-		change.PathID = enrollment.GetPathId()
 	}
 	return change, nil
 }

@@ -244,7 +244,7 @@ func (v *verdict) events(m *media, text []byte) {
 	}
 }
 
-// plain is a body as it was before it was compressed, and whether that can be told.
+// plain is a body as it was before it was compressed, and whether that is known.
 func (v *verdict) plain(h http.Header, body []byte) ([]byte, bool) {
 	switch h.Get("Content-Encoding") {
 	case "":
