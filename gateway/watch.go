@@ -18,7 +18,11 @@ import (
 // watch serves progress:watch as server-sent events, or as lines of JSON to a client that takes
 // nothing else.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
-	if ticket, ok := ticketOf(r); ok && ticket == "" {
+	switch ticket, ok := ticketOf(r); {
+	case ok && exchangeOf(r).head: // it would use the ticket up
+		g.fail(w, r, methodError{[]string{http.MethodGet}})
+		return
+	case ok && ticket == "":
 		g.fail(w, r, badTicket())
 		return
 	}

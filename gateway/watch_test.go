@@ -231,6 +231,10 @@ func TestWatchHead(t *testing.T) {
 	if a := h.do(t, http.MethodHead, watchPath, ""); a.status != 200 || a.header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("%+v", a)
 	}
+	before := h.count()
+	if a := h.do(t, http.MethodHead, watchPath+"?ticket=c2VjcmV0", ""); a.status != 405 || a.header.Get("Allow") != "GET" || h.count() != before {
+		t.Errorf("a HEAD uses a ticket up: %+v", a)
+	}
 }
 
 func TestHeartbeat(t *testing.T) {
