@@ -103,10 +103,28 @@ func violationOf(v *protovalidate.Violation) errs.Violation {
 	if text, ok := v.FieldValue.Interface().(string); ok && text == "" {
 		out.Reason, out.Description = errs.ReasonRequired, "must not be empty"
 	}
+	if words := wordsOf(v); words != "" && out.Reason != errs.ReasonRequired {
+		out.Description = words
+	}
 	if out.Description == "" {
 		out.Description = "must satisfy " + v.Proto.GetRuleId()
 	}
 	return out
+}
+
+// wordsOf returns the words that services have for what a rule asks for, or "" where the rule's own do.
+func wordsOf(v *protovalidate.Violation) string {
+	rule, _ := v.RuleValue.Interface().(string)
+	switch {
+	case v.Proto.GetRuleId() == "string.uuid":
+		return "must be a UUID"
+	case v.Proto.GetRuleId() == "string.pattern" && strings.Contains(rule, "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"):
+		return "must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations"
+	}
+	if in, found := strings.CutPrefix(v.Proto.GetMessage(), "must be in list ["); found {
+		return "must be one of " + strings.TrimSuffix(in, "]")
+	}
+	return ""
 }
 
 // reasonOf returns the reason of a rule of protovalidate: the one that services give for the same

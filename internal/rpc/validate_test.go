@@ -6,7 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
@@ -100,6 +104,21 @@ func BenchmarkValidator(b *testing.B) {
 	for b.Loop() {
 		if err := v.Check(m.Message, ""); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The rules have the words that services have.
+func TestValidatorWords(t *testing.T) {
+	v := rpc.NewValidator()
+	for want, message := range map[string]proto.Message{
+		"service: must be one of catalog, progress": &auditv1.ListAuditEntriesRequest{Service: "x"},
+		"awardId: must be a UUID":                   &progressv1.RevokeAwardRequest{AwardId: "x", Reason: "r"},
+		"moduleId: must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations": &catalogv1.GetModuleRequest{ModuleId: "No_Slug"},
+		"pathId: must not be empty": &progressv1.GetPathProgressRequest{},
+	} {
+		if err := v.Check(message, ""); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }
