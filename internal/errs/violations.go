@@ -44,10 +44,26 @@ func (v *Violations) Text(field, text string, limit int) {
 	}
 }
 
-// Line is Text without tabs and line ends.
+// Title is Text without characters that nobody sees and that change how the others read: marks of the
+// direction of writing, and those without width. Joiners and variation selectors, which emoji and Persian
+// need, may be in it.
+func (v *Violations) Title(field, text string, limit int) {
+	v.Text(field, text, limit)
+	if i := strings.IndexFunc(text, isHidden); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(text[i:])
+		v.Addf(field, ReasonControlCharacter, "must not contain the invisible character %U", r)
+	}
+}
+
+// isHidden reports whether a character is one that no title has. U+FEFF is one of isControl's.
+func isHidden(r rune) bool {
+	return r >= '\u202A' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069' || r == '\u200B' || r == '\u2060' || r == '\u00AD'
+}
+
+// Line is Title without tabs and line ends.
 func (v *Violations) Line(field, text string, limit int) {
 	before := len(*v)
-	v.Text(field, text, limit)
+	v.Title(field, text, limit)
 	if len(*v) == before && strings.ContainsAny(text, "\t\r\n") {
 		v.Addf(field, ReasonControlCharacter, "must not contain tabs or line ends")
 	}
