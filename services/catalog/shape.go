@@ -42,9 +42,7 @@ func (f *faults) addf(field, reason, format string, args ...any) {
 func (f *faults) text(field, text string, limit int) { (*errs.Violations)(f).Text(field, text, limit) }
 
 // title is text without characters that nobody sees.
-func (f *faults) title(field, text string, limit int) {
-	(*errs.Violations)(f).Title(field, text, limit)
-}
+func (f *faults) title(field, text string) { (*errs.Violations)(f).Title(field, text, maxTitle) }
 
 func (f *faults) texts(field string, texts []string, maxItems, limit int) {
 	f.count(field, len(texts), maxItems)
@@ -98,7 +96,7 @@ func (c ModuleContent) shape() []errs.Violation {
 	if f.text("topic", c.Topic, maxSlug); c.Topic != "" && len(f) == 0 {
 		f.slug("topic", c.Topic)
 	}
-	f.title("title", c.Title, maxTitle)
+	f.title("title", c.Title)
 	f.text("summary", c.Summary, maxSummary)
 	f.text("level", c.Level, maxSlug)
 	f.texts("roles", c.Roles, maxList, maxSlug)
@@ -129,7 +127,7 @@ func (c ModuleContent) shape() []errs.Violation {
 
 func (u Unit) shape(f *faults, at string) {
 	f.partID(at+"id", u.ID)
-	f.title(at+"title", u.Title, maxTitle)
+	f.title(at+"title", u.Title)
 	oneOf(f, at+"kind", u.Kind, UnitReading, UnitVideo, UnitQuiz, UnitLab, UnitProject, UnitAttestation)
 	if w := u.Weight; w != nil && f.finite(at+"weight", *w) && (*w <= 0 || *w > maxWeight) {
 		f.addf(at+"weight", errs.ReasonOutOfRange, "must be above 0 and at most %d", maxWeight)
@@ -145,7 +143,7 @@ func (u Unit) shape(f *faults, at string) {
 
 func (c PathContent) shape() []errs.Violation {
 	var f faults
-	f.title("title", c.Title, maxTitle)
+	f.title("title", c.Title)
 	f.text("summary", c.Summary, maxSummary)
 	f.texts("roles", c.Roles, maxList, maxSlug)
 	f.texts("backgrounds", c.Backgrounds, maxBackground, maxSlug)
@@ -153,7 +151,7 @@ func (c PathContent) shape() []errs.Violation {
 	for i, m := range c.Milestones {
 		at := fmt.Sprintf("milestones[%d].", i)
 		f.partID(at+"id", m.ID)
-		f.title(at+"title", m.Title, maxTitle)
+		f.title(at+"title", m.Title)
 		f.text(at+"summary", m.Summary, maxSummary)
 		f.count(at+"groups", len(m.Groups), maxList)
 		for j, g := range m.Groups {
