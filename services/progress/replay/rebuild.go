@@ -562,7 +562,7 @@ func (r *replayer) write(ctx context.Context, found []*repair) (moved []string, 
 			for _, m := range part {
 				switch {
 				case m.empty():
-				case *tx.Head(m.head.LearnerID) != m.head:
+				case !sameHead(*tx.Head(m.head.LearnerID), m.head):
 					late = append(late, m.head.LearnerID)
 				default:
 					still = append(still, m)
@@ -576,6 +576,13 @@ func (r *replayer) write(ctx context.Context, found []*repair) (moved []string, 
 		moved = append(moved, late...)
 	}
 	return moved, nil
+}
+
+// sameHead reports whether nothing was written of a learner between two looks. A snapshot does not say on
+// which line of history it is, a commit does.
+func sameHead(a, b progress.Head) bool {
+	a.Timeline = b.Timeline
+	return a == b
 }
 
 // repairLocked looks at one learner and writes what differs in one transaction.
