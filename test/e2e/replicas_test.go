@@ -15,7 +15,7 @@ import (
 )
 
 // TestReplicas runs the suite on the services as they are run for others, with a pooler before
-// Postgres, as large installations have: a person's requests reach either gateway, and calls of
+// Postgres, as large installations have: the requests of a test reach one of the gateways, and calls of
 // progress either replica, which have nothing in common but Postgres and Redis.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
@@ -25,6 +25,7 @@ func TestReplicas(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close() })
 	f := newFleet(t, store, pooled, "redis://"+server.Options().Addr, "--cors-origin", "https://learn.example.org")
 	w := f.world
+	w.sticky = true
 	w.base = "http://" + newNetwork(t, f.gateways[0].addr, f.gateways[1].addr).addr
 	suite(t, w)
 	t.Cleanup(func() { f.sharedTheWork(t, server) }) // when all of the suite has run

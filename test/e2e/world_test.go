@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +17,13 @@ type world struct {
 	front *process
 	all   []*process
 
+	// sticky is whether what one test sends goes over connections of its own: to one of several gateways,
+	// of which each promises only that its callers read what was written through itself.
+	sticky bool
+
 	mu     sync.Mutex
 	tokens map[string]string
+	pins   map[*testing.T]*http.Client
 }
 
 // oneProcess runs everything in one process.
@@ -83,7 +89,27 @@ func (w *world) awaitReady(t *testing.T) {
 // as is a client for a subject with roles; none stands for learner.
 func (w *world) as(t *testing.T, subject string, roles ...string) *client {
 	t.Helper()
-	return &client{t: t, base: w.base, token: w.token(t, subject, roles...)}
+	return &client{t: t, base: w.base, token: w.token(t, subject, roles...), via: w.pin(t)}
+}
+
+// pin returns what a test's requests are sent by; nil: what those of all are.
+func (w *world) pin(t *testing.T) *http.Client {
+	t.Helper()
+	if !w.sticky {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pins[t] == nil {
+		if w.pins == nil {
+			w.pins = map[*testing.T]*http.Client{}
+		}
+		own := *httpClient
+		own.Transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
+		w.pins[t] = &own
+		t.Cleanup(own.CloseIdleConnections)
+	}
+	return w.pins[t]
 }
 
 // token asks the program for a token, once.
