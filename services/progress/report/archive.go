@@ -25,12 +25,7 @@ type ModuleArchive struct {
 // CountModuleArchive counts whom archiving the module now would touch. It asks the catalog where the
 // version is not the newest one known here, and returns Unavailable where it still is not.
 func (s *Service) CountModuleArchive(ctx context.Context, moduleID string, latest int, minRevision int64) (*ModuleArchive, error) {
-	catalog, err := s.catalogBefore(ctx, moduleID, latest+1, minRevision, func(c *progress.Catalog) int {
-		if m := c.Modules[moduleID]; m != nil {
-			return len(m.Versions)
-		}
-		return 0
-	})
+	catalog, err := s.catalogBefore(ctx, moduleID, latest+1, minRevision, newestModule(moduleID))
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +129,7 @@ type PathArchive struct {
 // CountPathArchive counts whom archiving the path would touch. It asks the catalog where the version is not
 // the newest one known here, and returns Unavailable where it still is not.
 func (s *Service) CountPathArchive(ctx context.Context, pathID string, latest int, minRevision int64) (*PathArchive, error) {
-	catalog, err := s.catalogBefore(ctx, pathID, latest+1, minRevision, func(c *progress.Catalog) int {
-		if p := c.Paths[pathID]; p != nil {
-			return len(p.Versions)
-		}
-		return 0
-	})
+	catalog, err := s.catalogBefore(ctx, pathID, latest+1, minRevision, newestPath(pathID))
 	if err != nil {
 		return nil, err
 	}

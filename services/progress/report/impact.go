@@ -88,12 +88,7 @@ type ImpactedPath struct {
 // It asks the catalog where what is known here does not fit the draft's number, and returns Unavailable
 // where it still does not.
 func (s *Service) CountModuleImpact(ctx context.Context, moduleID string, draft progress.ModuleVersion, minRevision int64) (*ModuleImpact, error) {
-	catalog, err := s.catalogBefore(ctx, moduleID, draft.Number, minRevision, func(c *progress.Catalog) int {
-		if m := c.Modules[moduleID]; m != nil {
-			return len(m.Versions)
-		}
-		return 0
-	})
+	catalog, err := s.catalogBefore(ctx, moduleID, draft.Number, minRevision, newestModule(moduleID))
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +122,26 @@ func (s *Service) catalogBefore(ctx context.Context, id string, number int, minR
 		c = s.catalog.Current()
 	}
 	return c, checkNext(id, newest(c), number)
+}
+
+// newestModule returns what a module's newest version in a catalog is; 0: there is none.
+func newestModule(id string) func(*progress.Catalog) int {
+	return func(c *progress.Catalog) int {
+		if m := c.Modules[id]; m != nil {
+			return len(m.Versions)
+		}
+		return 0
+	}
+}
+
+// newestPath is newestModule of a path.
+func newestPath(id string) func(*progress.Catalog) int {
+	return func(c *progress.Catalog) int {
+		if p := c.Paths[id]; p != nil {
+			return len(p.Versions)
+		}
+		return 0
+	}
 }
 
 func checkNext(id string, newest, number int) error {
@@ -305,12 +320,7 @@ type PathImpact struct {
 // the catalog where what is known here does not fit the draft's number, and returns Unavailable
 // where it still does not.
 func (s *Service) CountPathImpact(ctx context.Context, pathID string, draft progress.PathVersion, minRevision int64) (*PathImpact, error) {
-	catalog, err := s.catalogBefore(ctx, pathID, draft.Number, minRevision, func(c *progress.Catalog) int {
-		if p := c.Paths[pathID]; p != nil {
-			return len(p.Versions)
-		}
-		return 0
-	})
+	catalog, err := s.catalogBefore(ctx, pathID, draft.Number, minRevision, newestPath(pathID))
 	if err != nil {
 		return nil, err
 	}
