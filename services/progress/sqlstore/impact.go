@@ -188,7 +188,7 @@ func (s survey) AwardsHeld(ctx context.Context, pathID string, milestoneIDs []st
 func (s *Store) Outdated(ctx context.Context, modules []progress.Freshness, after string, limit int) ([]string, error) {
 	var out []string
 	for _, m := range modules {
-		ids, err := s.learnerIDs(ctx, `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
+		ids, err := s.ids(ctx, `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
 			AND (fold_key <> $3 OR (materials <> $4 AND cycle_state <> 'NONE')) ORDER BY learner_id LIMIT $5`,
 			m.ModuleID, after, m.Key, m.Materials, limit)
 		if err != nil {

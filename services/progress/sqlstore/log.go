@@ -55,19 +55,8 @@ func (s *Store) ModuleLogs(ctx context.Context, learnerID string, moduleIDs []st
 
 // ModulesAfter returns the modules that a learner has events of after a sequence, by id.
 func (s *Store) ModulesAfter(ctx context.Context, learnerID string, after int64) ([]string, error) {
-	var out []string
-	rows, err := s.db.Reader().QueryContext(ctx,
+	return s.ids(ctx,
 		`SELECT DISTINCT module_id FROM learner_log WHERE learner_id = $1 AND sequence > $2 AND module_id IS NOT NULL ORDER BY module_id`, learnerID, after)
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		out = append(out, id)
-		return err
-	})
-	if err != nil {
-		return nil, sqldb.Classify(err)
-	}
-	return out, nil
 }
 
 // Log returns at most limit entries after a sequence, with the head of the same snapshot.

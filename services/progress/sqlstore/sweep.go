@@ -46,13 +46,13 @@ func (s *Store) SaveSweep(ctx context.Context, w progress.Sweep) error {
 // Enrolled returns learners with an enrollment in one of the paths.
 func (s *Store) Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error) {
 	args := append([]any{after, limit}, anys(pathIDs)...)
-	return s.learnerIDs(ctx,
+	return s.ids(ctx,
 		`SELECT DISTINCT learner_id FROM enrollment WHERE learner_id > $1 AND state <> 'WITHDRAWN' AND path_id IN `+sqldb.In(len(pathIDs), 3)+
 			` ORDER BY learner_id LIMIT $2`, args...)
 }
 
-// learnerIDs returns a query for learners' ids.
-func (s *Store) learnerIDs(ctx context.Context, query string, args ...any) ([]string, error) {
+// ids returns the ids that a query gives.
+func (s *Store) ids(ctx context.Context, query string, args ...any) ([]string, error) {
 	var out []string
 	rows, err := s.db.Reader().QueryContext(ctx, query, args...)
 	err = each(rows, err, func(rows *sql.Rows) error {
