@@ -28,6 +28,12 @@ async function open(name, options, hash = "") {
   return page;
 }
 
+// becomes waits until a condition holds in the page: what follows a tap or a new address comes in a
+// later task of the browser.
+async function becomes(page, condition, fault, arg) {
+  await page.waitForFunction(condition, arg, { timeout: 10_000 }).catch(() => faults.push(fault));
+}
+
 async function shot(page, name, fullPage = false) {
   if (shots) await page.screenshot({ path: `${shots}/${name}.png`, fullPage });
 }
@@ -74,11 +80,11 @@ async function menu() {
   await accessible(page, "phone, a search");
   await shot(page, "phone-search");
   await page.tap('#found-reasons a[href="#reason-EVENT_ID_REUSED"]');
-  check(await page.isHidden("#index"), "the index stays open after a choice");
-  check(await page.evaluate(() => {
+  await becomes(page, () => !document.getElementById("index").checkVisibility(), "the index stays open after a choice");
+  await becomes(page, () => {
     const at = document.getElementById("reason-EVENT_ID_REUSED").getBoundingClientRect();
     return at.top >= 50 && at.bottom <= innerHeight;
-  }), "a found reason is not on the screen");
+  }, "a found reason is not on the screen");
   await shot(page, "phone-reason");
   await page.tap("#menu");
   await page.fill("#search", "no such words");
@@ -94,7 +100,7 @@ async function problems() {
   const page = await open("a problem's type", desktop, type.slice("/docs".length));
   const text = await page.textContent(`#reason-${reason} dd`);
   check(text.trim().length > 10, `${type} has the text ${JSON.stringify(text)}`);
-  check(await page.evaluate((id) => document.getElementById(id).getBoundingClientRect().top < innerHeight, `reason-${reason}`), `${type} is not on the screen`);
+  await becomes(page, (id) => document.getElementById(id).getBoundingClientRect().top < innerHeight, `${type} is not on the screen`, `reason-${reason}`);
   await page.context().close();
 }
 
