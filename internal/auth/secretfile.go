@@ -14,7 +14,7 @@ import (
 // full under another name, and only the first may take the real one. Folders on
 // the way are made.
 func SecretFile(path string, generate func() ([]byte, error)) ([]byte, error) {
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(path) //nolint:gosec // the operator's setting, or a fixed name in the data folder
 	if !errors.Is(err, fs.ErrNotExist) {
 		return content, err
 	}
@@ -27,7 +27,7 @@ func SecretFile(path string, generate func() ([]byte, error)) ([]byte, error) {
 	if err := publishOnce(path, content); err != nil {
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(path) //nolint:gosec // the same file
 }
 
 // publishOnce returns the content its name by link(2), which, unlike rename,

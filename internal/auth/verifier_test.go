@@ -246,7 +246,7 @@ func TestVerifierTakesTheThreeAlgorithms(t *testing.T) {
 func TestVerifierRefuses(t *testing.T) {
 	c, p := newClock(), newProvider(t)
 	rsaKey, ecKey, edKey, p384 := newKey(jose.RS256), newKey(jose.ES256), newKey(jose.EdDSA), newKey(jose.ES384)
-	weak := must(rsa.GenerateKey(rand.Reader, 1024))
+	weak := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // to be refused
 	encryption := public(newKey(jose.RS256), "enc")
 	encryption.Use = "enc"
 	p.publish(public(rsaKey, "rsa"), public(ecKey, "ec"), public(edKey, "ed"), public(p384, "p384"), public(weak, "weak"), encryption)

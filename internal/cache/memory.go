@@ -79,7 +79,7 @@ func (m *Memory) Stats() Stats {
 }
 
 func (m *Memory) shard(key string) *shard {
-	return m.shards[maphash.String(m.seed, key)&uint64(len(m.shards)-1)]
+	return m.shards[maphash.String(m.seed, key)&uint64(len(m.shards)-1)] //nolint:gosec // a mask that keeps all bits of the length, which is positive
 }
 
 // entry is a link of its shard's ring.

@@ -28,7 +28,7 @@ func Backup(ctx context.Context, file, to string, fsys fs.FS) (version int64, er
 	if err != nil {
 		return 0, internal(err)
 	}
-	made, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	made, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names it; O_EXCL follows no link
 	if errors.Is(err, fs.ErrExist) {
 		return 0, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonNotEmpty, "there is a file %s already", to)
 	}

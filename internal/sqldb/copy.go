@@ -239,7 +239,7 @@ func hashValue(sum hash.Hash, value any) {
 	case nil:
 		tagged('n', 0)
 	case int64:
-		tagged('i', uint64(v))
+		tagged('i', uint64(v)) //nolint:gosec // the same 64 bits, to be hashed
 	case float64:
 		tagged('f', math.Float64bits(v))
 	case bool:

@@ -751,6 +751,7 @@ func (f *Facts) shape() int64 {
 	}
 	h := fnv.New64a()
 	_, _ = h.Write(b) // it cannot fail
+	//nolint:gosec // the same 64 bits, to be stored
 	return int64(h.Sum64())
 }
 

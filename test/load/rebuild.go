@@ -191,6 +191,7 @@ func (l *logs) insert(ctx context.Context, db *sql.DB, targets []target, first i
 	}
 	defer func() { _ = tx.Rollback() }()
 	row := "(?, ?, 'EVENT', ?, ?, ?, 1, ?, ?, NULL, ?, ?, ?, ?, FALSE, '', 'phone-1', ?)"
+	//nolint:gosec // a constant, repeated
 	insert, err := tx.PrepareContext(ctx, `INSERT INTO learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id,
 		verb, score, progress, occurred_at, received_at, effective_at, adjusted, zone, device_id, actor_id) VALUES `+strings.Repeat(row+", ", perInsert-1)+row)
 	if err != nil {

@@ -123,10 +123,10 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(to, content, 0o644)
+	return os.WriteFile(to, content, 0o600)
 }
 
 // isStatic reports whether a program needs neither a loader nor a library.

@@ -61,7 +61,7 @@ func newWriter(learner string) *writer {
 	return w
 }
 
-func moduleName(i int) string { return string(rune('a' + i)) }
+func moduleName(i int) string { return string(rune('a' + i)) } //nolint:gosec // a world has fewer modules than there are letters
 
 // addModule adds a module with versions of the years before the start, and perhaps an old stay in the archive.
 func (w *writer) addModule(i int, contents []content, history int) {
