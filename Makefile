@@ -20,7 +20,10 @@ CLOCK ?= 2031-12-31T23:59:50Z
 ZONE ?= Asia/Kathmandu
 leap_day := CLOCK=2028-02-29T12:00:00Z ZONE=America/St_Johns
 ten_years := CLOCK=87660h ZONE=America/St_Johns
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Twelve digits, since git would take as many as the clone needs.
+VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null || echo dev)
+# Where build writes the program.
+BINARY ?= bin/preceptor
 
 lint := go tool -modfile=tools/lint/go.mod golangci-lint
 
@@ -34,13 +37,29 @@ run: ## Serve everything in one process on http://127.0.0.1:8080 (ARGS=…).
 	go run ./cmd/preceptor serve $(ARGS)
 
 .PHONY: build
-build: ## Build the static binary bin/preceptor.
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/preceptor ./cmd/preceptor
+build: export VERSION := $(VERSION)
+build: ## Build the static binary bin/preceptor; the same sources, VERSION and Go give the same bytes.
+	CGO_ENABLED=0 GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOFLAGS=-trimpath go build -buildvcs=false -ldflags "-s -w -X main.version=$$VERSION" -o $(BINARY) ./cmd/preceptor
+
+.PHONY: release
+release: export VERSION := $(VERSION)
+release: ## Build bin/release: an archive and an SBOM for each platform, and SHA256SUMS; docs/release.md.
+	go -C tools/release run . -root ../.. -out ../../bin/release -version "$$VERSION" -time "$$(git log -1 --format=%ct)"
+
+.PHONY: release-check
+release-check: export VERSION := $(VERSION)
+release-check: ## Build the release here and in a clone with empty caches, and compare the bytes (ten minutes).
+	tools/release-check.sh
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in every module (DB=folder of a copy of vuln.go.dev, which is asked otherwise).
+	go -C tools run ./vulncheck -root .. -db '$(DB)'
 
 .PHONY: test
 test: ## Run every test once, in any order; with CI set, a skipped test is a failure.
 	go -C tools test ./testreport
-	go -C tools test -count=1 ./mutants # the cache does not see files outside of the module
+	go -C tools test -count=1 ./mutants ./vulncheck # the cache does not see files outside of the module
+	go -C tools/release test ./...
 	go -C tools/openapi test -count=1 ./...
 	go test -json -shuffle=on -timeout 300s ./... | go -C tools run ./testreport $(if $(CI),-no-skips)
 
@@ -60,7 +79,7 @@ test-other-days: ## Run test-moved with real servers at the end of a year, on a 
 	$(MAKE) test-moved SERVERS=1 $(ten_years)
 
 .PHONY: nightly
-nightly: test-other-days phones faults faults-cluster properties mutants fuzz ## Run what takes long: other days, phones, faults, properties, mutants, fuzz.
+nightly: test-other-days phones faults faults-cluster properties mutants fuzz release-check ## Run what takes long: other days, phones, faults, properties, mutants, fuzz, the release twice.
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler); properties get a fifth of their tries.
@@ -136,22 +155,23 @@ traffic := TestOneProcess|TestFourProcesses|TestTwoPhonesConverge
 api-check: export REDOCLY_TELEMETRY := off
 api-check: export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 api-check: api-clients ## Check the OpenAPI document: linters, generated clients and the suite's traffic against the program (needs npm).
-	$(npx) spectral lint --fail-severity warn --ruleset spectral.yaml ../../../gateway/openapi.json
-	$(npx) redocly lint --config redocly.yaml ../../../gateway/openapi.json
+	$(npm_bin)/spectral lint --fail-severity warn --ruleset spectral.yaml ../../../gateway/openapi.json
+	$(npm_bin)/redocly lint --config redocly.yaml ../../../gateway/openapi.json
 	go -C tools/apiclients vet -tags generated ./...
 	go -C tools/apiclients test -count=1 -timeout 5m -tags generated ./...
 	mkdir -p bin
 	go test -count=1 -timeout 10m -run '$(traffic)' ./test/e2e -traffic $(CURDIR)/bin/traffic.jsonl
 	go -C tools/openapi run ./traffic -complete $(CURDIR)/bin/traffic.jsonl
 
-# Clients of the REST API, generated from the document by three programs.
-npx := cd tools/apiclients/typescript && npm exec --
+# Clients of the REST API, generated from the document by three programs. They are called where the lock
+# put them: npm exec would download whatever has the name of one that is missing.
+npm_bin := cd tools/apiclients/typescript && node_modules/.bin
 .PHONY: api-clients
 api-clients: tools/apiclients/typescript/node_modules
 	go -C tools/apiclients tool ogen -config ogen.yaml -target generated/ogen -package ogen -clean ../../gateway/openapi.json 2>&1 | { grep -v WARN || true; }
 	go -C tools/apiclients tool oapi-codegen -config oapi-codegen.yaml ../../gateway/openapi.json
-	$(npx) openapi-typescript ../../../gateway/openapi.json --output generated.d.ts
-	$(npx) tsc --project .
+	$(npm_bin)/openapi-typescript ../../../gateway/openapi.json --output generated.d.ts
+	$(npm_bin)/tsc --project .
 
 .PHONY: docs-check
 docs-check: test/node/node_modules ## Check the page at /docs in Chromium, and the client of docs/clients.md over a bad network (npm; SHOTS=folder for pictures).
@@ -174,6 +194,7 @@ lint: ## Run the linters, pinned in tools/lint.
 	cd tools/kube && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 	cd tools/openapi && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 	cd tools/apiclients && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml .
+	cd tools/release && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 	cd test/outside && go tool -modfile=../../tools/lint/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: format
@@ -203,7 +224,10 @@ verify: generate proto-lint proto-breaking ## Check that what is generated, and 
 	go -C tools/kube mod tidy -diff
 	go -C tools/openapi mod tidy -diff
 	go -C tools/apiclients mod tidy -diff
+	go -C tools/release mod tidy -diff
+	go -C tools/vuln mod tidy -diff
 	go -C test/outside mod tidy -diff
+	go mod verify # what the caches of modules hold is what go.sum says
 	git diff --exit-code -- gen gateway/openapi.json proto/service_config.json
 	tools/untracked.sh gen
 
