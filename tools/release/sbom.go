@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -27,12 +28,15 @@ const (
 // bom returns the SBOM of a binary, by what the linker wrote into it: what is not in the binary is
 // not in the SBOM. The texts of all licenses are added to n.
 func (r release) bom(binary string, n *notices) (*cdx.BOM, error) {
-	// What was built is in the cache of modules already. The program's own module need not be
-	// anywhere, and must not be asked for.
-	if err := os.Setenv("GOPROXY", "off"); err != nil {
-		return nil, err
+	// What was built is in the cache of modules already, and the generator compares it with the hashes in
+	// the binary. The program's own module need not be anywhere, and must not be asked for.
+	for _, name := range []string{"GOPROXY", "GOSUMDB"} {
+		if err := os.Setenv(name, "off"); err != nil {
+			return nil, err
+		}
 	}
-	g, err := bin.NewGenerator(binary, bin.WithLogger(zerolog.Nop()), bin.WithIncludeStdlib(true), bin.WithLicenseDetector(n),
+	var warnings bytes.Buffer
+	g, err := bin.NewGenerator(binary, bin.WithLogger(zerolog.New(&warnings).Level(zerolog.WarnLevel)), bin.WithIncludeStdlib(true), bin.WithLicenseDetector(n),
 		bin.WithVersionOverride(r.version), bin.WithShortPURLS(true))
 	if err != nil {
 		return nil, err
@@ -47,7 +51,10 @@ func (r release) bom(binary string, n *notices) (*cdx.BOM, error) {
 	if err := addStd(bom, n); err != nil {
 		return nil, err
 	}
-	return bom, unlicensed(bom)
+	if err := unlicensed(bom); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, &warnings)
+	}
+	return bom, nil
 }
 
 // describe adds what the generator leaves to its caller. There is no serial number, and the time is
