@@ -103,6 +103,9 @@ func checkSBOM(t *testing.T, text []byte) {
 	if bom.SerialNumber != "" || bom.Metadata.Timestamp != "2026-05-04T03:02:01Z" || bom.Metadata.Component.Version != "v1.2.3" {
 		t.Errorf("serial number %q, time %q, version %q", bom.SerialNumber, bom.Metadata.Timestamp, bom.Metadata.Component.Version)
 	}
+	if tool := (*bom.Metadata.Tools.Components)[0]; tool.Name != generator || !strings.HasPrefix(tool.Version, "v") {
+		t.Errorf("made by %s %s", tool.Name, tool.Version)
+	}
 	licenses := map[string]string{}
 	for _, c := range *bom.Components {
 		licenses[c.Name] = (*c.Evidence.Licenses)[0].License.ID

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -69,8 +70,22 @@ func (r release) describe(bom *cdx.BOM, binary string) error {
 	main.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(sum[:])}}
 	main.Licenses = &cdx.Licenses{{License: &cdx.License{ID: ownLicense}}}
 	bom.Metadata.Timestamp = r.time.Format(time.RFC3339)
-	bom.Metadata.Tools = &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: generator}}}
+	bom.Metadata.Tools = &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: generator, Version: generatorVersion()}}}
 	return nil
+}
+
+// generatorVersion is the version that go.mod pins.
+func generatorVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range info.Deps {
+		if m.Path == generator {
+			return m.Version
+		}
+	}
+	return ""
 }
 
 // addStd adds the license of the standard library, which is no module that could be looked up.
