@@ -19,7 +19,7 @@ import (
 // stays: removing it would let two processes lock two files of the same name.
 func LockFolder(dir, name string) (release func() error, err error) {
 	path := filepath.Join(dir, name+".lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the lock of a service in the operator's data folder
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // a link would have its target emptied
 	if err != nil {
 		return nil, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the folder %s cannot be written", dir)
 	}

@@ -51,6 +51,23 @@ func TestLockFolder(t *testing.T) {
 	wantKind(t, err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen)
 }
 
+// Where others may write to the folder, a link instead of the lock must not have its target emptied.
+func TestLockFolderFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	precious := filepath.Join(dir, "precious")
+	if err := os.WriteFile(precious, []byte("all of it"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, filepath.Join(dir, "x.lock")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sqldb.LockFolder(dir, "x")
+	wantKind(t, err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen)
+	if text, err := os.ReadFile(precious); err != nil || string(text) != "all of it" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 // TestLockFolderEndsWithItsProcess runs this binary as a process that takes the lock and is killed.
 func TestLockFolderEndsWithItsProcess(t *testing.T) {
 	if dir := os.Getenv("SQLDB_LOCK_CHILD"); dir != "" {

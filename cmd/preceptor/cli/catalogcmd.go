@@ -6,14 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v3"
 
@@ -161,54 +156,4 @@ func (t *catalogTool) export(ctx context.Context, asJSON bool) error {
 		return fmt.Errorf("the document is not whole: %w", err)
 	}
 	return nil
-}
-
-// readFiles reads the named files, and the catalog's files below the named folders.
-func readFiles(paths []string) ([]catalogFile, error) {
-	if len(paths) == 0 {
-		return nil, server.Usagef("name at least one file or folder")
-	}
-	var names []string
-	for _, path := range paths {
-		found, err := below(path)
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", path, err)
-		}
-		if len(found) == 0 {
-			return nil, fmt.Errorf("%s holds no .yaml, .yml or .json file", path)
-		}
-		names = append(names, found...)
-	}
-	slices.Sort(names)
-	files := make([]catalogFile, 0, len(names))
-	for _, name := range slices.Compact(names) {
-		content, err := os.ReadFile(name) //nolint:gosec // who runs the command names it, or a folder that it is in
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", name, err)
-		}
-		if !utf8.Valid(content) {
-			return nil, fmt.Errorf("%s is not UTF-8 text", name)
-		}
-		files = append(files, catalogFile{Name: filepath.ToSlash(name), Content: string(content)})
-	}
-	return files, nil
-}
-
-// below are a file itself, or a folder's files that a catalog may be written in.
-func below(path string) ([]string, error) {
-	var names []string
-	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && name != path && strings.HasPrefix(d.Name(), "."):
-			return fs.SkipDir
-		case d.IsDir():
-			return nil
-		case name == path || slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)):
-			names = append(names, filepath.Clean(name))
-		}
-		return nil
-	})
-	return names, err
 }
