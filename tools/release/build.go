@@ -17,7 +17,9 @@ type platform struct{ os, arch string }
 func (p platform) String() string { return p.os + "/" + p.arch }
 
 // platforms are what the program is built for: servers, and a Mac to try it on.
-var platforms = []platform{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "arm64"}}
+func platforms() []platform {
+	return []platform{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "arm64"}}
+}
 
 // build has `make build` make the binary, as it does for an image, and checks that the machine's
 // settings did not change it.

@@ -16,12 +16,18 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// read holds licenses that were read by a person, by the beginning of the module's path: detection
-// takes the first for a variant of itself, and finds none in the others.
-var read = []struct{ prefix, id string }{
-	{"golang.org/x/", "BSD-3-Clause"},
-	{"github.com/ncruces/go-strftime", "MIT"},
-	{"github.com/pressly/goose/", "MIT"},
+// known returns licenses that were read by a person, by the beginning of the module's path: detection
+// takes the first for a variant of itself, and finds none in the second.
+func known(path string) (id string) {
+	for _, k := range []struct{ prefix, id string }{
+		{"golang.org/x/", "BSD-3-Clause"},
+		{"github.com/pressly/goose/", "MIT"},
+	} {
+		if strings.HasPrefix(path, k.prefix) {
+			return k.id
+		}
+	}
+	return ""
 }
 
 // noticeName is a file that has to come with a binary that contains the module.
@@ -44,10 +50,8 @@ func (n *notices) Detect(path, version, dir string) ([]cdx.License, error) {
 	if err := n.add(path+" "+version, dir); err != nil {
 		return nil, err
 	}
-	for _, known := range read {
-		if strings.HasPrefix(path, known.prefix) {
-			return []cdx.License{{ID: known.id}}, nil
-		}
+	if id := known(path); id != "" {
+		return []cdx.License{{ID: id}}, nil
 	}
 	if n.detector == nil {
 		n.detector = local.NewDetector(zerolog.Nop())

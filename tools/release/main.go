@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -66,7 +67,7 @@ func (r release) run(ctx context.Context, out io.Writer) (err error) {
 	if err := os.MkdirAll(r.out, 0o750); err != nil {
 		return err
 	}
-	for _, p := range platforms {
+	for _, p := range platforms() {
 		if err := r.platform(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -88,9 +89,9 @@ func (r release) check() error {
 	case !versionForm.MatchString(r.version):
 		return fmt.Errorf("%q is no version (want letters, digits, dots, plus and minus signs)", r.version)
 	case r.time.Unix() <= 0:
-		return fmt.Errorf("the time of the commit is missing")
+		return errors.New("the time of the commit is missing")
 	case r.out == "":
-		return fmt.Errorf("the folder to fill is missing")
+		return errors.New("the folder to fill is missing")
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func (r release) platform(ctx context.Context, p platform) (err error) {
 		}
 	}()
 	notices := &notices{}
-	bom, err := r.bom(binary, notices)
+	bom, err := r.bom(ctx, binary, notices)
 	if err != nil {
 		return err
 	}

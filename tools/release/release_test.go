@@ -74,7 +74,7 @@ func TestSBOM(t *testing.T) {
 	var texts []string
 	for i := range 2 {
 		n := &notices{}
-		bom, err := r.bom(binary, n)
+		bom, err := r.bom(t.Context(), binary, n)
 		must(t, err)
 		path := filepath.Join(t.TempDir(), "sbom.json")
 		must(t, writeBOM(path, bom))
@@ -170,8 +170,14 @@ func TestBuildsByOtherSettingsAreRefused(t *testing.T) {
 	build := func(change func(*debug.BuildInfo)) error {
 		info := &debug.BuildInfo{GoVersion: "go1.26.8", Deps: []*debug.Module{{Path: "example.org/a", Version: "v1", Sum: "h1:x"}}}
 		for _, s := range [][2]string{
-			{"-buildmode", "exe"}, {"-compiler", "gc"}, {"-trimpath", "true"}, {"DefaultGODEBUG", "x=1"}, {"CGO_ENABLED", "0"},
-			{"GOARCH", "amd64"}, {"GOOS", "linux"}, {"GOAMD64", "v1"},
+			{"-buildmode", "exe"},
+			{"-compiler", "gc"},
+			{"-trimpath", "true"},
+			{"DefaultGODEBUG", "x=1"},
+			{"CGO_ENABLED", "0"},
+			{"GOARCH", "amd64"},
+			{"GOOS", "linux"},
+			{"GOAMD64", "v1"},
 		} {
 			info.Settings = append(info.Settings, debug.BuildSetting{Key: s[0], Value: s[1]})
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -28,7 +29,7 @@ const (
 
 // bom returns the SBOM of a binary, by what the linker wrote into it: what is not in the binary is
 // not in the SBOM. The texts of all licenses are added to n.
-func (r release) bom(binary string, n *notices) (*cdx.BOM, error) {
+func (r release) bom(ctx context.Context, binary string, n *notices) (*cdx.BOM, error) {
 	// What was built is in the cache of modules already, and the generator compares it with the hashes in
 	// the binary. The program's own module need not be anywhere, and must not be asked for.
 	for _, name := range []string{"GOPROXY", "GOSUMDB"} {
@@ -49,7 +50,7 @@ func (r release) bom(binary string, n *notices) (*cdx.BOM, error) {
 	if err := r.describe(bom, binary); err != nil {
 		return nil, err
 	}
-	if err := addStd(bom, n); err != nil {
+	if err := addStd(ctx, bom, n); err != nil {
 		return nil, err
 	}
 	if err := unlicensed(bom); err != nil {
@@ -89,8 +90,8 @@ func generatorVersion() string {
 }
 
 // addStd adds the license of the standard library, which is no module that could be looked up.
-func addStd(bom *cdx.BOM, n *notices) error {
-	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+func addStd(ctx context.Context, bom *cdx.BOM, n *notices) error {
+	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
 		return fmt.Errorf("go env GOROOT: %w", err)
 	}
