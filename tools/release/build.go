@@ -27,7 +27,7 @@ func (r release) build(ctx context.Context, p platform, binary string) error {
 	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", "build", "BINARY="+binary)
 	cmd.Dir = r.root
 	// The variable comes by the environment, where make and the shell take it as it is.
-	cmd.Env = append(os.Environ(), "GOOS="+p.os, "GOARCH="+p.arch, "VERSION="+r.version)
+	cmd.Env = append(cmd.Environ(), "GOOS="+p.os, "GOARCH="+p.arch, "VERSION="+r.version)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("make build: %w", err)
