@@ -50,8 +50,8 @@ func (g *Gateway) fault(r *http.Request, err error) fault {
 	f := faultOf(err)
 	if f.code == codes.InvalidArgument && f.reason == "" {
 		if x := exchangeOf(r); x.route != nil {
-			if violations := x.unreadableBody(); len(violations) > 0 {
-				return faultOfOwn(errs.InvalidFields(violations))
+			if bad := x.unreadableBody(); bad.Len() > 0 {
+				return faultOfOwn(errs.InvalidList(bad))
 			}
 		}
 		f.reason = "INVALID_ARGUMENT"

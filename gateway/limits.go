@@ -42,14 +42,18 @@ func (g *Gateway) admit(r *http.Request) error {
 	if len(found) == 0 {
 		return nil
 	}
+	var all errs.List
+	all.Add(found...)
 	if !own {
-		for _, v := range x.unreadableBody() {
+		bad := x.unreadableBody()
+		for _, v := range bad.Named {
 			if !slices.ContainsFunc(found, func(f errs.Violation) bool { return f.Field == v.Field }) {
-				found = append(found, v)
+				all.Add(v)
 			}
 		}
+		all.More += bad.More
 	}
-	return errs.InvalidFields(found)
+	return errs.InvalidList(all)
 }
 
 // checkMembers refuses members of a body that is all of the request where the path sets their field: the
@@ -161,9 +165,9 @@ func readAll(r *http.Request, limit int64, tooLarge error) ([]byte, error) {
 }
 
 // unreadableBody returns what in the body cannot be read.
-func (x *exchange) unreadableBody() []errs.Violation {
+func (x *exchange) unreadableBody() errs.List {
 	if md := x.route.bodyType(); md != nil && len(bytes.TrimSpace(x.body)) > 0 {
 		return wire.Diagnose(x.body, md)
 	}
-	return nil
+	return errs.List{}
 }

@@ -71,7 +71,7 @@ func faultOf(err error) fault {
 
 func faultOfOwn(e *errs.Error) fault {
 	f := fault{code: rpc.CodeOf(e.Kind), reason: e.Reason, detail: e.Message, retryAfter: e.RetryAfter}
-	for _, v := range e.Violations {
+	for _, v := range e.Violations[:min(len(e.Violations), errs.MaxViolations)] {
 		f.violations = append(f.violations, violation{Field: v.Field, Description: v.Description, Reason: v.Reason})
 	}
 	if general, ours := generalDetail(f); ours {

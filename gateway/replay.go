@@ -38,7 +38,7 @@ func readOptional(r *http.Request, req proto.Message) error {
 		return nil
 	}
 	if err := wire.Unmarshal(x.body, req); err != nil {
-		return errs.InvalidFields(wire.Diagnose(x.body, x.route.input))
+		return errs.InvalidList(wire.Diagnose(x.body, x.route.input))
 	}
 	return nil
 }

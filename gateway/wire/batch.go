@@ -71,7 +71,7 @@ func ReadBatch(body []byte) (*Batch, error) {
 		return nil, errs.InvalidFields([]errs.Violation{{Field: BodyField, Reason: errs.ReasonInvalidType, Description: "must be an object"}})
 	}
 	if len(b.violations) > 0 {
-		return nil, errs.InvalidFields(b.violations[:min(len(b.violations), maxViolations)])
+		return nil, errs.InvalidFields(b.violations)
 	}
 	return &b.Batch, nil
 }
@@ -258,7 +258,7 @@ func readEvent(text []byte) (*progressv1.ProgressEvent, []string) {
 		return nil, []string{"verb: must be one of " + rpc.EnumNames(event.GetVerb().Descriptor())}
 	}
 	var faults []string
-	for _, v := range Diagnose(text, event.ProtoReflect().Descriptor()) {
+	for _, v := range Diagnose(text, event.ProtoReflect().Descriptor()).Named {
 		faults = append(faults, v.Field+": "+v.Description)
 	}
 	if faults == nil {

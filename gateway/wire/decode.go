@@ -24,9 +24,6 @@ import (
 // BodyField is the field of a violation that is about the whole body.
 const BodyField = "body"
 
-// maxViolations bounds the violations in one response.
-const maxViolations = 100
-
 // maxName bounds how much of a field's name a response repeats.
 const maxName = 100
 
@@ -113,11 +110,12 @@ func soundValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 // Diagnose returns a violation for every field because of which a body cannot be read as
 // md. It is slow, and for bodies that Unmarshal has refused. If it finds nothing, the
 // fault is of a kind that it does not know.
-func Diagnose(data []byte, md protoreflect.MessageDescriptor) []errs.Violation {
-	if v := CheckJSON(data); v != nil {
-		return []errs.Violation{*v}
-	}
+func Diagnose(data []byte, md protoreflect.MessageDescriptor) errs.List {
 	d := diagnosis{}
+	if v := CheckJSON(data); v != nil {
+		d.found.Add(*v)
+		return d.found
+	}
 	d.message("", md, data)
 	return d.found
 }
@@ -141,16 +139,14 @@ func CheckJSON(data []byte) *errs.Violation {
 
 // diagnosis collects violations on a walk through a body beside its descriptor.
 type diagnosis struct {
-	found []errs.Violation
+	found errs.List
 }
 
 func (d *diagnosis) add(field, reason, description string) {
-	if len(d.found) < maxViolations {
-		if field == "" {
-			field = BodyField
-		}
-		d.found = append(d.found, errs.Violation{Field: field, Reason: reason, Description: description})
+	if field == "" {
+		field = BodyField
 	}
+	d.found.Add(errs.Violation{Field: field, Reason: reason, Description: description})
 }
 
 func (d *diagnosis) message(path string, md protoreflect.MessageDescriptor, text []byte) {

@@ -37,7 +37,7 @@ func TestTimesInLowerCase(t *testing.T) {
 			t.Errorf("%s in a batch: %+v, %v", lower, batch, err)
 		}
 		// Beside another fault, only that is named.
-		found := Diagnose([]byte(`{"occurredAt":`+lower+`,"score":"x"}`), (&progressv1.ProgressEvent{}).ProtoReflect().Descriptor())
+		found := Diagnose([]byte(`{"occurredAt":`+lower+`,"score":"x"}`), (&progressv1.ProgressEvent{}).ProtoReflect().Descriptor()).Named
 		if len(found) != 1 || found[0].Field != "score" {
 			t.Errorf("%s: %+v", lower, found)
 		}

@@ -47,7 +47,7 @@ type Error struct {
 	Reason string
 	// Message is for the caller; it never holds secrets or our insides.
 	Message string
-	// Violations names every bad field, not only the first.
+	// Violations names every bad field, not only the first; of more than MaxViolations those.
 	Violations []Violation
 	// RetryAfter, when positive, is how long the caller should wait.
 	RetryAfter time.Duration
@@ -67,12 +67,21 @@ func Wrap(cause error, kind Kind, reason, format string, args ...any) *Error {
 	return e
 }
 
-// InvalidFields makes one Invalid error of all the violations of a request.
+// InvalidFields makes one Invalid error of all the violations of a request. Of more than
+// MaxViolations it names the first, and says of how many.
 func InvalidFields(violations []Violation) *Error {
-	return &Error{Kind: Invalid, Reason: ReasonInvalidArgument, Message: summary(violations), Violations: violations}
+	var list List
+	list.Add(violations...)
+	return InvalidList(list)
 }
 
-func summary(vs []Violation) string {
+// InvalidList is InvalidFields of a List.
+func InvalidList(list List) *Error {
+	return &Error{Kind: Invalid, Reason: ReasonInvalidArgument, Message: summary(list), Violations: list.Named}
+}
+
+func summary(list List) string {
+	vs := list.Named
 	if len(vs) == 1 {
 		return vs[0].Field + ": " + vs[0].Description
 	}
@@ -84,7 +93,11 @@ func summary(vs []Violation) string {
 	if len(vs) > 3 {
 		more = ", …"
 	}
-	return fmt.Sprintf("%d fields are not valid: %s%s", len(vs), strings.Join(fields, ", "), more)
+	text := fmt.Sprintf("%d fields are not valid: %s%s", len(vs)+list.More, strings.Join(fields, ", "), more)
+	if list.More > 0 {
+		text += fmt.Sprintf(" (the first %d are named, and %d more are not)", len(vs), list.More)
+	}
+	return text
 }
 
 // Error gives the message with the cause, for logs.

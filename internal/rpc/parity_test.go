@@ -257,7 +257,7 @@ func parityErrorDetails(t *visit) {
 	many := make([]errs.Violation, 1500)
 	fail = errs.InvalidFields(many)
 	_, err = h.Call(ctx, conn, rpctest.Everyone, h.New())
-	if n := len(detail[errdetails.BadRequest](err).GetFieldViolations()); n != 1000 || !strings.Contains(err.Error(), "1000 of 1500") {
+	if n := len(detail[errdetails.BadRequest](err).GetFieldViolations()); n != 100 || !strings.Contains(err.Error(), "1500 fields are not valid") || !strings.Contains(err.Error(), "1400 more") {
 		t.Errorf("%d violations: %v", n, err)
 	}
 }

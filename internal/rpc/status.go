@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,9 +18,6 @@ import (
 
 // ErrorDomain is the domain of the reasons in our errors' google.rpc.ErrorInfo.
 const ErrorDomain = "preceptor.dev"
-
-// maxViolations bounds the size of a status, which travels in HTTP/2 headers.
-const maxViolations = 1000
 
 // errStopping is why an in-process call's context ended at a forced stop.
 var errStopping = errors.New("the server is stopping")
@@ -124,21 +120,18 @@ func newStatus(e *errs.Error, from origin) *status.Status {
 	if reason == "" {
 		reason = CodeName(grpcCode)
 	}
-	message := e.Message
 	details := []protoadapt.MessageV1{
 		&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain, Metadata: from.metadata()},
 		&errdetails.RequestInfo{RequestId: from.requestID},
 	}
 	if n := len(e.Violations); n > 0 {
-		if n > maxViolations {
-			message = fmt.Sprintf("%s (the first %d of %d are named)", message, maxViolations, n)
-		}
-		details = append(details, badRequest(e.Violations[:min(n, maxViolations)]))
+		// A status travels in HTTP/2 headers. What InvalidFields made has no more than these.
+		details = append(details, badRequest(e.Violations[:min(n, errs.MaxViolations)]))
 	}
 	if e.RetryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
 	}
-	return withDetails(status.New(grpcCode, valid(message)), details)
+	return withDetails(status.New(grpcCode, valid(e.Message)), details)
 }
 
 func badRequest(violations []errs.Violation) *errdetails.BadRequest {
@@ -196,7 +189,7 @@ func CodeOf(kind errs.Kind) codes.Code {
 
 // CodeName spells a code as google.rpc.Code does: NOT_FOUND.
 func CodeName(c codes.Code) string {
-	if name, ok := code.Code_name[int32(c)]; ok { //nolint:gosec // a code that is too large has no name either as a negative number
+	if name, ok := code.Code_name[int32(c)]; ok {
 		return name
 	}
 	return code.Code_UNKNOWN.String()

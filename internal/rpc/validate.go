@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +39,12 @@ func NewValidator() *Validator {
 func (v *Validator) Check(message proto.Message, prefix string) error {
 	m := message.ProtoReflect()
 	violations := v.planOf(m.Descriptor()).check(m)
+	faulty := make(map[string]bool, len(violations))
+	for _, found := range violations {
+		faulty[found.Field] = true
+	}
+	var all errs.List
+	all.Add(below(prefix, violations)...)
 	rules, err := v.rules()
 	if err != nil {
 		return fmt.Errorf("protovalidate: %w", err)
@@ -49,20 +54,18 @@ func (v *Validator) Check(message proto.Message, prefix string) error {
 		for _, b := range broken.Violations {
 			// What is no text, or no value of its enum, breaks rules about its form, too: that is one mistake.
 			found := violationOf(b)
-			if !slices.ContainsFunc(violations, func(v errs.Violation) bool { return v.Field == found.Field }) {
-				violations = append(violations, found)
+			if !faulty[found.Field] {
+				faulty[found.Field] = true
+				all.Add(below(prefix, []errs.Violation{found})...)
 			}
 		}
 	} else if err != nil { // a rule that cannot be compiled or run
 		return fmt.Errorf("protovalidate: %s: %w", m.Descriptor().FullName(), err)
 	}
-	if len(violations) == 0 {
+	if all.Len() == 0 {
 		return nil
 	}
-	if prefix != "" {
-		violations = below(prefix, violations)
-	}
-	return errs.InvalidFields(violations)
+	return errs.InvalidList(all)
 }
 
 func (v *Validator) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -332,8 +335,11 @@ func mapKey(key protoreflect.MapKey) string {
 	return key.String()
 }
 
-// below puts the path of what holds them before the violations' own.
+// below puts the path of what holds them, where there is one, before the violations' own.
 func below(prefix string, violations []errs.Violation) []errs.Violation {
+	if prefix == "" {
+		return violations
+	}
 	out := make([]errs.Violation, len(violations))
 	for i, v := range violations {
 		if v.Field == "" {

@@ -122,3 +122,17 @@ func TestValidatorWords(t *testing.T) {
 		}
 	}
 }
+
+// TestValidatorCountsBeyondTheFirst proves that a message that is wrong in thousands of places is
+// refused with a bounded error.
+func TestValidatorCountsBeyondTheFirst(t *testing.T) {
+	s := must(rpctest.New())
+	m := s.With("ada", "plain")
+	for range 300 {
+		m.Append("items", s.With("\x00", strings.Repeat("x", 100_001)))
+	}
+	err := rpc.NewValidator().Check(m.Message, "")
+	if n := len(fieldsOf(err)); n != errs.MaxViolations || !strings.Contains(err.Error(), "500 more are not") {
+		t.Errorf("%d violations: %.300v", n, err)
+	}
+}
