@@ -19,8 +19,22 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
-// DefaultDeadline is what a unary call gets that has no deadline.
-const DefaultDeadline = 10 * time.Second
+// DefaultDeadline is what a unary call gets that has no deadline, and ImportDeadline what an
+// import gets: on a busy machine a catalog of the largest size takes longer.
+const (
+	DefaultDeadline = 10 * time.Second
+	ImportDeadline  = time.Minute
+)
+
+// importMethod is the one call that may take so long.
+const importMethod = "/preceptor.catalog.v1.CatalogService/ImportCatalog"
+
+func deadlineOf(method string) time.Duration {
+	if method == importMethod {
+		return ImportDeadline
+	}
+	return DefaultDeadline
+}
 
 // DialOptions say how a service is reached over the network.
 type DialOptions struct {
@@ -76,7 +90,7 @@ func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
 type caller struct{ tracer *tracing.Tracer }
 
 func (c caller) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	ctx, cancel := withDeadline(forwardUser(ctx))
+	ctx, cancel := withDeadline(forwardUser(ctx), method)
 	defer cancel()
 	ctx, span := c.tracer.Continue(ctx, method[1:], tracing.Client)
 	defer span.End()
@@ -92,11 +106,11 @@ func (c caller) stream(
 }
 
 // withDeadline bounds how long a unary call waits.
-func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+func withDeadline(ctx context.Context, method string) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, DefaultDeadline)
+	return context.WithTimeout(ctx, deadlineOf(method))
 }
 
 // forwardUser sends the user's token and the request's id on with a call that is

@@ -46,7 +46,7 @@ func inprocCaller(ctx context.Context) string {
 }
 
 func (c *inprocConn) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
-	ctx, cancel := withDeadline(injected(forwardUser(ctx), c.server.tracer))
+	ctx, cancel := withDeadline(injected(forwardUser(ctx), c.server.tracer), method)
 	defer cancel()
 	ctx, err := c.outgoing(ctx)
 	if err != nil {

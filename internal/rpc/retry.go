@@ -79,7 +79,7 @@ func (r *repeatable) add(method protoreflect.MethodDescriptor) {
 	}
 	r.once = append(r.once, method)
 	if access.GetIdempotentCreate() && !method.IsStreamingClient() {
-		r.keyed["/"+string(method.Parent().FullName())+"/"+string(method.Name())] = true
+		r.keyed[pathOf(method)] = true
 	}
 }
 
@@ -103,19 +103,29 @@ type methodName struct {
 	Method  string `json:"method"`
 }
 
+// pathOf is a method's name in calls.
+func pathOf(m protoreflect.MethodDescriptor) string {
+	return "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
+}
+
 func (r *repeatable) serviceConfig() (string, error) {
 	retry := map[string]any{
 		"maxAttempts": maxTries, "backoffMultiplier": 2, "retryableStatusCodes": []string{"UNAVAILABLE"},
 		"initialBackoff": inSeconds(firstBackoff), "maxBackoff": inSeconds(maxBackoff),
 	}
 	var methods []methodConfig
+	quick, long := r.once, []protoreflect.MethodDescriptor(nil)
+	if i := slices.IndexFunc(r.once, func(m protoreflect.MethodDescriptor) bool { return pathOf(m) == importMethod }); i >= 0 {
+		quick, long = slices.Concat(r.once[:i], r.once[i+1:]), r.once[i:i+1]
+	}
 	for _, kind := range []struct {
 		methods []protoreflect.MethodDescriptor
 		stream  bool
 		config  methodConfig
 	}{
 		{r.always, false, methodConfig{Timeout: inSeconds(DefaultDeadline), RetryPolicy: retry}},
-		{r.once, false, methodConfig{Timeout: inSeconds(DefaultDeadline)}},
+		{quick, false, methodConfig{Timeout: inSeconds(DefaultDeadline)}},
+		{long, false, methodConfig{Timeout: inSeconds(ImportDeadline)}},
 		{r.always, true, methodConfig{RetryPolicy: retry}}, // again only before its first message
 		{r.once, true, methodConfig{}},
 	} {
