@@ -45,12 +45,15 @@ func (g *Gateway) importCatalog(w http.ResponseWriter, r *http.Request) {
 
 func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 	x := exchangeOf(r)
+	body := x.body
+	// What the service gets are copies: the body is not kept beside them while it reads those.
+	x.body, r.Body = nil, http.NoBody
 	req := &catalogv1.ImportCatalogRequest{}
 	// Either kind of body may come with dryRun in the query.
 	if err := x.query.populate(req); err != nil {
 		return nil, err
 	}
-	text := bytes.TrimSpace(x.body)
+	text := bytes.TrimSpace(body)
 	switch {
 	case len(text) == 0:
 		return req, nil // the service says that files are missing
@@ -59,7 +62,7 @@ func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 	case bytes.IndexByte(text, 0) >= 0:
 		return nil, errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonNULCharacter, Description: "must not contain the character NUL"}})
 	case isYAML(x.media) || x.media == "" && text[0] != '{':
-		req.Files = oneFile("body.yaml", x.body)
+		req.Files = oneFile("body.yaml", body)
 		return req, nil
 	}
 	if v := wire.CheckJSON(text); v != nil {
@@ -71,12 +74,12 @@ func readImport(r *http.Request) (*catalogv1.ImportCatalogRequest, error) {
 		}
 		listed := &catalogv1.ImportCatalogRequest{}
 		if err := wire.Unmarshal(text, listed); err != nil {
-			return nil, errs.InvalidFields(wire.Diagnose(text, x.route.input))
+			return nil, errs.InvalidList(wire.Diagnose(text, x.route.input))
 		}
 		listed.DryRun = listed.GetDryRun() || req.GetDryRun()
 		return listed, nil
 	}
-	req.Files = oneFile("body.json", x.body)
+	req.Files = oneFile("body.json", body)
 	return req, nil
 }
 

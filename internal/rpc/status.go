@@ -189,7 +189,7 @@ func CodeOf(kind errs.Kind) codes.Code {
 
 // CodeName spells a code as google.rpc.Code does: NOT_FOUND.
 func CodeName(c codes.Code) string {
-	if name, ok := code.Code_name[int32(c)]; ok {
+	if name, ok := code.Code_name[int32(c)]; ok { //nolint:gosec // a code that is too large has no name either as a negative number
 		return name
 	}
 	return code.Code_UNKNOWN.String()

@@ -17,8 +17,8 @@ import (
 // SUNSET_IN_PAST.
 func (c *Collection[C]) Archive(ctx context.Context, id string, sunset time.Time, match Match, actor string) (Item[C], error) {
 	now := c.service.micros()
-	if past := sunsetFaults(sunset, now); len(past) > 0 {
-		return Item[C]{}, errs.InvalidFields(past)
+	if past := sunsetFaults(sunset, now); past.len() > 0 {
+		return Item[C]{}, past.err()
 	}
 	return c.move(ctx, id, match, actor, func(item *Item[C]) (Action, error) {
 		if why := item.notActive(); why != "" {
@@ -47,7 +47,7 @@ func (i Item[C]) notActive() string {
 }
 
 // sunsetFaults are the violations of a sunset; zero is none.
-func sunsetFaults(sunset, now time.Time) []errs.Violation {
+func sunsetFaults(sunset, now time.Time) faults {
 	var f faults
 	if !sunset.IsZero() && sunset.Before(now) {
 		f.addf("sunsetTime", errs.ReasonSunsetInPast, "must not lie in the past")

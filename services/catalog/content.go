@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/period"
 )
 
@@ -24,8 +23,8 @@ type Content[C any] interface {
 	References() []string
 
 	// shape returns the violations of what no draft may hold; check of what no version may.
-	shape() []errs.Violation
-	check(id string, g *graph) []errs.Violation
+	shape() faults
+	check(id string, g *graph) faults
 }
 
 // Facets are what lists filter by.

@@ -22,10 +22,10 @@ func (c *Collection[C]) Create(
 		return nil, false, err
 	}
 	defer leave()
-	f := faults(content.shape())
+	f := content.shape()
 	f.slug(c.kind.idField(), id)
-	if len(f) > 0 {
-		return nil, false, errs.InvalidFields(f)
+	if err := f.err(); err != nil {
+		return nil, false, err
 	}
 	now := c.service.micros()
 	item := Item[C]{ID: id, State: StateDraft, Draft: &content}.touched(now)
@@ -86,8 +86,8 @@ func (c *Collection[C]) Update(ctx context.Context, id string, match Match, edit
 		if err != nil {
 			return err
 		}
-		if violations := merged.shape(); len(violations) > 0 {
-			return errs.InvalidFields(violations)
+		if f := merged.shape(); f.len() > 0 {
+			return f.err()
 		}
 		after = before
 		if before.Draft != nil {
@@ -108,11 +108,16 @@ func (c *Collection[C]) get(ctx context.Context, tx Tx, id string, match Match) 
 	if err != nil {
 		return Item[C]{}, err
 	}
-	if match != nil && !match(item.Etag()) {
-		return Item[C]{}, errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch,
-			"%q has changed since it was read; read it again, then edit that", id)
+	return item, item.mustMatch(match)
+}
+
+// mustMatch returns ETAG_MISMATCH unless an edit may be made of the item.
+func (i Item[C]) mustMatch(match Match) error {
+	if match != nil && !match(i.Etag()) {
+		return errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch,
+			"%q has changed since it was read; read it again, then edit that", i.ID)
 	}
-	return item, nil
+	return nil
 }
 
 // editable is what an edit begins with.

@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,17 +20,38 @@ func TestGraph(t *testing.T) {
 		g := newGraph(nodes)
 		for _, id := range ids {
 			for _, next := range nodes[id].Prerequisites {
+				leads := nodes[next].State != "" && reaches(g, next, id)
 				way := g.way(next, id)
-				if g.closes(id, next) != (way != nil) {
-					r.Fatalf("%s → %s closes a circle: %t, by %v", id, next, g.closes(id, next), way)
+				if g.closes(id, next) != leads || (way != nil) != leads {
+					r.Fatalf("%s → %s closes a circle: %t, by %v, want %t", id, next, g.closes(id, next), way, leads)
 				}
 			}
-			round := g.roundFrom([]string{id})
-			if leads := leadsIntoCircle(g, id); leads != (round != nil) || leads && round[0] != round[len(round)-1] {
-				r.Fatalf("from %s: %v", id, round)
+			ring := g.ringFrom([]string{id})
+			if leads := leadsIntoCircle(g, id); leads != (ring != 0) {
+				r.Fatalf("from %s: %d, want %t", id, ring, leads)
+			}
+			if ring == 0 {
+				continue
+			}
+			first, next := g.edgeIn(ring)
+			if !g.closes(first, next) || !slices.Contains(nodes[first].Prerequisites, next) || !reaches(g, id, first) {
+				r.Fatalf("from %s: %s → %s", id, first, next)
 			}
 		}
 	})
+}
+
+// reaches reports whether one module leads to another, or is it.
+func reaches(g *graph, from, to string) bool {
+	at := map[string]bool{from: true}
+	for range len(g.nodes) {
+		for _, id := range slices.Collect(maps.Keys(at)) {
+			for _, p := range g.nodes[id].Prerequisites {
+				at[p] = true
+			}
+		}
+	}
+	return at[to]
 }
 
 // leadsIntoCircle walks until a way is longer than there are modules.

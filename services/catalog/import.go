@@ -2,10 +2,8 @@ package catalog
 
 import (
 	"context"
-	"fmt"
-	"maps"
+	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -20,7 +18,9 @@ type Documents interface {
 	// text, whose fields begin with file, line and column: "hipaa.yaml:12:5 modules[0].title".
 	// Readable is false when a part of a file could not be read at all, so that what
 	// refers to it cannot be judged.
-	Read(files []File) (doc Document, violations []errs.Violation, readable bool)
+	// Of files that exceed a limit of an import it returns one more violation, TOO_DEEP_OR_LARGE
+	// with the limit, and nothing of what they hold.
+	Read(files []File) (sources Sources, violations errs.List, readable bool)
 
 	// Write returns the document as one text, the same each time.
 	Write(doc Document, format Format) ([]byte, error)
@@ -38,22 +38,49 @@ const (
 // File is a text with a name for messages.
 type File struct{ Name, Content string }
 
-// Document is a catalog as code.
+// Document is a catalog as code, to be written.
 type Document struct {
 	Modules []Entry[ModuleContent]
 	Paths   []Entry[PathContent]
 }
 
-// Entry is a module or path as a file has it.
+// Entry is a module or path of a Document.
 type Entry[C Content[C]] struct {
 	ID      string
 	Content C
+	// Publication is what the file says of the next version.
+	Publication Publication
+}
+
+// Sources are the modules and paths of files.
+type Sources struct {
+	Modules []Source[ModuleContent]
+	Paths   []Source[PathContent]
+}
+
+// Source is a module or path as a file has it. It takes little more memory than its text.
+type Source[C Content[C]] struct {
+	ID string
+	// JSON is the content.
+	JSON []byte
+	// References are those of a module's content.
+	References []string
 	// Publication only means something where the content differs from the newest version.
 	Publication Publication
 	// Place returns where the file has a field, or would have it:
 	// "hipaa.yaml:12:5 modules[0].units[2].moveOn"; and whether its text there was found
-	// faulty, so that nothing more need be said of it. Nil in what is to be written.
+	// faulty, so that nothing more need be said of it. It reads the text again, and is for
+	// the fields that a response names.
 	Place func(field string) (place string, faulty bool)
+	// Faulty is true where any text was found faulty.
+	Faulty bool
+}
+
+// Content returns the content.
+func (s Source[C]) Content() (C, error) {
+	var content C
+	err := json.Unmarshal(s.JSON, &content)
+	return content, err
 }
 
 // ImportedChange is one thing that an import changed, or would change.
@@ -63,7 +90,7 @@ type ImportedChange struct {
 	Version int
 	// ChangeClass is "" for a first version and for paths.
 	ChangeClass ChangeClass
-	// Differences are lines for a person to read.
+	// Differences are lines for a person to read; of many the first, and how many more there are.
 	Differences []string
 }
 
@@ -74,9 +101,10 @@ type Imported struct {
 	// Changes are modules, then paths, by id.
 	Changes   []ImportedChange
 	Unchanged int
-	// Warnings are those of a Preview of each change, the others of the import included.
-	// Their fields begin with a place in the files.
-	Warnings []errs.Violation
+	// Warnings are those of a Preview of each change, the others of the import included: the
+	// first, and how many more there are. Their fields begin with a place in the files.
+	Warnings     []errs.Violation
+	MoreWarnings int
 }
 
 // ImportOptions say how to import.
@@ -91,10 +119,13 @@ type ImportOptions struct {
 
 // Import publishes, in one transaction, each module and path of the files that is new
 // or differs from its newest version. What the files do not name stays as it is, and
-// so do drafts. Modules may build on others of the same import in any order.
+// so do drafts. Modules may build on others of the same import in any order. Its
+// transaction only writes: all that can be judged was judged before, and is judged again
+// where the catalog has changed since.
 //
-// Returns Invalid with every violation, each with its place in the files; and
-// ResourceExhausted BODY_TOO_LARGE above MaxImport.
+// Returns Invalid with every violation, each with its place in the files;
+// ResourceExhausted BODY_TOO_LARGE above MaxImport; and Aborted DATABASE_BUSY when the catalog
+// changes all the time.
 func (s *Service) Import(ctx context.Context, files []File, opts ImportOptions) (Imported, error) {
 	size := 0
 	for _, f := range files {
@@ -103,20 +134,15 @@ func (s *Service) Import(ctx context.Context, files []File, opts ImportOptions) 
 	if size > MaxImport {
 		return Imported{}, errs.New(errs.ResourceExhausted, errs.ReasonBodyTooLarge, "the files have %d bytes, more than %d", size, MaxImport)
 	}
-	doc, violations, readable := s.documents.Read(files)
-	violations = append(duplicateFiles(files), violations...)
-	now := s.micros()
-	var done Imported
-	err := s.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
-		i := &importing{service: s, tx: tx, opts: opts, now: now, faulty: violations}
-		var err error
-		done, err = i.run(ctx, doc, readable)
-		return err
-	})
-	return done, err
+	sources, violations, readable := s.documents.Read(files)
+	faulty := duplicateFiles(files)
+	faulty.add(faults(violations))
+	i := &importing{service: s, opts: opts, now: s.micros(), faulty: faulty, sources: sources, readable: readable}
+	err := s.settled(ctx, settling{judge: i.judge, write: i.write, dryRun: opts.DryRun})
+	return i.done, err
 }
 
-func duplicateFiles(files []File) []errs.Violation {
+func duplicateFiles(files []File) faults {
 	var f faults
 	seen := map[string]bool{}
 	for _, file := range files {
@@ -128,163 +154,58 @@ func duplicateFiles(files []File) []errs.Violation {
 	return f
 }
 
-// importing is one import inside of its transaction.
+// importing is one import.
 type importing struct {
-	service *Service
-	tx      Tx
-	opts    ImportOptions
-	now     time.Time
-	// faulty are the violations of the files' text; found those of its meaning.
-	faulty, found []errs.Violation
-	done          Imported
+	service  *Service
+	opts     ImportOptions
+	now      time.Time
+	sources  Sources
+	readable bool
+	// faulty are the violations of the files' text.
+	faulty faults
+
+	// What follows is of one attempt: found are the violations of the files' meaning.
+	found   faults
+	modules []planned[ModuleContent]
+	paths   []planned[PathContent]
+	// lines is how many more differences are told.
+	lines int
+	done  Imported
 }
 
-func (i *importing) run(ctx context.Context, doc Document, readable bool) (Imported, error) {
-	revision, err := i.tx.Revision(ctx)
-	if err != nil || i.opts.OnlyIfEmpty && revision > 0 {
-		return Imported{Revision: revision}, err
-	}
+// judge finds out what the import would do, without a transaction.
+func (i *importing) judge(ctx context.Context, revision int64) error {
+	*i = importing{service: i.service, opts: i.opts, now: i.now, sources: i.sources, readable: i.readable, faulty: i.faulty, lines: maxDifferences}
 	i.done.Revision = revision
-	modules, err := plan(ctx, i, i.service.Modules, doc.Modules)
+	if i.opts.OnlyIfEmpty && revision > 0 {
+		return nil
+	}
+	nodes, err := i.service.index.Nodes(ctx)
 	if err != nil {
-		return Imported{}, err
+		return err
 	}
-	paths, err := plan(ctx, i, i.service.Paths, doc.Paths)
-	if err != nil {
-		return Imported{}, err
+	i.modules = plan(i, i.sources.Modules)
+	i.paths = plan(i, i.sources.Paths)
+	g := newGraph(withSources(nodes, i.modules))
+	if err := examine(ctx, i, i.service.Modules, i.modules, g); err != nil {
+		return err
 	}
-	nodes, err := i.tx.Nodes(ctx)
-	if err != nil {
-		return Imported{}, err
+	if err := examine(ctx, i, i.service.Paths, i.paths, g); err != nil {
+		return err
 	}
-	g := newGraph(withEntries(nodes, modules))
-	judge(i, i.service.Modules, modules, g, readable)
-	judge(i, i.service.Paths, paths, g, readable)
-	if all := slices.Concat(i.faulty, i.found); len(all) > 0 {
-		return Imported{}, errs.InvalidFields(all)
+	all := i.faulty
+	all.Named = slices.Clone(all.Named)
+	all.add(i.found)
+	if all.len() > 0 {
+		return all.err()
 	}
-	if err := i.warn(ctx, modules, paths); err != nil {
-		return Imported{}, err
-	}
-	if err := carryOut(ctx, i, i.service.Modules, modules); err != nil {
-		return Imported{}, err
-	}
-	err = carryOut(ctx, i, i.service.Paths, paths)
-	return i.done, err
+	return i.warn(ctx)
 }
 
-// planned is an entry beside what the catalog has of it.
-type planned[C Content[C]] struct {
-	Entry[C]
-	item    Item[C]
-	changed bool
-}
-
-// plan compares the entries, by id, with the catalog.
-func plan[C Content[C]](ctx context.Context, i *importing, c *Collection[C], entries []Entry[C]) ([]planned[C], error) {
-	var all []planned[C]
-	first := make(map[string]Entry[C], len(entries))
-	for _, e := range entries {
-		if earlier, taken := first[e.ID]; taken {
-			at, _ := earlier.Place("id")
-			i.fault(e.Place, errs.Violation{
-				Field: "id", Reason: errs.ReasonDuplicateID, Description: fmt.Sprintf("%q is at %s already", e.ID, at),
-			})
-			continue
-		}
-		first[e.ID] = e
-		item, err := c.in(i.tx).Get(ctx, e.ID)
-		if errs.KindOf(err) == errs.NotFound {
-			item, err = Item[C]{ID: e.ID}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		hash, err := contentHash(e.Content)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, planned[C]{Entry: e, item: item, changed: item.Version == nil || item.Version.ContentHash != hash})
+// write publishes what changed.
+func (i *importing) write(ctx context.Context, tx Tx) error {
+	if err := carryOut(ctx, i, tx, i.service.Modules, i.modules); err != nil {
+		return err
 	}
-	slices.SortFunc(all, func(a, b planned[C]) int { return strings.Compare(a.ID, b.ID) })
-	return all, nil
-}
-
-// withEntries is the modules as they would be after the import.
-func withEntries(nodes map[string]Node, modules []planned[ModuleContent]) map[string]Node {
-	nodes = maps.Clone(nodes)
-	for _, m := range modules {
-		if m.item.State != StateArchived {
-			nodes[m.ID] = Node{State: StateActive, Prerequisites: m.Content.References()}
-		}
-	}
-	return nodes
-}
-
-// judge finds the violations of publishing the entries that changed, and of any entry
-// whose item is archived. What is as published was judged then.
-func judge[C Content[C]](i *importing, c *Collection[C], entries []planned[C], g *graph, readable bool) {
-	for _, e := range entries {
-		var f faults
-		if e.item.State == StateArchived {
-			f.addf("id", errs.ReasonArchived, "%q is archived; restore it, then import", e.ID)
-		}
-		if e.changed {
-			f.slug("id", e.ID)
-			f = append(f, e.Content.shape()...)
-			f = append(f, e.Content.check(e.ID, g)...)
-			if c.kind == KindModule {
-				f = append(f, e.publication().check(e.item.Latest(), i.now)...)
-			}
-		}
-		for _, v := range f {
-			if readable || v.Reason != errs.ReasonUnknownModule {
-				i.fault(e.Place, v)
-			}
-		}
-	}
-}
-
-// publication returns what the file says of the version. It means nothing for a first
-// version, and a file still has what was said of an earlier one.
-func (p planned[C]) publication() Publication {
-	if p.item.Version == nil {
-		return Publication{}
-	}
-	return p.Publication
-}
-
-// fault notes a violation with its place, unless the text there is faulty itself.
-func (i *importing) fault(place func(string) (string, bool), v errs.Violation) {
-	where, faulty := place(v.Field)
-	if faulty {
-		return
-	}
-	v.Field = where
-	i.found = append(i.found, v)
-}
-
-// carryOut publishes what changed, or only reports it.
-func carryOut[C Content[C]](ctx context.Context, i *importing, c *Collection[C], entries []planned[C]) error {
-	for _, e := range entries {
-		if !e.changed {
-			i.done.Unchanged++
-			continue
-		}
-		change := ImportedChange{Kind: c.kind, ID: e.ID, Version: e.item.Latest() + 1, ChangeClass: e.publication().ChangeClass}
-		var err error
-		if change.Differences, err = differences(e.item.Version, e.Content); err != nil {
-			return err
-		}
-		i.done.Changes = append(i.done.Changes, change)
-		if i.opts.DryRun {
-			continue
-		}
-		item, err := c.publish(ctx, i.tx, e.item, edition[C]{e.Content, e.publication(), i.now, i.opts.Actor})
-		if err != nil {
-			return err
-		}
-		i.done.Revision = item.Revision
-	}
-	return nil
+	return carryOut(ctx, i, tx, i.service.Paths, i.paths)
 }

@@ -32,7 +32,7 @@ type Mandate struct {
 }
 
 // check returns the violations of the order by itself.
-func (m Mandate) check(now time.Time) []errs.Violation {
+func (m Mandate) check(now time.Time) faults {
 	var f faults
 	f.effectiveTime(m.EffectiveTime, now)
 	f.text("reason", m.Reason, maxReason)
@@ -50,8 +50,8 @@ func (m Mandate) check(now time.Time) []errs.Violation {
 // version is mandatory by then.
 func (s *Service) Mandate(ctx context.Context, id string, m Mandate, match Match) (Path, error) {
 	now := s.micros()
-	if violations := m.check(now); len(violations) > 0 {
-		return Path{}, errs.InvalidFields(violations)
+	if f := m.check(now); f.len() > 0 {
+		return Path{}, f.err()
 	}
 	var after Path
 	err := s.editor.Edit(ctx, func(ctx context.Context, tx Tx) error {
@@ -121,7 +121,7 @@ type Withdrawal struct {
 }
 
 // check returns the violations of the order by itself.
-func (w Withdrawal) check() []errs.Violation {
+func (w Withdrawal) check() faults {
 	var f faults
 	if blank(w.Reason) {
 		f.addf("reason", errs.ReasonRequired, "must not be empty: say why the mandate is withdrawn, for the audit")
@@ -138,8 +138,8 @@ func (w Withdrawal) check() []errs.Violation {
 // VERSION_NOT_FOUND; FailedPrecondition ETAG_MISMATCH, NOT_MANDATED, or
 // MANDATE_IN_EFFECT when it is too late.
 func (s *Service) WithdrawMandate(ctx context.Context, id string, w Withdrawal, match Match) (Path, error) {
-	if violations := w.check(); len(violations) > 0 {
-		return Path{}, errs.InvalidFields(violations)
+	if f := w.check(); f.len() > 0 {
+		return Path{}, f.err()
 	}
 	now := s.micros()
 	var after Path

@@ -34,8 +34,9 @@ type ArchivePreview struct {
 	// Violations are those of archiving it; none: it can be archived.
 	Violations []errs.Violation
 	// Warnings are of active paths that nobody who begins after it could finish, and that somebody could
-	// finish before.
-	Warnings []errs.Violation
+	// finish before: the first, and how many more there are.
+	Warnings     []errs.Violation
+	MoreWarnings int
 	// Paths are the active paths that name the module.
 	Paths []string
 	// Prerequisite are the modules whose newest version has it as a prerequisite, and Credits those
@@ -57,7 +58,9 @@ func (s *Service) PreviewArchiveModule(ctx context.Context, id string, sunset ti
 	if err != nil {
 		return ArchivePreview{}, err
 	}
-	preview := ArchivePreview{Violations: append(item.archiveFaults(), sunsetFaults(sunset, s.micros())...)}
+	refused := item.archiveFaults()
+	refused.add(sunsetFaults(sunset, s.micros()))
+	preview := ArchivePreview{Violations: refused.Named}
 	if preview.Paths, err = s.index.PathsNaming(ctx, id); err != nil {
 		return ArchivePreview{}, err
 	}
@@ -69,9 +72,11 @@ func (s *Service) PreviewArchiveModule(ctx context.Context, id string, sunset ti
 		return ArchivePreview{}, err
 	}
 	if item.State == StateActive {
-		if preview.Warnings, err = s.archiveWarnings(ctx, id, paths); err != nil {
+		warnings, err := s.archiveWarnings(ctx, id, paths)
+		if err != nil {
 			return ArchivePreview{}, err
 		}
+		preview.Warnings, preview.MoreWarnings = warnings.Named, warnings.More
 	}
 	if len(preview.Violations) == 0 && s.impact != nil {
 		preview.ModuleImpact = patiently(ctx, item.ID, item.Latest(), s.impact.ModuleArchive)
@@ -86,7 +91,7 @@ func (s *Service) PreviewArchivePath(ctx context.Context, id string) (ArchivePre
 	if err != nil {
 		return ArchivePreview{}, err
 	}
-	preview := ArchivePreview{Violations: item.archiveFaults()}
+	preview := ArchivePreview{Violations: item.archiveFaults().Named}
 	if len(preview.Violations) == 0 && s.impact != nil {
 		preview.PathImpact = patiently(ctx, item.ID, item.Latest(), s.impact.PathArchive)
 	}
@@ -94,7 +99,7 @@ func (s *Service) PreviewArchivePath(ctx context.Context, id string) (ArchivePre
 }
 
 // archiveFaults are the violations of archiving the item.
-func (i Item[C]) archiveFaults() []errs.Violation {
+func (i Item[C]) archiveFaults() faults {
 	var f faults
 	if why := i.notActive(); why != "" {
 		f.addf("state", errs.ReasonNotActive, "%s", why)
@@ -169,7 +174,7 @@ func (s *Service) pathsNaming(ctx context.Context, id string, preview *ArchivePr
 }
 
 // archiveWarnings are of the paths that somebody who begins now could finish, and nobody after the archiving.
-func (s *Service) archiveWarnings(ctx context.Context, id string, paths []Path) ([]errs.Violation, error) {
+func (s *Service) archiveWarnings(ctx context.Context, id string, paths []Path) (faults, error) {
 	before := newOutlook(s.library(), nil)
 	from := s.library()
 	from.module = func(ctx context.Context, module string) (Module, error) {
@@ -185,15 +190,15 @@ func (s *Service) archiveWarnings(ctx context.Context, id string, paths []Path) 
 		content := p.Version.Content
 		was, err := before.obstacles(ctx, content)
 		if err != nil {
-			return nil, err
+			return faults{}, err
 		}
 		will, err := after.obstacles(ctx, content)
 		if err != nil {
-			return nil, err
+			return faults{}, err
 		}
 		for _, field := range slices.Sorted(maps.Keys(will)) {
 			if _, already := was[field]; !already {
-				f.addf("paths/"+p.ID+" "+field, errs.ReasonPathCannotBeFinished, "%s", will[field])
+				f.addLazy("paths/"+p.ID+" "+field, errs.ReasonPathCannotBeFinished, will[field])
 			}
 		}
 	}
@@ -201,12 +206,12 @@ func (s *Service) archiveWarnings(ctx context.Context, id string, paths []Path) 
 }
 
 // obstacles are why nobody who begins now could finish a path, or reach one of its milestones, by the fields.
-func (o *outlook) obstacles(ctx context.Context, c PathContent) (map[string]string, error) {
+func (o *outlook) obstacles(ctx context.Context, c PathContent) (map[string]func() string, error) {
 	if err := o.add(ctx, c.References()); err != nil {
 		return nil, err
 	}
-	found := map[string]string{}
-	for _, h := range o.hurdles(c) {
+	found := map[string]func() string{}
+	for h := range o.hurdles(c) {
 		found[h.field] = h.why
 	}
 	for i, m := range c.Milestones {
@@ -214,8 +219,9 @@ func (o *outlook) obstacles(ctx context.Context, c PathContent) (map[string]stri
 			return slices.ContainsFunc(g.ModuleIDs, func(id string) bool { return o.modules[id].state != StateArchived })
 		})
 		if !asked {
-			found[fmt.Sprintf("milestones[%d]", i)] = fmt.Sprintf(
-				"milestone %q has archived modules only: who has not begun them is excused, and earns no award for it", m.ID)
+			found[fmt.Sprintf("milestones[%d]", i)] = func() string {
+				return fmt.Sprintf("milestone %q has archived modules only: who has not begun them is excused, and earns no award for it", m.ID)
+			}
 		}
 	}
 	return found, nil

@@ -31,18 +31,59 @@ var (
 	partIDPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 )
 
-// faults collects violations.
-type faults []errs.Violation
+// faults collects violations, as many as a response has, and counts the others.
+type faults errs.List
 
 func (f *faults) addf(field, reason, format string, args ...any) {
-	(*errs.Violations)(f).Addf(field, reason, format, args...)
+	if list := (*errs.List)(f); list.Full() {
+		list.More++
+	} else {
+		list.Add(errs.Violation{Field: field, Reason: reason, Description: fmt.Sprintf(format, args...)})
+	}
+}
+
+// add appends those of another collection.
+func (f *faults) add(others faults) {
+	(*errs.List)(f).Add(others.Named...)
+	f.More += others.More
+}
+
+// addLazy is addf of a description that is only made where it is named.
+func (f *faults) addLazy(field, reason string, description func() string) {
+	if list := (*errs.List)(f); list.Full() {
+		list.More++
+	} else {
+		list.Add(errs.Violation{Field: field, Reason: reason, Description: description()})
+	}
+}
+
+// len is how many there are.
+func (f *faults) len() int { return (*errs.List)(f).Len() }
+
+// err returns Invalid with all of them, or nil where there are none.
+func (f *faults) err() error {
+	if f.len() == 0 {
+		return nil
+	}
+	return errs.InvalidList(errs.List(*f))
+}
+
+// check adds what a check of errs finds.
+func (f *faults) check(find func(v *errs.Violations)) {
+	var found errs.Violations
+	find(&found)
+	(*errs.List)(f).Add(found...)
 }
 
 // text checks one text; the limit is in characters.
-func (f *faults) text(field, text string, limit int) { (*errs.Violations)(f).Text(field, text, limit) }
+func (f *faults) text(field, text string, limit int) {
+	f.check(func(v *errs.Violations) { v.Text(field, text, limit) })
+}
 
 // title is text without characters that nobody sees.
-func (f *faults) title(field, text string) { (*errs.Violations)(f).Title(field, text, maxTitle) }
+func (f *faults) title(field, text string) {
+	f.check(func(v *errs.Violations) { v.Title(field, text, maxTitle) })
+}
 
 func (f *faults) texts(field string, texts []string, maxItems, limit int) {
 	f.count(field, len(texts), maxItems)
@@ -56,7 +97,7 @@ func (f *faults) texts(field string, texts []string, maxItems, limit int) {
 }
 
 func (f *faults) count(field string, n, limit int) {
-	(*errs.Violations)(f).Count(field, n, limit)
+	f.check(func(v *errs.Violations) { v.Count(field, n, limit) })
 }
 
 func (f *faults) slug(field, id string) {
@@ -88,12 +129,12 @@ func (f *faults) finite(field string, value float64) bool {
 
 // oneOf checks an enum by its name; "" is not said.
 func oneOf[E ~string](f *faults, field string, value E, allowed ...E) {
-	errs.OneOf((*errs.Violations)(f), field, value, allowed...)
+	f.check(func(v *errs.Violations) { errs.OneOf(v, field, value, allowed...) })
 }
 
-func (c ModuleContent) shape() []errs.Violation {
+func (c ModuleContent) shape() faults {
 	var f faults
-	if f.text("topic", c.Topic, maxSlug); c.Topic != "" && len(f) == 0 {
+	if f.text("topic", c.Topic, maxSlug); c.Topic != "" && f.len() == 0 {
 		f.slug("topic", c.Topic)
 	}
 	f.title("title", c.Title)
@@ -141,7 +182,7 @@ func (u Unit) shape(f *faults, at string) {
 	}
 }
 
-func (c PathContent) shape() []errs.Violation {
+func (c PathContent) shape() faults {
 	var f faults
 	f.title("title", c.Title)
 	f.text("summary", c.Summary, maxSummary)

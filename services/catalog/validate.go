@@ -23,7 +23,7 @@ const (
 
 // check returns the violations of publishing the content as the module, apart from
 // those of its shape. The graph holds the module as it would be.
-func (c ModuleContent) check(id string, g *graph) []errs.Violation {
+func (c ModuleContent) check(id string, g *graph) faults {
 	var f faults
 	if blank(c.Title) {
 		f.addf("title", errs.ReasonMissingTitle, "a module needs a title")
@@ -40,9 +40,8 @@ func (c ModuleContent) check(id string, g *graph) []errs.Violation {
 	for i, prerequisite := range c.Prerequisites {
 		at := fmt.Sprintf("prerequisites[%d]", i)
 		f.module(at, prerequisite, g, false)
-		if g.closes(id, prerequisite) {
-			f.addf(at, errs.ReasonPrerequisiteCycle, "leads back to the module: %s",
-				strings.Join(append([]string{id}, g.way(prerequisite, id)...), " → "))
+		if g.closes(id, prerequisite) && g.tell(g.part[id]) {
+			f.addf(at, errs.ReasonPrerequisiteCycle, "leads back to the module: %s", g.round(id, prerequisite))
 		}
 	}
 	for i, credit := range c.Credits {
@@ -216,7 +215,7 @@ func blank(text string) bool { return strings.TrimSpace(text) == "" }
 
 // check returns the violations of publishing the content as a path, apart from those of
 // its shape.
-func (c PathContent) check(_ string, g *graph) []errs.Violation {
+func (c PathContent) check(_ string, g *graph) faults {
 	var f faults
 	if blank(c.Title) {
 		f.addf("title", errs.ReasonMissingTitle, "a path needs a title")
@@ -246,8 +245,9 @@ func (c PathContent) check(_ string, g *graph) []errs.Violation {
 			group.check(&f, fmt.Sprintf("%sgroups[%d]", at, j), g, choices)
 		}
 	}
-	if round := g.roundFrom(c.References()); round != nil {
-		f.addf("milestones", errs.ReasonPrerequisiteCycle, "the prerequisites of its modules run in a circle: %s", strings.Join(round, " → "))
+	if ring := g.ringFrom(c.References()); ring != 0 && g.tell(ring) {
+		id, prerequisite := g.edgeIn(ring)
+		f.addf("milestones", errs.ReasonPrerequisiteCycle, "the prerequisites of its modules run in a circle: %s", g.round(id, prerequisite))
 	}
 	return f
 }
@@ -270,9 +270,12 @@ func (p Group) check(f *faults, at string, g *graph, choices map[string]string) 
 	case k > len(modules):
 		f.addf(at+".requiredCount", errs.ReasonRequiredCountTooHigh, "asks for %d of %d modules", k, len(modules))
 	}
-	for _, id := range modules {
-		if other, taken := choices[id]; taken && other != at {
-			i := slices.Index(p.ModuleIDs, id)
+	for i, id := range p.ModuleIDs {
+		other, taken := choices[id]
+		if other == at { // named twice
+			continue
+		}
+		if taken {
 			f.addf(fmt.Sprintf("%s.moduleIds[%d]", at, i), errs.ReasonModuleInTwoChoices,
 				"%q is in %s already, and can count in one choice only", id, other)
 			continue
@@ -292,7 +295,7 @@ type Publication struct {
 
 // check returns the violations of saying this of the version after newest, which
 // is 0 for a first version: that needs no class, and one given means nothing.
-func (p Publication) check(newest int, now time.Time) []errs.Violation {
+func (p Publication) check(newest int, now time.Time) faults {
 	var f faults
 	oneOf(&f, "changeClass", p.ChangeClass, ClassEditorial, ClassMinor, ClassMaterial)
 	oneOf(&f, "retake", p.Retake, RetakeChangedUnits, RetakeAllUnits)

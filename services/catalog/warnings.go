@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -21,8 +22,29 @@ type library struct {
 // published. Modules must be added before they are asked about.
 type outlook struct {
 	library library
-	drafts  map[string]ModuleContent
+	drafts  map[string]outline
 	modules map[string]*prospect
+	// dependents are the modules that build on one, or may be had by it.
+	dependents map[string][]string
+	// ends are of modules that nobody can begin, by end.
+	ends map[string]string
+	// paths are some that were read.
+	paths map[string]placed
+}
+
+// mostPaths is how many paths an outlook keeps.
+const mostPaths = 16
+
+// outline is what of a module's content its prospect depends on.
+type outline struct {
+	prerequisites []string
+	credits       []Credit
+	// obstacle is ModuleContent.obstacle.
+	obstacle string
+}
+
+func (c ModuleContent) outline() outline {
+	return outline{prerequisites: c.References(), credits: c.Credits, obstacle: c.obstacle()}
 }
 
 // prospect is whether a learner who begins a module could complete it.
@@ -30,19 +52,23 @@ type prospect struct {
 	// state is DRAFT too for what does not exist: both are violations where they matter,
 	// so that no warning is given of them.
 	state State
-	// content is that of an ACTIVE module.
-	content ModuleContent
+	// outline is that of an ACTIVE module.
+	outline
 	// learned is whether its own units can be completed; credited whether it can be had,
 	// so or by an equivalence.
 	learned, credited bool
 }
 
-func newOutlook(from library, drafts map[string]ModuleContent) *outlook {
-	return &outlook{library: from, drafts: drafts, modules: map[string]*prospect{}}
+func newOutlook(from library, drafts map[string]outline) *outlook {
+	return &outlook{
+		library: from, drafts: drafts, modules: map[string]*prospect{}, dependents: map[string][]string{},
+		ends: map[string]string{}, paths: map[string]placed{},
+	}
 }
 
 // add reads the modules and all that they build on.
 func (o *outlook) add(ctx context.Context, ids []string) error {
+	var fresh []string
 	for queue := slices.Clone(ids); len(queue) > 0; queue = queue[1:] {
 		id := queue[0]
 		if o.modules[id] != nil {
@@ -53,20 +79,28 @@ func (o *outlook) add(ctx context.Context, ids []string) error {
 			return err
 		}
 		o.modules[id] = m
-		queue = append(queue, m.content.Prerequisites...)
-		for _, credit := range m.content.Credits {
-			queue = append(queue, credit.ModuleIDs...)
+		fresh = append(fresh, id)
+		for _, other := range m.needs() {
+			o.dependents[other] = append(o.dependents[other], id)
+			queue = append(queue, other)
 		}
 	}
-	for more := true; more; {
-		more = o.judge()
-	}
+	o.judge(fresh)
 	return nil
+}
+
+// needs are the modules that one builds on, or may be had by.
+func (m outline) needs() []string {
+	ids := slices.Clone(m.prerequisites)
+	for _, credit := range m.credits {
+		ids = append(ids, credit.ModuleIDs...)
+	}
+	return distinct(ids)
 }
 
 func (o *outlook) read(ctx context.Context, id string) (*prospect, error) {
 	if draft, planned := o.drafts[id]; planned {
-		return &prospect{state: StateActive, content: draft}, nil
+		return &prospect{state: StateActive, outline: draft}, nil
 	}
 	item, err := o.library.module(ctx, id)
 	switch {
@@ -77,22 +111,25 @@ func (o *outlook) read(ctx context.Context, id string) (*prospect, error) {
 	case item.State == StateArchived:
 		return &prospect{state: StateArchived}, nil
 	}
-	return &prospect{state: StateActive, content: item.Version.Content}, nil
+	return &prospect{state: StateActive, outline: item.Version.Content.outline()}, nil
 }
 
-// judge finds modules that can be completed because of what is known of others, and reports
-// whether it found any. What can never be shown stays out: a circle of prerequisites.
-func (o *outlook) judge() (found bool) {
-	for _, m := range o.modules {
+// judge finds which of the modules can be completed, and what can be because of them. What can
+// never be shown stays out: a circle of prerequisites.
+func (o *outlook) judge(queue []string) {
+	for ; len(queue) > 0; queue = queue[1:] {
+		id := queue[0]
+		m := o.modules[id]
 		if m.state != StateActive || m.learned && m.credited {
 			continue
 		}
-		learned := m.learned || m.content.obstacle() == "" && !slices.ContainsFunc(m.content.Prerequisites, o.blocks)
-		credited := m.credited || learned || slices.ContainsFunc(m.content.Credits, o.credits)
-		found = found || learned != m.learned || credited != m.credited
-		m.learned, m.credited = learned, credited
+		learned := m.learned || m.obstacle == "" && !slices.ContainsFunc(m.prerequisites, o.blocks)
+		credited := m.credited || learned || slices.ContainsFunc(m.credits, o.credits)
+		if learned != m.learned || credited != m.credited {
+			m.learned, m.credited = learned, credited
+			queue = append(queue, o.dependents[id]...)
+		}
 	}
-	return found
 }
 
 // blocks reports whether nobody who begins now could get past a prerequisite. Learners are
@@ -128,27 +165,66 @@ func (c ModuleContent) obstacle() string {
 // why is what keeps everybody from completing a module that blocks.
 func (o *outlook) why(id string) string {
 	way := []string{id}
-	for last := id; ; {
-		content := o.modules[last].content
-		if what := content.obstacle(); what != "" {
+	last := id
+	for range mostSpelled {
+		if what := o.modules[last].obstacle; what != "" {
 			if len(way) == 1 {
 				return fmt.Sprintf("nobody can complete %q: %s; publish a version of it that can be completed", id, what)
 			}
-			return fmt.Sprintf("nobody can begin %q: its prerequisites %s lead to %q, which nobody can complete: %s; publish a version of that which can be completed",
-				id, strings.Join(way, " → "), last, what)
+			return o.leadsTo(way, last)
 		}
-		last = content.Prerequisites[slices.IndexFunc(content.Prerequisites, o.blocks)]
+		last = o.blocking(last)
 		again := slices.Contains(way, last)
 		way = append(way, last)
 		if again {
 			return fmt.Sprintf("nobody can begin %q: its prerequisites run in a circle: %s", id, strings.Join(way, " → "))
 		}
 	}
+	if end := o.end(last); end != "" {
+		return o.leadsTo(append(way, "…", end), end)
+	}
+	return fmt.Sprintf("nobody can begin %q: its prerequisites run in a circle: %s → …", id, strings.Join(way, " → "))
+}
+
+func (o *outlook) leadsTo(way []string, last string) string {
+	return fmt.Sprintf("nobody can begin %q: its prerequisites %s lead to %q, which nobody can complete: %s; publish a version of that which can be completed",
+		way[0], strings.Join(way, " → "), last, o.modules[last].obstacle)
+}
+
+// blocking is the first prerequisite of a module that blocks.
+func (o *outlook) blocking(id string) string {
+	prerequisites := o.modules[id].prerequisites
+	return prerequisites[slices.IndexFunc(prerequisites, o.blocks)]
+}
+
+// end is the module with an obstacle that a way of prerequisites that block ends at; "" for one
+// that goes round.
+func (o *outlook) end(id string) string {
+	var way []string
+	seen := map[string]bool{}
+	end := ""
+	for last := id; !seen[last]; last = o.blocking(last) {
+		if known, ok := o.ends[last]; ok {
+			end = known
+			break
+		}
+		seen[last] = true
+		way = append(way, last)
+		if o.modules[last].obstacle != "" {
+			end = last
+			break
+		}
+	}
+	for _, passed := range way {
+		o.ends[passed] = end
+	}
+	return end
 }
 
 // outside reports whether a prerequisite must be learned beside the modules of a path.
-func (o *outlook) outside(prerequisite string, modules []string) bool {
-	return o.modules[prerequisite].state == StateActive && !slices.Contains(modules, prerequisite)
+func (o *outlook) outside(prerequisite string, modules map[string]string) bool {
+	_, inside := modules[prerequisite]
+	return o.modules[prerequisite].state == StateActive && !inside
 }
 
 // hurdle is what nobody who begins now could get past in a path.
@@ -156,31 +232,40 @@ type hurdle struct {
 	field string
 	// modules are those that nobody can complete.
 	modules []string
-	why     string
+	why     func() string
 }
 
-func (o *outlook) hurdles(c PathContent) []hurdle {
-	var all []hurdle
-	for i, m := range c.Milestones {
-		for j, g := range m.Groups {
-			all = append(all, o.hurdlesIn(g, fmt.Sprintf("milestones[%d].groups[%d]", i, j))...)
+// hurdles goes over those of a path.
+func (o *outlook) hurdles(c PathContent) iter.Seq[hurdle] {
+	return func(yield func(hurdle) bool) {
+		for i, m := range c.Milestones {
+			for j, g := range m.Groups {
+				for _, h := range o.hurdlesIn(g, fmt.Sprintf("milestones[%d].groups[%d]", i, j)) {
+					if !yield(h) {
+						return
+					}
+				}
+			}
 		}
 	}
-	return all
 }
 
 // hurdlesIn are one for each module of a group of all, and at most one for a choice.
 // Learners are excused from archived modules in both.
 func (o *outlook) hurdlesIn(g Group, at string) []hurdle {
 	var all []hurdle
+	var blocked []string
 	left := 0
+	seen := make(map[string]bool, len(g.ModuleIDs))
 	for i, id := range g.ModuleIDs {
-		if slices.Index(g.ModuleIDs, id) < i || o.modules[id].state == StateArchived {
+		if seen[id] || o.modules[id].state == StateArchived {
 			continue
 		}
+		seen[id] = true
 		left++
 		if o.blocks(id) {
-			all = append(all, hurdle{fmt.Sprintf("%s.moduleIds[%d]", at, i), []string{id}, o.why(id)})
+			blocked = append(blocked, id)
+			all = append(all, hurdle{fmt.Sprintf("%s.moduleIds[%d]", at, i), []string{id}, func() string { return o.why(id) }})
 		}
 	}
 	if g.RequiredCount == nil {
@@ -190,95 +275,141 @@ func (o *outlook) hurdlesIn(g Group, at string) []hurdle {
 	if possible >= required {
 		return nil
 	}
-	choice := hurdle{field: at + ".requiredCount"}
-	reasons := make([]string, len(all))
-	for i, h := range all {
-		choice.modules = append(choice.modules, h.modules...)
-		reasons[i] = h.why
+	return []hurdle{{at + ".requiredCount", blocked, func() string {
+		return fmt.Sprintf("asks for %d of %d modules, of which %d can be completed: %s", required, left, possible, o.reasons(blocked))
+	}}}
+}
+
+// reasons are why nobody can complete some modules; of many the first.
+func (o *outlook) reasons(ids []string) string {
+	var reasons []string
+	for _, id := range ids[:min(len(ids), mostSpelled)] {
+		reasons = append(reasons, o.why(id))
 	}
-	choice.why = fmt.Sprintf("asks for %d of %d modules, of which %d can be completed: %s", required, left, possible, strings.Join(reasons, "; "))
-	return []hurdle{choice}
+	if more := len(ids) - len(reasons); more > 0 {
+		reasons = append(reasons, fmt.Sprintf("… %d more", more))
+	}
+	return strings.Join(reasons, "; ")
 }
 
 // ofPath warns of what would surprise the learners of a path with this content.
-func (o *outlook) ofPath(ctx context.Context, c PathContent) ([]errs.Violation, error) {
+func (o *outlook) ofPath(ctx context.Context, c PathContent) (faults, error) {
 	modules := c.References()
 	if err := o.add(ctx, modules); err != nil {
-		return nil, err
+		return faults{}, err
 	}
 	var f faults
+	places := c.places()
 	for _, id := range modules {
-		for _, p := range o.modules[id].content.References() {
-			if o.outside(p, modules) {
-				f.addf(c.place(id), errs.ReasonPrerequisiteOutsidePath,
+		for _, p := range o.modules[id].prerequisites {
+			if o.outside(p, places) {
+				f.addf(places[id], errs.ReasonPrerequisiteOutsidePath,
 					"%q has the prerequisite %q, which is not in the path: learners are shown %q first", id, p, p)
 			}
 		}
 	}
-	for _, h := range o.hurdles(c) {
-		f.addf(h.field, errs.ReasonPathCannotBeFinished, "%s", h.why)
+	for h := range o.hurdles(c) {
+		f.addLazy(h.field, errs.ReasonPathCannotBeFinished, h.why)
 	}
 	return f, nil
 }
 
-// place is the first field that names the module.
-func (c PathContent) place(module string) string {
+// places are the modules that a path names, each with the first field that does.
+func (c PathContent) places() map[string]string {
+	places := map[string]string{}
 	for i, m := range c.Milestones {
 		for j, g := range m.Groups {
-			if k := slices.Index(g.ModuleIDs, module); k >= 0 {
-				return fmt.Sprintf("milestones[%d].groups[%d].moduleIds[%d]", i, j, k)
+			for k, id := range g.ModuleIDs {
+				if _, earlier := places[id]; !earlier {
+					places[id] = fmt.Sprintf("milestones[%d].groups[%d].moduleIds[%d]", i, j, k)
+				}
 			}
 		}
 	}
-	return "milestones"
+	return places
 }
 
-// ofModule warns of what the prerequisites that the content adds to the module would do in
-// the active paths that name it, but for the paths that are left out.
-func (o *outlook) ofModule(ctx context.Context, item Module, content ModuleContent, leftOut func(path string) bool) ([]errs.Violation, error) {
-	if item.Version == nil { // no path can name it
-		return nil, nil
+// gain is what publishing adds to a module's prerequisites.
+type gain struct {
+	module string
+	// prerequisites are the new ones as they are written; added those that the newest version has not.
+	prerequisites, added []string
+}
+
+// gainOf is nothing for a first version: no path can name the module.
+func gainOf(item Module, content ModuleContent) gain {
+	if item.Version == nil {
+		return gain{}
 	}
-	added := without(content.References(), item.Version.Content.Prerequisites)
-	if len(added) == 0 {
-		return nil, nil
+	return gain{item.ID, content.Prerequisites, without(content.References(), item.Version.Content.Prerequisites)}
+}
+
+// ofModule warns of what the prerequisites that are added to a module would do in the active
+// paths that name it, but for the paths that are left out.
+func (o *outlook) ofModule(ctx context.Context, g gain, leftOut func(path string) bool) (faults, error) {
+	if len(g.added) == 0 {
+		return faults{}, nil
 	}
-	if err := o.add(ctx, append(added, item.ID)); err != nil {
-		return nil, err
+	if err := o.add(ctx, append(slices.Clone(g.added), g.module)); err != nil {
+		return faults{}, err
 	}
-	paths, err := o.library.naming(ctx, item.ID)
+	paths, err := o.library.naming(ctx, g.module)
 	if err != nil {
-		return nil, err
+		return faults{}, err
 	}
 	var f faults
 	for _, id := range slices.DeleteFunc(paths, leftOut) {
-		path, err := o.library.path(ctx, id)
+		path, err := o.path(ctx, id)
 		if err != nil {
-			return nil, err
+			return faults{}, err
 		}
-		if err := o.add(ctx, path.Version.Content.References()); err != nil {
-			return nil, err
-		}
-		for _, prerequisite := range added {
-			at := fmt.Sprintf("prerequisites[%d]", slices.Index(content.Prerequisites, prerequisite))
-			o.gains(&f, at, path, item.ID, prerequisite)
+		for _, prerequisite := range g.added {
+			at := fmt.Sprintf("prerequisites[%d]", slices.Index(g.prerequisites, prerequisite))
+			if o.outside(prerequisite, path.at) {
+				f.addf(at, errs.ReasonPrerequisiteOutsidePath,
+					"path %q has %q and not its new prerequisite %q: learners are shown %q first", id, g.module, prerequisite, prerequisite)
+			}
+			if o.blocks(prerequisite) && o.hinders(path.PathContent, g.module) {
+				f.addLazy(at, errs.ReasonPathCannotBeFinished, func() string {
+					return fmt.Sprintf("nobody who has not begun %q could finish path %q: %s", g.module, id, o.why(prerequisite))
+				})
+			}
 		}
 	}
 	return f, nil
 }
 
-// gains warns of what one more prerequisite of a module does in a path that names it.
-func (o *outlook) gains(f *faults, at string, path Path, module, prerequisite string) {
-	content := path.Version.Content
-	if o.outside(prerequisite, content.References()) {
-		f.addf(at, errs.ReasonPrerequisiteOutsidePath,
-			"path %q has %q and not its new prerequisite %q: learners are shown %q first", path.ID, module, prerequisite, prerequisite)
+// placed is a path's content, with its places.
+type placed struct {
+	PathContent
+	at map[string]string
+}
+
+// path reads a path and adds its modules.
+func (o *outlook) path(ctx context.Context, id string) (placed, error) {
+	if known, ok := o.paths[id]; ok {
+		return known, nil
 	}
-	hinders := func(h hurdle) bool { return slices.Contains(h.modules, module) }
-	if o.blocks(prerequisite) && slices.ContainsFunc(o.hurdles(content), hinders) {
-		f.addf(at, errs.ReasonPathCannotBeFinished,
-			"nobody who has not begun %q could finish path %q: %s", module, path.ID, o.why(prerequisite))
+	item, err := o.library.path(ctx, id)
+	if err != nil {
+		return placed{}, err
 	}
+	if len(o.paths) >= mostPaths {
+		clear(o.paths)
+	}
+	path := placed{item.Version.Content, item.Version.Content.places()}
+	o.paths[id] = path
+	return path, o.add(ctx, path.References())
+}
+
+// hinders reports whether a module is part of a hurdle in a path.
+func (o *outlook) hinders(c PathContent, module string) bool {
+	for h := range o.hurdles(c) {
+		if slices.Contains(h.modules, module) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Service) library() library {
@@ -286,52 +417,13 @@ func (s *Service) library() library {
 }
 
 // moduleWarnings are those of publishing the module's draft.
-func (s *Service) moduleWarnings(ctx context.Context, item Module) ([]errs.Violation, error) {
+func (s *Service) moduleWarnings(ctx context.Context, item Module) (faults, error) {
 	content := item.editable()
-	o := newOutlook(s.library(), map[string]ModuleContent{item.ID: content})
-	return o.ofModule(ctx, item, content, func(string) bool { return false })
+	o := newOutlook(s.library(), map[string]outline{item.ID: content.outline()})
+	return o.ofModule(ctx, gainOf(item, content), func(string) bool { return false })
 }
 
 // pathWarnings are those of publishing the path's draft; without one, of its newest version.
-func (s *Service) pathWarnings(ctx context.Context, item Path) ([]errs.Violation, error) {
+func (s *Service) pathWarnings(ctx context.Context, item Path) (faults, error) {
 	return newOutlook(s.library(), nil).ofPath(ctx, item.editable())
-}
-
-// warn notes the warnings of publishing what changed, all of it together.
-func (i *importing) warn(ctx context.Context, modules []planned[ModuleContent], paths []planned[PathContent]) error {
-	drafts := make(map[string]ModuleContent, len(modules))
-	for _, m := range modules {
-		if m.changed {
-			drafts[m.ID] = m.Content
-		}
-	}
-	o := newOutlook(library{module: i.tx.Modules().Get, path: i.tx.Paths().Get, naming: i.tx.PathsNaming}, drafts)
-	replaced := func(path string) bool {
-		return slices.ContainsFunc(paths, func(p planned[PathContent]) bool { return p.changed && p.ID == path })
-	}
-	err := eachChanged(i, modules, func(m planned[ModuleContent]) ([]errs.Violation, error) {
-		return o.ofModule(ctx, m.item, m.Content, replaced)
-	})
-	if err != nil {
-		return err
-	}
-	return eachChanged(i, paths, func(p planned[PathContent]) ([]errs.Violation, error) { return o.ofPath(ctx, p.Content) })
-}
-
-// eachChanged notes what warn finds of each entry that changed, at its place in the files.
-func eachChanged[C Content[C]](i *importing, entries []planned[C], warn func(planned[C]) ([]errs.Violation, error)) error {
-	for _, e := range entries {
-		if !e.changed {
-			continue
-		}
-		found, err := warn(e)
-		if err != nil {
-			return err
-		}
-		for _, v := range found {
-			v.Field, _ = e.Place(v.Field)
-			i.done.Warnings = append(i.done.Warnings, v)
-		}
-	}
-	return nil
 }

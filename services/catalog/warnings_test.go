@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -246,5 +247,39 @@ func TestArchiveWarnings(t *testing.T) {
 	more, err := s.PreviewArchiveModule(t.Context(), "more", time.Time{})
 	if err != nil || len(more.Warnings) > 0 {
 		t.Errorf("warnings of another: %+v, %v", more.Warnings, err)
+	}
+}
+
+// TestLongWays proves that a warning about a long chain of prerequisites names few of its modules,
+// and of a choice of many modules few reasons.
+func TestLongWays(t *testing.T) {
+	s := withOld(t)
+	var text strings.Builder
+	text.WriteString("modules:\n- {id: m0, title: M, prerequisites: [stuck], units: [{id: u}]}\n")
+	ids := []string{"m0"}
+	for m := 1; m < 150; m++ {
+		ids = append(ids, fmt.Sprintf("m%d", m))
+		fmt.Fprintf(&text, "- {id: m%d, title: M, prerequisites: [m%d], units: [{id: u}]}\n", m, m-1)
+	}
+	text.WriteString("paths:\n- {id: chain, title: P, milestones: [{id: a, title: A, groups: [{moduleIds: [m149, m148]}]}]}\n" +
+		"- {id: choice, title: P, milestones: [{id: a, title: A, groups: [{requiredCount: 1, moduleIds: [" + strings.Join(ids, ",") + "]}]}]}\n")
+	done, err := s.Import(t.Context(), []catalog.File{{Name: "f.yaml", Content: text.String()}}, catalog.ImportOptions{DryRun: true})
+	must(t, err)
+	var first, choice string
+	for _, v := range done.Warnings {
+		if v.Reason == errs.ReasonPathCannotBeFinished && first == "" {
+			first = v.Description
+		}
+		if strings.HasPrefix(v.Description, "asks for") {
+			choice = v.Description
+		}
+	}
+	want := `nobody can begin "m149": its prerequisites m149 → m148 → m147 → m146 → m145 → m144 → m143 → m142 → m141 → m140 → m139 → … → stuck lead to "stuck", ` +
+		`which nobody can complete: its required unit "phi" has moveOn NOT_APPLICABLE; publish a version of that which can be completed`
+	if first != want {
+		t.Errorf("%s\nwant %s", first, want)
+	}
+	if len(choice) > 1100 || !strings.HasPrefix(choice, "asks for 1 of 150 modules, of which 0 can be completed: ") {
+		t.Errorf("of a choice: %s", choice)
 	}
 }

@@ -88,6 +88,7 @@ type imported struct {
 		Description string `json:"description"`
 		Reason      string `json:"reason"`
 	} `json:"warnings"`
+	MoreWarnings int `json:"moreWarnings"`
 }
 
 type catalogFile struct {
@@ -134,6 +135,9 @@ func (t *catalogTool) print(done imported, dryRun bool) {
 	}
 	for _, w := range done.Warnings {
 		fmt.Fprintf(t.out, "warning: %s: %s (%s)\n", w.Field, w.Description, w.Reason)
+	}
+	if done.MoreWarnings > 0 {
+		fmt.Fprintf(t.out, "%d more warnings\n", done.MoreWarnings)
 	}
 	verb := "published"
 	if dryRun {

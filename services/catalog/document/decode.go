@@ -23,6 +23,8 @@ type entry struct {
 	spots map[string]spot
 	// bad are the fields whose text is faulty.
 	bad []string
+	// unfolding is true within what an alias repeats.
+	unfolding bool
 }
 
 type spot struct{ line, column int }
@@ -55,7 +57,7 @@ func within(path, whole string) bool {
 // faultf notes that the text of a field is faulty.
 func (e *entry) faultf(node *yaml.Node, path, reason, format string, args ...any) {
 	e.bad = append(e.bad, path)
-	e.violations = append(e.violations, errs.Violation{
+	e.violations.Add(errs.Violation{
 		Field:       strings.TrimSuffix(fmt.Sprintf("%s:%d:%d %s", e.file, node.Line, node.Column, path), " "),
 		Reason:      reason,
 		Description: fmt.Sprintf(format, args...),
@@ -66,7 +68,10 @@ func (e *entry) faultf(node *yaml.Node, path, reason, format string, args ...any
 // nothing can be said about what it would be.
 func (e *entry) read(node *yaml.Node, into any) bool {
 	e.spots[e.at] = spot{node.Line, node.Column}
-	node = unalias(node)
+	if node.Kind == yaml.AliasNode {
+		e.unfolding = true
+		node = unalias(node)
+	}
 	if node.Kind != yaml.MappingNode {
 		e.unreadable = true
 		e.faultf(node, e.at, errs.ReasonInvalidType, "must be a mapping")
@@ -78,14 +83,17 @@ func (e *entry) read(node *yaml.Node, into any) bool {
 
 // value reads a node that is not null.
 func (e *entry) value(node *yaml.Node, path string, into reflect.Value) {
-	if e.visits++; e.visits > maxVisits {
-		if e.visits == maxVisits+1 {
-			e.unreadable = true
-			e.faultf(node, path, errs.ReasonTooDeepOrLarge, "the aliases unfold to too much")
-		}
+	if e.refused {
 		return
 	}
+	if node.Kind == yaml.AliasNode && !e.unfolding {
+		e.unfolding = true
+		defer func() { e.unfolding = false }()
+	}
 	node = unalias(node)
+	if e.unfolding && !e.unfold(node, path) {
+		return
+	}
 	if into.Kind() == reflect.Pointer {
 		into.Set(reflect.New(into.Type().Elem()))
 		into = into.Elem()
@@ -104,6 +112,18 @@ func (e *entry) value(node *yaml.Node, path string, into reflect.Value) {
 	default:
 		e.scalar(node, path, into)
 	}
+}
+
+// unfold counts a node that an alias repeats, and reports whether the import may have it.
+func (e *entry) unfold(node *yaml.Node, path string) bool {
+	e.unfolded++
+	e.unfoldedText += len(node.Value)
+	e.refused = e.unfolded > maxUnfolded || e.unfoldedText > maxUnfoldedText
+	if e.refused {
+		e.unreadable = true
+		e.faultf(node, path, errs.ReasonTooDeepOrLarge, "the aliases of an import unfold to at most %d parts and %d bytes of text", maxUnfolded, maxUnfoldedText)
+	}
+	return !e.refused
 }
 
 func (e *entry) object(node *yaml.Node, path string, into reflect.Value) {
@@ -204,7 +224,7 @@ func (e *entry) pairs(node *yaml.Node, at string, known fields) iter.Seq2[string
 					return
 				}
 			}
-			if len(e.violations) >= maxFaults {
+			if e.violations.Len() >= maxFaults {
 				e.unreadable = true
 				return
 			}

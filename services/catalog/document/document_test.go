@@ -16,13 +16,21 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/faults.golden")
 
-func read(content string) (catalog.Document, []string, bool) {
+func read(content string) (catalog.Sources, []string, bool) {
 	doc, violations, readable := document.Codec{}.Read([]catalog.File{{Name: "f.yaml", Content: content}})
 	var lines []string
-	for _, v := range violations {
+	for _, v := range violations.Named {
 		lines = append(lines, fmt.Sprintf("%s %s: %s", v.Field, v.Reason, v.Description))
 	}
 	return doc, lines, readable
+}
+
+func content[C catalog.Content[C]](t interface{ Fatal(args ...any) }, source catalog.Source[C]) C {
+	c, err := source.Content()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // TestFaults proves that every fault of a text is named at once, with its place.
@@ -55,9 +63,9 @@ func TestUnreadable(t *testing.T) {
 		"no UTF-8":        {"modules: []\né\xff", "f.yaml:2:2 INVALID_UTF8"},
 		"a list":          {"\n- a", "f.yaml:2:1 INVALID_TYPE"},
 		"too many parts":  {"modules: [" + strings.Repeat("a,", 600_000) + "]", "f.yaml:1:1 TOO_DEEP_OR_LARGE"},
-		"too deep":        {"modules: " + strings.Repeat("[", 20_000), "f.yaml:1:1 SYNTAX"},
+		"too deep":        {"modules: " + strings.Repeat("[", 20_000), "f.yaml:1:1 TOO_DEEP_OR_LARGE"},
 		"unknown alias":   {"modules: *a", "f.yaml:1:1 SYNTAX"},
-		"aliases of many": {bomb(), "f.yaml:4:15755 modules[166].units[1749] TOO_DEEP_OR_LARGE"},
+		"aliases of many": {bomb(), "f.yaml:4:17938 modules[17].units[1991].id TOO_DEEP_OR_LARGE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, lines, readable := read(test.content)
@@ -68,16 +76,65 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// bomb unfolds to ten million units: where reading it ends shows that most never are.
+// bomb unfolds to nine million units: where reading it ends shows that most never are.
 func bomb() string {
 	many := func(n int, what string) string { return "[" + strings.Repeat(what+", ", n-1) + what + "]" }
 	return "modules:\n- id: a\n  prerequisites: []\n  units: &u " + many(3000, "{id: u}") + "\n" + strings.Repeat("- {id: b, units: *u}\n", 3000)
 }
 
+// TestLimits proves that what exceeds a limit is refused with the limit and its place, and
+// nothing else; and that what is just within it is read.
+func TestLimits(t *testing.T) {
+	stubs := func(n int) string { return "modules:\n" + strings.Repeat("- {id: a}\n", n) }
+	json := func(n int) string { return `{"modules": [` + strings.Repeat(`{"id": "a"},`, n-1) + `{"id": "a"}]}` }
+	long := func(n int) string { return "modules:\n- id: a\n- title: " + strings.Repeat("x", n) + "\n" }
+	parts := func(n int) string { return "modules:\n- roles:\n" + strings.Repeat("  - a\n", n) }
+	for name, test := range map[string]struct{ within, beyond, want string }{
+		"entries":            {stubs(20_000), stubs(20_001), "f.yaml:20002:1"},
+		"entries in JSON":    {json(20_000), json(20_001), "f.yaml:1:240014"},
+		"documents":          {strings.Repeat("---\n", 1000), strings.Repeat("---\n", 1001), "f.yaml:1001:1"},
+		"a long entry":       {long(1<<20 - 12), long(1 << 20), "f.yaml:3:1"},
+		"many parts":         {parts(12_490), parts(12_500), "f.yaml:2:1"},
+		"depth":              {"modules: " + deep(99), "modules: " + deep(101), "f.yaml:1:1"},
+		"depth by dashes":    {"modules:\n" + strings.Repeat("- ", 100) + "a", "modules:\n" + strings.Repeat("- ", 102) + "a", "f.yaml:2:1"},
+		"not entry by entry": {"modules: [{id: a}]\n#" + strings.Repeat(" ", 1<<20-30), "modules: [{id: a}]\n#" + strings.Repeat(" ", 1<<20), "f.yaml:1:1"},
+		"one scalar":         {"#", "modules: " + strings.Repeat("x", 15<<20), "f.yaml:1:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, lines, _ := read(test.within)
+			for _, line := range lines {
+				if strings.Contains(line, "TOO_DEEP_OR_LARGE") {
+					t.Errorf("what is within: %s", line)
+				}
+			}
+			doc, lines, readable := read(test.beyond)
+			if readable || len(doc.Modules) > 0 || len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], test.want+" TOO_DEEP_OR_LARGE: ") {
+				t.Errorf("readable %t, %d modules, %q, want %s", readable, len(doc.Modules), lines, test.want)
+			}
+		})
+	}
+}
+
+func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+
+// TestLimitsAreOfAllFiles proves that a limit is not per file.
+func TestLimitsAreOfAllFiles(t *testing.T) {
+	half := "modules:\n" + strings.Repeat("- {id: a}\n", 10_001)
+	_, violations, _ := document.Codec{}.Read([]catalog.File{{Name: "a.yaml", Content: half}, {Name: "b.yaml", Content: half}})
+	if len(violations.Named) != 1 || violations.Named[0].Field != "b.yaml:10001:1" {
+		t.Errorf("%+v", violations)
+	}
+	whole := "modules: [{id: a}]\n#" + strings.Repeat(" ", 600<<10)
+	_, violations, _ = document.Codec{}.Read([]catalog.File{{Name: "a.yaml", Content: whole}, {Name: "b.yaml", Content: whole}})
+	if len(violations.Named) != 1 || violations.Named[0].Field != "b.yaml:1:1" {
+		t.Errorf("%+v", violations)
+	}
+}
+
 // TestAliases proves that what is within bounds may be said once and used twice.
 func TestAliases(t *testing.T) {
 	doc, lines, readable := read("modules:\n- {id: a, roles: &r [x, y], title: T}\n- {id: b, roles: *r, title: T}\n")
-	if !readable || len(lines) > 0 || len(doc.Modules) != 2 || len(doc.Modules[1].Content.Roles) != 2 {
+	if !readable || len(lines) > 0 || len(doc.Modules) != 2 || len(content(t, doc.Modules[1]).Roles) != 2 {
 		t.Errorf("read %+v, %q", doc, lines)
 	}
 	_, lines, _ = read("modules: &m\n- id: a\n  units: *m\n")
@@ -93,7 +150,7 @@ func TestJSON(t *testing.T) {
 	if !readable || len(lines) > 0 || len(doc.Modules) != 1 {
 		t.Fatalf("read %+v, %q", doc, lines)
 	}
-	if title := doc.Modules[0].Content.Title; title != "😀 \\ud83d é \u2028/ \"" {
+	if title := content(t, doc.Modules[0]).Title; title != "😀 \\ud83d é \u2028/ \"" {
 		t.Errorf("title %q", title)
 	}
 }
@@ -135,10 +192,10 @@ func TestRoundTrip(t *testing.T) {
 				r.Fatalf("%d modules, %d paths, %q of\n%s", len(got.Modules), len(got.Paths), lines, text)
 			}
 			for i, m := range doc.Modules {
-				wantSame(r, m.ID, m.Content, got.Modules[i].ID, got.Modules[i].Content, text)
+				wantSame(r, m.ID, m.Content, got.Modules[i].ID, content(r, got.Modules[i]), text)
 			}
 			for i, p := range doc.Paths {
-				wantSame(r, p.ID, p.Content, got.Paths[i].ID, got.Paths[i].Content, text)
+				wantSame(r, p.ID, p.Content, got.Paths[i].ID, content(r, got.Paths[i]), text)
 			}
 		}
 	})
@@ -222,11 +279,20 @@ func FuzzRead(f *testing.F) {
 	f.Add("paths:\n- id: p\n  milestones: [{id: m, groups: [{moduleIds: [a], requiredCount: 1}]}]\n---\nmodules: ~\n")
 	f.Add("modules: &a [{id: a, units: *a}]")
 	f.Add(`{"modules":[{"id":"\ud83d\ude00"}]}`)
+	f.Add("modules:\n- id: a\n  title: \"a\n- id: b\"\n- id: c\n  summary: |\n    - x\n\n- id: d\r\npaths:\n- id: p\n")
+	f.Add("modules:\n  - id: a\n    roles: &r [x]\n  - id: b\n    roles: *r\n# c\r- id: e\n")
+	f.Add("modules:\n- {id: a, prerequisites: [b]}\n- {id: b, prerequisites: [a]}\n- {id: c, prerequisites: [c]}\n")
+	f.Add("a: &a [x, x, x]\nb: &b [*a, *a, *a]\nmodules: [*b, *b, *b]\n")
+	f.Add("modules:\n" + strings.Repeat("- {id: a}\n", 300) + "--- # next\nmodules: ~\npaths: []\n")
+	f.Add("{\"paths\": null, \"modules\": [{\"id\": \"a]\\\"}\"}, 5, []]}")
 	f.Add("--- \n...\n--- !!binary x\n%YAML 1.1\n")
-	f.Fuzz(func(t *testing.T, content string) {
-		doc, lines, readable := read(content)
+	f.Fuzz(func(t *testing.T, text string) {
+		doc, lines, readable := read(text)
 		if !readable && len(lines) == 0 {
 			t.Error("not readable, and no word why")
+		}
+		if len(lines) > 100 || len(doc.Modules)+len(doc.Paths) > 20_000 {
+			t.Errorf("%d violations, %d modules", len(lines), len(doc.Modules))
 		}
 		for _, m := range doc.Modules {
 			if at, _ := m.Place("units[0].title"); !strings.HasPrefix(at, "f.yaml:") || strings.HasPrefix(at, "f.yaml:0:") {
@@ -236,12 +302,19 @@ func FuzzRead(f *testing.F) {
 		if len(lines) > 0 {
 			return
 		}
-		text, err := document.Codec{}.Write(doc, catalog.FormatYAML)
+		var written catalog.Document
+		for _, m := range doc.Modules {
+			written.Modules = append(written.Modules, catalog.Entry[catalog.ModuleContent]{ID: m.ID, Content: content(t, m), Publication: m.Publication})
+		}
+		for _, p := range doc.Paths {
+			written.Paths = append(written.Paths, catalog.Entry[catalog.PathContent]{ID: p.ID, Content: content(t, p)})
+		}
+		again, err := document.Codec{}.Write(written, catalog.FormatYAML)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, lines, _ := read(string(text)); len(lines) > 0 || len(again.Modules) != len(doc.Modules) {
-			t.Errorf("written as\n%s\nwhich is read with %q", text, lines)
+		if reread, lines, _ := read(string(again)); len(lines) > 0 || len(reread.Modules) != len(doc.Modules) {
+			t.Errorf("written as\n%s\nwhich is read with %q", again, lines)
 		}
 	})
 }

@@ -26,18 +26,59 @@ func (Codec) Write(doc catalog.Document, format catalog.Format) ([]byte, error) 
 	for _, p := range doc.Paths {
 		out.Paths = append(out.Paths, pathDoc{ID: p.ID, PathContent: p.Content})
 	}
+	if format == catalog.FormatJSON {
+		return toJSON(out)
+	}
+	return toYAML(out)
+}
+
+func toJSON(doc fileDoc) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", strings.Repeat(" ", indent))
-	if err := encoder.Encode(out); err != nil || format == catalog.FormatJSON {
-		return text.Bytes(), err
-	}
-	return toYAML(text.Bytes())
+	err := encoder.Encode(doc)
+	return text.Bytes(), err
 }
 
-// toYAML writes JSON as YAML for people: its fields stay in their order.
-func toYAML(text []byte) ([]byte, error) {
+// toYAML writes one entry after another: the nodes of all would take twenty times their text.
+func toYAML(doc fileDoc) ([]byte, error) {
+	if len(doc.Modules)+len(doc.Paths) == 0 {
+		return entryYAML(doc)
+	}
+	var out bytes.Buffer
+	for i := range doc.Modules {
+		if err := appendYAML(&out, i, fileDoc{Modules: doc.Modules[i : i+1]}); err != nil {
+			return nil, err
+		}
+	}
+	for i := range doc.Paths {
+		if err := appendYAML(&out, i, fileDoc{Paths: doc.Paths[i : i+1]}); err != nil {
+			return nil, err
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// appendYAML writes an entry, and before the first of a list the list's name.
+func appendYAML(out *bytes.Buffer, i int, one fileDoc) error {
+	text, err := entryYAML(one)
+	if err != nil {
+		return err
+	}
+	if i > 0 {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	out.Write(text)
+	return nil
+}
+
+// entryYAML writes JSON as YAML for people: its fields stay in their order.
+func entryYAML(doc fileDoc) ([]byte, error) {
+	text, err := toJSON(doc)
+	if err != nil {
+		return nil, err
+	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		return nil, err
@@ -49,7 +90,7 @@ func toYAML(text []byte) ([]byte, error) {
 	if err := encoder.Encode(&root); err != nil {
 		return nil, err
 	}
-	err := encoder.Close()
+	err = encoder.Close()
 	return out.Bytes(), err
 }
 

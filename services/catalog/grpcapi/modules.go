@@ -123,7 +123,9 @@ func (s *Server) PreviewModule(ctx context.Context, req *catalogv1.PreviewModule
 	}
 	return &catalogv1.PreviewModuleResponse{
 		Violations:     violationsProto(preview.Violations),
+		MoreViolations: moreProto(preview.MoreViolations),
 		Warnings:       violationsProto(preview.Warnings),
+		MoreWarnings:   moreProto(preview.MoreWarnings),
 		ChangedUnitIds: preview.ChangedUnits,
 		RemovedUnitIds: preview.RemovedUnits,
 		PathIds:        preview.Paths,

@@ -118,7 +118,9 @@ func (s *Server) PreviewPath(ctx context.Context, req *catalogv1.PreviewPathRequ
 	}
 	return &catalogv1.PreviewPathResponse{
 		Violations:       violationsProto(preview.Violations),
+		MoreViolations:   moreProto(preview.MoreViolations),
 		Warnings:         violationsProto(preview.Warnings),
+		MoreWarnings:     moreProto(preview.MoreWarnings),
 		AddedModuleIds:   preview.AddedModules,
 		RemovedModuleIds: preview.RemovedModules,
 		Impact:           pathImpactProto(preview.PathImpact),

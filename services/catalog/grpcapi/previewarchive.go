@@ -22,6 +22,7 @@ func (s *Server) PreviewArchiveModule(
 	resp := &catalogv1.PreviewArchiveModuleResponse{
 		Violations:              violationsProto(preview.Violations),
 		Warnings:                violationsProto(preview.Warnings),
+		MoreWarnings:            moreProto(preview.MoreWarnings),
 		PathIds:                 preview.Paths,
 		PrerequisiteOfModuleIds: preview.Prerequisite,
 		CreditsModuleIds:        preview.Credits,

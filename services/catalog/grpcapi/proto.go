@@ -226,6 +226,14 @@ func violationsProto(violations []errs.Violation) []*catalogv1.Violation {
 	return out
 }
 
+// moreProto is absent for none.
+func moreProto(n int) *int32 {
+	if n == 0 {
+		return nil
+	}
+	return new(int32(n))
+}
+
 // timestamp is absent for the zero time.
 func timestamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {

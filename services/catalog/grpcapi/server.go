@@ -31,12 +31,15 @@ type Server struct {
 	catalogv1.UnsafeCatalogServiceServer
 
 	service *catalog.Service
+	imports *importQueue
 }
 
 var _ catalogv1.CatalogServiceServer = (*Server)(nil)
 
 // NewServer makes a Server.
-func NewServer(service *catalog.Service) *Server { return &Server{service: service} }
+func NewServer(service *catalog.Service) *Server {
+	return &Server{service: service, imports: newImportQueue()}
+}
 
 // ListTopics returns one page of topics with their numbers of active modules.
 func (s *Server) ListTopics(ctx context.Context, req *catalogv1.ListTopicsRequest) (*catalogv1.ListTopicsResponse, error) {
@@ -114,15 +117,22 @@ func (f catalogFeed) Marker(revision int64) *catalogv1.SyncCatalogResponse {
 // ImportCatalog publishes what changed in files.
 func (s *Server) ImportCatalog(ctx context.Context, req *catalogv1.ImportCatalogRequest) (*catalogv1.ImportCatalogResponse, error) {
 	files := make([]catalog.File, 0, len(req.GetFiles()))
+	size := 0
 	for _, f := range req.GetFiles() {
 		files = append(files, catalog.File{Name: f.GetName(), Content: f.GetContent()})
+		size += len(f.GetContent())
 	}
+	leave, err := s.imports.enter(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	done, err := s.service.Import(ctx, files, catalog.ImportOptions{DryRun: req.GetDryRun(), Actor: actor(ctx)})
 	if err != nil {
 		return nil, err
 	}
 	resp := &catalogv1.ImportCatalogResponse{
-		Revision: done.Revision, UnchangedCount: int32(done.Unchanged), Warnings: violationsProto(done.Warnings),
+		Revision: done.Revision, UnchangedCount: int32(done.Unchanged), Warnings: violationsProto(done.Warnings), MoreWarnings: moreProto(done.MoreWarnings),
 	}
 	for _, c := range done.Changes {
 		change := &catalogv1.ImportChange{

@@ -2649,7 +2649,11 @@ type PreviewModuleResponse struct {
 	Impact *ModuleImpact `protobuf:"bytes,5,opt,name=impact,proto3" json:"impact,omitempty"`
 	// What will surprise and prevents nothing: PREREQUISITE_OUTSIDE_PATH, PATH_CANNOT_BE_FINISHED, of
 	// the active paths that name the module.
-	Warnings      []*Violation `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Violation `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// How many more violations there are than the 100 that are named; absent: none.
+	MoreViolations *int32 `protobuf:"varint,7,opt,name=more_violations,json=moreViolations,proto3,oneof" json:"more_violations,omitempty"`
+	// How many more warnings there are than the 100 that are named; absent: none.
+	MoreWarnings  *int32 `protobuf:"varint,8,opt,name=more_warnings,json=moreWarnings,proto3,oneof" json:"more_warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2724,6 +2728,20 @@ func (x *PreviewModuleResponse) GetWarnings() []*Violation {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *PreviewModuleResponse) GetMoreViolations() int32 {
+	if x != nil && x.MoreViolations != nil {
+		return *x.MoreViolations
+	}
+	return 0
+}
+
+func (x *PreviewModuleResponse) GetMoreWarnings() int32 {
+	if x != nil && x.MoreWarnings != nil {
+		return *x.MoreWarnings
+	}
+	return 0
 }
 
 // ModuleImpact is whom the publication of a module's draft would touch.
@@ -3085,7 +3103,9 @@ type PreviewArchiveModuleResponse struct {
 	// Ids of the paths that have a draft that names it: that could then not be published.
 	DraftPathIds []string `protobuf:"bytes,7,rep,name=draft_path_ids,json=draftPathIds,proto3" json:"draft_path_ids,omitempty"`
 	// The learners whom it would affect; absent while progress is unavailable, and with violations.
-	Impact        *ModuleArchiveImpact `protobuf:"bytes,8,opt,name=impact,proto3" json:"impact,omitempty"`
+	Impact *ModuleArchiveImpact `protobuf:"bytes,8,opt,name=impact,proto3" json:"impact,omitempty"`
+	// How many more warnings there are than the 100 that are named; absent: none.
+	MoreWarnings  *int32 `protobuf:"varint,9,opt,name=more_warnings,json=moreWarnings,proto3,oneof" json:"more_warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3174,6 +3194,13 @@ func (x *PreviewArchiveModuleResponse) GetImpact() *ModuleArchiveImpact {
 		return x.Impact
 	}
 	return nil
+}
+
+func (x *PreviewArchiveModuleResponse) GetMoreWarnings() int32 {
+	if x != nil && x.MoreWarnings != nil {
+		return *x.MoreWarnings
+	}
+	return 0
 }
 
 // ModuleArchiveImpact is whom archiving a module would touch.
@@ -4321,7 +4348,11 @@ type PreviewPathResponse struct {
 	Impact *PathImpact `protobuf:"bytes,4,opt,name=impact,proto3" json:"impact,omitempty"`
 	// What will surprise and prevents nothing: PREREQUISITE_OUTSIDE_PATH, PATH_CANNOT_BE_FINISHED;
 	// without a draft, of the newest version.
-	Warnings      []*Violation `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Violation `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// How many more violations there are than the 100 that are named; absent: none.
+	MoreViolations *int32 `protobuf:"varint,6,opt,name=more_violations,json=moreViolations,proto3,oneof" json:"more_violations,omitempty"`
+	// How many more warnings there are than the 100 that are named; absent: none.
+	MoreWarnings  *int32 `protobuf:"varint,7,opt,name=more_warnings,json=moreWarnings,proto3,oneof" json:"more_warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4389,6 +4420,20 @@ func (x *PreviewPathResponse) GetWarnings() []*Violation {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *PreviewPathResponse) GetMoreViolations() int32 {
+	if x != nil && x.MoreViolations != nil {
+		return *x.MoreViolations
+	}
+	return 0
+}
+
+func (x *PreviewPathResponse) GetMoreWarnings() int32 {
+	if x != nil && x.MoreWarnings != nil {
+		return *x.MoreWarnings
+	}
+	return 0
 }
 
 // PathImpact is whom the publication of a path's draft would touch.
@@ -5292,7 +5337,9 @@ type ImportCatalogResponse struct {
 	UnchangedCount int32 `protobuf:"varint,3,opt,name=unchanged_count,json=unchangedCount,proto3" json:"unchanged_count,omitempty"`
 	// What will surprise and prevents nothing, as in a preview of each change; the fields begin with
 	// their place in the files.
-	Warnings      []*Violation `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Violation `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// How many more warnings there are than the 100 that are named; absent: none.
+	MoreWarnings  *int32 `protobuf:"varint,5,opt,name=more_warnings,json=moreWarnings,proto3,oneof" json:"more_warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5355,6 +5402,13 @@ func (x *ImportCatalogResponse) GetWarnings() []*Violation {
 	return nil
 }
 
+func (x *ImportCatalogResponse) GetMoreWarnings() int32 {
+	if x != nil && x.MoreWarnings != nil {
+		return *x.MoreWarnings
+	}
+	return 0
+}
+
 // ImportChange is one thing that an import changed, or would change.
 type ImportChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5366,7 +5420,7 @@ type ImportChange struct {
 	Version int32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// What it means; absent for a first version and for paths.
 	ChangeClass *ModuleVersion_ChangeClass `protobuf:"varint,4,opt,name=change_class,json=changeClass,proto3,enum=preceptor.catalog.v1.ModuleVersion_ChangeClass,oneof" json:"change_class,omitempty"`
-	// What differs, a line each, for a person to read.
+	// What differs, a line each, for a person to read; of many the first, and how many more there are.
 	Differences   []string `protobuf:"bytes,5,rep,name=differences,proto3" json:"differences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6377,7 +6431,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12\\\n" +
 	"\fchange_class\x18\x02 \x01(\x0e2/.preceptor.catalog.v1.ModuleVersion.ChangeClassB\b\xbaH\x05\x82\x01\x02\x10\x01R\vchangeClass\x12A\n" +
 	"\x0eeffective_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\reffectiveTime\x12L\n" +
-	"\x06retake\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.ModuleVersion.RetakeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06retake\"\xc0\x02\n" +
+	"\x06retake\x18\x04 \x01(\x0e2*.preceptor.catalog.v1.ModuleVersion.RetakeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06retake\"\xbe\x03\n" +
 	"\x15PreviewModuleResponse\x12?\n" +
 	"\n" +
 	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
@@ -6386,7 +6440,11 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x10removed_unit_ids\x18\x03 \x03(\tR\x0eremovedUnitIds\x12\x19\n" +
 	"\bpath_ids\x18\x04 \x03(\tR\apathIds\x12:\n" +
 	"\x06impact\x18\x05 \x01(\v2\".preceptor.catalog.v1.ModuleImpactR\x06impact\x12;\n" +
-	"\bwarnings\x18\x06 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\"\x8f\x02\n" +
+	"\bwarnings\x18\x06 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\x12,\n" +
+	"\x0fmore_violations\x18\a \x01(\x05H\x00R\x0emoreViolations\x88\x01\x01\x12(\n" +
+	"\rmore_warnings\x18\b \x01(\x05H\x01R\fmoreWarnings\x88\x01\x01B\x12\n" +
+	"\x10_more_violationsB\x10\n" +
+	"\x0e_more_warnings\"\x8f\x02\n" +
 	"\fModuleImpact\x12-\n" +
 	"\x12learners_completed\x18\x01 \x01(\x03R\x11learnersCompleted\x120\n" +
 	"\x14learners_in_progress\x18\x02 \x01(\x03R\x12learnersInProgress\x12.\n" +
@@ -6409,7 +6467,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x1bPreviewArchiveModuleRequest\x12H\n" +
 	"\tmodule_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bmoduleId\x12;\n" +
 	"\vsunset_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"sunsetTime\"\xb5\x03\n" +
+	"sunsetTime\"\xf1\x03\n" +
 	"\x1cPreviewArchiveModuleResponse\x12?\n" +
 	"\n" +
 	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
@@ -6420,7 +6478,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x12credits_module_ids\x18\x05 \x03(\tR\x10creditsModuleIds\x12(\n" +
 	"\x10draft_module_ids\x18\x06 \x03(\tR\x0edraftModuleIds\x12$\n" +
 	"\x0edraft_path_ids\x18\a \x03(\tR\fdraftPathIds\x12A\n" +
-	"\x06impact\x18\b \x01(\v2).preceptor.catalog.v1.ModuleArchiveImpactR\x06impact\"\xdb\x01\n" +
+	"\x06impact\x18\b \x01(\v2).preceptor.catalog.v1.ModuleArchiveImpactR\x06impact\x12(\n" +
+	"\rmore_warnings\x18\t \x01(\x05H\x00R\fmoreWarnings\x88\x01\x01B\x10\n" +
+	"\x0e_more_warnings\"\xdb\x01\n" +
 	"\x13ModuleArchiveImpact\x12-\n" +
 	"\x12learners_completed\x18\x01 \x01(\x03R\x11learnersCompleted\x120\n" +
 	"\x14learners_in_progress\x18\x02 \x01(\x03R\x12learnersInProgress\x12)\n" +
@@ -6489,7 +6549,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x04etag\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"\x14\n" +
 	"\x12DeletePathResponse\"Z\n" +
 	"\x12PreviewPathRequest\x12D\n" +
-	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\xa5\x02\n" +
+	"\apath_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x06pathId\"\xa3\x03\n" +
 	"\x13PreviewPathResponse\x12?\n" +
 	"\n" +
 	"violations\x18\x01 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\n" +
@@ -6497,7 +6557,11 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x10added_module_ids\x18\x02 \x03(\tR\x0eaddedModuleIds\x12,\n" +
 	"\x12removed_module_ids\x18\x03 \x03(\tR\x10removedModuleIds\x128\n" +
 	"\x06impact\x18\x04 \x01(\v2 .preceptor.catalog.v1.PathImpactR\x06impact\x12;\n" +
-	"\bwarnings\x18\x05 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\"\xd3\x01\n" +
+	"\bwarnings\x18\x05 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\x12,\n" +
+	"\x0fmore_violations\x18\x06 \x01(\x05H\x00R\x0emoreViolations\x88\x01\x01\x12(\n" +
+	"\rmore_warnings\x18\a \x01(\x05H\x01R\fmoreWarnings\x88\x01\x01B\x12\n" +
+	"\x10_more_violationsB\x10\n" +
+	"\x0e_more_warnings\"\xd3\x01\n" +
 	"\n" +
 	"PathImpact\x12%\n" +
 	"\x0eupgrade_offers\x18\x01 \x01(\x03R\rupgradeOffers\x12I\n" +
@@ -6557,12 +6621,14 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x04name\x12$\n" +
 	"\acontent\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05(\x80\x80\x80\bR\acontent\"\xd7\x01\n" +
+	"\xbaH\ar\x05(\x80\x80\x80\bR\acontent\"\x93\x02\n" +
 	"\x15ImportCatalogResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12<\n" +
 	"\achanges\x18\x02 \x03(\v2\".preceptor.catalog.v1.ImportChangeR\achanges\x12'\n" +
 	"\x0funchanged_count\x18\x03 \x01(\x05R\x0eunchangedCount\x12;\n" +
-	"\bwarnings\x18\x04 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\"\xb5\x02\n" +
+	"\bwarnings\x18\x04 \x03(\v2\x1f.preceptor.catalog.v1.ViolationR\bwarnings\x12(\n" +
+	"\rmore_warnings\x18\x05 \x01(\x05H\x00R\fmoreWarnings\x88\x01\x01B\x10\n" +
+	"\x0e_more_warnings\"\xb5\x02\n" +
 	"\fImportChange\x12;\n" +
 	"\x04kind\x18\x01 \x01(\x0e2'.preceptor.catalog.v1.ImportChange.KindR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -6992,7 +7058,11 @@ func file_preceptor_catalog_v1_catalog_proto_init() {
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[6].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[8].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[14].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[28].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[34].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[41].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[55].OneofWrappers = []any{}
+	file_preceptor_catalog_v1_catalog_proto_msgTypes[72].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[73].OneofWrappers = []any{}
 	file_preceptor_catalog_v1_catalog_proto_msgTypes[80].OneofWrappers = []any{
 		(*SyncCatalogResponse_Module)(nil),
