@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -271,8 +272,8 @@ func (c *Patroni) Primary() (int, error) {
 	return primary, err
 }
 
-// Whole returns nil where all living servers but the primary receive what it writes, and one of them is
-// what commits wait for, if they are to.
+// Whole returns nil where all living servers but the primary receive what it writes, and Patroni knows
+// one of them to be what commits wait for, if they are to: it lets no other take over.
 func (c *Patroni) Whole() error {
 	primary, err := c.Primary()
 	if err != nil {
@@ -283,10 +284,25 @@ func (c *Patroni) Whole() error {
 		WHERE state = 'streaming' AND application_name LIKE 'node%'`, &streaming, &synchronous); err != nil {
 		return err
 	}
-	if want := len(c.living()) - 1; streaming != want || c.synchronous != (synchronous > 0) {
+	promotable, err := c.nodes[primary].synchronous()
+	if err != nil {
+		return err
+	}
+	if want := len(c.living()) - 1; streaming != want || c.synchronous != (synchronous > 0) || c.synchronous != promotable {
 		return fmt.Errorf("%d of %d standbys are there, %d of them synchronous", streaming, want, synchronous)
 	}
 	return nil
+}
+
+// synchronous reports whether a Patroni knows of a standby that commits wait for.
+func (n *patroniNode) synchronous() (bool, error) {
+	resp, err := (&http.Client{Timeout: patience}).Get("http://" + n.api + "/cluster") //nolint:noctx // it has a time limit
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return bytes.Contains(body, []byte("sync_standby")), err
 }
 
 // Received returns nil where all standbys have everything that the primary has written by now.

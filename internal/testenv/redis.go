@@ -115,6 +115,23 @@ func RedisSentinel(t T) (addrs []string, name string, killMaster func()) {
 	return addrs, name, master.end
 }
 
+// RedisSentinelMaster returns which server the first sentinel that responds takes for the master, and
+// how many keys that has.
+func RedisSentinelMaster(sentinels []string, name string) (addr string, keys int64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	client := redis.NewFailoverClient(&redis.FailoverOptions{SentinelAddrs: sentinels, MasterName: name, MaxRetries: -1})
+	defer func() { _ = client.Close() }()
+	info, err := client.Info(ctx, "server").Result()
+	if err != nil {
+		return "", 0, err
+	}
+	_, after, _ := strings.Cut(info, "tcp_port:")
+	port, _, _ := strings.Cut(after, "\r\n")
+	keys, err = client.DBSize(ctx).Result()
+	return "127.0.0.1:" + port, keys, err
+}
+
 func contains(cmd *redis.StringCmd, part string) error {
 	text, err := cmd.Result()
 	if err == nil && !strings.Contains(text, part) {

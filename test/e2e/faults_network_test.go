@@ -26,6 +26,8 @@ type network struct {
 	// lossy makes it lose connections, and lost is how many it has.
 	lossy atomic.Bool
 	lost  atomic.Int64
+	// down makes it refuse every new connection.
+	down atomic.Bool
 
 	mu   sync.Mutex
 	open map[*wire]struct{}
@@ -77,7 +79,7 @@ func (n *network) carry(near net.Conn) {
 		return
 	}
 	w := &wire{near: near, far: far}
-	if n.lossy.Load() && rand.IntN(100) < lossPercent {
+	if n.down.Load() || n.lossy.Load() && rand.IntN(100) < lossPercent {
 		w.end()
 		return
 	}

@@ -47,9 +47,17 @@ type sender struct {
 	furthest [faultUnits]float64
 	done     int
 	rounds   int
+	// sent are all events by their ids, for a log that has fallen back; gone are those that it lacked, and
+	// losses is how many all such logs lacked.
+	sent   map[string]any
+	gone   map[string]bool
+	losses int
 
 	mu    sync.Mutex
 	acked []storedEvent
+	// logID identifies the log that acked is of; safe is how many of acked no fault may lose.
+	logID string
+	safe  int
 	// smooth is when the last round began that needed no second try; whole is that of any round.
 	smooth, whole time.Time
 }
@@ -143,16 +151,33 @@ func (h *sender) batch() []any {
 		events = append(events, event(faultModule, fmt.Sprintf("u%d", h.done), "COMPLETED"))
 		h.done++
 	}
+	for _, e := range events {
+		h.sent[plain(dig(e, "eventId"))] = e
+	}
 	return events
 }
 
 // send reports whether every event of a batch is stored.
 func (h *sender) send(events []any) bool {
+	stored, logID, ok := h.record(events)
+	switch {
+	case !ok:
+		return false
+	case h.moved(logID):
+		return h.follow(events)
+	}
+	h.acknowledge(stored)
+	return true
+}
+
+// record sends events once, and returns their places and the log that these are of.
+func (h *sender) record(events []any) (stored []storedEvent, logID string, ok bool) {
 	a, err := h.ask(http.MethodPost, "/v1/learners/me/events:batch", map[string]any{"events": events})
 	if err != nil {
-		return false
+		return nil, "", false
 	}
 	var decoded struct {
+		LogID   string `json:"logId"`
 		Results []struct {
 			EventID  string `json:"eventId"`
 			Status   string `json:"status"`
@@ -163,23 +188,21 @@ func (h *sender) send(events []any) bool {
 	if err := json.Unmarshal(a.body, &decoded); err != nil || a.status != http.StatusOK || len(decoded.Results) != len(events) {
 		count.wrong.Add(1)
 		count.notef("%s: a batch is answered %d %s", h.name, a.status, a.body)
-		return false
+		return nil, "", false
 	}
-	var stored []storedEvent
 	for i, r := range decoded.Results {
 		switch {
 		case r.EventID != plain(dig(events[i], "eventId")) || r.Status == "REJECTED":
 			count.wrong.Add(1)
 			count.notef("%s: event %d of %v is answered %+v", h.name, i, events, r)
-			return false
+			return nil, "", false
 		case r.Status == "RETRY":
 			count.repeated.Add(1)
-			return false
+			return nil, "", false
 		}
 		stored = append(stored, storedEvent{sequence: r.Sequence, id: r.EventID})
 	}
-	h.acknowledge(stored)
-	return true
+	return stored, decoded.LogID, true
 }
 
 // acknowledge records what the server has promised: this batch has the next places in the log, in
@@ -223,16 +246,32 @@ type progressDocument struct {
 	} `json:"units"`
 }
 
+// is reports whether a module's progress is what events of these units give.
+func (d *progressDocument) is(furthest [faultUnits]float64, done [faultUnits]bool) bool {
+	complete := 0
+	for _, is := range done {
+		if is {
+			complete++
+		}
+	}
+	right := len(d.Units) == faultUnits && d.Percent == 100*complete/faultUnits
+	for i, u := range d.Units {
+		right = right && u.UnitID == fmt.Sprintf("u%d", i) && u.Done == done[i] && (u.Done || u.Progress == furthest[i])
+	}
+	return right
+}
+
 // read asks for the module's and the path's progress, and compares them with what was sent.
 func (h *sender) read() bool {
 	module, ok := h.look("/v1/learners/me/modules/" + faultModule + "/progress")
 	if !ok {
 		return false
 	}
-	right := len(module.Units) == faultUnits && module.Percent == 100*h.done/faultUnits
-	for i, u := range module.Units {
-		right = right && u.UnitID == fmt.Sprintf("u%d", i) && u.Done == (i < h.done) && (u.Done || u.Progress == h.furthest[i])
+	var done [faultUnits]bool
+	for i := range h.done {
+		done[i] = true
 	}
+	right := module.is(h.furthest, done)
 	path, ok := h.look("/v1/learners/me/paths/" + faultID + "/progress")
 	if !ok {
 		return false
@@ -252,24 +291,36 @@ func (h *sender) look(path string) (decoded progressDocument, ok bool) {
 	if err != nil {
 		return decoded, false
 	}
-	count := h.count.Load()
-	if err := json.Unmarshal(a.body, &decoded); err != nil || a.status != http.StatusOK {
-		count.wrong.Add(1)
-		count.notef("%s: GET %s is answered %d %s", h.name, path, a.status, a.body)
+	if decoded, ok = h.decode(a, path); !ok {
 		return decoded, false
 	}
+	count := h.count.Load()
 	count.reads.Add(1)
-	if asOf := a.header.Get(asOfHeader); asOf != "" { // the body does not say it
-		_, _ = fmt.Sscan(asOf, &decoded.AsOfSequence)
-	}
 	switch want := int64(len(h.promised())) + 1; {
 	case decoded.AsOfSequence < want:
+		if had := h.losses; h.fellBack() && (!h.follow(nil) || h.losses > had) {
+			return decoded, false // it was right: the log is shorter
+		}
 		count.stale.Add(1)
 		count.notef("%s: GET %s is as of %d, and %d is acknowledged", h.name, path, decoded.AsOfSequence, want)
 		return decoded, false
 	case decoded.AsOfSequence > want:
 		count.wrong.Add(1)
 		count.notef("%s: GET %s is as of %d, and only %d was sent", h.name, path, decoded.AsOfSequence, want)
+	}
+	return decoded, true
+}
+
+// decode reads a document of progress.
+func (h *sender) decode(a *response, what string) (decoded progressDocument, ok bool) {
+	if err := json.Unmarshal(a.body, &decoded); err != nil || a.status != http.StatusOK {
+		count := h.count.Load()
+		count.wrong.Add(1)
+		count.notef("%s: %s is answered %d %s", h.name, what, a.status, a.body)
+		return decoded, false
+	}
+	if asOf := a.header.Get(asOfHeader); asOf != "" { // the body does not say it
+		_, _ = fmt.Sscan(asOf, &decoded.AsOfSequence)
 	}
 	return decoded, true
 }
@@ -284,15 +335,15 @@ func (h *sender) since(moment time.Time, smoothly bool) bool {
 	return h.whole.After(moment)
 }
 
-// log reads the log after a sequence, up to another one at least.
-func (h *sender) log(after, upTo int64) ([]storedEvent, error) {
-	var found []storedEvent
+// log reads the log after a sequence, up to another one at least, and returns which log it is.
+func (h *sender) log(after, upTo int64) (found []storedEvent, logID string, err error) {
 	for after < upTo {
 		a, err := h.ask(http.MethodGet, fmt.Sprintf("/v1/learners/me/events?pageSize=500&afterSequence=%d", after), nil)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		var page struct {
+			LogID  string `json:"logId"`
 			Events []struct {
 				Sequence int64 `json:"sequence,string"`
 				Event    struct {
@@ -302,8 +353,12 @@ func (h *sender) log(after, upTo int64) ([]storedEvent, error) {
 			Next int64 `json:"nextAfterSequence,string"`
 		}
 		if err := json.Unmarshal(a.body, &page); err != nil || a.status != http.StatusOK {
-			return nil, fmt.Errorf("the log is answered %d %s", a.status, a.body)
+			return nil, "", fmt.Errorf("the log is answered %d %s", a.status, a.body)
 		}
+		if logID != "" && page.LogID != logID {
+			return nil, "", fmt.Errorf("the log was %s and is %s", logID, page.LogID)
+		}
+		logID = page.LogID
 		for _, e := range page.Events {
 			found = append(found, storedEvent{sequence: e.Sequence, id: e.Event.EventID})
 		}
@@ -312,7 +367,7 @@ func (h *sender) log(after, upTo int64) ([]storedEvent, error) {
 		}
 		after = page.Next
 	}
-	return found, nil
+	return found, logID, nil
 }
 
 // listener reads one learner's stream through any gateway that responds, and goes on from where
@@ -322,6 +377,8 @@ type listener struct {
 
 	mu       sync.Mutex
 	received []storedEvent
+	// logID identifies the log that they are of.
+	logID string
 }
 
 func (e *listener) listen(ctx context.Context) {
@@ -359,13 +416,21 @@ func (e *listener) reached() int64 {
 	return int64(len(e.received))
 }
 
-// hear takes what the stream brings: each entry once, in order.
+// hear takes what the stream brings: each entry of a log once, in order.
 func (e *listener) hear(sent serverSent) bool {
 	if sent.data == nil || sent.name == "error" {
 		return true
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	logID := plain(dig(sent.data, "logId"))
+	if was := e.logID; logID != was {
+		e.logID = logID
+		if was != "" {
+			e.received = nil // another log, which is read from its beginning
+			return false
+		}
+	}
 	next := int64(len(e.received)) + 1
 	if sent.name != "" || sent.id != fmt.Sprint(next) {
 		count := e.h.count.Load()

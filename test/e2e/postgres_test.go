@@ -33,24 +33,38 @@ func storeServices() []string { return []string{"profile", "catalog", "progress"
 func newRecords(t *testing.T) *records {
 	t.Helper()
 	r := &records{PostgresProcess: testenv.NewPostgres(t, "fsync=off"), urls: map[string]string{}}
-	r.Exec(t, "CREATE DATABASE preceptor")
+	r.Exec(t, rolesOfServices()...)
 	for _, service := range storeServices() {
-		r.Exec(t, "CREATE ROLE app_"+service+" LOGIN PASSWORD 'secret-"+service+"'", "GRANT CREATE ON DATABASE preceptor TO app_"+service)
 		r.urls[service] = r.As(t, "app_"+service, "secret-"+service, "preceptor")
 	}
 	return r
+}
+
+// rolesOfServices are the statements that make the database and a role in it for each service.
+func rolesOfServices() []string {
+	statements := []string{"CREATE DATABASE preceptor"}
+	for _, service := range storeServices() {
+		statements = append(statements, "CREATE ROLE app_"+service+" LOGIN PASSWORD 'secret-"+service+"'", "GRANT CREATE ON DATABASE preceptor TO app_"+service)
+	}
+	return statements
 }
 
 // migrated is newRecords with every schema in place.
 func migrated(t *testing.T) *records {
 	t.Helper()
 	r := newRecords(t)
+	r.migrate(t)
+	return r
+}
+
+// migrate makes every schema.
+func (r *records) migrate(t *testing.T) {
+	t.Helper()
 	for _, service := range storeServices() {
 		if _, stderr, code := command(t, "migrate", service, "--database-url", r.urls[service]); code != 0 {
 			t.Fatalf("migrate %s: exit code %d: %s", service, code, stderr)
 		}
 	}
-	return r
 }
 
 // world runs four processes on it.
