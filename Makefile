@@ -79,7 +79,7 @@ test-other-days: ## Run test-moved with real servers at the end of a year, on a 
 	$(MAKE) test-moved SERVERS=1 $(ten_years)
 
 .PHONY: nightly
-nightly: test-other-days phones faults faults-cluster properties mutants fuzz release-check ## Run what takes long: other days, phones, faults, properties, mutants, fuzz, the release twice.
+nightly: test-other-days phones faults faults-cluster faults-failover properties mutants fuzz release-check ## Run what takes long: other days, phones, faults, properties, mutants, fuzz, the release twice.
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler); properties get a fifth of their tries.
@@ -100,6 +100,10 @@ faults: ## Break each part of the four services under load, with a real Postgres
 .PHONY: faults-cluster
 faults-cluster: ## Break a Redis Cluster of six nodes under the same load; prints the other table of docs/faults.md.
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers -v -run 'TestFaultsOnCluster$$' -faults.load=6s
+
+.PHONY: faults-failover
+faults-failover: ## Have standbys take over under the same load, and restore to a point in time (Debian's postgresql, patroni, etcd-server, redis-sentinel); prints the tables.
+	go -C test/e2e test -count=1 -timeout 15m -tags realservers,failover -v -run 'TestFailover$$|TestPointInTime$$' -faults.load=6s
 
 .PHONY: bench
 bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.

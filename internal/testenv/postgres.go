@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -137,6 +138,31 @@ func (p *PostgresProcess) Crash(t T) {
 	t.Helper()
 	must(t, p.running.process.Signal(syscall.SIGQUIT))
 	<-p.running.done
+}
+
+// Stop ends the server in an orderly way.
+func (p *PostgresProcess) Stop(t T) {
+	t.Helper()
+	must(t, p.running.process.Signal(syscall.SIGINT))
+	<-p.running.done
+}
+
+// Shell runs lines of bash as the server's user on its machine, where Postgres's programs find the
+// server and PGDATA is its data folder. It returns what they print.
+func (p *PostgresProcess) Shell(t T, lines string, env ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-o", "pipefail", "-c", lines) //nolint:gosec // a test's own
+	cmd.Dir, cmd.WaitDelay = p.dir, time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: postgresUser(t)}
+	cmd.Env = append(append(os.Environ(), "PATH="+p.bin+":"+os.Getenv("PATH"), "PGHOST=127.0.0.1", "PGPORT="+p.port, "PGUSER=postgres",
+		"PGDATA="+filepath.Join(p.dir, "data"), "BACKUPS="+filepath.Join(p.dir, "backups")), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, lines, out)
+	}
+	return string(out)
 }
 
 // Exec runs statements in the database "postgres", as superuser.

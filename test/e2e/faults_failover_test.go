@@ -34,6 +34,7 @@ func TestFailover(t *testing.T) {
 		{name: "the primary's machine dies", play: s.dies},
 		{name: "the dead machine comes back", play: s.comesBack},
 		{name: "switchover", play: s.switchover},
+		{name: "both standbys die", play: s.standbysDie},
 		{name: "the primary's machine hangs", play: s.hangs},
 		{name: "the hung machine comes back", play: s.comesBack},
 		{name: "commits wait for no standby", play: func(tr *trial, _ *row) { s.Settle(tr.t, false) }},
@@ -117,6 +118,35 @@ func (s *standbys) switchover(tr *trial, r *row) {
 	s.Switchover(tr.t)
 	if s.primary(tr) == was {
 		tr.t.Error("the primary is the one that it was")
+	}
+}
+
+// standbysDie leaves the primary alone, which then acknowledges nothing: neither what is new nor what
+// it has written already for a request that nobody waits for any more.
+func (s *standbys) standbysDie(tr *trial, r *row) {
+	tr.t.Helper()
+	s.whole(tr)
+	primary := s.primary(tr)
+	var others []int
+	for i := range s.Addrs {
+		if i != primary {
+			others = append(others, i)
+		}
+	}
+	s.Kill(tr.t, others...)
+	refused := func(what string, atLeast int64) {
+		within(tr.t, what, func() bool { return r.counts.repeated.Load() >= atLeast })
+	}
+	refused("tries are refused", enoughRefused)
+	before := r.counts.batches.Load()
+	refused("they are refused when they are sent again", r.counts.repeated.Load()+2*senders)
+	if after := r.counts.batches.Load(); after > before {
+		r.counts.wrong.Add(after - before)
+		r.counts.notef("%d batches were acknowledged by the primary alone", after-before)
+	}
+	r.repaired = testenv.Now()
+	for _, i := range others {
+		s.Start(tr.t, i)
 	}
 }
 
