@@ -9,9 +9,7 @@
 # shell, no package manager, no C library. It runs as a user without a name or rights, and with a
 # read-only root file system. deploy/ has what runs it as four services.
 
-ARG GO_VERSION=1.26
-
-FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS build
+FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 WORKDIR /src
 COPY . .
 ARG TARGETOS

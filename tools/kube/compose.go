@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +65,7 @@ func exampleSettings(path string) (types.Mapping, error) {
 func (c *composed) faults() []string {
 	var f faults
 	for _, s := range c.project.Services {
-		once := len(s.Command) > 0 && s.Command[0] == migrate
+		once := strings.HasPrefix(s.Restart, "on-failure")
 		if fault := imageFault(s.Image); fault != "" {
 			f.addf("%s: %s", s.Name, fault)
 		}
@@ -84,8 +86,22 @@ func (c *composed) faults() []string {
 		if ours(s) && (!s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"})) {
 			f.addf("%s may write to its root file system, or has capabilities", s.Name)
 		}
+		for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+			if value := s.Environment[name]; value != nil && inTheClear(*value) {
+				f.addf("%s: the connection of %s is not encrypted, or its server not verified", s.Name, name)
+			}
+		}
 	}
 	return f
+}
+
+// inTheClear reports whether a url leads to a Postgres or a Redis that anybody on the way could be.
+func inTheClear(value string) bool {
+	u, err := url.Parse(value)
+	if err != nil {
+		return false // no url
+	}
+	return u.Scheme == "postgres" && u.Query().Get("sslmode") != "verify-full" || strings.HasPrefix(u.Scheme, "redis") && !strings.HasPrefix(u.Scheme, "rediss")
 }
 
 func ours(s types.ServiceConfig) bool { return container{Image: s.Image}.ours() }

@@ -38,6 +38,11 @@ func dockerfileFaults(path string) ([]string, error) {
 	if err != nil {
 		return append(f, err.Error()), nil
 	}
+	for _, stage := range stages {
+		if fault := imageFault(stage.BaseName); fault != "" && stage.BaseName != "scratch" {
+			f.addf("%s", fault)
+		}
+	}
 	last := stages[len(stages)-1]
 	if last.BaseName != "scratch" {
 		f.addf("the image is made from %s, and should hold the program alone", last.BaseName)

@@ -44,7 +44,10 @@ func TestRules(t *testing.T) {
 		{"file system", restricted, "dev", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "may write"},
 		{"capabilities", restricted, "production/migrate", "- ALL", "- NET_RAW", "has capabilities"},
 		{"latest", bounded, "production", "registry.example.org/preceptor:v0.1.0", "registry.example.org/preceptor:latest", "tomorrow"},
-		{"no tag", bounded, "dev", "image: redis:7", "image: redis", "tomorrow"},
+		// The rest of the line is a comment then, whatever it is.
+		{"no tag", bounded, "dev", "image: redis:", "image: redis #", "tomorrow"},
+		{"a tag of many releases", bounded, "dev", "image: redis:", "image: redis:7.4 #", "tomorrow"},
+		{"a tag of many releases of Postgres", bounded, "dev", "image: postgres:", "image: postgres:17 #", "tomorrow"},
 		{"limits", bounded, "production", "limits:", "bounds:", "no limit of memory"},
 		{"probe", probed, "production", "startupProbe:", "beginProbe:", "no startup probe"},
 		{"probe's port", probed, "production", "port: health", "port: healthy", "which it does not have"},
@@ -146,6 +149,7 @@ func TestDockerfile(t *testing.T) {
 	for _, tc := range []struct{ name, old, replacement, want string }{
 		{"nothing", "FROM", "FROM", ""},
 		{"base", "FROM scratch", "FROM debian", "made from debian"},
+		{"a tag of many releases", "golang:1.26.", "golang:1.26-", "tomorrow"},
 		{"user", "USER 65532:65532", "USER root", "USER root"},
 		{"shell", `ENTRYPOINT ["/preceptor"]`, "ENTRYPOINT /preceptor", "ENTRYPOINT needs a shell"},
 		{"health", "HEALTHCHECK", "# HEALTHCHECK", "there is no HEALTHCHECK"},
@@ -173,7 +177,11 @@ func TestCompose(t *testing.T) {
 		{"a port of all interfaces", "- 127.0.0.1:${PRECEPTOR_PORT:-8080}:8080", "- 8080:8080", "from other machines"},
 		{"unknown service", "migrate-profile:\n        condition", "migrate-profiles:\n        condition", "migrate-profiles"},
 		{"unset variable", "${REDIS_PASSWORD:?fill in deploy/.env}", "${RADIS_PASSWORD:?fill in deploy/.env}", "RADIS_PASSWORD"},
-		{"latest", "image: redis:7", "image: redis", "tomorrow"},
+		{"latest", "image: redis:", "image: redis #", "tomorrow"},
+		{"a tag of many releases", "&postgres-image postgres:", "&postgres-image postgres:17 #", "tomorrow"},
+		{"Postgres in the clear", "sslmode=verify-full", "sslmode=disable", "PRECEPTOR_DATABASE_URL is not encrypted"},
+		{"any certificate", "sslmode=verify-full", "sslmode=require", "PRECEPTOR_DATABASE_URL is not encrypted"},
+		{"Redis in the clear", "rediss://", "redis://", "PRECEPTOR_REDIS_URL is not encrypted"},
 	} {
 		folder := t.TempDir()
 		for _, name := range []string{"compose.yaml", ".env.example"} {

@@ -104,11 +104,19 @@ func imageFault(image string) string {
 	if strings.Contains(last, "@sha256:") {
 		return ""
 	}
-	_, tag, _ := strings.Cut(last, ":")
-	if tag == "" || tag == "latest" {
+	name, tag, _ := strings.Cut(last, ":")
+	if tag == "" || tag == "latest" || !(container{Image: image}).ours() && !exactTag(name).MatchString(tag) {
 		return fmt.Sprintf("image %q is another one tomorrow", image)
 	}
 	return ""
+}
+
+// exactTag matches the tags of an image that name one release. Postgres's have two numbers, those of others three.
+func exactTag(name string) *regexp.Regexp {
+	if name == "postgres" {
+		return regexp.MustCompile(`^[0-9]+\.[0-9]+($|-)`)
+	}
+	return regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+($|-)`)
 }
 
 // probed asks for the three probes of what is to run for ever, on ports that have a name.
