@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +67,8 @@ func postgresConfig(text string) (*pgx.ConnConfig, error) {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		return nil, errs.New(errs.Invalid, errs.ReasonDatabaseURLInvalid,
-			"the database url cannot be read: it is postgres://user:password@host:5432/database, with %%40 for an @ in the password and so on")
+			"the database url cannot be read: it is postgres://user:password@host:5432/database, with %%40 for an @ in the password and so on, "+
+				"and a port for each of several hosts or for none")
 	}
 	cfg, err := pgx.ParseConfig(text)
 	if err != nil {
@@ -78,10 +80,30 @@ func postgresConfig(text string) (*pgx.ConnConfig, error) {
 		// that executes, and costs the server a short statement's planning, tens of µs.
 		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 5*time.Second)
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, connectTimeout(len(hostsOf(cfg))))
 	setDefault(cfg, "application_name", "preceptor")
 	setDefault(cfg, "timezone", "UTC")
 	return cfg, nil
+}
+
+// connectTimeout is how long a server may take to let a connection in. Where a url names several, one that
+// hangs stands before those that work, for every new connection, as long as it hangs.
+func connectTimeout(hosts int) time.Duration {
+	if hosts > 1 {
+		return 2 * time.Second
+	}
+	return 5 * time.Second
+}
+
+// hostsOf returns the addresses that a url names, each once: pgx may try one with TLS and without.
+func hostsOf(cfg *pgx.ConnConfig) []string {
+	hosts := []string{net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))}
+	for _, f := range cfg.Fallbacks {
+		if host := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // setClock makes the certificates of all servers of cfg valid by a clock.
@@ -116,7 +138,7 @@ func parseFault(err error, u *url.URL) string {
 
 // explainConnect distinguishes errors that waiting cannot resolve from those that it may.
 func explainConnect(err error, cfg *pgx.ConnConfig) error {
-	where := net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
+	where := strings.Join(hostsOf(cfg), ", ")
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000", "42501":

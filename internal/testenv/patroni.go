@@ -95,7 +95,7 @@ func startEtcd(t T) string {
 		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "one="+peers)
 	etcd := start(t, cmd, syscall.SIGKILL)
 	etcd.wait(t, func() error {
-		resp, err := http.Get(addr + "/health") //nolint:noctx // it is bounded by patience
+		resp, err := http.Get(addr + "/health")
 		if err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ postgresql:
     dynamic_shared_memory_type: mmap
     wal_retrieve_retry_interval: 500ms
     logging_collector: "off"
-  pg_hba: ["local all all trust", "host all,replication all 127.0.0.1/32 trust"]
+  pg_hba: [local all postgres trust, "host all,replication all 127.0.0.1/32 trust"]
 `, n.name, n.api, etcd, patroniTTL, patroniTick, promotableLag, n.addr, peer, n.dir, bin)
 	must(t, os.WriteFile(n.config(), []byte(text), 0o644)) //nolint:gosec // for the user postgres to read
 }
@@ -209,7 +209,7 @@ func (n *patroniNode) postgres() []int {
 	_ = syscall.Kill(pid, syscall.SIGSTOP) // it makes no more processes
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	var found []int
-	for _, child := range strings.Fields(string(children)) {
+	for child := range strings.FieldsSeq(string(children)) {
 		if id, err := strconv.Atoi(child); err == nil {
 			found = append(found, id)
 		}
@@ -296,7 +296,7 @@ func (c *Patroni) Whole() error {
 
 // synchronous reports whether a Patroni knows of a standby that commits wait for.
 func (n *patroniNode) synchronous() (bool, error) {
-	resp, err := (&http.Client{Timeout: patience}).Get("http://" + n.api + "/cluster") //nolint:noctx // it has a time limit
+	resp, err := (&http.Client{Timeout: patience}).Get("http://" + n.api + "/cluster")
 	if err != nil {
 		return false, err
 	}

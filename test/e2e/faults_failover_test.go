@@ -99,9 +99,8 @@ func (s *standbys) takenOver(tr *trial) {
 }
 
 // comesBack starts the dead server again, which is a standby now.
-func (s *standbys) comesBack(tr *trial, r *row) {
+func (s *standbys) comesBack(tr *trial, _ *row) {
 	tr.t.Helper()
-	r.repaired = testenv.Now()
 	s.Start(tr.t, s.dead)
 	s.whole(tr)
 	if s.primary(tr) == s.dead {
