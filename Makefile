@@ -102,7 +102,7 @@ faults-cluster: ## Break a Redis Cluster of six nodes under the same load; print
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers -v -run 'TestFaultsOnCluster$$' -faults.load=6s
 
 .PHONY: faults-failover
-faults-failover: ## Have standbys take over under the same load, and restore to a point in time (Debian's postgresql, patroni, etcd-server, redis-sentinel); prints the tables.
+faults-failover: ## Have standbys take over under the same load, and restore to a point in time (Debian's postgresql, patroni, etcd-server, redis-server); prints the tables.
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers,failover -v -run 'TestFailover$$|TestPointInTime$$' -faults.load=6s
 
 .PHONY: bench

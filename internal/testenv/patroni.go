@@ -65,7 +65,6 @@ func NewPatroni(t T, peer func(addr string) string) *Patroni {
 	must(t, err)
 	c := &Patroni{bin: filepath.Dir(initdb), synchronous: true}
 	store := startEtcd(t)
-	t.Cleanup(func() { c.Kill(t, c.living()...) }) // quicker than to stop them one by one
 	for i := range 3 {
 		ports := Ports(t, 2)
 		n := &patroniNode{name: fmt.Sprintf("node%d", i), dir: postgresDir(t), addr: loopback(ports[0]), api: loopback(ports[1]), away: true}
@@ -157,8 +156,11 @@ func (n *patroniNode) config() string { return filepath.Join(n.dir, "patroni.yml
 func (c *Patroni) Start(t T, node int) {
 	t.Helper()
 	n := c.nodes[node]
-	n.patroni = start(t, postgresCommand(t, n.dir, lookPath(t, "patroni"), n.config()), syscall.SIGTERM)
+	cmd := postgresCommand(t, n.dir, lookPath(t, "patroni"), n.config())
+	cmd.WaitDelay = patience // for what it has started and left behind
+	n.patroni = start(t, cmd, syscall.SIGTERM)
 	n.away = false
+	t.Cleanup(func() { c.Kill(t, node) }) // quicker than to stop it, and one that is paused never stops
 }
 
 // Kill ends machines at once: Patroni, and Postgres with all of its processes.

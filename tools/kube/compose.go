@@ -86,13 +86,18 @@ func (c *composed) faults() []string {
 		if ours(s) && (!s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"})) {
 			f.addf("%s may write to its root file system, or has capabilities", s.Name)
 		}
-		for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
-			if value := s.Environment[name]; value != nil && inTheClear(*value) {
-				f.addf("%s: the connection of %s is not encrypted, or its server not verified", s.Name, name)
-			}
-		}
+		unencrypted(&f, s)
 	}
 	return f
+}
+
+// unencrypted finds variables that lead to a Postgres or a Redis without TLS.
+func unencrypted(f *faults, s types.ServiceConfig) {
+	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+		if value := s.Environment[name]; value != nil && inTheClear(*value) {
+			f.addf("%s: the connection of %s is not encrypted, or its server not verified", s.Name, name)
+		}
+	}
 }
 
 // inTheClear reports whether a url leads to a Postgres or a Redis that anybody on the way could be.
