@@ -58,7 +58,7 @@ func OpenLocalIssuer(dir string, now func() time.Time) (*LocalIssuer, error) {
 	}
 	private, err := parseIssuerKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("local token issuer: %s: %w", path, err)
+		return nil, fmt.Errorf("local token issuer: %w", UnusableSecret(path, err.Error()))
 	}
 	issuer, err := newLocalIssuer(private, now)
 	if err != nil {

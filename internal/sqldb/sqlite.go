@@ -13,6 +13,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/private"
 )
 
 // Page caches are per connection, in KiB.
@@ -27,6 +28,7 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	keepPrivate(path)
 	write, err := sqlitePool(path, 1, true)
 	if err != nil {
 		return nil, err
@@ -45,6 +47,16 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// keepPrivate makes the file for its owner alone, since SQLite would make it as the umask allows, and
+// narrows what is there. SQLite gives the files beside a database the mode of the database. What
+// cannot be narrowed has another owner: whether it can be used is for the opening to find out.
+func keepPrivate(path string) {
+	_ = private.Make(path)
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		_ = private.Narrow(path + suffix)
+	}
 }
 
 func sqlitePath(path string) (string, error) {
