@@ -49,7 +49,7 @@ func UnusableSecret(path, fault string) error {
 // publishOnce returns the content its name by link(2), which, unlike rename,
 // fails when the name is taken: the loser of a race keeps the winner's file.
 func publishOnce(path string, content []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") 
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
