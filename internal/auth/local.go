@@ -171,9 +171,9 @@ func (l *LocalIssuer) mint(subject string, ours localClaims, ttl time.Duration) 
 }
 
 // keys is the issuer's one key, unless the token names another.
-func (l *LocalIssuer) keys(_ context.Context, keyID string) ([]jose.JSONWebKey, error) {
+func (l *LocalIssuer) keys(_ context.Context, keyID string) (trusted, error) {
 	if keyID != "" && keyID != l.key.KeyID {
-		return nil, nil
+		return trusted{}, nil
 	}
-	return []jose.JSONWebKey{l.key}, nil
+	return trusted{keys: []jose.JSONWebKey{l.key}}, nil
 }

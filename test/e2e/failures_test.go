@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -125,6 +128,39 @@ func TestIssuerFailures(t *testing.T) {
 		if len(lost) != 1 || len(right) != 1 || !strings.Contains(lost[0], m.want) || !strings.Contains(lost[0], m.provider.url) || len(lost[0]) > 800 {
 			t.Errorf("it logs %q and %q, want %q", lost, right, m.want)
 		}
+	}
+}
+
+// TestIssuerEmptiesItsKeys: an issuer that publishes no keys any more signs nobody out, and is named on
+// /readyz with the end of those that are known.
+func TestIssuerEmptiesItsKeys(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	unknown, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := oneProcess(t, "--oidc-issuer", p.url, "--oidc-audience", "preceptor-test", "--oidc-roles-claim", "realm.roles")
+	anyone := &client{t: t, base: w.base}
+	before := &client{t: t, base: w.base, token: p.token("empty-learner", "learner")}
+	before.get("/v1/learners/me").want(http.StatusOK)
+
+	empty := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(rw, `{"issuer":%q,"jwks_uri":"%s/keys","keys":[]}`, p.url, p.url)
+	})
+	p.instead.Store(&empty)
+	stranger := &client{t: t, base: w.base, token: p.signed(signerOf(t, unknown, "2"), "empty-learner", "learner")}
+	want := "the token issuer " + p.url + " gives no keys; those known of it are accepted until 20"
+	eventually(t, want, func() bool {
+		stranger.get("/v1/learners/me") // names a key that nobody knows, so the issuer is asked
+		text, _ := anyone.get("/readyz").want(http.StatusOK).get("degraded.0").(string)
+		return strings.HasPrefix(text, want)
+	})
+	(&client{t: t, base: w.base, token: p.token("empty-other", "learner")}).get("/v1/learners/me").want(http.StatusOK)
+	stranger.get("/v1/learners/me").problem(http.StatusServiceUnavailable, "ISSUER_UNREACHABLE")
+	if lines := w.front.lines("the token issuer gives no keys"); len(lines) != 1 || !strings.Contains(lines[0], "ERROR") || !strings.Contains(lines[0], "known_until") {
+		t.Errorf("it logs %q", lines)
 	}
 }
 
