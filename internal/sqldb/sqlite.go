@@ -83,7 +83,7 @@ func sqlitePool(path string, conns int, writer bool) (*sql.DB, error) {
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonDatabaseURLInvalid, "the SQLite path %s is not usable", path)
 	}
-	pool := sql.OpenDB(cachingConnector{Connector: base, detach: writer})
+	pool := sql.OpenDB(cachingConnector{Connector: base, path: path, detach: writer})
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns) // A reopened connection would begin with cold caches.
 	return pool, nil
@@ -128,10 +128,16 @@ func proveSQLite(ctx context.Context, db *DB, path string) error {
 	return explainOpen(err, path)
 }
 
+// damagedAdvice is what to do with a damaged database. What SQLite's own error adds is its number only.
+const damagedAdvice = "restore it from a backup, or move it away to start anew (sqlite3's PRAGMA integrity_check lists what is damaged)"
+
 func explainOpen(err error, path string) error {
 	switch code, _ := sqliteCode(err); code & 0xff {
-	case codeNotADB, codeCorrupt:
-		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase, "%s is not a SQLite database, or it is damaged", path)
+	case codeNotADB:
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase,
+			"%s is not a SQLite database, or its beginning is damaged: %s", path, damagedAdvice)
+	case codeCorrupt:
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase, "the database %s is damaged: %s", path, damagedAdvice)
 	case codeCantOpen, codePerm, codeReadonly:
 		return errs.Wrap(
 			err,
@@ -150,6 +156,7 @@ func explainOpen(err error, path string) error {
 // cachingConnector gives each connection of a SQLite pool its cache of prepared statements.
 type cachingConnector struct {
 	driver.Connector
+	path   string
 	detach bool
 }
 
@@ -164,5 +171,5 @@ func (c cachingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = conn.Close()
 		return nil, errs.New(errs.Internal, errs.ReasonDatabaseDriver, "the SQLite driver lacks what the statement cache needs")
 	}
-	return newCachedConn(full, c.detach), nil
+	return newCachedConn(full, c.path, c.detach), nil
 }

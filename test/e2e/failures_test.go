@@ -47,6 +47,9 @@ func TestCertificateFailures(t *testing.T) {
 		{"catalog", with(key, "/nowhere/tls.key"), []string{"/nowhere/tls.key", "no such file"}},
 		{"catalog", with(ca, "/nowhere/ca.crt"), []string{"/nowhere/ca.crt", "no such file"}},
 		{"catalog", with(cert, write("no.crt", "no secret")), []string{"no.crt"}},
+		{"catalog", with(cert, write("empty.crt", "")), []string{"empty.crt is empty"}},
+		{"catalog", with(key, write("empty.key", "\n")), []string{"empty.key is empty"}},
+		{"catalog", with(ca, write("empty.ca", "")), []string{"empty.ca is empty"}},
 		{"catalog", with(key, write("no.key", "no secret")), []string{"no.key"}},
 		{"catalog", with(ca, write("no.ca", "no secret")), []string{"no.ca holds no certificate"}},
 		{"catalog", with(key, other[key]), []string{good[cert], other[key], "does not match"}},
@@ -67,6 +70,10 @@ func TestCertificateFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, 1, []string{"serve", "catalog", "--data", data}, authority, "holds no certificate", "remove it")
+	if err := os.WriteFile(authority, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 1, []string{"serve", "catalog", "--data", data}, authority+" is empty", "remove it")
 }
 
 // TestIssuerFailures starts with an issuer that is not there, or not what it should be. That is no

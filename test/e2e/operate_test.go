@@ -65,6 +65,21 @@ func TestFailures(t *testing.T) {
 	refused(t, 1, serve("--data", badKey), "issuer.key")
 	refused(t, 1, []string{"token", "--data", badKey, "--subject", "x"}, "issuer.key")
 	refused(t, 1, []string{"token", "--data", file, "--subject", "x"}, "is not a folder")
+	for content, fault := range map[string]string{"": "is empty", " \n": "is empty", "no key": "holds no PEM block"} {
+		key := filepath.Join(badKey, "issuer.key")
+		if err := os.WriteFile(key, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{serve("--data", badKey), {"token", "--data", badKey, "--subject", "x"}, {"audit", "verify", "--data", badKey}} {
+			refused(t, 1, args, "cannot be used", key+" "+fault, "put a copy of it back, or remove it")
+		}
+	}
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "issuer.key"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 1, serve("--data", folder), "has a folder where a file must be", filepath.Join(folder, "issuer.key"))
+	refused(t, 1, []string{"audit", "verify", "--token-file", os.DevNull}, "the token file "+os.DevNull+" is empty")
 }
 
 func TestUsage(t *testing.T) {

@@ -59,13 +59,9 @@ func (p *process) openDB(ctx context.Context, s Service) (*sqldb.DB, error) {
 }
 
 func (p *process) openSQLite(ctx context.Context, s Service) (*sqldb.DB, error) {
-	db, err := sqldb.OpenMigrated(ctx, SQLiteURL(p.cfg.Data, s.Name), sqldb.Options{
+	return sqldb.OpenMigrated(ctx, SQLiteURL(p.cfg.Data, s.Name), sqldb.Options{
 		Schema: s.Name, Tracer: p.tracer, Refuses: p.logRefusal(ctx, s.Name),
 	}, s.Migrations())
-	if errs.ReasonOf(err) == errs.ReasonDatabaseNotADatabase {
-		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
-	}
-	return db, err
 }
 
 // awaitPostgres opens a service's database when it is there and has the schema that this

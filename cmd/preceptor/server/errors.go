@@ -48,6 +48,8 @@ func FolderError(dir string, err error) error {
 		why = "is not a folder, or is below something that is not"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		why = "cannot be read and written by this user"
+	case errors.Is(err, syscall.EISDIR):
+		why = "has a folder where a file must be"
 	case errors.Is(err, syscall.ENOSPC):
 		why = "is on a disk that is full"
 	case hasPath && fault.Op == "mkdir":
