@@ -22,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/nfc"
 )
 
 const (
@@ -306,10 +307,10 @@ func claimNamed(claims map[string]any, name string) (any, bool) {
 	return nil, false
 }
 
-// hint is a claim's text, cut to a length that any profile takes.
+// hint is a claim's text, in NFC as all texts that people write, cut to a length that any profile takes.
 func hint(claims map[string]any, name string) string {
 	text, _ := claims[name].(string)
-	text = strings.ReplaceAll(text, "\x00", "")
+	text = nfc.String(strings.ReplaceAll(text, "\x00", ""))
 	if runes := []rune(text); len(runes) > maxHint {
 		text = string(runes[:maxHint])
 	}

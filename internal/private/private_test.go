@@ -79,9 +79,10 @@ func TestSet(t *testing.T) {
 
 func TestExposed(t *testing.T) {
 	dir := t.TempDir()
+	made(t, filepath.Join(dir, "pki"), fs.ModeDir|0o755)
 	for path, mode := range map[string]fs.FileMode{
 		"catalog.db": 0o644, "catalog.db-wal": 0o640, "catalog.db-shm": 0o600, "catalog.lock": 0o604, "issuer.key": 0o644, "profile.db": 0o700,
-		"notes.txt": 0o644, "folder.db": fs.ModeDir | 0o755, "pki": fs.ModeDir | 0o755, "pki/ca.pem": 0o640,
+		"notes.txt": 0o644, "folder.db": fs.ModeDir | 0o755, "pki/ca.pem": 0o640,
 	} {
 		made(t, filepath.Join(dir, path), mode)
 	}
