@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	// FileMode is the mode of every file that is written, and FolderMode that of every folder that is made.
-	FileMode   fs.FileMode = 0o600
-	FolderMode fs.FileMode = 0o700
+	// FileMode is the mode of every file that is written.
+	FileMode fs.FileMode = 0o600
 	// others are the bits by which anybody but the owner has a file.
 	others fs.FileMode = 0o077
 )

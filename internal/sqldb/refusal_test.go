@@ -139,7 +139,7 @@ func TestSQLiteDiskFull(t *testing.T) {
 // smallDisk mounts a disk in memory; "" where this user may not.
 func smallDisk(t *testing.T, bytes int) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "preceptor-small-disk-") // t.TempDir's parents are closed to the user postgres
+	dir, err := os.MkdirTemp("", "preceptor-small-disk-") //nolint:usetesting // t.TempDir's parents are closed to the user postgres
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx Tx) erro
 		opts.Isolation = sql.LevelReadCommitted
 	}
 	err := db.retry(ctx, db.write, opts, f)
-	db.noteWrite(err)
+	db.noteWrite(err) //nolint:contextcheck // the probes outlive this write
 	return err
 }
 

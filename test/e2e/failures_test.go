@@ -152,7 +152,7 @@ func TestIssuerEmptiesItsKeys(t *testing.T) {
 	before := &client{t: t, base: w.base, token: p.token("empty-learner", "learner")}
 	before.get("/v1/learners/me").want(http.StatusOK)
 
-	empty := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	empty := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(rw, `{"issuer":%q,"jwks_uri":"%s/keys","keys":[]}`, p.url, p.url)
 	})

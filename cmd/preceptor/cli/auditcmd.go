@@ -93,7 +93,7 @@ func (t *auditTool) verify(ctx context.Context) error {
 
 // readExpected reads the heads that were noted, of chains that are verified.
 func (t *auditTool) readExpected(services []string) error {
-	for _, text := range strings.Fields(strings.Join(t.expect, " ")) {
+	for text := range strings.FieldsSeq(strings.Join(t.expect, " ")) {
 		noted, err := audit.ParseNoted(text)
 		if err != nil {
 			return server.Usagef("--expect %s: %s", text, err)

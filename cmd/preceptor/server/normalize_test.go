@@ -77,7 +77,9 @@ func TestNFCByGRPC(t *testing.T) {
 		reason string
 		want   progressv1.EventResult_Status
 	}{
-		{sent, progressv1.EventResult_ACCEPTED}, {sent, progressv1.EventResult_DUPLICATE}, {stored, progressv1.EventResult_DUPLICATE},
+		{sent, progressv1.EventResult_ACCEPTED},
+		{sent, progressv1.EventResult_DUPLICATE},
+		{stored, progressv1.EventResult_DUPLICATE},
 		{stored + "!", progressv1.EventResult_REJECTED},
 	} {
 		event.Reason = c.reason

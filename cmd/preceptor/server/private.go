@@ -24,7 +24,7 @@ func (p *process) warnOfOthers(ctx context.Context) {
 		p.log.WarnContext(ctx, advice)
 	}
 	if names := private.Exposed(p.cfg.Data); len(names) > 0 {
-		p.log.WarnContext(ctx, fmt.Sprintf("others on this machine may read files in the folder %s, which have another owner: chmod 600 them as that owner", p.cfg.Data),
-			"files", strings.Join(names, ", "))
+		p.log.WarnContext(ctx, "others on this machine may read files in the data folder, which have another owner: chmod 600 them as that owner",
+			"folder", p.cfg.Data, "files", strings.Join(names, ", "))
 	}
 }

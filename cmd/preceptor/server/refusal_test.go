@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -144,7 +145,7 @@ func expectRefusal(t *testing.T, p *process, degraded string, gauge int) {
 	}
 	ready := httptest.NewRecorder()
 	p.state(t.Context()).Write(ready)
-	if err := json.Unmarshal(ready.Body.Bytes(), &page); err != nil || ready.Code != 200 {
+	if err := json.Unmarshal(ready.Body.Bytes(), &page); err != nil || ready.Code != http.StatusOK {
 		t.Errorf("%d %s", ready.Code, ready.Body)
 	}
 	if degraded == "" && (page.Status != "ready" || len(page.Degraded) > 0) ||
@@ -152,7 +153,7 @@ func expectRefusal(t *testing.T, p *process, degraded string, gauge int) {
 		t.Errorf("/readyz is %+v, want %q", page, degraded)
 	}
 	shown := httptest.NewRecorder()
-	p.metrics.Handler().ServeHTTP(shown, httptest.NewRequest("GET", "/metrics", nil))
+	p.metrics.Handler().ServeHTTP(shown, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for database, want := range map[string]int{Catalog: gauge, Profile: 0, Progress: 0} {
 		line := fmt.Sprintf("preceptor_db_refuses_writes{database=%q,reason=\"DATABASE_FULL\"} %d\n", database, want)
 		if !strings.Contains(shown.Body.String(), line) {
