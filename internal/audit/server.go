@@ -59,6 +59,7 @@ func (s *Server) ListAuditEntries(ctx context.Context, req *auditv1.ListAuditEnt
 		Entries:           make([]*auditv1.AuditEntry, len(entries)),
 		NextAfterSequence: req.GetAfterSequence(),
 		HeadSequence:      head.Sequence,
+		HeadHash:          head.Hash,
 	}
 	for i := range entries {
 		resp.Entries[i] = entryToProto(&entries[i])

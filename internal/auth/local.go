@@ -58,7 +58,7 @@ func OpenLocalIssuer(dir string, now func() time.Time) (*LocalIssuer, error) {
 	}
 	private, err := parseIssuerKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("local token issuer: %s: %w", path, err)
+		return nil, fmt.Errorf("local token issuer: %w", UnusableSecret(path, err.Error()))
 	}
 	issuer, err := newLocalIssuer(private, now)
 	if err != nil {
@@ -171,9 +171,9 @@ func (l *LocalIssuer) mint(subject string, ours localClaims, ttl time.Duration) 
 }
 
 // keys is the issuer's one key, unless the token names another.
-func (l *LocalIssuer) keys(_ context.Context, keyID string) ([]jose.JSONWebKey, error) {
+func (l *LocalIssuer) keys(_ context.Context, keyID string) (trusted, error) {
 	if keyID != "" && keyID != l.key.KeyID {
-		return nil, nil
+		return trusted{}, nil
 	}
-	return []jose.JSONWebKey{l.key}, nil
+	return trusted{keys: []jose.JSONWebKey{l.key}}, nil
 }

@@ -26,9 +26,13 @@ import (
 const (
 	// fetchTimeout bounds one look at an issuer: a caller waits for it.
 	fetchTimeout = 5 * time.Second
-	// keysFresh is how old keys may be before they are fetched again beside the
+	// keysFresh is how old keys may be before they are fetched again, by follow and beside the
 	// calls that use them, so that a key that the issuer withdrew goes here too.
 	keysFresh = 5 * time.Minute
+	// keysKept is how long known keys are accepted after the issuer gave them last. Longer than nearly
+	// all access tokens last, so that an outage of the issuer signs nobody out; and an end, since whoever
+	// stole a key that was withdrawn meanwhile may keep the issuer from reaching us.
+	keysKept = 24 * time.Hour
 	// keysMinAge keeps tokens with made-up key ids from hammering the issuer.
 	keysMinAge = 5 * time.Second
 	// failureRest is how long a failed fetch counts for the calls that follow.
@@ -40,6 +44,9 @@ const (
 	// maxFault cuts an unexpected response of an issuer: it may be a whole page.
 	maxFault = 300
 )
+
+// errNoKeys is that an issuer responds with a key set in which there is nothing for us.
+var errNoKeys = errors.New("key set: holds no key for RS256, ES256 or EdDSA")
 
 // remoteKeys are the keys of an OpenID Connect issuer, discovered and fetched
 // when a token first needs them, and again when a token names one not held.
@@ -57,6 +64,7 @@ type remoteKeys struct {
 	held        []jose.JSONWebKey
 	fingerprint [sha256.Size]byte
 	fetchTime   time.Time // of the held keys
+	madeTime    time.Time
 	failTime    time.Time
 	failure     error // of the last fetch; nil when it worked
 }
@@ -65,7 +73,7 @@ func newRemoteKeys(url string, client *http.Client, logger *slog.Logger, now fun
 	if client == nil {
 		client = &http.Client{Timeout: fetchTimeout, Transport: HTTPTransport(now)}
 	}
-	return &remoteKeys{issuerURL: url, client: client, logger: logger, now: now, changed: changed}
+	return &remoteKeys{issuerURL: url, client: client, logger: logger, now: now, changed: changed, madeTime: now()}
 }
 
 // HTTPTransport returns a transport like the default one, for which a server's certificate is
@@ -81,43 +89,43 @@ func HTTPTransport(now func() time.Time) http.RoundTripper {
 }
 
 // keys returns the held keys where they suffice.
-func (r *remoteKeys) keys(ctx context.Context, keyID string) ([]jose.JSONWebKey, error) {
+func (r *remoteKeys) keys(ctx context.Context, keyID string) (trusted, error) {
 	candidates, age := r.candidates(keyID)
 	switch {
-	case len(candidates) > 0 && age < keysFresh:
+	case len(candidates.keys) > 0 && age < keysFresh:
 		return candidates, nil
-	case len(candidates) > 0:
+	case len(candidates.keys) > 0:
 		r.flight.DoChan("", r.fetch) // nobody waits for it
 		return candidates, nil
 	case age < keysMinAge:
-		return nil, nil // just fetched, and not there
+		return trusted{}, nil // just fetched, and not there
 	}
 	select {
 	case result := <-r.flight.DoChan("", r.fetch):
 		if result.Err != nil {
-			return nil, errs.Wrap(result.Err, errs.Unavailable, errs.ReasonIssuerUnreachable,
+			return trusted{}, errs.Wrap(result.Err, errs.Unavailable, errs.ReasonIssuerUnreachable,
 				"the token's issuer cannot be reached to verify it; try again")
 		}
 		candidates, _ = r.candidates(keyID)
 		return candidates, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return trusted{}, ctx.Err()
 	}
 }
 
 // candidates are the held keys with that id, all of them for "", and how long
-// ago they were fetched.
-func (r *remoteKeys) candidates(keyID string) ([]jose.JSONWebKey, time.Duration) {
+// ago they were fetched. Keys that were fetched too long ago are none.
+func (r *remoteKeys) candidates(keyID string) (trusted, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	age := r.now().Sub(r.fetchTime)
-	if keyID == "" {
-		return r.held, age
+	if age >= keysKept {
+		return trusted{}, age
 	}
-	var found []jose.JSONWebKey
+	found := trusted{until: r.fetchTime.Add(keysKept)}
 	for _, key := range r.held {
-		if key.KeyID == keyID {
-			found = append(found, key)
+		if keyID == "" || key.KeyID == keyID {
+			found.keys = append(found.keys, key)
 		}
 	}
 	return found, age
@@ -136,13 +144,7 @@ func (r *remoteKeys) fetch() (any, error) {
 	defer cancel()
 	url, keys, err := r.download(ctx, url)
 	if err != nil {
-		if failure == nil {
-			r.logger.LogAttrs(ctx, slog.LevelWarn, "the token issuer gives no keys; it is asked again",
-				slog.String("issuer", r.issuerURL), slog.Any("error", err))
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.jwksURL, r.failure, r.failTime = "", err, r.now() // discover anew: the address may have moved
+		r.fail(ctx, err)
 		return nil, err
 	}
 	if failure != nil {
@@ -156,6 +158,40 @@ func (r *remoteKeys) fetch() (any, error) {
 	return struct{}{}, nil
 }
 
+// fail stores that a fetch failed. The held keys stay for a time, and where the issuer responds with a
+// set of no use as well: one that it emptied by mistake must not sign everybody out, and one that
+// withdraws a key has another.
+func (r *remoteKeys) fail(ctx context.Context, err error) {
+	now := r.now()
+	r.mu.Lock()
+	was, known, until := r.failure, len(r.held), r.fetchTime.Add(keysKept)
+	lapsed := known > 0 && !now.Before(until)
+	if lapsed {
+		r.held = nil
+	}
+	r.jwksURL, r.failure, r.failTime = "", err, now // discover anew: the address may have moved
+	r.mu.Unlock()
+	if lapsed {
+		r.changed()
+		r.logger.LogAttrs(ctx, slog.LevelError, "the token issuer has given no keys for too long; those known of it are not accepted any more",
+			slog.String("issuer", r.issuerURL), slog.Any("error", err))
+		return
+	}
+	empty := errors.Is(err, errNoKeys)
+	if was != nil && errors.Is(was, errNoKeys) == empty {
+		return // it is logged
+	}
+	level := slog.LevelWarn
+	if empty { // it will hardly come right by itself
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{slog.String("issuer", r.issuerURL), slog.Any("error", err)}
+	if known > 0 {
+		attrs = append(attrs, slog.Int("known", known), slog.Time("known_until", until))
+	}
+	r.logger.LogAttrs(ctx, level, "the token issuer gives no keys; it is asked again", attrs...)
+}
+
 // inShort is an error as one line, cut: it may quote all that the issuer answered.
 func inShort(err error) string {
 	text := []rune(strings.Join(strings.Fields(err.Error()), " "))
@@ -165,7 +201,8 @@ func inShort(err error) string {
 	return string(text)
 }
 
-// follow fetches the keys before a token needs them, and again while that fails, until ctx ends.
+// follow fetches the keys before a token needs them, again when they have become old, and more often
+// while that fails, until ctx ends.
 func (r *remoteKeys) follow(ctx context.Context) {
 	tick := time.NewTicker(keysRetry)
 	defer tick.Stop()
@@ -181,18 +218,27 @@ func (r *remoteKeys) follow(ctx context.Context) {
 	}
 }
 
-// missing reports whether the last fetch failed, or there was none.
+// missing reports whether the last fetch failed, was too long ago, or there was none.
 func (r *remoteKeys) missing() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.failure != nil || r.held == nil
+	return r.failure != nil || r.held == nil || r.now().Sub(r.fetchTime) >= keysFresh
 }
 
-// failed reports whether the last fetch failed.
-func (r *remoteKeys) failed() bool {
+// state is what an operator may want to know.
+func (r *remoteKeys) state() IssuerState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.failure != nil
+	now, s := r.now(), IssuerState{URL: r.issuerURL, Failing: r.failure != nil}
+	given := r.madeTime
+	if !r.fetchTime.IsZero() {
+		given = r.fetchTime
+	}
+	s.Age = now.Sub(given)
+	if until := r.fetchTime.Add(keysKept); len(r.held) > 0 && now.Before(until) {
+		s.KnownUntil = until
+	}
+	return s
 }
 
 // hold stores fetched keys and reports whether they differ from those before.
@@ -260,7 +306,7 @@ func parseKeySet(body []byte) ([]jose.JSONWebKey, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("key set: holds no key for RS256, ES256 or EdDSA")
+		return nil, errNoKeys
 	}
 	return keys, nil
 }

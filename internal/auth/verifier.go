@@ -22,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/nfc"
 )
 
 const (
@@ -87,7 +88,13 @@ type issuer struct {
 // when the token has none). No keys is no error; Unavailable when it cannot
 // be known now.
 type keySource interface {
-	keys(ctx context.Context, keyID string) ([]jose.JSONWebKey, error)
+	keys(ctx context.Context, keyID string) (trusted, error)
+}
+
+// trusted are keys, and until when they are to be trusted; the zero time for no end.
+type trusted struct {
+	keys  []jose.JSONWebKey
+	until time.Time
 }
 
 // NewVerifier needs no issuer to be reachable: discovery happens when the first
@@ -111,8 +118,8 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	return v, nil
 }
 
-// Follow fetches each issuer's keys before the first token asks for them, and every few
-// seconds where that failed, until ctx ends. So the log names an issuer that is not
+// Follow fetches each issuer's keys before the first token asks for them, every five minutes, and every
+// few seconds where that failed, until ctx ends. So the log names an issuer that is not
 // there, or not what it should be, when the program starts and not at the first request.
 func (v *Verifier) Follow(ctx context.Context) {
 	var all sync.WaitGroup
@@ -122,15 +129,24 @@ func (v *Verifier) Follow(ctx context.Context) {
 	all.Wait()
 }
 
-// Failing are the URLs of the issuers that gave no keys when they were last asked.
-func (v *Verifier) Failing() []string {
-	var urls []string
-	for _, r := range v.remote {
-		if r.failed() {
-			urls = append(urls, r.issuerURL)
-		}
+// IssuerState is what is known of an OpenID Connect issuer's keys.
+type IssuerState struct {
+	URL string
+	// Failing reports whether it gave no keys when it was last asked.
+	Failing bool
+	// KnownUntil is when the keys that are known of it end, should it give none; zero when none are known.
+	KnownUntil time.Time
+	// Age is how long ago it gave its keys; since the start when it never did.
+	Age time.Duration
+}
+
+// Issuers are the states of the OpenID Connect issuers, in the order of the options.
+func (v *Verifier) Issuers() []IssuerState {
+	states := make([]IssuerState, len(v.remote))
+	for i, r := range v.remote {
+		states[i] = r.state()
 	}
-	return urls
+	return states
 }
 
 // Verify returns the principal of the token. Unauthenticated with TOKEN_EXPIRED
@@ -145,7 +161,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	if found {
 		return p, nil
 	}
-	p, err := v.verify(ctx, token, now)
+	p, keysUntil, err := v.verify(ctx, token, now)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -153,41 +169,45 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	if p.Expires.Before(until) {
 		until = p.Expires
 	}
+	if !keysUntil.IsZero() && keysUntil.Before(until) {
+		until = keysUntil
+	}
 	v.cache.put(hash, p, until, era)
 	return p, nil
 }
 
-func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Principal, error) {
+// verify returns the principal, and until when its issuer's keys are to be trusted.
+func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (Principal, time.Time, error) {
 	parsed, err := jwt.ParseSigned(token, algorithms())
 	if err != nil {
-		return Principal{}, invalidToken(err)
+		return Principal{}, time.Time{}, invalidToken(err)
 	}
 	// Only to find whose keys to try; nothing is believed until one fits.
 	var claimed struct {
 		Issuer string `json:"iss"`
 	}
 	if err := parsed.UnsafeClaimsWithoutVerification(&claimed); err != nil {
-		return Principal{}, invalidToken(err)
+		return Principal{}, time.Time{}, invalidToken(err)
 	}
 	from, ok := v.issuers[claimed.Issuer]
 	if !ok {
-		return Principal{}, invalidToken(errors.New("its issuer is not one of ours"))
+		return Principal{}, time.Time{}, invalidToken(errors.New("its issuer is not one of ours"))
 	}
-	keys, err := from.source.keys(ctx, parsed.Headers[0].KeyID)
+	known, err := from.source.keys(ctx, parsed.Headers[0].KeyID)
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, time.Time{}, err
 	}
-	if len(keys) == 0 {
-		return Principal{}, unknownKey(claimed.Issuer)
+	if len(known.keys) == 0 {
+		return Principal{}, time.Time{}, unknownKey(claimed.Issuer)
 	}
 	standard, all := jwt.Claims{}, map[string]any{}
-	if !signedBy(parsed, keys, &standard, &all) {
-		return Principal{}, invalidToken(errors.New("no key of its issuer made its signature"))
+	if !signedBy(parsed, known.keys, &standard, &all) {
+		return Principal{}, time.Time{}, invalidToken(errors.New("no key of its issuer made its signature"))
 	}
 	if err := from.check(claimed.Issuer, standard, now); err != nil {
-		return Principal{}, err
+		return Principal{}, time.Time{}, err
 	}
-	return from.principal(standard, all), nil
+	return from.principal(standard, all), known.until, nil
 }
 
 // signedBy reads the claims into dest with the first key that made the signature.
@@ -287,10 +307,10 @@ func claimNamed(claims map[string]any, name string) (any, bool) {
 	return nil, false
 }
 
-// hint is a claim's text, cut to a length that any profile takes.
+// hint is a claim's text, in NFC as all texts that people write, cut to a length that any profile takes.
 func hint(claims map[string]any, name string) string {
 	text, _ := claims[name].(string)
-	text = strings.ReplaceAll(text, "\x00", "")
+	text = nfc.String(strings.ReplaceAll(text, "\x00", ""))
 	if runes := []rune(text); len(runes) > maxHint {
 		text = string(runes[:maxHint])
 	}

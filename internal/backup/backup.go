@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/private"
 )
 
 const (
@@ -133,7 +135,7 @@ func CopyFile(from, to string) (copied File, err error) {
 
 // CreateFile makes a file for its owner alone, which is on the disk when it returns.
 func CreateFile(path string, fill func(io.Writer) error) (err error) {
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // as in ReadFile; O_EXCL follows no link
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private.FileMode) //nolint:gosec // as in ReadFile; O_EXCL follows no link
 	if err != nil {
 		return err
 	}
@@ -142,6 +144,9 @@ func CreateFile(path string, fill func(io.Writer) error) (err error) {
 			err = cerr
 		}
 	}()
+	if err := private.Set(out); err != nil {
+		return err
+	}
 	if err := fill(out); err != nil {
 		return err
 	}

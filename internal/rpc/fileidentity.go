@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -83,6 +84,15 @@ func (f *fileIdentity) follow() {
 }
 
 func (f *fileIdentity) load() (*tls.Certificate, *x509.CertPool, error) {
+	for _, path := range f.paths { // of two that do not fit together, nobody would guess that one is empty
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil, nil, errors.New(path + " is empty")
+		}
+	}
 	certificate, err := tls.LoadX509KeyPair(f.paths[0], f.paths[1])
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s and %s: %w", f.paths[0], f.paths[1], err)

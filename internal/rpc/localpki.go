@@ -39,7 +39,7 @@ func LocalPKI(dir, service string, now func() time.Time) (Identity, error) {
 	}
 	ca, err := tls.X509KeyPair(text, text)
 	if err != nil {
-		return nil, fmt.Errorf("local certificates: %s holds no certificate with its key; remove it to have a new one made", path)
+		return nil, fmt.Errorf("local certificates: %w", auth.UnusableSecret(path, "holds no certificate with its key"))
 	}
 	if now().After(ca.Leaf.NotAfter) {
 		return nil, fmt.Errorf("local certificates: %s expired on %s; remove it to have a new one made", path, ca.Leaf.NotAfter.Format(time.DateOnly))

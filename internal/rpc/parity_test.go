@@ -54,6 +54,8 @@ func TestParity(t *testing.T) {
 		"large answers":        parityLargeAnswers,
 		"unknown methods":      parityUnknownMethods,
 		"no sharing":           parityNoSharing,
+		"normal form":          parityNormalize,
+		"normal form, stream":  parityNormalizeStream,
 		"stream":               parityStream,
 		"stream header":        parityStreamHeader,
 		"stream early error":   parityStreamEarlyError,

@@ -18,7 +18,7 @@ import (
 )
 
 // Validator checks messages by the rules written in their protos, and every
-// string in them for what no text holds. It compiles a message's rules when it
+// string in them for what no text holds. Requests are brought into NFC before. It compiles a message's rules when it
 // first meets one. Safe for concurrent use.
 //
 // Fields marked IGNORE_ALWAYS are left alone by both checks. The service that
@@ -27,6 +27,8 @@ import (
 type Validator struct {
 	rules func() (protovalidate.Validator, error)
 	texts sync.Map // protoreflect.MessageDescriptor → *textPlan
+	// normal brings requests into the form in which they are checked.
+	normal normalizer
 }
 
 // NewValidator costs nothing until the first message.
@@ -69,22 +71,27 @@ func (v *Validator) Check(message proto.Message, prefix string) error {
 }
 
 func (v *Validator) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if err := v.checkAny(req); err != nil {
+	message, err := messageOf(req)
+	if err != nil {
 		return nil, err
 	}
-	return handler(ctx, req)
+	message = v.normal.unary(message)
+	if err := v.Check(message, ""); err != nil {
+		return nil, err
+	}
+	return handler(ctx, message)
 }
 
 func (v *Validator) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	return handler(srv, validatedStream{ss, v})
 }
 
-func (v *Validator) checkAny(req any) error {
+func messageOf(req any) (proto.Message, error) {
 	message, ok := req.(proto.Message)
 	if !ok {
-		return fmt.Errorf("request %T is not a message", req)
+		return nil, fmt.Errorf("request %T is not a message", req)
 	}
-	return v.Check(message, "")
+	return message, nil
 }
 
 type validatedStream struct {
@@ -96,7 +103,12 @@ func (s validatedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	return s.validator.checkAny(m)
+	message, err := messageOf(m)
+	if err != nil {
+		return err
+	}
+	s.validator.normal.received(message)
+	return s.validator.Check(message, "")
 }
 
 func violationOf(v *protovalidate.Violation) errs.Violation {

@@ -12,6 +12,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/private"
 )
 
 // Backup copies the SQLite database in file, as it is at one moment, into the new file to, and
@@ -28,7 +29,7 @@ func Backup(ctx context.Context, file, to string, fsys fs.FS) (version int64, er
 	if err != nil {
 		return 0, internal(err)
 	}
-	made, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names it; O_EXCL follows no link
+	made, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, private.FileMode) //nolint:gosec // the operator names it; O_EXCL follows no link
 	if errors.Is(err, fs.ErrExist) {
 		return 0, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonNotEmpty, "there is a file %s already", to)
 	}
@@ -40,6 +41,9 @@ func Backup(ctx context.Context, file, to string, fsys fs.FS) (version int64, er
 			err = errs.Wrap(cerr, errs.Unavailable, errs.ReasonDatabaseUnreachable, "the copy %s cannot be written", to)
 		}
 	}()
+	if err := private.Set(made); err != nil {
+		return 0, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the file %s cannot be made for its owner alone", to)
+	}
 	if err := copyInto(ctx, file, to); err != nil {
 		return 0, err
 	}

@@ -270,7 +270,7 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispa
 		return nil, err
 	}
 	theirs, err := texts(ctx, c.source, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
-AND name NOT IN ($1, $2) ORDER BY 1`, migrationTable, infoTable)
+AND name NOT IN ($1, $2, $3) ORDER BY 1`, migrationTable, infoTable, probeTable)
 	if err != nil {
 		return nil, err
 	}

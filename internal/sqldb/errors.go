@@ -113,6 +113,12 @@ func classifySQLite(err error, code int) error {
 		return unreachable(err)
 	case codeInterrupt:
 		return canceled(err)
+	case codeCorrupt, codeNotADB:
+		file := "file"
+		if damaged, ok := errors.AsType[damagedError](err); ok {
+			file = damaged.path
+		}
+		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "the database %s is damaged: %s", file, damagedAdvice)
 	default:
 		return internal(err)
 	}

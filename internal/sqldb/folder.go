@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/private"
 )
 
 // LockFolder claims dir for this process by an exclusive lock on dir/name.lock, until
@@ -19,7 +20,7 @@ import (
 // stays: removing it would let two processes lock two files of the same name.
 func LockFolder(dir, name string) (release func() error, err error) {
 	path := filepath.Join(dir, name+".lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // a link would have its target emptied
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, private.FileMode) //nolint:gosec // a link would have its target emptied
 	if err != nil {
 		return nil, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the folder %s cannot be written", dir)
 	}
@@ -31,6 +32,7 @@ func LockFolder(dir, name string) (release func() error, err error) {
 		}
 		return nil, errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseCannotOpen, "the folder %s cannot be locked", dir)
 	}
+	_ = private.Set(f) // fails on a file of another owner, which locks as well
 	if err := writePID(f); err != nil {
 		_ = f.Close()
 		return nil, errs.Wrap(err, errs.Unavailable, errs.ReasonDatabaseFull, "the lock file %s cannot be written", path)

@@ -73,6 +73,9 @@ type Options struct {
 	// Notice is called with each line that an operator should know of while Migrate works;
 	// it may be nil.
 	Notice func(line string)
+	// Refuses is called with the error when the database begins to refuse writes, and with nil when it
+	// takes them again; it may be nil, and must not wait for the database.
+	Refuses func(err error)
 	// Tracer makes a span of each transaction and statement within a trace; nil for none.
 	Tracer *tracing.Tracer
 	// Now is the clock by which the certificate of Postgres is valid; nil for the machine's.
@@ -85,6 +88,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Notice == nil {
 		o.Notice = func(string) {}
+	}
+	if o.Refuses == nil {
+		o.Refuses = func(error) {}
 	}
 	return o
 }
@@ -105,6 +111,8 @@ type DB struct {
 	freshDB func() *sql.DB
 	// pause waits before a retry; it is time, injected.
 	pause func(ctx context.Context, d time.Duration) error
+
+	refusal refusal
 }
 
 // Open opens the database of url, "sqlite:/path/file.db" or "postgres://…", and proves
@@ -130,6 +138,7 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 
 // Close ends all connections, after the statements that are running.
 func (db *DB) Close() error {
+	db.endProbes()
 	err := db.read.Close()
 	if db.write != db.read {
 		// The writer last: the last connection to close empties the write-ahead log.

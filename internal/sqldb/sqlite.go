@@ -13,6 +13,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/private"
 )
 
 // Page caches are per connection, in KiB.
@@ -27,6 +28,7 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	keepPrivate(path)
 	write, err := sqlitePool(path, 1, true)
 	if err != nil {
 		return nil, err
@@ -45,6 +47,16 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// keepPrivate makes the file for its owner alone, since SQLite would make it as the umask allows, and
+// narrows what is there. SQLite gives the files beside a database the mode of the database. What
+// cannot be narrowed has another owner: whether it can be used is for the opening to find out.
+func keepPrivate(path string) {
+	_ = private.Make(path)
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		_ = private.Narrow(path + suffix)
+	}
 }
 
 func sqlitePath(path string) (string, error) {
@@ -71,7 +83,7 @@ func sqlitePool(path string, conns int, writer bool) (*sql.DB, error) {
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonDatabaseURLInvalid, "the SQLite path %s is not usable", path)
 	}
-	pool := sql.OpenDB(cachingConnector{Connector: base, detach: writer})
+	pool := sql.OpenDB(cachingConnector{Connector: base, path: path, detach: writer})
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns) // A reopened connection would begin with cold caches.
 	return pool, nil
@@ -116,10 +128,16 @@ func proveSQLite(ctx context.Context, db *DB, path string) error {
 	return explainOpen(err, path)
 }
 
+// damagedAdvice is what to do with a damaged database. What SQLite's own error adds is its number only.
+const damagedAdvice = "restore it from a backup, or move it away to start anew (sqlite3's PRAGMA integrity_check lists what is damaged)"
+
 func explainOpen(err error, path string) error {
 	switch code, _ := sqliteCode(err); code & 0xff {
-	case codeNotADB, codeCorrupt:
-		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase, "%s is not a SQLite database, or it is damaged", path)
+	case codeNotADB:
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase,
+			"%s is not a SQLite database, or its beginning is damaged: %s", path, damagedAdvice)
+	case codeCorrupt:
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase, "the database %s is damaged: %s", path, damagedAdvice)
 	case codeCantOpen, codePerm, codeReadonly:
 		return errs.Wrap(
 			err,
@@ -138,6 +156,7 @@ func explainOpen(err error, path string) error {
 // cachingConnector gives each connection of a SQLite pool its cache of prepared statements.
 type cachingConnector struct {
 	driver.Connector
+	path   string
 	detach bool
 }
 
@@ -152,5 +171,5 @@ func (c cachingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = conn.Close()
 		return nil, errs.New(errs.Internal, errs.ReasonDatabaseDriver, "the SQLite driver lacks what the statement cache needs")
 	}
-	return newCachedConn(full, c.detach), nil
+	return newCachedConn(full, c.path, c.detach), nil
 }

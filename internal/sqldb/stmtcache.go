@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"strings"
 )
 
@@ -32,6 +33,8 @@ type cachedConn struct {
 	// detach hides the context from the driver, which would start a goroutine for each
 	// statement to watch it.
 	detach bool
+	// path is the file.
+	path string
 	// idle holds the statements that nobody is running, the last used in front.
 	idle   *list.List
 	byText map[string]*list.Element
@@ -61,8 +64,8 @@ func (s *preparedStmt) query(ctx context.Context, args []driver.NamedValue) (dri
 	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args) //nolint:forcetypeassert // the driver is modernc.org/sqlite
 }
 
-func newCachedConn(conn sqliteConn, detach bool) *cachedConn {
-	return &cachedConn{sqliteConn: conn, detach: detach, idle: list.New(), byText: map[string]*list.Element{}}
+func newCachedConn(conn sqliteConn, path string, detach bool) *cachedConn {
+	return &cachedConn{sqliteConn: conn, path: path, detach: detach, idle: list.New(), byText: map[string]*list.Element{}}
 }
 
 // BeginTx starts a transaction.
@@ -88,7 +91,7 @@ func (c *cachedConn) ExecContext(ctx context.Context, query string, args []drive
 		return nil, err
 	}
 	result, err := stmt.exec(ctx, args)
-	return result, errors.Join(err, c.giveBack(stmt, err))
+	return result, errors.Join(c.named(err), c.giveBack(stmt, err))
 }
 
 // QueryContext runs a statement with rows; closing them gives the statement back.
@@ -106,7 +109,7 @@ func (c *cachedConn) QueryContext(ctx context.Context, query string, args []driv
 	}
 	rows, err := stmt.query(ctx, args)
 	if err != nil {
-		return nil, errors.Join(err, c.giveBack(stmt, err))
+		return nil, errors.Join(c.named(err), c.giveBack(stmt, err))
 	}
 	return &cachedRows{Rows: rows, conn: c, stmt: stmt}, nil
 }
@@ -142,9 +145,27 @@ func (c *cachedConn) take(ctx context.Context, query string) (*preparedStmt, err
 	p := toPositional(query)
 	stmt, err := c.sqliteConn.PrepareContext(ctx, p.text)
 	if err != nil {
-		return nil, err
+		return nil, c.named(err)
 	}
 	return &preparedStmt{Stmt: stmt, positional: p, key: query}, nil
+}
+
+// damagedError is the driver's error where a file is damaged, with the file.
+type damagedError struct {
+	error
+
+	path string
+}
+
+// Unwrap returns the driver's error.
+func (e damagedError) Unwrap() error { return e.error }
+
+// named adds the file to an error that is about its content.
+func (c *cachedConn) named(err error) error {
+	if code, ok := sqliteCode(err); ok && (code&0xff == codeCorrupt || code&0xff == codeNotADB) {
+		return damagedError{err, c.path}
+	}
+	return err
 }
 
 // giveBack stores a statement that went well and closes any other: after a fault its
@@ -189,6 +210,15 @@ type cachedRows struct {
 	driver.Rows
 	conn *cachedConn
 	stmt *preparedStmt
+}
+
+// Next reads a row.
+func (r *cachedRows) Next(dest []driver.Value) error {
+	err := r.Rows.Next(dest)
+	if err != nil && err != io.EOF { //nolint:errorlint // the driver returns it as it is, and it ends every reading
+		return r.conn.named(err)
+	}
+	return err
 }
 
 // Close ends the reading.

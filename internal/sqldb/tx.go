@@ -97,7 +97,9 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx Tx) erro
 	if db.dialect == Postgres {
 		opts.Isolation = sql.LevelReadCommitted
 	}
-	return db.retry(ctx, db.write, opts, f)
+	err := db.retry(ctx, db.write, opts, f)
+	db.noteWrite(err) //nolint:contextcheck // the probes outlive this write
+	return err
 }
 
 func (db *DB) retry(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) error {

@@ -18,6 +18,7 @@ func testAudit(t *testing.T, w *world) {
 		a := admin.get(at).want(http.StatusOK)
 		a.list("entries")
 		a.text("headSequence")
+		a.text("headHash")
 		(&client{t: t, base: w.base}).get(at).problem(http.StatusUnauthorized, "TOKEN_MISSING")
 		for _, role := range []string{"learner", "manager", "author"} {
 			w.as(t, "audit-"+role, role).get(at).problem(http.StatusForbidden, "ROLE_REQUIRED")
@@ -35,7 +36,7 @@ func testAudit(t *testing.T, w *world) {
 	admin.get("/v1/audit?service=catalog&afterSequence=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("afterSequence", "OUT_OF_RANGE")
 
 	stdout, stderr, code := command(t, "audit", "verify", "--server", w.base, "--data", w.data)
-	lines := regexp.MustCompile(`^catalog: (no entries|\d+ entr(y|ies), chain whole, head [0-9a-f]{64})\nprogress: (no entries|\d+ entr(y|ies), chain whole, head [0-9a-f]{64})\n$`)
+	lines := regexp.MustCompile(`^catalog: (no entries|\d+ entr(y|ies), chain whole, head catalog:\d+:[0-9a-f]{64})\nprogress: (no entries|\d+ entr(y|ies), chain whole, head progress:\d+:[0-9a-f]{64})\n$`)
 	if code != 0 || stderr != "" || !lines.MatchString(stdout) {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}

@@ -85,6 +85,10 @@ func testPreviewArchive(t *testing.T, w *world) {
 		has("impact.learnersInProgress", "1", "impact.learnersExcused", "1", "impact.learnersCompleted", "0", "pathIds.0", c.path)
 	author.post(at+":previewArchive", map[string]any{"sunsetTime": "2020-01-01T00:00:00Z"}).want(http.StatusOK).
 		has("violations.0.reason", "SUNSET_IN_PAST", "impact", "<none>")
+	for _, verb := range []string{":previewArchive", ":archive"} { // the zero time is a time, and not none
+		author.post(at+verb, map[string]any{"sunsetTime": "0001-01-01T00:00:00Z"}).problem(http.StatusBadRequest, "INVALID_ARGUMENT").
+			violates("sunsetTime", "OUT_OF_RANGE")
+	}
 	author.post("/v1/paths/"+c.path+":previewArchive", map[string]any{}).want(http.StatusOK).has("impact.enrollments.0.enrollments", "2")
 	idle.post(at+":previewArchive", map[string]any{}).problem(http.StatusForbidden, "ROLE_REQUIRED")
 	author.post(at+":archive", map[string]any{}).want(http.StatusOK)

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -44,6 +47,9 @@ func TestCertificateFailures(t *testing.T) {
 		{"catalog", with(key, "/nowhere/tls.key"), []string{"/nowhere/tls.key", "no such file"}},
 		{"catalog", with(ca, "/nowhere/ca.crt"), []string{"/nowhere/ca.crt", "no such file"}},
 		{"catalog", with(cert, write("no.crt", "no secret")), []string{"no.crt"}},
+		{"catalog", with(cert, write("empty.crt", "")), []string{"empty.crt is empty"}},
+		{"catalog", with(key, write("empty.key", "\n")), []string{"empty.key is empty"}},
+		{"catalog", with(ca, write("empty.ca", "")), []string{"empty.ca is empty"}},
 		{"catalog", with(key, write("no.key", "no secret")), []string{"no.key"}},
 		{"catalog", with(ca, write("no.ca", "no secret")), []string{"no.ca holds no certificate"}},
 		{"catalog", with(key, other[key]), []string{good[cert], other[key], "does not match"}},
@@ -64,6 +70,10 @@ func TestCertificateFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, 1, []string{"serve", "catalog", "--data", data}, authority, "holds no certificate", "remove it")
+	if err := os.WriteFile(authority, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 1, []string{"serve", "catalog", "--data", data}, authority+" is empty", "remove it")
 }
 
 // TestIssuerFailures starts with an issuer that is not there, or not what it should be. That is no
@@ -125,6 +135,39 @@ func TestIssuerFailures(t *testing.T) {
 		if len(lost) != 1 || len(right) != 1 || !strings.Contains(lost[0], m.want) || !strings.Contains(lost[0], m.provider.url) || len(lost[0]) > 800 {
 			t.Errorf("it logs %q and %q, want %q", lost, right, m.want)
 		}
+	}
+}
+
+// TestIssuerEmptiesItsKeys: an issuer that publishes no keys any more signs nobody out, and is named on
+// /readyz with the end of those that are known.
+func TestIssuerEmptiesItsKeys(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	unknown, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := oneProcess(t, "--oidc-issuer", p.url, "--oidc-audience", "preceptor-test", "--oidc-roles-claim", "realm.roles")
+	anyone := &client{t: t, base: w.base}
+	before := &client{t: t, base: w.base, token: p.token("empty-learner", "learner")}
+	before.get("/v1/learners/me").want(http.StatusOK)
+
+	empty := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(rw, `{"issuer":%q,"jwks_uri":"%s/keys","keys":[]}`, p.url, p.url)
+	})
+	p.instead.Store(&empty)
+	stranger := &client{t: t, base: w.base, token: p.signed(signerOf(t, unknown, "2"), "empty-learner", "learner")}
+	want := "the token issuer " + p.url + " gives no keys; those known of it are accepted until 20"
+	eventually(t, want, func() bool {
+		stranger.get("/v1/learners/me") // names a key that nobody knows, so the issuer is asked
+		text, _ := anyone.get("/readyz").want(http.StatusOK).get("degraded.0").(string)
+		return strings.HasPrefix(text, want)
+	})
+	(&client{t: t, base: w.base, token: p.token("empty-other", "learner")}).get("/v1/learners/me").want(http.StatusOK)
+	stranger.get("/v1/learners/me").problem(http.StatusServiceUnavailable, "ISSUER_UNREACHABLE")
+	if lines := w.front.lines("the token issuer gives no keys"); len(lines) != 1 || !strings.Contains(lines[0], "ERROR") || !strings.Contains(lines[0], "known_until") {
+		t.Errorf("it logs %q", lines)
 	}
 }
 

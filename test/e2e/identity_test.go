@@ -199,17 +199,29 @@ func newProvider(t *testing.T) *provider {
 		"id_token_signing_alg_values_supported": []string{"ES256"},
 	})
 	answer("/keys", jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
-	p.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil)
+	p.signer = signerOf(t, key, "1")
+	return p
+}
+
+func signerOf(t *testing.T, key *ecdsa.PrivateKey, id string) jose.Signer {
+	t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: id}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return signer
 }
 
 func (p *provider) token(subject, role string) string {
 	p.t.Helper()
+	return p.signed(p.signer, subject, role)
+}
+
+// signed is token with a key that the issuer need not have.
+func (p *provider) signed(signer jose.Signer, subject, role string) string {
+	p.t.Helper()
 	now := testenv.Now()
-	token, err := jwt.Signed(p.signer).Claims(jwt.Claims{
+	token, err := jwt.Signed(signer).Claims(jwt.Claims{
 		Issuer: p.url, Subject: subject, Audience: jwt.Audience{"preceptor-test"}, IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(time.Hour)),
 	}).Claims(map[string]any{"name": "Ada from elsewhere", "realm": map[string]any{"roles": []string{role}}}).Serialize()
 	if err != nil {

@@ -269,7 +269,10 @@ func testClocks(t *testing.T, w *world) {
 		event(c.basics, "extra", "COMPLETED", "occurredAt", "1969-12-31T23:59:59Z"),
 		event(c.basics, "extra", "COMPLETED", "occurredAt", "10000-01-01T00:00:00Z"),
 		event(c.basics, "extra", "COMPLETED", "occurredAt", "2026-02-30T00:00:00Z"),
-	).has("results.0.status", "ACCEPTED", "results.1.status", "ACCEPTED").
+		event(c.basics, "extra", "COMPLETED", "occurredAt", "0001-01-01T00:00:00Z"), // which programs take for no time at all
+	).has("results.5.reason", "MALFORMED",
+		"results.5.description", "occurredAt must be after 1970-01-01T00:00:00Z and before the year 10000").
+		has("results.0.status", "ACCEPTED", "results.1.status", "ACCEPTED").
 		has("results.2.reason", "MALFORMED", "results.3.reason", "MALFORMED", "results.4.reason", "MALFORMED")
 	log := me.get("/v1/learners/me/events").want(http.StatusOK)
 	log.has("events.0.effectiveAtAdjusted", true, "events.0.effectiveAt", log.text("events.0.receivedAt"), "events.1.effectiveAtAdjusted", true)

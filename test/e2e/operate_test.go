@@ -65,6 +65,21 @@ func TestFailures(t *testing.T) {
 	refused(t, 1, serve("--data", badKey), "issuer.key")
 	refused(t, 1, []string{"token", "--data", badKey, "--subject", "x"}, "issuer.key")
 	refused(t, 1, []string{"token", "--data", file, "--subject", "x"}, "is not a folder")
+	for content, fault := range map[string]string{"": "is empty", " \n": "is empty", "no key": "holds no PEM block"} {
+		key := filepath.Join(badKey, "issuer.key")
+		if err := os.WriteFile(key, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{serve("--data", badKey), {"token", "--data", badKey, "--subject", "x"}, {"audit", "verify", "--data", badKey}} {
+			refused(t, 1, args, "cannot be used", key+" "+fault, "put a copy of it back, or remove it")
+		}
+	}
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "issuer.key"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 1, serve("--data", folder), "has a folder where a file must be", filepath.Join(folder, "issuer.key"))
+	refused(t, 1, []string{"audit", "verify", "--token-file", os.DevNull}, "the token file "+os.DevNull+" is empty")
 }
 
 func TestUsage(t *testing.T) {
@@ -99,6 +114,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"catalog", "aply"}, `unknown command "aply"`},
 		{[]string{"audit", "verify", "--service", "profile", "--data", data}, "catalog or progress"},
 		{[]string{"audit", "verify", "progress"}, "takes no argument"},
+		{[]string{"audit", "verify", "--expect", "progress:1", "--data", data}, "service:sequence:hash"},
+		{[]string{"audit", "verify", "--expect", "progress:01:" + strings.Repeat("a", 64), "--data", data}, `1 or more, not "01"`},
+		{[]string{"audit", "verify", "--expect", "progress:1:" + strings.Repeat("A", 64), "--data", data}, "64 hexadecimal digits"},
+		{[]string{"audit", "verify", "--expect", "profile:1:" + strings.Repeat("a", 64), "--data", data}, "want catalog or progress"},
+		{[]string{"audit", "verify", "--service", "catalog", "--expect", "progress:1:" + strings.Repeat("a", 64), "--data", data}, "want catalog"},
 		{[]string{"version", "now"}, "takes no argument"},
 		{[]string{"serve", "--database-url", "postgres://h/x", "--data", data}, "--database-url means nothing"},
 		{[]string{"serve", "catalog", "--database-url", "mysql://u:secret@h/x", "--data", data}, "begins with"},

@@ -88,9 +88,16 @@ func launch(t *testing.T, args ...string) (*process, <-chan readyLine) {
 // launchWith is launch with more variables in the environment.
 func launchWith(t *testing.T, env []string, args ...string) (*process, <-chan readyLine) {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), exited: make(chan struct{})}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(environment(), env...)
+	return launchCommand(t, cmd)
+}
+
+// launchCommand is launch for a command that runs the program.
+func launchCommand(t *testing.T, cmd *exec.Cmd) (*process, <-chan readyLine) {
+	t.Helper()
+	p := &process{cmd: cmd, exited: make(chan struct{})}
 	p.cmd.SysProcAttr = dieWithUs()
-	p.cmd.Env = append(environment(), env...)
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +124,7 @@ func launchWith(t *testing.T, env []string, args ...string) (*process, <-chan re
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("output of %s:\n%s", strings.Join(args, " "), p.output())
+			t.Logf("output of %s:\n%s", strings.Join(cmd.Args[1:], " "), p.output())
 		}
 	})
 	return p, ready
@@ -126,7 +133,15 @@ func launchWith(t *testing.T, env []string, args ...string) (*process, <-chan re
 // start runs the program until it is ready.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p, ready := launch(t, append(args, "--log-format", "json")...)
+	cmd := exec.Command(binary, append(args, "--log-format", "json")...)
+	cmd.Env = environment()
+	return startCommand(t, cmd)
+}
+
+// startCommand is start for a command that runs the program with --log-format json.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p, ready := launchCommand(t, cmd)
 	select {
 	case line := <-ready:
 		p.addr, p.metrics = line.HTTP, line.Metrics
@@ -134,9 +149,9 @@ func start(t *testing.T, args ...string) *process {
 			p.addr = line.GRPC
 		}
 	case <-p.exited:
-		t.Fatalf("%v ended before it was ready: %v\n%s", args, p.err, p.output())
+		t.Fatalf("%v ended before it was ready: %v\n%s", cmd.Args, p.err, p.output())
 	case <-time.After(patience):
-		t.Fatalf("%v is not ready\n%s", args, p.output())
+		t.Fatalf("%v is not ready\n%s", cmd.Args, p.output())
 	}
 	return p
 }

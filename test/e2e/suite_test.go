@@ -64,6 +64,7 @@ func suite(t *testing.T, w *world) {
 		"old path":     testArchivedPath,
 		"lines":        testLines,
 		"cold start":   testColdStart,
+		"normal form":  testNFC,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -187,8 +187,9 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	own := []string{"--metrics-addr", "127.0.0.1:0"}
 	w := startFour(t, t.TempDir(), map[string][]string{
-		"profile": own, "catalog": own, "gateway": own,
-		"progress": append(own, "--redis-url", "redis://"+freeAddrs(t, 1)[0]), // nothing listens there, which is measured too
+		"profile": slices.Concat(own, []string{"--oidc-issuer", newProvider(t).url, "--oidc-audience", "preceptor-test", "--local-issuer"}),
+		"catalog": own, "gateway": own,
+		"progress": slices.Concat(own, []string{"--redis-url", "redis://" + freeAddrs(t, 1)[0]}), // nothing listens there, which is measured too
 	})
 	anyone := &client{t: t, base: w.base}
 	eventually(t, "only Redis is missed", func() bool {

@@ -148,6 +148,11 @@ func alertFaults(text, runbook string, known metrics) []string {
 	if len(names) < 8 {
 		f.addf("there are %d alerts", len(names))
 	}
+	for _, metric := range []string{"preceptor_db_refuses_writes", "preceptor_issuer_keys_age_seconds"} {
+		if !strings.Contains(text, metric) { // nothing else pages when these are wrong
+			f.addf("no alert is about %s", metric)
+		}
+	}
 	return f
 }
 

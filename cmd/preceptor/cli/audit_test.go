@@ -103,6 +103,20 @@ func (c chains) verify(t *testing.T, code int, lines []string, more ...string) {
 	}
 }
 
+// head is a head of progress's chain, as it was noted when it was there.
+func (c chains) head(t *testing.T, sequence int) string { return c.headOf(t, "progress", sequence) }
+
+func (c chains) headOf(t *testing.T, service string, sequence int) (noted string) {
+	t.Helper()
+	c.write(t, service, func(ctx context.Context, tx sqldb.Tx) error {
+		var hash string
+		err := tx.QueryRowContext(ctx, `SELECT hash FROM audit_entry WHERE sequence = $1`, sequence).Scan(&hash)
+		noted = audit.Noted{Service: service, Head: audit.Head{Sequence: int64(sequence), Hash: hash}}.String()
+		return err
+	})
+	return noted
+}
+
 func TestAuditVerify(t *testing.T) {
 	t.Parallel()
 	c := openChains(t)
@@ -113,7 +127,31 @@ func TestAuditVerify(t *testing.T) {
 	c.record(t, "progress", 500) // more than a page
 	c.verify(t, 0, []string{"progress: 503 entries, chain whole, head "}, "--service", "progress")
 
-	const whole = "catalog: 1 entry, chain whole"
+	const columns = "sequence, entry_time, actor, action, resource, reason, previous_hash, hash"
+	const whole = "catalog: 1 entry, chain whole, head catalog:1:"
+	// A tail that is cut off: with the head as it was, with a head that only has another sequence, and with one
+	// that an attacker made right. The last is seen by whoever noted a head.
+	newest, older := c.head(t, 503), c.head(t, 300)
+	c.verify(t, 0, []string{whole, "progress: 503 entries, chain whole, head " + newest}, "--expect", newest, "--expect", older+"\n"+c.headOf(t, "catalog", 1))
+	c.spoil(t, `UPDATE audit_head SET hash = (SELECT hash FROM audit_entry WHERE sequence = 502)`)
+	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 503: its hash is not that of the head of the chain"})
+	c.spoil(t, `UPDATE audit_head SET hash = (SELECT hash FROM audit_entry WHERE sequence = 503)`,
+		`CREATE TABLE cut AS SELECT `+columns+` FROM audit_entry WHERE sequence > 500`, `DELETE FROM audit_entry WHERE sequence > 500`)
+	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 501: it is missing, and the chain goes to 503"})
+	c.spoil(t, `UPDATE audit_head SET sequence = 500`)
+	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 500: its hash is not that of the head of the chain, so entries at the end were replaced or cut off"})
+	c.spoil(t, `UPDATE audit_head SET hash = (SELECT hash FROM audit_entry WHERE sequence = 500)`)
+	c.verify(t, 0, []string{whole, "progress: 500 entries, chain whole, head progress:500:"})
+	c.verify(t, 0, []string{"progress: 500 entries, chain whole"}, "--service", "progress", "--expect", older)
+	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 501: it is missing, and the chain went to 503 when its head was noted"}, "--expect", newest)
+	c.spoil(t, `INSERT INTO audit_entry (`+columns+`) SELECT `+columns+` FROM cut`, `DROP TABLE cut`,
+		`UPDATE audit_head SET sequence = 503, hash = (SELECT hash FROM audit_entry WHERE sequence = 503)`)
+	wrong := older[:len(older)-1] + "0"
+	if wrong == older {
+		wrong = older[:len(older)-1] + "1"
+	}
+	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 300: its hash is not the one that was noted"}, "--expect", newest, "--expect", wrong)
+
 	c.spoil(t, `DELETE FROM audit_entry WHERE sequence = 503`)
 	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 503: it is missing, and the chain goes to 503"})
 	c.spoil(t, `UPDATE audit_head SET sequence = 400`)

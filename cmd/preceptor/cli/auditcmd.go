@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -28,6 +29,9 @@ type auditTool struct {
 
 	out     io.Writer
 	service string
+	// expect are the texts of heads that were noted, and noted those heads.
+	expect []string
+	noted  []audit.Noted
 }
 
 func (p Process) auditCommand() *cli.Command {
@@ -39,9 +43,16 @@ func (p Process) auditCommand() *cli.Command {
 		Usage: "check the record of what admins did",
 		Commands: []*cli.Command{{
 			Name: "verify", Usage: "read the chains of admin commands, and report whether anybody changed them",
-			Description: withoutServer + "Prints the head of each chain: stored elsewhere, it also shows that a chain was written anew.\n" +
+			Description: withoutServer + "Prints the head of each chain, as service:sequence:hash. Note heads where nobody who can write the database can\n" +
+				"change them, and give them back some day: that shows also that a chain was cut off, or written anew, since.\n\n" +
+				"   preceptor audit verify --expect \"$(cat heads)\"\n\n" +
 				"Exit codes: 0 whole, 1 broken or it failed, 2 usage.",
-			Flags: append(t.flags(), text("", "service", server.List(p.Services.Audited(), "or")+"; all of them when not given", "", &t.service)),
+			Flags: append(t.flags(),
+				text("", "service", server.List(p.Services.Audited(), "or")+"; all of them when not given", "", &t.service),
+				&cli.StringSliceFlag{
+					Name: "expect", Destination: &t.expect,
+					Usage: "a head that was noted, as service:sequence:hash; may be repeated, or have several with spaces between",
+				}),
 			Action: t.action(func(ctx context.Context, c *cli.Command) error {
 				if err := noArguments(c); err != nil {
 					return err
@@ -61,6 +72,9 @@ func (t *auditTool) verify(ctx context.Context) error {
 		}
 		services, t.needs = []string{t.service}, []string{t.service}
 	}
+	if err := t.readExpected(services); err != nil {
+		return err
+	}
 	var failed error
 	for _, service := range services {
 		head, err := t.walk(ctx, service)
@@ -77,20 +91,37 @@ func (t *auditTool) verify(ctx context.Context) error {
 	return failed
 }
 
+// readExpected reads the heads that were noted, of chains that are verified.
+func (t *auditTool) readExpected(services []string) error {
+	for text := range strings.FieldsSeq(strings.Join(t.expect, " ")) {
+		noted, err := audit.ParseNoted(text)
+		if err != nil {
+			return server.Usagef("--expect %s: %s", text, err)
+		}
+		if !slices.Contains(services, noted.Service) {
+			return server.Usagef("--expect %s is of a chain that is not verified (want %s)", text, server.List(services, "or"))
+		}
+		t.noted = append(t.noted, noted)
+	}
+	return nil
+}
+
 func (t *auditTool) print(service string, head audit.Head) {
+	noted := audit.Noted{Service: service, Head: head}
 	switch head.Sequence {
 	case 0:
 		fmt.Fprintf(t.out, "%s: no entries\n", service)
 	case 1:
-		fmt.Fprintf(t.out, "%s: 1 entry, chain whole, head %s\n", service, head.Hash)
+		fmt.Fprintf(t.out, "%s: 1 entry, chain whole, head %s\n", service, noted)
 	default:
-		fmt.Fprintf(t.out, "%s: %d entries, chain whole, head %s\n", service, head.Sequence, head.Hash)
+		fmt.Fprintf(t.out, "%s: %d entries, chain whole, head %s\n", service, head.Sequence, noted)
 	}
 }
 
-// walk follows a chain from its beginning to its head.
+// walk follows a chain from its beginning to its head, past the heads that were noted of it.
 func (t *auditTool) walk(ctx context.Context, service string) (audit.Head, error) {
 	var head audit.Head
+	noted := slices.DeleteFunc(slices.Clone(t.noted), func(n audit.Noted) bool { return n.Service != service })
 	for {
 		page, err := t.page(ctx, service, head.Sequence)
 		if err != nil {
@@ -100,15 +131,24 @@ func (t *auditTool) walk(ctx context.Context, service string) (audit.Head, error
 			if head, err = head.FollowJSON(entry); err != nil {
 				return head, err
 			}
+			for _, n := range noted {
+				if err := n.Compare(head); err != nil {
+					return head, err
+				}
+			}
 		}
-		switch {
-		case head.Sequence == page.HeadSequence:
-			return head, nil
-		case head.Sequence > page.HeadSequence:
-			return head, &audit.BrokenError{Sequence: page.HeadSequence + 1, Why: "the head of the chain comes before it"}
-		case len(page.Entries) == 0:
-			return head, &audit.BrokenError{Sequence: head.Sequence + 1, Why: fmt.Sprintf("it is missing, and the chain goes to %d", page.HeadSequence)}
+		if len(page.Entries) > 0 && head.Sequence < page.HeadSequence {
+			continue
 		}
+		if err := head.Stored(audit.Head{Sequence: page.HeadSequence, Hash: page.HeadHash}); err != nil {
+			return head, err
+		}
+		for _, n := range noted {
+			if err := n.End(head); err != nil {
+				return head, err
+			}
+		}
+		return head, nil
 	}
 }
 
@@ -116,6 +156,7 @@ func (t *auditTool) walk(ctx context.Context, service string) (audit.Head, error
 type chainPage struct {
 	Entries      []json.RawMessage `json:"entries"`
 	HeadSequence int64             `json:"headSequence,string"`
+	HeadHash     string            `json:"headHash"`
 }
 
 func (t *auditTool) page(ctx context.Context, service string, after int64) (page chainPage, err error) {

@@ -86,6 +86,9 @@ func (b *backupTool) run(ctx context.Context) error {
 		// Without a manifest it is not a backup, and it would be in the way of the next try.
 		return errors.Join(err, backup.Empty(b.to))
 	}
+	if advice := server.OpenFolderAdvice(b.to); advice != "" {
+		fmt.Fprintln(b.out, advice)
+	}
 	fmt.Fprintf(b.out, "the backup in %s holds all that was acknowledged before %s\n", b.to, b.manifest.Time.Format(time.RFC3339))
 	return nil
 }

@@ -105,7 +105,7 @@ func (t *replayTool) replay(ctx context.Context, show func(*replayed) error) err
 	for {
 		line, err := lines.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
-			m, err := readLine(line)
+			m, err := t.readLine(line)
 			if err != nil {
 				return err
 			}
@@ -124,18 +124,16 @@ func (t *replayTool) replay(ctx context.Context, show func(*replayed) error) err
 }
 
 // readLine reads a line of the stream: a message, or the error that ended it.
-func readLine(line []byte) (*replayed, error) {
+func (t *replayTool) readLine(line []byte) (*replayed, error) {
 	var l struct {
 		Result json.RawMessage `json:"result"`
-		Error  *struct {
-			Detail string `json:"detail"`
-		} `json:"error"`
+		Error  *problemText    `json:"error"`
 	}
 	if err := json.Unmarshal(line, &l); err != nil {
 		return nil, fmt.Errorf("the server's response cannot be read: %w", err)
 	}
 	if l.Error != nil {
-		return nil, errors.New(l.Error.Detail)
+		return nil, t.fault(*l.Error)
 	}
 	m := new(replayed)
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(l.Result, m); err != nil {

@@ -156,7 +156,8 @@ func (r *remote) unreached(err error) error {
 // refusal prints why the server refuses the request.
 func (r *remote) refusal(resp *http.Response) error {
 	var problem struct {
-		Detail     string `json:"detail"`
+		problemText
+
 		Violations []struct {
 			Field       string `json:"field"`
 			Description string `json:"description"`
@@ -167,12 +168,34 @@ func (r *remote) refusal(resp *http.Response) error {
 		return fmt.Errorf("%s responded %s", r.server, resp.Status)
 	}
 	if len(problem.Violations) == 0 {
-		return errors.New(problem.Detail)
+		return r.fault(problem.problemText)
 	}
 	for _, v := range problem.Violations {
 		fmt.Fprintf(r.process.Stderr, "%s: %s (%s)\n", v.Field, v.Description, v.Reason)
 	}
 	return fmt.Errorf("nothing was changed: %d %s to correct", len(problem.Violations), plural(len(problem.Violations), "fault"))
+}
+
+// problemText is what a problem says in words.
+type problemText struct {
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	RequestID string `json:"requestId"`
+}
+
+// fault is a problem as an error. Where the server's log has more, it has the request's id; where the
+// command works on the folder there is no such log, and the cause is known here.
+func (r *remote) fault(p problemText) error {
+	switch {
+	case p.Status < http.StatusInternalServerError || p.RequestID == "":
+		return errors.New(p.Detail)
+	case r.folder == nil:
+		return fmt.Errorf("%s (requestId %s)", p.Detail, p.RequestID)
+	}
+	if cause := r.folder.Fault(p.RequestID); cause != "" {
+		return fmt.Errorf("the data folder %s cannot be used: %s", r.data, cause)
+	}
+	return errors.New(p.Detail)
 }
 
 func plural(n int, noun string) string {
@@ -194,7 +217,11 @@ func (r *remote) bearer() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("the token file cannot be read: %w", err)
 		}
-		return strings.TrimSpace(string(content)), nil
+		token := strings.TrimSpace(string(content))
+		if token == "" {
+			return "", fmt.Errorf("the token file %s is empty", r.tokenFile)
+		}
+		return token, nil
 	}
 	if _, err := os.Stat(filepath.Join(r.data, auth.LocalKeyFile)); err != nil {
 		return "", unreachableError{fmt.Errorf("there is no token, and %s has no %s to make one with: give --token, --token-file, or the server's folder with --data",

@@ -79,6 +79,9 @@ func (r *restoring) run(ctx context.Context) (err error) {
 	if err := r.fill(ctx, m); err != nil {
 		return errors.Join(err, backup.Empty(r.data))
 	}
+	if advice := server.OpenFolderAdvice(r.data); advice != "" {
+		fmt.Fprintln(r.out, advice)
+	}
 	fmt.Fprintf(r.out, "%s holds what the backup of %s does; serve from it with --data\n", r.data, m.Time.Format(time.RFC3339))
 	for _, service := range r.services.Names() {
 		if !slices.ContainsFunc(m.Files, func(f backup.File) bool { return f.Service == service }) {

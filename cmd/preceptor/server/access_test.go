@@ -38,6 +38,12 @@ func openAll(t testing.TB) *process {
 // openAllAt is openAll with a clock.
 func openAllAt(t testing.TB, now func() time.Time) *process {
 	t.Helper()
+	return openAllWith(t, now, func(*process) {})
+}
+
+// openAllWith is openAllAt for a process that is changed before it opens anything.
+func openAllWith(t testing.TB, now func() time.Time, change func(*process)) *process {
+	t.Helper()
 	p := newProcess(Options{
 		Config: &Config{Data: t.TempDir(), Starter: true, LocalIssuer: true}, Services: Services(),
 		Logger: slog.New(slog.DiscardHandler), Now: now, Version: "test",
@@ -47,6 +53,7 @@ func openAllAt(t testing.TB, now func() time.Time) *process {
 			t.Error(err)
 		}
 	})
+	change(p)
 	if err := p.openVerifier(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -54,15 +54,14 @@ func (p *process) openDB(ctx context.Context, s Service) (*sqldb.DB, error) {
 	}
 	p.onStop(func(context.Context) error { return db.Close() })
 	p.measureDB(s.Name, db)
+	p.measureRefusal(s.Name, db)
 	return db, nil
 }
 
 func (p *process) openSQLite(ctx context.Context, s Service) (*sqldb.DB, error) {
-	db, err := sqldb.OpenMigrated(ctx, SQLiteURL(p.cfg.Data, s.Name), sqldb.Options{Schema: s.Name, Tracer: p.tracer}, s.Migrations())
-	if errs.ReasonOf(err) == errs.ReasonDatabaseNotADatabase {
-		return nil, fmt.Errorf("%w: restore it from a backup, or move it away to start anew", err)
-	}
-	return db, err
+	return sqldb.OpenMigrated(ctx, SQLiteURL(p.cfg.Data, s.Name), sqldb.Options{
+		Schema: s.Name, Tracer: p.tracer, Refuses: p.logRefusal(ctx, s.Name),
+	}, s.Migrations())
 }
 
 // awaitPostgres opens a service's database when it is there and has the schema that this
@@ -100,7 +99,9 @@ func (p *process) awaitPostgres(ctx context.Context, s Service) (*sqldb.DB, erro
 func (p *process) lookAtPostgres(ctx context.Context, s Service) (*sqldb.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	db, err := sqldb.Open(ctx, p.cfg.DatabaseURL, sqldb.Options{Schema: s.Name, MaxConns: p.cfg.DatabaseMaxConns, Tracer: p.tracer, Now: p.now})
+	db, err := sqldb.Open(ctx, p.cfg.DatabaseURL, sqldb.Options{
+		Schema: s.Name, MaxConns: p.cfg.DatabaseMaxConns, Tracer: p.tracer, Now: p.now, Refuses: p.logRefusal(ctx, s.Name),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -37,14 +37,23 @@ func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
 
 // FolderError returns what is wrong with the data folder, and what to do.
 func FolderError(dir string, err error) error {
-	why := "cannot be made"
+	fault, hasPath := errors.AsType[*fs.PathError](err)
+	_, bySystem := errors.AsType[syscall.Errno](err)
+	if !bySystem { // what is in it is at fault, and no other folder would help
+		return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDataFolder, "the data folder %s cannot be used", dir)
+	}
+	why := "cannot be used"
 	switch {
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
 		why = "is not a folder, or is below something that is not"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		why = "cannot be written by this user"
+		why = "cannot be read and written by this user"
+	case errors.Is(err, syscall.EISDIR):
+		why = "has a folder where a file must be"
 	case errors.Is(err, syscall.ENOSPC):
 		why = "is on a disk that is full"
+	case hasPath && fault.Op == "mkdir":
+		why = "cannot be made"
 	}
 	return errs.Wrap(err, errs.FailedPrecondition, errs.ReasonDataFolder, "the data folder %s %s: choose another one with --data", dir, why)
 }

@@ -27,6 +27,7 @@ type Folder struct {
 	process *process
 	issuer  *auth.LocalIssuer
 	client  *http.Client
+	faults  faultLog
 }
 
 // FolderOptions are what a command needs.
@@ -54,11 +55,12 @@ func OpenFolder(ctx context.Context, o FolderOptions) (_ *Folder, err error) {
 		return nil, err
 	}
 	tuneGC()
+	faults := newFaultLog()
 	p := newProcess(Options{
-		Config: &Config{Data: o.Dir}, Services: o.Table, Logger: slog.New(slog.DiscardHandler), Now: o.Now, Version: o.Version,
+		Config: &Config{Data: o.Dir}, Services: o.Table, Logger: slog.New(faults), Now: o.Now, Version: o.Version,
 	})
 	p.idle = true
-	f := &Folder{process: p}
+	f := &Folder{process: p, faults: faults}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close(ctx))
@@ -124,6 +126,10 @@ func (f *Folder) Client() *http.Client { return f.client }
 func (f *Folder) Token(subject string, role auth.Role) (string, error) {
 	return f.issuer.MintCommand(subject, role, CommandLife)
 }
+
+// Fault returns why a request failed, where its response says no more than the id by which a server's
+// log has it; "" where nothing is known.
+func (f *Folder) Fault(requestID string) string { return f.faults.of(requestID) }
 
 // Close stops the services and unlocks the folder.
 func (f *Folder) Close(ctx context.Context) error { return f.process.stop(ctx) }

@@ -165,18 +165,34 @@ func (p *process) openVerifier(ctx context.Context) error {
 	if p.verifier, err = auth.NewVerifier(o); err != nil {
 		return err
 	}
+	p.measureIssuers()
 	go p.verifier.Follow(p.untilStop(ctx))
 	return nil
 }
 
-// unverified names the issuers whose tokens cannot be verified, but for those that were lately.
+// unverified names the issuers that give no keys, with the time until which their tokens are verified by
+// those that they gave before.
 func (p *process) unverified() []string {
-	failing := p.verifier.Failing()
-	degraded := make([]string, 0, len(failing))
-	for _, url := range failing {
-		degraded = append(degraded, "the token issuer "+url+" gives no keys")
+	var degraded []string
+	for _, issuer := range p.verifier.Issuers() {
+		if !issuer.Failing {
+			continue
+		}
+		text := "the token issuer " + issuer.URL + " gives no keys"
+		if !issuer.KnownUntil.IsZero() {
+			text += "; those known of it are accepted until " + issuer.KnownUntil.UTC().Format(time.RFC3339)
+		}
+		degraded = append(degraded, text)
 	}
 	return degraded
+}
+
+// measureIssuers shows how long ago each issuer gave its keys.
+func (p *process) measureIssuers() {
+	for i, issuer := range p.verifier.Issuers() {
+		p.metrics.Gauge("preceptor_issuer_keys_age_seconds", "How long ago the token issuer gave its keys, or since the start when it never did.",
+			metrics.Labels{"issuer": issuer.URL}, func() float64 { return p.verifier.Issuers()[i].Age.Seconds() })
+	}
 }
 
 // serveRPC serves gRPC.

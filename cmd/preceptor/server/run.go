@@ -65,6 +65,16 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // start opens what the settings name.
 func (p *process) start(ctx context.Context) error {
+	if err := p.open(ctx); err != nil {
+		return err
+	}
+	if p.cfg.needsFolder() {
+		p.warnOfOthers(ctx)
+	}
+	return nil
+}
+
+func (p *process) open(ctx context.Context) error {
 	if err := p.openTelemetry(ctx); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type service struct {
 	Opened
 
 	name   string
+	db     *sqldb.DB
 	server *rpc.Server
 	// audit serves the service's chain of admin commands; nil where it records none.
 	audit *audit.Server
@@ -35,10 +36,11 @@ func (p *process) openService(ctx context.Context, row Service, db *sqldb.DB, co
 	if err != nil {
 		return err
 	}
-	s := &service{Opened: opened, name: row.Name}
+	s := &service{Opened: opened, name: row.Name, db: db}
 	if s.State == nil {
 		s.State = func(context.Context) health.State { return health.State{Ready: true} }
 	}
+	s.watchRefusal()
 	if s.server, err = p.newServer(ctx, opened, row.MaxRecv); err != nil {
 		return err
 	}

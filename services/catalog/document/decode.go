@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/nfc"
 )
 
 // entry reads one module or path, and remembers the place of everything.
@@ -166,7 +167,7 @@ func (e *entry) text(node *yaml.Node, path string, into reflect.Value) {
 	case node.ShortTag() != "!!str":
 		e.faultf(node, path, errs.ReasonInvalidType, "must be text; put it in quotes")
 	default:
-		into.SetString(node.Value)
+		into.SetString(nfc.String(node.Value)) // here, since an escape may be a part of a character
 	}
 }
 

@@ -227,9 +227,9 @@ func timeOf(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	if t == nil {
 		return time.Time{}, nil
 	}
-	if err := t.CheckValid(); err != nil {
+	if !t.IsValid() || t.AsTime().IsZero() { // the zero time would be taken for none
 		return time.Time{}, errs.InvalidFields([]errs.Violation{{
-			Field: field, Description: "must be a time between the years 1 and 9999", Reason: errs.ReasonOutOfRange,
+			Field: field, Description: "must be a time after 0001-01-01T00:00:00Z and before the year 10000", Reason: errs.ReasonOutOfRange,
 		}})
 	}
 	return t.AsTime(), nil

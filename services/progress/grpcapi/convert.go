@@ -20,8 +20,11 @@ func eventOf(e *progressv1.ProgressEvent) progress.Event {
 	if e.GetVerb() != progressv1.ProgressEvent_VERB_UNSPECIFIED {
 		out.Verb = progress.Verb(e.GetVerb().String())
 	}
-	if t := e.GetOccurredAt(); t.IsValid() && t != nil {
+	if t := e.GetOccurredAt(); t != nil {
 		out.OccurredAt = t.AsTime().Truncate(time.Microsecond)
+		if !t.IsValid() || out.OccurredAt.IsZero() { // which is not to say that there is none
+			out.OccurredAt = time.Unix(0, 0).UTC() // out of range, as they are
+		}
 	}
 	return out
 }

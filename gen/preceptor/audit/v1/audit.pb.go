@@ -210,7 +210,10 @@ type ListAuditEntriesResponse struct {
 	// What to send as after_sequence for what follows.
 	NextAfterSequence int64 `protobuf:"varint,2,opt,name=next_after_sequence,json=nextAfterSequence,proto3" json:"next_after_sequence,omitempty"`
 	// The chain's last sequence; more entries follow while the last one listed is below it.
-	HeadSequence  int64 `protobuf:"varint,3,opt,name=head_sequence,json=headSequence,proto3" json:"head_sequence,omitempty"`
+	HeadSequence int64 `protobuf:"varint,3,opt,name=head_sequence,json=headSequence,proto3" json:"head_sequence,omitempty"`
+	// The hash of the entry with that sequence, as the service stores it beside the entries; empty while there are
+	// none. Both are as they were when the entries were read.
+	HeadHash      string `protobuf:"bytes,4,opt,name=head_hash,json=headHash,proto3" json:"head_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -266,6 +269,13 @@ func (x *ListAuditEntriesResponse) GetHeadSequence() int64 {
 	return 0
 }
 
+func (x *ListAuditEntriesResponse) GetHeadHash() string {
+	if x != nil {
+		return x.HeadHash
+	}
+	return ""
+}
+
 var File_preceptor_audit_v1_audit_proto protoreflect.FileDescriptor
 
 const file_preceptor_audit_v1_audit_proto_rawDesc = "" +
@@ -284,11 +294,12 @@ const file_preceptor_audit_v1_audit_proto_rawDesc = "" +
 	"\x17ListAuditEntriesRequest\x122\n" +
 	"\aservice\x18\x01 \x01(\tB\x18\xbaH\x15r\x13R\acatalogR\bprogressR\aservice\x12.\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterSequence\x12$\n" +
-	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"\xa9\x01\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"\xc6\x01\n" +
 	"\x18ListAuditEntriesResponse\x128\n" +
 	"\aentries\x18\x01 \x03(\v2\x1e.preceptor.audit.v1.AuditEntryR\aentries\x12.\n" +
 	"\x13next_after_sequence\x18\x02 \x01(\x03R\x11nextAfterSequence\x12#\n" +
-	"\rhead_sequence\x18\x03 \x01(\x03R\fheadSequence2\x98\x01\n" +
+	"\rhead_sequence\x18\x03 \x01(\x03R\fheadSequence\x12\x1b\n" +
+	"\thead_hash\x18\x04 \x01(\tR\bheadHash2\x98\x01\n" +
 	"\fAuditService\x12\x87\x01\n" +
 	"\x10ListAuditEntries\x12+.preceptor.audit.v1.ListAuditEntriesRequest\x1a,.preceptor.audit.v1.ListAuditEntriesResponse\"\x18\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x02\v\x12\t/v1/auditBCZAgithub.com/preceptor-dev/preceptor/gen/preceptor/audit/v1;auditv1b\x06proto3"
