@@ -164,6 +164,9 @@ func (s *splitter) nextDocument(line string) *problem {
 	if s.reader.documents++; s.reader.documents > maxDocuments {
 		return &problem{s.line + 1, 1, fmt.Sprintf("an import has at most %d documents", maxDocuments), true}
 	}
+	if line[0] == '.' && len(s.seen) == 0 {
+		return s.cannot("a document ends that has nothing in it")
+	}
 	clear(s.seen)
 	if rest := strings.TrimSpace(line[3:]); rest != "" && rest[0] != '#' {
 		return s.cannot("a document begins on the line of its marker")
