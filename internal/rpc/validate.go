@@ -75,10 +75,6 @@ func (v *Validator) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	return handler(ctx, req)
 }
 
-func (v *Validator) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	return handler(srv, validatedStream{ss, v})
-}
-
 func (v *Validator) checkAny(req any) error {
 	message, ok := req.(proto.Message)
 	if !ok {
