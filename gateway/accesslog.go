@@ -15,6 +15,12 @@ type recorder struct {
 	bytes    int64
 	wrote    bool
 	complete bool // a whole response was written in spite of a panic
+
+	deadlines deadlines
+}
+
+func (g *Gateway) newRecorder(w http.ResponseWriter, head bool) *recorder {
+	return &recorder{ResponseWriter: w, head: head, deadlines: deadlines{control: http.NewResponseController(w), base: g.config.SlowReader}}
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -24,6 +30,9 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (r *recorder) WriteHeader(status int) {
 	if status >= http.StatusOK && !r.wrote {
 		r.status, r.wrote = status, true
+		if status == http.StatusNoContent || status == http.StatusNotModified || r.head {
+			r.deadlines.until(machineTime(r.deadlines.base)) // nothing else is written
+		}
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
@@ -36,7 +45,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.head {
 		return len(b), nil
 	}
-	n, err := r.ResponseWriter.Write(b)
+	n, err := r.deadlines.write(r.ResponseWriter, b)
 	r.bytes += int64(n)
 	return n, err
 }
@@ -54,11 +63,14 @@ func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start
 	case rec.status >= http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
+	if rec.deadlines.late {
+		g.slowReaders.Add(1)
+	}
 	if !g.logger.Enabled(r.Context(), level) {
 		return
 	}
 	path := r.URL.Path
-	attrs := make([]slog.Attr, 0, 7)
+	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs, slog.String("method", method), slog.String("path", path[:min(len(path), maxLoggedPath)]))
 	if x.route != nil {
 		attrs = append(attrs, slog.String("route", x.route.template))
@@ -66,5 +78,8 @@ func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start
 	attrs = append(attrs,
 		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes),
 		slog.Duration("duration", g.config.Now().Sub(start)), slog.String("request_id", x.id))
+	if rec.deadlines.late {
+		attrs = append(attrs, slog.Bool("slow_reader", true))
+	}
 	g.logger.LogAttrs(r.Context(), level, "request", attrs...)
 }

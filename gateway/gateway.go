@@ -61,8 +61,8 @@ type Config struct {
 	Observe func(route, method string, status int, took time.Duration)
 	// Heartbeat is the interval of heartbeats on silent streams; 0 means DefaultHeartbeat.
 	Heartbeat time.Duration
-	// SlowReader is how long a stream's reader may take over one message before its
-	// connection is closed; 0 means DefaultSlowReader.
+	// SlowReader is how long a client may take over one message of a stream, or over 64 KiB of another
+	// response, before its connection is closed; 0 means DefaultSlowReader.
 	SlowReader time.Duration
 	// RateLimit limits the requests of one caller; the zero value sets no limit.
 	RateLimit RateLimit
@@ -92,6 +92,8 @@ type Gateway struct {
 	streams  *stream.Server
 	limiter  *limiter
 	seen     revisions
+	// slowReaders counts the responses that were not read in time.
+	slowReaders atomic.Int64
 }
 
 var _ http.Handler = (*Gateway)(nil)
@@ -240,7 +242,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := g.config.Now()
 	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead}
 	method := r.Method
-	rec := &recorder{ResponseWriter: w, head: x.head}
+	rec := g.newRecorder(w, x.head)
 	ctx := withExchange(r.Context(), x)
 	var span tracing.Span
 	if g.config.Tracer != nil {

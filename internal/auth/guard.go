@@ -84,17 +84,30 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 // for none.
 func (g *Guard) Unary(peer func(context.Context) string) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		ctx, c, err := g.open(ctx, info.FullMethod, peer(ctx))
+		ctx, check, err := g.Admit(ctx, info.FullMethod, peer(ctx))
 		if err != nil {
 			return nil, err
 		}
-		if c != nil {
-			if err := c.check(ctx, req); err != nil {
-				return nil, err
-			}
+		if err := check(ctx, req); err != nil {
+			return nil, err
 		}
 		return handler(ctx, req)
 	}
+}
+
+// Admit decides about a unary call what can be decided without its request, so that a call which is refused
+// costs no more than its headers. check decides the rest, and is to be called with the returned context.
+func (g *Guard) Admit(ctx context.Context, method, service string) (
+	admitted context.Context, check func(ctx context.Context, req any) error, err error,
+) {
+	ctx, c, err := g.open(ctx, method, service)
+	if err != nil {
+		return ctx, nil, err
+	}
+	if c == nil {
+		return ctx, func(context.Context, any) error { return nil }, nil
+	}
+	return ctx, c.check, nil
 }
 
 // Stream guards streams: each request message is checked as it arrives, nothing
@@ -144,7 +157,7 @@ type call struct {
 // request. The call is nil for the methods that are open to anybody.
 func (g *Guard) open(ctx context.Context, method, service string) (context.Context, *call, error) {
 	ctx, slot := slotOf(ctx)
-	if isOpen(method) {
+	if IsOpen(method) {
 		slot.principal.Store(&Principal{Service: service})
 		return ctx, nil, nil
 	}
@@ -168,8 +181,8 @@ func (g *Guard) open(ctx context.Context, method, service string) (context.Conte
 	return ctx, c, nil
 }
 
-// isOpen lists the methods that need no rule: health checks and reflection.
-func isOpen(method string) bool {
+// IsOpen reports whether a method needs no rule, and so no token: health checks and reflection do not.
+func IsOpen(method string) bool {
 	switch method {
 	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List",
 		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

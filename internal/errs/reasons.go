@@ -59,6 +59,7 @@ const (
 	ReasonQueueFull              = "QUEUE_FULL"
 	ReasonLearnerBusy            = "LEARNER_BUSY"
 	ReasonRateLimited            = "RATE_LIMITED"
+	ReasonTooManyStreams         = "TOO_MANY_STREAMS"
 	ReasonCancelled              = "CANCELLED"
 	ReasonInternal               = "INTERNAL"
 	ReasonUnimplemented          = "UNIMPLEMENTED"
@@ -291,6 +292,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 415, "the body has a Content-Encoding other than gzip", ReasonUnsupportedEncoding),
 		meaning(UseError, 422, "the key was used before with another body", ReasonIdempotencyKeyReused),
 		meaning(UseError, 429, "wait as long as `Retry-After` says", ReasonQueueFull, ReasonLearnerBusy, ReasonRateLimited),
+		meaning(UseError, 429, "so many streams are open already: close one first, or share one", ReasonTooManyStreams),
 		meaning(UseError, 499, "the client disconnected", ReasonCancelled),
 		meaning(UseError, 500, "a bug of the server; the log has the details under the request's id", ReasonInternal),
 		meaning(UseError, 501, "this server does not have the RPC", ReasonUnimplemented),

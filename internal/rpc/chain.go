@@ -69,16 +69,25 @@ func (s *Server) outerUnary(ctx context.Context, req any, info *grpc.UnaryServer
 	return handler(ctx, req)
 }
 
-func (s *Server) outerStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+// stream is what outerUnary, the guard and validation are to unary calls, in one: a stream waits within all
+// of them, and each keeps a part of its stack for as long as it lasts.
+func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	ctx, c := s.begin(ss.Context(), info.FullMethod)
 	c.stream = true
+	read := &readStream{ServerStream: contextStream{ss, ctx}, server: s, method: info.FullMethod}
 	defer func() {
 		if r := recover(); r != nil {
 			err = panicError{r, debug.Stack()}
 		}
+		read.done()
 		err = c.end(ctx, err)
 	}()
-	return handler(srv, contextStream{ss, ctx})
+	if err := s.enterOpen(ctx, read); err != nil {
+		return err
+	}
+	return s.guarded(srv, read, info, func(srv any, ss grpc.ServerStream) error {
+		return handler(srv, validatedStream{ss, s.validator})
+	})
 }
 
 // contextStream is a stream with another context.
@@ -154,7 +163,16 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	if !c.server.logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 9)
+	attrs := make([]slog.Attr, 0, 10)
+	if level == slog.LevelInfo && byStranger(ctx, c, st) {
+		skipped, ok := c.server.refusals.Next()
+		if !ok {
+			return
+		}
+		if skipped > 0 {
+			attrs = append(attrs, slog.Int64("refusals_not_logged", skipped))
+		}
+	}
 	attrs = append(attrs,
 		slog.String("method", c.method), slog.String("code", CodeName(st.Code())),
 		slog.Duration("duration", c.server.now().Sub(c.start)), slog.String("request_id", c.id))
@@ -168,6 +186,15 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 		attrs = append(attrs, errorAttrs(err)...)
 	}
 	c.server.logger.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// What anybody may write to the log, in lines.
+const refusalsPerSecond, refusalsBurst = 10, 100
+
+// byStranger reports whether a call was refused to somebody who has shown nothing.
+func byStranger(ctx context.Context, c *call, st *status.Status) bool {
+	p, _ := auth.FromContext(ctx)
+	return st.Code() != codes.OK && c.service == "" && p.Subject == ""
 }
 
 // fromService reports whether one of our services calls, with no user behind it.
@@ -208,19 +235,6 @@ func chainUnary(chain ...grpc.UnaryServerInterceptor) grpc.UnaryServerIntercepto
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		return chain[0](ctx, req, info, func(ctx context.Context, req any) (any, error) {
 			return rest(ctx, req, info, handler)
-		})
-	}
-}
-
-// chainStream nests interceptors, the first outermost.
-func chainStream(chain ...grpc.StreamServerInterceptor) grpc.StreamServerInterceptor {
-	if len(chain) == 1 {
-		return chain[0]
-	}
-	rest := chainStream(chain[1:]...)
-	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		return chain[0](srv, ss, info, func(srv any, ss grpc.ServerStream) error {
-			return rest(srv, ss, info, handler)
 		})
 	}
 }

@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -122,6 +124,20 @@ func (h *harness) network(tb testing.TB, caller string) grpc.ClientConnInterface
 	conn := must(rpc.Dial(h.address, rpc.DialOptions{TLS: must(rpc.LocalPKI(h.dir, caller, testenv.Now)).ClientTLS("catalog")}))
 	tb.Cleanup(func() { _ = conn.Close() })
 	return conn
+}
+
+// person is a connection over loopback and TLS of somebody without a certificate.
+func (h *harness) person(tb testing.TB) *grpc.ClientConn {
+	tb.Helper()
+	conn := must(grpc.NewClient(h.address,
+		grpc.WithTransportCredentials(credentials.NewTLS(anybody())), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(rpc.MaxAnswer))))
+	tb.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// anybody is how somebody connects who neither shows a certificate nor looks at the server's.
+func anybody() *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, Time: testenv.Now, MinVersion: tls.VersionTLS13}
 }
 
 // as is the context of a call with ada's token; a test that hangs fails by its deadline.

@@ -39,7 +39,12 @@ func peerService(ctx context.Context) string {
 	if !ok {
 		return ""
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	return connectedService(p.AuthInfo)
+}
+
+// connectedService is the service of ours at the other end of a connection, "" for others.
+func connectedService(from credentials.AuthInfo) string {
+	info, ok := from.(credentials.TLSInfo)
 	if !ok || len(info.State.VerifiedChains) == 0 {
 		return ""
 	}

@@ -173,7 +173,7 @@ func (s *Server) inprocStream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 	defer done()
 	stream := &inprocServerStream{ServerStream: ss, maxRecv: s.maxRecv}
 	stream.ctx = grpc.NewContextWithServerTransportStream(ctx, transportOf{stream, info.FullMethod})
-	return handler(srv, stream)
+	return s.stream(srv, stream, info, handler)
 }
 
 // until is ctx, ended too by the server's stop.

@@ -34,7 +34,7 @@ type visit struct {
 }
 
 // TestParity runs each case on the in-process connection and over loopback TCP
-// with mutual TLS: nobody can tell which of the two a call took.
+// with mutual TLS: nobody can tell which of the two a call took. A person calls as a service does.
 func TestParity(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]func(*visit){
@@ -73,6 +73,13 @@ func TestParity(t *testing.T) {
 			t.Run("network", func(t *testing.T) {
 				h := newHarness(t)
 				test(&visit{t, h, h.network(t, "gateway")})
+			})
+			if name == "caller" || name == "deadlines" { // of our own clients
+				return
+			}
+			t.Run("network, as a person", func(t *testing.T) {
+				h := newHarness(t)
+				test(&visit{t, h, h.person(t)})
 			})
 		})
 	}

@@ -19,14 +19,11 @@ import (
 
 	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -85,11 +82,16 @@ type Server struct {
 	observe   func(method, code string, took time.Duration)
 	now       func() time.Time
 
-	network *grpc.Server
+	network *network
 	inproc  *inprocgrpc.Channel
 	health  *health.Server
 	names   []string // of the services, for health
 	gate    gate
+
+	guarded   grpc.StreamServerInterceptor
+	open      *bounds.Quota[string] // calls without a token, by connection
+	receiving *bounds.Quota[string] // bytes of large messages, by caller
+	refusals  *bounds.Lines
 
 	drain    sync.Once
 	draining chan struct{}
@@ -109,38 +111,31 @@ func NewServer(o Options) (*Server, error) {
 		logger: o.Logger, guard: o.Guard, validator: o.Validator, tracer: o.Tracer, observe: o.Observe, now: o.Now,
 		maxRecv: cmp.Or(o.MaxRecv, DefaultMaxRecv), health: health.NewServer(),
 		draining: make(chan struct{}), gate: gate{idle: make(chan struct{})},
+		open:      bounds.NewQuota[string](openStreams, openStreamsEach),
+		receiving: bounds.NewQuota[string](messageBytes, callerBytes),
+		refusals:  bounds.NewLines(refusalsPerSecond, refusalsBurst, o.Now),
 	}
 	if s.validator == nil {
 		s.validator = NewValidator()
 	}
 	s.stop, s.stopNow = context.WithCancel(context.Background())
 	unary := chainUnary(s.outerUnary, s.guard.Unary(peerOf), s.validator.unary)
-	stream := chainStream(s.outerStream, s.guard.Stream(peerOf), s.validator.stream)
-	creds := insecure.NewCredentials()
-	if o.TLS != nil {
-		creds = credentials.NewTLS(o.TLS)
-	}
-	s.network = grpc.NewServer(
-		grpc.Creds(creds), grpc.UnaryInterceptor(unary), grpc.StreamInterceptor(stream),
-		grpc.MaxRecvMsgSize(s.maxRecv), grpc.ConnectionTimeout(10*time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace, Time: serverPing, Timeout: pingTimeout,
-		}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
-	)
+	s.guarded = s.guard.Stream(peerOf)
+	s.network = newNetwork(o.TLS, s.maxRecv, s.stream)
 	s.inproc = (&inprocgrpc.Channel{}).WithCloner(cloner{}).
 		WithServerUnaryInterceptor(chainUnary(s.inprocUnary, unary)).
-		WithServerStreamInterceptor(chainStream(s.inprocStream, stream))
-	healthv1.RegisterHealthServer(s, s.health)
+		WithServerStreamInterceptor(s.inprocStream)
+	healthv1.RegisterHealthServer(s, healthServer{s.health})
+	s.health.SetServingStatus(HealthWhole, healthv1.HealthCheckResponse_SERVING)
 	if o.Reflection {
-		reflection.Register(s.network)
+		s.network.reflect()
 	}
 	return s, nil
 }
 
 // RegisterService registers a service for the network and in process. Before Serve.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	s.network.RegisterService(desc, impl)
+	s.network.register(s.admittingFirst(desc), impl)
 	s.inproc.RegisterService(desc, impl)
 	s.names = append(s.names, desc.ServiceName)
 	s.health.SetServingStatus(desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
@@ -148,10 +143,7 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 
 // Serve serves on the listener until Shutdown, and then returns nil.
 func (s *Server) Serve(lis net.Listener) error {
-	if err := s.network.Serve(lis); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-		return fmt.Errorf("rpc: serving %s: %w", lis.Addr(), err)
-	}
-	return nil
+	return s.network.serve(lis)
 }
 
 // HealthWhole is what the health service is asked for to hear whether a server has all that it should
@@ -186,7 +178,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.Retire()
 		close(s.draining)
 		go func() {
-			s.network.GracefulStop()
+			s.network.drain()
 			s.gate.drain()
 		}()
 	})
@@ -196,7 +188,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.stopNow()
-	s.network.Stop() // ends the contexts of its calls; GracefulStop returns with the last
+	s.network.stop() // ends the contexts of its calls; GracefulStop returns with the last
 	select {
 	case <-s.gate.idle:
 	case <-time.After(stopLinger):

@@ -82,10 +82,6 @@ func (v *Validator) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	return handler(ctx, message)
 }
 
-func (v *Validator) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	return handler(srv, validatedStream{ss, v})
-}
-
 func messageOf(req any) (proto.Message, error) {
 	message, ok := req.(proto.Message)
 	if !ok {

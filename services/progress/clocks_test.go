@@ -218,7 +218,7 @@ func TestNothingIsFiledUnderAnUnknownLearner(t *testing.T) {
 		},
 		"history": func() error { _, _, err := r.Service.History(r.Ctx, nobody, 0, 10); return err },
 		"watch": func() error {
-			return r.Service.Watch(r.Ctx, nobody, nil, func() error { return nil }, func(engine.Notice) error { return nil })
+			return r.Service.Watch(r.Ctx, engine.Watching{LearnerID: nobody}, func() error { return nil }, func(engine.Notice) error { return nil })
 		},
 	}
 	for name, try := range tries {

@@ -799,7 +799,7 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 	seen := make(chan int64, 10)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- r.Service.Watch(r.Ctx, learner, &after, opened, func(n engine.Notice) error {
+		ended <- r.Service.Watch(r.Ctx, engine.Watching{LearnerID: learner, After: &after}, opened, func(n engine.Notice) error {
 			seen <- n.Sequence
 			if n.Sequence == 3 {
 				return stop
@@ -820,7 +820,7 @@ func TestWatchTellsEveryEntryOnceAndResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	beyond := int64(99)
-	err := r.Service.Watch(r.Ctx, learner, &beyond, opened, func(n engine.Notice) error {
+	err := r.Service.Watch(r.Ctx, engine.Watching{LearnerID: learner, After: &beyond}, opened, func(n engine.Notice) error {
 		if !n.Reset || n.Sequence != 3 {
 			t.Errorf("%+v", n)
 		}
@@ -838,7 +838,7 @@ func TestWatchFromNowOn(t *testing.T) {
 	learner := newLearner()
 	r.Accept(learner, self(learner), event("a", "u", progress.Initialized, day0))
 	stop := errors.New("enough")
-	err := r.Service.Watch(r.Ctx, learner, nil, func() error {
+	err := r.Service.Watch(r.Ctx, engine.Watching{LearnerID: learner}, func() error {
 		r.Accept(learner, self(learner), event("a", "u", progress.Progressed, day0))
 		return nil
 	}, func(n engine.Notice) error {

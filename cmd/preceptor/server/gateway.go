@@ -27,6 +27,8 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		return nil, err
 	}
 	p.metrics.Gauge("preceptor_gateway_streams", "Streams of server-sent events that are open.", nil, func() float64 { return float64(g.Streams()) })
+	p.metrics.Counter("preceptor_gateway_slow_readers_total", "Responses that were cut off, since their clients did not read.", nil,
+		func() float64 { return float64(g.SlowReaders()) })
 	return g, nil
 }
 
@@ -63,6 +65,7 @@ func (p *process) offerGRPC(ctx context.Context) error {
 		s.Register(server, server.Draining())
 	}
 	auditv1.RegisterAuditServiceServer(server, audit.Join(audits...))
+	p.offerHealth(ctx, server)
 	p.serveRPC(lis, server)
 	return nil
 }

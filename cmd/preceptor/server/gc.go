@@ -1,19 +1,126 @@
 package server
 
 import (
+	"context"
+	"io/fs"
+	"math"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/memlimit"
 )
 
-// collectAt is the garbage collector's percentage: it runs when the heap has grown to five
-// times what is live. Little is live here (some 10 MB) and requests leave much behind, so the
-// default would collect dozens of times a second under load; this saves a sixth of all
-// processor time for some 40 MB. docs/benchmarks.md has the figures.
-const collectAt = 400
+const (
+	// collectAt is the garbage collector's percentage: it runs when the heap has grown to five
+	// times what is live. Little is live here (some 10 MB) and requests leave much behind, so the
+	// default would collect dozens of times a second under load; this saves a sixth of all
+	// processor time. docs/benchmarks.md has the figures.
+	collectAt = 400
+	// memoryCeiling is where the collector runs more often than that, in bytes.
+	memoryCeiling = 256 << 20
+)
 
-// tuneGC sets the collector's pace, unless the operator has.
-func tuneGC() {
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+// tuneGC sets the collector's pace and its memory limit, unless the operator has, and returns the limit: 0 where
+// it is the operator's.
+func tuneGC() (ceiling int64) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return 0
+	}
+	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+	ceiling = ceilingIn(os.DirFS("/"))
+	debug.SetMemoryLimit(ceiling)
+	return ceiling
+}
+
+// ceilingIn returns the memory limit: the smaller of memoryCeiling and half of what the control group may have.
+func ceilingIn(root fs.FS) int64 {
+	if limit, ok := memlimit.Cgroup(root); ok {
+		return min(memoryCeiling, limit/2)
+	}
+	return memoryCeiling
+}
+
+const (
+	// lookEvery is how often the heap is looked at. It is quiet when it was for quietLooks in a row.
+	lookEvery  = 5 * time.Second
+	quietLooks = 4
+	// quietBytes is what a quiet heap allocates at most between two looks.
+	quietBytes = 10 << 20
+	// worthReturning is what the heap must hold beyond what is live, so that a collection is worth it.
+	worthReturning = 16 << 20
+)
+
+// returnMemory gives memory back to the system when load is over, until ctx ends: the collector itself comes
+// when the heap has grown, and so not while nothing happens. It keeps a ceiling, unless that is 0, above what is live.
+func returnMemory(ctx context.Context, ceiling int64) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var idle idleHeap
+	at := ceiling
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		look := lookAtHeap()
+		if idle.next(look) {
+			debug.FreeOSMemory()
+		}
+		if ceiling > 0 {
+			if needed := roomFor(ceiling, look.live); needed != at {
+				at = needed
+				debug.SetMemoryLimit(at)
+			}
+		}
+	}
+}
+
+// roomFor is the memory limit with so many live bytes. A limit that is near them would have the collector
+// run without a pause: ten thousand open streams are no garbage.
+func roomFor(ceiling int64, live uint64) int64 {
+	return max(ceiling, int64(min(live, math.MaxInt64/2))*2)
+}
+
+// heapLook is what the heap holds in bytes, of them those that were live after the last collection, and what it
+// has ever allocated.
+type heapLook struct{ held, live, allocated uint64 }
+
+func lookAtHeap() heapLook {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
+	}
+	metrics.Read(samples)
+	value := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return heapLook{held: value(0) + value(1) + value(2), live: value(3), allocated: value(4)}
+}
+
+// idleHeap finds when a heap that was busy is quiet.
+type idleHeap struct {
+	last  uint64 // allocated, at the last look
+	quiet int    // looks in a row
+}
+
+// next takes a look, and reports whether memory should be given back: once when it has been quiet for
+// long enough, and holds much.
+func (h *idleHeap) next(look heapLook) bool {
+	quiet := look.allocated-h.last <= quietBytes
+	h.last = look.allocated
+	if !quiet {
+		h.quiet = 0
+		return false
+	}
+	if h.quiet++; h.quiet < quietLooks || look.held < look.live+worthReturning {
+		return false
+	}
+	h.quiet = 0
+	return true
 }

@@ -236,12 +236,17 @@ func (p *process) runHTTP(lis net.Listener, server *http.Server, what string) {
 	})
 }
 
-// newHTTPServer bounds everything but the time of a response: a stream has no end.
+// writeTimeout is how long a client may take to read a response. The gateway has deadlines of its own, by what it
+// writes; this one is for what the server writes by itself, and for the pages of operators.
+const writeTimeout = 15 * time.Second
+
+// newHTTPServer bounds everything.
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),

@@ -36,7 +36,9 @@ type Endpoints struct{ HTTP, GRPC, Health, Metrics net.Addr }
 
 // Run starts what the settings name, and stops it when ctx ends or a part of it fails.
 func Run(ctx context.Context, o Options) (err error) {
-	tuneGC()
+	serving, served := context.WithCancel(context.WithoutCancel(ctx))
+	defer served()
+	go returnMemory(serving, tuneGC())
 	p := newProcess(o)
 	defer func() {
 		stopped := p.stop(ctx)

@@ -6,6 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/bounds"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // PubSub notifies replicas that a learner's log grew. Messages may be lost, late or doubled: they only
@@ -29,6 +32,16 @@ const (
 	pollTimeout = 5 * time.Second
 )
 
+// How many watches can be open at once in one process, and when to try again.
+const (
+	// learnerWatches are of one learner's log: several windows on several devices.
+	learnerWatches = 20
+	// readerWatches are of one caller, who may watch others' logs: a class, or a course.
+	readerWatches = 200
+	// watchesRetry is when some of them, whose readers are gone, may have ended.
+	watchesRetry = 15 * time.Second
+)
+
 // feed notifies watchers that a learner's log grew: of writes here, by messages of other replicas,
 // and by a look at the heads from time to time. It only says "look": what happened is read from
 // the log.
@@ -39,6 +52,7 @@ type feed struct {
 
 	mu       sync.Mutex
 	watchers map[string]map[*watcher]struct{}
+	readers  *bounds.Quota[string]
 	live     bool
 	// turned signals the poller that live changed.
 	turned chan struct{}
@@ -49,6 +63,8 @@ type feed struct {
 
 // watcher is one reader of one learner's log.
 type watcher struct {
+	learnerID, reader string
+
 	look chan struct{}
 	// seen is the last sequence that the reader was sent; -1 before the first.
 	seen atomic.Int64
@@ -64,6 +80,7 @@ func (w *watcher) wake() {
 func newFeed(store LearnerStore, pubsub PubSub, log *slog.Logger) *feed {
 	return &feed{
 		store: store, pubsub: pubsub, log: log, watchers: map[string]map[*watcher]struct{}{}, turned: make(chan struct{}, 1), stop: func() {},
+		readers: bounds.NewQuota[string](0, readerWatches),
 	}
 }
 
@@ -128,24 +145,40 @@ func (f *feed) count() int {
 	return n
 }
 
-func (f *feed) join(learnerID string) *watcher {
-	w := &watcher{look: make(chan struct{}, 1)}
+// join adds a watcher; ResourceExhausted where the learner, or the reader, has as many as may be.
+func (f *feed) join(learnerID, reader string) (*watcher, error) {
+	w := &watcher{learnerID: learnerID, reader: reader, look: make(chan struct{}, 1)}
 	w.seen.Store(-1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.watchers[learnerID]) >= learnerWatches {
+		return nil, tooManyWatches("%d watches of this learner's progress are open", learnerWatches)
+	}
+	if reader != "" && !f.readers.Take(reader, 1) {
+		return nil, tooManyWatches("the caller has %d watches open", readerWatches)
+	}
 	if f.watchers[learnerID] == nil {
 		f.watchers[learnerID] = map[*watcher]struct{}{}
 	}
 	f.watchers[learnerID][w] = struct{}{}
-	return w
+	return w, nil
 }
 
-func (f *feed) leave(learnerID string, w *watcher) {
+func tooManyWatches(what string, n int) error {
+	e := errs.New(errs.ResourceExhausted, errs.ReasonTooManyStreams, what+"; close one, or share one between windows", n)
+	e.RetryAfter = watchesRetry
+	return e
+}
+
+func (f *feed) leave(w *watcher) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.watchers[learnerID], w)
-	if len(f.watchers[learnerID]) == 0 {
-		delete(f.watchers, learnerID)
+	if w.reader != "" {
+		f.readers.Give(w.reader, 1)
+	}
+	delete(f.watchers[w.learnerID], w)
+	if len(f.watchers[w.learnerID]) == 0 {
+		delete(f.watchers, w.learnerID)
 	}
 }
 

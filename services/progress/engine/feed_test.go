@@ -27,7 +27,7 @@ func watch(t testing.TB, s *replica, learner string) *watched {
 	w := &watched{seen: make(chan engine.Notice, 1000), ended: make(chan error, 1)}
 	begun := make(chan struct{})
 	go func() {
-		w.ended <- s.Watch(ctx, learner, &after, func() error {
+		w.ended <- s.Watch(ctx, engine.Watching{LearnerID: learner, After: &after}, func() error {
 			close(begun)
 			return nil
 		}, func(n engine.Notice) error {

@@ -33,40 +33,61 @@ type Notice struct {
 	Awards []progress.Award
 }
 
-// Watch sends each log entry after a sequence as it is written, until ctx ends or send fails.
-// after nil means from now on. A sequence that the log does not reach (it was restored from a
-// backup, or the reader is mistaken) gives a reset, and goes on from now. open is called once now
-// is fixed: whatever is written after it returns is sent.
-func (s *Service) Watch(ctx context.Context, learnerID string, after *int64, open func() error, send func(Notice) error) error {
-	w := s.feed.join(learnerID) // first join, then read: nothing falls between
-	defer s.feed.leave(learnerID, w)
-	head, err := s.headOf(ctx, learnerID)
+// Watching is what a reader of a learner's log asks for.
+type Watching struct {
+	LearnerID string
+	// Reader identifies who reads; "" for nobody whose watches are counted.
+	Reader string
+	// After is the last sequence that the reader knows; nil means from now on. One that the log does not
+	// reach (it was restored from a backup, or the reader is mistaken) gives a reset, and goes on from now.
+	After *int64
+	// Ending ends the watch, once it waits, when it is closed; nil never does.
+	Ending <-chan struct{}
+}
+
+// Watch sends each log entry after a sequence as it is written, until ctx ends or send fails. open is
+// called once now is fixed: whatever is written after it returns is sent. ResourceExhausted with
+// TOO_MANY_STREAMS where the learner has 20 watches in this process, or the reader 200.
+func (s *Service) Watch(ctx context.Context, asked Watching, open func() error, send func(Notice) error) error {
+	w, err := s.feed.join(asked.LearnerID, asked.Reader) // first join, then read: nothing falls between
 	if err != nil {
 		return err
 	}
-	if err := open(); err != nil {
-		return err
-	}
-	at := head.Sequence
-	if after != nil {
-		if at = *after; at < 0 || at > head.Sequence {
-			at = head.Sequence
-			if err := send(Notice{Reset: true, Sequence: at, LogID: s.LogID(head.Timeline)}); err != nil {
-				return err
-			}
-		}
-	}
-	for {
-		if at, err = s.sendFrom(ctx, learnerID, at, send); err != nil {
-			return err
+	defer s.feed.leave(w)
+	at, err := s.begin(ctx, asked, open, send)
+	for err == nil {
+		if at, err = s.sendFrom(ctx, asked.LearnerID, at, send); err != nil {
+			break
 		}
 		w.seen.Store(at)
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-asked.Ending:
+			return nil
 		case <-w.look:
 		}
 	}
+	return err
+}
+
+// begin opens a watch, and returns after which sequence it goes on.
+func (s *Service) begin(ctx context.Context, asked Watching, open func() error, send func(Notice) error) (at int64, err error) {
+	head, err := s.headOf(ctx, asked.LearnerID)
+	if err != nil {
+		return 0, err
+	}
+	if err := open(); err != nil {
+		return 0, err
+	}
+	if asked.After == nil {
+		return head.Sequence, nil
+	}
+	if at = *asked.After; at < 0 || at > head.Sequence {
+		at = head.Sequence
+		return at, send(Notice{Reset: true, Sequence: at, LogID: s.LogID(head.Timeline)})
+	}
+	return at, nil
 }
 
 // sendFrom sends everything after at, and returns the last sequence sent.

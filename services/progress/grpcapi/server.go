@@ -174,7 +174,7 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 	if err := ticketOutside(r); err != nil {
 		return err
 	}
-	ctx, cancel := watchUntil(stream.Context(), g.draining, watchLife+rand.N(watchLife/2)) //nolint:gosec // jitter is no secret
+	ctx, cancel := forWatchLife(stream.Context())
 	defer cancel()
 	after := r.AfterSequence
 	if last := first(ctx, "last-event-id"); last != "" {
@@ -186,7 +186,8 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 	}
 	// The header opens the stream at the gateway, before there is anything to say.
 	open := func() error { return stream.SendHeader(metadata.MD{}) }
-	err := g.service.Watch(ctx, r.GetLearnerId(), after, open, func(n engine.Notice) error {
+	asked := engine.Watching{LearnerID: r.GetLearnerId(), Reader: readerOf(ctx), After: after, Ending: g.draining}
+	err := g.service.Watch(ctx, asked, open, func(n engine.Notice) error {
 		m := &progressv1.WatchProgressResponse{
 			Kind: progressv1.WatchProgressResponse_ENTRY, Sequence: n.Sequence, Awards: awardProtos(n.Awards), LogId: n.LogID,
 		}
@@ -207,17 +208,17 @@ func (g *Server) WatchProgress(r *progressv1.WatchProgressRequest, stream grpc.S
 // meets replicas that were not there before; without it they would never get any watchers.
 const watchLife = 10 * time.Minute
 
-// watchUntil ends with ctx, when draining closes, or after life.
-func watchUntil(ctx context.Context, draining <-chan struct{}, life time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, life)
-	go func() {
-		select {
-		case <-draining:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+// forWatchLife is ctx for as long as a stream lasts; not all that begin together end together.
+func forWatchLife(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, watchLife+rand.N(watchLife/2)) //nolint:gosec // jitter is no secret
+}
+
+// readerOf identifies who watches; "" for a service of ours.
+func readerOf(ctx context.Context) string {
+	if p, _ := auth.FromContext(ctx); p.Subject != "" {
+		return p.ActorID()
+	}
+	return ""
 }
 
 // actorOf is the caller as a learner. A command is none, and is named by its subject.

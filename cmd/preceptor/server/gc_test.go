@@ -1,0 +1,101 @@
+package server
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"testing/fstest"
+)
+
+func TestCeiling(t *testing.T) {
+	t.Parallel()
+	if got := ceilingIn(fstest.MapFS{}); got != 256<<20 {
+		t.Errorf("without a control group: %d", got)
+	}
+	for text, want := range map[string]int64{"402653184\n": 192 << 20, "8589934592\n": 256 << 20, "max\n": 256 << 20} {
+		got := ceilingIn(fstest.MapFS{
+			"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte(text)},
+		})
+		if got != want {
+			t.Errorf("of %q: %d, want %d", text, got, want)
+		}
+	}
+	for live, want := range map[uint64]int64{0: 100, 50: 100, 80: 160} {
+		if got := roomFor(100, live); got != want {
+			t.Errorf("%d are live: %d, want %d", live, got, want)
+		}
+	}
+}
+
+// TestTuning leaves to the operator what the operator has set.
+func TestTuning(t *testing.T) {
+	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
+	defer func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}()
+	for _, c := range []struct {
+		percent, limit string
+		wantPercent    int
+		limited        bool
+	}{{"", "", collectAt, true}, {"50", "", 100, true}, {"", "345MiB", 100, false}, {"50", "345MiB", 100, false}} {
+		t.Setenv("GOGC", c.percent)
+		t.Setenv("GOMEMLIMIT", c.limit)
+		debug.SetGCPercent(100)
+		debug.SetMemoryLimit(1 << 40)
+		ceiling, now := tuneGC(), debug.SetMemoryLimit(-1)
+		if got := debug.SetGCPercent(100); got != c.wantPercent {
+			t.Errorf("%+v: %d per cent", c, got)
+		}
+		if (ceiling > 0) != c.limited || c.limited && now != ceiling || !c.limited && now != 1<<40 {
+			t.Errorf("%+v: a ceiling of %d, a limit of %d", c, ceiling, now)
+		}
+	}
+}
+
+// TestIdleHeap gives back what a heap holds once it has been quiet, and not while it is busy or small.
+func TestIdleHeap(t *testing.T) {
+	t.Parallel()
+	var idle idleHeap
+	look := heapLook{held: 200 << 20, live: 20 << 20}
+	for range 10 {
+		look.allocated += 100 << 20
+		if idle.next(look) {
+			t.Fatal("a busy heap")
+		}
+	}
+	for i := range quietLooks {
+		look.allocated += 1 << 20
+		if got, want := idle.next(look), i == quietLooks-1; got != want {
+			t.Errorf("quiet look %d: %v", i, got)
+		}
+	}
+	look.held = 30 << 20
+	for range 2 * quietLooks {
+		if idle.next(look) {
+			t.Error("a heap that holds little")
+		}
+	}
+}
+
+var kept [][]byte
+
+// TestMemoryIsReturned has a heap that was large, and whose garbage no collection has found, small again.
+func TestMemoryIsReturned(t *testing.T) {
+	percent := debug.SetGCPercent(-1)
+	defer debug.SetGCPercent(percent)
+	for range 64 {
+		kept = append(kept, make([]byte, 1<<20))
+	}
+	kept = nil
+	before := lookAtHeap()
+	idle := idleHeap{last: before.allocated, quiet: quietLooks}
+	runtime.GC() // so that live is known
+	if !idle.next(lookAtHeap()) {
+		t.Fatalf("%+v is not worth returning", lookAtHeap())
+	}
+	debug.FreeOSMemory()
+	if after := lookAtHeap(); after.held > before.held-(48<<20) {
+		t.Errorf("%d bytes were held, and are %d", before.held, after.held)
+	}
+}

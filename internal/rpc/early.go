@@ -1,0 +1,139 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
+)
+
+const (
+	// openStreams bounds the calls in flight that need no token, health checks and their like, on one
+	// connection and on all. Calls of our own services do not count.
+	openStreamsEach, openStreams = 16, 1024
+)
+
+// admittingFirst returns a service whose unary calls pass the guard before their message is read, so that
+// one which is refused costs its headers and no more. An interceptor would come after that.
+func (s *Server) admittingFirst(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
+	out := *desc
+	out.Methods = slices.Clone(desc.Methods)
+	for i := range out.Methods {
+		m := &out.Methods[i]
+		m.Handler = s.admitFirst("/"+desc.ServiceName+"/"+m.MethodName, m.Handler)
+	}
+	return &out
+}
+
+func (s *Server) admitFirst(method string, inner grpc.MethodHandler) grpc.MethodHandler {
+	info := &grpc.UnaryServerInfo{FullMethod: method}
+	return func(srv any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		return s.outerUnary(ctx, nil, info, func(ctx context.Context, _ any) (any, error) {
+			ctx, check, err := s.guard.Admit(ctx, method, peerOf(ctx))
+			if err != nil {
+				return nil, err
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			call := &readStream{server: s, method: method}
+			defer call.done()
+			if err := s.enterOpen(ctx, call); err != nil {
+				return nil, err
+			}
+			if call.in = s.receiverOf(ctx, method); call.in != nil {
+				read = call.in.receive
+			}
+			return inner(srv, ctx, reading(read), func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+				if err := check(ctx, req); err != nil {
+					return nil, err
+				}
+				return s.validator.unary(ctx, req, info, handler)
+			})
+		})
+	}
+}
+
+// reading is read, with the caller's faults classified as such.
+func reading(read func(any) error) func(any) error {
+	return func(m any) error { return unread(read(m)) }
+}
+
+// unread classifies why a message could not be read: what is neither the end of the stream nor of its time
+// is the caller's fault, though gRPC calls it internal.
+func unread(err error) error {
+	if _, classified := errors.AsType[*errs.Error](err); err == nil || classified || errors.Is(err, io.EOF) {
+		return err
+	}
+	switch foreignStatus(err).Code() {
+	case codes.Canceled, codes.DeadlineExceeded, codes.Unavailable:
+		return err
+	case codes.ResourceExhausted:
+		return errs.Wrap(err, errs.ResourceExhausted, errs.ReasonMessageTooLarge, "a message is larger than allowed")
+	default:
+		return errs.Wrap(err, errs.Invalid, errs.ReasonMalformed, "the request could not be read as what the method takes")
+	}
+}
+
+// enterOpen counts a call that needs no token, until it is left.
+func (s *Server) enterOpen(ctx context.Context, call *readStream) error {
+	from := addressOf(ctx)
+	if from == "" || !auth.IsOpen(call.method) || peerOf(ctx) != "" {
+		return nil
+	}
+	if !s.open.Take(from, 1) {
+		return errs.New(errs.ResourceExhausted, errs.ReasonTooManyStreams,
+			"too many health checks and other calls without a token are in flight; at most %d can be on one connection", openStreamsEach)
+	}
+	call.counted = from
+	return nil
+}
+
+// addressOf is the address and port at the other end of the network connection that a call came by, "" in process.
+func addressOf(ctx context.Context) string {
+	if inprocCaller(ctx) != "" {
+		return ""
+	}
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+		return p.Addr.String()
+	}
+	return ""
+}
+
+// readStream reads requests within bounds, and marks what cannot be read as the caller's fault.
+type readStream struct {
+	grpc.ServerStream
+	server *Server
+	method string
+	in     *receiver // nil before the first message, and where gRPC reads
+	// counted is the connection that a call without a token counts for; "" for none.
+	counted string
+}
+
+func (s *readStream) RecvMsg(m any) error {
+	if s.in == nil { // by now the guard knows who calls
+		s.in = s.server.receiverOf(s.Context(), s.method)
+	}
+	read := s.ServerStream.RecvMsg
+	if s.in != nil {
+		read = s.in.receive
+	}
+	return unread(read(m))
+}
+
+// done gives back what the call has taken.
+func (s *readStream) done() {
+	if s.counted != "" {
+		s.server.open.Give(s.counted, 1)
+	}
+	if s.in != nil {
+		s.in.done()
+	}
+}
