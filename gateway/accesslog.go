@@ -4,13 +4,15 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 // recorder records the status and the size of a response, for the log.
 type recorder struct {
 	http.ResponseWriter
 
-	head     bool // the body is dropped: the request was a HEAD
+	exchange *exchange
 	status   int
 	bytes    int64
 	wrote    bool
@@ -19,8 +21,8 @@ type recorder struct {
 	deadlines deadlines
 }
 
-func (g *Gateway) newRecorder(w http.ResponseWriter, head bool) *recorder {
-	return &recorder{ResponseWriter: w, head: head, deadlines: deadlines{control: http.NewResponseController(w), base: g.config.SlowReader}}
+func (g *Gateway) newRecorder(w http.ResponseWriter, x *exchange) *recorder {
+	return &recorder{ResponseWriter: w, exchange: x, deadlines: deadlines{control: http.NewResponseController(w), base: g.config.SlowReader}}
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -29,8 +31,8 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // WriteHeader records the status.
 func (r *recorder) WriteHeader(status int) {
 	if status >= http.StatusOK && !r.wrote {
-		r.status, r.wrote = status, true
-		if status == http.StatusNoContent || status == http.StatusNotModified || r.head {
+		r.begin(status)
+		if status == http.StatusNoContent || status == http.StatusNotModified || r.exchange.head {
 			r.deadlines.until(machineTime(r.deadlines.base)) // nothing else is written
 		}
 	}
@@ -40,9 +42,9 @@ func (r *recorder) WriteHeader(status int) {
 // Write counts the bytes.
 func (r *recorder) Write(b []byte) (int, error) {
 	if !r.wrote {
-		r.status, r.wrote = http.StatusOK, true
+		r.begin(http.StatusOK)
 	}
-	if r.head {
+	if r.exchange.head { // which has no body
 		return len(b), nil
 	}
 	n, err := r.deadlines.write(r.ResponseWriter, b)
@@ -50,16 +52,28 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// maxLoggedPath bounds a log line; the query, which may hold secrets, is not logged.
-const maxLoggedPath = 256
+func (r *recorder) begin(status int) {
+	r.status, r.wrote = status, true
+	if r.exchange.answered != nil {
+		r.exchange.answered(status)
+	}
+}
+
+// These bound a log line, which anybody can cause. The query, which may hold secrets, is not logged.
+const (
+	maxLoggedPath   = 256
+	maxLoggedMethod = 16
+	maxLoggedError  = 256
+)
 
 // logAccess logs one request.
 func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start time.Time) {
 	x := exchangeOf(r)
 	level := slog.LevelInfo
 	switch {
-	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz":
+	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || x.flood:
 		level = slog.LevelDebug
+	case rec.status == http.StatusGatewayTimeout && g.overOwnTimeout(x): // as the client asked
 	case rec.status >= http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
@@ -70,8 +84,8 @@ func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start
 		return
 	}
 	path := r.URL.Path
-	attrs := make([]slog.Attr, 0, 8)
-	attrs = append(attrs, slog.String("method", method), slog.String("path", path[:min(len(path), maxLoggedPath)]))
+	attrs := make([]slog.Attr, 0, 11)
+	attrs = append(attrs, slog.String("method", method[:min(len(method), maxLoggedMethod)]), slog.String("path", path[:min(len(path), maxLoggedPath)]))
 	if x.route != nil {
 		attrs = append(attrs, slog.String("route", x.route.template))
 	}
@@ -80,6 +94,12 @@ func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start
 		slog.Duration("duration", g.config.Now().Sub(start)), slog.String("request_id", x.id))
 	if rec.deadlines.late {
 		attrs = append(attrs, slog.Bool("slow_reader", true))
+	}
+	if x.refused != nil {
+		// What is wrong with a token, never the token; but a part of it may be quoted.
+		text := x.refused.Error()
+		attrs = append(attrs, slog.String("reason", errs.ReasonOf(x.refused)), slog.String("error", text[:min(len(text), maxLoggedError)]),
+			slog.String("address", g.proxies.addressOf(r)))
 	}
 	g.logger.LogAttrs(r.Context(), level, "request", attrs...)
 }

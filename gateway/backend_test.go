@@ -26,6 +26,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/preceptor-dev/preceptor/gateway"
+	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -137,6 +139,21 @@ func (b *backend) streams(method string, f func(proto.Message, grpc.ServerStream
 	b.stream[method] = f
 }
 
+// tokens accepts every token but "junk…" and "expired", as that of a subject of the same name.
+type tokens struct{}
+
+func (tokens) Verify(_ context.Context, token string) (auth.Principal, error) {
+	switch {
+	case strings.HasPrefix(token, "junk"):
+		return auth.Principal{}, errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "the bearer token is not valid here")
+	case token == "expired":
+		return auth.Principal{}, errs.New(errs.Unauthenticated, errs.ReasonTokenExpired, "the bearer token has expired; sign in again")
+	case token == "unknowable":
+		return auth.Principal{}, errs.New(errs.Unavailable, errs.ReasonIssuerUnreachable, "the token's issuer cannot be reached to verify it; try again")
+	}
+	return auth.Principal{Issuer: "https://issuer.example", Subject: token}, nil
+}
+
 // harness is a gateway in front of a backend.
 type harness struct {
 	*backend
@@ -185,7 +202,8 @@ func open(tb testing.TB, change ...func(*gateway.Config)) *harness {
 	log := &safeBuffer{}
 	config := gateway.Config{
 		Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now, Version: "1.2.3",
-		Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Verifier: tokens{},
+		Logger:   slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
 		f(&config)

@@ -7,12 +7,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -61,9 +63,28 @@ func (n nowhere) Header() http.Header         { return n.header }
 func (n nowhere) WriteHeader(int)             {}
 func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
 
+// localToken returns a verifier as the program has one, and a token that it accepts.
+func localToken(tb testing.TB) (verifier *auth.Verifier, token string) {
+	tb.Helper()
+	issuer, err := auth.NewLocalIssuer(testenv.Now)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if verifier, err = auth.NewVerifier(auth.VerifierOptions{Local: issuer, Now: testenv.Now}); err != nil {
+		tb.Fatal(err)
+	}
+	if token, err = issuer.Mint("ada", nil, "Ada", time.Hour); err != nil {
+		tb.Fatal(err)
+	}
+	return verifier, token
+}
+
 func BenchmarkGateway(b *testing.B) {
 	conn := stillConn{path: samplePathProgress(b)}
-	g, err := New(Config{Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now})
+	verifier, token := localToken(b)
+	g, err := New(Config{
+		Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now, Verifier: verifier,
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -73,7 +94,7 @@ func BenchmarkGateway(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				r := httptest.NewRequestWithContext(context.Background(), method, path, strings.NewReader(body))
-				r.Header.Set("Authorization", "Bearer x")
+				r.Header.Set("Authorization", "Bearer "+token)
 				for i := 0; i < len(headers); i += 2 {
 					r.Header.Set(headers[i], headers[i+1])
 				}

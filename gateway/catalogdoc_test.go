@@ -169,6 +169,7 @@ func TestExportFailures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		req.Header.Set("Authorization", token)
 		res, err := http.DefaultTransport.RoundTrip(req)
 		if err == nil {
 			_, err = readAll(res)

@@ -147,7 +147,7 @@ func (h *harness) raw(t *testing.T, text string, half bool) response {
 
 func TestBodiesWithoutALength(t *testing.T) {
 	h := open(t)
-	const head = "POST /v1/modules?moduleId=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+	const head = "POST /v1/modules?moduleId=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<16, strings.Repeat(" ", 1<<16))
 	h.raw(t, head+strings.Repeat(chunk, 17)+"0\r\n\r\n", false).wantProblem(t, 413, "BODY_TOO_LARGE")
 	h.raw(t, head+"5\r\n{\"tit", true).wantProblem(t, 400, "BODY_INCOMPLETE")

@@ -57,7 +57,8 @@ func (g *Gateway) fault(r *http.Request, err error) fault {
 		f.reason = "INVALID_ARGUMENT"
 		f.detail = "the request cannot be read: " + wire.PlainText(f.detail)
 	}
-	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" {
+	own := f.code == codes.DeadlineExceeded && g.overOwnTimeout(exchangeOf(r))
+	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" && !own {
 		// The service has not logged it, or was never reached.
 		g.logger.LogAttrs(r.Context(), slog.LevelError, "call failed", slog.Any("error", err), slog.String("request_id", exchangeOf(r).id))
 	}

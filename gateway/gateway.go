@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
@@ -43,6 +45,8 @@ const (
 type Config struct {
 	// Conns are the connections to the services, by name, over a network or in process.
 	Conns map[string]grpc.ClientConnInterface
+	// Verifier verifies the tokens of requests before their bodies are read.
+	Verifier Verifier
 	// Logger logs each request; nil logs nothing.
 	Logger *slog.Logger
 	// AllowedOrigins are the web origins that browsers may call from, besides the
@@ -66,6 +70,8 @@ type Config struct {
 	SlowReader time.Duration
 	// RateLimit limits the requests of one caller; the zero value sets no limit.
 	RateLimit RateLimit
+	// TrustedProxies are the networks of the proxies whose X-Forwarded-For says where a request comes from.
+	TrustedProxies []netip.Prefix
 }
 
 // The services that the gateway calls, as Config.Conns names them.
@@ -91,6 +97,8 @@ type Gateway struct {
 	origins  origins
 	streams  *stream.Server
 	limiter  *limiter
+	proxies  proxies
+	bodies   *bodies
 	seen     revisions
 	// slowReaders counts the responses that were not read in time.
 	slowReaders atomic.Int64
@@ -100,19 +108,15 @@ var _ http.Handler = (*Gateway)(nil)
 
 // New returns a gateway. It calls no service before the first request.
 func New(config Config) (*Gateway, error) {
-	if config.Conns[profileService] == nil || config.Conns[catalogService] == nil || config.Conns[progressService] == nil || config.Now == nil {
-		return nil, errors.New("gateway: Config needs Now, and Conns to profile, catalog and progress")
+	if config.Conns[profileService] == nil || config.Conns[catalogService] == nil || config.Conns[progressService] == nil ||
+		config.Now == nil || config.Verifier == nil {
+		return nil, errors.New("gateway: Config needs Now, a Verifier, and Conns to profile, catalog and progress")
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	config.Heartbeat = cmp.Or(config.Heartbeat, DefaultHeartbeat)
 	config.SlowReader = cmp.Or(config.SlowReader, DefaultSlowReader)
-	conns := make(map[string]grpc.ClientConnInterface, len(config.Conns))
-	for name, conn := range config.Conns {
-		conns[name] = accepting{conn}
-	}
-	config.Conns = conns
 	routes, err := newRoutes()
 	if err != nil {
 		return nil, err
@@ -131,6 +135,8 @@ func New(config Config) (*Gateway, error) {
 		progress: progressv1.NewProgressServiceClient(preconditions{config.Conns[progressService]}),
 		origins:  newOrigins(config.AllowedOrigins),
 		limiter:  newLimiter(config.RateLimit, limitedCallers),
+		proxies:  config.TrustedProxies,
+		bodies:   newBodies(),
 	}
 	g.own = map[string]http.HandlerFunc{
 		progressv1.ProgressService_BatchRecordEvents_FullMethodName: g.recordEvents,
@@ -220,9 +226,23 @@ type exchange struct {
 	query   query             // as read
 	body    []byte            // as read, uncompressed; only for routes that take one
 	media   string            // the body's media type; "" where it does not say
-	// accepted is whether a call to a service has succeeded, and so the token is genuine.
-	accepted atomic.Bool
+	held    *holding          // what the body holds; nil for nothing
+	begun   time.Time
+	timeout time.Duration // the client's own limit; 0 for none
+	header  http.Header   // of the response
+	control *http.ResponseController
+
+	// principal is whom a valid token speaks for, refused why there is none.
+	principal auth.Principal
+	refused   error
+	// flood is whether the request was refused because of what its address sent before.
+	flood bool
+	// answered is called once with the response's status, unless it is nil.
+	answered func(status int)
 }
+
+// keepConnection lets the connection serve another request, once the body of this one has been read.
+func (x *exchange) keepConnection() { x.header.Del("Connection") }
 
 type exchangeKey struct{}
 
@@ -240,9 +260,10 @@ func exchangeOf(r *http.Request) *exchange {
 // ServeHTTP serves a request, with an id and a log entry, and responds even if a handler panics.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := g.config.Now()
-	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead}
+	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead, begun: start}
 	method := r.Method
-	rec := g.newRecorder(w, x.head)
+	rec := g.newRecorder(w, x)
+	x.header, x.control = w.Header(), http.NewResponseController(rec)
 	ctx := withExchange(r.Context(), x)
 	var span tracing.Span
 	if g.config.Tracer != nil {
@@ -256,6 +277,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Request-ID", x.id)
 	h.Set("X-Content-Type-Options", "nosniff")
+	if r.ContentLength != 0 {
+		// Else the server would read a body that the handler has not read before it responds.
+		h.Set("Connection", "close")
+	}
 	aborted := true
 	defer func() {
 		if aborted {
@@ -338,12 +363,11 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, noRoute(r, x.missing))
 		return
 	}
-	served, err := g.limiter.admit(w.Header(), r, g.config.Now())
-	if err != nil {
+	if err := g.identify(w, r); err != nil {
 		g.fail(w, r, err)
 		return
 	}
-	defer served()
+	defer func() { x.held.release() }()
 	if err := g.admit(r); err != nil {
 		g.fail(w, r, err)
 		return

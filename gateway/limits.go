@@ -24,10 +24,7 @@ const (
 // with the body too, then; else its reader does.
 func (g *Gateway) admit(r *http.Request) error {
 	x := exchangeOf(r)
-	if !isVisible(r.Header.Get("Authorization")) {
-		return errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "the bearer token has characters that no token has")
-	}
-	if err := x.readBody(r); err != nil {
+	if err := g.readBody(r); err != nil {
 		return err
 	}
 	found := x.checkPath()
@@ -35,6 +32,7 @@ func (g *Gateway) admit(r *http.Request) error {
 	x.query = asked
 	found = append(found, bad...)
 	found = append(found, x.checkHeaders(r)...)
+	found = append(found, x.takeTimeout(r.Header)...)
 	_, own := g.own[x.route.rpc]
 	if !own {
 		found = append(found, x.checkMembers()...)
@@ -106,62 +104,84 @@ func isVisible(value string) bool {
 }
 
 // readBody reads the body into the exchange, and puts it where the generated handlers read it.
-func (x *exchange) readBody(r *http.Request) error {
-	if x.route.body == "" {
-		if n, _ := io.ReadFull(r.Body, make([]byte, 1)); n > 0 {
-			return errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonUnknownField, Description: "is not taken by this route"}})
+func (g *Gateway) readBody(r *http.Request) error {
+	x := exchangeOf(r)
+	if r.ContentLength != 0 {
+		body := g.paced(r)
+		defer body.stop()
+		if err := g.takeBody(r, body); err != nil {
+			g.drain(r, body)
+			return err
 		}
+		x.keepConnection()
+	}
+	r.Body = io.NopCloser(bytes.NewReader(x.body))
+	r.ContentLength = int64(len(x.body))
+	if x.route.body == "" {
 		r.Body = http.NoBody
 		r.Header.Del("Content-Type")
 		return nil
 	}
-	limit := int64(maxBody)
-	if x.route.rpc == catalogv1.CatalogService_ImportCatalog_FullMethodName {
-		limit = maxImportBody
-	}
-	tooLarge := errs.New(errs.Invalid, errs.ReasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
-	body, err := readAll(r, limit, tooLarge)
-	if err != nil {
-		return err
-	}
-	if len(body) > 0 {
-		if x.media, err = x.route.checkMedia(r.Header); err != nil {
-			return err
-		}
-		if contentEncoding(r.Header) == encodingGzip {
-			if body, err = unzip(body, limit, tooLarge); err != nil {
-				return err
-			}
-		}
-	}
-	x.body = body
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.ContentLength = int64(len(body))
 	r.Header.Set("Content-Type", wire.ContentType) // the mux logs one that it cannot read
 	return nil
 }
 
-// readAll reads the whole body, whether or not its length is known.
-func readAll(r *http.Request, limit int64, tooLarge error) ([]byte, error) {
+// takeBody reads the body, uncompressed, into the exchange.
+func (g *Gateway) takeBody(r *http.Request, from io.Reader) error {
+	x := exchangeOf(r)
+	if x.route.body == "" {
+		if n, err := io.ReadFull(from, make([]byte, 1)); n > 0 {
+			return bodyNotTaken()
+		} else if errs.ReasonOf(err) == errs.ReasonBodyTooSlow {
+			return err
+		}
+		return nil
+	}
+	limit := x.route.maxBody()
+	tooLarge := errs.New(errs.Invalid, errs.ReasonBodyTooLarge, "the body is larger than the %d bytes that this route takes", limit)
 	if r.ContentLength > limit {
-		if r.Header.Get("Expect") == "" {
-			// Read on for a while: a client that is still sending when the connection
-			// closes does not see the response.
-			_, _ = io.CopyN(io.Discard, r.Body, limit)
-		}
-		return nil, tooLarge
+		return tooLarge
 	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	x.held = &holding{bodies: g.bodies, caller: x.subject()}
+	body, err := x.held.readAll(from, r.ContentLength, limit, tooLarge)
+	if err != nil || len(body) == 0 {
+		return err
 	}
-	if _, err := buf.ReadFrom(http.MaxBytesReader(nil, r.Body, limit)); err != nil {
-		if _, over := errors.AsType[*http.MaxBytesError](err); over {
-			return nil, tooLarge
-		}
-		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonBodyIncomplete, "the body ended before it was complete")
+	if x.media, err = x.route.checkMedia(r.Header); err != nil {
+		return err
 	}
-	return buf.Bytes(), nil
+	x.body = body
+	if contentEncoding(r.Header) == encodingGzip {
+		x.body, err = x.held.unzip(body, limit, tooLarge)
+		x.held.shrink(int64(cap(body)))
+	}
+	return err
+}
+
+// drain reads on for a while after a body was refused: a client that is still sending when the connection
+// closes does not see the response. One that waits to be asked for its body is not asked.
+func (g *Gateway) drain(r *http.Request, body *pacedBody) {
+	x := exchangeOf(r)
+	x.held.release()
+	if body.arrived == 0 && r.Header.Get("Expect") != "" {
+		return
+	}
+	if _, err := io.CopyN(io.Discard, body, x.route.maxBody()); errors.Is(err, io.EOF) {
+		x.keepConnection()
+	}
+}
+
+// maxBody returns how many bytes a body of the route may have.
+func (r *route) maxBody() int64 {
+	if r.rpc == catalogv1.CatalogService_ImportCatalog_FullMethodName {
+		return maxImportBody
+	}
+	return maxBody
+}
+
+// bodyNotTaken is the error of a body where the route takes none.
+func bodyNotTaken() error {
+	return errs.InvalidFields([]errs.Violation{{Field: wire.BodyField, Reason: errs.ReasonUnknownField, Description: "is not taken by this route"}})
 }
 
 // unreadableBody returns what in the body cannot be read.

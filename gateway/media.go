@@ -57,21 +57,21 @@ func contentEncoding(h http.Header) string {
 }
 
 // unzip returns what a body of at most limit bytes was before it was compressed.
-func unzip(body []byte, limit int64, tooLarge error) ([]byte, error) {
-	var out bytes.Buffer
+func (h *holding) unzip(body []byte, limit int64, tooLarge error) ([]byte, error) {
 	rest := bytes.NewReader(body)
 	from, err := gzip.NewReader(rest)
+	var out []byte
 	if err == nil {
 		from.Multistream(false)
-		_, err = out.ReadFrom(io.LimitReader(from, limit+1))
+		out, err = h.readAll(from, -1, limit, tooLarge)
 	}
 	switch {
-	case int64(out.Len()) > limit:
-		return nil, tooLarge
 	case err == nil && rest.Len() == 0:
-		return out.Bytes(), nil
+		return out, nil
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errs.Wrap(err, errs.Invalid, errs.ReasonBodyIncomplete, "the compressed body ended before it was complete")
+	case errs.ReasonOf(err) != "":
+		return nil, err
 	default:
 		return nil, errs.InvalidFields([]errs.Violation{{
 			Field: wire.BodyField, Reason: errs.ReasonMalformed, Description: "must be compressed with gzip, as its Content-Encoding says",

@@ -31,6 +31,7 @@ type route struct {
 	verb     string                                  // publish
 	params   map[string]protoreflect.FieldDescriptor // of the query, by their names in JSON
 	creates  bool                                    // takes an Idempotency-Key
+	tickets  bool                                    // takes a ticket instead of a token
 }
 
 // bodyType returns the body's message type, or nil if the route takes no body.
@@ -133,7 +134,7 @@ func newRoute(method protoreflect.MethodDescriptor, rule *annotations.HttpRule) 
 	r.segments = splitPath(path)
 	r.params = parameters(r)
 	if access, ok := proto.GetExtension(method.Options(), accessv1.E_Access).(*accessv1.Access); ok {
-		r.creates = access.GetIdempotentCreate()
+		r.creates, r.tickets = access.GetIdempotentCreate(), access.GetTicket()
 	}
 	return r, nil
 }

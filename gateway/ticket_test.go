@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/preceptor-dev/preceptor/gateway"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
@@ -32,13 +33,11 @@ func TestTicketsGoOnAsMetadata(t *testing.T) {
 	if got := h.last(t).md.Get("authorization"); !slices.Equal(got, []string{"Ticket c2VjcmV0"}) {
 		t.Errorf("authorization went on as %q", got)
 	}
-	// Beside a token it is the guard that refuses: both go on.
-	h.get(t, watchPath+"?ticket=c2VjcmV0")
-	if got := h.last(t).md.Get("authorization"); !slices.Equal(got, []string{token, "Ticket c2VjcmV0"}) {
-		t.Errorf("authorization went on as %q", got)
-	}
 	calls := h.count()
-	h.get(t, "/v1/learners/me/progress?ticket=c2VjcmV0", noToken...).wantProblem(t, http.StatusBadRequest, "INVALID_ARGUMENT")
+	h.get(t, watchPath+"?ticket=c2VjcmV0").wantProblem(t, http.StatusUnauthorized, "TOKEN_INVALID") // beside a token
+	h.get(t, "/v1/learners/me/progress", "Authorization", "Ticket c2VjcmV0").wantProblem(t, http.StatusUnauthorized, "TICKET_INVALID")
+	h.get(t, "/v1/learners/me/progress?ticket=c2VjcmV0").wantProblem(t, http.StatusBadRequest, "INVALID_ARGUMENT")
+	h.get(t, "/v1/learners/me/progress?ticket=c2VjcmV0", noToken...).wantProblem(t, http.StatusUnauthorized, "TOKEN_MISSING")
 	if h.count() != calls {
 		t.Error("another route takes tickets")
 	}
@@ -75,18 +74,37 @@ func TestTicketsAreNotLogged(t *testing.T) {
 	}
 }
 
-// TestTicketsDoNotShareABucket: browsers behind one address do not wait for each other's watches.
-func TestTicketsDoNotShareABucket(t *testing.T) {
+// TestTicketsCountUntilAccepted: browsers behind one address do not wait for each other's watches, unless
+// one of them sends tickets that are none.
+func TestTicketsCountUntilAccepted(t *testing.T) {
 	h := open(t, func(c *gateway.Config) { c.RateLimit = gateway.RateLimit{PerSecond: 0.001, Burst: 1} })
 	h.plays(func(*progressv1.WatchProgressRequest, grpc.ServerStream) error { return nil })
-	for _, ticket := range []string{"one", "two"} {
+	for _, ticket := range []string{"one", "two", "three"} {
 		if a := h.get(t, watchPath+"?ticket="+ticket, noToken...); a.status != http.StatusOK {
 			t.Errorf("%s: %d %s", ticket, a.status, a.body)
 		}
 	}
-	a := h.get(t, watchPath+"?ticket=two", noToken...)
+	h.streams(watchRPC, func(proto.Message, grpc.ServerStream) error {
+		return fault(codes.Unauthenticated, "TICKET_INVALID", "there is no such ticket")
+	})
+	h.get(t, watchPath+"?ticket=guess", noToken...).wantProblem(t, http.StatusUnauthorized, "TICKET_INVALID")
+	calls := h.count()
+	a := h.get(t, watchPath+"?ticket=another", noToken...)
 	a.wantProblem(t, http.StatusTooManyRequests, "RATE_LIMITED")
-	if got := a.header.Get("Ratelimit"); got != `"caller";r=0;t=1000` {
+	if got := a.header.Get("Ratelimit"); got != `"address";r=0;t=1000` {
 		t.Errorf("RateLimit: %s", got)
+	}
+	if h.count() != calls {
+		t.Error("the service was asked")
+	}
+}
+
+// TestATicketComesWithoutABody: the caller is not known until the service has accepted the ticket.
+func TestATicketComesWithoutABody(t *testing.T) {
+	h := open(t)
+	h.do(t, http.MethodGet, watchPath+"?ticket=one", "{}", noToken...).wantProblem(t, http.StatusBadRequest, "INVALID_ARGUMENT").
+		violates(t, "body UNKNOWN_FIELD")
+	if h.count() != 0 {
+		t.Error("the service was asked")
 	}
 }

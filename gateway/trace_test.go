@@ -22,8 +22,10 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 	seen := tracetest.NewInMemoryExporter()
 	var observed []string
 	conn := stillConn{path: samplePathProgress(t)}
+	verifier, token := localToken(t)
 	g, err := New(Config{
-		Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now,
+		Verifier: verifier,
+		Conns:    map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn}, Now: testenv.Now,
 		Tracer: tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen))),
 		Observe: func(route, method string, status int, took time.Duration) {
 			observed = append(observed, fmt.Sprint(method, " ", route, " ", status, " ", took >= 0))
@@ -41,7 +43,9 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 		{http.MethodGet, "/healthz"},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), each.method, each.path, nil)
-		r.Header.Set("Authorization", "Bearer x")
+		if r.URL.RawQuery == "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
 		r.Header.Set("Traceparent", parent)
 		g.ServeHTTP(httptest.NewRecorder(), r)
 	}

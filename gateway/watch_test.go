@@ -47,6 +47,7 @@ func (h *harness) watch(tb testing.TB, headers ...string) *watching {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	req.Header.Set("Authorization", token)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
@@ -232,7 +233,7 @@ func TestWatchHead(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	before := h.count()
-	if a := h.do(t, http.MethodHead, watchPath+"?ticket=c2VjcmV0", ""); a.status != 405 || a.header.Get("Allow") != "GET" || h.count() != before {
+	if a := h.do(t, http.MethodHead, watchPath+"?ticket=c2VjcmV0", "", noToken...); a.status != 405 || a.header.Get("Allow") != "GET" || h.count() != before {
 		t.Errorf("a HEAD uses a ticket up: %+v", a)
 	}
 }
@@ -354,7 +355,7 @@ func TestSlowReaderIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", watchPath); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", watchPath, token); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -157,7 +157,7 @@ func (op *operation) errors() []int {
 		statuses = append(statuses, http.StatusPreconditionFailed)
 	}
 	if op.body != "" {
-		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		statuses = append(statuses, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	if op.access.GetIdempotentCreate() {
 		statuses = append(statuses, http.StatusUnprocessableEntity)
@@ -182,6 +182,7 @@ func problems() *object {
 		{http.StatusForbidden, "The caller may not do this, or not to this learner.", ""},
 		{http.StatusNotFound, "What the path names does not exist.", ""},
 		{http.StatusMethodNotAllowed, "The path does not take this method.", headerAllow},
+		{http.StatusRequestTimeout, "The body arrived at less than 2 KiB a second, after 20 seconds.", ""},
 		{http.StatusConflict, "It exists already, or something else is happening to it.", ""},
 		{http.StatusPreconditionFailed, "The etag is not the present one: read again, then decide.", ""},
 		{http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB; 16 MiB for an import.", ""},
@@ -189,7 +190,7 @@ func problems() *object {
 		{http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request.", ""},
 		{http.StatusTooManyRequests, "Too much at once; Retry-After says when to try again.", headerRetryAfter},
 		{http.StatusInternalServerError, "A fault of the server; its log knows the requestId.", ""},
-		{http.StatusServiceUnavailable, "Something that the request needs is away; Retry-After says when to try again.", headerRetryAfter},
+		{http.StatusServiceUnavailable, "Something that the request needs is away, or there is no room for it; Retry-After says when to try again.", headerRetryAfter},
 		{http.StatusGatewayTimeout, "It took too long, and may have happened: send it again with the same ids.", ""},
 	} {
 		names := []string{headerRequestID}

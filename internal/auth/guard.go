@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -196,39 +195,21 @@ func IsOpen(method string) bool {
 // Only a service that the rule names needs neither.
 func (g *Guard) identify(ctx context.Context, rule Rule, service string) (Pass, error) {
 	values := metadata.ValueFromIncomingContext(ctx, authorization)
-	if len(values) == 0 {
-		if rule.admitsService(service) {
-			return Pass{Principal: Principal{Service: service}}, nil
-		}
-		return Pass{}, errs.New(errs.Unauthenticated, errs.ReasonTokenMissing, "this call needs a bearer token")
+	if len(values) == 0 && rule.admitsService(service) {
+		return Pass{Principal: Principal{Service: service}}, nil
 	}
-	if len(values) > 1 {
-		return Pass{}, errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "authorization must be one bearer token, or one ticket")
+	shown, err := ReadCredential(values, rule.Access.GetTicket() && g.o.Tickets != nil)
+	if err != nil {
+		return Pass{}, err
 	}
-	if secret, ok := credential(values[0], TicketScheme); ok {
-		pass, err := g.redeem(ctx, rule, secret)
+	if shown.Ticket {
+		pass, err := g.redeem(ctx, shown.Secret)
 		pass.Principal.Service = service
 		return pass, err
 	}
-	token, ok := credential(values[0], bearerScheme)
-	if !ok {
-		return Pass{}, errs.New(errs.Unauthenticated, errs.ReasonTokenInvalid, "authorization must be one bearer token")
-	}
-	p, err := g.o.Verifier.Verify(ctx, token)
+	p, err := g.o.Verifier.Verify(ctx, shown.Secret)
 	p.Service = service
 	return Pass{Principal: p}, err
-}
-
-// authorization is the metadata that holds a token or a ticket, bearerScheme the scheme of a token.
-const (
-	authorization = "authorization"
-	bearerScheme  = "Bearer"
-)
-
-// credential returns what a value of the metadata authorization has after a scheme, and whether it has that scheme.
-func credential(value, scheme string) (secret string, ok bool) {
-	has, secret, _ := strings.Cut(value, " ")
-	return secret, strings.EqualFold(has, scheme) && secret != ""
 }
 
 // check decides about a request, and puts the learner's id where it has "me".

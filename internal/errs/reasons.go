@@ -9,6 +9,7 @@ const (
 	ReasonInvalidArgument        = "INVALID_ARGUMENT"
 	ReasonBadPageToken           = "BAD_PAGE_TOKEN"
 	ReasonBodyIncomplete         = "BODY_INCOMPLETE"
+	ReasonBodyTooSlow            = "BODY_TOO_SLOW"
 	ReasonUnsupportedMediaType   = "UNSUPPORTED_MEDIA_TYPE"
 	ReasonUnsupportedEncoding    = "UNSUPPORTED_ENCODING"
 	ReasonIdempotencyKeyInvalid  = "IDEMPOTENCY_KEY_INVALID"
@@ -70,6 +71,7 @@ const (
 	ReasonDatabaseFull           = "DATABASE_FULL"
 	ReasonDatabaseReadOnly       = "DATABASE_READ_ONLY"
 	ReasonIssuerUnreachable      = "ISSUER_UNREACHABLE"
+	ReasonOverloaded             = "OVERLOADED"
 	ReasonShuttingDown           = "SHUTTING_DOWN"
 	ReasonDeadlineExceeded       = "DEADLINE_EXCEEDED"
 	ReasonOutcomeUnknown         = "OUTCOME_UNKNOWN"
@@ -278,6 +280,7 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 404, "it does not exist", ReasonLearnerNotFound, ReasonEnrollmentNotFound, ReasonAwardNotFound),
 		meaning(UseError, 404, "the learner is not enrolled in the path", ReasonNotEnrolled),
 		meaning(UseError, 405, "`Allow` lists the methods of this path", ReasonMethodNotAllowed),
+		meaning(UseError, 408, "the body arrived too slowly: send less at once, or over a better line", ReasonBodyTooSlow),
 		meaning(UseError, 409, "the id is taken", ReasonModuleExists, ReasonPathExists),
 		meaning(UseError, 409, "the identity belongs to another learner", ReasonSubjectTaken),
 		meaning(UseError, 409, "the learner is enrolled in the path", ReasonAlreadyEnrolled),
@@ -294,12 +297,20 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 429, "wait as long as `Retry-After` says", ReasonQueueFull, ReasonLearnerBusy, ReasonRateLimited),
 		meaning(UseError, 429, "so many streams are open already: close one first, or share one", ReasonTooManyStreams),
 		meaning(UseError, 499, "the client disconnected", ReasonCancelled),
+		serverMeanings(),
+	)
+}
+
+// serverMeanings are of the errors that are no fault of the request.
+func serverMeanings() []Meaning {
+	return slices.Concat(
 		meaning(UseError, 500, "a bug of the server; the log has the details under the request's id", ReasonInternal),
 		meaning(UseError, 501, "this server does not have the RPC", ReasonUnimplemented),
 		meaning(UseError, 503, "a service is unreachable or behind; try again", ReasonCatalogBehind, ReasonUpstreamUnavailable),
 		meaning(UseError, 503, "the database is unreachable, busy or full; try again", ReasonDatabaseUnreachable, ReasonDatabaseBusy, ReasonDatabaseFull),
 		meaning(UseError, 503, "the database accepts no writes at the moment; try again", ReasonDatabaseReadOnly),
 		meaning(UseError, 503, "the token cannot be verified at the moment", ReasonIssuerUnreachable),
+		meaning(UseError, 503, "the server has as many requests as it can hold; try again", ReasonOverloaded),
 		meaning(UseError, 503, "the server is stopping; try again", ReasonShuttingDown),
 		meaning(UseError, 504, "the request took too long, and may have taken effect: send it again with the same ids",
 			ReasonDeadlineExceeded, ReasonOutcomeUnknown, ReasonCommitOutcomeUnknown, ReasonDatabaseTimeout),

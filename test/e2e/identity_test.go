@@ -109,6 +109,27 @@ func (a *authority) flagsUntil(service string, end time.Time) []string {
 	return []string{"--tls-cert", certificate, "--tls-key", key, "--tls-ca", a.File}
 }
 
+// TestTheGatewayVerifiesByItself asks one that reaches no service, of an issuer that gives no keys at first.
+func TestTheGatewayVerifiesByItself(t *testing.T) {
+	t.Parallel()
+	provider := newProvider(t)
+	away := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "away", http.StatusBadGateway) })
+	provider.instead.Store(&away)
+	addr := freeAddrs(t, 1)[0]
+	gateway := start(t, "serve", "gateway", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--drain-delay", "0s", "--profile-addr", addr,
+		"--catalog-addr", addr, "--progress-addr", addr, "--oidc-issuer", provider.url, "--oidc-audience", "preceptor-test")
+	base := "http://" + gateway.addr
+	anyone, me := &client{t: t, base: base}, &client{t: t, base: base, token: provider.token("ada", "learner")}
+	names := "the token issuer " + provider.url + " gives no keys"
+	eventually(t, names, func() bool { return strings.Contains(string(anyone.get("/readyz").want(http.StatusOK).body), names) })
+	me.get("/v1/topics").problem(http.StatusServiceUnavailable, "ISSUER_UNREACHABLE")
+	anyone.get("/v1/topics").problem(http.StatusUnauthorized, "TOKEN_MISSING")
+	(&client{t: t, base: base, token: "junk"}).get("/v1/topics").problem(http.StatusUnauthorized, "TOKEN_INVALID")
+	provider.instead.Store(nil)
+	eventually(t, "the token is valid", func() bool { return me.get("/v1/topics").get("reason") == "UPSTREAM_UNAVAILABLE" })
+	eventually(t, "the issuer is back", func() bool { return !strings.Contains(string(anyone.get("/readyz").body), names) })
+}
+
 // TestCertificatesFromFiles runs four processes that share no folder.
 func TestCertificatesFromFiles(t *testing.T) {
 	t.Parallel()
@@ -122,7 +143,7 @@ func TestCertificatesFromFiles(t *testing.T) {
 	for i, service := range []string{"profile", "catalog", "progress"} {
 		run(service, append(tokens, "--data", t.TempDir(), "--listen", addrs[i], "--health-addr", map[bool]string{true: addrs[3]}[service == "progress"])...)
 	}
-	gateway := run("gateway", "--http", "127.0.0.1:0", "--data", "/proc/none")
+	gateway := run("gateway", append(tokens, "--http", "127.0.0.1:0", "--data", "/proc/none")...)
 	w := &world{base: "http://" + gateway.addr, front: gateway}
 	w.awaitReady(t)
 

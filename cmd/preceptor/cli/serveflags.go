@@ -90,11 +90,15 @@ func (c *serveFlags) processFlags() []cli.Flag {
 		},
 		&cli.FloatFlag{
 			Name: "rate-limit", Category: groupEdge, Destination: &c.RateLimit, Sources: variable("rate-limit"),
-			Usage: "how many requests a second one caller may make of this gateway, over time; no limit when not given",
+			Usage: "how many requests a second one caller may make of this gateway, or one address without a valid token, over time; no limit when not given",
 		},
 		&cli.IntFlag{
 			Name: "rate-burst", Category: groupEdge, Value: 1000, Destination: &c.RateBurst, Sources: variable("rate-burst"),
 			Usage: "how many requests one caller may make at once",
+		},
+		&cli.StringSliceFlag{
+			Name: "trusted-proxies", Category: groupEdge, Destination: &c.TrustedProxies, Sources: variable("trusted-proxies"),
+			Usage: "the networks of the proxies whose X-Forwarded-For says where a request comes from, as 10.0.0.0/8, or addresses; nobody's when not given",
 		},
 		text(groupOne, "grpc", "where the gRPC API listens, without TLS; nowhere when not given", "", &c.GRPC),
 		&cli.BoolFlag{
@@ -107,12 +111,12 @@ func (c *serveFlags) processFlags() []cli.Flag {
 func (c *serveFlags) identityFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{
-			Name: "local-issuer", Category: groupRecords, Destination: &c.LocalIssuer, Sources: variable("local-issuer"),
+			Name: "local-issuer", Category: groupAlways, Destination: &c.LocalIssuer, Sources: variable("local-issuer"),
 			Usage: "accept the tokens of preceptor token, made with the key in the data folder", DefaultText: "true, unless there is an --oidc-issuer",
 		},
-		text(groupRecords, "oidc-issuer", "the URL of an OpenID Connect issuer whose tokens are accepted", "", &c.OIDCIssuer),
-		text(groupRecords, "oidc-audience", "the audience that its tokens must name", "", &c.OIDCAudience),
-		text(groupRecords, "oidc-roles-claim", "the claim that lists the roles, as roles or realm_access.roles", "roles", &c.OIDCRolesClaim),
+		text(groupAlways, "oidc-issuer", "the URL of an OpenID Connect issuer whose tokens are accepted", "", &c.OIDCIssuer),
+		text(groupAlways, "oidc-audience", "the audience that its tokens must name", "", &c.OIDCAudience),
+		text(groupAlways, "oidc-roles-claim", "the claim that lists the roles, as roles or realm_access.roles", "roles", &c.OIDCRolesClaim),
 	}
 }
 

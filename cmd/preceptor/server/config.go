@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -34,6 +35,8 @@ type Config struct {
 	Reflection  bool
 	RateLimit   float64
 	RateBurst   int
+	// TrustedProxies are networks and addresses, as gateway.ParseProxy reads them.
+	TrustedProxies []string
 
 	// DatabaseURL may hold a password: it is neither logged nor shown.
 	DatabaseURL      string
@@ -78,6 +81,9 @@ func (c *Config) Check(services Table) error {
 			return Usagef("--cors-origin: %s", err)
 		}
 	}
+	if _, err := c.trustedProxies(); err != nil {
+		return err
+	}
 	for _, s := range services {
 		if c.Only != "" && c.Only != s.Name {
 			continue
@@ -92,6 +98,19 @@ func (c *Config) Check(services Table) error {
 		}
 	}
 	return nil
+}
+
+// trustedProxies are the networks of the proxies in front of the gateway.
+func (c *Config) trustedProxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		network, err := gateway.ParseProxy(text)
+		if err != nil {
+			return nil, Usagef("--trusted-proxies: %s", err)
+		}
+		all = append(all, network)
+	}
+	return all, nil
 }
 
 // isWebURL reports whether a text is the URL of something on the web.

@@ -37,7 +37,7 @@ func (c *Config) needsFolder() bool {
 	case c.Only == "", c.TLSCert == "":
 		return true
 	case c.Only == Gateway:
-		return false
+		return c.LocalIssuer
 	}
 	return !c.OnPostgres() || c.LocalIssuer
 }

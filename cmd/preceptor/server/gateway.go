@@ -12,12 +12,18 @@ import (
 
 // openGateway makes the REST API.
 func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientConnInterface) (*gateway.Gateway, error) {
+	trusted, err := p.cfg.trustedProxies()
+	if err != nil {
+		return nil, err
+	}
 	g, err := gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
 		Conns:          conns,
+		Verifier:       p.verifier,
 		Logger:         p.log,
 		AllowedOrigins: p.cfg.CORSOrigins,
 		Version:        p.version,
 		RateLimit:      gateway.RateLimit{PerSecond: p.cfg.RateLimit, Burst: p.cfg.RateBurst},
+		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
 		Observe:        p.metrics.Requests(),

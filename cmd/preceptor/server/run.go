@@ -209,12 +209,18 @@ func (p *process) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.openVerifier(ctx); err != nil {
+		return err
+	}
 	conns, err := p.dial(p.table.Names())
 	if err != nil {
 		return err
 	}
 	p.logPeers(ctx)
-	p.report(newPeers(p.table, conns).state)
+	all := newPeers(p.table, conns)
+	p.report(func(ctx context.Context) health.State {
+		return all.state(ctx).And(health.State{Ready: true, Degraded: p.unverified()})
+	})
 	gateway, err := p.openGateway(ctx, conns)
 	if err != nil {
 		return err
