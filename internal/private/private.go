@@ -42,7 +42,7 @@ func Narrow(path string) error {
 
 // Make makes an empty file for its owner alone where there is none, and narrows one that is there.
 func Make(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, FileMode)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, FileMode) //nolint:gosec // a name in the data folder; O_EXCL follows no link
 	if errors.Is(err, fs.ErrExist) {
 		return Narrow(path)
 	}

@@ -35,14 +35,14 @@ func TestSQLiteFilesArePrivate(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil {
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // what the program must narrow
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "x.db")
 	for _, when := range []string{"new", "wide", "left open"} {
 		if when != "new" {
 			for _, name := range []string{file, filepath.Join(dir, "x.lock")} {
-				if err := os.Chmod(name, 0o644); err != nil {
+				if err := os.Chmod(name, 0o644); err != nil { //nolint:gosec // what the program must narrow
 					t.Fatal(err)
 				}
 			}
@@ -52,7 +52,7 @@ func TestSQLiteFilesArePrivate(t *testing.T) {
 				if err := os.WriteFile(file+suffix, nil, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.Chmod(file+suffix, 0o666); err != nil {
+				if err := os.Chmod(file+suffix, 0o666); err != nil { //nolint:gosec // what the program must narrow
 					t.Fatal(err)
 				}
 			}

@@ -24,7 +24,7 @@ func wideFolder(t *testing.T, name string) string {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o777); err != nil {
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // what the program must narrow
 		t.Fatal(err)
 	}
 	return dir
@@ -75,7 +75,7 @@ func TestFilesArePrivate(t *testing.T) {
 		}
 		p.stop(t)
 		for _, name := range []string{"catalog.db", "progress.db", "profile.db", "catalog.lock", "issuer.key"} { // as older programs made them
-			if err := os.Chmod(filepath.Join(data, name), 0o644); err != nil {
+			if err := os.Chmod(filepath.Join(data, name), 0o644); err != nil { //nolint:gosec // what the program must narrow
 				t.Fatal(err)
 			}
 		}
