@@ -79,7 +79,7 @@ test-other-days: ## Run test-moved with real servers at the end of a year, on a 
 	$(MAKE) test-moved SERVERS=1 $(ten_years)
 
 .PHONY: nightly
-nightly: test-other-days phones faults faults-cluster faults-failover properties mutants fuzz release-check ## Run what takes long: other days, phones, faults, properties, mutants, fuzz, the release twice.
+nightly: test-other-days phones faults faults-cluster faults-failover attack properties mutants fuzz release-check ## Run what takes long: other days, phones, faults, attacks, properties, mutants, fuzz, the release twice.
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler); properties get a fifth of their tries.
@@ -104,6 +104,14 @@ faults-cluster: ## Break a Redis Cluster of six nodes under the same load; print
 .PHONY: faults-failover
 faults-failover: ## Have standbys take over under the same load, and restore to a point in time (Debian's postgresql, patroni, etcd-server, redis-server); prints the tables.
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers,failover -v -run 'TestFailover$$|TestPointInTime$$' -faults.load=6s
+
+.PHONY: attack
+attack: ## Attack the program in its production limits, with honest clients beside; prints docs/security.md's table (ARGS="-attacks tokens -seed 7").
+	go run ./test/attack $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: attack-short
+attack-short: ## Attack it for a minute.
+	go run ./test/attack -dose short
 
 .PHONY: bench
 bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.

@@ -100,6 +100,10 @@ func (r *route) checkParameter(found *errs.Violations, fd protoreflect.FieldDesc
 	if len(*found) > before {
 		return
 	}
+	if fd.Name() == "etag" && !isVisible(value) { // it is passed on as a header
+		found.Addf(fd.JSONName(), errs.ReasonMalformed, "must be the etag of the resource")
+		return
+	}
 	into, err := r.newInput()
 	if err != nil {
 		return // no such type: the call itself fails

@@ -225,7 +225,7 @@ func wrong(fd protoreflect.FieldDescriptor, one []byte, whole string) string {
 	if one == nil {
 		text = whole // of a map
 	}
-	isText := len(one) > 0 && bytes.TrimSpace(one)[0] == '"'
+	isText := bytes.HasPrefix(bytes.TrimSpace(one), []byte{'"'})
 	_, err := strconv.ParseFloat(text, 64)
 	isNumber := err == nil || errors.Is(err, strconv.ErrRange)
 	switch {
