@@ -26,6 +26,8 @@ const (
 	public = "https://vuln.go.dev"
 	// found is the exit code of govulncheck for vulnerabilities; others are failures.
 	found = 3
+	// tags are those of all tests, as in .golangci.yml.
+	tags = "realservers,failover,node"
 )
 
 func main() {
@@ -157,7 +159,7 @@ func (c checker) module(ctx context.Context, dir, name string) (ok bool, err err
 		pattern string
 		flags   []string
 	}{
-		{"./...", []string{"-test", "-tags", "realservers,node"}},
+		{"./...", []string{"-test", "-tags", tags}},
 		{"tool", []string{"-scan", "package"}},
 	} {
 		some, err := c.any(ctx, dir, what.pattern)
@@ -186,7 +188,7 @@ func (c checker) module(ctx context.Context, dir, name string) (ok bool, err err
 // any reports whether a pattern matches any package of a module.
 func (c checker) any(ctx context.Context, dir, pattern string) (bool, error) {
 	var complaints bytes.Buffer
-	list := exec.CommandContext(ctx, "go", "list", "-find", "-tags", "realservers,node", pattern)
+	list := exec.CommandContext(ctx, "go", "list", "-find", "-tags", tags, pattern)
 	list.Dir, list.Stderr = dir, &complaints
 	text, err := list.Output()
 	if err != nil {
