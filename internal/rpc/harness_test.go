@@ -137,7 +137,7 @@ func (h *harness) person(tb testing.TB) *grpc.ClientConn {
 
 // anybody is how somebody connects who neither shows a certificate nor looks at the server's.
 func anybody() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, Time: testenv.Now, MinVersion: tls.VersionTLS13}
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, Time: testenv.Now, MinVersion: tls.VersionTLS13} //nolint:gosec // what is tested begins behind TLS
 }
 
 // as is the context of a call with ada's token; a test that hangs fails by its deadline.

@@ -67,7 +67,7 @@ func (c *composition) env(service string) (env []string) {
 func (c *composition) certificates(t *testing.T, tls string) {
 	t.Helper()
 	for _, volume := range []string{"authority", "postgres", "redis"} {
-		if err := os.MkdirAll(filepath.Join(tls, volume), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(tls, volume), 0o755); err != nil { //nolint:gosec // for the user postgres to read
 			t.Fatal(err)
 		}
 	}
@@ -156,7 +156,7 @@ func (c *composition) postgres(t *testing.T, dir, tls string) *testenv.PostgresP
 	t.Helper()
 	s := c.Services["postgres"]
 	rules := filepath.Join(dir, "pg_hba.conf")
-	if err := os.WriteFile(rules, []byte(repoFile(t, "deploy/postgres/pg_hba.conf")), 0o644); err != nil {
+	if err := os.WriteFile(rules, []byte(repoFile(t, "deploy/postgres/pg_hba.conf")), 0o644); err != nil { //nolint:gosec // for the user postgres to read
 		t.Fatal(err)
 	}
 	c.replace = []string{"/tls/", filepath.Join(tls, "postgres") + "/", "/etc/postgresql/pg_hba.conf", rules}

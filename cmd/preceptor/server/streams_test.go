@@ -61,7 +61,7 @@ func memory() int64 {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse) //nolint:gosec // no memory is that large
+	return int64(m.HeapAlloc + m.StackInuse)
 }
 
 // openStream opens stream n and waits until the service has begun it; what the test holds for it is little.
@@ -121,8 +121,8 @@ type rawHTTP2 struct {
 // frame writes one frame.
 func (c *rawHTTP2) frame(t *testing.T, kind, flags byte, stream int, payload []byte) {
 	t.Helper()
-	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // short
-	head = binary.BigEndian.AppendUint32(append(head, flags), uint32(stream))        //nolint:gosec // few
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
+	head = binary.BigEndian.AppendUint32(append(head, flags), uint32(stream))
 	if _, err := c.conn.Write(append(head, payload...)); err != nil {
 		t.Fatal(err)
 	}
