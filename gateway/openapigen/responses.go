@@ -190,7 +190,7 @@ func problems() *object {
 		{http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request.", ""},
 		{http.StatusTooManyRequests, "Too much at once; Retry-After says when to try again.", headerRetryAfter},
 		{http.StatusInternalServerError, "A fault of the server; its log knows the requestId.", ""},
-		{http.StatusServiceUnavailable, "Something that the request needs is away, or there is no room for it; Retry-After says when to try again.", headerRetryAfter},
+		{http.StatusServiceUnavailable, "Something that the request needs is away, or has no room; Retry-After says when to try again.", headerRetryAfter},
 		{http.StatusGatewayTimeout, "It took too long, and may have happened: send it again with the same ids.", ""},
 	} {
 		names := []string{headerRequestID}
