@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
-	"sync"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
@@ -27,19 +27,21 @@ const firstBuffer = 4 << 10
 type bodies struct {
 	grace time.Duration
 	rate  int64
-	total int64
 	share int64 // of one caller
-
-	mu       sync.Mutex
-	held     int64
-	byCaller map[caller]int64
+	held  *bounds.Quota[caller]
 }
 
 // newBodies returns a budget of 64 MiB, or of an eighth of the process's memory limit if that is less, but
 // of no less than 32 MiB: an import has to fit. One caller may hold three quarters of it.
 func newBodies() *bodies {
+	b := &bodies{grace: bodyGrace, rate: bodyRate}
 	total := min(64<<20, max(32<<20, debug.SetMemoryLimit(-1)/8))
-	return &bodies{grace: bodyGrace, rate: bodyRate, total: total, share: total / 4 * 3, byCaller: map[caller]int64{}}
+	b.limit(total, total/4*3)
+	return b
+}
+
+func (b *bodies) limit(total, share int64) {
+	b.share, b.held = share, bounds.NewQuota[caller](total, share)
 }
 
 // due returns how long after its beginning more of a body has to be there than what has arrived.
@@ -58,19 +60,15 @@ type holding struct {
 // the caller, hold too many.
 func (h *holding) grow(n int64) error {
 	b := h.bodies
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case b.byCaller[h.caller]+n > b.share:
+	if b.held.Take(h.caller, n) {
+		h.bytes += n
+		return nil
+	}
+	if b.held.Of(h.caller)+n > b.share {
 		return errs.New(errs.ResourceExhausted, errs.ReasonQueueFull,
 			"your requests that are being served hold %d MiB of bodies, and may not hold more; wait for their responses", b.share>>20)
-	case b.held+n > b.total:
-		return errs.New(errs.Unavailable, errs.ReasonOverloaded, "the bodies of other requests hold all of the memory that there is for them; try again")
 	}
-	b.held += n
-	b.byCaller[h.caller] += n
-	h.bytes += n
-	return nil
+	return errs.New(errs.Unavailable, errs.ReasonOverloaded, "the bodies of other requests hold all of the memory that there is for them; try again")
 }
 
 // shrink gives n bytes back.
@@ -78,14 +76,8 @@ func (h *holding) shrink(n int64) {
 	if h == nil || n == 0 {
 		return
 	}
-	b := h.bodies
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	h.bytes -= n
-	b.held -= n
-	if b.byCaller[h.caller] -= n; b.byCaller[h.caller] <= 0 {
-		delete(b.byCaller, h.caller)
-	}
+	h.bodies.held.Give(h.caller, n)
 }
 
 // release gives all back; h may be nil.

@@ -38,14 +38,8 @@ type holdingConn struct {
 }
 
 func (c *holdingConn) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
-	c.held <- c.g.bodies.now()
+	c.held <- c.g.bodies.held.Used()
 	return nil
-}
-
-func (b *bodies) now() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.held
 }
 
 // serveBodies serves a gateway with a small budget, and returns its address.
@@ -107,12 +101,12 @@ const modulePath, catalogPath = "/v1/modules?moduleId=a", "/v1/catalog:import"
 func (g *Gateway) waitHeld(t *testing.T, want int64) {
 	t.Helper()
 	for range 1000 {
-		if g.bodies.now() == want {
+		if g.bodies.held.Used() == want {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("bodies hold %d bytes, want %d", g.bodies.now(), want)
+	t.Fatalf("bodies hold %d bytes, want %d", g.bodies.held.Used(), want)
 }
 
 // TestAnAnnouncedLengthReservesNothing: what a body holds grows with what is there.
@@ -134,7 +128,7 @@ func TestAnAnnouncedLengthReservesNothing(t *testing.T) {
 // TestBodiesHaveABudget: what is too much for all is 503, what is too much of one caller's is 429, and both
 // are served when the others have been.
 func TestBodiesHaveABudget(t *testing.T) {
-	g, _, addr := serveBodies(t, func(b *bodies) { b.total, b.share = 80<<10, 72<<10 })
+	g, _, addr := serveBodies(t, func(b *bodies) { b.limit(80<<10, 72<<10) })
 	first := begin(t, addr, modulePath, "ada", 64<<10)
 	first.blanks(60 << 10)
 	g.waitHeld(t, 64<<10)
@@ -150,9 +144,6 @@ func TestBodiesHaveABudget(t *testing.T) {
 		t.Error(got)
 	}
 	g.waitHeld(t, 0)
-	if len(g.bodies.byCaller) != 0 {
-		t.Errorf("%d callers are remembered", len(g.bodies.byCaller))
-	}
 	again := begin(t, addr, modulePath, "grace", 40<<10)
 	again.blanks(40 << 10)
 	if got := again.response(); !strings.HasPrefix(got, "200") {
@@ -162,7 +153,7 @@ func TestBodiesHaveABudget(t *testing.T) {
 
 // TestUncompressedBytesCount: a body is held until its request has been served, and as large as it then is.
 func TestUncompressedBytesCount(t *testing.T) {
-	_, conn, addr := serveBodies(t, func(b *bodies) { b.total, b.share = 8<<20, 5<<20 })
+	_, conn, addr := serveBodies(t, func(b *bodies) { b.limit(8<<20, 5<<20) })
 	zipped := func(size int) []byte {
 		var out bytes.Buffer
 		w := gzip.NewWriter(&out)

@@ -45,3 +45,10 @@ func (q *Quota[K]) Used() int64 {
 	defer q.mu.Unlock()
 	return q.used
 }
+
+// Of returns how much is used by a key.
+func (q *Quota[K]) Of(key K) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.by[key]
+}
