@@ -9,9 +9,10 @@ set -eu
 umask 077
 tls=${TLS:-/tls} servers=${SERVERS:-999:999}
 
-if [ -e "$tls/authority/ca.crt" ] && [ -e "$tls/postgres/server.key" ] && [ -e "$tls/redis/server.key" ]; then
+if [ -s "$tls/authority/ca.crt" ] && [ -s "$tls/postgres/server.key" ] && [ -s "$tls/redis/server.key" ]; then
 	exit 0
 fi
+rm -f "$tls/authority/ca.crt" # which says that all of it is there
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -29,5 +30,6 @@ for server in postgres redis; do
 	chown "$servers" "$tls/$server/server.crt" "$tls/$server/server.key"
 done
 # Last, because the services wait for it. Its folder is read by users of any number.
-cat "$work/ca.crt" >"$tls/authority/ca.crt"
-chmod 644 "$tls/authority/ca.crt"
+cat "$work/ca.crt" >"$tls/authority/ca.crt.new"
+chmod 644 "$tls/authority/ca.crt.new"
+mv "$tls/authority/ca.crt.new" "$tls/authority/ca.crt"

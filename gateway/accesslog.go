@@ -84,7 +84,16 @@ func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start
 		return
 	}
 	path := r.URL.Path
-	attrs := make([]slog.Attr, 0, 11)
+	attrs := make([]slog.Attr, 0, 12)
+	if level == slog.LevelInfo && x.refused != nil {
+		skipped, ok := g.refusals.Next()
+		if !ok {
+			return
+		}
+		if skipped > 0 {
+			attrs = append(attrs, slog.Int64("refusals_not_logged", skipped))
+		}
+	}
 	attrs = append(attrs, slog.String("method", method[:min(len(method), maxLoggedMethod)]), slog.String("path", path[:min(len(path), maxLoggedPath)]))
 	if x.route != nil {
 		attrs = append(attrs, slog.String("route", x.route.template))

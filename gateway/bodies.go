@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/bounds"
@@ -32,11 +33,13 @@ type bodies struct {
 }
 
 // newBodies returns a budget of 64 MiB, or of an eighth of the process's memory limit if that is less, but
-// of no less than 32 MiB: an import has to fit. One caller may hold three quarters of it.
+// of no less than 36 MiB: an import has to fit, compressed and not. One caller may hold three quarters of
+// it, or all of that.
 func newBodies() *bodies {
 	b := &bodies{grace: bodyGrace, rate: bodyRate}
-	total := min(64<<20, max(32<<20, debug.SetMemoryLimit(-1)/8))
-	b.limit(total, total/4*3)
+	const anImport = 36 << 20
+	total := min(64<<20, max(anImport, debug.SetMemoryLimit(-1)/8))
+	b.limit(total, max(anImport, total/4*3))
 	return b
 }
 
@@ -127,9 +130,13 @@ type pacedBody struct {
 	body    io.Reader
 	bodies  *bodies
 	now     func() time.Time
+	control *http.ResponseController
 	begun   time.Time
 	arrived int64
 	late    *time.Timer
+
+	mu      sync.Mutex
+	stopped bool
 }
 
 // paced returns a request's body, which is to be read until it is stopped.
@@ -138,13 +145,33 @@ func (g *Gateway) paced(r *http.Request) *pacedBody {
 	// The server's limit for a whole request does not fit a large body on a slow line. A deadline is of the
 	// machine's clock, and so a timer sets one in the past when it is time.
 	_ = control.SetReadDeadline(time.Time{})
-	return &pacedBody{
-		body: r.Body, bodies: g.bodies, now: g.config.Now, begun: g.config.Now(),
-		late: time.AfterFunc(g.bodies.grace, func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }),
+	p := &pacedBody{body: r.Body, bodies: g.bodies, now: g.config.Now, control: control, begun: g.config.Now()}
+	p.late = time.AfterFunc(g.bodies.grace, p.cut)
+	return p
+}
+
+// cut ends the read that waits, unless the body is not read any more: then the server reads, to see
+// whether the client has gone.
+func (p *pacedBody) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stopped {
+		_ = p.control.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-func (p *pacedBody) stop() { p.late.Stop() }
+func (p *pacedBody) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	p.late.Stop()
+}
+
+// end stops, and gives what is left of the body a second: the server reads a part of it after the response.
+func (p *pacedBody) end() {
+	p.stop()
+	_ = p.control.SetReadDeadline(machineTime(time.Second))
+}
 
 // Read returns DeadlineExceeded with BODY_TOO_SLOW when the body is late, Invalid when it breaks off.
 func (p *pacedBody) Read(to []byte) (int, error) {

@@ -133,6 +133,7 @@ func TestBodiesHaveABudget(t *testing.T) {
 	first.blanks(60 << 10)
 	g.waitHeld(t, 64<<10)
 	other, own := begin(t, addr, modulePath, "grace", 40<<10), begin(t, addr, modulePath, "ada", 40<<10)
+	g.waitHeld(t, 64<<10+2*firstBuffer)
 	for s, want := range map[*sender]string{other: "503 OVERLOADED 1", own: "429 QUEUE_FULL 1"} {
 		s.blanks(40 << 10)
 		if got := s.response(); got != want {
@@ -148,6 +149,18 @@ func TestBodiesHaveABudget(t *testing.T) {
 	again.blanks(40 << 10)
 	if got := again.response(); !strings.HasPrefix(got, "200") {
 		t.Error(got)
+	}
+}
+
+// TestRefusedBodiesEnd: a client that goes on sending nothing does not keep the connection of a body that was refused.
+func TestRefusedBodiesEnd(t *testing.T) {
+	_, _, addr := serveBodies(t, func(*bodies) {})
+	s := begin(t, addr, modulePath, "ada", maxBody+100)
+	s.blanks(maxBody) // what is read on after the refusal
+	_ = s.SetReadDeadline(testenv.Now().Add(time.Minute))
+	whole, err := io.ReadAll(s)
+	if err != nil || !strings.HasPrefix(string(whole), "HTTP/1.1 413 ") {
+		t.Errorf("%v after %.60q", err, whole)
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
@@ -102,6 +103,7 @@ type Gateway struct {
 	seen     revisions
 	// slowReaders counts the responses that were not read in time.
 	slowReaders atomic.Int64
+	refusals    *bounds.Lines
 }
 
 var _ http.Handler = (*Gateway)(nil)
@@ -135,6 +137,7 @@ func New(config Config) (*Gateway, error) {
 		progress: progressv1.NewProgressServiceClient(preconditions{config.Conns[progressService]}),
 		origins:  newOrigins(config.AllowedOrigins),
 		limiter:  newLimiter(config.RateLimit, limitedCallers),
+		refusals: bounds.NewLines(bounds.RefusalsPerSecond, bounds.RefusalsBurst, config.Now),
 		proxies:  config.TrustedProxies,
 		bodies:   newBodies(),
 	}

@@ -132,7 +132,7 @@ func (g *Gateway) takeBody(r *http.Request, from io.Reader) error {
 	if x.route.body == "" {
 		if n, err := io.ReadFull(from, make([]byte, 1)); n > 0 {
 			return bodyNotTaken()
-		} else if errs.ReasonOf(err) == errs.ReasonBodyTooSlow {
+		} else if !errors.Is(err, io.EOF) {
 			return err
 		}
 		return nil
@@ -163,12 +163,13 @@ func (g *Gateway) takeBody(r *http.Request, from io.Reader) error {
 func (g *Gateway) drain(r *http.Request, body *pacedBody) {
 	x := exchangeOf(r)
 	x.held.release()
-	if body.arrived == 0 && r.Header.Get("Expect") != "" {
-		return
+	if body.arrived > 0 || r.Header.Get("Expect") == "" {
+		if _, err := io.CopyN(io.Discard, body, x.route.maxBody()); errors.Is(err, io.EOF) {
+			x.keepConnection()
+			return
+		}
 	}
-	if _, err := io.CopyN(io.Discard, body, x.route.maxBody()); errors.Is(err, io.EOF) {
-		x.keepConnection()
-	}
+	body.end()
 }
 
 // maxBody returns how many bytes a body of the route may have.

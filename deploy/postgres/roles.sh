@@ -11,7 +11,7 @@ role() {
 	psql --no-psqlrc --set ON_ERROR_STOP=1 --set role="$1" --set password="$2" --set db="$POSTGRES_DB" \
 		--username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<-'SQL'
 		CREATE ROLE :"role" LOGIN PASSWORD :'password';
-		GRANT CONNECT, CREATE ON DATABASE :"db" TO :"role";
+		GRANT CONNECT, CREATE, TEMPORARY ON DATABASE :"db" TO :"role";
 	SQL
 }
 

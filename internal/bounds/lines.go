@@ -17,6 +17,12 @@ type Lines struct {
 	skipped int64
 }
 
+// What callers who were refused before they had shown who they are may write to the log of a server.
+const (
+	RefusalsPerSecond = 10
+	RefusalsBurst     = 100
+)
+
 // NewLines returns the bound of a log.
 func NewLines(perSecond, burst int, now func() time.Time) *Lines {
 	return &Lines{perSecond: float64(perSecond), burst: float64(burst), now: now, left: float64(burst), at: now()}

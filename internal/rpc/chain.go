@@ -188,9 +188,6 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	c.server.logger.LogAttrs(ctx, level, "call", attrs...)
 }
 
-// What anybody may write to the log, in lines.
-const refusalsPerSecond, refusalsBurst = 10, 100
-
 // byStranger reports whether a call was refused to somebody who has shown nothing.
 func byStranger(ctx context.Context, c *call, st *status.Status) bool {
 	p, _ := auth.FromContext(ctx)

@@ -121,11 +121,11 @@ func (s *readStream) RecvMsg(m any) error {
 	if s.in == nil { // by now the guard knows who calls
 		s.in = s.server.receiverOf(s.Context(), s.method)
 	}
-	read := s.ServerStream.RecvMsg
-	if s.in != nil {
-		read = s.in.receive
+	if s.in == nil {
+		return unread(s.ServerStream.RecvMsg(m))
 	}
-	return unread(read(m))
+	defer s.in.give() // a stream lasts, and its request has arrived
+	return unread(s.in.receive(m))
 }
 
 // done gives back what the call has taken.

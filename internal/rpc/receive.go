@@ -99,11 +99,7 @@ func (r *receiver) receive(m any) error {
 	if int64(length) > int64(r.limit) {
 		return r.tooLarge()
 	}
-	needs := int64(length)
-	if compressed {
-		needs += int64(r.limit) // what it may become
-	}
-	if err := r.take(needs); err != nil {
+	if err := r.take(int64(length)); err != nil {
 		return err
 	}
 	var data mem.BufferSlice
@@ -120,9 +116,13 @@ func (r *receiver) receive(m any) error {
 	defer data.Free()
 	plain := data.Materialize()
 	if compressed {
+		if err := r.take(min(int64(r.limit), callerBytes-r.held)); err != nil { // what it may become
+			return err
+		}
 		if plain, err = r.unpack(plain); err != nil {
 			return err
 		}
+		r.keep(int64(len(plain)))
 	}
 	return proto.Unmarshal(plain, message)
 }
@@ -164,8 +164,19 @@ func (r *receiver) take(n int64) error {
 	if !r.quota.Take(r.from, n) {
 		return errs.New(errs.ResourceExhausted, errs.ReasonRateLimited, "too many large messages are on their way at once; send them one after the other")
 	}
-	r.held = n
+	r.held += n
 	return nil
+}
+
+// keep gives back what the message took beyond n bytes.
+func (r *receiver) keep(n int64) {
+	if n <= smallMessage {
+		n = 0
+	}
+	if r.held > n {
+		r.quota.Give(r.from, r.held-n)
+		r.held = n
+	}
 }
 
 // give gives back what the last message took.

@@ -113,7 +113,7 @@ func NewServer(o Options) (*Server, error) {
 		draining: make(chan struct{}), gate: gate{idle: make(chan struct{})},
 		open:      bounds.NewQuota[string](openStreams, openStreamsEach),
 		receiving: bounds.NewQuota[string](messageBytes, callerBytes),
-		refusals:  bounds.NewLines(refusalsPerSecond, refusalsBurst, o.Now),
+		refusals:  bounds.NewLines(bounds.RefusalsPerSecond, bounds.RefusalsBurst, o.Now),
 	}
 	if s.validator == nil {
 		s.validator = NewValidator()
@@ -188,7 +188,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.stopNow()
-	s.network.stop() // ends the contexts of its calls; GracefulStop returns with the last
+	go s.network.stop() // ends the contexts of its calls; GracefulStop returns with the last
 	select {
 	case <-s.gate.idle:
 	case <-time.After(stopLinger):

@@ -111,14 +111,20 @@ func (db *DB) probe(ctx context.Context) error {
 		}
 		return db.writeAll(ctx, "DROP TABLE "+probeTable) // a table that is dropped before the commit is never written
 	}
+	fill := fmt.Sprintf(" (room) SELECT md5(n::text) FROM generate_series(1, %d) n", probeBytes/32)
 	err := db.writeAll(ctx, // a read-only session may not even make one that is temporary
-		"CREATE TEMPORARY TABLE "+probeTable+" (room TEXT NOT NULL) ON COMMIT DROP",
-		fmt.Sprintf("INSERT INTO "+probeTable+" (room) SELECT md5(n::text) FROM generate_series(1, %d) n", probeBytes/32))
-	if isPostgres(err, "42501") { // the role may not make such tables: then something that needs less room
-		return db.writeAll(ctx, "UPDATE "+db.qualified(infoTable)+" SET format = format")
+		"CREATE TEMPORARY TABLE "+probeTable+" (room TEXT NOT NULL) ON COMMIT DROP", "INSERT INTO "+probeTable+fill)
+	if isPostgres(err, insufficientPrivilege) { // a role that may not make such tables may own its schema
+		table := db.qualified(probeTable)
+		err = db.writeAll(ctx, "CREATE TABLE "+table+" (room TEXT NOT NULL)", "INSERT INTO "+table+fill, "DROP TABLE "+table)
+	}
+	if isPostgres(err, insufficientPrivilege) { // then something that needs less room
+		err = db.writeAll(ctx, "UPDATE "+db.qualified(infoTable)+" SET format = format")
 	}
 	return err
 }
+
+const insufficientPrivilege = "42501"
 
 // writeAll runs statements in one transaction.
 func (db *DB) writeAll(ctx context.Context, statements ...string) error {

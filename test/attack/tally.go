@@ -72,8 +72,8 @@ func (t *tally) serverFaultf(format string, args ...any) {
 // http counts a response. It is at fault when it is 5xx, or refuses without a problem that a program can read.
 func (t *tally) http(what string, a *answer) {
 	t.add(fmt.Sprint(a.status))
-	if t.busy && a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" {
-		return
+	if t.busy && (a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" || a.status == http.StatusGatewayTimeout) {
+		return // there is more to do than the machine can in time
 	}
 	if a.status >= http.StatusInternalServerError {
 		t.serverFaultf("%s: %d %.200q", what, a.status, a.body)

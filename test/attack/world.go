@@ -110,6 +110,10 @@ func (w *world) dose(short, whole int) int {
 // attack starts the program, attacks it with honest clients beside, and checks what they have.
 func (w *world) attack(ctx context.Context) {
 	if err := w.begin(ctx); err != nil {
+		if w.short && errors.Is(err, errNoSmallDisk) { // a container of CI may not mount; internal/sqldb's tests fill disks anywhere
+			w.tally.add("not run: " + err.Error())
+			return
+		}
 		w.tally.summaryf("harness: %v", err)
 		return
 	}

@@ -34,10 +34,11 @@ type composition struct {
 	replace []string
 }
 
-// readComposition reads the file with a password for each service.
+// readComposition reads the file with a password for each service, and the defaults of all else.
 func readComposition(t *testing.T) *composition {
 	t.Helper()
 	text := regexp.MustCompile(`\$\{([A-Z]+)_PASSWORD:\?[^}]*\}`).ReplaceAllString(repoFile(t, "deploy/compose.yaml"), "secret-$1")
+	text = regexp.MustCompile(`\$\{[A-Z_]+:-([^}]*)\}`).ReplaceAllString(text, "$1")
 	c := &composition{}
 	if err := yaml.Unmarshal([]byte(text), c); err != nil {
 		t.Fatal(err)

@@ -140,16 +140,24 @@ func (t *auditTool) walk(ctx context.Context, service string) (audit.Head, error
 		if len(page.Entries) > 0 && head.Sequence < page.HeadSequence {
 			continue
 		}
-		if err := head.Stored(audit.Head{Sequence: page.HeadSequence, Hash: page.HeadHash}); err != nil {
-			return head, err
-		}
-		for _, n := range noted {
-			if err := n.End(head); err != nil {
-				return head, err
-			}
-		}
-		return head, nil
+		return head, endOf(head, page, noted)
 	}
+}
+
+// endOf reports what is wrong with where a chain ends.
+func endOf(head audit.Head, page chainPage, noted []audit.Noted) error {
+	if page.HeadHash == "" && page.HeadSequence > 0 {
+		return errors.New("the server is older than this command: it does not send the hash of a chain's head")
+	}
+	if err := head.Stored(audit.Head{Sequence: page.HeadSequence, Hash: page.HeadHash}); err != nil {
+		return err
+	}
+	for _, n := range noted {
+		if err := n.End(head); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chainPage is a part of a chain, its entries as they came.

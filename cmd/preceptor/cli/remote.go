@@ -173,6 +173,9 @@ func (r *remote) refusal(resp *http.Response) error {
 	for _, v := range problem.Violations {
 		fmt.Fprintf(r.process.Stderr, "%s: %s (%s)\n", v.Field, v.Description, v.Reason)
 	}
+	if len(problem.Violations) == errs.MaxViolations { // there may be more than are named
+		return fmt.Errorf("nothing was changed: %s", problem.Detail)
+	}
 	return fmt.Errorf("nothing was changed: %d %s to correct", len(problem.Violations), plural(len(problem.Violations), "fault"))
 }
 

@@ -22,26 +22,29 @@ const (
 	memoryCeiling = 256 << 20
 )
 
-// tuneGC sets the collector's pace and its memory limit, unless the operator has, and returns the limit: 0 where
-// it is the operator's.
-func tuneGC() (ceiling int64) {
+// ceiling is a memory limit that may rise to most with what is live; zero where it is the operator's.
+type ceiling struct{ usual, most int64 }
+
+// tuneGC sets the collector's pace and its memory limit, unless the operator has, and returns the limit.
+func tuneGC() ceiling {
 	if os.Getenv("GOMEMLIMIT") != "" {
-		return 0
+		return ceiling{}
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	ceiling = ceilingIn(os.DirFS("/"))
-	debug.SetMemoryLimit(ceiling)
-	return ceiling
+	c := ceilingIn(os.DirFS("/"))
+	debug.SetMemoryLimit(c.usual)
+	return c
 }
 
-// ceilingIn returns the memory limit: the smaller of memoryCeiling and half of what the control group may have.
-func ceilingIn(root fs.FS) int64 {
+// ceilingIn returns the smaller of memoryCeiling and half of what the control group may have, and at most nine
+// tenths of that: beyond, it would end the process.
+func ceilingIn(root fs.FS) ceiling {
 	if limit, ok := memlimit.Cgroup(root); ok {
-		return min(memoryCeiling, limit/2)
+		return ceiling{usual: min(memoryCeiling, limit/2), most: limit / 10 * 9}
 	}
-	return memoryCeiling
+	return ceiling{usual: memoryCeiling, most: math.MaxInt64}
 }
 
 const (
@@ -55,12 +58,12 @@ const (
 )
 
 // returnMemory gives memory back to the system when load is over, until ctx ends: the collector itself comes
-// when the heap has grown, and so not while nothing happens. It keeps a ceiling, unless that is 0, above what is live.
-func returnMemory(ctx context.Context, ceiling int64) {
+// when the heap has grown, and so not while nothing happens. It keeps the ceiling above what is live.
+func returnMemory(ctx context.Context, c ceiling) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var idle idleHeap
-	at := ceiling
+	at := c.usual
 	for {
 		select {
 		case <-ctx.Done():
@@ -71,8 +74,8 @@ func returnMemory(ctx context.Context, ceiling int64) {
 		if idle.next(look) {
 			debug.FreeOSMemory()
 		}
-		if ceiling > 0 {
-			if needed := roomFor(ceiling, look.live); needed != at {
+		if c.usual > 0 {
+			if needed := c.roomFor(look.live); needed != at {
 				at = needed
 				debug.SetMemoryLimit(at)
 			}
@@ -82,8 +85,8 @@ func returnMemory(ctx context.Context, ceiling int64) {
 
 // roomFor is the memory limit with so many live bytes. A limit that is near them would have the collector
 // run without a pause: ten thousand open streams are no garbage.
-func roomFor(ceiling int64, live uint64) int64 {
-	return max(ceiling, int64(min(live, math.MaxInt64/2))*2)
+func (c ceiling) roomFor(live uint64) int64 {
+	return max(c.usual, min(c.most, int64(min(live, math.MaxInt64/2))*2))
 }
 
 // heapLook is what the heap holds in bytes, of them those that were live after the last collection, and what it

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -9,19 +10,21 @@ import (
 
 func TestCeiling(t *testing.T) {
 	t.Parallel()
-	if got := ceilingIn(fstest.MapFS{}); got != 256<<20 {
-		t.Errorf("without a control group: %d", got)
+	if got := ceilingIn(fstest.MapFS{}); got != (ceiling{256 << 20, math.MaxInt64}) {
+		t.Errorf("without a control group: %v", got)
 	}
-	for text, want := range map[string]int64{"402653184\n": 192 << 20, "8589934592\n": 256 << 20, "max\n": 256 << 20} {
+	for text, want := range map[string]ceiling{
+		"402653184\n": {192 << 20, 402653184 / 10 * 9}, "8589934592\n": {256 << 20, 8589934592 / 10 * 9}, "max\n": {256 << 20, math.MaxInt64},
+	} {
 		got := ceilingIn(fstest.MapFS{
 			"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte(text)},
 		})
 		if got != want {
-			t.Errorf("of %q: %d, want %d", text, got, want)
+			t.Errorf("of %q: %v, want %v", text, got, want)
 		}
 	}
-	for live, want := range map[uint64]int64{0: 100, 50: 100, 80: 160} {
-		if got := roomFor(100, live); got != want {
+	for live, want := range map[uint64]int64{0: 100, 50: 100, 80: 160, 150: 180} {
+		if got := (ceiling{100, 180}).roomFor(live); got != want {
 			t.Errorf("%d are live: %d, want %d", live, got, want)
 		}
 	}
@@ -43,12 +46,12 @@ func TestTuning(t *testing.T) {
 		t.Setenv("GOMEMLIMIT", c.limit)
 		debug.SetGCPercent(100)
 		debug.SetMemoryLimit(1 << 40)
-		ceiling, now := tuneGC(), debug.SetMemoryLimit(-1)
-		if got := debug.SetGCPercent(100); got != c.wantPercent {
-			t.Errorf("%+v: %d per cent", c, got)
+		got, now := tuneGC(), debug.SetMemoryLimit(-1)
+		if percent := debug.SetGCPercent(100); percent != c.wantPercent {
+			t.Errorf("%+v: %d per cent", c, percent)
 		}
-		if (ceiling > 0) != c.limited || c.limited && now != ceiling || !c.limited && now != 1<<40 {
-			t.Errorf("%+v: a ceiling of %d, a limit of %d", c, ceiling, now)
+		if (got.usual > 0) != c.limited || c.limited && now != got.usual || !c.limited && now != 1<<40 {
+			t.Errorf("%+v: a ceiling of %v, a limit of %d", c, got, now)
 		}
 	}
 }

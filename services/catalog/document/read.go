@@ -124,9 +124,10 @@ func (r *reader) isText(f catalog.File) bool {
 
 // plan is how a file is read: by its pieces, or whole, because of a problem.
 type plan struct {
-	file   *source
-	pieces []piece
-	whole  *problem
+	file      *source
+	pieces    []piece
+	documents int // of the pieces
+	whole     *problem
 }
 
 func (r *reader) plan(f *source) plan {
@@ -134,7 +135,7 @@ func (r *reader) plan(f *source) plan {
 	pieces, why := r.split(f)
 	switch {
 	case why == nil:
-		return plan{file: f, pieces: pieces}
+		return plan{file: f, pieces: pieces, documents: r.documents - documents}
 	case why.final:
 		r.refuse(f.name, why.line, why.column, why.what)
 	default:
@@ -167,6 +168,7 @@ func (r *reader) file(p plan) {
 	}
 	// What was read of the pieces is read again.
 	r.doc, r.violations, r.unreadable, r.entries = before.doc, before.violations, before.unreadable, before.entries-len(p.pieces)
+	r.documents -= p.documents
 	r.wholeFile(p.file)
 }
 

@@ -120,7 +120,7 @@ func (s *Server) ImportCatalog(ctx context.Context, req *catalogv1.ImportCatalog
 	size := 0
 	for _, f := range req.GetFiles() {
 		files = append(files, catalog.File{Name: f.GetName(), Content: f.GetContent()})
-		size += len(f.GetContent())
+		size += len(f.GetName()) + len(f.GetContent())
 	}
 	leave, err := s.imports.enter(ctx, size)
 	if err != nil {

@@ -17,10 +17,12 @@ func hold(t *testing.T, s *replica, asked engine.Watching, n int) (release func(
 	var open, ended sync.WaitGroup
 	for range n {
 		open.Add(1)
+		opened := sync.OnceFunc(open.Done)
 		ended.Go(func() {
-			if err := s.Watch(ctx, asked, func() error { open.Done(); return nil }, func(engine.Notice) error { return nil }); err != nil {
+			defer opened()
+			err := s.Watch(ctx, asked, func() error { opened(); return nil }, func(engine.Notice) error { return nil })
+			if err != nil && ctx.Err() == nil {
 				t.Error(err)
-				open.Done()
 			}
 		})
 	}

@@ -34,11 +34,15 @@ func OnServers(t *testing.T, leftOut string) {
 		{"Postgres and Redis", []string{postgres, redis}, true},
 	} {
 		t.Run(backend.name, func(t *testing.T) {
-			before := hits(t, address)
-			again(t, leftOut, backend.flags)
-			if answered := hits(t, address) > before; answered != backend.redis {
-				t.Errorf("answers of Redis: %v", answered)
+			answered := false
+			for range 3 { // a Redis that is slow for a moment is left alone for a second, which may be all of a run
+				before := hits(t, address)
+				again(t, leftOut, backend.flags)
+				if answered = hits(t, address) > before; answered == backend.redis {
+					return
+				}
 			}
+			t.Errorf("answers of Redis: %v", answered)
 		})
 	}
 }
