@@ -39,6 +39,7 @@ func (p Process) serveCommand() *cli.Command {
 			if flags.Only != "" {
 				logger = logger.With("service", flags.Only)
 			}
+			logOfGRPC(logger)
 			return server.Run(ctx, server.Options{
 				Config: &flags.Config, Services: p.Services, Logger: logger, Now: p.Now, Version: p.Version,
 				Ready: func(at server.Endpoints) { p.welcome(&flags.Config, logger, at) },
