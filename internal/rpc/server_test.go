@@ -225,11 +225,20 @@ func TestAServiceThatIsNotThere(t *testing.T) {
 	}
 }
 
+// goroutines returns the stacks of all.
+func goroutines() string {
+	text := make([]byte, 1<<20)
+	return string(text[:runtime.Stack(text, true)])
+}
+
 func TestGoroutinesEnd(t *testing.T) {
 	h := newHarness(t)
 	conn := h.server.InProcess("gateway")
 	if _, err := h.Call(h.as(t), conn, rpctest.Everyone, h.New()); err != nil {
 		t.Fatal(err)
+	}
+	for !strings.Contains(goroutines(), "handedConns).Accept") { // the last to start, of those that serve
+		time.Sleep(time.Millisecond)
 	}
 	before := runtime.NumGoroutine()
 	for range 100 {
