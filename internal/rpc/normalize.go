@@ -3,7 +3,6 @@ package rpc
 import (
 	"slices"
 	"strings"
-	"sync"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -14,7 +13,7 @@ import (
 // normalizer brings the texts of requests into NFC, before they are validated, hashed, compared or
 // stored: once, for every way in. Texts that only programs write stay as they are.
 type normalizer struct {
-	plans sync.Map // protoreflect.MessageDescriptor → *normalPlan
+	plans plans[normalPlan]
 }
 
 // normalPlan are the fields of a message that hold texts that people write, or messages that may.
@@ -83,13 +82,7 @@ func NormalizedFields(message protoreflect.MessageDescriptor) []string {
 }
 
 func (n *normalizer) planOf(message proto.Message) *normalPlan {
-	d := message.ProtoReflect().Descriptor()
-	if known, ok := n.plans.Load(d); ok {
-		return known.(*normalPlan) //nolint:forcetypeassert // the map holds nothing else
-	}
-	plan := makeNormalPlan(d, map[protoreflect.FullName]*normalPlan{})
-	n.plans.Store(d, plan)
-	return plan
+	return n.plans.of(message.ProtoReflect().Descriptor(), makeNormalPlan)
 }
 
 // makeNormalPlan knows the messages on its way, since messages can hold themselves.

@@ -26,7 +26,7 @@ import (
 // entity once it is merged, each event of a batch by itself.
 type Validator struct {
 	rules func() (protovalidate.Validator, error)
-	texts sync.Map // protoreflect.MessageDescriptor → *textPlan
+	texts plans[textPlan]
 	// normal brings requests into the form in which they are checked.
 	normal normalizer
 }
@@ -40,7 +40,7 @@ func NewValidator() *Validator {
 // API spells it, after prefix: with prefix "events[3]", "events[3].moduleId".
 func (v *Validator) Check(message proto.Message, prefix string) error {
 	m := message.ProtoReflect()
-	violations := v.planOf(m.Descriptor()).check(m)
+	violations := v.texts.of(m.Descriptor(), makePlan).check(m)
 	faulty := make(map[string]bool, len(violations))
 	for _, found := range violations {
 		faulty[found.Field] = true
@@ -219,13 +219,18 @@ type textField struct {
 	inner  *textPlan                   // of the field's, its elements' or its map values' messages; nil for none
 }
 
-// planOf makes the plan of a message and of all below it, once.
-func (v *Validator) planOf(d protoreflect.MessageDescriptor) *textPlan {
-	if known, ok := v.texts.Load(d); ok {
-		return known.(*textPlan) //nolint:forcetypeassert // the map holds nothing else
+// plans are what is to be looked at in messages, worked out once for each kind.
+type plans[P any] struct {
+	made sync.Map // protoreflect.MessageDescriptor → *P
+}
+
+// of returns the plan of a message, which newPlan makes together with those of all messages below it.
+func (p *plans[P]) of(d protoreflect.MessageDescriptor, newPlan func(protoreflect.MessageDescriptor, map[protoreflect.FullName]*P) *P) *P {
+	if known, ok := p.made.Load(d); ok {
+		return known.(*P) //nolint:forcetypeassert // the map holds nothing else
 	}
-	plan := makePlan(d, map[protoreflect.FullName]*textPlan{})
-	v.texts.Store(d, plan)
+	plan := newPlan(d, map[protoreflect.FullName]*P{})
+	p.made.Store(d, plan)
 	return plan
 }
 
