@@ -69,14 +69,7 @@ func withSources(nodes map[string]Node, modules []planned[ModuleContent]) map[st
 func examine[C Content[C]](ctx context.Context, i *importing, c *Collection[C], entries []planned[C], g *graph) error {
 	for n := range entries {
 		e := &entries[n]
-		item, err := c.items.Get(ctx, e.ID)
-		if errs.KindOf(err) == errs.NotFound {
-			item, err = Item[C]{ID: e.ID}, nil
-		}
-		if err != nil {
-			return err
-		}
-		content, err := e.Content()
+		item, content, err := e.meet(ctx, c.items.Get)
 		if err != nil {
 			return err
 		}
@@ -235,6 +228,18 @@ func eachChanged[C Content[C]](i *importing, entries []planned[C], warn func(pla
 	return nil
 }
 
+// meet returns the item that an entry is for, a new one where there is none, and what the entry would make of it.
+func (p *planned[C]) meet(ctx context.Context, get func(context.Context, string) (Item[C], error)) (item Item[C], content C, err error) {
+	item, err = get(ctx, p.ID)
+	if errs.KindOf(err) == errs.NotFound {
+		item, err = Item[C]{ID: p.ID}, nil
+	}
+	if err == nil {
+		content, err = p.Content()
+	}
+	return item, content, err
+}
+
 // carryOut publishes what changed. The catalog's revision is as when it was judged, but drafts
 // may have been edited since, so that the items are read again.
 func carryOut[C Content[C]](ctx context.Context, i *importing, tx Tx, c *Collection[C], entries []planned[C]) error {
@@ -242,14 +247,7 @@ func carryOut[C Content[C]](ctx context.Context, i *importing, tx Tx, c *Collect
 		if !e.changed {
 			continue
 		}
-		item, err := c.in(tx).Get(ctx, e.ID)
-		if errs.KindOf(err) == errs.NotFound {
-			item, err = Item[C]{ID: e.ID}, nil
-		}
-		if err != nil {
-			return err
-		}
-		content, err := e.Content()
+		item, content, err := e.meet(ctx, c.in(tx).Get)
 		if err != nil {
 			return err
 		}
