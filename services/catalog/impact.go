@@ -69,7 +69,7 @@ type PinnedEnrollments struct {
 const impactPatience = 2 * time.Second
 
 func (s *Service) moduleImpact(ctx context.Context, item Module, p Publication) *ModuleImpact {
-	if s.impact == nil {
+	if s.impact == nil || item.Draft != nil && !item.Draft.renewable() {
 		return nil
 	}
 	return impactOf(ctx, s.Modules, item, p, s.impact.Module)
@@ -101,6 +101,16 @@ func impactOf[C Content[C], I any](
 		return nil
 	}
 	return &impact
+}
+
+// renewable reports whether one can say when a completion ends: of a currency policy with violations against
+// it, such as one whose fixed date is not written yet, one cannot.
+func (c ModuleContent) renewable() bool {
+	f := faults{}
+	if c.CurrencyPolicy != nil {
+		c.CurrencyPolicy.check(&f)
+	}
+	return f.len() == 0
 }
 
 // shapeless reports whether a content breaks a rule of its shape, as those stored before the rule do.

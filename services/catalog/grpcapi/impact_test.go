@@ -111,6 +111,14 @@ func TestModuleImpact(t *testing.T) {
 	if v := (*asked)[2].GetDraft(); v.ChangeClass != nil || !proto.Equal(v.GetEffectiveTime(), timestamppb.New(h.clock.now())) {
 		t.Errorf("asked about %v", v)
 	}
+
+	_, err = h.UpdateModule(author, &catalogv1.UpdateModuleRequest{ModuleId: "a", Content: &catalogv1.ModuleVersion{
+		CurrencyPolicy: &catalogv1.CurrencyPolicy{Period: "P1Y", Basis: catalogv1.CurrencyPolicy_FIXED_DATE}, // without its date
+	}})
+	must(t, err)
+	if undated := preview(&catalogv1.PreviewModuleRequest{}); len(undated.GetViolations()) == 0 || undated.GetImpact() != nil || len(*asked) != 3 {
+		t.Errorf("with a currency policy that says nothing: %v, asked %v", undated, *asked)
+	}
 }
 
 func TestPathImpact(t *testing.T) {

@@ -2645,7 +2645,8 @@ type PreviewModuleResponse struct {
 	RemovedUnitIds []string `protobuf:"bytes,3,rep,name=removed_unit_ids,json=removedUnitIds,proto3" json:"removed_unit_ids,omitempty"`
 	// Ids of the active paths that name the module.
 	PathIds []string `protobuf:"bytes,4,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
-	// The learners whom it would affect; absent while progress is unavailable.
+	// The learners whom it would affect; absent while progress is unavailable, and while the draft's
+	// currency policy has violations against it.
 	Impact *ModuleImpact `protobuf:"bytes,5,opt,name=impact,proto3" json:"impact,omitempty"`
 	// What will surprise and prevents nothing: PREREQUISITE_OUTSIDE_PATH, PATH_CANNOT_BE_FINISHED, of
 	// the active paths that name the module.
