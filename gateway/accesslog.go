@@ -1,20 +1,25 @@
 package gateway
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// recorder records the status and the size of a response, for the log.
+// outcome is what became of a request.
+type outcome struct {
+	status int
+	bytes  int64 // of the response's body
+	late   bool  // the client did not read the response in time
+}
+
+// recorder records the outcome of a request, for the log.
 type recorder struct {
 	http.ResponseWriter
 
 	exchange *exchange
-	status   int
-	bytes    int64
 	wrote    bool
 	complete bool // a whole response was written in spite of a panic
 
@@ -22,7 +27,7 @@ type recorder struct {
 }
 
 func (g *Gateway) newRecorder(w http.ResponseWriter, x *exchange) *recorder {
-	return &recorder{ResponseWriter: w, exchange: x, deadlines: deadlines{control: http.NewResponseController(w), base: g.config.SlowReader}}
+	return &recorder{ResponseWriter: w, exchange: x, deadlines: deadlines{control: http.NewResponseController(w), base: g.config.SlowReader, late: &x.outcome.late}}
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -48,14 +53,15 @@ func (r *recorder) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	n, err := r.deadlines.write(r.ResponseWriter, b)
-	r.bytes += int64(n)
+	r.exchange.outcome.bytes += int64(n)
 	return n, err
 }
 
 func (r *recorder) begin(status int) {
-	r.status, r.wrote = status, true
-	if r.exchange.answered != nil {
-		r.exchange.answered(status)
+	r.exchange.outcome.status, r.wrote = status, true
+	if answered := r.exchange.answered; answered != nil {
+		r.exchange.answered = nil
+		answered(status)
 	}
 }
 
@@ -66,24 +72,31 @@ const (
 	maxLoggedError  = 256
 )
 
+// ended records the end of a request: in the log, its span and the metrics.
+func (g *Gateway) ended(ctx context.Context, x *exchange) {
+	g.logAccess(ctx, x)
+	x.endTrace()
+	if g.config.Observe != nil {
+		g.observe(x)
+	}
+}
+
 // logAccess logs one request.
-func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start time.Time) {
-	x := exchangeOf(r)
+func (g *Gateway) logAccess(ctx context.Context, x *exchange) {
 	level := slog.LevelInfo
-	switch {
-	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || x.flood:
+	switch status := x.outcome.status; {
+	case x.path == "/healthz" || x.path == "/readyz" || x.flood:
 		level = slog.LevelDebug
-	case rec.status == http.StatusGatewayTimeout && g.overOwnTimeout(x): // as the client asked
-	case rec.status >= http.StatusInternalServerError:
+	case status == http.StatusGatewayTimeout && g.overOwnTimeout(x): // as the client asked
+	case status >= http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
-	if rec.deadlines.late {
+	if x.outcome.late {
 		g.slowReaders.Add(1)
 	}
-	if !g.logger.Enabled(r.Context(), level) {
+	if !g.logger.Enabled(ctx, level) {
 		return
 	}
-	path := r.URL.Path
 	attrs := make([]slog.Attr, 0, 12)
 	if level == slog.LevelInfo && x.refused != nil {
 		skipped, ok := g.refusals.Next()
@@ -94,21 +107,22 @@ func (g *Gateway) logAccess(rec *recorder, r *http.Request, method string, start
 			attrs = append(attrs, slog.Int64("refusals_not_logged", skipped))
 		}
 	}
-	attrs = append(attrs, slog.String("method", method[:min(len(method), maxLoggedMethod)]), slog.String("path", path[:min(len(path), maxLoggedPath)]))
+	attrs = append(attrs,
+		slog.String("method", x.method[:min(len(x.method), maxLoggedMethod)]), slog.String("path", x.path[:min(len(x.path), maxLoggedPath)]))
 	if x.route != nil {
 		attrs = append(attrs, slog.String("route", x.route.template))
 	}
 	attrs = append(attrs,
-		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes),
-		slog.Duration("duration", g.config.Now().Sub(start)), slog.String("request_id", x.id))
-	if rec.deadlines.late {
+		slog.Int("status", x.outcome.status), slog.Int64("bytes", x.outcome.bytes),
+		slog.Duration("duration", g.config.Now().Sub(x.begun)), slog.String("request_id", x.id))
+	if x.outcome.late {
 		attrs = append(attrs, slog.Bool("slow_reader", true))
 	}
 	if x.refused != nil {
 		// What is wrong with a token, never the token; but a part of it may be quoted.
 		text := x.refused.Error()
 		attrs = append(attrs, slog.String("reason", errs.ReasonOf(x.refused)), slog.String("error", text[:min(len(text), maxLoggedError)]),
-			slog.String("address", g.proxies.addressOf(r)))
+			slog.String("address", x.address))
 	}
-	g.logger.LogAttrs(r.Context(), level, "request", attrs...)
+	g.logger.LogAttrs(ctx, level, "request", attrs...)
 }

@@ -40,16 +40,17 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errs.ReasonUnsupportedEncoding:
 		w.Header().Set("Accept-Encoding", encodingGzip)
 	}
-	f := g.fault(r, err)
-	f.problem(r.URL.Path, exchangeOf(r).id).write(w)
+	x := exchangeOf(r)
+	f := g.fault(r.Context(), x, err)
+	f.problem(r.URL.Path, x.id).write(w)
 }
 
 // fault classifies an error. A request that the generated handlers could not read
 // comes as a status without a reason: its body is read again, to name the fields.
-func (g *Gateway) fault(r *http.Request, err error) fault {
+func (g *Gateway) fault(ctx context.Context, x *exchange, err error) fault {
 	f := faultOf(err)
 	if f.code == codes.InvalidArgument && f.reason == "" {
-		if x := exchangeOf(r); x.route != nil {
+		if x.route != nil {
 			if bad := x.unreadableBody(); bad.Len() > 0 {
 				return faultOfOwn(errs.InvalidList(bad))
 			}
@@ -57,10 +58,10 @@ func (g *Gateway) fault(r *http.Request, err error) fault {
 		f.reason = "INVALID_ARGUMENT"
 		f.detail = "the request cannot be read: " + wire.PlainText(f.detail)
 	}
-	own := f.code == codes.DeadlineExceeded && g.overOwnTimeout(exchangeOf(r))
+	own := f.code == codes.DeadlineExceeded && g.overOwnTimeout(x)
 	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" && !own {
 		// The service has not logged it, or was never reached.
-		g.logger.LogAttrs(r.Context(), slog.LevelError, "call failed", slog.Any("error", err), slog.String("request_id", exchangeOf(r).id))
+		g.logger.LogAttrs(ctx, slog.LevelError, "call failed", slog.Any("error", err), slog.String("request_id", x.id))
 	}
 	return f
 }

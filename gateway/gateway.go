@@ -158,10 +158,7 @@ func New(config Config) (*Gateway, error) {
 	}
 	g.plain = compress(conditional(http.HandlerFunc(g.serve)))
 	g.streams = stream.NewServer(stream.Config{
-		Heartbeat: config.Heartbeat, SlowReader: config.SlowReader, Marshal: g.json.Marshal, Fail: g.fail,
-		Problem: func(r *http.Request, err error) []byte {
-			return g.fault(r, err).problem(r.URL.Path, exchangeOf(r).id).encode()
-		},
+		Heartbeat: config.Heartbeat, SlowReader: config.SlowReader, Marshal: g.json.Marshal,
 	})
 	return g, nil
 }
@@ -222,6 +219,11 @@ func (g *Gateway) Close() error {
 // exchange is the state of one request.
 type exchange struct {
 	id      string
+	method  string // as sent
+	path    string
+	span    tracing.Span
+	outcome outcome
+	goesOn  bool // the response is a stream that outlives its request, whose end it records
 	head    bool // the request was a HEAD
 	route   *route
 	params  map[string]string // parameters of the route's path
@@ -238,6 +240,7 @@ type exchange struct {
 	// principal is whom a valid token speaks for, refused why there is none.
 	principal auth.Principal
 	refused   error
+	address   string // of whom was refused
 	// flood is whether the request was refused because of what its address sent before.
 	flood bool
 	// answered is called once with the response's status, unless it is nil.
@@ -262,15 +265,14 @@ func exchangeOf(r *http.Request) *exchange {
 
 // ServeHTTP serves a request, with an id and a log entry, and responds even if a handler panics.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := g.config.Now()
-	x := &exchange{id: requestID(r.Header.Get("X-Request-ID")), head: r.Method == http.MethodHead, begun: start}
-	method := r.Method
+	x := &exchange{
+		id: requestID(r.Header.Get("X-Request-ID")), method: r.Method, path: r.URL.Path, head: r.Method == http.MethodHead, begun: g.config.Now(),
+	}
 	rec := g.newRecorder(w, x)
 	x.header, x.control = w.Header(), http.NewResponseController(rec)
 	ctx := withExchange(r.Context(), x)
-	var span tracing.Span
 	if g.config.Tracer != nil {
-		ctx, span = g.trace(ctx, r)
+		ctx, x.span = g.trace(ctx, r)
 	}
 	r = r.WithContext(ctx) // a copy, so it may be changed
 	if x.head {
@@ -289,16 +291,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if aborted {
 			g.recovered(rec, r, recover())
 		}
-		g.logAccess(rec, r, method, start)
-		endTrace(span, rec, x, method)
-		if g.config.Observe != nil {
-			g.observe(rec, x, method, start)
+		if !x.goesOn {
+			g.ended(ctx, x)
 		}
 		if aborted && !rec.complete {
 			panic(http.ErrAbortHandler) // an incomplete response must not look complete
 		}
 	}()
-	if !g.preflight(rec, r, method) {
+	if !g.preflight(rec, r, x.method) {
 		g.dispatch(rec, r)
 	}
 	aborted = false
@@ -312,12 +312,17 @@ func (g *Gateway) recovered(rec *recorder, r *http.Request, cause any) {
 	if cause == http.ErrAbortHandler { //nolint:errorlint // the value that net/http knows by identity
 		return
 	}
-	g.logger.LogAttrs(r.Context(), slog.LevelError, "panic", slog.Any("error", cause),
-		slog.String("stack", string(debug.Stack())), slog.String("request_id", exchangeOf(r).id))
+	x := exchangeOf(r)
+	g.logPanic(r.Context(), x, cause)
 	if !rec.wrote {
-		faultOf(errPanic).problem(r.URL.Path, exchangeOf(r).id).write(rec)
+		faultOf(errPanic).problem(x.path, x.id).write(rec)
 		rec.complete = true
 	}
+}
+
+func (g *Gateway) logPanic(ctx context.Context, x *exchange, cause any) {
+	g.logger.LogAttrs(ctx, slog.LevelError, "panic", slog.Any("error", cause),
+		slog.String("stack", string(debug.Stack())), slog.String("request_id", x.id))
 }
 
 // dispatch calls the handler of a request.

@@ -87,7 +87,8 @@ func (g *Gateway) enter(w http.ResponseWriter, r *http.Request) error {
 
 // refused records a failed authentication. paid is whether its address has paid for the request.
 func (g *Gateway) refused(w http.ResponseWriter, r *http.Request, why error, paid bool) {
-	exchangeOf(r).refused = why
+	x := exchangeOf(r)
+	x.refused, x.address = why, g.proxies.addressOf(r)
 	already := 0.0
 	if paid {
 		already = 1

@@ -18,7 +18,7 @@ func (g *Gateway) verifyProgress(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	stream.Serve(g.streams, w, r, stream.Form{Lines: true}, calling(g, r, req, g.progress.VerifyProgress))
+	serveStream[progressv1.VerifyProgressResponse](g, w, r, stream.Form{Lines: true}, req)
 }
 
 // rebuildProgress serves progress:rebuild.
@@ -28,7 +28,7 @@ func (g *Gateway) rebuildProgress(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	stream.Serve(g.streams, w, r, stream.Form{Lines: true}, calling(g, r, req, g.progress.RebuildProgress))
+	serveStream[progressv1.RebuildProgressResponse](g, w, r, stream.Form{Lines: true}, req)
 }
 
 // readOptional reads the body as the request; no body is an empty one.

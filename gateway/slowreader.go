@@ -20,8 +20,8 @@ const (
 type deadlines struct {
 	control *http.ResponseController
 	base    time.Duration
-	late    bool // a write was not read in time
-	none    bool // the connection takes no deadlines
+	late    *bool // becomes true when a write was not read in time
+	none    bool  // the connection takes no deadlines
 }
 
 // until gives the client until then for what is written next, also by the server after the handler.
@@ -68,7 +68,7 @@ func (d *deadlines) write(to http.ResponseWriter, b []byte) (int, error) {
 // ended notes why a write failed.
 func (d *deadlines) ended(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		d.late = true
+		*d.late = true
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -20,34 +19,34 @@ func (g *Gateway) trace(ctx context.Context, r *http.Request) (context.Context, 
 }
 
 // endTrace ends the span. It holds the route instead of the path, which has ids in it.
-func endTrace(span tracing.Span, rec *recorder, x *exchange, method string) {
-	if span.Recording() {
-		method = knownMethod(method)
-		span.Text("http.request.method", method)
-		span.Number("http.response.status_code", rec.status)
-		span.Text("preceptor.request_id", x.id)
+func (x *exchange) endTrace() {
+	if x.span.Recording() {
+		method := knownMethod(x.method)
+		x.span.Text("http.request.method", method)
+		x.span.Number("http.response.status_code", x.outcome.status)
+		x.span.Text("preceptor.request_id", x.id)
 		if x.route != nil {
-			span.Name(method + " " + x.route.template)
-			span.Text("http.route", x.route.template)
+			x.span.Name(method + " " + x.route.template)
+			x.span.Text("http.route", x.route.template)
 		}
-		if rec.status >= http.StatusInternalServerError {
-			span.Fail(http.StatusText(rec.status))
+		if x.outcome.status >= http.StatusInternalServerError {
+			x.span.Fail(http.StatusText(x.outcome.status))
 		}
 	}
-	span.End()
+	x.span.End()
 }
 
 // observe reports a request to Config.Observe. Routes and methods are from a fixed set, whatever
 // the client sends, so that the number of metrics is bounded.
-func (g *Gateway) observe(rec *recorder, x *exchange, method string, start time.Time) {
-	route, took := "", g.config.Now().Sub(start)
+func (g *Gateway) observe(x *exchange) {
+	route, took := "", g.config.Now().Sub(x.begun)
 	if x.route != nil {
 		route = x.route.template
 		if x.route.rpc == progressv1.ProgressService_WatchProgress_FullMethodName {
 			took = -1
 		}
 	}
-	g.config.Observe(route, knownMethod(method), rec.status, took)
+	g.config.Observe(route, knownMethod(x.method), x.outcome.status, took)
 }
 
 // knownMethod returns the method if it is a common one, or else "OTHER".

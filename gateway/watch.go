@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/preceptor-dev/preceptor/gateway/stream"
 	"github.com/preceptor-dev/preceptor/gateway/wire"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 )
 
 // watch serves progress:watch as server-sent events, or as lines of JSON to a client that takes
@@ -32,19 +32,44 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := stream.Form{Endless: true, Lines: wantsLines(r), HeaderOnly: exchangeOf(r).head, Event: watchEvent}
-	stream.Serve(g.streams, w, r, form, calling(g, r, req, g.progress.WatchProgress))
+	serveStream[progressv1.WatchProgressResponse](g, w, r, form, req)
 }
 
-// calling returns a call of a streaming RPC on behalf of a request.
-func calling[Req, Resp any](
-	g *Gateway, r *http.Request, req Req, rpc func(context.Context, Req, ...grpc.CallOption) (grpc.ServerStreamingClient[Resp], error),
-) func(context.Context) (grpc.ServerStreamingClient[Resp], error) {
-	return func(ctx context.Context) (grpc.ServerStreamingClient[Resp], error) {
-		ctx, err := g.outgoing(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		return rpc(ctx, req)
+// received is a message by its struct.
+type received[T any] interface {
+	*T
+	proto.Message
+}
+
+// serveStream calls the route's RPC of progress on behalf of a request, and writes what it sends. What fails
+// before the stream is open is an ordinary error response.
+func serveStream[T any, M received[T]](g *Gateway, w http.ResponseWriter, r *http.Request, form stream.Form, req proto.Message) {
+	x := exchangeOf(r)
+	ctx, err := g.outgoing(r.Context(), r)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	// Nothing that follows may hold the request or its response: it would keep their buffers, too.
+	conn, method := g.config.Conns[progressService], x.route.rpc
+	x.header, x.control = nil, nil
+	form.Problem = func(err error) []byte { return g.fault(ctx, x, err).problem(x.path, x.id).encode() }
+	form.Ended = func(written int64, slow bool) {
+		x.outcome.bytes += written
+		x.outcome.late = x.outcome.late || slow
+		g.ended(ctx, x)
+	}
+	x.goesOn, err = g.streams.Serve(ctx, w, r, form, func(ctx context.Context, open func(), each func(proto.Message) error) (err error) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				g.logPanic(ctx, x, cause)
+				err = errPanic
+			}
+		}()
+		return rpc.Receive(ctx, conn, method, req, open, func(m M) error { return each(m) })
+	})
+	if err != nil {
+		g.fail(w, r, err)
 	}
 }
 

@@ -1,17 +1,18 @@
-// Package stream serves a gRPC stream over HTTP, as server-sent events or as a line of JSON for each
+// Package stream serves a stream of messages over HTTP, as server-sent events or as a line of JSON for each
 // message. A silent stream gets heartbeats, a reader that does not read is dropped, and all streams
 // end when the server closes.
+//
+// A stream without an end takes its connection over from the HTTP server, whose buffers and goroutines for
+// it would be most of what it costs.
 package stream
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -32,47 +33,56 @@ type Config struct {
 	SlowReader time.Duration
 	// Marshal returns a message as JSON without line ends.
 	Marshal func(message any) ([]byte, error)
-	// Fail writes the error of a stream that has not opened.
-	Fail func(http.ResponseWriter, *http.Request, error)
-	// Problem returns the error of an open stream as JSON without line ends.
-	Problem func(*http.Request, error) []byte
 }
 
 // Server serves streams.
 type Server struct {
 	config  Config
-	heart   *heart
-	closing chan struct{}
-	close   sync.Once
+	open    atomic.Int64
+	serving sync.WaitGroup
+
+	mu      sync.Mutex      // of the beginning of streams, which Close waits for
+	closing context.Context //nolint:containedctx // it lives as long as the server
+	close   context.CancelFunc
 }
 
 // NewServer returns a server, which is to be closed.
 func NewServer(config Config) *Server {
-	s := &Server{config: config, heart: newHeart(config.Heartbeat), closing: make(chan struct{})}
-	go s.heart.run(s.closing)
+	s := &Server{config: config}
+	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
 
-// Close ends the open streams and refuses new ones. It may be called more than once.
-func (s *Server) Close() { s.close.Do(func() { close(s.closing) }) }
-
-// Closed reports whether Close has been called.
-func (s *Server) Closed() bool {
-	select {
-	case <-s.closing:
-		return true
-	default:
-		return false
-	}
+// Close ends the open streams, refuses new ones, and returns when all have ended; that takes no longer than
+// Config.SlowReader and what their services take. It may be called more than once.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.close()
+	s.mu.Unlock()
+	s.serving.Wait()
 }
 
+// Closed reports whether Close has been called.
+func (s *Server) Closed() bool { return s.closing.Err() != nil }
+
 // Open returns how many streams are open.
-func (s *Server) Open() int { return s.heart.count() }
+func (s *Server) Open() int { return int(s.open.Load()) }
+
+// begin counts a stream that is to be served, and reports whether the server takes it.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Closed() {
+		return false
+	}
+	s.serving.Add(1)
+	return true
+}
 
 // Form is how one stream is served.
 type Form struct {
-	// Endless is a stream that goes on until somebody ends it. It is open once the service's header
-	// has come, and its end asks the reader to connect again. Any other stream is open once its
+	// Endless is a stream that goes on until somebody ends it. It is open once the service has begun
+	// it, and its end asks the reader to connect again. Any other stream is open once its
 	// first message has come, and reports an error when the server closes before its end.
 	Endless bool
 	// Lines asks for lines of JSON instead of server-sent events.
@@ -81,119 +91,91 @@ type Form struct {
 	HeaderOnly bool
 	// Event returns the name of a message's event, "" for the default, and its id. Lines need none.
 	Event func(message proto.Message) (name, id string)
+	// Problem returns the error of an open stream as JSON without line ends.
+	Problem func(error) []byte
+	// Ended is called at the end of a stream that goes on after Serve, with how many bytes of it were
+	// written since, and whether its reader was dropped.
+	Ended func(written int64, slow bool)
 }
 
-// message is a proto message by its struct.
-type message[T any] interface {
-	*T
-	proto.Message
-}
+// Source is a stream of a service. It calls open once the service has begun the stream, and each with every
+// message, which is each's until it returns; and returns why the stream ended, nil for its end, or what each
+// returned.
+type Source func(ctx context.Context, open func(), each func(proto.Message) error) error
 
-// Serve calls a service and writes what it sends until either side ends it. What fails before the
-// stream is open is an ordinary error response.
-func Serve[T any, M message[T]](
-	s *Server, w http.ResponseWriter, r *http.Request, form Form, call func(context.Context) (grpc.ServerStreamingClient[T], error),
-) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	source, err := call(ctx)
-	if err != nil {
-		s.config.Fail(w, r, err)
-		return
+// Serve writes what a service sends until either side ends it. It returns the error of a stream that could
+// not be opened, for an ordinary response; and whether the stream goes on after Serve has returned. ctx is the
+// request's, with all that the service's call needs.
+func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, form Form, source Source) (goesOn bool, err error) {
+	if !s.begin() {
+		return false, errClosing
 	}
-	received := receive[T, M](ctx, source, form.Endless)
-	first, err := s.first(ctx, received)
-	if err != nil {
-		s.config.Fail(w, r, err)
-		return
-	}
-	s.write(newWriter(s.config, w, r, form), first, received)
-}
-
-// write writes what arrives. Only this goroutine writes, so nothing is locked.
-func (s *Server) write(out *writer, next arrival, received <-chan arrival) {
-	if out.open() != nil || out.form.HeaderOnly {
-		return
-	}
-	closed := arrival{err: errClosing}
-	if out.form.Endless {
-		closed.err = io.EOF
-	}
-	beats, leave := s.heart.join()
+	ctx, cancel := outliving(ctx)
+	out := &response{server: s, form: form, ctx: ctx, cancel: cancel, opened: make(chan error, 1), begun: make(chan struct{}), done: make(chan struct{})}
+	leave := context.AfterFunc(r.Context(), func() { cancel(context.Canceled) })
 	defer leave()
-	for out.write(next) {
-		select {
-		case next = <-received:
-		case <-beats:
-			next = arrival{beat: true}
-		case <-s.closing:
-			next = closed
-		case <-out.request.Context().Done():
-			return
-		}
+	go out.run(source)
+	err = out.awaitOpen()
+	switch {
+	case err != nil:
+		cancel(err)
+	case out.begin(w, r) != nil || form.HeaderOnly:
+		cancel(context.Canceled)
 	}
+	close(out.begun)
+	if out.conn != nil {
+		go out.watch()
+	} else if err == nil {
+		<-out.done
+	}
+	return out.conn != nil, err
 }
 
-// arrival is what a stream brings: a message, its end as an error, a heartbeat, or, with none of
-// them, that it is open.
-type arrival struct {
-	message proto.Message
-	err     error
-	beat    bool
+// outliving is a request's context for a stream that may outlive the request.
+func outliving(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	outer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	if at, ok := ctx.Deadline(); ok {
+		inner, release := context.WithDeadline(outer, at)
+		return inner, func(why error) { cancel(why); release() }
+	}
+	return outer, cancel
 }
 
-// receive reads the stream until it ends or ctx does.
-func receive[T any, M message[T]](ctx context.Context, source grpc.ServerStreamingClient[T], endless bool) <-chan arrival {
-	arrivals := make(chan arrival)
-	pass := func(a arrival) bool {
-		select {
-		case arrivals <- a:
-			return a.err == nil
-		case <-ctx.Done():
-			return false
-		}
-	}
-	go func() {
-		if endless {
-			// A stream that fails before its header has none: Recv returns the error.
-			header, err := source.Header()
-			if (err != nil || header != nil) && !pass(arrival{err: err}) {
-				return
-			}
-		}
-		for {
-			m, err := source.Recv()
-			a := arrival{err: err}
-			if err == nil {
-				a.message = M(m)
-			}
-			if !pass(a) {
-				return
-			}
-		}
-	}()
-	return arrivals
-}
-
-// first waits until the stream is open and returns what came with it. One that takes long is
-// taken for open: a service refuses a call at once.
-func (s *Server) first(ctx context.Context, received <-chan arrival) (arrival, error) {
-	if s.Closed() { // a stream that opened now would close at once
-		return arrival{}, errClosing
-	}
+// awaitOpen waits until the stream is open, or returns why it is not. One that takes long is taken for open: a
+// service refuses a call at once.
+func (r *response) awaitOpen() error {
 	patience := time.NewTimer(opensWithin)
 	defer patience.Stop()
 	select {
-	case a := <-received:
-		if a.err != nil && !errors.Is(a.err, io.EOF) {
-			return arrival{}, a.err
-		}
-		return a, nil
+	case err := <-r.opened:
+		return err
 	case <-patience.C:
-		return arrival{}, nil
-	case <-s.closing:
-		return arrival{}, errClosing
-	case <-ctx.Done():
-		return arrival{}, ctx.Err()
+		return nil
+	case <-r.server.closing.Done(): // a stream that opened now would close at once
+		return errClosing
+	case <-r.ctx.Done():
+		return r.ctx.Err()
 	}
+}
+
+// run passes on what the source brings.
+func (r *response) run(source Source) {
+	defer r.server.serving.Done()
+	defer close(r.done)
+	began := func() {}
+	if r.form.Endless {
+		began = func() { r.opening(nil) }
+	}
+	err := source(r.ctx, began, func(m proto.Message) error {
+		r.opening(nil)
+		return r.send(func() error { return r.message(m) })
+	})
+	r.opening(err)
+	r.finish(err)
+}
+
+// opening has the response begin, or the request fail, and returns when it has.
+func (r *response) opening(err error) {
+	r.once.Do(func() { r.opened <- err })
+	<-r.begun
 }

@@ -31,17 +31,17 @@ type inprocConn struct {
 	caller string
 }
 
-// callerKey marks, in a client's context, which service is calling. The server
-// reads it there; no metadata could say it.
+// callerKey marks, in a client's context, which service is calling; and in the server's, where that is
+// served on the caller's goroutine. The server reads it there; no metadata could say it.
 type callerKey struct{}
 
 // inprocCaller is the service that calls in process, "" over a network.
 func inprocCaller(ctx context.Context) string {
-	client := inprocgrpc.ClientContext(ctx)
-	if client == nil {
-		return ""
+	from := inprocgrpc.ClientContext(ctx)
+	if from == nil {
+		from = ctx
 	}
-	name, _ := client.Value(callerKey{}).(string)
+	name, _ := from.Value(callerKey{}).(string)
 	return name
 }
 

@@ -84,6 +84,7 @@ type Server struct {
 
 	network *network
 	inproc  *inprocgrpc.Channel
+	streams map[string]streamHandler // by method
 	health  *health.Server
 	names   []string // of the services, for health
 	gate    gate
@@ -110,6 +111,7 @@ func NewServer(o Options) (*Server, error) {
 	s := &Server{
 		logger: o.Logger, guard: o.Guard, validator: o.Validator, tracer: o.Tracer, observe: o.Observe, now: o.Now,
 		maxRecv: cmp.Or(o.MaxRecv, DefaultMaxRecv), health: health.NewServer(),
+		streams:  map[string]streamHandler{},
 		draining: make(chan struct{}), gate: gate{idle: make(chan struct{})},
 		open:      bounds.NewQuota[string](openStreams, openStreamsEach),
 		receiving: bounds.NewQuota[string](messageBytes, callerBytes),
@@ -137,6 +139,7 @@ func NewServer(o Options) (*Server, error) {
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.network.register(s.admittingFirst(desc), impl)
 	s.inproc.RegisterService(desc, impl)
+	s.registerStreams(desc, impl)
 	s.names = append(s.names, desc.ServiceName)
 	s.health.SetServingStatus(desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 }
