@@ -27,7 +27,8 @@ type recorder struct {
 }
 
 func (g *Gateway) newRecorder(w http.ResponseWriter, x *exchange) *recorder {
-	return &recorder{ResponseWriter: w, exchange: x, deadlines: deadlines{control: http.NewResponseController(w), base: g.config.SlowReader, late: &x.outcome.late}}
+	limits := deadlines{control: http.NewResponseController(w), base: g.config.SlowReader, late: &x.outcome.late}
+	return &recorder{ResponseWriter: w, exchange: x, deadlines: limits}
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -209,8 +209,8 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 	return mux, nil
 }
 
-// Close ends the open streams, asking their readers to reconnect, and refuses new
-// ones. It may be called more than once.
+// Close ends the open streams, asking their readers to reconnect, refuses new ones, and returns when all have
+// ended. It may be called more than once.
 func (g *Gateway) Close() error {
 	g.streams.Close()
 	return nil

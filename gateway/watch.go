@@ -52,7 +52,8 @@ func serveStream[T any, M received[T]](g *Gateway, w http.ResponseWriter, r *htt
 	}
 	// Nothing that follows may hold the request or its response: it would keep their buffers, too.
 	conn, method := g.config.Conns[progressService], x.route.rpc
-	x.header, x.control = nil, nil
+	x.header, x.control, x.params = nil, nil, nil
+	form.Timeout = x.timeout
 	form.Problem = func(err error) []byte { return g.fault(ctx, x, err).problem(x.path, x.id).encode() }
 	form.Ended = func(written int64, slow bool) {
 		x.outcome.bytes += written

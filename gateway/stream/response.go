@@ -24,13 +24,8 @@ const (
 	ContentLines = "application/x-ndjson"
 )
 
-const (
-	// reconnect is when a reader whose connection broke tries again.
-	reconnect = 3 * time.Second
-	// maxUnasked is how many bytes a client may send on a connection that has a stream, where nothing can be
-	// meant, before it is closed.
-	maxUnasked = 4 << 10
-)
+// reconnect is when a reader whose connection broke tries again.
+const reconnect = 3 * time.Second
 
 // response is the response that one stream is.
 type response struct {
@@ -55,6 +50,8 @@ type response struct {
 	slow    bool
 	beats   *time.Timer
 	leave   func() bool
+
+	received int // bytes; of whoever watches the connection alone
 }
 
 // begin sends the header and opens the stream.
@@ -110,20 +107,6 @@ func (r *response) takeOver(control *http.ResponseController, req *http.Request)
 		r.to = httputil.NewChunkedWriter(conn)
 	}
 	return nil
-}
-
-// watch ends the stream when its reader has closed the connection.
-func (r *response) watch() {
-	unasked := make([]byte, 64)
-	for n := 0; n < maxUnasked; {
-		got, err := r.conn.Read(unasked)
-		if err != nil {
-			break
-		}
-		n += got
-	}
-	r.cancel(context.Canceled)
-	_ = r.conn.Close() // also ends a write that waits
 }
 
 // send writes what put puts into the buffer, unless the stream has ended.
@@ -242,6 +225,7 @@ func (r *response) finish(why error) {
 		_, _ = io.WriteString(r.conn, "\r\n")
 	}
 	_ = r.conn.Close()
+	r.server.forget(r)
 	r.form.Ended(r.written, r.slow)
 }
 

@@ -8,9 +8,11 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -24,6 +26,9 @@ const opensWithin = 2 * time.Second
 
 // errClosing is the error of a stream that the closing server cannot serve.
 var errClosing = errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; try again")
+
+// errGone ends a stream that nobody reads.
+var errGone = errors.New("stream: the reader has gone")
 
 // Config is what a server needs.
 type Config struct {
@@ -41,15 +46,17 @@ type Server struct {
 	open    atomic.Int64
 	serving sync.WaitGroup
 
-	mu      sync.Mutex      // of the beginning of streams, which Close waits for
-	closing context.Context //nolint:containedctx // it lives as long as the server
+	mu      sync.Mutex                    // of the beginning of streams, which Close waits for, and of looked
+	looked  map[*response]syscall.RawConn // whose readers may go
+	closing context.Context               //nolint:containedctx // it lives as long as the server
 	close   context.CancelFunc
 }
 
 // NewServer returns a server, which is to be closed.
 func NewServer(config Config) *Server {
-	s := &Server{config: config}
+	s := &Server{config: config, looked: map[*response]syscall.RawConn{}}
 	s.closing, s.close = context.WithCancel(context.Background())
+	go s.look()
 	return s
 }
 
@@ -87,6 +94,8 @@ type Form struct {
 	Endless bool
 	// Lines asks for lines of JSON instead of server-sent events.
 	Lines bool
+	// Timeout is how long the stream may last; 0 for as long as it takes.
+	Timeout time.Duration
 	// HeaderOnly ends the response after its header, for a HEAD request.
 	HeaderOnly bool
 	// Event returns the name of a message's event, "" for the default, and its id. Lines need none.
@@ -110,9 +119,9 @@ func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if !s.begin() {
 		return false, errClosing
 	}
-	ctx, cancel := outliving(ctx)
+	ctx, cancel := form.outliving(ctx)
 	out := &response{server: s, form: form, ctx: ctx, cancel: cancel, opened: make(chan error, 1), begun: make(chan struct{}), done: make(chan struct{})}
-	leave := context.AfterFunc(r.Context(), func() { cancel(context.Canceled) })
+	leave := context.AfterFunc(r.Context(), func() { cancel(context.Canceled) }) //nolint:contextcheck // it is the request's end
 	defer leave()
 	go out.run(source)
 	err = out.awaitOpen()
@@ -124,7 +133,7 @@ func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 	close(out.begun)
 	if out.conn != nil {
-		go out.watch()
+		out.watch()
 	} else if err == nil {
 		<-out.done
 	}
@@ -132,13 +141,13 @@ func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 }
 
 // outliving is a request's context for a stream that may outlive the request.
-func outliving(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+func (f Form) outliving(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	outer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	if at, ok := ctx.Deadline(); ok {
-		inner, release := context.WithDeadline(outer, at)
-		return inner, func(why error) { cancel(why); release() }
+	if f.Timeout == 0 {
+		return outer, cancel
 	}
-	return outer, cancel
+	inner, release := context.WithTimeout(outer, f.Timeout)
+	return inner, func(why error) { cancel(why); release() }
 }
 
 // awaitOpen waits until the stream is open, or returns why it is not. One that takes long is taken for open: a

@@ -61,6 +61,9 @@ func TestParity(t *testing.T) {
 		"stream early error":   parityStreamEarlyError,
 		"stream late error":    parityStreamLateError,
 		"stream cancelled":     parityStreamCancelled,
+		"receive":              parityReceive,
+		"receive failures":     parityReceiveFailures,
+		"receive ends":         parityReceiveEnds,
 		"upload refused":       parityUploadRefused,
 		"chat":                 parityChat,
 	} {

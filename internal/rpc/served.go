@@ -102,8 +102,8 @@ func (c *inprocConn) serve(ctx context.Context, method string, ss *servedStream)
 		return status.Errorf(codes.Unimplemented, "unknown method %s", method)
 	}
 	sent, _ := metadata.FromOutgoingContext(ctx)
-	ss.ctx = metadata.NewIncomingContext(context.WithValue(withoutValues{ctx}, callerKey{}, c.caller), sent)
-	err = c.server.inprocStream(h.impl, ss, &h.info, h.serve)
+	ss.ctx = servedContext{ctx, metadata.NewIncomingContext(context.WithValue(context.Background(), callerKey{}, c.caller), sent)}
+	err = c.server.inprocStream(h.impl, ss, &h.info, h.serve) //nolint:contextcheck // the stream has it
 	switch {
 	case ss.failed != nil:
 		return ss.failed
@@ -115,15 +115,19 @@ func (c *inprocConn) serve(ctx context.Context, method string, ss *servedStream)
 	return nil
 }
 
-// withoutValues ends when its context does, and has none of its values: what a client knows, a service does
-// not.
-type withoutValues struct{ context.Context }
+// servedContext ends when the client's context does, and has values of its own: what a client knows, a service
+// does not.
+type servedContext struct {
+	context.Context //nolint:containedctx // the client's
+
+	values context.Context //nolint:containedctx // never ends
+}
 
 // Value is context.Context's.
-func (withoutValues) Value(any) any { return nil }
+func (c servedContext) Value(key any) any { return c.values.Value(key) }
 
-// AfterFunc lets contexts made of this one end with it; they would need a goroutine each without it.
-func (c withoutValues) AfterFunc(f func()) func() bool { return context.AfterFunc(c.Context, f) }
+// AfterFunc lets a context made of this one end with it; it would need a goroutine without it.
+func (c servedContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.Context, f) }
 
 // servedStream is the server's side of a stream whose messages are received as they are sent.
 type servedStream struct {

@@ -210,7 +210,15 @@ func (p *process) serveHTTP(lis net.Listener, gateway interface {
 	server := newHTTPServer(gateway, p.log)
 	p.at.HTTP = lis.Addr()
 	p.onStop(func(ctx context.Context) error {
-		_ = gateway.Close() // has nothing to report
+		closed := make(chan struct{})
+		go func() {
+			_ = gateway.Close() // has nothing to report
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-ctx.Done():
+		}
 		if err := server.Shutdown(ctx); err != nil {
 			_ = server.Close()
 			return fmt.Errorf("requests had to be cut off: %w", err)
