@@ -2,16 +2,13 @@ package gateway
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-)
 
-// ipv6Network is how many bits of an IPv6 address count: one customer of a provider has all the addresses
-// that begin alike.
-const ipv6Network = 64
+	"github.com/preceptor-dev/preceptor/internal/bounds"
+)
 
 // proxies are the networks of the proxies whose X-Forwarded-For is believed.
 type proxies []netip.Prefix
@@ -41,7 +38,7 @@ func (p proxies) has(addr netip.Addr) bool {
 // is the last entry of X-Forwarded-For that is not a trusted proxy itself; what stands before it, anybody
 // may have written, and so may anybody who is no proxy have written all of it.
 func (p proxies) addressOf(r *http.Request) string {
-	addr, ok := readAddr(r.RemoteAddr)
+	addr, ok := bounds.ReadAddr(r.RemoteAddr)
 	if !ok {
 		return r.RemoteAddr // of a connection in this process
 	}
@@ -49,26 +46,12 @@ func (p proxies) addressOf(r *http.Request) string {
 		forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
 		for forwarded != "" && p.has(addr) {
 			i := strings.LastIndexByte(forwarded, ',')
-			before, ok := readAddr(forwarded[i+1:])
+			before, ok := bounds.ReadAddr(forwarded[i+1:])
 			if !ok {
 				break
 			}
 			addr, forwarded = before, forwarded[:max(i, 0)]
 		}
 	}
-	if addr.Is6() {
-		network, _ := addr.Prefix(ipv6Network) // fails for more bits than there are
-		return network.String()
-	}
-	return addr.String()
-}
-
-// readAddr reads an address with or without a port.
-func readAddr(text string) (netip.Addr, bool) {
-	text = strings.TrimSpace(text)
-	if host, _, err := net.SplitHostPort(text); err == nil {
-		text = host
-	}
-	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
-	return addr.Unmap().WithZone(""), err == nil
+	return bounds.Place(addr)
 }

@@ -29,7 +29,7 @@ type bodies struct {
 	grace time.Duration
 	rate  int64
 	share int64 // of one caller
-	held  *bounds.Quota[caller]
+	held  *bounds.Quota[bounds.Caller]
 }
 
 // newBodies returns a budget of 64 MiB, or of an eighth of the process's memory limit if that is less, but
@@ -44,7 +44,7 @@ func newBodies() *bodies {
 }
 
 func (b *bodies) limit(total, share int64) {
-	b.share, b.held = share, bounds.NewQuota[caller](total, share)
+	b.share, b.held = share, bounds.NewQuota[bounds.Caller](total, share)
 }
 
 // due returns how long after its beginning more of a body has to be there than what has arrived.
@@ -55,7 +55,7 @@ func (b *bodies) due(arrived int64) time.Duration {
 // holding is what the body of one request holds.
 type holding struct {
 	bodies *bodies
-	caller caller
+	caller bounds.Caller
 	bytes  int64
 }
 

@@ -20,6 +20,7 @@ import (
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/health"
 )
 
@@ -457,7 +458,7 @@ func TestDefaultsAreEmitted(t *testing.T) {
 }
 
 func TestRateLimitOverHTTP(t *testing.T) {
-	h := open(t, func(c *gateway.Config) { c.RateLimit = gateway.RateLimit{PerSecond: 0.5, Burst: 3} })
+	h := open(t, func(c *gateway.Config) { c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 0.5, Burst: 3}) })
 	h.responds(getModule, &catalogv1.GetModuleResponse{Module: &catalogv1.Module{Id: "hipaa"}})
 	for i := range 3 {
 		if a := h.get(t, "/v1/modules/hipaa"); a.status != 200 {

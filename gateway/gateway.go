@@ -69,8 +69,8 @@ type Config struct {
 	// SlowReader is how long a client may take over one message of a stream, or over 64 KiB of another
 	// response, before its connection is closed; 0 means DefaultSlowReader.
 	SlowReader time.Duration
-	// RateLimit limits the requests of one caller; the zero value sets no limit.
-	RateLimit RateLimit
+	// Limiter limits the requests of one caller; nil sets no limit.
+	Limiter *bounds.Limiter
 	// TrustedProxies are the networks of the proxies whose X-Forwarded-For says where a request comes from.
 	TrustedProxies []netip.Prefix
 }
@@ -97,7 +97,7 @@ type Gateway struct {
 	progress progressv1.ProgressServiceClient
 	origins  origins
 	streams  *stream.Server
-	limiter  *limiter
+	limiter  *bounds.Limiter
 	proxies  proxies
 	bodies   *bodies
 	seen     revisions
@@ -136,7 +136,7 @@ func New(config Config) (*Gateway, error) {
 		catalog:  catalogv1.NewCatalogServiceClient(preconditions{config.Conns[catalogService]}),
 		progress: progressv1.NewProgressServiceClient(preconditions{config.Conns[progressService]}),
 		origins:  newOrigins(config.AllowedOrigins),
-		limiter:  newLimiter(config.RateLimit, limitedCallers),
+		limiter:  config.Limiter,
 		refusals: bounds.NewLines(bounds.RefusalsPerSecond, bounds.RefusalsBurst, config.Now),
 		proxies:  config.TrustedProxies,
 		bodies:   newBodies(),

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
@@ -22,44 +23,36 @@ type Verifier interface {
 // A ticket is the service's to judge: a request with one has no caller here, and its address pays for it as
 // for a token that is not valid unless the service accepts it.
 func (g *Gateway) identify(w http.ResponseWriter, r *http.Request) error {
-	x, at := exchangeOf(r), g.config.Now()
+	x := exchangeOf(r)
 	shown, err := credentialOf(r)
 	if err == nil && shown.Ticket {
 		return g.identifyTicket(w, r)
 	}
-	var token caller
-	valid := false
-	if err == nil && g.limiter.on() {
-		token = callerOf("token", shown.Secret)
-		valid = g.limiter.wasValid(token)
-	}
-	if !valid {
-		if err := g.enter(w, r); err != nil {
-			return err
-		}
+	visit, flood := g.enter(w, r, shown.Secret)
+	if flood != nil {
+		return flood
 	}
 	if err == nil {
 		x.principal, err = g.config.Verifier.Verify(r.Context(), shown.Secret)
-		if g.limiter.on() && (err == nil || errs.KindOf(err) == errs.Unauthenticated) {
-			g.limiter.judged(token, err == nil)
-		}
 	}
-	switch {
-	case errs.KindOf(err) == errs.Unauthenticated:
-		g.refused(w, r, err, !valid)
-		return err
-	case !valid:
-		g.limiter.accepted(g.addressOf(r), at)
-	}
-	if err != nil {
+	if errs.KindOf(err) == errs.Unauthenticated {
+		g.refused(w, r, &visit, err)
 		return err
 	}
-	return g.limiter.admit(w.Header(), x.subject(), at)
+	at := g.config.Now()
+	visit.Passed(err == nil, at)
+	if err != nil || !visit.Limited() {
+		return err
+	}
+	left, err := g.limiter.Admit(x.principal.Issuer, x.principal.Subject, at)
+	announce(g.limiter.Limit(), w.Header(), policyCaller, left)
+	return err
 }
 
 // identifyTicket counts a request with a ticket. The status of its response says what became of the ticket.
 func (g *Gateway) identifyTicket(w http.ResponseWriter, r *http.Request) error {
-	if err := g.enter(w, r); err != nil {
+	visit, err := g.enter(w, r, "")
+	if err != nil {
 		return err
 	}
 	if r.ContentLength != 0 {
@@ -67,41 +60,35 @@ func (g *Gateway) identifyTicket(w http.ResponseWriter, r *http.Request) error {
 	}
 	exchangeOf(r).answered = func(status int) {
 		if status == http.StatusUnauthorized {
-			g.refused(w, r, nil, true)
+			g.refused(w, r, &visit, nil)
 		} else {
-			g.limiter.accepted(g.addressOf(r), g.config.Now())
+			visit.Passed(false, g.config.Now())
 		}
 	}
 	return nil
 }
 
-// enter takes a request from its address's bucket.
-func (g *Gateway) enter(w http.ResponseWriter, r *http.Request) error {
-	if !g.limiter.on() {
-		return nil
+// enter takes a request from its address's bucket, unless its token was valid before.
+func (g *Gateway) enter(w http.ResponseWriter, r *http.Request, token string) (bounds.Visit, error) {
+	if !g.limiter.On() {
+		return bounds.Visit{}, nil
 	}
-	err := g.limiter.enter(w.Header(), g.addressOf(r), g.config.Now())
+	visit, err := g.limiter.Enter(g.proxies.addressOf(r), token, g.config.Now())
+	if visit.Paid {
+		announce(g.limiter.Limit(), w.Header(), policyAddress, visit.Left)
+	}
 	exchangeOf(r).flood = err != nil
-	return err
+	return visit, err
 }
 
-// refused records a failed authentication. paid is whether its address has paid for the request.
-func (g *Gateway) refused(w http.ResponseWriter, r *http.Request, why error, paid bool) {
+// refused records a failed authentication.
+func (g *Gateway) refused(w http.ResponseWriter, r *http.Request, visit *bounds.Visit, why error) {
 	x := exchangeOf(r)
 	x.refused, x.address = why, g.proxies.addressOf(r)
-	already := 0.0
-	if paid {
-		already = 1
+	if visit.Limited() {
+		visit.Failed(g.config.Now())
+		announce(g.limiter.Limit(), w.Header(), policyAddress, visit.Left)
 	}
-	g.limiter.failed(w.Header(), g.addressOf(r), already, g.config.Now())
-}
-
-// addressOf returns whose bucket a request without a valid token counts for.
-func (g *Gateway) addressOf(r *http.Request) caller {
-	if !g.limiter.on() {
-		return caller{}
-	}
-	return callerOf("address", g.proxies.addressOf(r))
 }
 
 // credentialOf returns a request's token or ticket, or the error that the service has for it.
@@ -121,6 +108,6 @@ func credentialOf(r *http.Request) (auth.Credential, error) {
 }
 
 // subject identifies a request's caller among the callers that are limited.
-func (x *exchange) subject() caller {
-	return callerOf("subject", x.principal.Issuer+"\x00"+x.principal.Subject)
+func (x *exchange) subject() bounds.Caller {
+	return bounds.CallerOf("subject", x.principal.Issuer+"\x00"+x.principal.Subject)
 }

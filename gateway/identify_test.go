@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/gateway"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -107,7 +108,7 @@ func TestConnectionsStay(t *testing.T) {
 func TestAFloodOfJunkTokens(t *testing.T) {
 	at := testenv.Now() // all comes at one moment
 	h := open(t, func(c *gateway.Config) {
-		c.RateLimit = gateway.RateLimit{PerSecond: 5, Burst: 10}
+		c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 5, Burst: 10})
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		c.Now = func() time.Time { return at }
 	})
@@ -152,7 +153,7 @@ func TestAFloodOfJunkTokens(t *testing.T) {
 // TestForgedAddresses: nobody but a trusted proxy says where a request comes from.
 func TestForgedAddresses(t *testing.T) {
 	h := open(t, func(c *gateway.Config) {
-		c.RateLimit = gateway.RateLimit{PerSecond: 0.001, Burst: 10}
+		c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 0.001, Burst: 10})
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	})
 	statuses := map[int]int{}
@@ -166,7 +167,7 @@ func TestForgedAddresses(t *testing.T) {
 
 // TestAnUnreachableIssuerCostsNothing: who cannot be judged does not pay for a failure.
 func TestAnUnreachableIssuerCostsNothing(t *testing.T) {
-	h := open(t, func(c *gateway.Config) { c.RateLimit = gateway.RateLimit{PerSecond: 0.001, Burst: 2} })
+	h := open(t, func(c *gateway.Config) { c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 0.001, Burst: 2}) })
 	for range 20 {
 		h.get(t, "/v1/topics", "Authorization", "Bearer unknowable").wantProblem(t, 503, "ISSUER_UNREACHABLE")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/gateway"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 )
 
 // noToken has the harness send no token; browsers send none with an EventSource.
@@ -56,7 +57,7 @@ func TestWhatIsNoTicketGoesNowhere(t *testing.T) {
 
 // TestTicketsAreNotLogged: neither the log nor a problem holds the ticket, whatever becomes of it.
 func TestTicketsAreNotLogged(t *testing.T) {
-	h := open(t, func(c *gateway.Config) { c.RateLimit = gateway.RateLimit{PerSecond: 0.001, Burst: 1} })
+	h := open(t, func(c *gateway.Config) { c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 0.001, Burst: 1}) })
 	for _, err := range []error{
 		fault(codes.Unauthenticated, "TICKET_INVALID", "used"), fault(codes.Unavailable, "DATABASE_UNREACHABLE", "down"),
 		fault(codes.Internal, "INTERNAL", "a fault"),
@@ -77,7 +78,7 @@ func TestTicketsAreNotLogged(t *testing.T) {
 // TestTicketsCountUntilAccepted: browsers behind one address do not wait for each other's watches, unless
 // one of them sends tickets that are none.
 func TestTicketsCountUntilAccepted(t *testing.T) {
-	h := open(t, func(c *gateway.Config) { c.RateLimit = gateway.RateLimit{PerSecond: 0.001, Burst: 1} })
+	h := open(t, func(c *gateway.Config) { c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 0.001, Burst: 1}) })
 	h.plays(func(*progressv1.WatchProgressRequest, grpc.ServerStream) error { return nil })
 	for _, ticket := range []string{"one", "two", "three"} {
 		if a := h.get(t, watchPath+"?ticket="+ticket, noToken...); a.status != http.StatusOK {

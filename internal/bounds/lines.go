@@ -12,8 +12,7 @@ type Lines struct {
 	now              func() time.Time
 
 	mu      sync.Mutex
-	left    float64
-	at      time.Time
+	left    bucket
 	skipped int64
 }
 
@@ -25,23 +24,19 @@ const (
 
 // NewLines returns the bound of a log.
 func NewLines(perSecond, burst int, now func() time.Time) *Lines {
-	return &Lines{perSecond: float64(perSecond), burst: float64(burst), now: now, left: float64(burst), at: now()}
+	return &Lines{perSecond: float64(perSecond), burst: float64(burst), now: now, left: bucket{float64(burst), now()}}
 }
 
 // Next reports whether one more line may be written, and how many were not since the last one that was.
 func (l *Lines) Next() (skipped int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
-	if passed := now.Sub(l.at); passed > 0 {
-		l.left = min(l.burst, l.left+passed.Seconds()*l.perSecond)
-	}
-	l.at = now
-	if l.left < 1 {
+	l.left.fill(l.perSecond, l.burst, l.now())
+	if l.left.level < 1 {
 		l.skipped++
 		return 0, false
 	}
-	l.left--
+	l.left.level--
 	skipped, l.skipped = l.skipped, 0
 	return skipped, true
 }

@@ -10,14 +10,14 @@ import (
 )
 
 // BenchmarkCall is one small call through the whole chain, with a verified
-// token, on each of the two roads.
+// token, on each of the two roads, and over the network by a person too.
 func BenchmarkCall(b *testing.B) {
 	h := newHarness(b)
 	ctx := context.WithoutCancel(h.as(b))
 	for _, conn := range []struct {
 		name string
 		conn grpc.ClientConnInterface
-	}{{"in-process", h.server.InProcess("gateway")}, {"loopback", h.network(b, "gateway")}} {
+	}{{"in-process", h.server.InProcess("gateway")}, {"loopback", h.network(b, "gateway")}, {"person", h.person(b)}} {
 		b.Run(conn.name, func(b *testing.B) {
 			req := h.With("me", "hello")
 			b.ReportAllocs()

@@ -8,6 +8,7 @@ import (
 	"github.com/preceptor-dev/preceptor/gateway"
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	"github.com/preceptor-dev/preceptor/internal/audit"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 )
 
 // openGateway makes the REST API.
@@ -22,7 +23,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		Logger:         p.log,
 		AllowedOrigins: p.cfg.CORSOrigins,
 		Version:        p.version,
-		RateLimit:      gateway.RateLimit{PerSecond: p.cfg.RateLimit, Burst: p.cfg.RateBurst},
+		Limiter:        p.openLimiter(),
 		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
@@ -36,6 +37,14 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 	p.metrics.Counter("preceptor_gateway_slow_readers_total", "Responses that were cut off, since their clients did not read.", nil,
 		func() float64 { return float64(g.SlowReaders()) })
 	return g, nil
+}
+
+// openLimiter returns the limiter that REST and gRPC share.
+func (p *process) openLimiter() *bounds.Limiter {
+	if p.limiter == nil {
+		p.limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: p.cfg.RateLimit, Burst: p.cfg.RateBurst})
+	}
+	return p.limiter
 }
 
 // offerGRPC serves the gRPC API of all services on one address. Its callers are people with tokens:
@@ -63,6 +72,7 @@ func (p *process) offerGRPC(ctx context.Context) error {
 			audits = append(audits, s.audit)
 		}
 	}
+	p.openLimiter()
 	server, err := p.newServer(ctx, who, maxRecv)
 	if err != nil {
 		return err

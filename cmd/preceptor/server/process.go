@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/metrics"
@@ -30,6 +31,8 @@ type process struct {
 	now      func() time.Time
 	version  string
 	verifier *auth.Verifier
+	// limiter is nil where nobody is limited: in a process without the gateway.
+	limiter *bounds.Limiter
 	// idle is set where services do only what a command calls them for.
 	idle bool
 	// metrics, calls and tracer are nil where the settings name none.
@@ -269,6 +272,7 @@ func (p *process) newServer(_ context.Context, who Opened, maxRecv int) (*rpc.Se
 	}
 	o := rpc.Options{
 		Logger: p.log, Guard: guard, MaxRecv: maxRecv, Reflection: p.cfg.Reflection, Tracer: p.tracer, Observe: p.calls, Now: p.now,
+		Limiter: p.limiter,
 	}
 	if p.identity == nil {
 		o.Logger = quieter(p.log)
