@@ -53,3 +53,30 @@ func TestLinesAreBoundedAndCounted(t *testing.T) {
 		t.Error("three lines in a second of two")
 	}
 }
+
+func TestLatestEndsTheOldest(t *testing.T) {
+	t.Parallel()
+	l := NewLatest(2)
+	ended := make(chan string, 10)
+	add := func(name string) (remove func()) { return l.Add(func() { ended <- name }) }
+	first, second := add("first"), add("second")
+	third := add("third")
+	if name := <-ended; name != "first" {
+		t.Errorf("%s has ended", name)
+	}
+	first() // which counts no more
+	second()
+	fourth := add("fourth")
+	if len(ended) != 0 || l.held.Len() != 2 {
+		t.Errorf("%d are held, %d have ended", l.held.Len(), len(ended))
+	}
+	_ = add("fifth")
+	if name := <-ended; name != "third" {
+		t.Errorf("%s has ended", name)
+	}
+	third()
+	fourth()
+	if l.held.Len() != 1 {
+		t.Errorf("%d are held, want the fifth", l.held.Len())
+	}
+}

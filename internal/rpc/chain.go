@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -74,20 +75,38 @@ func (s *Server) outerUnary(ctx context.Context, req any, info *grpc.UnaryServer
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	ctx, c := s.begin(ss.Context(), info.FullMethod)
 	c.stream = true
-	read := &readStream{ServerStream: contextStream{ss, ctx}, server: s, method: info.FullMethod}
+	read := &readStream{ServerStream: contextStream{ss, ctx}, server: s, method: info.FullMethod, answer: answerOf(ctx)}
+	if read.answer != nil {
+		// What is unread of a stream is known by its bytes.
+		_ = grpc.SetSendCompressor(ss.Context(), encoding.Identity) // fails once something was sent
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = panicError{r, debug.Stack()}
 		}
 		read.done()
 		err = c.end(ctx, err)
+		read.answer.status()
 	}()
-	if err := s.enterOpen(ctx, read); err != nil {
+	if err := s.enterOpen(ctx, read, s.open); err != nil {
 		return err
 	}
-	return s.guarded(srv, read, info, func(srv any, ss grpc.ServerStream) error {
+	v, err := s.enter(ctx, info.FullMethod)
+	if err != nil {
+		return err
+	}
+	admitted := false
+	err = s.guarded(srv, read, info, func(srv any, ss grpc.ServerStream) error {
+		admitted = true
+		if err := s.count(ctx, &v, nil); err != nil {
+			return err
+		}
 		return handler(srv, validatedStream{ss, s.validator})
 	})
+	if !admitted {
+		err = s.count(ctx, &v, err)
+	}
+	return err
 }
 
 // contextStream is a stream with another context.
@@ -187,6 +206,22 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	}
 	c.server.logger.LogAttrs(ctx, level, "call", attrs...)
 }
+
+// logSlowReader logs that a connection was closed.
+func (s *Server) logSlowReader() {
+	skipped, ok := s.refusals.Next()
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{slog.Bool("slow_reader", true)}
+	if skipped > 0 {
+		attrs = append(attrs, slog.Int64("refusals_not_logged", skipped))
+	}
+	s.logger.LogAttrs(context.Background(), slog.LevelInfo, "a connection was closed, since its client did not read", attrs...)
+}
+
+// SlowReaders returns how many connections were closed, since their clients did not read.
+func (s *Server) SlowReaders() int64 { return s.readers.cut.Load() }
 
 // byStranger reports whether a call was refused to somebody who has shown nothing.
 func byStranger(ctx context.Context, c *call, st *status.Status) bool {

@@ -11,12 +11,15 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
 const (
-	// openStreams bounds the calls in flight that need no token, health checks and their like, on one
-	// connection and on all. Calls of our own services do not count.
+	// openStreamsEach and openStreams bound the streams that need no token, of health and reflection, on one
+	// connection and on all; and likewise, apart from them, the unary calls of that kind: how many are in
+	// flight on one connection, and how many wait for their message on all. Calls of our own services do not
+	// count.
 	openStreamsEach, openStreams = 16, 1024
 )
 
@@ -35,8 +38,10 @@ func (s *Server) admittingFirst(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 func (s *Server) admitFirst(method string, inner grpc.MethodHandler) grpc.MethodHandler {
 	info := &grpc.UnaryServerInfo{FullMethod: method}
 	return func(srv any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		answer := answerOf(ctx)
+		defer answer.status()
 		return s.outerUnary(ctx, nil, info, func(ctx context.Context, _ any) (any, error) {
-			ctx, check, err := s.guard.Admit(ctx, method, peerOf(ctx))
+			ctx, check, err := s.admit(ctx, method)
 			if err != nil {
 				return nil, err
 			}
@@ -45,18 +50,22 @@ func (s *Server) admitFirst(method string, inner grpc.MethodHandler) grpc.Method
 			}
 			call := &readStream{server: s, method: method}
 			defer call.done()
-			if err := s.enterOpen(ctx, call); err != nil {
+			if err := s.enterOpen(ctx, call, s.checks); err != nil {
 				return nil, err
 			}
 			if call.in = s.receiverOf(ctx, method); call.in != nil {
-				read = call.in.receive
+				read = call.receive
 			}
-			return inner(srv, ctx, reading(read), func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			resp, err := inner(srv, ctx, reading(read), func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 				if err := check(ctx, req); err != nil {
 					return nil, err
 				}
 				return s.validator.unary(ctx, req, info, handler)
 			})
+			if err == nil {
+				err = answer.message(ctx, resp)
+			}
+			return resp, err
 		})
 	}
 }
@@ -83,17 +92,31 @@ func unread(err error) error {
 }
 
 // enterOpen counts a call that needs no token, until it is left.
-func (s *Server) enterOpen(ctx context.Context, call *readStream) error {
+func (s *Server) enterOpen(ctx context.Context, call *readStream, in *bounds.Quota[string]) error {
 	from := addressOf(ctx)
 	if from == "" || !auth.IsOpen(call.method) || peerOf(ctx) != "" {
 		return nil
 	}
-	if !s.open.Take(from, 1) {
-		return errs.New(errs.ResourceExhausted, errs.ReasonTooManyStreams,
-			"too many health checks and other calls without a token are in flight; at most %d can be on one connection", openStreamsEach)
+	if !in.Take(from, 1) {
+		return tooManyOpen()
 	}
-	call.counted = from
+	call.counted, call.counts = from, in
 	return nil
+}
+
+func tooManyOpen() error {
+	return errs.New(errs.ResourceExhausted, errs.ReasonTooManyStreams,
+		"too many health checks and other calls without a token are in flight; at most %d can be on one connection", openStreamsEach)
+}
+
+// receive reads the message of a unary call. Of those without a token that wait for theirs, the oldest give
+// way: whoever opens calls and sends no message keeps nobody from asking.
+func (s *readStream) receive(m any) error {
+	if s.counted == "" {
+		return s.in.receive(m)
+	}
+	defer s.server.waiting.Add(func() { s.in.end(tooManyOpen()) })()
+	return s.in.receive(m)
 }
 
 // addressOf is the address and port at the other end of the network connection that a call came by, "" in process.
@@ -115,6 +138,16 @@ type readStream struct {
 	in     *receiver // nil before the first message, and where gRPC reads
 	// counted is the connection that a call without a token counts for; "" for none.
 	counted string
+	counts  *bounds.Quota[string]
+	answer  *answer
+}
+
+// SendMsg sends a message, unless too much is unread.
+func (s *readStream) SendMsg(m any) error {
+	if err := s.answer.message(s.Context(), m); err != nil {
+		return err
+	}
+	return s.ServerStream.SendMsg(m)
 }
 
 func (s *readStream) RecvMsg(m any) error {
@@ -131,7 +164,7 @@ func (s *readStream) RecvMsg(m any) error {
 // done gives back what the call has taken.
 func (s *readStream) done() {
 	if s.counted != "" {
-		s.server.open.Give(s.counted, 1)
+		s.counts.Give(s.counted, 1)
 	}
 	if s.in != nil {
 		s.in.done()

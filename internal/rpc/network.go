@@ -36,7 +36,7 @@ type network struct {
 }
 
 // newNetwork makes one; without TLS nobody is a service.
-func newNetwork(config *tls.Config, maxRecv int, stream grpc.StreamServerInterceptor) *network {
+func newNetwork(config *tls.Config, maxRecv int, stream grpc.StreamServerInterceptor, readers *readers) *network {
 	n := &network{handed: newHandedConns()}
 	options := func(creds credentials.TransportCredentials, more ...grpc.ServerOption) []grpc.ServerOption {
 		return append(more,
@@ -48,12 +48,16 @@ func newNetwork(config *tls.Config, maxRecv int, stream grpc.StreamServerInterce
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		)
 	}
+	others := func(creds credentials.TransportCredentials) *grpc.Server {
+		return grpc.NewServer(options(readCreds{creds, readers}, grpc.MaxConcurrentStreams(maxStreams),
+			grpc.InTapHandle(readers.tap), grpc.ReadBufferSize(0))...)
+	}
 	if config == nil {
-		n.others = grpc.NewServer(options(insecure.NewCredentials(), grpc.MaxConcurrentStreams(maxStreams))...)
+		n.others = others(insecure.NewCredentials())
 		return n
 	}
 	creds := credentials.NewTLS(config)
-	n.others = grpc.NewServer(options(sortingCreds{creds, n.handed}, grpc.MaxConcurrentStreams(maxStreams))...)
+	n.others = others(sortingCreds{creds, n.handed})
 	n.services = grpc.NewServer(options(shakenCreds{creds})...)
 	return n
 }

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -50,7 +49,8 @@ type receiver struct {
 	limit    int
 	patience time.Duration
 	late     func()
-	again    bool // a message has come: the next one may take its time
+	end      func(error) // ends the call
+	again    bool        // a message has come: the next one may take its time
 	quota    *bounds.Quota[string]
 	from     string // the caller
 	held     int64
@@ -69,16 +69,17 @@ func (s *Server) receiverOf(ctx context.Context, method string) *receiver {
 	if !ok {
 		return nil
 	}
-	r := &receiver{transport: t, limit: s.maxRecv, patience: messageTime, quota: s.receiving, from: addressOf(ctx)}
+	r := &receiver{transport: t, limit: s.maxRecv, patience: messageTime, quota: s.receiving, from: callerOf(ctx)}
 	if auth.IsOpen(method) {
 		r.limit = maxOpenMessage
-	} else if p, ok := auth.FromContext(ctx); ok {
-		r.from = cmp.Or(p.ActorID(), r.from)
 	}
 	id := RequestID(ctx)
-	r.late = func() {
+	r.end = func(why error) {
 		// Ends the stream, and so the read that waits.
-		_ = t.WriteStatus(newStatus(errs.New(errs.DeadlineExceeded, errs.ReasonDeadlineExceeded, "the request did not arrive in time"), origin{method, id}))
+		_ = t.WriteStatus(statusOf(ctx, why, origin{method, id}))
+	}
+	r.late = func() {
+		r.end(errs.New(errs.DeadlineExceeded, errs.ReasonDeadlineExceeded, "the request did not arrive in time"))
 	}
 	return r
 }

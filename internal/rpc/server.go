@@ -67,7 +67,12 @@ type Options struct {
 	// Observe, unless nil, is called with each finished call and how long it took; below zero
 	// for a stream, whose length means nothing.
 	Observe func(method, code string, took time.Duration)
-	Now     func() time.Time
+	// Limiter limits the calls over the network of others than our own services; nil for no limit.
+	Limiter *bounds.Limiter
+	// SlowReader is how long such a caller may take to read an answer of 64 KiB, before its connection is
+	// closed; 0 for DefaultSlowReader.
+	SlowReader time.Duration
+	Now        func() time.Time
 }
 
 // Server serves gRPC over the network and in process, with one chain of
@@ -90,12 +95,18 @@ type Server struct {
 	gate    gate
 
 	guarded   grpc.StreamServerInterceptor
-	open      *bounds.Quota[string] // calls without a token, by connection
+	limiter   *bounds.Limiter
+	readers   *readers
+	open      *bounds.Quota[string] // streams without a token, by connection
+	checks    *bounds.Quota[string] // and unary calls
+	waiting   *bounds.Latest        // those of them whose request has not come
 	receiving *bounds.Quota[string] // bytes of large messages, by caller
 	refusals  *bounds.Lines
 
-	drain    sync.Once
-	draining chan struct{}
+	drain sync.Once
+	// draining ends when the drain begins.
+	draining context.Context //nolint:containedctx // it lives as long as the server
+	drainNow context.CancelFunc
 	// stop ends the contexts of in-process calls when time is up.
 	stop    context.Context //nolint:containedctx // it lives as long as the server
 	stopNow context.CancelFunc
@@ -111,9 +122,10 @@ func NewServer(o Options) (*Server, error) {
 	s := &Server{
 		logger: o.Logger, guard: o.Guard, validator: o.Validator, tracer: o.Tracer, observe: o.Observe, now: o.Now,
 		maxRecv: cmp.Or(o.MaxRecv, DefaultMaxRecv), health: health.NewServer(),
-		streams:  map[string]streamHandler{},
-		draining: make(chan struct{}), gate: gate{idle: make(chan struct{})},
+		streams: map[string]streamHandler{}, gate: gate{idle: make(chan struct{})}, limiter: o.Limiter,
 		open:      bounds.NewQuota[string](openStreams, openStreamsEach),
+		checks:    bounds.NewQuota[string](0, openStreamsEach),
+		waiting:   bounds.NewLatest(openStreams),
 		receiving: bounds.NewQuota[string](messageBytes, callerBytes),
 		refusals:  bounds.NewLines(bounds.RefusalsPerSecond, bounds.RefusalsBurst, o.Now),
 	}
@@ -121,13 +133,15 @@ func NewServer(o Options) (*Server, error) {
 		s.validator = NewValidator()
 	}
 	s.stop, s.stopNow = context.WithCancel(context.Background())
+	s.draining, s.drainNow = context.WithCancel(context.Background())
+	s.readers = newReaders(cmp.Or(o.SlowReader, DefaultSlowReader), s.logSlowReader)
 	unary := chainUnary(s.outerUnary, s.guard.Unary(peerOf), s.validator.unary)
 	s.guarded = s.guard.Stream(peerOf)
-	s.network = newNetwork(o.TLS, s.maxRecv, s.stream)
+	s.network = newNetwork(o.TLS, s.maxRecv, s.stream, s.readers)
 	s.inproc = (&inprocgrpc.Channel{}).WithCloner(cloner{}).
 		WithServerUnaryInterceptor(chainUnary(s.inprocUnary, unary)).
 		WithServerStreamInterceptor(s.inprocStream)
-	healthv1.RegisterHealthServer(s, healthServer{s.health})
+	healthv1.RegisterHealthServer(s, healthServer{s.health, s.draining})
 	s.health.SetServingStatus(HealthWhole, healthv1.HealthCheckResponse_SERVING)
 	if o.Reflection {
 		s.network.reflect()
@@ -171,7 +185,7 @@ func (s *Server) SetServing(ok, whole bool) {
 func (s *Server) Retire() { s.health.Shutdown() }
 
 // Draining is closed when Shutdown begins: what streams without end should end then.
-func (s *Server) Draining() <-chan struct{} { return s.draining }
+func (s *Server) Draining() <-chan struct{} { return s.draining.Done() }
 
 // Shutdown stops taking calls, waits for those in flight until ctx is done, and
 // then ends them and returns ctx's error. Calls in process are taken until the
@@ -179,7 +193,7 @@ func (s *Server) Draining() <-chan struct{} { return s.draining }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain.Do(func() {
 		s.Retire()
-		close(s.draining)
+		s.drainNow()
 		go func() {
 			s.network.drain()
 			s.gate.drain()
