@@ -201,6 +201,8 @@ func (p *process) measureIssuers() {
 // serveRPC serves gRPC.
 func (p *process) serveRPC(lis net.Listener, server *rpc.Server) {
 	p.at.GRPC = lis.Addr()
+	p.metrics.Counter("preceptor_rpc_slow_readers_total", "Connections of gRPC that were closed, since their clients did not read.", nil,
+		func() float64 { return float64(server.SlowReaders()) })
 	p.run(func() error { return server.Serve(lis) })
 }
 

@@ -54,6 +54,9 @@ func (s *Service) headOf(ctx context.Context, learnerID string) (progress.Head, 
 		return head, err
 	}
 	if err := s.zoneFollower.Refresh(ctx); err != nil {
+		if ctx.Err() != nil { // the caller's own time limit, which is no fault of profile's
+			return head, ctx.Err()
+		}
 		return head, errs.Wrap(err, errs.Unavailable, errs.ReasonUpstreamUnavailable,
 			"learner %s is not known here, and profile cannot be reached to look them up; try again later", learnerID)
 	}
