@@ -98,13 +98,13 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	admitted := false
 	err = s.guarded(srv, read, info, func(srv any, ss grpc.ServerStream) error {
 		admitted = true
-		if err := s.count(ctx, &v, nil); err != nil {
+		if err := s.count(ctx, v, nil); err != nil {
 			return err
 		}
 		return handler(srv, validatedStream{ss, s.validator})
 	})
 	if !admitted {
-		err = s.count(ctx, &v, err)
+		err = s.count(ctx, v, err)
 	}
 	return err
 }

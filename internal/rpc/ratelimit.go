@@ -10,7 +10,8 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
-// visit is a call on its way through the limiter.
+// visit is a call on its way through the limiter; nil for one that is not limited. It is no part of the stack of a
+// stream, which is kept for as long as that lasts.
 type visit struct {
 	bounds.Visit
 	ticket bool
@@ -18,15 +19,15 @@ type visit struct {
 
 // enter counts a call before its token is verified, or returns ResourceExhausted. Calls of our own services,
 // and those that need no token, are not limited.
-func (s *Server) enter(ctx context.Context, method string) (visit, error) {
+func (s *Server) enter(ctx context.Context, method string) (*visit, error) {
 	if !s.limiter.On() || auth.IsOpen(method) || peerOf(ctx) != "" {
-		return visit{}, nil
+		return nil, nil //nolint:nilnil // which count takes
 	}
 	place := addressOf(ctx)
 	if addr, ok := bounds.ReadAddr(place); ok {
 		place = bounds.Place(addr)
 	}
-	var v visit
+	v := &visit{}
 	token := ""
 	shown, err := auth.ReadCredential(metadata.ValueFromIncomingContext(ctx, "authorization"), true)
 	if v.ticket = shown.Ticket; err == nil && !v.ticket {
@@ -38,7 +39,7 @@ func (s *Server) enter(ctx context.Context, method string) (visit, error) {
 
 // count counts a call for whom the guard has found, and returns the guard's error, or ResourceExhausted.
 func (s *Server) count(ctx context.Context, v *visit, err error) error {
-	if !v.Limited() {
+	if v == nil {
 		return err
 	}
 	at := s.now()
@@ -66,5 +67,5 @@ func (s *Server) admit(ctx context.Context, method string) (
 		return ctx, nil, err
 	}
 	ctx, check, err = s.guard.Admit(ctx, method, peerOf(ctx))
-	return ctx, check, s.count(ctx, &v, err)
+	return ctx, check, s.count(ctx, v, err)
 }
