@@ -51,12 +51,12 @@ func (h *harness) raw(t *testing.T, window uint32) *rawClient {
 	return c
 }
 
-// begin opens a stream; more are further headers. Its error is that the connection has ended.
-func (c *rawClient) begin(method, token string, more ...string) (stream uint32, err error) {
+// begin opens a stream. Its error is that the connection has ended.
+func (c *rawClient) begin(method, token string) (stream uint32, err error) {
 	c.packed.Reset()
-	fields := append([]string{
+	fields := []string{
 		":method", "POST", ":scheme", "https", ":path", method, ":authority", "x", "content-type", "application/grpc", "te", "trailers",
-	}, more...)
+	}
 	if token != "" {
 		fields = append(fields, "authorization", "Bearer "+token)
 	}
@@ -69,8 +69,8 @@ func (c *rawClient) begin(method, token string, more ...string) (stream uint32, 
 }
 
 // tryCall opens a stream and sends its request.
-func (c *rawClient) tryCall(method, token string, req *rpctest.Echo, more ...string) (stream uint32, err error) {
-	stream, err = c.begin(method, token, more...)
+func (c *rawClient) tryCall(method, token string, req *rpctest.Echo) (stream uint32, err error) {
+	stream, err = c.begin(method, token)
 	if err != nil {
 		return stream, err
 	}
@@ -80,21 +80,21 @@ func (c *rawClient) tryCall(method, token string, req *rpctest.Echo, more ...str
 }
 
 // call is tryCall on a connection that has not ended.
-func (c *rawClient) call(t *testing.T, method, token string, req *rpctest.Echo, more ...string) (stream uint32) {
+func (c *rawClient) call(t *testing.T, method, token string, req *rpctest.Echo) (stream uint32) {
 	t.Helper()
-	stream, err := c.tryCall(method, token, req, more...)
+	stream, err := c.tryCall(method, token, req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stream
 }
 
-// until reads frames, and answers pings, until it is the one, or the connection ends: then it returns nil.
-func (c *rawClient) until(it func(http2.Frame) bool) http2.Frame {
+// until reads frames, and acknowledges pings, until it is the one, or the connection ends.
+func (c *rawClient) until(it func(http2.Frame) bool) {
 	for {
 		frame, err := c.ReadFrame()
 		if err != nil {
-			return nil
+			return
 		}
 		switch f := frame.(type) {
 		case *http2.SettingsFrame:
@@ -107,7 +107,7 @@ func (c *rawClient) until(it func(http2.Frame) bool) http2.Frame {
 			}
 		}
 		if it(frame) {
-			return frame
+			return
 		}
 	}
 }

@@ -181,8 +181,8 @@ type readConn struct {
 	due     int                // how many of them are to be read
 	queued  int64              // bytes of messages ever
 	unread  int64              // bytes of messages that are not written
-	since   int64              // the sweep in which the client began to read what it reads now
-	read    int64              // and how much of it it has
+	since   int64              // the sweep in which the client began to read the present piece
+	read    int64              // bytes of that piece
 }
 
 // answer is what the client of one stream is to read: messages, and at last the status.

@@ -118,7 +118,7 @@ func TestAnswersMustBeRead(t *testing.T) {
 	}
 }
 
-// reads reads what comes, and acknowledges pings.
+// reads lets what comes be read, and acknowledges pings.
 func (h *harness) reads(_ *testing.T, c *rawClient) { c.ended() }
 
 // readsOthers lets the answers of other calls come.

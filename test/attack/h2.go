@@ -147,16 +147,29 @@ func (c *h2) call(method, token string, req proto.Message) error {
 	binary.BigEndian.PutUint32(message[1:], uint32(len(text)))
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	stream := c.stream
-	c.stream += 2
-	c.mu.Lock()
-	c.open[stream] = true
-	c.mu.Unlock()
-	err = c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.headers(method, token), EndHeaders: true})
+	stream, err := c.begin(method, token)
 	if err == nil {
 		err = c.frames.WriteData(stream, true, append(message, text...))
 	}
 	return err
+}
+
+// announce opens a stream and sends no request.
+func (c *h2) announce(method, token string) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_, err := c.begin(method, token)
+	return err
+}
+
+// begin opens a stream.
+func (c *h2) begin(method, token string) (stream uint32, err error) {
+	stream = c.stream
+	c.stream += 2
+	c.mu.Lock()
+	c.open[stream] = true
+	c.mu.Unlock()
+	return stream, c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.headers(method, token), EndHeaders: true})
 }
 
 // held returns how many streams are open, admitted or not yet, and what became of the others.

@@ -65,8 +65,12 @@ func attackSlow(ctx context.Context, w *world) error {
 		pause(ctx, whileHeld)
 		return nil
 	}
-	// Those of gRPC are not waited for.
-	w.awaitCut(ctx, before+len(silent))
+	w.awaitCut(ctx, before)
+	for _, c := range silent {
+		if !c.gone() {
+			w.tally.faultf("a connection of gRPC that is never read is open")
+		}
+	}
 	return nil
 }
 

@@ -25,13 +25,45 @@ const (
 	maxPerLearner = 20
 	// maxPerConnection is more than a connection without a token needs, and less than what harms.
 	maxPerConnection = 1000
+	// openPerConnection is how many calls without a token one connection has at once, of each kind.
+	openPerConnection = 16
 	// whileHeld is how long honest clients work beside what an attack holds open.
 	whileHeld = 2 * time.Second
 )
 
-// attackHealth watches the health of the program, without a token, as often as one connection lets it.
+// attackHealth watches the health of the program, without a token, as often as one connection lets it, and then
+// over so many connections that it is used up. Whoever checks the health is served all the same.
 func attackHealth(ctx context.Context, w *world) error {
-	return w.watchMany(ctx, w.dose(10_000, 50_000), maxPerConnection, healthpb.Health_Watch_FullMethodName, "", &healthpb.HealthCheckRequest{})
+	req := &healthpb.HealthCheckRequest{}
+	err := w.watchMany(ctx, w.dose(10_000, 50_000), maxPerConnection, healthpb.Health_Watch_FullMethodName, "", req)
+	if err != nil {
+		return err
+	}
+	for range w.dose(80, 200) {
+		c, err := w.dialH2(ctx, 1<<20)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		for range openPerConnection {
+			if c.call(healthpb.Health_Watch_FullMethodName, "", req) != nil || c.announce(healthpb.Health_Check_FullMethodName, "") != nil {
+				w.tally.faultf("the connection has ended")
+			}
+			w.tally.add("watch, and a check without a message")
+		}
+	}
+	conn, err := w.openGRPC()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for range 20 {
+		code := w.tally.grpc("a check", conn.invoke(ctx, healthpb.Health_Check_FullMethodName, "", req, &healthpb.HealthCheckResponse{}))
+		if code != codes.OK {
+			w.tally.faultf("a check beside them: %s", code)
+		}
+	}
+	return nil
 }
 
 // attackWatches watches one learner's log very often: by gRPC over one connection, and as server-sent events.
@@ -245,7 +277,7 @@ func attackFlood(ctx context.Context, w *world) error {
 	return nil
 }
 
-// neverRead calls an RPC whose response is large over connections that let the server send nothing of it.
+// neverRead calls RPCs whose responses are large and small over connections that let the server send nothing of them.
 func (w *world) neverRead(ctx context.Context, connections, streams int) ([]*h2, error) {
 	var held []*h2
 	token := w.issuer.token("never-reads", "author")
@@ -255,8 +287,12 @@ func (w *world) neverRead(ctx context.Context, connections, streams int) ([]*h2,
 			return held, err
 		}
 		held = append(held, c)
-		for range streams {
-			if c.call(catalogv1.CatalogService_ExportCatalog_FullMethodName, token, &catalogv1.ExportCatalogRequest{}) != nil {
+		for i := range streams {
+			err := c.call(topicsRPC, token, &catalogv1.ListTopicsRequest{})
+			if i%2 == 1 {
+				err = c.call(catalogv1.CatalogService_ExportCatalog_FullMethodName, token, &catalogv1.ExportCatalogRequest{})
+			}
+			if err != nil {
 				break
 			}
 			w.tally.add("call that is never read")

@@ -16,7 +16,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// TestRESTAndGRPCShareTheRateLimit counts the failures of an address at both doors.
+// TestRESTAndGRPCShareTheRateLimit counts the failures of an address by either API.
 func TestRESTAndGRPCShareTheRateLimit(t *testing.T) {
 	t.Parallel()
 	p := openAllWith(t, testenv.Now, func(p *process) {
