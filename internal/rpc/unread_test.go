@@ -233,6 +233,36 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	h.noErrors(t)
 }
 
+// TestWhatIsReadIsGivenBack lets a stream send without end to who reads.
+func TestWhatIsReadIsGivenBack(t *testing.T) {
+	t.Parallel()
+	h := patient(t, time.Hour)
+	const messages, size = 100, 1 << 20 // four times what a caller may leave unread
+	h.Stream = func(ss grpc.ServerStream) error {
+		out := h.New()
+		out.SetBlob(make([]byte, size))
+		if err := ss.RecvMsg(h.New().Message); err != nil {
+			return err
+		}
+		for range messages {
+			if err := ss.SendMsg(out.Message); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	cs := must(h.Open(h.as(t), h.person(t), rpctest.Watch))
+	if err := errors.Join(cs.SendMsg(h.With("me", "").Message), cs.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range messages {
+		if err := cs.RecvMsg(h.New().Message); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	h.settled(t)
+}
+
 // TestManySmallAnswersAreBounded counts small answers too, when there are many on one connection.
 func TestManySmallAnswersAreBounded(t *testing.T) {
 	t.Parallel()

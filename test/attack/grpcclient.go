@@ -26,9 +26,9 @@ func (w *world) openGRPC() (*grpcClient, error) {
 	return &grpcClient{conn}, nil
 }
 
-// call calls an RPC with an empty request; authorization is the metadata of that name, "" for none.
-func (c *grpcClient) call(ctx context.Context, method, authorization string) error {
-	return c.invoke(ctx, method, authorization, &catalogv1.ListTopicsRequest{}, &catalogv1.ListTopicsResponse{})
+// topics lists the topics; authorization is the metadata of that name, "" for none.
+func (c *grpcClient) topics(ctx context.Context, authorization string) error {
+	return c.invoke(ctx, topicsRPC, authorization, &catalogv1.ListTopicsRequest{}, &catalogv1.ListTopicsResponse{})
 }
 
 func (c *grpcClient) invoke(ctx context.Context, method, authorization string, req, resp proto.Message) error {

@@ -29,7 +29,7 @@ func attackRate(ctx context.Context, w *world) error {
 			token = w.issuer.sign(w.issuer.header().json(), w.issuer.claims("junk").with("iss", fmt.Sprintf("https://evil-%d.example", i)).json())
 		}
 		if i%4 >= 2 {
-			switch code := w.tally.grpc("a junk token", conn.call(ctx, topicsRPC, "Bearer "+token)); code {
+			switch code := w.tally.grpc("a junk token", conn.topics(ctx, "Bearer "+token)); code {
 			case codes.Unauthenticated:
 				passed++
 			case codes.ResourceExhausted:

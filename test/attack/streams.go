@@ -271,7 +271,7 @@ func attackFlood(ctx context.Context, w *world) error {
 		return err
 	}
 	defer conn.Close()
-	if code := w.tally.grpc("topics", conn.call(ctx, topicsRPC, "Bearer "+w.issuer.token("after", "learner"))); code != codes.OK {
+	if code := w.tally.grpc("topics", conn.topics(ctx, "Bearer "+w.issuer.token("after", "learner"))); code != codes.OK {
 		w.tally.faultf("after the floods: %s", code)
 	}
 	return nil
@@ -288,11 +288,11 @@ func (w *world) neverRead(ctx context.Context, connections, streams int) ([]*h2,
 		}
 		held = append(held, c)
 		for i := range streams {
-			err := c.call(topicsRPC, token, &catalogv1.ListTopicsRequest{})
+			method, req := topicsRPC, proto.Message(&catalogv1.ListTopicsRequest{})
 			if i%2 == 1 {
-				err = c.call(catalogv1.CatalogService_ExportCatalog_FullMethodName, token, &catalogv1.ExportCatalogRequest{})
+				method, req = catalogv1.CatalogService_ExportCatalog_FullMethodName, &catalogv1.ExportCatalogRequest{}
 			}
-			if err != nil {
+			if c.call(method, token, req) != nil {
 				break
 			}
 			w.tally.add("call that is never read")

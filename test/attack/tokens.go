@@ -43,7 +43,7 @@ func attackTokens(ctx context.Context, w *world) error {
 		if a := w.sendAndCount(ctx, request{method: http.MethodGet, path: "/v1/topics", token: token}); a != nil && a.status != http.StatusOK {
 			w.tally.faultf("a valid token, %s: %d %s", name, a.status, a.body)
 		}
-		if code := w.tally.grpc("topics", grpcConn.call(ctx, topicsRPC, "Bearer "+token)); code != codes.OK {
+		if code := w.tally.grpc("topics", grpcConn.topics(ctx, "Bearer "+token)); code != codes.OK {
 			w.tally.faultf("a valid token, %s, over gRPC: %s", name, code)
 		}
 	}
@@ -58,7 +58,7 @@ func attackTokens(ctx context.Context, w *world) error {
 		if !printable(f.token) {
 			continue // gRPC carries no such metadata
 		}
-		if code := w.tally.grpc(f.name, grpcConn.call(ctx, topicsRPC, "Bearer "+f.token)); code != codes.Unauthenticated && code != codes.ResourceExhausted {
+		if code := w.tally.grpc(f.name, grpcConn.topics(ctx, "Bearer "+f.token)); code != codes.Unauthenticated && code != codes.ResourceExhausted {
 			w.tally.faultf("%s, over gRPC: %s", f.name, code)
 		}
 	}

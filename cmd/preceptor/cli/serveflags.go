@@ -90,7 +90,7 @@ func (c *serveFlags) processFlags() []cli.Flag {
 		},
 		&cli.FloatFlag{
 			Name: "rate-limit", Category: groupEdge, Destination: &c.RateLimit, Sources: variable("rate-limit"),
-			Usage: "how many requests a second one caller may make of this gateway, by REST and gRPC, or one address without a valid token, over time; no limit when not given",
+			Usage: "how many requests a second one caller may make by REST and gRPC, or one address without a valid token, over time; no limit when not given",
 		},
 		&cli.IntFlag{
 			Name: "rate-burst", Category: groupEdge, Value: 1000, Destination: &c.RateBurst, Sources: variable("rate-burst"),
