@@ -493,8 +493,8 @@ func deepest(text string) int {
 }
 
 // asYAML makes JSON what YAML reads the same: of escapes that YAML has not comes their
-// character, and of the characters that it takes for line ends their escape. What is no
-// JSON stays as it is.
+// character, of the characters that it takes for line ends their escape, and of tabs a space. What is
+// no JSON stays as it is.
 func asYAML(text []byte) []byte {
 	trimmed := bytes.TrimLeft(text, " \t\r\n\uFEFF")
 	if !bytes.HasPrefix(trimmed, []byte("{")) || !json.Valid(trimmed) {
@@ -506,6 +506,8 @@ func asYAML(text []byte) []byte {
 		switch {
 		case r == '\u0085' || r == '\u2028' || r == '\u2029':
 			out = fmt.Appendf(out, `\u%04x`, r)
+		case r == '\t': // between tokens alone, and not everywhere allowed there
+			out = append(out, ' ')
 		case r == '\\' && text[i+1] == '/':
 			out, size = append(out, '/'), len(`\/`)
 		case r == '\\' && text[i+1] == 'u':

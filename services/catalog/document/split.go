@@ -98,6 +98,8 @@ type blocks struct {
 	indent int
 	// open is the entry that was begun.
 	open *piece
+	// ended is true after "...": then only "---" begins something.
+	ended bool
 }
 
 func (s *splitter) splitYAML() *problem {
@@ -108,6 +110,9 @@ func (s *splitter) splitYAML() *problem {
 			end = s.at + n + 1
 		}
 		line := s.content[s.at:end]
+		if hidesMarker(line) {
+			return s.cannot("a document ends or begins within a line, after a character that ends a line in YAML alone")
+		}
 		if why := s.readLine(b, strings.TrimRight(line, "\r\n")); why != nil {
 			return why
 		}
@@ -128,10 +133,12 @@ func (s *splitter) readLine(b *blocks, line string) *problem {
 		if why := s.close(b); why != nil {
 			return why
 		}
-		*b = blocks{indent: -1}
+		*b = blocks{indent: -1, ended: line[0] == '.'}
 		return s.nextDocument(line)
 	case rest == "" || rest[0] == '#':
 		return nil
+	case b.ended:
+		return s.cannot("a document that comes after ... begins with ---")
 	case indent == 0 && rest[0] != '-':
 		return s.readKey(b, line)
 	case b.list != "" && (rest == "-" || strings.HasPrefix(rest, "- ")) && (b.indent < 0 || indent == b.indent):
@@ -150,6 +157,21 @@ func (s *splitter) readLine(b *blocks, line string) *problem {
 // isOdd reports whether a character is a control character, or ends a line in YAML alone.
 func isOdd(r rune) bool {
 	return unicode.IsControl(r) && r != '\t' || r == '\u2028' || r == '\u2029' || r == '\uFEFF' || r == '\uFFFE' || r == '\uFFFF'
+}
+
+// hidesMarker reports whether a line of the file has a marker at the beginning of what is a line to
+// YAML alone.
+func hidesMarker(line string) bool {
+	isBreak := func(r rune) bool { return r == '\r' || r == '\u0085' || r == '\u2028' || r == '\u2029' }
+	for i := strings.IndexFunc(line, isBreak); i >= 0; i = strings.IndexFunc(line, isBreak) {
+		_, size := utf8.DecodeRuneInString(line[i:])
+		line = line[i+size:]
+		end := strings.IndexFunc(line, unicode.IsSpace)
+		if end == len("---") && isMarker(line[:end]) || isMarker(line) {
+			return true
+		}
+	}
+	return false
 }
 
 // isMarker reports whether a line ends a document, or begins one.
@@ -235,8 +257,8 @@ func (s *splitter) splitJSON() *problem {
 		}
 		s.seen[name] = true
 		s.skip(s.at + len(name))
-		if !s.take(':') {
-			return s.cannot("a colon is missing")
+		if line := s.line; !s.take(':') || s.line > line { // YAML wants it there
+			return s.cannot("a colon is missing on the line of its name")
 		}
 		if why := s.readList(name[1 : len(name)-1]); why != nil {
 			return why
@@ -323,13 +345,14 @@ func (s *splitter) value() string {
 	return ""
 }
 
-// skip goes on to a place, and counts lines and columns on the way.
+// skip goes on to a place, and counts lines and columns on the way. A carriage return ends a line here
+// too, as it does for the parser; other ends of lines of YAML become escapes before it sees them.
 func (s *splitter) skip(to int) {
 	passed := s.content[s.at:to]
-	if n := strings.Count(passed, "\n"); n > 0 {
-		s.line += n
+	if last := strings.LastIndexAny(passed, "\r\n"); last >= 0 {
+		s.line += strings.Count(passed, "\n") + strings.Count(passed, "\r") - strings.Count(passed, "\r\n")
 		s.column = 0
-		passed = passed[strings.LastIndexByte(passed, '\n')+1:]
+		passed = passed[last+1:]
 	}
 	s.column += utf8.RuneCountInString(passed)
 	s.at = to
