@@ -342,12 +342,8 @@ func textRules() []rule {
 	}, {
 		name:  "functions fit on a page",
 		check: longFuncs,
-		bad:   one("internal/a/a.go", "package a\nfunc f() {\n"+strings.Repeat("\n", longestFunc)+"}\n"),
-		good: map[string]string{
-			"internal/a/a.go":         "package a\nfunc f() {\n" + strings.Repeat("\n", longestFunc-2) + "}\n",
-			"services/a/atest/a.go":   "package atest\nfunc f() {\n" + strings.Repeat("\n", longestFunc) + "}\n",
-			"test/load/loadscript.go": "package main\nfunc f() {\n" + strings.Repeat("\n", longestFunc) + "}\n",
-		},
+		bad:   one("services/a/atest/a.go", "package atest\nfunc f() {\n"+strings.Repeat("\n", longestFunc-1)+"}\n"),
+		good:  one("internal/a/a.go", "package a\nfunc f() {\n"+strings.Repeat("\n", longestFunc-2)+"}\n"),
 	}, {
 		name:  "only the program reads the environment",
 		check: environment,
@@ -483,12 +479,12 @@ func undocumented(files []file) []string {
 	return sorted(found)
 }
 
-// longFuncs finds functions over the limit, first line and last included. A suite that other
-// packages run, and a load generator, may be longer.
+// longFuncs finds functions over the limit, first line and last included; those of suites that other
+// packages run, and of the programs in test, too.
 func longFuncs(files []file) []string {
 	return eachFunc(files, func(f file, fn *ast.FuncDecl) string {
 		lines := f.fset.Position(fn.End()).Line - f.fset.Position(fn.Pos()).Line + 1
-		if lines <= longestFunc || strings.HasSuffix(f.dir(), "test") || f.under("test") {
+		if lines <= longestFunc {
 			return ""
 		}
 		return fmt.Sprintf("%s has %d lines, more than %d", fn.Name.Name, lines, longestFunc)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -178,32 +179,41 @@ func (w *world) exchanges() []exchange {
 	stranger := func(line string, headers ...string) string {
 		return line + "\r\nHost: localhost\r\n" + strings.Join(append(headers, "\r\n"), "\r\n")
 	}
-	hidden := "GET /v1/audit?service=progress HTTP/1.1\r\nHost: localhost\r\nX: "
-	const batch = "POST /v1/learners/me/events:batch HTTP/1.1"
-	all := []exchange{
-		// One request for one program, two for another.
-		{name: "Content-Length and Transfer-Encoding", text: head(batch, "Content-Type: application/json", "Content-Length: 6", "Transfer-Encoding: chunked") + "0\r\n\r\nG", keep: true},
-		{name: "Transfer-Encoding and Content-Length, a request hidden", text: stranger(batch, "Transfer-Encoding: chunked", "Content-Length: 4") + "1\r\nZ\r\n0\r\n\r\n" + hidden + "\r\n\r\n", refused: true},
-		{name: "two Content-Lengths", text: head(batch, "Content-Length: 2", "Content-Length: 3") + "{} ", refused: true},
-		{name: "two Content-Lengths in one", text: head(batch, "Content-Length: 2, 3") + "{} ", refused: true},
-		{name: "a negative Content-Length", text: head(batch, "Content-Length: -1") + "{}", refused: true},
-		{name: "a Content-Length with a sign", text: head(batch, "Content-Length: +2") + "{}", refused: true},
-		{name: "a Content-Length in hexadecimal", text: head(batch, "Content-Length: 0x2") + "{}", refused: true},
-		{name: "a huge Content-Length", text: head(batch, "Content-Length: 9223372036854775808") + "{}", refused: true},
-		{name: "a Content-Length with a space before the colon", text: head(batch, "Content-Length : 2") + "{}", refused: true},
-		{name: "Transfer-Encoding twice", text: head(batch, "Transfer-Encoding: chunked", "Transfer-Encoding: identity") + "0\r\n\r\n", refused: true},
-		{name: "Transfer-Encoding of another kind", text: head(batch, "Transfer-Encoding: xchunked") + "0\r\n\r\n", refused: true},
-		{name: "Transfer-Encoding with a tab", text: head(batch, "Transfer-Encoding:\tchunked") + "0\r\n\r\n"},
-		{name: "Transfer-Encoding with a vertical tab", text: head(batch, "Transfer-Encoding: \x0bchunked") + "0\r\n\r\n", refused: true},
-		{name: "chunks of no size", text: head(batch, "Transfer-Encoding: chunked") + "x\r\n", refused: true},
-		{name: "a chunk of a huge size", text: head(batch, "Transfer-Encoding: chunked") + "ffffffffffffffff1\r\n", refused: true},
-		{name: "a chunk with a long extension", text: head(batch, "Transfer-Encoding: chunked") + "2;" + strings.Repeat("e", 8000) + "\r\n{}\r\n0\r\n\r\n", refused: true},
-		{name: "a chunk cut short", text: head(batch, "Transfer-Encoding: chunked") + "20\r\n{}", refused: true},
-		{name: "a GET with a body", text: head("GET /v1/topics HTTP/1.1", "Content-Length: 2") + "{}", refused: true},
-		{name: "a trailer", text: head(batch, "Content-Type: application/json", "Transfer-Encoding: chunked", "Trailer: Authorization") + "2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n"},
-		{name: "a body cut short", text: head(batch, "Content-Length: 2000") + "{", refused: true},
+	return slices.Concat(oddLengths(head, stranger), oddLines(head, stranger), oddPaths(head, stranger), oddMethods(head))
+}
 
-		// Lines that are no request.
+const batchLine = "POST /v1/learners/me/events:batch HTTP/1.1"
+
+// oddLengths are one request for one program, and two for another.
+func oddLengths(head, stranger func(line string, headers ...string) string) []exchange {
+	hidden := "GET /v1/audit?service=progress HTTP/1.1\r\nHost: localhost\r\nX: "
+	return []exchange{
+		{name: "Content-Length and Transfer-Encoding", text: head(batchLine, "Content-Type: application/json", "Content-Length: 6", "Transfer-Encoding: chunked") + "0\r\n\r\nG", keep: true},
+		{name: "Transfer-Encoding and Content-Length, a request hidden", text: stranger(batchLine, "Transfer-Encoding: chunked", "Content-Length: 4") + "1\r\nZ\r\n0\r\n\r\n" + hidden + "\r\n\r\n", refused: true},
+		{name: "two Content-Lengths", text: head(batchLine, "Content-Length: 2", "Content-Length: 3") + "{} ", refused: true},
+		{name: "two Content-Lengths in one", text: head(batchLine, "Content-Length: 2, 3") + "{} ", refused: true},
+		{name: "a negative Content-Length", text: head(batchLine, "Content-Length: -1") + "{}", refused: true},
+		{name: "a Content-Length with a sign", text: head(batchLine, "Content-Length: +2") + "{}", refused: true},
+		{name: "a Content-Length in hexadecimal", text: head(batchLine, "Content-Length: 0x2") + "{}", refused: true},
+		{name: "a huge Content-Length", text: head(batchLine, "Content-Length: 9223372036854775808") + "{}", refused: true},
+		{name: "a Content-Length with a space before the colon", text: head(batchLine, "Content-Length : 2") + "{}", refused: true},
+		{name: "Transfer-Encoding twice", text: head(batchLine, "Transfer-Encoding: chunked", "Transfer-Encoding: identity") + "0\r\n\r\n", refused: true},
+		{name: "Transfer-Encoding of another kind", text: head(batchLine, "Transfer-Encoding: xchunked") + "0\r\n\r\n", refused: true},
+		{name: "Transfer-Encoding with a tab", text: head(batchLine, "Transfer-Encoding:\tchunked") + "0\r\n\r\n"},
+		{name: "Transfer-Encoding with a vertical tab", text: head(batchLine, "Transfer-Encoding: \x0bchunked") + "0\r\n\r\n", refused: true},
+		{name: "chunks of no size", text: head(batchLine, "Transfer-Encoding: chunked") + "x\r\n", refused: true},
+		{name: "a chunk of a huge size", text: head(batchLine, "Transfer-Encoding: chunked") + "ffffffffffffffff1\r\n", refused: true},
+		{name: "a chunk with a long extension", text: head(batchLine, "Transfer-Encoding: chunked") + "2;" + strings.Repeat("e", 8000) + "\r\n{}\r\n0\r\n\r\n", refused: true},
+		{name: "a chunk cut short", text: head(batchLine, "Transfer-Encoding: chunked") + "20\r\n{}", refused: true},
+		{name: "a GET with a body", text: head("GET /v1/topics HTTP/1.1", "Content-Length: 2") + "{}", refused: true},
+		{name: "a trailer", text: head(batchLine, "Content-Type: application/json", "Transfer-Encoding: chunked", "Trailer: Authorization") + "2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n"},
+		{name: "a body cut short", text: head(batchLine, "Content-Length: 2000") + "{", refused: true},
+	}
+}
+
+// oddLines are no requests, or ones that nobody would send.
+func oddLines(head, stranger func(line string, headers ...string) string) []exchange {
+	return []exchange{
 		{name: "nothing", text: "\r\n\r\n", refused: true},
 		{name: "a NUL", text: "\x00", refused: true},
 		{name: "half a line", text: "GET /v1/to"},
@@ -225,15 +235,14 @@ func (w *world) exchanges() []exchange {
 		{name: "headers of 100 KB", text: stranger("GET /v1/topics HTTP/1.1", "X: "+strings.Repeat("a", 100<<10)), refused: true},
 		{name: "10,000 headers", text: stranger("GET /v1/topics HTTP/1.1", strings.Repeat("X: a\r\n", 9999)+"X: a"), refused: true},
 		{name: "a line of 100 KB", text: stranger("GET /" + strings.Repeat("a", 100<<10) + " HTTP/1.1"), refused: true},
-		{name: "Expect", text: head(batch, "Expect: 100-continue", "Content-Type: application/json", "Content-Length: 2") + "{}"},
-		{name: "another Expect", text: head(batch, "Expect: 200-ok", "Content-Length: 2") + "{}", refused: true},
-		{name: "Expect without a token", text: stranger(batch, "Expect: 100-continue", "Content-Length: 2") + "{}", refused: true},
+		{name: "Expect", text: head(batchLine, "Expect: 100-continue", "Content-Type: application/json", "Content-Length: 2") + "{}"},
+		{name: "another Expect", text: head(batchLine, "Expect: 200-ok", "Content-Length: 2") + "{}", refused: true},
+		{name: "Expect without a token", text: stranger(batchLine, "Expect: 100-continue", "Content-Length: 2") + "{}", refused: true},
 		{name: "a range", text: head("GET /v1/topics HTTP/1.1", "Range: bytes=0-1")},
 		{name: "1,000 ranges", text: head("GET /openapi.json HTTP/1.1", "Range: bytes="+strings.Repeat("0-1,", 1000)+"0-1")},
 		{name: "100 requests at once", text: strings.Repeat(head("GET /v1/topics HTTP/1.1"), 100)},
 		{name: "100 requests without a token at once", text: strings.Repeat(stranger("GET /v1/topics HTTP/1.1"), 100), refused: true},
 	}
-	return append(append(all, oddPaths(head, stranger)...), oddMethods(head)...)
 }
 
 func oddPaths(head, stranger func(line string, headers ...string) string) []exchange {

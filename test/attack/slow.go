@@ -66,12 +66,17 @@ func attackSlow(ctx context.Context, w *world) error {
 		return nil
 	}
 	w.awaitCut(ctx, before)
+	w.allGone(silent)
+	return nil
+}
+
+// allGone looks whether the server has closed connections.
+func (w *world) allGone(silent []*h2) {
 	for _, c := range silent {
 		if !c.gone() {
 			w.tally.faultf("a connection of gRPC that is never read is open")
 		}
 	}
-	return nil
 }
 
 // drip sends a byte a second over each connection.

@@ -202,13 +202,14 @@ func (w *world) openEvents(ctx context.Context, path, token string) (string, net
 	return fields[1], conn
 }
 
-// attackFlood sends frames that cost the server more than the client.
-func attackFlood(ctx context.Context, w *world) error {
-	n := w.dose(10_000, 200_000)
-	floods := []struct {
-		name  string
-		frame func(c *h2, i int) error
-	}{
+// flood is a frame that is sent again and again; i counts from 0.
+type flood struct {
+	name  string
+	frame func(c *h2, i int) error
+}
+
+func floods() []flood {
+	return []flood{
 		{"streams that are reset at once", func(c *h2, i int) error {
 			stream := uint32(2*i + 1)
 			if err := c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.headers(topicsRPC, ""), EndHeaders: true}); err != nil {
@@ -242,7 +243,12 @@ func attackFlood(ctx context.Context, w *world) error {
 			return c.frames.WriteRawFrame(http2.FrameType(200), 0, uint32(i), []byte("x"))
 		}},
 	}
-	for _, f := range floods {
+}
+
+// attackFlood sends frames that cost the server more than the client.
+func attackFlood(ctx context.Context, w *world) error {
+	n := w.dose(10_000, 200_000)
+	for _, f := range floods() {
 		c, err := w.dialH2(ctx, 1<<16)
 		if err != nil {
 			return err

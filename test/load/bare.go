@@ -86,7 +86,6 @@ func serveBare(ctx context.Context, address, file, pathFile string) error {
 	if _, err := write.ExecContext(ctx, schema); err != nil {
 		return err
 	}
-	//nolint:sqlclosecheck // closed by the process, which is killed
 	insert, err := write.PrepareContext(ctx, `INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return err
@@ -95,6 +94,14 @@ func serveBare(ctx context.Context, address, file, pathFile string) error {
 	if err != nil {
 		return err
 	}
+	s := &http.Server{Addr: address, Handler: bareHandler(path, insert, query), ReadHeaderTimeout: time.Minute}
+	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func bareHandler(path *outline, insert, query *sql.Stmt) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{learner}/events", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -122,11 +129,7 @@ func serveBare(ctx context.Context, address, file, pathFile string) error {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer)
 	})
-	s := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: time.Minute}
-	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return mux
 }
 
 // bareProgress adds up a learner's completed units by module and milestone.

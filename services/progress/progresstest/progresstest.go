@@ -180,10 +180,10 @@ func manyHeads(t *testing.T, s Store) {
 	}
 }
 
-func logEntries(t *testing.T, s Store) {
-	ctx, learner := t.Context(), newID()
-	full := entry(learner, 1, newID())
-	bare := progress.Record{
+// threeKinds are the first entries of a log: an event with every field, one with few, and an enrollment.
+func threeKinds(learner string) (full, bare, enrolled progress.Record) {
+	full = entry(learner, 1, newID())
+	bare = progress.Record{
 		LearnerID:   learner,
 		Sequence:    2,
 		Type:        progress.RecordEvent,
@@ -192,7 +192,7 @@ func logEntries(t *testing.T, s Store) {
 		EffectiveAt: at,
 		ActorID:     "a",
 	}
-	enrolled := progress.Record{
+	enrolled = progress.Record{
 		LearnerID: learner, Sequence: 3, Type: progress.RecordEnrolled, ReceivedAt: at, EffectiveAt: at, ActorID: "a",
 		Zone: "Asia/Tokyo", Reason: "why",
 		Effects: &progress.Effects{
@@ -207,6 +207,12 @@ func logEntries(t *testing.T, s Store) {
 			PercentBefore: new(50),
 		},
 	}
+	return full, bare, enrolled
+}
+
+func logEntries(t *testing.T, s Store) {
+	ctx, learner := t.Context(), newID()
+	full, bare, enrolled := threeKinds(learner)
 	must(t, add(ctx, s, learner, full, bare, enrolled))
 	// A record's zone stays: that of the bare one is UTC.
 	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Asia/Kathmandu"}}))
@@ -240,7 +246,14 @@ func logEntries(t *testing.T, s Store) {
 			t.Errorf("modules after %d: %v, %v; want %s", after, ids, err, want)
 		}
 	}
-	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	findInCommit(t, s, full, bare)
+}
+
+// findInCommit finds two events of a log, and only those, as a commit sees them.
+func findInCommit(t *testing.T, s Store, full, bare progress.Record) {
+	t.Helper()
+	learner := full.LearnerID
+	must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		one, err := tx.EventByID(ctx, learner, full.Event.ID)
 		if err != nil || !reflect.DeepEqual(one, full) {
 			return fmt.Errorf("event by id: %+v, %w", one, err)
