@@ -18,9 +18,8 @@ type file struct {
 	mode    int64
 }
 
-// writeArchive writes the files in a folder, as a compressed tar that depends on nothing else:
-// sorted by name, owned by root, at one time.
-func writeArchive(path, folder string, at time.Time, files []file) (err error) {
+// writeNew writes a file that is not there yet.
+func writeNew(path string, write func(io.Writer) error) (err error) {
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -30,14 +29,22 @@ func writeArchive(path, folder string, at time.Time, files []file) (err error) {
 			err = cerr
 		}
 	}()
-	zip, err := gzip.NewWriterLevel(out, gzip.BestCompression) // its header has no name and no time
-	if err != nil {
-		return err
-	}
-	if err := writeTar(zip, folder, at, files); err != nil {
-		return err
-	}
-	return zip.Close()
+	return write(out)
+}
+
+// writeArchive writes the files in a folder, as a compressed tar that depends on nothing else:
+// sorted by name, owned by root, at one time.
+func writeArchive(path, folder string, at time.Time, files []file) error {
+	return writeNew(path, func(out io.Writer) error {
+		zip, err := gzip.NewWriterLevel(out, gzip.BestCompression) // its header has no name and no time
+		if err != nil {
+			return err
+		}
+		if err := writeTar(zip, folder, at, files); err != nil {
+			return err
+		}
+		return zip.Close()
+	})
 }
 
 func writeTar(to io.Writer, folder string, at time.Time, files []file) error {

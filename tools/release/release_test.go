@@ -66,6 +66,17 @@ func TestArchivesDependOnTheirContentAlone(t *testing.T) {
 	}
 }
 
+func TestWhatIsThereIsNotWrittenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sums")
+	full := errors.New("the disk is full")
+	if err := writeNew(path, func(io.Writer) error { return full }); !errors.Is(err, full) {
+		t.Errorf("a file that cannot be written: %v", err)
+	}
+	if err := writeNew(path, func(io.Writer) error { return nil }); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a file that is there: %v", err)
+	}
+}
+
 // TestSBOM makes an SBOM of this test's own binary, which is a program with modules like the other.
 func TestSBOM(t *testing.T) {
 	binary, err := os.Executable()
