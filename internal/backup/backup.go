@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/private"
@@ -50,14 +52,15 @@ type File struct {
 
 // ReadManifest reads the manifest of a backup, and refuses one that names files elsewhere.
 func ReadManifest(dir string) (m Manifest, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, ManifestName)) //nolint:gosec // a fixed name in a folder that the operator names
+	var text bytes.Buffer
+	_, err = ReadFrom(dir, ManifestName, &text)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, fmt.Errorf("there is no %s in %s: it is not a backup, or one that did not finish", ManifestName, dir)
 	}
 	if err != nil {
 		return m, err
 	}
-	if err := json.Unmarshal(text, &m); err != nil {
+	if err := json.Unmarshal(text.Bytes(), &m); err != nil {
 		return m, fmt.Errorf("%s in %s cannot be read, so the backup is damaged: %w", ManifestName, dir, err)
 	}
 	if m.Format != Format {
@@ -86,7 +89,7 @@ func (m Manifest) Write(dir string) error {
 // Check compares the files of a backup with what its manifest lists.
 func (m Manifest) Check(dir string) error {
 	for _, want := range m.Files {
-		found, err := ReadFile(filepath.Join(dir, want.Name), io.Discard)
+		found, err := ReadFrom(dir, want.Name, io.Discard)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("the backup in %s is damaged: there is no %s", dir, want.Name)
 		}
@@ -111,10 +114,52 @@ func (f File) Same(found File, dir string) error {
 
 // ReadFile copies a file to a writer, and returns its size and hash.
 func ReadFile(path string, to io.Writer) (read File, err error) {
-	in, err := os.Open(path) //nolint:gosec // the operator names the folder, and ReadManifest refuses names outside of it
+	in, err := os.Open(path) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return read, err
 	}
+	return readAll(in, path, to)
+}
+
+// ReadFrom is ReadFile of a file of the backup in dir, by its name in the manifest.
+func ReadFrom(dir, name string, to io.Writer) (read File, err error) {
+	in, err := open(dir, name)
+	if err != nil {
+		return read, err
+	}
+	return readAll(in, filepath.Join(dir, name), to)
+}
+
+// open opens a file of the backup in dir, and refuses what is not there itself: a link may lead to any
+// file of this machine, and to another one once its hash was compared.
+func open(dir, name string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	name = filepath.FromSlash(name)
+	for i := range len(name) + 1 { // from the first folder on: below a link everything would be elsewhere
+		if i < len(name) && !os.IsPathSeparator(name[i]) {
+			continue
+		}
+		part := name[:i]
+		info, err := root.Lstat(part)
+		switch {
+		case err != nil:
+			return nil, err
+		case info.Mode().Type() == fs.ModeSymlink:
+			return nil, fmt.Errorf(
+				"%s in the backup in %s is a link, which no backup has: put the file itself in its place, as `cp -rL` does, if you trust where it leads", part, dir)
+		case part == name && !info.Mode().IsRegular():
+			return nil, fmt.Errorf("%s in the backup in %s is no file: the backup is damaged, so restore another one", part, dir)
+		}
+	}
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+}
+
+// readAll reads a file to its end, and closes it.
+func readAll(in *os.File, path string, to io.Writer) (read File, err error) {
 	defer in.Close()
 	sum := sha256.New()
 	if read.Size, err = io.Copy(io.MultiWriter(sum, to), in); err != nil {
@@ -128,6 +173,15 @@ func ReadFile(path string, to io.Writer) (read File, err error) {
 func CopyFile(from, to string) (copied File, err error) {
 	err = CreateFile(to, func(out io.Writer) error {
 		copied, err = ReadFile(from, out)
+		return err
+	})
+	return copied, err
+}
+
+// CopyFrom copies a file of the backup in dir, by its name in the manifest, into a new one.
+func CopyFrom(dir, name, to string) (copied File, err error) {
+	err = CreateFile(to, func(out io.Writer) error {
+		copied, err = ReadFrom(dir, name, out)
 		return err
 	})
 	return copied, err

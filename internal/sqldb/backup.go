@@ -89,6 +89,9 @@ func readSQLite(path string, atRest bool) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseEmpty(path); err != nil {
+		return nil, err
+	}
 	query := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)"}}
 	if atRest {
 		query.Set("immutable", "1")

@@ -116,7 +116,8 @@ type DB struct {
 }
 
 // Open opens the database of url, "sqlite:/path/file.db" or "postgres://…", and proves
-// that it responds. A SQLite file is made when missing, its folder is not. It returns
+// that it responds. A SQLite file is made when missing, its folder is not; one without a byte is refused,
+// since it was something else. It returns
 // Invalid for any other url, Unavailable when the database cannot be reached now, and
 // FailedPrecondition, with a message for the operator, when it cannot be used as it is.
 // No error shows the url's password.

@@ -28,6 +28,9 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := makeSQLite(ctx, path); err != nil {
+		return nil, err
+	}
 	keepPrivate(path)
 	write, err := sqlitePool(path, 1, true)
 	if err != nil {
@@ -49,12 +52,11 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// keepPrivate makes the file for its owner alone, since SQLite would make it as the umask allows, and
-// narrows what is there. SQLite gives the files beside a database the mode of the database. What
-// cannot be narrowed has another owner: whether it can be used is for the opening to find out.
+// keepPrivate takes the files of a database away from others than their owner. SQLite gives those beside
+// a database its mode. What cannot be narrowed has another owner: whether it can be used is for the
+// opening to find out.
 func keepPrivate(path string) {
-	_ = private.Make(path)
-	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		_ = private.Narrow(path + suffix)
 	}
 }

@@ -77,6 +77,40 @@ func TestSQLiteOpenFaults(t *testing.T) {
 	}
 }
 
+// TestSQLiteIsNotMadeAnew: a database is made where there was none, and not where one was.
+func TestSQLiteIsNotMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	write(t, file("empty.db"), nil)
+	write(t, file("log.db-wal"), []byte("what was not yet in the database"))
+	if err := os.Symlink(file("elsewhere"), file("link.db")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct{ reason, text string }{
+		"empty.db": {errs.ReasonDatabaseNotADatabase, "empty file"},
+		"log.db":   {errs.ReasonDatabaseNotADatabase, "its log"},
+		"link.db":  {errs.ReasonDatabaseCannotOpen, "a link to a file that is not there"},
+	} {
+		_, err := sqldb.Open(t.Context(), "sqlite:"+file(name), sqldb.Options{})
+		wantKind(t, err, errs.FailedPrecondition, want.reason)
+		if err == nil || !strings.Contains(err.Error(), want.text) || !strings.Contains(err.Error(), "to start anew") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wantKind(t, sqldb.CheckFile(t.Context(), file("empty.db"), migrations(stepOne)), errs.FailedPrecondition, errs.ReasonDatabaseNotADatabase)
+	if info, err := os.Stat(file("empty.db")); err != nil || info.Size() > 0 {
+		t.Errorf("what was refused was written to: %v, %v", info, err)
+	}
+
+	// A process that was killed while it made the file.
+	write(t, file("new.db.new"), []byte("a part of the first page"))
+	write(t, file("new.db-wal"), nil)
+	exec(t, open(t, "sqlite:"+file("new.db"), sqldb.Options{}), "CREATE TABLE t (a BIGINT)")
+	if left, err := filepath.Glob(file("*.new*")); err != nil || len(left) > 0 {
+		t.Errorf("what is left: %v, %v", left, err)
+	}
+}
+
 func write(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {

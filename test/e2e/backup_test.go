@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -359,8 +360,9 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 			_, err = f.WriteAt([]byte{0xff}, 5000)
 			return err
 		},
-		"cut":  func(path string) error { return os.Truncate(path, 4096) },
-		"gone": os.Remove,
+		"cut":      func(path string) error { return os.Truncate(path, 4096) },
+		"gone":     os.Remove,
+		"a folder": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
 	} {
 		spoilt, into := filepath.Join(t.TempDir(), name), t.TempDir()
 		if err := os.CopyFS(spoilt, os.DirFS(stopped)); err != nil {
@@ -374,4 +376,38 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 			t.Errorf("%s: the folder was written to: %v, %v", name, left, err)
 		}
 	}
+	// One whose files are elsewhere: what is read there may be another file the next time.
+	for _, name := range []string{"manifest.json", "catalog.db", "issuer.key"} {
+		linked, into := filepath.Join(t.TempDir(), "linked"), t.TempDir()
+		if err := os.CopyFS(linked, os.DirFS(saved)); err != nil {
+			t.Fatal(err)
+		}
+		at := filepath.Join(linked, name)
+		if err := errors.Join(os.Rename(at, linked+"."+name), os.Symlink(linked+"."+name, at)); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, 1, restore(linked, into), name+" in the backup in "+linked+" is a link", "cp -rL")
+		if left, err := os.ReadDir(into); len(left) > 0 || err != nil {
+			t.Errorf("a link for %s: the folder was written to: %v, %v", name, left, err)
+		}
+	}
+}
+
+// TestEmptiedDatabase starts and backs up a folder one of whose databases has no byte left.
+func TestEmptiedDatabase(t *testing.T) {
+	t.Parallel()
+	w := oneProcess(t)
+	w.front.stop(t)
+	file := filepath.Join(w.data, "progress.db")
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	words := []string{"the database " + file + " is an empty file", "restore it from a backup"}
+	refused(t, 1, []string{"serve", "--http", "127.0.0.1:0", "--data", w.data}, words...)
+	refused(t, 1, []string{"backup", "--data", w.data, "--to", filepath.Join(t.TempDir(), "backup")}, words...)
+	refused(t, 1, []string{"progress", "verify", "--data", w.data}, words...)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	oneProcessOn(t, w.data).as(t, "anew").id()
 }

@@ -141,7 +141,7 @@ func (r *restoring) fill(ctx context.Context, m backup.Manifest) error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return err
 		}
-		copied, err := backup.CopyFile(filepath.Join(r.from, filepath.FromSlash(f.Name)), to)
+		copied, err := backup.CopyFrom(r.from, f.Name, to)
 		if err != nil {
 			return err
 		}
