@@ -2,7 +2,13 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -75,7 +81,7 @@ type attempt struct {
 	name    string
 	service string // the calling service of ours
 	token   string
-	role    auth.Role // "" for nobody
+	role    auth.Role // "" for none
 	learner string    // whose data, where the request has a learner
 }
 
@@ -116,6 +122,9 @@ func attemptsOn(t *testing.T, p *process) []attempt {
 		t.Fatal(err)
 	}
 	mint := func(subject string, roles ...auth.Role) string {
+		if slices.Contains(roles, "") {
+			return rolelessToken(t, p, subject)
+		}
 		token, err := issuer.Mint(subject, roles, "", time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -132,13 +141,42 @@ func attemptsOn(t *testing.T, p *process) []attempt {
 	for _, service := range p.table.Names() {
 		attempts = append(attempts, attempt{name: service + " alone", service: service, learner: other.GetLearner().GetId()})
 	}
-	for _, role := range []auth.Role{auth.RoleLearner, auth.RoleManager, auth.RoleAuthor, auth.RoleAdmin} {
-		token := mint("the-"+string(role), role)
+	for _, role := range []auth.Role{"", auth.RoleLearner, auth.RoleManager, auth.RoleAuthor, auth.RoleAdmin} {
+		name := cmp.Or(string(role), "no role")
+		token := mint("the-"+name, role)
 		attempts = append(attempts,
-			attempt{name: string(role), service: Gateway, token: token, role: role, learner: auth.Me},
-			attempt{name: string(role) + aboutAnother, service: Gateway, token: token, role: role, learner: other.GetLearner().GetId()})
+			attempt{name: name, service: Gateway, token: token, role: role, learner: auth.Me},
+			attempt{name: name + aboutAnother, service: Gateway, token: token, role: role, learner: other.GetLearner().GetId()})
 	}
 	return attempts
+}
+
+// rolelessToken is a token of the local issuer whose roles are another program's; the issuer itself mints
+// none such, as others do.
+func rolelessToken(t *testing.T, p *process, subject string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.cfg.Data, auth.LocalKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		t.Fatalf("the key is a %T", key)
+	}
+	claims, err := json.Marshal(map[string]any{
+		"iss": auth.LocalIssuerName, "aud": auth.LocalAudience, "sub": subject, "roles": []string{"of another program"},
+		"iat": p.now().Unix(), "exp": p.now().Add(time.Hour).Unix(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(claims)
+	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(signer, []byte(signed)))
 }
 
 // expected reads the rule as the design means it.

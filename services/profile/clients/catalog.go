@@ -20,7 +20,8 @@ type catalogClient struct {
 	client catalogv1.CatalogServiceClient
 }
 
-// NewCatalog returns a Catalog that calls the catalog service, with the caller's token.
+// NewCatalog returns a Catalog that calls the catalog service. Profile may read its published paths whatever
+// the caller's roles are, whose token is passed on.
 func NewCatalog(client catalogv1.CatalogServiceClient) profile.Catalog {
 	return catalogClient{client: client}
 }

@@ -6700,7 +6700,7 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\x05state\x18\x02 \x01(\x0e2\".preceptor.catalog.v1.Module.StateR\x05state\x12=\n" +
 	"\bversions\x18\x03 \x03(\v2!.preceptor.catalog.v1.PathVersionR\bversions\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\x88&\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\x92&\n" +
 	"\x0eCatalogService\x12}\n" +
 	"\n" +
 	"ListTopics\x12'.preceptor.catalog.v1.ListTopicsRequest\x1a(.preceptor.catalog.v1.ListTopicsResponse\"\x1c\xaa\xd4\x18\x06\n" +
@@ -6729,9 +6729,9 @@ const file_preceptor_catalog_v1_catalog_proto_rawDesc = "" +
 	"\rArchiveModule\x12*.preceptor.catalog.v1.ArchiveModuleRequest\x1a+.preceptor.catalog.v1.ArchiveModuleResponse\":\xaa\xd4\x18\x04\n" +
 	"\x02\x03\x04\x82\xd3\xe4\x93\x02,:\x01*b\x06module\"\x1f/v1/modules/{module_id}:archive\x12\xa4\x01\n" +
 	"\rRestoreModule\x12*.preceptor.catalog.v1.RestoreModuleRequest\x1a+.preceptor.catalog.v1.RestoreModuleResponse\":\xaa\xd4\x18\x04\n" +
-	"\x02\x03\x04\x82\xd3\xe4\x93\x02,:\x01*b\x06module\"\x1f/v1/modules/{module_id}:restore\x12y\n" +
-	"\tListPaths\x12&.preceptor.catalog.v1.ListPathsRequest\x1a'.preceptor.catalog.v1.ListPathsResponse\"\x1b\xaa\xd4\x18\x06\n" +
-	"\x04\x01\x02\x03\x04\x82\xd3\xe4\x93\x02\v\x12\t/v1/paths\x12\x83\x01\n" +
+	"\x02\x03\x04\x82\xd3\xe4\x93\x02,:\x01*b\x06module\"\x1f/v1/modules/{module_id}:restore\x12\x82\x01\n" +
+	"\tListPaths\x12&.preceptor.catalog.v1.ListPathsRequest\x1a'.preceptor.catalog.v1.ListPathsResponse\"$\xaa\xd4\x18\x0f\n" +
+	"\x04\x01\x02\x03\x04\x1a\aprofile\x82\xd3\xe4\x93\x02\v\x12\t/v1/paths\x12\x83\x01\n" +
 	"\aGetPath\x12$.preceptor.catalog.v1.GetPathRequest\x1a%.preceptor.catalog.v1.GetPathResponse\"+\xaa\xd4\x18\x06\n" +
 	"\x04\x01\x02\x03\x04\x82\xd3\xe4\x93\x02\x1bb\x04path\x12\x13/v1/paths/{path_id}\x12\xa1\x01\n" +
 	"\x10ListPathVersions\x12-.preceptor.catalog.v1.ListPathVersionsRequest\x1a..preceptor.catalog.v1.ListPathVersionsResponse\".\xaa\xd4\x18\x06\n" +
