@@ -28,8 +28,28 @@ type Hints struct{ Name, Email, Locale, ZoneInfo string }
 type Resolver interface {
 	// ResolveSubject returns the learner's id, making the learner at first sight.
 	// PermissionDenied when that person was erased; Unavailable when it cannot be
-	// resolved now.
+	// resolved now, which is an UnregisteredError where a database refuses to store it.
 	ResolveSubject(ctx context.Context, issuer, subject string, hints Hints) (learnerID string, err error)
+}
+
+// UnregisteredError is Resolver's for a person who is new where a database refuses writes. Nothing is
+// stored; the next request finds out whether it can be.
+type UnregisteredError struct {
+	// LearnerID is the person's, where the learner was made and another database is the one that refuses.
+	LearnerID string
+	// Err is what the database returned.
+	Err error
+}
+
+// Error is that of the database.
+func (e *UnregisteredError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the database returned.
+func (e *UnregisteredError) Unwrap() error { return e.Err }
+
+// RefusesWrites reports whether a reason is of a database that refuses all writes, and can be read.
+func RefusesWrites(reason string) bool {
+	return reason == errs.ReasonDatabaseFull || reason == errs.ReasonDatabaseReadOnly
 }
 
 // GuardOptions are what a Guard is made of.
@@ -58,7 +78,7 @@ type Guard struct {
 }
 
 // NewGuard reads the rule of every RPC of ours. Invalid when one has self or
-// ticket and its request has no learner_id.
+// ticket and its request has no learner_id, or unregistered and is a stream.
 func NewGuard(o GuardOptions) (*Guard, error) {
 	if o.Verifier == nil || o.Logger == nil || o.Now == nil {
 		return nil, errs.New(errs.Invalid, errs.ReasonBadGuard, "a guard needs a verifier, a logger and a clock")
@@ -73,6 +93,9 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 		}
 		if rule.Access.GetTicket() && !rule.NamesLearner {
 			return nil, errs.New(errs.Invalid, errs.ReasonBadAccessRule, "%s takes tickets, but its request has no learner_id", rule.Method)
+		}
+		if rule.Access.GetUnregistered() && (!rule.Access.GetSelf() || rule.Descriptor.IsStreamingServer() || rule.Descriptor.IsStreamingClient()) {
+			return nil, errs.New(errs.Invalid, errs.ReasonBadAccessRule, "%s has unregistered, and is no single read of the caller's own data", rule.Method)
 		}
 		g.rules[rule.Method] = rule
 	}
@@ -235,7 +258,9 @@ func (c *call) check(ctx context.Context, req any) error {
 	}
 	if id == Me || !c.admitted {
 		if err := c.resolve(ctx); err != nil {
-			return err
+			if id, err = c.unregistered(id, err); err != nil {
+				return err
+			}
 		}
 	}
 	own := c.slot.principal.Load().LearnerID
@@ -281,6 +306,28 @@ func (c *call) resolve(ctx context.Context) error {
 	p.LearnerID = id
 	c.slot.principal.Store(&p)
 	return nil
+}
+
+// unregistered lets a person whom a database refuses to store read their own data where the RPC has an
+// answer about them, and returns the id to read by: that of nobody, unless they have one already. It returns
+// err otherwise.
+func (c *call) unregistered(id string, err error) (string, error) {
+	why, ok := errors.AsType[*UnregisteredError](err)
+	if !ok || !c.rule.Access.GetUnregistered() || id != Me && id != why.LearnerID {
+		return "", err
+	}
+	own := why.LearnerID
+	if own == "" {
+		nobody, rerr := uuid.NewV7()
+		if rerr != nil {
+			return "", errs.Wrap(rerr, errs.Internal, errs.ReasonRandom, "no id could be made")
+		}
+		own = nobody.String()
+	}
+	p := *c.slot.principal.Load()
+	p.LearnerID, p.Unregistered = own, true
+	c.slot.principal.Store(&p)
+	return own, nil
 }
 
 // guardedStream checks what comes in. call is nil on methods open to anybody.

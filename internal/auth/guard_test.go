@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
-	_ "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"  // for Rules
+	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	_ "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1" // for Rules
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -181,6 +182,47 @@ func TestGuardResolvesTheLearner(t *testing.T) {
 	}
 	_, _, err = g.call(context.Background(), rpctest.Internal, "progress", "me")
 	wantReason(t, err, errs.PermissionDenied, errs.ReasonNotYourData)
+}
+
+// TestGuardLetsTheUnregisteredRead: whom a database refuses to store may read that they have no records,
+// where the RPC's rule says so, and gets the database's error elsewhere.
+func TestGuardLetsTheUnregisteredRead(t *testing.T) {
+	full := errs.New(errs.Unavailable, errs.ReasonDatabaseFull, "the disk is full")
+	const read, write = profilev1.ProfileService_ListRecommendedPaths_FullMethodName, profilev1.ProfileService_GetLearner_FullMethodName
+	for _, test := range []struct {
+		name, made, asked, method string
+		err                       error
+		want                      string // the reason of a refusal
+	}{
+		{name: "new", asked: "me", method: read, err: &auth.UnregisteredError{Err: full}},
+		{name: "made elsewhere", made: adaID, asked: "me", method: read, err: &auth.UnregisteredError{LearnerID: adaID, Err: full}},
+		{name: "made elsewhere, by id", made: adaID, asked: adaID, method: read, err: &auth.UnregisteredError{LearnerID: adaID, Err: full}},
+		{name: "another's", asked: bobID, method: read, err: &auth.UnregisteredError{LearnerID: adaID, Err: full}, want: errs.ReasonDatabaseFull},
+		{name: "somebody's", asked: bobID, method: read, err: &auth.UnregisteredError{Err: full}, want: errs.ReasonDatabaseFull},
+		{name: "what has no such rule", asked: "me", method: write, err: &auth.UnregisteredError{Err: full}, want: errs.ReasonDatabaseFull},
+		{name: "another error", asked: "me", method: read, err: full, want: errs.ReasonDatabaseFull},
+	} {
+		g := newGuarded(t, func(o *auth.GuardOptions) {
+			o.Files = nil
+			o.Resolver = resolve(func(context.Context, string, string, auth.Hints) (string, error) { return "", test.err })
+		})
+		req := &profilev1.ListRecommendedPathsRequest{LearnerId: test.asked}
+		var seen auth.Principal
+		_, err := g.Unary(func(context.Context) string { return "" })(g.as("ada"), req, &grpc.UnaryServerInfo{FullMethod: test.method},
+			func(ctx context.Context, _ any) (any, error) {
+				seen, _ = auth.FromContext(ctx)
+				return req, nil
+			})
+		if test.want != "" {
+			if wantReason(t, err, errs.Unavailable, test.want); seen.Subject != "" {
+				t.Errorf("%s: called as %+v", test.name, seen)
+			}
+			continue
+		}
+		if err != nil || !seen.Unregistered || seen.LearnerID != req.GetLearnerId() || test.made != "" && seen.LearnerID != test.made || uuid.Validate(seen.LearnerID) != nil {
+			t.Errorf("%s: %v, %+v, about %s", test.name, err, seen, req.GetLearnerId())
+		}
+	}
 }
 
 func TestGuardRefusesWhatIsNoLearnerIDFirst(t *testing.T) {

@@ -45,7 +45,10 @@ type Principal struct {
 	Command bool
 	// LearnerID is the person's learner id; empty where the RPC did not need it (see the function LearnerID).
 	LearnerID string
-	Roles     []Role
+	// Unregistered is set for a person whom a database refuses to store, in RPCs that have an answer about
+	// them. LearnerID is then of no learner whom this service knows.
+	Unregistered bool
+	Roles        []Role
 	// Name, Email, Locale and ZoneInfo are the token's words, not verified by us.
 	Name, Email, Locale, ZoneInfo string
 	// Expires is when the token does; zero without a token.

@@ -86,6 +86,20 @@ func isOurs(st *status.Status) bool {
 	})
 }
 
+// ReasonOf returns the reason of an error, also of one that a call to one of our services returned; "" where
+// there is none.
+func ReasonOf(err error) string {
+	if reason := errs.ReasonOf(err); reason != "" {
+		return reason
+	}
+	for _, d := range foreignStatus(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == ErrorDomain {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
 // renamed is a status of another of our services, under this request's id.
 func renamed(st *status.Status, requestID string) *status.Status {
 	details := []protoadapt.MessageV1{&errdetails.RequestInfo{RequestId: requestID}}

@@ -44,6 +44,16 @@ func (s *Service) Recommend(ctx context.Context, learnerID string) ([]Recommenda
 	return recommend(learner, paths), nil
 }
 
+// RecommendToNewcomer returns the paths for somebody who is no learner yet: those of a learner who has said
+// nothing. Returns Unavailable when the catalog is.
+func (s *Service) RecommendToNewcomer(ctx context.Context) ([]Recommendation, error) {
+	paths, err := s.catalog.ActivePaths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return recommend(Learner{}, paths), nil
+}
+
 // recommend puts first what a person would do first:
 //
 //  1. ways in for the learner's background that lead on to the target role, or any of

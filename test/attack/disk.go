@@ -110,6 +110,12 @@ func (w *world) whileFull(ctx context.Context, token string) {
 			w.tally.faultf("reading %s with a full disk: %d %.200q", path, a.status, a.body)
 		}
 	}
+	newcomer := w.issuer.token(fmt.Sprint("newcomer-", w.dice.Uint64()), "learner")
+	for _, path := range []string{"progress", "events", "enrollments", "recommendedPaths"} {
+		if a := w.sendAndCount(ctx, request{method: http.MethodGet, path: "/v1/learners/me/" + path, token: newcomer}); a != nil && a.status != http.StatusOK {
+			w.tally.faultf("a newcomer reading %s with a full disk: %d %.200q", path, a.status, a.body)
+		}
+	}
 	err := eventually(ctx, "readyz names the full disk", func() bool {
 		w.sendAndCount(ctx, w.bigBatch(token))
 		a, err := send(ctx, w.client, w.httpAddr(), request{method: http.MethodGet, path: "/readyz"})

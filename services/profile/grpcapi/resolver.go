@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
@@ -24,5 +25,8 @@ func (r *Resolver) ResolveSubject(ctx context.Context, issuer, subject string, h
 		Locale:      hints.Locale,
 		TimeZone:    hints.ZoneInfo,
 	})
+	if auth.RefusesWrites(errs.ReasonOf(err)) {
+		err = &auth.UnregisteredError{Err: err}
+	}
 	return found.LearnerID, err
 }

@@ -118,7 +118,13 @@ func (s *Server) ListRecommendedPaths(
 	ctx context.Context,
 	req *profilev1.ListRecommendedPathsRequest,
 ) (*profilev1.ListRecommendedPathsResponse, error) {
-	token, err := page.NewToken("recommendedPaths", req.GetLearnerId())
+	learnerID := req.GetLearnerId()
+	recommended := func() ([]profile.Recommendation, error) { return s.service.Recommend(ctx, learnerID) }
+	if caller, _ := auth.FromContext(ctx); caller.Unregistered {
+		learnerID = "" // the id of this request is of nobody, and of this request alone
+		recommended = func() ([]profile.Recommendation, error) { return s.service.RecommendToNewcomer(ctx) }
+	}
+	token, err := page.NewToken("recommendedPaths", learnerID)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +132,7 @@ func (s *Server) ListRecommendedPaths(
 	if err != nil {
 		return nil, err
 	}
-	recommendations, err := s.service.Recommend(ctx, req.GetLearnerId())
+	recommendations, err := recommended()
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/feed"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -37,12 +38,16 @@ func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []
 	return zones, revision, err
 }
 
-// ResolveSubject returns the learner of an identity, which profile makes at first sight.
+// ResolveSubject returns the learner of an identity, which profile makes at first sight. It returns an
+// auth.UnregisteredError where profile's database refuses to store it.
 func (p *ProfileClient) ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (progress.Link, error) {
 	r, err := p.client.ResolveSubject(ctx, &profilev1.ResolveSubjectRequest{
 		Subject:     &profilev1.Subject{Issuer: issuer, Subject: subject},
 		DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
 	})
+	if err != nil && auth.RefusesWrites(rpc.ReasonOf(err)) {
+		return progress.Link{}, &auth.UnregisteredError{Err: err}
+	}
 	if err != nil {
 		return progress.Link{}, err
 	}

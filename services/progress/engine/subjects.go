@@ -13,7 +13,7 @@ import (
 // SubjectSource resolves identities where learners are made.
 type SubjectSource interface {
 	// ResolveSubject returns the learner of an identity, made at first sight of it. Unavailable when
-	// profile cannot be reached.
+	// profile cannot be reached, and an auth.UnregisteredError when its database refuses to store it.
 	ResolveSubject(ctx context.Context, issuer, subject string, hints auth.Hints) (progress.Link, error)
 }
 
@@ -78,5 +78,9 @@ func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints
 	if err != nil {
 		return progress.Link{}, err
 	}
-	return link, s.store.SaveLink(ctx, issuer, sub, link)
+	err = s.store.SaveLink(ctx, issuer, sub, link)
+	if auth.RefusesWrites(errs.ReasonOf(err)) {
+		err = &auth.UnregisteredError{LearnerID: link.LearnerID, Err: err}
+	}
+	return link, err
 }

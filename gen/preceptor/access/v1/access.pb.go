@@ -99,7 +99,10 @@ type Access struct {
 	IdempotentCreate bool `protobuf:"varint,4,opt,name=idempotent_create,json=idempotentCreate,proto3" json:"idempotent_create,omitempty"`
 	// A ticket about the request's learner_id may stand in for the token of who got it, with the roles of
 	// that token. Over REST it is the query parameter ticket.
-	Ticket        bool `protobuf:"varint,5,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	Ticket bool `protobuf:"varint,5,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// Set on a read that has an answer about a person of whom no learner can be made, because a database
+	// refuses writes: that of a learner without records. Others are refused until the learner is made.
+	Unregistered  bool `protobuf:"varint,6,opt,name=unregistered,proto3" json:"unregistered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,6 +172,13 @@ func (x *Access) GetTicket() bool {
 	return false
 }
 
+func (x *Access) GetUnregistered() bool {
+	if x != nil {
+		return x.Unregistered
+	}
+	return false
+}
+
 var file_preceptor_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -192,13 +202,14 @@ var File_preceptor_access_v1_access_proto protoreflect.FileDescriptor
 
 const file_preceptor_access_v1_access_proto_rawDesc = "" +
 	"\n" +
-	" preceptor/access/v1/access.proto\x12\x13preceptor.access.v1\x1a google/protobuf/descriptor.proto\"\x84\x02\n" +
+	" preceptor/access/v1/access.proto\x12\x13preceptor.access.v1\x1a google/protobuf/descriptor.proto\"\xa8\x02\n" +
 	"\x06Access\x126\n" +
 	"\x05roles\x18\x01 \x03(\x0e2 .preceptor.access.v1.Access.RoleR\x05roles\x12\x12\n" +
 	"\x04self\x18\x02 \x01(\bR\x04self\x12\x1a\n" +
 	"\bservices\x18\x03 \x03(\tR\bservices\x12+\n" +
 	"\x11idempotent_create\x18\x04 \x01(\bR\x10idempotentCreate\x12\x16\n" +
-	"\x06ticket\x18\x05 \x01(\bR\x06ticket\"M\n" +
+	"\x06ticket\x18\x05 \x01(\bR\x06ticket\x12\"\n" +
+	"\funregistered\x18\x06 \x01(\bR\funregistered\"M\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aLEARNER\x10\x01\x12\v\n" +

@@ -1508,7 +1508,7 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\rLearnerRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\x12@\n" +
-	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime2\xaa\b\n" +
+	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime2\xac\b\n" +
 	"\x0eProfileService\x12\x94\x01\n" +
 	"\n" +
 	"GetLearner\x12'.preceptor.profile.v1.GetLearnerRequest\x1a(.preceptor.profile.v1.GetLearnerResponse\"3\xaa\xd4\x18\x05\n" +
@@ -1518,9 +1518,9 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\fListLearners\x12).preceptor.profile.v1.ListLearnersRequest\x1a*.preceptor.profile.v1.ListLearnersResponse\"\x1b\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/learners\x12\x99\x01\n" +
 	"\rCreateLearner\x12*.preceptor.profile.v1.CreateLearnerRequest\x1a+.preceptor.profile.v1.CreateLearnerResponse\"/\xaa\xd4\x18\x05\n" +
-	"\x01\x04 \x01\x82\xd3\xe4\x93\x02 :\alearnerb\alearner\"\f/v1/learners\x12\xba\x01\n" +
-	"\x14ListRecommendedPaths\x121.preceptor.profile.v1.ListRecommendedPathsRequest\x1a2.preceptor.profile.v1.ListRecommendedPathsResponse\";\xaa\xd4\x18\x05\n" +
-	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/recommendedPaths\x12z\n" +
+	"\x01\x04 \x01\x82\xd3\xe4\x93\x02 :\alearnerb\alearner\"\f/v1/learners\x12\xbc\x01\n" +
+	"\x14ListRecommendedPaths\x121.preceptor.profile.v1.ListRecommendedPathsRequest\x1a2.preceptor.profile.v1.ListRecommendedPathsResponse\"=\xaa\xd4\x18\a\n" +
+	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/recommendedPaths\x12z\n" +
 	"\fSyncLearners\x12).preceptor.profile.v1.SyncLearnersRequest\x1a*.preceptor.profile.v1.SyncLearnersResponse\"\x11\xaa\xd4\x18\n" +
 	"\x1a\bprogress\x90\x02\x010\x01\x12~\n" +
 	"\x0eResolveSubject\x12+.preceptor.profile.v1.ResolveSubjectRequest\x1a,.preceptor.profile.v1.ResolveSubjectResponse\"\x11\xaa\xd4\x18\n" +
