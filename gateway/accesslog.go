@@ -88,7 +88,7 @@ func (g *Gateway) logAccess(ctx context.Context, x *exchange) {
 	switch status := x.outcome.status; {
 	case x.path == "/healthz" || x.path == "/readyz" || x.flood:
 		level = slog.LevelDebug
-	case status == http.StatusGatewayTimeout && g.overOwnTimeout(x): // as the client asked
+	case g.timedOutAsAsked(x):
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}

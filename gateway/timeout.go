@@ -62,3 +62,8 @@ func readTimeout(text string) (time.Duration, bool) {
 func (g *Gateway) overOwnTimeout(x *exchange) bool {
 	return x.timeout > 0 && g.config.Now().Sub(x.begun) >= x.timeout
 }
+
+// timedOutAsAsked reports whether a response says that a request took as long as its client allowed.
+func (g *Gateway) timedOutAsAsked(x *exchange) bool {
+	return x.outcome.status == http.StatusGatewayTimeout && g.overOwnTimeout(x)
+}

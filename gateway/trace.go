@@ -37,7 +37,8 @@ func (x *exchange) endTrace() {
 }
 
 // observe reports a request to Config.Observe. Routes and methods are from a fixed set, whatever
-// the client sends, so that the number of metrics is bounded.
+// the client sends, so that the number of metrics is bounded. A request that took as long as its client
+// allowed is the client's doing, and is no error of ours in an alert.
 func (g *Gateway) observe(x *exchange) {
 	route, took := "", g.config.Now().Sub(x.begun)
 	if x.route != nil {
@@ -46,7 +47,11 @@ func (g *Gateway) observe(x *exchange) {
 			took = -1
 		}
 	}
-	g.config.Observe(route, knownMethod(x.method), x.outcome.status, took)
+	status := x.outcome.status
+	if g.timedOutAsAsked(x) {
+		status = http.StatusRequestTimeout
+	}
+	g.config.Observe(route, knownMethod(x.method), status, took)
 }
 
 // knownMethod returns the method if it is a common one, or else "OTHER".
