@@ -99,7 +99,7 @@ func (g *Gateway) logAccess(ctx context.Context, x *exchange) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 12)
-	if level == slog.LevelInfo && x.refused != nil {
+	if level > slog.LevelDebug && x.refused != nil {
 		skipped, ok := g.refusals.Next()
 		if !ok {
 			return

@@ -372,6 +372,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := g.identify(w, r); err != nil {
+		if errs.KindOf(err) == errs.Unavailable { // the token could be anybody's
+			x.refused = err
+		}
 		g.fail(w, r, err)
 		return
 	}

@@ -165,14 +165,21 @@ func TestForgedAddresses(t *testing.T) {
 	}
 }
 
-// TestAnUnreachableIssuerCostsNothing: who cannot be judged does not pay for a failure.
+// TestAnUnreachableIssuerCostsNothing: who cannot be judged does not pay for it, and does not fill the log.
 func TestAnUnreachableIssuerCostsNothing(t *testing.T) {
-	h := open(t, func(c *gateway.Config) { c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 0.001, Burst: 2}) })
-	for range 20 {
+	at := testenv.Now() // all comes at one moment
+	h := open(t, func(c *gateway.Config) {
+		c.Limiter = bounds.NewLimiter(bounds.RateLimit{PerSecond: 0.001, Burst: 2})
+		c.Now = func() time.Time { return at }
+	})
+	for range 300 {
 		h.get(t, "/v1/topics", "Authorization", "Bearer unknowable").wantProblem(t, 503, "ISSUER_UNREACHABLE")
 	}
 	if a := h.get(t, "/v1/topics"); a.status != 200 {
 		t.Errorf("%+v", a)
+	}
+	if got := strings.Count(h.log.String(), `"level":"WARN","msg":"request"`); got != 100 || !strings.Contains(h.log.String(), `"reason":"ISSUER_UNREACHABLE"`) {
+		t.Errorf("300 requests write %d lines of the log", got)
 	}
 }
 
