@@ -25,9 +25,11 @@ func attackClock(ctx context.Context, w *world) error {
 	forever := w.issuer.token("jumper", "learner")
 	for n, ahead := range jumps {
 		seen, end := w.follow(ctx, forever)
+		flooder := w.useUp(ctx)
 		if err := w.jump(ctx, ahead); err != nil {
 			return err
 		}
+		w.admittedAgain(ctx, flooder, n, ahead)
 		if err := w.afterJump(ctx, n, ahead, forever, seen); err != nil {
 			return err
 		}
@@ -92,6 +94,46 @@ func (w *world) afterJump(ctx context.Context, n int, ahead time.Duration, forev
 	// The watch's tickets live for a minute of the clock.
 	w.ticket(ctx, ahead, forever)
 	return nil
+}
+
+// floodAddr is where junk comes from while the clock jumps: whoever is refused for it is at no other address.
+const floodAddr = "127.0.0.77"
+
+// useUp sends junk from an address until it is refused, and returns the address's client.
+func (w *world) useUp(ctx context.Context) *http.Client {
+	flooder := newHTTPClient(floodAddr)
+	for n := range 10_000 {
+		a, err := send(ctx, flooder, w.httpAddr(), request{method: http.MethodGet, path: "/v1/topics", token: fmt.Sprint("junk-", n)})
+		if err != nil {
+			w.tally.faultf("junk: %s", withoutPorts(err))
+			return flooder
+		}
+		if w.tally.http("junk", a); a.status == http.StatusTooManyRequests {
+			return flooder
+		}
+	}
+	w.tally.faultf("10,000 junk tokens of one address, and it is not refused")
+	return flooder
+}
+
+// admittedAgain signs in at an address that was refused before a jump: seconds later it is not, whatever the clock
+// showed before.
+func (w *world) admittedAgain(ctx context.Context, flooder *http.Client, n int, ahead time.Duration) {
+	there := testenv.Now().Add(ahead)
+	tries := 0
+	err := eventually(ctx, "the address is admitted again", func() bool {
+		tries++ // a token that was valid before is admitted whatever its address did
+		token := w.issuer.sign(w.issuer.header().json(), w.issuer.claims("flooded", "learner").with(
+			"iat", there.Unix(), "nbf", there.Unix(), "exp", there.Add(time.Hour).Unix(), "jti", fmt.Sprint("flooded-", n, "-", tries)).json())
+		a, err := send(ctx, flooder, w.httpAddr(), request{method: http.MethodGet, path: "/v1/topics", token: token})
+		if err == nil {
+			w.tally.http("GET /v1/topics", a)
+		}
+		return err == nil && a.status == http.StatusOK
+	})
+	if err != nil {
+		w.tally.faultf("at %s: %v", ahead, err)
+	}
 }
 
 // progressed is an event that changes little, by the clock of the program.

@@ -52,7 +52,7 @@ func attacks() []attack {
 		{name: "slow", run: attackSlow, busy: true},
 		{name: "rate", run: attackRate, args: []string{"--rate-limit", "5", "--rate-burst", "10"}, pace: 250 * time.Millisecond},
 		{name: "disk", run: attackDisk, busy: true, tolerant: true, smallDisk: true},
-		{name: "clock", run: attackClock, args: []string{"--rate-limit", "1000"}, jumping: true},
+		{name: "clock", run: attackClock, args: []string{"--rate-limit", "100", "--rate-burst", "200"}, jumping: true},
 		{name: "kills", run: attackKills, busy: true, tolerant: true},
 		{name: "roles", run: attackRoles},
 		{name: "idle", run: attackIdle},
