@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -104,6 +105,12 @@ func dashboardFaults(text string, known metrics) []string {
 	}
 	if len(ids) < 20 {
 		f.addf("the dashboard has %d panels", len(ids))
+	}
+	for _, metric := range slices.Sorted(maps.Keys(known)) {
+		name := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(metric, "")
+		if strings.HasPrefix(name, "preceptor_") && !regexp.MustCompile(`\b`+name+`(_bucket|_sum|_count)?\b`).MatchString(text) {
+			f.addf("no panel shows %s", metric)
+		}
 	}
 	return f
 }

@@ -30,6 +30,8 @@ func TestTelemetry(t *testing.T) {
 		{"metric of no alert", alerts, "preceptor_ready == 0", "preceptor_readies == 0", "lists no metric preceptor_readies"},
 		{"no alert of a full disk", alerts, "preceptor_db_refuses_writes", "preceptor_ready", "no alert is about preceptor_db_refuses_writes"},
 		{"no alert of an empty key set", alerts, "preceptor_issuer_keys_age_seconds", "preceptor_ready", "no alert is about preceptor_issuer_keys_age_seconds"},
+		{"full disk on no panel", dashboard, "preceptor_db_refuses_writes", "preceptor_ready", "no panel shows preceptor_db_refuses_writes"},
+		{"histogram on no panel", operations, "| `preceptor_ready` |", "| `preceptor_new_seconds` | | histogram |\n| `preceptor_ready` |", "no panel shows preceptor_new_seconds_bucket"},
 		{"runbook", operations, "### Database pool", "### The pool", "there is no section"},
 		{"severity", alerts, "severity: page", "severity: whisper", `the severity "whisper"`},
 		{"wait", alerts, "for: ", "for: about ", "not how long it waits"},
