@@ -63,6 +63,8 @@ func TestRules(t *testing.T) {
 		{"connections", connections, "production", "maxReplicas: 10", "maxReplicas: 20", "scaled out there may be"},
 		{"unknown limit", connections, "production", "postgres.preceptor.dev/main", "postgres.preceptor.dev/other", "does not say"},
 		{"certificate", certificates, "production", "dnsNames:\n  - preceptor-progress", "dnsNames:\n  - preceptor-profile", "is shown by progress"},
+		{"a database's authority", unverifiedDatabases, "production", "secretName: preceptor-database-ca", "secretName: preceptor-profile-tls", "to verify its database by"},
+		{"a migration's authority", unverifiedDatabases, "production/migrate", "mountPath: /database", "mountPath: /elsewhere", "to verify its database by"},
 		{"policy about no pod", policies, "production", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: gateway", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: nothing", "is about no pod"},
 		{"default deny", flows, "production", "name: default-deny\n  namespace: preceptor\nspec:\n  podSelector: {}\n  policyTypes:\n  - Ingress\n", "name: default-deny\nspec:\n  podSelector: {}\n  policyTypes:\n", "no policy denies"},
 		{"closed flow", flows, "dev", "port: 6379\n      protocol: TCP", "port: 6380\n      protocol: TCP", "progress -> redis:6379 is closed"},
@@ -200,6 +202,23 @@ func TestCompose(t *testing.T) {
 		}
 		if found := strings.Join(faults, "\n"); !strings.Contains(found, tc.want) || (tc.want == "") != (found == "") {
 			t.Errorf("%s: found %q, want %q", tc.name, found, tc.want)
+		}
+	}
+}
+
+// TestDatabaseURLs holds the URLs that people copy to verifying the database.
+func TestDatabaseURLs(t *testing.T) {
+	text, err := os.ReadFile("../../" + kubernetes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := urlFaults(string(text)); len(found) > 0 {
+		t.Errorf("%q", found)
+	}
+	for _, weaker := range []string{"sslmode=require", "sslmode=disable", "sslmode=verify-full&sslrootcert=/tls/ca.crt"} {
+		changed := strings.Replace(string(text), "sslmode=verify-full&sslrootcert=/database/ca.crt", weaker, 1)
+		if found := urlFaults(changed); len(found) != 1 {
+			t.Errorf("%s: %q", weaker, found)
 		}
 	}
 }

@@ -105,6 +105,13 @@ func run(ctx context.Context, root string, out io.Writer) error {
 	}
 	r.section(began, "deploy/grafana, deploy/prometheus", faults)
 
+	began = time.Now()
+	guide, err := os.ReadFile(root + "/" + kubernetes)
+	if err != nil {
+		return err
+	}
+	r.section(began, kubernetes, urlFaults(string(guide)))
+
 	for _, name := range overlays() {
 		began = time.Now()
 		faults, err := overlayFaults(ctx, root, name, check, p)
@@ -138,6 +145,8 @@ func overlayFaults(ctx context.Context, root, name string, check *schemas, p *pr
 			return nil, err
 		}
 		faults = append(faults, missingSecrets(c, given)...)
+	} else {
+		faults = append(faults, unverifiedDatabases(c)...)
 	}
 	return append(faults, p.faults(ctx, c.processes())...), nil
 }

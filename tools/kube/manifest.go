@@ -117,6 +117,10 @@ type container struct {
 		Name          string `json:"name"`
 		ContainerPort int    `json:"containerPort"`
 	} `json:"ports"`
+	VolumeMounts []struct {
+		Name      string `json:"name"`
+		MountPath string `json:"mountPath"`
+	} `json:"volumeMounts"`
 	StartupProbe   *probe `json:"startupProbe"`
 	ReadinessProbe *probe `json:"readinessProbe"`
 	LivenessProbe  *probe `json:"livenessProbe"`

@@ -16,7 +16,9 @@ secret() {
 	done
 }
 
-# database SERVICE PASSWORD prints the one that says where the service's database is.
+# database SERVICE PASSWORD prints the one that says where the service's database is. There is no TLS to
+# it: all pods of a trial are on one node, which the connection does not leave, and policies let nobody else
+# connect. docs/kubernetes.md has what production needs.
 database() {
 	url="postgres://$1:$2@postgres:5432/preceptor?sslmode=disable"
 	secret "preceptor-$1-database" "url=$url" "migrate-url=$url"
