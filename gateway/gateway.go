@@ -71,6 +71,8 @@ type Config struct {
 	SlowReader time.Duration
 	// Limiter limits the requests of one caller; nil sets no limit.
 	Limiter *bounds.Limiter
+	// MaxStreams is how many streams may be open at once, after which a watch is refused; 0 means any number.
+	MaxStreams int
 	// TrustedProxies are the networks of the proxies whose X-Forwarded-For says where a request comes from.
 	TrustedProxies []netip.Prefix
 }
@@ -158,7 +160,7 @@ func New(config Config) (*Gateway, error) {
 	}
 	g.plain = compress(conditional(http.HandlerFunc(g.serve)))
 	g.streams = stream.NewServer(stream.Config{
-		Heartbeat: config.Heartbeat, SlowReader: config.SlowReader, Marshal: g.json.Marshal,
+		Heartbeat: config.Heartbeat, SlowReader: config.SlowReader, MaxStreams: config.MaxStreams, Marshal: g.json.Marshal,
 	})
 	return g, nil
 }

@@ -314,6 +314,48 @@ func TestCloseEndsStreams(t *testing.T) {
 	}
 }
 
+// TestStreamsAreBounded refuses a watch when the gateway has as many as it may, and takes one when another has
+// ended; whatever is no watch is served.
+func TestStreamsAreBounded(t *testing.T) {
+	h := open(t, func(c *gateway.Config) { c.MaxStreams = 2 })
+	end := make(chan struct{})
+	h.plays(func(_ *progressv1.WatchProgressRequest, s grpc.ServerStream) error {
+		select {
+		case <-end:
+			return nil
+		case <-s.Context().Done():
+			return s.Context().Err()
+		}
+	})
+	for _, accept := range []string{"text/event-stream", "application/x-ndjson"} {
+		if w := h.watch(t, "Accept", accept); w.res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d", accept, w.res.StatusCode)
+		}
+	}
+	calls := h.count()
+	for _, accept := range []string{"text/event-stream", "application/x-ndjson"} {
+		refused := h.get(t, watchPath, "Accept", accept)
+		refused.wantProblem(t, http.StatusServiceUnavailable, "OVERLOADED")
+		if got := refused.header.Get("Retry-After"); got != "5" {
+			t.Errorf("Retry-After: %q", got)
+		}
+	}
+	if h.count() != calls {
+		t.Error("a refused stream was opened at the service")
+	}
+	if a := h.get(t, "/v1/topics"); a.status != http.StatusOK {
+		t.Errorf("a request that is not a stream fails: %+v", a)
+	}
+	if got := h.gateway.Streams(); got != 2 {
+		t.Errorf("%d streams are open", got)
+	}
+	end <- struct{}{}
+	// Its place is free a moment after its reader has seen the end.
+	for h.watch(t).res.StatusCode != http.StatusOK {
+	}
+	h.get(t, watchPath).wantProblem(t, http.StatusServiceUnavailable, "OVERLOADED")
+}
+
 // TestWatchersTogether is for the race detector.
 func TestWatchersTogether(t *testing.T) {
 	h := open(t, func(c *gateway.Config) { c.Heartbeat = time.Millisecond })

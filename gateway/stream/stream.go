@@ -24,6 +24,9 @@ import (
 // response begins: an error after that is part of the stream.
 const opensWithin = 2 * time.Second
 
+// tryAgain is how long a reader waits whom a full server refused: streams last for minutes.
+const tryAgain = 5 * time.Second
+
 // errClosing is the error of a stream that the closing server cannot serve.
 var errClosing = errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the server is stopping; try again")
 
@@ -36,6 +39,9 @@ type Config struct {
 	Heartbeat time.Duration
 	// SlowReader is how long a reader may take over one message before it is dropped.
 	SlowReader time.Duration
+	// MaxStreams is how many streams are served at once, after which one without an end is refused; 0 means
+	// any number.
+	MaxStreams int
 	// Marshal returns a message as JSON without line ends.
 	Marshal func(message any) ([]byte, error)
 }
@@ -46,7 +52,8 @@ type Server struct {
 	open    atomic.Int64
 	serving sync.WaitGroup
 
-	mu      sync.Mutex                    // of the beginning of streams, which Close waits for, and of looked
+	mu      sync.Mutex                    // of the beginning of streams, which Close waits for, of taken and of looked
+	taken   int                           // streams that have begun and not ended
 	looked  map[*response]syscall.RawConn // whose readers may go
 	closing context.Context               //nolint:containedctx // it lives as long as the server
 	close   context.CancelFunc
@@ -75,15 +82,29 @@ func (s *Server) Closed() bool { return s.closing.Err() != nil }
 // Open returns how many streams are open.
 func (s *Server) Open() int { return int(s.open.Load()) }
 
-// begin counts a stream that is to be served, and reports whether the server takes it.
-func (s *Server) begin() bool {
+// begin counts a stream that is to be served, or returns why the server does not take it.
+func (s *Server) begin(form Form) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Closed() {
-		return false
+		return errClosing
 	}
+	if most := s.config.MaxStreams; form.Endless && most > 0 && s.taken >= most {
+		full := errs.New(errs.Unavailable, errs.ReasonOverloaded, "so many streams are open here as there is memory for; try again")
+		full.RetryAfter = tryAgain
+		return full
+	}
+	s.taken++
 	s.serving.Add(1)
-	return true
+	return nil
+}
+
+// done counts a stream that has ended.
+func (s *Server) done() {
+	s.mu.Lock()
+	s.taken--
+	s.mu.Unlock()
+	s.serving.Done()
 }
 
 // Form is how one stream is served.
@@ -116,8 +137,8 @@ type Source func(ctx context.Context, open func(), each func(proto.Message) erro
 // not be opened, for an ordinary response; and whether the stream goes on after Serve has returned. ctx is the
 // request's, with all that the service's call needs.
 func (s *Server) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, form Form, source Source) (goesOn bool, err error) {
-	if !s.begin() {
-		return false, errClosing
+	if err := s.begin(form); err != nil {
+		return false, err
 	}
 	ctx, cancel := form.outliving(ctx)
 	out := &response{server: s, form: form, ctx: ctx, cancel: cancel, opened: make(chan error, 1), begun: make(chan struct{}), done: make(chan struct{})}
@@ -169,7 +190,7 @@ func (r *response) awaitOpen() error {
 
 // run passes on what the source brings.
 func (r *response) run(source Source) {
-	defer r.server.serving.Done()
+	defer r.server.done()
 	defer close(r.done)
 	began := func() {}
 	if r.form.Endless {

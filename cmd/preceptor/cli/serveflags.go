@@ -96,6 +96,11 @@ func (c *serveFlags) processFlags() []cli.Flag {
 			Name: "rate-burst", Category: groupEdge, Value: 1000, Destination: &c.RateBurst, Sources: variable("rate-burst"),
 			Usage: "how many requests one caller may make at once",
 		},
+		&cli.IntFlag{
+			Name: "max-streams", Category: groupEdge, Destination: &c.MaxStreams, Sources: variable("max-streams"),
+			Usage:       "how many streams of server-sent events may be open at once",
+			DefaultText: "as many as fit into half of the memory limit; any number where there is none",
+		},
 		&cli.StringSliceFlag{
 			Name: "trusted-proxies", Category: groupEdge, Destination: &c.TrustedProxies, Sources: variable("trusted-proxies"),
 			Usage: "the networks of the proxies whose X-Forwarded-For says where a request comes from, as 10.0.0.0/8, or addresses; nobody's when not given",

@@ -35,6 +35,8 @@ type Config struct {
 	Reflection  bool
 	RateLimit   float64
 	RateBurst   int
+	// MaxStreams is 0 for as many as there is memory for.
+	MaxStreams int
 	// TrustedProxies are networks and addresses, as gateway.ParseProxy reads them.
 	TrustedProxies []string
 
@@ -73,6 +75,8 @@ func (c *Config) Check(services Table) error {
 		return Usagef("--data must name a folder")
 	case c.RateLimit < 0 || c.RateLimit > 0 && c.RateBurst < 1:
 		return Usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
+	case c.MaxStreams < 0:
+		return Usagef("--max-streams must not be negative")
 	case c.DrainDelay < 0:
 		return Usagef("--drain-delay must not be negative")
 	}

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"math"
+	"os"
 
 	"google.golang.org/grpc"
 
@@ -17,6 +19,10 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 	if err != nil {
 		return nil, err
 	}
+	most := p.cfg.MaxStreams
+	if most == 0 {
+		most = streamsIn(memoryLimit(os.DirFS("/")))
+	}
 	g, err := gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
 		Conns:          conns,
 		Verifier:       p.verifier,
@@ -24,6 +30,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		AllowedOrigins: p.cfg.CORSOrigins,
 		Version:        p.version,
 		Limiter:        p.openLimiter(),
+		MaxStreams:     most,
 		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
@@ -34,6 +41,12 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		return nil, err
 	}
 	p.metrics.Gauge("preceptor_gateway_streams", "Streams of server-sent events that are open.", nil, func() float64 { return float64(g.Streams()) })
+	p.metrics.Gauge("preceptor_gateway_streams_limit", "How many may be open at once; +Inf for any number.", nil, func() float64 {
+		if most == 0 {
+			return math.Inf(1)
+		}
+		return float64(most)
+	})
 	p.metrics.Counter("preceptor_gateway_slow_readers_total", "Responses that were cut off, since their clients did not read.", nil,
 		func() float64 { return float64(g.SlowReaders()) })
 	return g, nil

@@ -25,13 +25,13 @@ const (
 // ceiling is a memory limit that may rise to most with what is live; zero where it is the operator's.
 type ceiling struct{ usual, most int64 }
 
-// tuneGC sets the collector's pace and its memory limit, unless the operator has, and returns the limit.
+// tuneGC sets the collector's pace and its memory limit, each unless the operator has, and returns the limit.
 func tuneGC() ceiling {
-	if os.Getenv("GOMEMLIMIT") != "" {
-		return ceiling{}
-	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
+	}
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return ceiling{}
 	}
 	c := ceilingIn(os.DirFS("/"))
 	debug.SetMemoryLimit(c.usual)
@@ -45,6 +45,27 @@ func ceilingIn(root fs.FS) ceiling {
 		return ceiling{usual: min(memoryCeiling, limit/2), most: limit / 10 * 9}
 	}
 	return ceiling{usual: memoryCeiling, most: math.MaxInt64}
+}
+
+// memoryLimit is what this process may have in bytes, by its operator or by its control group; math.MaxInt64
+// where neither says.
+func memoryLimit(root fs.FS) int64 {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return debug.SetMemoryLimit(-1)
+	}
+	return ceilingIn(root).most
+}
+
+// streamCost is what an open stream costs a gateway in bytes, which TestStreamsAreCheap holds it to.
+const streamCost = 20 << 10
+
+// streamsIn is how many streams there may be with a memory limit, 0 for any number. They may take half of it:
+// as much again is garbage before the collector comes.
+func streamsIn(limit int64) int {
+	if limit == math.MaxInt64 {
+		return 0
+	}
+	return int(max(1, limit/2/streamCost))
 }
 
 const (

@@ -41,7 +41,7 @@ func TestTuning(t *testing.T) {
 		percent, limit string
 		wantPercent    int
 		limited        bool
-	}{{"", "", collectAt, true}, {"50", "", 100, true}, {"", "345MiB", 100, false}, {"50", "345MiB", 100, false}} {
+	}{{"", "", collectAt, true}, {"50", "", 100, true}, {"", "345MiB", collectAt, false}, {"50", "345MiB", 100, false}} {
 		t.Setenv("GOGC", c.percent)
 		t.Setenv("GOMEMLIMIT", c.limit)
 		debug.SetGCPercent(100)
@@ -53,6 +53,27 @@ func TestTuning(t *testing.T) {
 		if (got.usual > 0) != c.limited || c.limited && now != got.usual || !c.limited && now != 1<<40 {
 			t.Errorf("%+v: a ceiling of %v, a limit of %d", c, got, now)
 		}
+	}
+}
+
+// TestStreamsIn bounds streams by what there is for them.
+func TestStreamsIn(t *testing.T) {
+	container := fstest.MapFS{"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte("402653184\n")}}
+	t.Setenv("GOMEMLIMIT", "")
+	for _, c := range []struct {
+		name string
+		root fstest.MapFS
+		want int
+	}{{"a container of 384 MiB", container, 8847}, {"a machine", fstest.MapFS{}, 0}} {
+		if got := streamsIn(memoryLimit(c.root)); got != c.want {
+			t.Errorf("%s: %d streams, want %d", c.name, got, c.want)
+		}
+	}
+	before := debug.SetMemoryLimit(100 << 20)
+	defer debug.SetMemoryLimit(before)
+	t.Setenv("GOMEMLIMIT", "100MiB")
+	if got := streamsIn(memoryLimit(container)); got != 2560 {
+		t.Errorf("with the operator's 100 MiB: %d streams", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/metrics"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
@@ -32,7 +34,7 @@ import (
 const (
 	streamsMeasured = 600
 	watchesEach     = 20
-	streamBytes     = 20 << 10
+	streamBytes     = streamCost
 )
 
 // school is a server with learners, whose tokens these are.
@@ -256,6 +258,37 @@ func TestStreamsOfALearnerAreBounded(t *testing.T) {
 		t.Errorf("the 21st stream over gRPC: %v", err)
 	}
 	overHTTP(address)(t, 0, tokens[1]) // another learner's is opened
+}
+
+// TestStreamsFitIntoMemory refuses a stream beyond --max-streams, and shows both numbers.
+func TestStreamsFitIntoMemory(t *testing.T) {
+	t.Parallel()
+	p, tokens := school(t)
+	p.cfg.MaxStreams = 3
+	p.metrics = metrics.New("test")
+	address := p.front(t, p.inProcess(Gateway, p.table.Names()))
+	for n := range 3 {
+		overHTTP(address)(t, n, tokens[n])
+	}
+	conn := dialed(t, address)
+	if _, err := fmt.Fprintf(conn, "GET /v1/learners/me/progress:watch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", tokens[4]); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), errs.ReasonOverloaded) {
+		t.Errorf("the fourth stream: %d %s %v", res.StatusCode, body, err)
+	}
+	page := httptest.NewRecorder()
+	p.metrics.Handler().ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, line := range []string{"preceptor_gateway_streams 3\n", "preceptor_gateway_streams_limit 3\n"} {
+		if !strings.Contains(page.Body.String(), "\n"+line) {
+			t.Errorf("/metrics lacks %q", line)
+		}
+	}
 }
 
 // TestHealthOfOneProcess asks for the documented names, which services by themselves have too.
