@@ -84,13 +84,19 @@ func (s *server) quiesce() { time.Sleep(3 * time.Second) }
 // memory is the resident set, in MB.
 func (s *server) memory() float64 { return memoryOf(s.cmd.Process.Pid) }
 
-func memoryOf(pid int) float64 {
+func memoryOf(pid int) float64 { return statusOf(pid, "VmRSS:") }
+
+// peakOf is the largest that a process's resident set has been, in bytes.
+func peakOf(pid int) float64 { return statusOf(pid, "VmHWM:") * (1 << 20) }
+
+// statusOf is a line of what the kernel says of a process's memory, in MB.
+func statusOf(pid int, name string) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kb, err := strconv.Atoi(strings.Fields(rest)[0])
 			if err != nil {
 				return 0

@@ -76,6 +76,9 @@ func (f *fleet) measure(ctx context.Context, o scaleOptions) error {
 	if m.idle, err = f.idle(ctx, 5*time.Second); err != nil {
 		return err
 	}
+	for p := range parts {
+		m.quiet[p] = f.memory(p)
+	}
 	if err := f.all(ctx, s.newcomers(), o, m); err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func (f *fleet) measure(ctx context.Context, o scaleOptions) error {
 		return err
 	}
 	for p := range parts {
-		m.busy[p] = f.memory(p)
+		m.busy[p], m.peak[p] = f.memory(p), peakOf(f.pids[p])
 	}
 	if err := s.watching(ctx, o, m); err != nil {
 		return err

@@ -11,8 +11,8 @@ type measured struct {
 	order   []*work
 	figures map[string]figure
 	idle    spent
-	// busy is the parts' memory after the works, in bytes.
-	busy    [parts]float64
+	// quiet is the parts' memory before the works, busy after them, and peak the most meanwhile, in bytes.
+	quiet, busy, peak [parts]float64
 	rows    map[string]float64
 	streams streams
 	load    string
@@ -64,15 +64,15 @@ func (m *measured) printStores() {
 }
 
 func (m *measured) printStreams() {
-	fmt.Println("| part | idle: µs of processor a second | memory after the works | a stream's memory | a stream's µs a second |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: |")
+	fmt.Println("| part | idle: µs of processor a second | idle memory | memory after the works | at most | a stream's memory | a stream's µs a second |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for p := range parts {
 		if p == atPostgres { // many processes that share most of theirs
-			fmt.Printf("| %s | %d | | | %.1f |\n", partName(p), m.idle[p].Microseconds(), m.streams.cpu[p]*1e6)
+			fmt.Printf("| %s | %d | | | | | %.1f |\n", partName(p), m.idle[p].Microseconds(), m.streams.cpu[p]*1e6)
 			continue
 		}
-		fmt.Printf("| %s | %d | %.0f MB | %.1f KB | %.1f |\n", partName(p), m.idle[p].Microseconds(),
-			m.busy[p]/(1<<20), m.streams.memory[p]/1024, m.streams.cpu[p]*1e6)
+		fmt.Printf("| %s | %d | %.0f MB | %.0f MB | %.0f MB | %.1f KB | %.1f |\n", partName(p), m.idle[p].Microseconds(),
+			m.quiet[p]/(1<<20), m.busy[p]/(1<<20), m.peak[p]/(1<<20), m.streams.memory[p]/1024, m.streams.cpu[p]*1e6)
 	}
 	fmt.Printf("\n%d streams; %.1f bytes a second to each while nothing happens, %.0f for an event.\n\n", m.streams.count, m.streams.received, m.streams.event)
 }
@@ -125,19 +125,27 @@ func (m *measured) event() figure {
 	return one
 }
 
-// pod is how deploy/k8s runs a service.
+// pod is how deploy/k8s runs a service: cores, MiB of memory, connections to Postgres, and replicas.
 type pod struct {
 	request, limit, memory, connections, fewest, most float64
 }
 
 func pods() map[part]pod {
 	return map[part]pod{
-		atGateway:  {request: 0.25, limit: 2, memory: 345, fewest: 2, most: 10},
-		atProgress: {request: 0.5, limit: 2, memory: 460, connections: 16, fewest: 3, most: 10},
-		atProfile:  {request: 0.1, limit: 1, memory: 230, connections: 8, fewest: 2, most: 4},
-		atCatalog:  {request: 0.1, limit: 1, memory: 345, connections: 8, fewest: 2, most: 4},
+		atGateway:  {request: 0.25, limit: 2, memory: 384, fewest: 2, most: 10},
+		atProgress: {request: 0.5, limit: 2, memory: 512, connections: 16, fewest: 3, most: 10},
+		atProfile:  {request: 0.1, limit: 1, memory: 256, connections: 8, fewest: 2, most: 4},
+		atCatalog:  {request: 0.1, limit: 1, memory: 384, connections: 8, fewest: 2, most: 4},
 	}
 }
+
+const (
+	// streamsShare is the share of a container's memory that streams may have: half of what the process may have.
+	streamsShare = 0.45
+	// scaledAt is the share of its memory at which the autoscaler adds pods of what holds streams. Garbage comes
+	// on top of what the streams hold, so it may add them before.
+	scaledAt = 0.6
+)
 
 // headroom is the share of a core that the busiest minute may use.
 const headroom = 0.5
@@ -194,13 +202,15 @@ func (m *measured) needs(learners int, session figure) needs {
 // printPods prints a row for each service.
 func (n *needs) printPods() {
 	for _, p := range []part{atGateway, atProgress, atProfile, atCatalog} {
-		shape, byMemory := pods()[p], 0.0
+		shape, byMemory, scaled := pods()[p], 0.0, 0.0
 		if p == atGateway || p == atProgress { // who holds streams
-			byMemory = math.Ceil(n.day.streams * n.m.streams.memory[p] / (0.8*shape.memory*(1<<20) - n.m.busy[p]))
+			held := n.day.streams * n.m.streams.memory[p]
+			byMemory = math.Ceil(held / (streamsShare * shape.memory * (1 << 20)))
+			scaled = math.Ceil(held / (scaledAt*shape.memory*(1<<20) - n.m.quiet[p]))
 		}
 		byTime := math.Ceil(n.busy[p] / headroom / shape.limit)
 		have := max(shape.fewest, byTime, byMemory)
-		scaled := max(shape.fewest, math.Ceil(n.busy[p]/(0.7*shape.request)))
+		scaled = max(shape.fewest, scaled, math.Ceil(n.busy[p]/(0.7*shape.request)))
 		fmt.Printf("| %s | %s | %.2f | %.0f | %.0f | **%.0f** | %.0f | %.0f | %.0f |\n", millions(n.learners), partName(p), n.busy[p], byTime, byMemory, have, scaled,
 			shape.most, have*shape.connections)
 	}

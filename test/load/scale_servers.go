@@ -31,10 +31,9 @@ func partName(p part) string {
 	return [parts]string{"gateway", "progress", "profile", "catalog", "Postgres", "Redis"}[p]
 }
 
-// memoryLimits are the GOMEMLIMIT of deploy/k8s/base: with one, the collector runs at its default pace.
-func memoryLimits() map[string]string {
-	return map[string]string{"gateway": "345MiB", "progress": "460MiB", "profile": "230MiB", "catalog": "345MiB"}
-}
+// memoryLimit is the GOMEMLIMIT of a process: the half of its container's memory, which it keeps to by itself in
+// one. There it may be twice what is live; so little is live here that this makes no difference.
+func memoryLimit(p part) string { return fmt.Sprintf("GOMEMLIMIT=%.0fMiB", pods()[p].memory/2) }
 
 // fleet is the four processes as they are run for others: records in Postgres, answers in Redis,
 // mutual TLS between them.
@@ -156,7 +155,7 @@ func (f *fleet) startServices(ctx context.Context) error {
 	return nil
 }
 
-// startService starts one process, with the collector's settings of deploy/k8s.
+// startService starts one process, with the memory that it has in deploy/k8s.
 func (f *fleet) startService(ctx context.Context, p part) error {
 	name := partName(p)
 	args := []string{"serve", name, "--data", filepath.Join(f.dir, "data"), "--log-level", "warn", "--drain-delay", "0s"}
@@ -172,7 +171,7 @@ func (f *fleet) startService(ctx context.Context, p part) error {
 		args = append(args, "--"+other+"-addr", f.where[other])
 	}
 	cmd := exec.CommandContext(ctx, f.bin, args...)
-	cmd.Env = append(cmd.Environ(), "GOMEMLIMIT="+memoryLimits()[name])
+	cmd.Env = append(cmd.Environ(), memoryLimit(p))
 	s, err := start(ctx, f.health[name], cmd, "/readyz")
 	if err != nil {
 		return err

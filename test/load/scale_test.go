@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"strings"
@@ -45,20 +46,23 @@ func TestDay(t *testing.T) {
 
 // TestPods holds what is reckoned with to what deploy/k8s says.
 func TestPods(t *testing.T) {
-	memory := memoryLimits()
 	for p, shape := range pods() {
 		text, err := os.ReadFile("../../deploy/k8s/base/" + partName(p) + ".yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(text), "value: "+memory[partName(p)]+"\n") {
-			t.Errorf("%s has another GOMEMLIMIT than %s", partName(p), memory[partName(p)])
+		if !strings.HasSuffix(string(text), fmt.Sprintf("              memory: %.0fMi\n", shape.memory)) {
+			t.Errorf("%s has another limit of memory than %.0f MiB", partName(p), shape.memory)
 		}
 		request := map[float64]string{0.1: "cpu: 100m\n", 0.25: "cpu: 250m\n", 0.5: "cpu: 500m\n"}[shape.request]
 		limit := map[float64]string{1: "cpu: \"1\"\n", 2: "cpu: \"2\"\n"}[shape.limit]
-		for _, part := range []string{request, limit} {
+		connections := fmt.Sprintf("name: PRECEPTOR_DATABASE_MAX_CONNS\n              value: \"%.0f\"\n", shape.connections)
+		if p == atGateway {
+			connections = "serve, gateway"
+		}
+		for _, part := range []string{request, limit, connections} {
 			if part == "" || !strings.Contains(string(text), part) {
-				t.Errorf("%s asks for another processor than %+v", partName(p), shape)
+				t.Errorf("%s is not as %+v", partName(p), shape)
 			}
 		}
 	}

@@ -18,7 +18,7 @@ import (
 
 // installations are the overlays that are applied to one cluster, in the order of docs/kubernetes.md.
 func installations() [][]string {
-	return [][]string{{"dev"}, {production + "/migrate", production}}
+	return [][]string{{"dev"}, {store, production + "/migrate", production, variants, openshift}, {production + "/migrate", small}}
 }
 
 // runApplied applies every overlay to an API server that is new, and expects it to take all of it
@@ -50,7 +50,7 @@ func (r *report) install(ctx context.Context, root, programs string, overlays []
 	if err != nil {
 		return err
 	}
-	r.section(began, "a new API server, with the kinds of cert-manager "+certManagerVersion, faults)
+	r.section(began, "a new API server, with the kinds of others", faults)
 
 	for _, name := range overlays {
 		began = time.Now()
@@ -66,7 +66,7 @@ func (r *report) install(ctx context.Context, root, programs string, overlays []
 		if err != nil {
 			return err
 		}
-		r.section(began, fmt.Sprintf("deploy/k8s/overlays/%s: %d objects, %d pods", name, len(all), pods), slices.Concat(faults, podFaults))
+		r.section(began, fmt.Sprintf("%s: %d objects, %d pods", name, len(all), pods), slices.Concat(faults, podFaults))
 		fmt.Fprintln(r.out, " ", kinds(all))
 	}
 
@@ -81,7 +81,7 @@ func (r *report) install(ctx context.Context, root, programs string, overlays []
 
 // renderedDocuments are the manifests of an overlay, in the order in which they are applied.
 func renderedDocuments(root, overlay string) ([]document, error) {
-	text, err := render(filepath.Join(root, "deploy", "k8s", "overlays", overlay))
+	text, err := render(folder(root, overlay))
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +101,10 @@ func kinds(all []document) string {
 	return strings.Join(words, ", ")
 }
 
-// prepare applies what is in a cluster before an overlay is: cert-manager's kinds, the namespace, for
+// prepare applies what is in a cluster before an overlay is: the kinds of others, the namespace, for
 // a trial its Secrets, and the account that a controller makes in every namespace.
 func prepare(ctx context.Context, api *apiServer, root string, trial bool) ([]string, error) {
-	definitions, err := certManagerDefinitions(ctx)
+	definitions, err := customDefinitions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +112,10 @@ func prepare(ctx context.Context, api *apiServer, root string, trial bool) ([]st
 	if err != nil {
 		return nil, err
 	}
-	if err := served(ctx, api, "/apis/cert-manager.io/v1", certManagerKinds()); err != nil {
-		return nil, err
+	for _, of := range customised() {
+		if err := served(ctx, api, "/apis/"+of.group, of.resources); err != nil {
+			return nil, err
+		}
 	}
 	text, err := os.ReadFile(filepath.Join(root, "deploy", "k8s", "base", "namespace.yaml"))
 	if err != nil {
@@ -121,7 +123,7 @@ func prepare(ctx context.Context, api *apiServer, root string, trial bool) ([]st
 	}
 	text = append(text, "\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: preceptor}\n"...)
 	if trial {
-		secrets, err := secretsScript(ctx, root)
+		secrets, err := secretsScript(ctx, folder(root, "dev"))
 		if err != nil {
 			return nil, err
 		}
@@ -133,27 +135,6 @@ func prepare(ctx context.Context, api *apiServer, root string, trial bool) ([]st
 	}
 	more, err := applyFaults(ctx, api, before)
 	return append(found, more...), err
-}
-
-// certManagerDefinitions are the custom resource definitions of the kinds that the schemas know too.
-func certManagerDefinitions(ctx context.Context) ([]document, error) {
-	dir, err := moduleFolder(ctx, "github.com/cert-manager/cert-manager", certManagerVersion)
-	if err != nil {
-		return nil, err
-	}
-	var all []document
-	for _, name := range certManagerKinds() {
-		text, err := os.ReadFile(filepath.Join(dir, "deploy", "crds", "cert-manager.io_"+name+".yaml"))
-		if err != nil {
-			return nil, err
-		}
-		each, err := documents(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, each...)
-	}
-	return all, nil
 }
 
 // served waits until the API server serves kinds that were defined a moment ago.

@@ -53,8 +53,8 @@ type ipBlock struct {
 
 func (e end) outside() bool { return e.NamespaceSelector != nil || e.IPBlock != nil }
 
-// pods are the components that a selector selects. Jobs that are applied by themselves are known
-// by their label, though no rendering of the rollout has them.
+// pods are the components that a selector selects. Jobs that are applied by themselves, and pods of cert-manager,
+// are known by their label, though no rendering of the rollout has them.
 func (c *cluster) pods(s selector) []string {
 	found := map[string]bool{}
 	for _, m := range c.workloads() {
@@ -64,6 +64,9 @@ func (c *cluster) pods(s selector) []string {
 	}
 	if s.matches(map[string]string{"app.kubernetes.io/component": migrate}) && len(found) > 0 {
 		found["migrate"] = true
+	}
+	if s.matches(map[string]string{solverLabel: "true"}) && len(c.certified()) > 0 {
+		found["acme-solver"] = true
 	}
 	return slices.Sorted(maps.Keys(found))
 }

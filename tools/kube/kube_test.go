@@ -10,7 +10,7 @@ import (
 // rendered is what an overlay renders, with old in it replaced by what should be noticed.
 func rendered(t *testing.T, overlay, old, replacement string) string {
 	t.Helper()
-	text, err := render("../../deploy/k8s/overlays/" + overlay)
+	text, err := render(folder("../..", overlay))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,14 +58,32 @@ func TestRules(t *testing.T) {
 		{"account", references, "dev", "serviceAccountName: preceptor-catalog", "serviceAccountName: nobody", "there is no ServiceAccount nobody"},
 		{"rollout", rollouts, "production", "maxUnavailable: 0", "maxUnavailable: 1", "before it has others"},
 		{"grace", rollouts, "production", "terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 20", "20 s to stop"},
+		{"a node for all", rollouts, "production", "whenUnsatisfiable: DoNotSchedule", "whenUnsatisfiable: ScheduleAnyway", "all its pods on one node"},
+		{"drain", drains, "production", "maxUnavailable: 1\n", "maxUnavailable: 0\n", "allows 0 pods to be away"},
+		{"drain of the unready", drains, "production", "unhealthyPodEvictionPolicy: AlwaysAllow", "unhealthyPodEvictionPolicy: IfHealthyBudget", "not ready"},
+		{"priority", references, "production", "priorityClassName: preceptor", "priorityClassName: other", "there is no PriorityClass other"},
 		{"service", services, "production", "targetPort: grpc", "targetPort: http", "no port of that name"},
 		{"headless", services, "production", "clusterIP: None", "clusterIP: 10.0.0.7", "not headless"},
 		{"connections", connections, "production", "maxReplicas: 10", "maxReplicas: 20", "scaled out there may be"},
+		// Three pods of each still stop, with their connections: 265 without them.
+		{"connections of pods that stop", connections, "production", `postgres.preceptor.dev/main: "380"`, `postgres.preceptor.dev/main: "360"`, "main takes 360 connections, and scaled out there may be 361"},
+		{"a server of nobody's", connections, "dev", "preceptor.dev/postgres: trial", "preceptor.dev/redis: trial", "cannot be read"},
 		{"unknown limit", connections, "production", "postgres.preceptor.dev/main", "postgres.preceptor.dev/other", "does not say"},
 		{"certificate", certificates, "production", "dnsNames:\n  - preceptor-progress", "dnsNames:\n  - preceptor-profile", "is shown by progress"},
 		{"a database's authority", unverifiedDatabases, "production", "secretName: preceptor-database-ca", "secretName: preceptor-profile-tls", "to verify its database by"},
 		{"a migration's authority", unverifiedDatabases, "production/migrate", "mountPath: /database", "mountPath: /elsewhere", "to verify its database by"},
 		{"policy about no pod", policies, "production", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: gateway", "podSelector:\n    matchLabels:\n      app.kubernetes.io/component: nothing", "is about no pod"},
+		{"HTTP-01", solvers, "production", "port: 8089", "port: 8090", "HTTP-01 would fail"},
+		{"HTTP-01 by way of another Ingress", solvers, "small", "kubernetes.io/metadata.name: traefik\n    ports:\n    - port: 8089", "kubernetes.io/metadata.name: nginx\n    ports:\n    - port: 8089", "namespace traefik reaches the gateway"},
+		{"a commit without a standby", durable, store, "method: any", "method: first", "does not wait"},
+		{"two instances", durable, store, "instances: 3", "instances: 2", "does not wait"},
+		{"a commit while no standby is there", durable, store, "dataDurability: required", "dataDurability: preferred", "goes on without"},
+		{"any standby takes over", durable, store, "failoverQuorum: true", "failoverQuorum: false", "lacks something"},
+		{"Postgres' image", durable, store, "postgresql:17.6-system-trixie", "postgresql:17", "tomorrow"},
+		{"Postgres in the clear", durable, store, "hostnossl all all all reject", "host all all all trust", "in the clear"},
+		{"Postgres behind a policy", durable, store, "kubernetes.io/metadata.name: preceptor\n", "kubernetes.io/metadata.name: other\n", "lets the services in"},
+		{"an archive that is not there", durable, store, "barmanObjectName: main-archive", "barmanObjectName: other", "archives no write-ahead log"},
+		{"a backup of another", durable, store, "cluster:\n    name: main", "cluster:\n    name: other", "is not backed up"},
 		{"default deny", flows, "production", "name: default-deny\n  namespace: preceptor\nspec:\n  podSelector: {}\n  policyTypes:\n  - Ingress\n", "name: default-deny\nspec:\n  podSelector: {}\n  policyTypes:\n", "no policy denies"},
 		{"closed flow", flows, "dev", "port: 6379\n      protocol: TCP", "port: 6380\n      protocol: TCP", "progress -> redis:6379 is closed"},
 		{"needless flow", flows, "production", "- gateway\n          - catalog", "- gateway\n          - catalog\n          - profile", "profile -> progress:7003 is open"},
@@ -78,11 +96,70 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestMostPods counts those that stop beside those that run.
+func TestMostPods(t *testing.T) {
+	for _, tc := range []struct {
+		replicas, pace int
+		surge          any
+		want           int
+	}{{1, 10, 1, 1 + 1 + 1}, {0, 10, 1, 1 + 1 + 1}, {10, 10, 1, 10 + 1 + 3}, {10, 5, 2, 10 + 2 + 5}, {10, 30, 1, 10 + 1 + 1}, {10, 0, 1, 10 + 1 + 10}} {
+		var m manifest
+		m.Spec.Replicas, m.Spec.MinReadySeconds, m.Spec.Strategy.RollingUpdate.MaxSurge = tc.replicas, tc.pace, tc.surge
+		if got, err := (&cluster{}).mostPods(m); got != tc.want || err != nil {
+			t.Errorf("%+v: %d pods, %v", tc, got, err)
+		}
+	}
+	var m manifest
+	m.Spec.Strategy.RollingUpdate.MaxSurge = "25%"
+	if _, err := (&cluster{}).mostPods(m); err == nil {
+		t.Error("a share of the pods is taken for a number")
+	}
+}
+
+// TestEgress expects the connections that each component of that name opens, and that traces are then sent.
+func TestEgress(t *testing.T) {
+	for _, tc := range []struct {
+		overlay, policy, address, namespace string
+		port                                int
+	}{
+		{production, "dns", "", "kube-system", 53},
+		{production, "to-issuer", "0.0.0.0/0", "", 443},
+		{variants, "dns", "", "kube-system", 53},
+		{variants, "dns", "169.254.20.10/32", "", 53},
+		{variants, "to-issuer", "0.0.0.0/0", "", 8443},
+		{variants, "to-collector", "", "monitoring", 4317},
+		{openshift, "dns", "", "openshift-dns", 5353},
+		{openshift, "to-issuer", "", "keycloak", 8443},
+	} {
+		found := false
+		for _, m := range apart(t, rendered(t, tc.overlay, "kind", "kind")).of("NetworkPolicy") {
+			for _, w := range m.Spec.Egress {
+				for _, e := range w.To {
+					there := e.IPBlock != nil && e.IPBlock.CIDR == tc.address ||
+						e.NamespaceSelector != nil && e.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] == tc.namespace
+					found = found || there && m.Metadata.Name == tc.policy && w.opens(tc.port)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: %s does not lead to %s%s:%d", tc.overlay, tc.policy, tc.namespace, tc.address, tc.port)
+		}
+	}
+	for overlay, want := range map[string]string{production: "", variants: "collector.monitoring:4317"} {
+		c := apart(t, rendered(t, overlay, "kind", "kind"))
+		for _, p := range c.processes() {
+			if got := p.env["PRECEPTOR_OTLP_ENDPOINT"]; got != want {
+				t.Errorf("%s: %s sends traces to %q", overlay, p.name, got)
+			}
+		}
+	}
+}
+
 // TestOverlays holds what is rendered to every rule.
 func TestOverlays(t *testing.T) {
 	for _, name := range overlays() {
 		c := apart(t, rendered(t, name, "kind", "kind"))
-		for _, rule := range rules() {
+		for _, rule := range rulesOf(name) {
 			for _, fault := range rule.check(c) {
 				t.Errorf("%s: %s: %s", name, rule.name, fault)
 			}
@@ -96,15 +173,19 @@ func TestSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for _, tc := range []struct{ name, old, replacement, want string }{
-		{"nothing", "kind", "kind", ""},
-		{"unknown field", "minReadySeconds: 5", "minimalReadySeconds: 5", "minimalReadySeconds"},
-		{"wrong type", "minReadySeconds: 5", `minReadySeconds: "5"`, "minReadySeconds"},
-		{"unknown field of a certificate", "duration: 720h", "lasts: 720h", "lasts"},
-		{"missing field of a certificate", "secretName: preceptor-profile-tls\n  ", "secretNames: x\n  ", "secretName"},
-		{"unknown kind", "kind: PodDisruptionBudget", "kind: PodDisruptionBudge", "could not find schema"},
+	for _, tc := range []struct{ name, overlay, old, replacement, want string }{
+		{"nothing", production, "kind", "kind", ""},
+		{"unknown field", production, "minReadySeconds: 10", "minimalReadySeconds: 10", "minimalReadySeconds"},
+		{"wrong type", production, "minReadySeconds: 10", `minReadySeconds: "10"`, "minReadySeconds"},
+		{"unknown field of a certificate", production, "duration: 720h", "lasts: 720h", "lasts"},
+		{"missing field of a certificate", production, "secretName: preceptor-profile-tls\n  ", "secretNames: x\n  ", "secretName"},
+		{"unknown field of a Postgres", store, "walStorage:", "walStorages:", "walStorages"},
+		{"wrong type in a Postgres", store, "instances: 3", "instances: three", "instances"},
+		{"unknown compression of an archive", store, "compression: zstd", "compression: zip", "compression"},
+		{"unknown field of a backup", store, "immediate: true", "atOnce: true", "atOnce"},
+		{"unknown kind", production, "kind: PodDisruptionBudget", "kind: PodDisruptionBudge", "could not find schema"},
 	} {
-		found := strings.Join(s.faults([]byte(rendered(t, "production", tc.old, tc.replacement))), "\n")
+		found := strings.Join(s.faults([]byte(rendered(t, tc.overlay, tc.old, tc.replacement))), "\n")
 		if !strings.Contains(found, tc.want) || (tc.want == "") != (found == "") {
 			t.Errorf("%s: found %q, want %q", tc.name, found, tc.want)
 		}
@@ -112,7 +193,7 @@ func TestSchemas(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
-	given, err := printedSecrets(t.Context(), "../..")
+	given, err := printedSecrets(t.Context(), folder("../..", "dev"))
 	if err != nil {
 		t.Fatal(err)
 	}

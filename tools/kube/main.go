@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -62,8 +63,32 @@ func (r *report) verdict() error {
 // production is the overlay that is an example to copy.
 const production = "production"
 
-// overlays returns the overlays that can be applied, by their folders below deploy/k8s/overlays.
-func overlays() []string { return []string{"dev", production, production + "/migrate"} }
+// small is the overlay with one pod of each service, variants and openshift what ../testdata makes of production.
+const (
+	small     = "small"
+	variants  = "variants"
+	openshift = "openshift"
+)
+
+// store is the example of a Postgres, which has a folder of its own.
+const store = "cloudnative-pg"
+
+// overlays returns what can be applied, by names that folder knows.
+func overlays() []string {
+	return []string{"dev", production, production + "/migrate", small, variants, openshift, store}
+}
+
+// folder is where an overlay is.
+func folder(root, name string) string {
+	switch name {
+	case variants, openshift:
+		return root + "/tools/kube/testdata/" + name
+	case store:
+		return root + "/deploy/" + name
+	default:
+		return root + "/deploy/k8s/overlays/" + name
+	}
+}
 
 func run(ctx context.Context, root string, out io.Writer) error {
 	r := &report{out: out}
@@ -74,7 +99,7 @@ func run(ctx context.Context, root string, out io.Writer) error {
 		return err
 	}
 	defer check.Close()
-	r.section(began, "schemas of Kubernetes "+kubernetesVersion+" and cert-manager "+certManagerVersion, nil)
+	r.section(began, "schemas of "+versions(), nil)
 
 	began = time.Now()
 	p, faults, err := buildFromContext(ctx, root)
@@ -118,14 +143,14 @@ func run(ctx context.Context, root string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		r.section(began, "deploy/k8s/overlays/"+name, faults)
+		r.section(began, strings.TrimPrefix(folder(root, name), root+"/"), faults)
 	}
 	return r.verdict()
 }
 
 // overlayFaults checks what one overlay renders.
 func overlayFaults(ctx context.Context, root, name string, check *schemas, p *program) ([]string, error) {
-	text, err := render(root + "/deploy/k8s/overlays/" + name)
+	text, err := render(folder(root, name))
 	if err != nil {
 		return nil, err
 	}
@@ -134,13 +159,13 @@ func overlayFaults(ctx context.Context, root, name string, check *schemas, p *pr
 		return nil, err
 	}
 	faults := check.faults(text)
-	for _, rule := range rules() {
+	for _, rule := range rulesOf(name) {
 		for _, f := range rule.check(c) {
 			faults = append(faults, rule.name+": "+f)
 		}
 	}
 	if name == "dev" {
-		given, err := printedSecrets(ctx, root)
+		given, err := printedSecrets(ctx, folder(root, name))
 		if err != nil {
 			return nil, err
 		}

@@ -54,12 +54,39 @@ type manifest struct {
 		Selector  map[string]any `json:"selector"`
 		ClusterIP string         `json:"clusterIP"`
 		Ports     []servicePort  `json:"ports"`
+		// Of Deployments.
+		Replicas        int `json:"replicas"`
+		MinReadySeconds int `json:"minReadySeconds"`
+		// Of PodDisruptionBudgets.
+		MaxUnavailable             any    `json:"maxUnavailable"`
+		UnhealthyPodEvictionPolicy string `json:"unhealthyPodEvictionPolicy"`
 		// Of HorizontalPodAutoscalers.
 		ScaleTargetRef struct {
 			Kind string `json:"kind"`
 			Name string `json:"name"`
 		} `json:"scaleTargetRef"`
 		MaxReplicas int `json:"maxReplicas"`
+		// Of the clusters and the scheduled backups of CloudNativePG.
+		Instances  int    `json:"instances"`
+		ImageName  string `json:"imageName"`
+		Postgresql struct {
+			Synchronous struct {
+				Method         string `json:"method"`
+				Number         int    `json:"number"`
+				DataDurability string `json:"dataDurability"`
+				FailoverQuorum bool   `json:"failoverQuorum"`
+			} `json:"synchronous"`
+			Parameters map[string]string `json:"parameters"`
+			PgHBA      []string          `json:"pg_hba"`
+		} `json:"postgresql"`
+		Plugins []struct {
+			Name          string            `json:"name"`
+			IsWALArchiver bool              `json:"isWALArchiver"`
+			Parameters    map[string]string `json:"parameters"`
+		} `json:"plugins"`
+		Cluster             named  `json:"cluster"`
+		Method              string `json:"method"`
+		PluginConfiguration named  `json:"pluginConfiguration"`
 		// Of NetworkPolicies.
 		PodSelector selector     `json:"podSelector"`
 		PolicyTypes []string     `json:"policyTypes"`
@@ -79,14 +106,20 @@ type servicePort struct {
 
 type pod struct {
 	ServiceAccountName            string      `json:"serviceAccountName"`
+	PriorityClassName             string      `json:"priorityClassName"`
 	AutomountServiceAccountToken  *bool       `json:"automountServiceAccountToken"`
 	EnableServiceLinks            *bool       `json:"enableServiceLinks"`
 	TerminationGracePeriodSeconds int         `json:"terminationGracePeriodSeconds"`
-	TopologySpreadConstraints     []any       `json:"topologySpreadConstraints"`
+	TopologySpreadConstraints     []spread    `json:"topologySpreadConstraints"`
 	SecurityContext               podSecurity `json:"securityContext"`
 	InitContainers                []container `json:"initContainers"`
 	Containers                    []container `json:"containers"`
 	Volumes                       []volume    `json:"volumes"`
+}
+
+type spread struct {
+	TopologyKey       string `json:"topologyKey"`
+	WhenUnsatisfiable string `json:"whenUnsatisfiable"`
 }
 
 type podSecurity struct {
@@ -157,6 +190,11 @@ type volume struct {
 	Secret *struct {
 		SecretName string `json:"secretName"`
 	} `json:"secret"`
+	Projected *struct {
+		Sources []struct {
+			Secret named `json:"secret"`
+		} `json:"sources"`
+	} `json:"projected"`
 	ConfigMap             *named `json:"configMap"`
 	PersistentVolumeClaim *struct {
 		ClaimName string `json:"claimName"`

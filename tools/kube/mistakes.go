@@ -31,14 +31,14 @@ func fieldMistakes() []mistake {
 	return []mistake{
 		{
 			name: "an unknown field", overlay: production, of: victim,
-			old:         "minReadySeconds: 5",
-			replacement: "minimalReadySeconds: 5",
+			old:         "minReadySeconds: 10",
+			replacement: "minimalReadySeconds: 10",
 			want:        "minimalReadySeconds",
 		},
 		{
 			name: "a field that is there twice", overlay: production, of: victim,
-			old:         "minReadySeconds: 5",
-			replacement: "minReadySeconds: 5\n  minReadySeconds: 6",
+			old:         "minReadySeconds: 10",
+			replacement: "minReadySeconds: 10\n  minReadySeconds: 6",
 			want:        "minReadySeconds",
 		},
 		{

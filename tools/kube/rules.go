@@ -27,12 +27,22 @@ func rules() []rule {
 		{"secrets are referred to, never written down", noLiterals},
 		{"what is referred to is there", references},
 		{"a rollout has time, and requests are always served", rollouts},
+		{"nothing holds up a drain", drains},
 		{"services lead to pods", services},
 		{"scaling out stays below the database's connections", connections},
 		{"certificates name their service", certificates},
 		{"policies select something", policies},
 		{"flows are open at both ends, and there are no others", flows},
+		{"who signs the Ingress' certificate reaches the pods that prove whose it is", solvers},
 	}
+}
+
+// rulesOf are the rules for what an overlay renders.
+func rulesOf(overlay string) []rule {
+	if overlay == store {
+		return []rule{{"secrets are referred to, never written down", noLiterals}, {"what was acknowledged is kept", durable}}
+	}
+	return rules()
 }
 
 // faults collects them.
@@ -113,7 +123,7 @@ func imageFault(image string) string {
 
 // exactTag matches the tags of an image that name one release. Postgres's have two numbers, those of others three.
 func exactTag(name string) *regexp.Regexp {
-	if name == "postgres" {
+	if name == "postgres" || name == "postgresql" {
 		return regexp.MustCompile(`^[0-9]+\.[0-9]+($|-)`)
 	}
 	return regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+($|-)`)
@@ -184,6 +194,9 @@ func noLiterals(c *cluster) []string {
 	return f
 }
 
+// priorityClass is the one kind beside namespaces that belongs to the whole cluster.
+const priorityClass = "PriorityClass"
+
 // references finds names that lead nowhere. Secrets are made by the operator: see missingSecrets.
 func references(c *cluster) []string {
 	f := faults(eachContainer(c, func(f *faults, where string, _ manifest, each container) {
@@ -202,6 +215,9 @@ func references(c *cluster) []string {
 			}
 		}
 	}
+	for _, m := range c.workloads() {
+		c.need(&f, m.String(), priorityClass, m.pod().PriorityClassName)
+	}
 	for _, m := range c.of("HorizontalPodAutoscaler") {
 		c.need(&f, m.String(), m.Spec.ScaleTargetRef.Kind, m.Spec.ScaleTargetRef.Name)
 	}
@@ -211,7 +227,7 @@ func references(c *cluster) []string {
 		}
 	}
 	for _, m := range c.manifests {
-		if m.Kind != "Namespace" && m.Metadata.Namespace == "" {
+		if m.Kind != "Namespace" && m.Kind != priorityClass && m.Metadata.Namespace == "" {
 			f.addf("%s has no namespace", m)
 		}
 	}
@@ -242,8 +258,26 @@ func rollouts(c *cluster) []string {
 		if p.TerminationGracePeriodSeconds < drain {
 			f.addf("%s has %d s to stop, and needs %d", m, p.TerminationGracePeriodSeconds, drain)
 		}
-		if len(p.TopologySpreadConstraints) == 0 {
+		scaled := slices.ContainsFunc(c.of("HorizontalPodAutoscaler"), func(hpa manifest) bool { return hpa.Spec.ScaleTargetRef.Name == m.Metadata.Name })
+		apart := slices.ContainsFunc(p.TopologySpreadConstraints, func(s spread) bool {
+			return s.TopologyKey == "kubernetes.io/hostname" && (s.WhenUnsatisfiable == "DoNotSchedule" || !scaled)
+		})
+		if !apart {
 			f.addf("%s may have all its pods on one node", m)
+		}
+	}
+	return f
+}
+
+// drains finds disruption budgets that may leave no pod to take away: whoever drains a node waits for ever then.
+func drains(c *cluster) []string {
+	var f faults
+	for _, m := range c.of("PodDisruptionBudget") {
+		if n, err := strconv.Atoi(fmt.Sprint(m.Spec.MaxUnavailable)); err != nil || n < 1 {
+			f.addf("%s allows %v pods to be away", m, m.Spec.MaxUnavailable)
+		}
+		if m.Spec.UnhealthyPodEvictionPolicy != "AlwaysAllow" {
+			f.addf("%s keeps pods that are not ready", m)
 		}
 	}
 	return f
@@ -285,62 +319,18 @@ func services(c *cluster) []string {
 	return f
 }
 
-const (
-	// databaseAnnotation names on a Deployment the Postgres server that it uses.
-	databaseAnnotation = "preceptor.dev/postgres"
-	// connectionsAnnotation, with that name behind it, is on the Namespace the number of connections
-	// that the server takes.
-	connectionsAnnotation = "postgres.preceptor.dev/"
-	// migrationConns is what a migration and a person with psql may take meanwhile, a service.
-	migrationConns = 3
-)
-
-// connections adds up what all pods may open at the worst moment: scaled out, in a rollout.
-func connections(c *cluster) []string {
-	var f faults
-	needed := map[string]int{}
-	for _, hpa := range c.of("HorizontalPodAutoscaler") {
-		for _, m := range c.of("Deployment") {
-			conns := c.variables(m.pod().Containers[0])["PRECEPTOR_DATABASE_MAX_CONNS"]
-			if m.Metadata.Name != hpa.Spec.ScaleTargetRef.Name || conns == "" {
-				continue
-			}
-			n, err := strconv.Atoi(conns)
-			surge, serr := strconv.Atoi(fmt.Sprint(m.Spec.Strategy.RollingUpdate.MaxSurge))
-			server := m.Metadata.Annotations[databaseAnnotation]
-			if err != nil || serr != nil || server == "" {
-				f.addf("%s: its connections, its surge or its annotation %s cannot be read", m, databaseAnnotation)
-				continue
-			}
-			needed[server] += (hpa.Spec.MaxReplicas+surge)*n + migrationConns
-		}
-	}
-	for server, n := range needed {
-		given := ""
-		for _, m := range c.of("Namespace") {
-			given = m.Metadata.Annotations[connectionsAnnotation+server]
-		}
-		limit, err := strconv.Atoi(given)
-		if err != nil {
-			f.addf("the Namespace does not say how many connections %s takes: annotation %s%s", server, connectionsAnnotation, server)
-		} else if n > limit {
-			f.addf("%s takes %d connections, and scaled out there may be %d", server, limit, n)
-		}
-	}
-	return f
-}
-
 // certificates finds those that a Deployment mounts and that say nothing of it.
 func certificates(c *cluster) []string {
 	var f faults
 	for _, m := range c.of("Deployment") {
 		for _, v := range m.pod().Volumes {
-			if v.Name != "tls" || v.Secret == nil {
+			if v.Name != "tls" || v.Projected == nil || len(v.Projected.Sources) == 0 {
 				continue
 			}
-			i := slices.IndexFunc(c.of("Certificate"), func(cert manifest) bool { return cert.Spec.SecretName == v.Secret.SecretName })
+			secret := v.Projected.Sources[0].Secret.Name
+			i := slices.IndexFunc(c.of("Certificate"), func(cert manifest) bool { return cert.Spec.SecretName == secret })
 			if i < 0 {
-				f.addf("%s: nothing makes the certificate in %s", m, v.Secret.SecretName)
+				f.addf("%s: nothing makes the certificate in %s", m, secret)
 			} else if cert := c.of("Certificate")[i]; !slices.Equal(cert.Spec.DNSNames, []string{"preceptor-" + m.component()}) {
 				f.addf("%s names %v, and is shown by %s", cert, cert.Spec.DNSNames, m.component())
 			}
@@ -349,9 +339,9 @@ func certificates(c *cluster) []string {
 	return f
 }
 
-// secretsScript is what the dev overlay's script prints.
-func secretsScript(ctx context.Context, root string) ([]byte, error) {
-	out, err := exec.CommandContext(ctx, root+"/deploy/k8s/overlays/dev/secrets.sh").Output()
+// secretsScript is what the script in a folder prints.
+func secretsScript(ctx context.Context, folder string) ([]byte, error) {
+	out, err := exec.CommandContext(ctx, folder+"/secrets.sh").Output()
 	if err != nil {
 		return nil, fmt.Errorf("secrets.sh: %w", err)
 	}
@@ -359,8 +349,8 @@ func secretsScript(ctx context.Context, root string) ([]byte, error) {
 }
 
 // printedSecrets are the keys of the Secrets that the script makes.
-func printedSecrets(ctx context.Context, root string) (map[string][]string, error) {
-	out, err := secretsScript(ctx, root)
+func printedSecrets(ctx context.Context, folder string) (map[string][]string, error) {
+	out, err := secretsScript(ctx, folder)
 	if err != nil {
 		return nil, err
 	}

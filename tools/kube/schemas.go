@@ -15,12 +15,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The versions whose schemas the manifests must match. They are Go modules, so that the go command
-// fetches them once and checks their sums.
-const (
-	kubernetesVersion  = "v1.37.2"
-	certManagerVersion = "v1.21.2"
-)
+// kubernetesVersion is the version whose schemas the manifests must match. It is a Go module, as those of
+// definitions are, so that the go command fetches it once and checks its sum.
+const kubernetesVersion = "v1.37.2"
 
 // schemas checks the fields of a manifest as the API server would.
 type schemas struct {
@@ -46,7 +43,7 @@ func newSchemas(ctx context.Context) (_ *schemas, err error) {
 	if err := s.kubernetes(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.certManager(ctx); err != nil {
+	if err := s.customKinds(ctx); err != nil {
 		return nil, err
 	}
 	s.validator, err = validator.New([]string{dir + "/{{ .ResourceKind }}{{ .KindSuffix }}.json"}, validator.Opts{Strict: true})
@@ -122,20 +119,13 @@ func (s *schemas) kubernetes(ctx context.Context) error {
 	return s.write("_definitions.json", object{"definitions": document.Definitions})
 }
 
-// certManagerKinds are those that a deployment may use, by the names of their resources.
-func certManagerKinds() []string { return []string{"certificates", "issuers", "clusterissuers"} }
-
-// certManager makes them from its custom resource definitions.
-func (s *schemas) certManager(ctx context.Context) error {
-	dir, err := moduleFolder(ctx, "github.com/cert-manager/cert-manager", certManagerVersion)
+// customKinds adds those of a table's rows, from their custom resource definitions.
+func (s *schemas) customKinds(ctx context.Context) error {
+	all, err := customDefinitions(ctx)
 	if err != nil {
 		return err
 	}
-	for _, name := range certManagerKinds() {
-		text, err := os.ReadFile(filepath.Join(dir, "deploy", "crds", "cert-manager.io_"+name+".yaml"))
-		if err != nil {
-			return err
-		}
+	for _, d := range all {
 		var definition struct {
 			Spec struct {
 				Group string                `json:"group"`
@@ -149,7 +139,7 @@ func (s *schemas) certManager(ctx context.Context) error {
 				} `json:"versions"`
 			} `json:"spec"`
 		}
-		if err := yaml.Unmarshal(text, &definition); err != nil {
+		if err := yaml.Unmarshal(d.text, &definition); err != nil {
 			return err
 		}
 		for _, v := range definition.Spec.Versions {
