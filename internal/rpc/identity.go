@@ -25,6 +25,8 @@ type Identity interface {
 	ClientTLS(service string) *tls.Config
 	// Expires is when the certificate that is shown now ends.
 	Expires() time.Time
+	// Roots are the authorities that others are verified by now.
+	Roots() *x509.CertPool
 	// Unused is why files that have changed are not used; nil while they are, or there are none.
 	Unused() error
 }
@@ -140,6 +142,14 @@ func (i identity) Expires() time.Time {
 		return time.Time{}
 	}
 	return certificate.Leaf.NotAfter
+}
+
+// Roots are the authorities that are trusted now; none where nothing could be read.
+func (i identity) Roots() *x509.CertPool {
+	if _, roots, err := i.pair(); err == nil {
+		return roots
+	}
+	return x509.NewCertPool()
 }
 
 // Unused is why files that have changed are not used.

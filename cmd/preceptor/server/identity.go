@@ -30,11 +30,12 @@ func (p *process) openIdentity(ctx context.Context) error {
 	return nil
 }
 
-// logIdentity logs once when another certificate is used, and once when changed files cannot be.
+// logIdentity logs once when another certificate is used or other authorities are, and once when changed files
+// cannot be.
 // They need not fit together in the middle of a change, so a fault is one when it is met twice.
 func (p *process) logIdentity(ctx context.Context) {
 	run := p.untilStop(ctx)
-	ends, met, logged := p.identity.Expires(), "", ""
+	ends, trusted, met, logged := p.identity.Expires(), p.identity.Roots(), "", ""
 	tick := time.NewTicker(identityEvery)
 	go func() {
 		defer tick.Stop()
@@ -58,6 +59,10 @@ func (p *process) logIdentity(ctx context.Context) {
 			if now := p.identity.Expires(); !now.Equal(ends) {
 				ends = now
 				p.log.InfoContext(run, "the certificate is a new one", "ends", ends)
+			}
+			if now := p.identity.Roots(); !now.Equal(trusted) {
+				trusted = now
+				p.log.InfoContext(run, "other authorities are trusted")
 			}
 		}
 	}()
