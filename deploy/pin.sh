@@ -37,17 +37,22 @@ digest() {
 	elif [ -z "${REGISTRY:-}" ] && docker buildx version >/dev/null 2>&1; then
 		docker buildx imagetools inspect "$1" --format '{{println .Manifest.Digest}}'
 	elif command -v curl >/dev/null; then
-		by_curl "library/${1%%:*}" "${1#*:}"
+		name=${1%%:*}
+		case $name in
+		*/*) ;;
+		*) name=library/$name ;; # where Docker Hub has those that are its own
+		esac
+		by_curl "$name" "${1#*:}"
 	else
 		fail "crane, docker buildx or curl is needed"
 	fi
 }
 
 files="Dockerfile deploy/compose.yaml $(find deploy/k8s -name '*.yaml' | sort)"
-# Images of others: ours has a folder in its name, or is built here.
-tagged='[a-z0-9]+:[A-Za-z0-9._-]+'
+# Images of others: ours is built here, or is in nobody's registry but its operator's.
+tagged='([a-z0-9]+/)?[a-z0-9]+:[A-Za-z0-9._-]+'
 # shellcheck disable=SC2086 # a list of files
-images=$(sed -nE "s/^ *(- )?image: (&[a-z-]+ )?($tagged)(@sha256:[0-9a-f]{64})?\$/\3/p; s/^FROM (--platform=[^ ]+ )?($tagged)(@sha256:[0-9a-f]{64})?( AS .*)?\$/\2/p" $files |
+images=$(sed -nE "s#^ *(- )?image: (&[a-z-]+ )?($tagged)(@sha256:[0-9a-f]{64})?\$#\3#p; s#^FROM (--platform=[^ ]+ )?($tagged)(@sha256:[0-9a-f]{64})?( AS .*)?\$#\2#p" $files |
 	grep -v '^preceptor:' | sort -u)
 
 script=

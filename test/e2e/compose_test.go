@@ -123,7 +123,7 @@ func TestCompose(t *testing.T) {
 	c.replace = []string{
 		"@postgres:5432", "@" + postgres.Addr(), "@redis:6379", "@" + redis, "/tls/", filepath.Join(tls, "authority") + "/", "=/data", "=" + data,
 		"profile:7001", addrs[0], "catalog:7002", addrs[1], "progress:7003", addrs[2],
-		"=:7001", "=" + addrs[0], "=:7002", "=" + addrs[1], "=:7003", "=" + addrs[2], "=:8080", "=" + addrs[3], "=:8081", "=127.0.0.1:0",
+		"=:7001", "=" + addrs[0], "=:7002", "=" + addrs[1], "=:7003", "=" + addrs[2], "=:8080", "=" + addrs[3], "=:8081", "=127.0.0.1:0", "=:9090", "=127.0.0.1:0",
 	}
 	for _, service := range storeServices() {
 		migration, _ := launchWith(t, c.env("migrate-"+service), c.here(c.Services["migrate-"+service].Command)...)

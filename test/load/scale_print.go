@@ -13,9 +13,9 @@ type measured struct {
 	idle    spent
 	// quiet is the parts' memory before the works, busy after them, and peak the most meanwhile, in bytes.
 	quiet, busy, peak [parts]float64
-	rows    map[string]float64
-	streams streams
-	load    string
+	rows              map[string]float64
+	streams           streams
+	load              string
 }
 
 // print prints the tables of docs/scale.md.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
+	"sigs.k8s.io/yaml"
 )
 
 // composed is the compose file, as Docker Compose would run it.
@@ -32,12 +33,13 @@ func loadCompose(ctx context.Context, folder string) (*composed, []string, error
 		WorkingDir:  folder,
 		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(folder, "compose.yaml")}},
 		Environment: env,
-	})
+	}, func(o *loader.Options) { o.Profiles = []string{"*"} })
 	if err != nil {
 		return nil, []string{err.Error()}, nil //nolint:nilerr // an invalid compose file is a fault to report
 	}
 	c := &composed{project}
-	return c, c.faults(), nil
+	unscraped, err := c.unscraped(filepath.Join(folder, "prometheus", "compose.yaml"))
+	return c, append(c.faults(), unscraped...), err
 }
 
 // exampleSettings reads NAME=value lines.
@@ -72,7 +74,13 @@ func (c *composed) faults() []string {
 		if !once && (s.HealthCheck == nil || s.HealthCheck.Disable) {
 			f.addf("%s has no health check", s.Name)
 		}
-		if len(s.Ports) > 0 && s.Name != gateway {
+		if s.MemLimit == 0 {
+			f.addf("%s may take all memory", s.Name)
+		}
+		if s.Logging == nil || s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
+			f.addf("%s may fill the disk with its log", s.Name)
+		}
+		if len(s.Ports) > 0 && s.Name != gateway && s.Name != "prometheus" {
 			f.addf("%s listens on other machines than this one", s.Name)
 		}
 		for _, p := range s.Ports {
@@ -89,6 +97,41 @@ func (c *composed) faults() []string {
 		unencrypted(&f, s)
 	}
 	return f
+}
+
+// unscraped finds processes that the file's Prometheus does not ask for their metrics.
+func (c *composed) unscraped(path string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var asked struct {
+		Jobs []struct {
+			Name  string `json:"job_name"`
+			Lists []struct {
+				Targets []string `json:"targets"`
+			} `json:"static_configs"`
+		} `json:"scrape_configs"`
+	}
+	if err := yaml.Unmarshal(text, &asked); err != nil {
+		return nil, err
+	}
+	targets := map[string]bool{}
+	for _, job := range asked.Jobs {
+		for _, list := range job.Lists {
+			for _, target := range list.Targets {
+				targets[job.Name+" "+target] = true
+			}
+		}
+	}
+	var f faults
+	for _, p := range c.processes() {
+		serves := slices.ContainsFunc(p.args, func(arg string) bool { return arg == "--metrics-addr=:9090" })
+		if p.args[0] == "serve" && (!serves || !targets["preceptor-"+p.name+" "+p.name+":9090"]) {
+			f.addf("%s: nobody asks for its metrics", p.name)
+		}
+	}
+	return f, nil
 }
 
 // unencrypted finds variables that lead to a Postgres or a Redis without TLS.

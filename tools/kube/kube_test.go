@@ -261,13 +261,20 @@ func TestCompose(t *testing.T) {
 		{"unknown service", "migrate-profile:\n        condition", "migrate-profiles:\n        condition", "migrate-profiles"},
 		{"unset variable", "${REDIS_PASSWORD:?fill in deploy/.env}", "${RADIS_PASSWORD:?fill in deploy/.env}", "RADIS_PASSWORD"},
 		{"latest", "image: redis:", "image: redis #", "tomorrow"},
+		{"a log without an end", "max-size: 10m, ", "", "may fill the disk"},
+		{"memory without a limit", "mem_limit: 384m", "mem_reservation: 384m", "may take all memory"},
+		{"metrics of nobody's", "--metrics-addr=:9090\", --data=/data]\n    environment:\n      <<: *peers\n      PRECEPTOR_DATABASE_URL: &catalog", "--metrics-addr=:9091\", --data=/data]\n    environment:\n      <<: *peers\n      PRECEPTOR_DATABASE_URL: &catalog", "catalog: nobody asks"},
+		{"an unscraped process", "\"gateway:9090\"", "\"gateways:9090\"", "gateway: nobody asks"},
 		{"a tag of many releases", "&postgres-image postgres:", "&postgres-image postgres:17 #", "tomorrow"},
 		{"Postgres in the clear", "sslmode=verify-full", "sslmode=disable", "PRECEPTOR_DATABASE_URL is not encrypted"},
 		{"any certificate", "sslmode=verify-full", "sslmode=require", "PRECEPTOR_DATABASE_URL is not encrypted"},
 		{"Redis in the clear", "rediss://", "redis://", "PRECEPTOR_REDIS_URL is not encrypted"},
 	} {
 		folder := t.TempDir()
-		for _, name := range []string{"compose.yaml", ".env.example"} {
+		if err := os.Mkdir(filepath.Join(folder, "prometheus"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"compose.yaml", ".env.example", "prometheus/compose.yaml"} {
 			text, err := os.ReadFile("../../deploy/" + name)
 			if err != nil {
 				t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -18,12 +19,12 @@ func registry(t *testing.T, letter string, unknown string) string {
 	var server *httptest.Server
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.URL.Path == "/token" && strings.HasPrefix(r.FormValue("scope"), "repository:library/"):
+		case r.URL.Path == "/token" && regexp.MustCompile(`^repository:(library/[a-z]+|prom/prometheus):pull$`).MatchString(r.FormValue("scope")):
 			fmt.Fprintf(w, `{"token":"%s","expires_in":300}`, r.FormValue("service"))
 		case r.Header.Get("Authorization") != "Bearer registry.test":
 			w.Header().Set("WWW-Authenticate", `Bearer realm="`+server.URL+`/token",service="registry.test",scope="repository:x:pull"`)
 			w.WriteHeader(http.StatusUnauthorized)
-		case unknown != "" && strings.Contains(r.URL.Path, unknown) || !strings.HasPrefix(r.URL.Path, "/v2/library/") || r.Method != http.MethodHead:
+		case unknown != "" && strings.Contains(r.URL.Path, unknown) || !regexp.MustCompile(`^/v2/(library/[a-z]+|prom/prometheus)/manifests/`).MatchString(r.URL.Path) || r.Method != http.MethodHead:
 			w.WriteHeader(http.StatusNotFound)
 		default:
 			w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat(letter, 64))
@@ -62,10 +63,10 @@ func TestPin(t *testing.T) {
 		}
 		return found
 	}
-	const images = 5 // one in the Dockerfile, and Postgres and Redis in two places
+	const images = 6 // one in the Dockerfile, Postgres and Redis in two places, and Prometheus
 	for _, letter := range []string{"a", "b", "b"} {
 		out, err := pin(registry(t, letter, ""))
-		if digest := "@sha256:" + strings.Repeat(letter, 64); err != nil || strings.Count(out, digest) != 3 || pinned(digest) != images || pinned("@sha256:") != images {
+		if digest := "@sha256:" + strings.Repeat(letter, 64); err != nil || strings.Count(out, digest) != 4 || pinned(digest) != images || pinned("@sha256:") != images {
 			t.Fatalf("%v, %d of %d images are pinned, of %d:\n%s", err, pinned(digest), images, pinned("@sha256:"), out)
 		}
 	}

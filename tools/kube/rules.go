@@ -126,7 +126,7 @@ func exactTag(name string) *regexp.Regexp {
 	if name == "postgres" || name == "postgresql" {
 		return regexp.MustCompile(`^[0-9]+\.[0-9]+($|-)`)
 	}
-	return regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+($|-)`)
+	return regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+($|-)`)
 }
 
 // probed asks for the three probes of what is to run for ever, on ports that have a name.
