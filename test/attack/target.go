@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// memoryLimit is the GOMEMLIMIT of deploy/k8s/base for a container of 384 MiB.
+	// memoryLimit is nine tenths of a container of 384 MiB: the most that a process in one keeps to.
 	memoryLimit = "345MiB"
 	// patience bounds every wait for something that does come.
 	patience = 60 * time.Second

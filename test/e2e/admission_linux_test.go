@@ -19,7 +19,7 @@ import (
 )
 
 // most is what a process may have used at its worst, what it has in production. On fast machines it comes near
-// the 345 MiB of its GOMEMLIMIT: the collector uses what it is given.
+// the 345 MiB of its GOMEMLIMIT, the most that a process keeps to in a container of that size.
 const most = 384 << 20
 
 // TestBodiesCostNoMemory holds the memory of a process in its production limits while callers without a
