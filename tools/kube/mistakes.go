@@ -102,6 +102,18 @@ func meaningMistakes() []mistake {
 			want:        "must be a strict subset of `cidr`",
 		},
 		{
+			name: "no standby to wait for", overlay: store, of: "Cluster main",
+			old:         "number: 1",
+			replacement: "number: 0",
+			want:        "should be greater than zero",
+		},
+		{
+			name: "one file by name from two sources", overlay: production, of: victim,
+			old:         "          - configMap:\n              name: preceptor-authorities\n",
+			replacement: "          - secret: {name: a, items: [{key: ca.crt, path: ca.crt}]}\n          - configMap:\n              items: [{key: ca.crt, path: ca.crt}]\n              name: preceptor-authorities\n",
+			want:        "conflicting duplicate paths",
+		},
+		{
 			name: "another version of a migration that is there", overlay: production + "/migrate", of: "Job preceptor-migrate-progress",
 			old:         "preceptor:v0.1.0",
 			replacement: "preceptor:v0.2.0",
