@@ -17,9 +17,9 @@ import (
 // streams are what is known of open streams, each one's share.
 type streams struct {
 	count int
-	// memory is in bytes, cpu in seconds a second, received in bytes a second, while nothing happens.
-	memory, cpu [parts]float64
-	received    float64
+	// cpu is in seconds a second, received in bytes a second, while nothing happens.
+	cpu      [parts]float64
+	received float64
 	// event is the bytes that bring one event.
 	event float64
 }
@@ -37,10 +37,6 @@ func (s *school) watching(ctx context.Context, o scaleOptions, m *measured) erro
 	}
 	if _, err := f.repeat(ctx, same, 0, o.connections, 2*time.Second); err != nil {
 		return err
-	}
-	var before [parts]float64
-	for p := range parts {
-		before[p] = f.memory(p)
 	}
 	say(fmt.Sprintf("opening %d streams …", o.streams))
 	crowd := &listeners{address: f.address}
@@ -60,7 +56,6 @@ func (s *school) watching(ctx context.Context, o scaleOptions, m *measured) erro
 	}
 	m.streams.received = float64(crowd.received.Load()-begun) / time.Since(began).Seconds() / float64(o.streams)
 	for p := range parts {
-		m.streams.memory[p] = max(0, f.memory(p)-before[p]) / float64(o.streams)
 		m.streams.cpu[p] = max(0, (used[p]-m.idle[p]).Seconds()) / float64(o.streams)
 	}
 	return s.delivery(ctx, crowd, o, m)

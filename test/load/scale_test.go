@@ -44,14 +44,34 @@ func TestDay(t *testing.T) {
 	}
 }
 
+// cut is the text between two others.
+func cut(text, from, to string) string {
+	_, rest, _ := strings.Cut(text, from)
+	found, _, _ := strings.Cut(rest, to)
+	return found
+}
+
 // TestPods holds what is reckoned with to what deploy/k8s says.
 func TestPods(t *testing.T) {
+	scaling, err := os.ReadFile("../../deploy/k8s/components/scaling/scaling.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for p, shape := range pods() {
+		scaled := cut(string(scaling), "kind: Deployment\n    name: preceptor-"+partName(p)+"\n", "behavior:")
+		for _, want := range []string{fmt.Sprintf("minReplicas: %.0f\n", shape.fewest), fmt.Sprintf("maxReplicas: %.0f\n", shape.most)} {
+			if !strings.Contains(scaled, want) {
+				t.Errorf("%s is scaled otherwise than %+v", partName(p), shape)
+			}
+		}
+		if byMemory := strings.Contains(scaled, fmt.Sprintf("averageUtilization: %.0f\n", 100*scaledAt)); byMemory != (p == atGateway || p == atProgress) {
+			t.Errorf("%s is scaled by memory at %.0f %%: %v", partName(p), 100*scaledAt, byMemory)
+		}
 		text, err := os.ReadFile("../../deploy/k8s/base/" + partName(p) + ".yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasSuffix(string(text), fmt.Sprintf("              memory: %.0fMi\n", shape.memory)) {
+		if !strings.Contains(cut(string(text), "limits:", "Probe"), fmt.Sprintf("memory: %.0fMi\n", shape.memory)) {
 			t.Errorf("%s has another limit of memory than %.0f MiB", partName(p), shape.memory)
 		}
 		request := map[float64]string{0.1: "cpu: 100m\n", 0.25: "cpu: 250m\n", 0.5: "cpu: 500m\n"}[shape.request]
