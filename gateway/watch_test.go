@@ -351,7 +351,8 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 	end <- struct{}{}
 	// Its place is free a moment after its reader has seen the end.
-	for h.watch(t).res.StatusCode != http.StatusOK {
+	for opened := false; !opened; {
+		opened = h.watch(t).res.StatusCode == http.StatusOK
 	}
 	h.get(t, watchPath).wantProblem(t, http.StatusServiceUnavailable, "OVERLOADED")
 }

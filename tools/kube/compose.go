@@ -74,12 +74,7 @@ func (c *composed) faults() []string {
 		if !once && (s.HealthCheck == nil || s.HealthCheck.Disable) {
 			f.addf("%s has no health check", s.Name)
 		}
-		if s.MemLimit == 0 {
-			f.addf("%s may take all memory", s.Name)
-		}
-		if s.Logging == nil || s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
-			f.addf("%s may fill the disk with its log", s.Name)
-		}
+		unbounded(&f, s)
 		if len(s.Ports) > 0 && s.Name != gateway && s.Name != "prometheus" {
 			f.addf("%s listens on other machines than this one", s.Name)
 		}
@@ -97,6 +92,16 @@ func (c *composed) faults() []string {
 		unencrypted(&f, s)
 	}
 	return f
+}
+
+// unbounded finds containers that may take the memory, or the disk, that the others need.
+func unbounded(f *faults, s types.ServiceConfig) {
+	if s.MemLimit == 0 {
+		f.addf("%s may take all memory", s.Name)
+	}
+	if s.Logging == nil || s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
+		f.addf("%s may fill the disk with its log", s.Name)
+	}
 }
 
 // unscraped finds processes that the file's Prometheus does not ask for their metrics.

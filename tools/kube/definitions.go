@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // definitions are the custom resource definitions of somebody's, in a Go module: those of the kinds that a
@@ -62,9 +63,10 @@ func customDefinitions(ctx context.Context) ([]document, error) {
 
 // versions lists what the schemas are of.
 func versions() string {
-	text := "Kubernetes " + kubernetesVersion
+	var text strings.Builder
+	text.WriteString("Kubernetes " + kubernetesVersion)
 	for _, of := range customised() {
-		text += ", " + of.name + " " + of.version
+		text.WriteString(", " + of.name + " " + of.version)
 	}
-	return text
+	return text.String()
 }

@@ -5,10 +5,13 @@ import "slices"
 // barman is the plugin that keeps backups and the write-ahead log in a bucket.
 const barman = "barman-cloud.cloudnative-pg.io"
 
+// noPlain refuses everybody who does not speak TLS.
+const noPlain = "hostnossl " + "all all all reject" //nolint:dupword // Postgres has it so
+
 // durable finds what may lose events that were acknowledged: a commit that no standby has, a standby that takes over
 // without it, a disk without a copy elsewhere; and who may read passwords on the way, or cannot connect at all.
 func durable(c *cluster) []string {
-	var f faults
+	f := make(faults, 0, 1)
 	if len(c.of("Cluster")) == 0 {
 		f.addf("there is no Postgres")
 	}
@@ -26,7 +29,7 @@ func durable(c *cluster) []string {
 		if fault := imageFault(m.Spec.ImageName); fault != "" {
 			f.addf("%s: %s", m, fault)
 		}
-		if !slices.Contains(m.Spec.Postgresql.PgHBA, "hostnossl all all all reject") {
+		if !slices.Contains(m.Spec.Postgresql.PgHBA, noPlain) {
 			f.addf("%s takes connections in the clear", m)
 		}
 		if !c.admitted(map[string]string{"cnpg.io/cluster": m.Metadata.Name}, 5432)["preceptor"] {

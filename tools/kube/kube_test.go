@@ -80,7 +80,7 @@ func TestRules(t *testing.T) {
 		{"a commit while no standby is there", durable, store, "dataDurability: required", "dataDurability: preferred", "goes on without"},
 		{"any standby takes over", durable, store, "failoverQuorum: true", "failoverQuorum: false", "lacks something"},
 		{"Postgres' image", durable, store, "postgresql:17.6-system-trixie", "postgresql:17", "tomorrow"},
-		{"Postgres in the clear", durable, store, "hostnossl all all all reject", "host all all all trust", "in the clear"},
+		{"Postgres in the clear", durable, store, "hostnossl all", "host all", "in the clear"},
 		{"Postgres behind a policy", durable, store, "kubernetes.io/metadata.name: preceptor\n", "kubernetes.io/metadata.name: other\n", "lets the services in"},
 		{"an archive that is not there", durable, store, "barmanObjectName: main-archive", "barmanObjectName: other", "archives no write-ahead log"},
 		{"a backup of another", durable, store, "cluster:\n    name: main", "cluster:\n    name: other", "is not backed up"},

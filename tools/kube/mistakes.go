@@ -109,9 +109,10 @@ func meaningMistakes() []mistake {
 		},
 		{
 			name: "one file by name from two sources", overlay: production, of: victim,
-			old:         "          - configMap:\n              name: preceptor-authorities\n",
-			replacement: "          - secret: {name: a, items: [{key: ca.crt, path: ca.crt}]}\n          - configMap:\n              items: [{key: ca.crt, path: ca.crt}]\n              name: preceptor-authorities\n",
-			want:        "conflicting duplicate paths",
+			old: "          - configMap:\n              name: preceptor-authorities\n",
+			replacement: "          - secret: {name: a, items: [{key: ca.crt, path: ca.crt}]}\n" +
+				"          - configMap:\n              items: [{key: ca.crt, path: ca.crt}]\n              name: preceptor-authorities\n",
+			want: "conflicting duplicate paths",
 		},
 		{
 			name: "another version of a migration that is there", overlay: production + "/migrate", of: "Job preceptor-migrate-progress",

@@ -267,18 +267,29 @@ func TestStreamsFitIntoMemory(t *testing.T) {
 	p.cfg.MaxStreams = 3
 	p.metrics = metrics.New("test")
 	address := p.front(t, p.inProcess(Gateway, p.table.Names()))
+	watch := func(n int) *bufio.Reader {
+		conn := dialed(t, address)
+		const request = "GET /v1/learners/me/progress:watch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n"
+		if _, err := fmt.Fprintf(conn, request, tokens[n]); err != nil {
+			t.Fatal(err)
+		}
+		return bufio.NewReader(conn)
+	}
 	for n := range 3 {
-		overHTTP(address)(t, n, tokens[n])
+		in := watch(n)
+		for line := ""; line != ": open\n"; { // it is counted before it says so
+			var err error
+			if line, err = in.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	conn := dialed(t, address)
-	if _, err := fmt.Fprintf(conn, "GET /v1/learners/me/progress:watch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", tokens[4]); err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	res, err := http.ReadResponse(watch(4), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
 	if err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), errs.ReasonOverloaded) {
 		t.Errorf("the fourth stream: %d %s %v", res.StatusCode, body, err)
 	}
