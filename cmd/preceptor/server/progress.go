@@ -227,10 +227,19 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 			func() float64 { return float64(stats().Queues[lane]) })
 	}
 	m.Gauge("preceptor_watchers", "Watches of a learner's log that are open.", nil, func() float64 { return float64(stats().Watchers) })
-	m.Gauge("preceptor_sweep_unswept_revisions", "Revisions of the catalog that the sweep has not looked at.", nil,
-		func() float64 { return float64(stats().Unswept) })
-	m.Gauge("preceptor_sweep_age_seconds", "How long ago the sweep was seen to be done, or in another replica's hands.", nil,
-		func() float64 { return stats().SweepAge.Seconds() })
+	sweep := func(value func(*engine.SweepStats) float64) func() (float64, bool) {
+		return func() (float64, bool) {
+			s := stats().Sweep
+			if s == nil {
+				return 0, false
+			}
+			return value(s), true
+		}
+	}
+	m.GaugeWhile("preceptor_sweep_unswept_revisions", "Revisions of the catalog that the sweep has not looked at; only in the replica that sweeps.", nil,
+		sweep(func(s *engine.SweepStats) float64 { return float64(s.Unswept) }))
+	m.GaugeWhile("preceptor_sweep_age_seconds", "How long ago the sweep began that was finished last; only in the replica that sweeps.", nil,
+		sweep(func(s *engine.SweepStats) float64 { return s.Age.Seconds() }))
 }
 
 // measureCache shows the cache of computed answers.
