@@ -69,10 +69,13 @@ func (p *process) measureState(ctx context.Context) {
 	})
 }
 
-// measureIdentity shows when the certificate ends.
+// measureIdentity shows when the certificate and its authority end.
 func (p *process) measureIdentity() {
-	p.metrics.Gauge("preceptor_certificate_expiry_timestamp_seconds", "When the certificate that this process shows ends, in unix time.", nil,
-		func() float64 { return float64(p.identity.Expires().Unix()) })
+	for of, ends := range map[string]func() time.Time{"own": p.identity.Expires, "authority": p.identity.AuthorityExpires} {
+		p.metrics.Gauge("preceptor_certificate_expiry_timestamp_seconds",
+			"When the certificate that this process shows ends, or the authority that signed it, in unix time.",
+			metrics.Labels{"of": of, "source": string(p.identity.Source())}, func() float64 { return float64(ends().Unix()) })
+	}
 }
 
 // measureDB shows a database's pools.
