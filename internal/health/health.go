@@ -25,7 +25,7 @@ type Missing struct {
 	// Dependency is which of Dependencies it is, for who counts them; "" where the dependency's own
 	// process counts what is wrong.
 	Dependency string
-	// Text says to a person what is missing: "redis is not reachable".
+	// Text is for a person: "redis is not reachable".
 	Text string
 }
 
