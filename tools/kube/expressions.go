@@ -102,13 +102,13 @@ func telemetryFaultsIn(text map[string]string) []string {
 			known[rule.Record] = true
 		}
 	}
-	tests := ""
+	var tests strings.Builder
 	for _, name := range testFiles() {
-		tests += text[name]
+		tests.WriteString(text[name])
 	}
 	return slices.Concat(
 		dashboardFaults(text[dashboardFile], known), alertFaults(file, known), rulesFaults(text[alertsFile], text[rulesFile]),
-		runbookFaults(file, text[runbooks], text["go.mod"]), untested(file, tests),
+		runbookFaults(file, text[runbooks], text["go.mod"]), untested(file, tests.String()),
 	)
 }
 
@@ -180,7 +180,7 @@ type alertRule struct {
 func alertFaults(file alertFile, known metrics) []string {
 	var f faults
 	names := map[string]bool{}
-	expressions := ""
+	var expressions strings.Builder
 	for _, rule := range file.all() {
 		name := rule.Alert + rule.Record
 		if names[name] {
@@ -190,11 +190,11 @@ func alertFaults(file alertFile, known metrics) []string {
 		known.check(&f, name, rule.Expr)
 		if rule.Record == "" {
 			rule.check(&f)
-			expressions += rule.Expr + "\n"
+			expressions.WriteString(rule.Expr + "\n")
 		}
 	}
 	for _, metric := range []string{"preceptor_db_refuses_writes", "preceptor_issuer_keys_age_seconds"} {
-		if !strings.Contains(expressions, metric) { // nothing else says when these are wrong
+		if !strings.Contains(expressions.String(), metric) { // nothing else says when these are wrong
 			f.addf("no alert is about %s", metric)
 		}
 	}
