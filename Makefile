@@ -156,6 +156,15 @@ kube-check: ## Check deploy/ and the Dockerfile, without a cluster or a containe
 	go -C tools/kube test -count=1 . # the cache does not see files outside of the module
 	go -C tools/kube run .
 
+.PHONY: alerts
+alerts: ## Write deploy/prometheus/alerts.yaml as the Prometheus operator takes it.
+	go -C tools/kube run . -root $(CURDIR) -alerts
+
+.PHONY: alerts-check
+alerts-check: ## Check and test the alerts (Debian's prometheus, for promtool).
+	promtool check rules deploy/prometheus/alerts.yaml
+	promtool test rules deploy/prometheus/alerts_test.yaml deploy/prometheus/alerts_days_test.yaml
+
 .PHONY: kube-apiserver-check
 kube-apiserver-check: ## Apply deploy/'s overlays to a real API server, built from Go modules (minutes, the first time).
 	go -C tools/kube run . -apiserver

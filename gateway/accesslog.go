@@ -13,6 +13,17 @@ type outcome struct {
 	status int
 	bytes  int64 // of the response's body
 	late   bool  // the client did not read the response in time
+	// stopping is whether the request was refused because a server is stopping.
+	stopping bool
+}
+
+// counted is the status that metrics count: none where a server that is stopping refused the request, which
+// its client sends again at once. Every rollout does that, and it must not look like an outage.
+func (o outcome) counted() int {
+	if o.stopping && o.status == http.StatusServiceUnavailable {
+		return 0
+	}
+	return o.status
 }
 
 // recorder records the outcome of a request, for the log.

@@ -406,7 +406,7 @@ func TestHealth(t *testing.T) {
 	h := open(t, func(c *gateway.Config) { c.Ready = func(context.Context) health.State { return ready } })
 	h.get(t, "/healthz").wantJSON(t, 200, `{"status":"alive","version":"1.2.3"}`)
 	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"ready","degraded":[]}`)
-	ready.Degraded = []string{"redis", "profile"}
+	ready.Degraded = []health.Missing{{Text: "redis"}, {Text: "profile"}}
 	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"degraded","degraded":["redis","profile"]}`)
 	ready = health.State{Reason: "no catalog yet"}
 	a := h.get(t, "/readyz")

@@ -58,6 +58,7 @@ func (g *Gateway) fault(ctx context.Context, x *exchange, err error) fault {
 		f.reason = "INVALID_ARGUMENT"
 		f.detail = "the request cannot be read: " + wire.PlainText(f.detail)
 	}
+	x.outcome.stopping = f.reason == errs.ReasonShuttingDown
 	own := f.code == codes.DeadlineExceeded && g.overOwnTimeout(x)
 	if status := f.httpStatus(); status >= http.StatusInternalServerError && f.reason == "" && !own {
 		// The service has not logged it, or was never reached.

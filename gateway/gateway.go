@@ -62,7 +62,8 @@ type Config struct {
 	// Tracer makes a span of each request; nil for none.
 	Tracer *tracing.Tracer
 	// Observe is called after each request, unless it is nil. route is the route's template,
-	// or "" if no route matched; took is negative for a stream.
+	// or "" if no route matched; took is negative for a stream. status is 0 where there was none, or only
+	// that of a server that is stopping.
 	Observe func(route, method string, status int, took time.Duration)
 	// Heartbeat is the interval of heartbeats on silent streams; 0 means DefaultHeartbeat.
 	Heartbeat time.Duration

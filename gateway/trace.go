@@ -47,7 +47,7 @@ func (g *Gateway) observe(x *exchange) {
 			took = -1
 		}
 	}
-	status := x.outcome.status
+	status := x.outcome.counted()
 	if g.timedOutAsAsked(x) {
 		status = http.StatusRequestTimeout
 	}

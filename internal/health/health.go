@@ -16,8 +16,40 @@ type State struct {
 	Ready bool
 	// Reason is why Ready is false.
 	Reason string
-	// Degraded names the dependencies that are missing and done without: "redis is not reachable".
-	Degraded []string
+	// Degraded are the dependencies that are missing and done without.
+	Degraded []Missing
+}
+
+// Missing is a dependency that is missing.
+type Missing struct {
+	// Dependency is which of Dependencies it is, for who counts them; "" where the dependency's own
+	// process counts what is wrong.
+	Dependency string
+	// Text is for a person: "redis is not reachable".
+	Text string
+}
+
+// What a process can depend on, besides other services by their names.
+const (
+	Database = "database"
+	// DatabaseWrites is a database that can be reached and refuses writes.
+	DatabaseWrites = "database_writes"
+	// Schema is a database that can be reached and has not the tables that the program needs.
+	Schema = "schema"
+	Issuer = "issuer"
+	Redis  = "redis"
+)
+
+// Dependencies returns what a process can depend on, besides other services.
+func Dependencies() []string { return []string{Database, DatabaseWrites, Issuer, Redis, Schema} }
+
+// Texts are the dependencies that are missing, for people.
+func (s State) Texts() []string {
+	texts := make([]string, len(s.Degraded))
+	for i, m := range s.Degraded {
+		texts[i] = m.Text
+	}
+	return texts
 }
 
 // And is the state of a process that consists of both.
@@ -45,7 +77,7 @@ func WriteAlive(w http.ResponseWriter, version string) {
 
 // Write writes the page /readyz: 200 with the status "ready" or "degraded", or 503 with "unready".
 func (s State) Write(w http.ResponseWriter) {
-	b := body{Status: "ready", Degraded: append([]string{}, s.Degraded...)}
+	b := body{Status: "ready", Degraded: s.Texts()}
 	status := http.StatusOK
 	switch {
 	case !s.Ready:

@@ -15,10 +15,10 @@ func TestPages(t *testing.T) {
 		body   string
 	}{
 		"ready":    {health.State{Ready: true}, 200, `{"status":"ready","degraded":[]}`},
-		"degraded": {health.State{Ready: true, Degraded: []string{"redis"}}, 200, `{"status":"degraded","degraded":["redis"]}`},
-		"unready":  {health.State{Reason: "draining", Degraded: []string{"redis"}}, 503, `{"status":"unready","reason":"draining","degraded":["redis"]}`},
+		"degraded": {health.State{Ready: true, Degraded: []health.Missing{{Text: "redis"}}}, 200, `{"status":"degraded","degraded":["redis"]}`},
+		"unready":  {health.State{Reason: "draining", Degraded: []health.Missing{{Text: "redis"}}}, 503, `{"status":"unready","reason":"draining","degraded":["redis"]}`},
 		"both": {
-			health.State{Ready: true, Degraded: []string{"a"}}.And(health.State{Reason: "starting", Degraded: []string{"b"}}).And(health.State{Reason: "later"}),
+			health.State{Ready: true, Degraded: []health.Missing{{Text: "a"}}}.And(health.State{Reason: "starting", Degraded: []health.Missing{{Text: "b"}}}).And(health.State{Reason: "later"}),
 			503, `{"status":"unready","reason":"starting","degraded":["a","b"]}`,
 		},
 	} {

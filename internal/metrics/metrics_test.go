@@ -20,6 +20,9 @@ func full() *Registry {
 	r.Commits()(2, 3, time.Millisecond, time.Millisecond, true)
 	r.Breaker("redis", func() BreakerState { return BreakerOpen })
 	r.Counter("preceptor_x_total", "X.", Labels{"a": "b"}, func() float64 { return 7 })
+	r.GaugeWhile("preceptor_shown", "X.", Labels{"a": "b"}, func() (float64, bool) { return 8, true })
+	r.GaugeWhile("preceptor_hidden", "X.", nil, func() (float64, bool) { return 9, false })
+	r.Health([]string{"database", "redis"}, func() (bool, []string) { return true, []string{"redis", "redis", "toy"} })
 	return r
 }
 
@@ -47,11 +50,19 @@ func TestPage(t *testing.T) {
 		`preceptor_commit_failures_total 1`,
 		`preceptor_breaker_state{dependency="redis"} 2`,
 		`preceptor_x_total{a="b"} 7`,
+		`preceptor_shown{a="b"} 8`,
+		`preceptor_ready 1`,
+		`preceptor_degraded_dependencies{dependency="database"} 0`,
+		`preceptor_degraded_dependencies{dependency="redis"} 1`,
+		`preceptor_degraded_dependencies{dependency="toy"} 1`,
 		"go_goroutines ",
 	} {
 		if !strings.Contains(page.Body.String(), "\n"+line) {
 			t.Errorf("no %s", line)
 		}
+	}
+	if strings.Contains(page.Body.String(), "preceptor_hidden") {
+		t.Error("what is hidden is shown")
 	}
 }
 
@@ -60,6 +71,8 @@ func TestOffKeepsNothing(t *testing.T) {
 	off.Gauge("x", "", nil, nil)
 	off.Counter("x", "", nil, nil)
 	off.Breaker("x", nil)
+	off.Health(nil, nil)
+	off.GaugeWhile("x", "", nil, nil)
 	if off.Calls() != nil || off.Requests() != nil || off.Commits() != nil {
 		t.Error("something is stored")
 	}

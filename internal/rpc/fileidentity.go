@@ -25,7 +25,7 @@ func FileIdentity(service, certFile, keyFile, caFile string, now func() time.Tim
 	if _, _, err := files.pair(); err != nil {
 		return nil, fmt.Errorf("certificates: %w", err)
 	}
-	return identity{pair: files.pair, unused: files.unused, now: now}, nil
+	return identity{source: FromFiles, pair: files.pair, unused: files.unused, now: now}, nil
 }
 
 type fileIdentity struct {

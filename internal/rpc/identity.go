@@ -27,9 +27,24 @@ type Identity interface {
 	Expires() time.Time
 	// Roots are the authorities that others are verified by now.
 	Roots() *x509.CertPool
+	// AuthorityExpires is when the authority ends that signed it: others refuse it from then on.
+	AuthorityExpires() time.Time
+	// Source is where the certificate comes from.
+	Source() Source
 	// Unused is why files that have changed are not used; nil while they are, or there are none.
 	Unused() error
 }
+
+// Source is where a service's certificate comes from.
+type Source string
+
+// The sources.
+const (
+	// FromFiles is a certificate manager, which renews its files days before their end.
+	FromFiles Source = "file"
+	// FromLocalAuthority is the authority in the data folder, whose certificates live for a day.
+	FromLocalAuthority Source = "local"
+)
 
 // peerService is the service of ours that makes the call being served: known by
 // its verified certificate, or by the in-process connection; "" for others.
@@ -75,6 +90,7 @@ func certifiedService(certificate *x509.Certificate) string {
 type keyPair func() (*tls.Certificate, *x509.CertPool, error)
 
 type identity struct {
+	source Source
 	pair   keyPair
 	unused func() error
 	now    func() time.Time
@@ -151,6 +167,44 @@ func (i identity) Roots() *x509.CertPool {
 	}
 	return x509.NewCertPool()
 }
+
+// AuthorityExpires is when the authority ends that signed what is shown now: the one that ends last, where
+// several do. Zero when there is none.
+func (i identity) AuthorityExpires() time.Time {
+	certificate, roots, err := i.pair()
+	if err != nil {
+		return time.Time{}
+	}
+	between := x509.NewCertPool()
+	for _, der := range certificate.Certificate[1:] {
+		if each, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(each)
+		}
+	}
+	// As of its first moment, when the authority was valid too, whatever is the matter now.
+	chains, err := certificate.Leaf.Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, CurrentTime: certificate.Leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err != nil {
+		return time.Time{}
+	}
+	var last time.Time
+	for _, chain := range chains {
+		end := chain[len(chain)-1].NotAfter
+		for _, each := range chain[1:] {
+			if each.NotAfter.Before(end) {
+				end = each.NotAfter
+			}
+		}
+		if end.After(last) {
+			last = end
+		}
+	}
+	return last
+}
+
+// Source is where the certificate comes from.
+func (i identity) Source() Source { return i.source }
 
 // Unused is why files that have changed are not used.
 func (i identity) Unused() error { return i.unused() }

@@ -98,6 +98,9 @@ func TestLocalCertificatesAreRenewed(t *testing.T) {
 	if second := shown(); second.Equal(first) || !second.NotAfter.After(now.Add(23*time.Hour)) {
 		t.Error("not renewed")
 	}
+	if end := id.AuthorityExpires(); id.Source() != rpc.FromLocalAuthority || end.Sub(now) < 9*365*24*time.Hour || end.Sub(now) > 10*365*24*time.Hour {
+		t.Errorf("source %s, the authority ends on %s", id.Source(), end)
+	}
 	now = now.Add(11 * 365 * 24 * time.Hour)
 	if _, err := rpc.LocalPKI(dir, "catalog", func() time.Time { return now }); err == nil {
 		t.Error("an expired authority was taken")
@@ -256,5 +259,29 @@ func TestFilesThatNobodyWouldTakeAreNamed(t *testing.T) {
 	_, err = rpc.FileIdentity("progress", cert, key, foreign, testenv.Now)
 	if err == nil || !strings.Contains(err.Error(), cert+" is by no authority in "+foreign) {
 		t.Errorf("another authority's: %v", err)
+	}
+}
+
+// TestAuthorityOfFiles: what counts is the authority that signed the certificate, not whichever the file of
+// authorities holds besides, and it is known after its end too.
+func TestAuthorityOfFiles(t *testing.T) {
+	dir, files := t.TempDir(), t.TempDir()
+	cert, key, ca := writeIdentity(t, dir, "progress", files)
+	block, _ := pem.Decode(must(os.ReadFile(ca)))
+	end := must(x509.ParseCertificate(block.Bytes)).NotAfter
+	older := t.TempDir()
+	must(rpc.LocalPKI(older, "progress", func() time.Time { return testenv.Now().AddDate(-9, 0, 0) }))
+	other, _ := pem.Decode(must(os.ReadFile(filepath.Join(older, "pki", "ca.pem"))))
+	both := append(pem.EncodeToMemory(other), pem.EncodeToMemory(block)...)
+	if err := os.WriteFile(ca, both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := testenv.Now()
+	id := must(rpc.FileIdentity("progress", cert, key, ca, func() time.Time { return now }))
+	for range 2 {
+		if got := id.AuthorityExpires(); id.Source() != rpc.FromFiles || !got.Equal(end) {
+			t.Errorf("source %s, the authority ends on %s, want %s", id.Source(), got, end)
+		}
+		now = end.Add(time.Hour)
 	}
 }

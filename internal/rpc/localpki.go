@@ -46,7 +46,7 @@ func LocalPKI(dir, service string, now func() time.Time) (Identity, error) {
 	}
 	issuer := &localIssuer{ca: ca, service: service, now: now, roots: x509.NewCertPool()}
 	issuer.roots.AddCert(ca.Leaf)
-	return identity{pair: issuer.pair, unused: func() error { return nil }, now: now}, nil
+	return identity{source: FromLocalAuthority, pair: issuer.pair, unused: func() error { return nil }, now: now}, nil
 }
 
 // newAuthority makes the certificate and the key of an authority, in one file so

@@ -639,8 +639,8 @@ func TestSweepComesBackWhenAChangeHasSettled(t *testing.T) {
 	r.Clock.Set(day(1).Add(20 * time.Minute))
 	swept := false
 	for deadline := testenv.Now().Add(20 * time.Second); !swept && testenv.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		stats := r.Service.Stats()
-		swept = stats.Unswept == 0 && stats.SweepAge == 0
+		sweep := r.Service.Stats().Sweep
+		swept = sweep != nil && sweep.Unswept == 0 && sweep.Age == 0
 	}
 	if a := r.Path(learner, "p").Milestones[0].Award; !swept || a == nil || !a.Provisional {
 		t.Fatalf("within the hour: swept %t, award %+v", swept, a)

@@ -314,21 +314,31 @@ func TestServeWaits(t *testing.T) {
 	t.Parallel()
 	r := newRecords(t)
 	r.Crash(t)
-	health := freeAddrs(t, 1)[0]
-	p, ready := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--health-addr", health,
+	addrs := freeAddrs(t, 2)
+	p, ready := launch(t, "serve", "progress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--health-addr", addrs[0], "--metrics-addr", addrs[1],
 		"--database-url", r.urls["progress"], "--log-format", "json")
-	anyone := &client{t: t, base: "http://" + health}
-	reports := func(words string) {
+	anyone, prometheus := &client{t: t, base: "http://" + addrs[0]}, &client{t: t, base: "http://" + addrs[1]}
+	measures := func(lines ...string) {
+		t.Helper()
+		page := string(prometheus.get("/metrics").want(http.StatusOK).body)
+		for _, line := range lines {
+			if !strings.Contains(page, "\n"+line+"\n") {
+				t.Errorf("the metrics do not have %s", line)
+			}
+		}
+	}
+	reports := func(words, missing string) {
 		t.Helper()
 		eventually(t, words, func() bool {
 			a, err := anyone.try(http.MethodGet, "/readyz", nil)
 			return err == nil && a.status == http.StatusServiceUnavailable && strings.Contains(a.text("reason"), words)
 		})
 		anyone.get("/healthz").want(http.StatusOK)
+		measures("preceptor_ready 0", `preceptor_degraded_dependencies{dependency="`+missing+`"} 1`, `preceptor_degraded_dependencies{dependency="redis"} 0`)
 	}
-	reports("cannot be reached")
+	reports("cannot be reached", "database")
 	r.Start(t)
-	reports("the schema of progress is missing, this program needs it at")
+	reports("the schema of progress is missing, this program needs it at", "schema")
 	inSchema(t, r, "CREATE SCHEMA progress AUTHORIZATION app_progress")
 	if stdout, stderr, code := command(t, "migrate", "progress", "--database-url", r.urls["progress"]); code != 0 {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
@@ -338,6 +348,7 @@ func TestServeWaits(t *testing.T) {
 	case <-p.exited:
 		t.Fatalf("it gave up:\n%s", p.output())
 	}
+	measures(`preceptor_degraded_dependencies{dependency="database"} 0`, `preceptor_degraded_dependencies{dependency="schema"} 0`)
 	lines := 0
 	for line := range strings.Lines(p.output()) {
 		var record struct{ Msg, For string }

@@ -201,6 +201,12 @@ func TestMetrics(t *testing.T) {
 	me.post("/v1/learners/me/enrollments", map[string]any{"pathId": course.path}).want(http.StatusCreated)
 	me.post("/v1/learners/me/events:batch", map[string]any{"events": course.basicsDone()}).want(http.StatusOK)
 	me.get("/nowhere").want(http.StatusNotFound)
+	eventually(t, "progress sweeps", func() bool {
+		return slices.ContainsFunc(w.all, func(p *process) bool {
+			page := (&client{t: t, base: "http://" + p.metrics}).get("/metrics")
+			return strings.Contains(string(page.body), "\npreceptor_sweep_age_seconds ")
+		})
+	})
 	shown := families{}
 	for _, p := range w.all {
 		shown.scrape(t, p)
@@ -253,7 +259,8 @@ func TestDegradedService(t *testing.T) {
 	}
 	catalog := serve("catalog", "--listen", "127.0.0.1:0", "--progress-addr", addrs[0])
 	profile := serve("profile", "--listen", "127.0.0.1:0", "--catalog-addr", catalog.addr)
-	serve("progress", "--listen", addrs[0], "--catalog-addr", catalog.addr, "--profile-addr", profile.addr, "--health-addr", addrs[1])
+	progress := serve("progress", "--listen", addrs[0], "--catalog-addr", catalog.addr, "--profile-addr", profile.addr, "--health-addr", addrs[1],
+		"--metrics-addr", "127.0.0.1:0")
 	anyone := &client{t: t, base: "http://" + addrs[1]}
 	eventually(t, "nothing is missed", func() bool { return anyone.get("/readyz").get("status") == "ready" })
 	profile.kill()
@@ -261,4 +268,12 @@ func TestDegradedService(t *testing.T) {
 		a := anyone.get("/readyz")
 		return a.status == http.StatusOK && a.get("status") == "degraded" && strings.Contains(string(a.body), "profile cannot be reached")
 	})
+	page := string((&client{t: t, base: "http://" + progress.metrics}).get("/metrics").want(http.StatusOK).body)
+	for _, line := range []string{
+		"preceptor_ready 1", `preceptor_degraded_dependencies{dependency="profile"} 1`, `preceptor_degraded_dependencies{dependency="catalog"} 0`,
+	} {
+		if !strings.Contains(page, "\n"+line+"\n") {
+			t.Errorf("the metrics do not have %s", line)
+		}
+	}
 }

@@ -18,7 +18,7 @@ import (
 
 // installations are the overlays that are applied to one cluster, in the order of docs/kubernetes.md.
 func installations() [][]string {
-	return [][]string{{"dev"}, {store, production + "/migrate", production, variants, openshift}, {production + "/migrate", small}}
+	return [][]string{{"dev"}, {store, production + "/migrate", production, variants, openshift, monitored}, {production + "/migrate", small}}
 }
 
 // runApplied applies every overlay to an API server that is new, and expects it to take all of it

@@ -35,6 +35,12 @@ func customised() []definitions {
 			"barmancloud.cnpg.io/v1",
 			[]string{"objectstores"},
 		},
+		{
+			"the Prometheus operator", "github.com/prometheus-operator/prometheus-operator", "v0.85.0",
+			"example/prometheus-operator-crd", "monitoring.coreos.com_",
+			"monitoring.coreos.com/v1",
+			[]string{"podmonitors", "prometheusrules"},
+		},
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -8,15 +9,15 @@ import (
 
 // TestTelemetry makes mistakes in the dashboard, the alerts and the table of metrics, one at a time.
 func TestTelemetry(t *testing.T) {
-	const dashboard, alerts = "deploy/grafana/preceptor.json", "deploy/prometheus/alerts.yaml"
 	text := map[string]string{}
-	for _, name := range []string{operations, dashboard, alerts} {
+	for _, name := range telemetryFiles() {
 		b, err := os.ReadFile("../../" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		text[name] = string(b)
 	}
+	const dashboard, alerts = dashboardFile, alertsFile
 	for _, tc := range []struct{ name, file, old, replacement, want string }{
 		{"nothing", operations, "#", "#", ""},
 		{"metric of no table", operations, "| `preceptor_ready` |", "| `preceptor_steady` |", "lists no metric preceptor_ready"},
@@ -32,18 +33,23 @@ func TestTelemetry(t *testing.T) {
 		{"no alert of an empty key set", alerts, "preceptor_issuer_keys_age_seconds", "preceptor_ready", "no alert is about preceptor_issuer_keys_age_seconds"},
 		{"full disk on no panel", dashboard, "preceptor_db_refuses_writes", "preceptor_ready", "no panel shows preceptor_db_refuses_writes"},
 		{"histogram on no panel", operations, "| `preceptor_ready` |", "| `preceptor_new_seconds` | | histogram |\n| `preceptor_ready` |", "no panel shows preceptor_new_seconds_bucket"},
-		{"runbook", operations, "### Database pool", "### The pool", "there is no section"},
+		{"metric of another's table", operations, "| `kube_job_failed` |", "| `kube_job_fails` |", "lists no metric kube_job_failed"},
+		{"recorded under another name", alerts, "record: preceptor:v1_errors:rate1h", "record: preceptor:v1_errors:rate1d", "lists no metric preceptor:v1_errors:rate1h"},
+		{"no runbook", runbooks, "### PreceptorSweep\n", "### The sweep\n", "has no section PreceptorSweep"},
+		{"runbook of no alert", runbooks, "### PreceptorSweep\n", "### PreceptorSweeps\n\n### PreceptorSweep\n", "there is no alert PreceptorSweeps"},
+		{"runbook of another", alerts, "#preceptorsweep", "#preceptordown", "has the runbook_url"},
+		{"untested", testFiles()[0], `labels: '{alertname="PreceptorVolumeFull"`, `labels: '{alertname="PreceptorVolume"`, "no test expects PreceptorVolumeFull to fire"},
+		{"the operator's rules", rulesFile, "for: 2m", "for: 3m", "run make alerts"},
 		{"severity", alerts, "severity: page", "severity: whisper", `the severity "whisper"`},
 		{"wait", alerts, "for: ", "for: about ", "not how long it waits"},
 		{"unknown field", alerts, "expr: ", "expression: ", "unknown field"},
 	} {
-		changed := map[string]string{operations: text[operations], dashboard: text[dashboard], alerts: text[alerts]}
+		changed := maps.Clone(text)
 		if !strings.Contains(changed[tc.file], tc.old) {
 			t.Fatalf("%s: %s has no %q to replace", tc.name, tc.file, tc.old)
 		}
-		changed[tc.file] = strings.Replace(changed[tc.file], tc.old, tc.replacement, 1)
-		known := documentedMetrics(changed[operations])
-		found := strings.Join(append(dashboardFaults(changed[dashboard], known), alertFaults(changed[alerts], changed[operations], known)...), "\n")
+		changed[tc.file] = strings.ReplaceAll(changed[tc.file], tc.old, tc.replacement)
+		found := strings.Join(telemetryFaultsIn(changed), "\n")
 		if !strings.Contains(found, tc.want) || (tc.want == "") != (found == "") {
 			t.Errorf("%s: found %q, want %q", tc.name, found, tc.want)
 		}

@@ -84,6 +84,8 @@ func TestRules(t *testing.T) {
 		{"Postgres behind a policy", durable, store, "kubernetes.io/metadata.name: preceptor\n", "kubernetes.io/metadata.name: other\n", "lets the services in"},
 		{"an archive that is not there", durable, store, "barmanObjectName: main-archive", "barmanObjectName: other", "archives no write-ahead log"},
 		{"a backup of another", durable, store, "cluster:\n    name: main", "cluster:\n    name: other", "is not backed up"},
+		{"port of a monitor", monitors, "monitored", "- interval: 15s\n    port: metrics", "- interval: 15s\n    port: metric", "has no port metric"},
+		{"monitor of other pods", monitors, "monitored", "- progress\n      - gateway\n    matchLabels", "- gateway\n    matchLabels", "PodMonitor preceptor is about catalog, gateway, profile"},
 		{"default deny", flows, "production", "name: default-deny\n  namespace: preceptor\nspec:\n  podSelector: {}\n  policyTypes:\n  - Ingress\n", "name: default-deny\nspec:\n  podSelector: {}\n  policyTypes:\n", "no policy denies"},
 		{"closed flow", flows, "dev", "port: 6379\n      protocol: TCP", "port: 6380\n      protocol: TCP", "progress -> redis:6379 is closed"},
 		{"needless flow", flows, "production", "- gateway\n          - catalog", "- gateway\n          - catalog\n          - profile", "profile -> progress:7003 is open"},

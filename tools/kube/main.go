@@ -23,8 +23,12 @@ import (
 func main() {
 	root := flag.String("root", "../..", "the repository")
 	applied := flag.Bool("apiserver", false, "build an API server, and apply the overlays to it")
+	alerts := flag.Bool("alerts", false, "write the alerts as the Prometheus operator takes them")
 	flag.Parse()
 	check := run
+	if *alerts {
+		check = writeRules
+	}
 	if *applied {
 		check = runApplied
 	}
@@ -70,12 +74,15 @@ const (
 	openshift = "openshift"
 )
 
+// monitored is production with what the Prometheus operator takes.
+const monitored = "monitored"
+
 // store is the example of a Postgres, which has a folder of its own.
 const store = "cloudnative-pg"
 
 // overlays returns what can be applied, by names that folder knows.
 func overlays() []string {
-	return []string{"dev", production, production + "/migrate", small, variants, openshift, store}
+	return []string{"dev", production, production + "/migrate", small, variants, openshift, monitored, store}
 }
 
 // folder is where an overlay is.

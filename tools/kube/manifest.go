@@ -87,6 +87,10 @@ type manifest struct {
 		Cluster             named  `json:"cluster"`
 		Method              string `json:"method"`
 		PluginConfiguration named  `json:"pluginConfiguration"`
+		// Of PodMonitors.
+		PodMetricsEndpoints []struct {
+			Port string `json:"port"`
+		} `json:"podMetricsEndpoints"`
 		// Of NetworkPolicies.
 		PodSelector selector     `json:"podSelector"`
 		PolicyTypes []string     `json:"policyTypes"`

@@ -32,6 +32,7 @@ func rules() []rule {
 		{"scaling out stays below the database's connections", connections},
 		{"certificates name their service", certificates},
 		{"policies select something", policies},
+		{"monitors find metrics", monitors},
 		{"flows are open at both ends, and there are no others", flows},
 		{"who signs the Ingress' certificate reaches the pods that prove whose it is", solvers},
 	}

@@ -91,7 +91,7 @@ func (s *toy) open(_ context.Context, o server.Opening) (server.Opened, error) {
 	return server.Opened{
 		Register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) { s.echo.Register(to) },
 		State: func(context.Context) health.State {
-			return health.State{Ready: true, Degraded: []string{"the toy has no batteries"}}
+			return health.State{Ready: true, Degraded: []health.Missing{{Text: "the toy has no batteries"}}}
 		},
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 )
 
@@ -82,7 +83,7 @@ func (p *process) awaitPostgres(ctx context.Context, s Service) (*sqldb.DB, erro
 			return nil, DatabaseError(err, "--database-url")
 		}
 		why := waitingFor(err, s.Name)
-		p.waiting.Store(&why)
+		p.waiting.Store(&health.Missing{Dependency: waitsFor(err), Text: why})
 		if why != logged {
 			p.log.WarnContext(ctx, "the start waits", "for", why, "error", errs.OneLine(err))
 			logged = why
@@ -110,6 +111,15 @@ func (p *process) lookAtPostgres(ctx context.Context, s Service) (*sqldb.DB, err
 		return nil, err
 	}
 	return db, nil
+}
+
+// waitsFor is the dependency that a start waits for.
+func waitsFor(err error) string {
+	switch errs.ReasonOf(err) {
+	case errs.ReasonSchemaOld, errs.ReasonSearchPath:
+		return health.Schema
+	}
+	return health.Database
 }
 
 // waitingFor is what has to happen before the start can go on, without the driver's text.

@@ -21,7 +21,7 @@ func (p *process) state(ctx context.Context) health.State {
 	if reported := p.reported.Load(); reported != nil {
 		state = (*reported)(ctx)
 	} else if why := p.waiting.Load(); why != nil {
-		state.Reason = *why
+		state.Reason, state.Degraded = why.Text, []health.Missing{*why}
 	}
 	if p.draining.Load() {
 		state.Ready, state.Reason = false, "draining"

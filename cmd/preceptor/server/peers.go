@@ -41,14 +41,14 @@ func (p *process) dial(names []string) (map[string]grpc.ClientConnInterface, err
 }
 
 // unreached names the other services to which calls were made and no connection is possible now.
-func (p *process) unreached() []string {
-	var names []string
+func (p *process) unreached() []health.Missing {
+	var missing []health.Missing
 	for _, l := range p.links {
 		if l.conn.GetState() == connectivity.TransientFailure {
-			names = append(names, l.name+" cannot be reached")
+			missing = append(missing, health.Missing{Dependency: l.name, Text: l.name + " cannot be reached"})
 		}
 	}
-	return names
+	return missing
 }
 
 // logPeers logs once when no replica of another service can be reached any more, and once when one
@@ -103,36 +103,36 @@ func newPeers(t Table, conns map[string]grpc.ClientConnInterface) peers {
 func (all peers) state(ctx context.Context) health.State {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
-	found := make([]string, len(all))
+	found := make([]health.Missing, len(all))
 	var done sync.WaitGroup
 	for i, peer := range all {
 		done.Go(func() { found[i] = peer.fault(ctx) })
 	}
 	done.Wait()
 	state := health.State{Ready: true}
-	for _, text := range found {
-		if text != "" {
-			state.Degraded = append(state.Degraded, text)
+	for _, missing := range found {
+		if missing.Text != "" {
+			state.Degraded = append(state.Degraded, missing)
 		}
 	}
 	return state
 }
 
-// fault is what is wrong with a peer, or "".
-func (p peer) fault(ctx context.Context) string {
+// fault is what is wrong with a peer, or nothing.
+func (p peer) fault(ctx context.Context) health.Missing {
 	serving := func(what string) (bool, error) {
 		resp, err := p.client.Check(ctx, &healthv1.HealthCheckRequest{Service: what})
 		return resp.GetStatus() == healthv1.HealthCheckResponse_SERVING, err
 	}
 	switch ok, err := serving(""); {
 	case err != nil:
-		return p.name + " cannot be reached"
+		return health.Missing{Dependency: p.name, Text: p.name + " cannot be reached"}
 	case !ok:
-		return p.name + " is not ready"
+		return health.Missing{Dependency: p.name, Text: p.name + " is not ready"}
 	}
 	// A service that is older than this question does not know it.
 	if whole, err := serving(rpc.HealthWhole); err == nil && !whole {
-		return p.name + " is degraded: its own /readyz says why"
+		return health.Missing{Text: p.name + " is degraded: its own /readyz says why"}
 	}
-	return ""
+	return health.Missing{}
 }

@@ -52,7 +52,7 @@ type process struct {
 	// reported is the state of this process, once it is open; waiting is what its start waits for
 	// until then.
 	reported atomic.Pointer[func(context.Context) health.State]
-	waiting  atomic.Pointer[string]
+	waiting  atomic.Pointer[health.Missing]
 	// serving is set when the start is done.
 	serving bool
 	// draining is set before anything closes.
@@ -175,8 +175,8 @@ func (p *process) openVerifier(ctx context.Context) error {
 
 // unverified names the issuers that give no keys, with the time until which their tokens are verified by
 // those that they gave before.
-func (p *process) unverified() []string {
-	var degraded []string
+func (p *process) unverified() []health.Missing {
+	var degraded []health.Missing
 	for _, issuer := range p.verifier.Issuers() {
 		if !issuer.Failing {
 			continue
@@ -185,7 +185,7 @@ func (p *process) unverified() []string {
 		if !issuer.KnownUntil.IsZero() {
 			text += "; those known of it are accepted until " + issuer.KnownUntil.UTC().Format(time.RFC3339)
 		}
-		degraded = append(degraded, text)
+		degraded = append(degraded, health.Missing{Dependency: health.Issuer, Text: text})
 	}
 	return degraded
 }

@@ -160,11 +160,11 @@ func openCache(ctx context.Context, o Opening) (cached, error) {
 }
 
 // degraded reports that there should be a Redis and is none.
-func (c cached) degraded(ctx context.Context) []string {
+func (c cached) degraded(ctx context.Context) []health.Missing {
 	if c.redis == nil || c.redis.Reachable(ctx) {
 		return nil
 	}
-	return []string{"redis is not reachable; answers come from the database"}
+	return []health.Missing{{Dependency: health.Redis, Text: "redis is not reachable; answers come from the database"}}
 }
 
 // commitLanes is how many transactions progress writes at once: one on SQLite, which has
@@ -179,21 +179,24 @@ func commitLanes(db *sqldb.DB, conns int) int {
 func progressState(state func() (ready bool, age time.Duration, confirmed bool), stats func() engine.Stats) (s health.State) {
 	ready, age, confirmed := state()
 	s.Ready = ready
+	lacks := func(service, text string) {
+		s.Degraded = append(s.Degraded, health.Missing{Dependency: service, Text: text})
+	}
 	switch {
 	case !ready:
 		s.Reason = "the catalog was never seen"
-		s.Degraded = append(s.Degraded, "progress has never seen the catalog")
+		lacks(Catalog, "progress has never seen the catalog")
 	case !confirmed:
-		s.Degraded = append(s.Degraded, "progress has not reached the catalog since it started")
+		lacks(Catalog, "progress has not reached the catalog since it started")
 	case age > staleAfter:
-		s.Degraded = append(s.Degraded, "progress last reached the catalog "+age.Round(time.Second).String()+" ago")
+		lacks(Catalog, "progress last reached the catalog "+age.Round(time.Second).String()+" ago")
 	}
 	switch zones := stats().Zones; {
 	case zones.Age <= staleAfter:
 	case zones.Confirmed:
-		s.Degraded = append(s.Degraded, "progress last reached profile "+zones.Age.Round(time.Second).String()+" ago")
+		lacks(Profile, "progress last reached profile "+zones.Age.Round(time.Second).String()+" ago")
 	default:
-		s.Degraded = append(s.Degraded, "progress has not reached profile since it started")
+		lacks(Profile, "progress has not reached profile since it started")
 	}
 	return s
 }
@@ -224,10 +227,19 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 			func() float64 { return float64(stats().Queues[lane]) })
 	}
 	m.Gauge("preceptor_watchers", "Watches of a learner's log that are open.", nil, func() float64 { return float64(stats().Watchers) })
-	m.Gauge("preceptor_sweep_unswept_revisions", "Revisions of the catalog that the sweep has not looked at.", nil,
-		func() float64 { return float64(stats().Unswept) })
-	m.Gauge("preceptor_sweep_age_seconds", "How long ago the sweep was seen to be done, or in another replica's hands.", nil,
-		func() float64 { return stats().SweepAge.Seconds() })
+	sweep := func(value func(*engine.SweepStats) float64) func() (float64, bool) {
+		return func() (float64, bool) {
+			s := stats().Sweep
+			if s == nil {
+				return 0, false
+			}
+			return value(s), true
+		}
+	}
+	m.GaugeWhile("preceptor_sweep_unswept_revisions", "Revisions of the catalog that the sweep has not looked at; only in the replica that sweeps.", nil,
+		sweep(func(s *engine.SweepStats) float64 { return float64(s.Unswept) }))
+	m.GaugeWhile("preceptor_sweep_age_seconds", "How long ago the sweep began that was finished last; only in the replica that sweeps.", nil,
+		sweep(func(s *engine.SweepStats) float64 { return s.Age.Seconds() }))
 }
 
 // measureCache shows the cache of computed answers.

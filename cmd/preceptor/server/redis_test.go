@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -33,8 +34,8 @@ func TestWithoutTheRedisThatThereShouldBe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := k.degraded(t.Context()); !slices.Equal(got, []string{"redis is not reachable; answers come from the database"}) {
-		t.Errorf("%q", got)
+	if got := k.degraded(t.Context()); !slices.Equal(got, []health.Missing{{Dependency: health.Redis, Text: "redis is not reachable; answers come from the database"}}) {
+		t.Errorf("%+v", got)
 	}
 	k, err = openCache(t.Context(), openingWithRedis(t, ""))
 	if err != nil || k.notices != nil || k.degraded(t.Context()) != nil {

@@ -27,7 +27,9 @@ func (s *service) watchRefusal() {
 	s.State = func(ctx context.Context) health.State {
 		state := inner(ctx)
 		if reason := s.db.Refusal(); reason != "" {
-			state.Degraded = append(state.Degraded, "the database of "+s.name+" refuses writes: "+refusalWords(reason))
+			state.Degraded = append(state.Degraded, health.Missing{
+				Dependency: health.DatabaseWrites, Text: "the database of " + s.name + " refuses writes: " + refusalWords(reason),
+			})
 		}
 		return state
 	}

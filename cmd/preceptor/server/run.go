@@ -123,7 +123,6 @@ func (p *process) startAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.measureState(ctx)
 	if p.cfg.GRPC != "" {
 		if err := p.offerGRPC(ctx); err != nil {
 			return err
@@ -194,7 +193,6 @@ func (p *process) startOne(ctx context.Context) error {
 	p.report(func(ctx context.Context) health.State {
 		return health.State{Ready: true, Degraded: p.unreached()}.And(p.ownState(ctx))
 	})
-	p.measureState(ctx)
 	p.offerHealth(ctx, p.opened[0].server)
 	p.serveRPC(lis, p.opened[0].server)
 	return nil
@@ -225,7 +223,6 @@ func (p *process) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.measureState(ctx)
 	p.serveHTTP(front, gateway)
 	return nil
 }
@@ -245,7 +242,7 @@ func (p *process) awaitReady(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit:
-			return fmt.Errorf("the start takes too long: %s", strings.Join(state.Degraded, "; "))
+			return fmt.Errorf("the start takes too long: %s", strings.Join(state.Texts(), "; "))
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (s *service) watchDatabase(db *sqldb.DB, log *slog.Logger) {
 			log.InfoContext(ctx, "the database is reachable again")
 		}
 		if err != nil {
-			state.Degraded = append(state.Degraded, s.name+" does not reach its database")
+			state.Degraded = append(state.Degraded, health.Missing{Dependency: health.Database, Text: s.name + " does not reach its database"})
 		}
 		return state
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/health"
@@ -45,34 +46,36 @@ func (p *process) openTelemetry(ctx context.Context) error {
 	}
 	p.at.Metrics, p.metrics = lis.Addr(), metrics.New(p.version)
 	p.calls = p.metrics.Calls()
+	p.measureState(ctx)
 	pages := http.NewServeMux()
 	pages.Handle("GET /metrics", p.metrics.Handler())
 	p.servePages(lis, pages, "metrics")
 	return nil
 }
 
-// measureState shows what /readyz reports.
+// measureState shows what /readyz reports, from the beginning of the start.
 func (p *process) measureState(ctx context.Context) {
-	state := func() health.State {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), peerTimeout)
+	ctx = context.WithoutCancel(ctx)
+	p.metrics.Health(slices.Concat(health.Dependencies(), p.table.Names()), func() (ready bool, missing []string) {
+		ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 		defer cancel()
-		return p.state(ctx)
-	}
-	p.metrics.Gauge("preceptor_ready", "Whether /readyz sends requests here: 1 or 0.", nil, func() float64 {
-		if state().Ready {
-			return 1
+		state := p.state(ctx)
+		for _, m := range state.Degraded {
+			if m.Dependency != "" {
+				missing = append(missing, m.Dependency)
+			}
 		}
-		return 0
-	})
-	p.metrics.Gauge("preceptor_degraded_dependencies", "How many dependencies /readyz names as missed and done without.", nil, func() float64 {
-		return float64(len(state().Degraded))
+		return state.Ready, missing
 	})
 }
 
-// measureIdentity shows when the certificate ends.
+// measureIdentity shows when the certificate and its authority end.
 func (p *process) measureIdentity() {
-	p.metrics.Gauge("preceptor_certificate_expiry_timestamp_seconds", "When the certificate that this process shows ends, in unix time.", nil,
-		func() float64 { return float64(p.identity.Expires().Unix()) })
+	for of, ends := range map[string]func() time.Time{"own": p.identity.Expires, "authority": p.identity.AuthorityExpires} {
+		p.metrics.Gauge("preceptor_certificate_expiry_timestamp_seconds",
+			"When the certificate that this process shows ends, or the authority that signed it, in unix time.",
+			metrics.Labels{"of": of, "source": string(p.identity.Source())}, func() float64 { return float64(ends().Unix()) })
+	}
 }
 
 // measureDB shows a database's pools.

@@ -14,10 +14,17 @@ type Stats struct {
 	Queues []int
 	// Watchers are the open watches.
 	Watchers int
-	// Unswept is how many revisions of the catalog the sweep is behind, as this replica last saw
-	// it. SweepAge is how long ago it was seen to be done, or in the hands of another replica.
-	Unswept  int64
-	SweepAge time.Duration
+	// Sweep is nil in a replica that does not hold the sweep.
+	Sweep *SweepStats
+}
+
+// SweepStats is how far the sweep is, in the replica that holds it.
+type SweepStats struct {
+	// Unswept is how many revisions of the catalog it is behind.
+	Unswept int64
+	// Age is how long ago the sweep began that was finished last, by whichever replica; since the start of
+	// this one while none ever was.
+	Age time.Duration
 }
 
 // Stats returns what the service is about at the moment.
@@ -27,7 +34,6 @@ func (s *Service) Stats() Stats {
 		Zones:    s.zoneFollower.State(),
 		Queues:   s.committer.queues(),
 		Watchers: s.feed.count(),
-		Unswept:  s.sweeper.behind.Load(),
-		SweepAge: s.now().Sub(time.UnixMicro(s.sweeper.finished.Load())),
+		Sweep:    s.sweeper.stats(),
 	}
 }

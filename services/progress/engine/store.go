@@ -63,6 +63,8 @@ type SweepStore interface {
 	LeaseSweep(ctx context.Context, owner string, now, until time.Time) (*progress.Sweep, error)
 	// SaveSweep stores the sweep. It returns Aborted when its owner holds the lease no more.
 	SaveSweep(ctx context.Context, sweep progress.Sweep) error
+	// FreeSweep ends the lease of an owner, if it is theirs.
+	FreeSweep(ctx context.Context, owner string) error
 	// Enrolled returns at most limit learners after one, in order, with an enrollment in one of
 	// the paths that is not withdrawn.
 	Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error)

@@ -21,7 +21,8 @@ import (
 // (progress.SettleAfter), a sweep looks at the learners that it may concern and latches what they have
 // earned, through the ordinary commit path. On the way it stores the facts that such a change made old as they are now, so that what is
 // counted over all learners (package report) need not work that out for each of them again. It stores
-// its place after each page, and one replica at a time holds it.
+// its place after each page, and one replica at a time holds it; one that keeps failing gives it up, for
+// what fails may be this replica's alone.
 
 // The sweep's bounds.
 const (
@@ -31,6 +32,10 @@ const (
 	// many are asked for at a time.
 	sweepPage  = 100
 	sweepFetch = 1000
+	// sweepTries is how often a replica fails in a row before it gives the sweep up, and sweepPause how long
+	// it leaves the others to take it: each of them asks every sweepEvery.
+	sweepTries = 3
+	sweepPause = 3 * sweepEvery
 )
 
 // sweeper runs sweeps for one service.
@@ -42,35 +47,85 @@ type sweeper struct {
 	log       *slog.Logger
 	owner     string
 
-	// finished is when nothing was left to sweep, in unix microseconds; behind is how many
-	// catalog revisions the last look found unswept. For the operator.
-	finished, behind atomic.Int64
+	// began is when this replica did. held is what it knows of the sweep while that is its own, for the
+	// operator.
+	began time.Time
+	held  atomic.Pointer[heldSweep]
+}
+
+// heldSweep is the sweep in the hands of this replica.
+type heldSweep struct {
+	until time.Time
+	// done is when the last finished sweep began; unswept are the revisions of the catalog since.
+	done    time.Time
+	unswept int64
 }
 
 func newSweeper(s *Service) *sweeper {
-	w := &sweeper{store: s.store, catalog: s.catalog, committer: s.committer, now: s.now, log: s.log, owner: uuid.NewString()}
-	w.finished.Store(s.now().UnixMicro())
-	return w
+	return &sweeper{store: s.store, catalog: s.catalog, committer: s.committer, now: s.now, log: s.log, owner: uuid.NewString(), began: s.now()}
+}
+
+// hold notes what this replica holds; nil: nothing. The time comes from the store, so that a sweep that
+// fails in one replica after the other grows old all the same.
+func (s *sweeper) hold(w *progress.Sweep) {
+	if w == nil {
+		s.held.Store(nil)
+		return
+	}
+	h := &heldSweep{until: w.LeaseUntil, done: w.At, unswept: max(0, s.catalog.Current().Revision-w.Revision)}
+	if h.done.IsZero() {
+		h.done = s.began
+	}
+	s.held.Store(h)
+}
+
+// stats returns what this replica knows of the sweep, or nil where that is not its own.
+func (s *sweeper) stats() *SweepStats {
+	h, now := s.held.Load(), s.now()
+	if h == nil || now.After(h.until) {
+		return nil
+	}
+	return &SweepStats{Unswept: h.unswept, Age: now.Sub(h.done)}
 }
 
 // run sweeps whenever there is something to look at, until ctx ends.
 func (s *sweeper) run(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for stopped := false; ; {
+	for failed := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		switch err := s.sweep(ctx); {
-		case err == nil:
-			stopped = false
-			s.finished.Store(s.now().UnixMicro())
-		case ctx.Err() == nil && !stopped:
-			stopped = true
+		err := s.sweep(ctx)
+		if err == nil {
+			failed = 0
+			continue
+		}
+		if failed++; failed == 1 && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "a sweep after a catalog change stopped; it goes on from there", "error", err)
 		}
+		if failed%sweepTries == 0 {
+			s.giveUp(ctx, failed == sweepTries)
+		}
+	}
+}
+
+// giveUp gives the sweep to whichever replica asks next, and does not ask again for a while. Where that
+// cannot be written, the while is as long as the lease.
+func (s *sweeper) giveUp(ctx context.Context, first bool) {
+	s.hold(nil)
+	pause := sweepPause
+	if err := s.store.FreeSweep(ctx, s.owner); err != nil {
+		pause = sweepLease
+	}
+	if first && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "the sweep keeps failing here; another replica may take it")
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
 	}
 }
 
@@ -78,16 +133,19 @@ func (s *sweeper) run(ctx context.Context) {
 func (s *sweeper) sweep(ctx context.Context) error {
 	now := s.now().UTC()
 	w, err := s.store.LeaseSweep(ctx, s.owner, now, now.Add(sweepLease))
-	if err != nil || w == nil {
+	if err != nil {
 		return err
 	}
+	if s.hold(w); w == nil {
+		return nil
+	}
 	catalog := s.catalog.Current()
-	s.behind.Store(max(0, catalog.Revision-w.Revision))
 	if w.ToRevision == 0 {
 		w.ToRevision, w.ToAt, w.Cursor = catalog.Revision, now, ""
 	}
 	// A sweep that another replica began on a newer catalog waits until this one has it.
 	if catalog.Revision < w.ToRevision {
+		s.hold(nil)
 		w.LeaseUntil = time.Time{} // for a replica that has it
 		return s.store.SaveSweep(ctx, *w)
 	}
@@ -98,7 +156,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 	if err := s.store.SaveSweep(ctx, *w); err != nil {
 		return err
 	}
-	s.behind.Store(max(0, s.catalog.Current().Revision-w.Revision))
+	s.hold(w)
 	return nil
 }
 
@@ -115,6 +173,7 @@ func (s *sweeper) pages(ctx context.Context, w *progress.Sweep, catalog *progres
 		if err := errors.Join(fault, s.store.SaveSweep(ctx, *w)); err != nil {
 			return err
 		}
+		s.hold(w)
 	}
 }
 

@@ -1,12 +1,17 @@
 package engine_test
 
 import (
+	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress"
+	"github.com/preceptor-dev/preceptor/services/progress/engine"
+	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 )
 
 // A sweep stores the facts that the catalog made old, so that they are counted without being read;
@@ -58,5 +63,66 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 		if drift, err := r.Service.Verify(r.Ctx, learner); err != nil || len(drift) > 0 {
 			t.Errorf("folding again differs: %+v %v", drift, err)
 		}
+	}
+}
+
+// brokenSweep is a store that finds no learners for a sweep while it is broken.
+type brokenSweep struct {
+	progresstest.Store
+
+	broken atomic.Bool
+	asked  atomic.Int64
+}
+
+// Enrolled fails while the store is broken.
+func (s *brokenSweep) Enrolled(ctx context.Context, paths []string, after string, limit int) ([]string, error) {
+	if s.broken.Load() {
+		s.asked.Add(1)
+		return nil, errs.New(errs.Internal, errs.ReasonInternal, "broken")
+	}
+	return s.Store.Enrolled(ctx, paths, after, limit)
+}
+
+// A replica whose sweeps keep failing gives the sweep up to one that can, and says nothing of it meanwhile.
+// The clock stands still, so that no lease ends by itself.
+func TestSweepIsGivenUp(t *testing.T) {
+	t.Parallel()
+	a := module1("a", unit("u"))
+	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
+	learner := r.Learner()
+	r.Enroll(learner, "p")
+	r.Accept(learner, self(learner), event("b", "u", progress.Completed, day0))
+	r.Service.Close()
+	r.Clock.Set(day(2))
+
+	store := &brokenSweep{Store: r.Store}
+	first := r.ReplicaOver(store, engine.Options{})
+	holds := func(s *replica) bool { return s.Stats().Sweep != nil }
+	wait := func(what string, f func() bool) {
+		t.Helper()
+		for deadline := testenv.Now().Add(time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
+			if testenv.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	wait("the first holds it", func() bool { return holds(first) })
+	store.broken.Store(true)
+	second := r.Replica()
+	a.Revision, a.State, a.Archives = 2, progress.ModuleArchived, []progress.ArchivePeriod{{ArchiveTime: day(1), SunsetTime: day(1)}}
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	for _, s := range []*replica{first, second} {
+		r.Refreshed(s)
+	}
+	wait("the first fails", func() bool { return store.asked.Load() > 0 })
+	if sweep := second.Stats().Sweep; sweep != nil && store.asked.Load() < 3 {
+		t.Errorf("the second holds it too: %+v", sweep)
+	}
+	wait("the second has swept", func() bool { s := second.Stats().Sweep; return s != nil && s.Unswept == 0 && s.Age == 0 })
+	if holds(first) {
+		t.Error("the first says that it holds the sweep")
+	}
+	if p := r.Path(learner, "p"); p.Milestones[0].Award == nil || p.Milestones[0].Award.Provisional {
+		t.Errorf("nothing was swept: %+v", p.Milestones[0].Award)
 	}
 }

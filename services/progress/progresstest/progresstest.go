@@ -788,6 +788,15 @@ func sweep(t *testing.T, s Store) {
 	if err := s.SaveSweep(ctx, *w); errs.KindOf(err) != errs.Aborted {
 		t.Errorf("one saves what two holds: %v", err)
 	}
+	must(t, s.FreeSweep(ctx, "one"))
+	if w, err := s.LeaseSweep(ctx, "one", at.Add(2*time.Minute), at.Add(time.Hour)); w != nil || err != nil {
+		t.Errorf("one freed what two holds: %+v %v", w, err)
+	}
+	must(t, s.FreeSweep(ctx, "two"))
+	w, err = s.LeaseSweep(ctx, "one", at.Add(2*time.Minute), at.Add(time.Hour))
+	if want.Owner = "one"; err != nil || w == nil || *w != want {
+		t.Errorf("after two freed it: %+v %v, want %+v", w, err, want)
+	}
 }
 
 func enrolled(t *testing.T, s Store) {

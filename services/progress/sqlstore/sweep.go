@@ -43,6 +43,11 @@ func (s *Store) SaveSweep(ctx context.Context, w progress.Sweep) error {
 	return lease.Save(ctx, s.db, lease.Lease[sweepState]{Job: sweepJob, Owner: w.Owner, Until: w.LeaseUntil, State: state})
 }
 
+// FreeSweep ends the lease of an owner.
+func (s *Store) FreeSweep(ctx context.Context, owner string) error {
+	return lease.Release(ctx, s.db, sweepJob, owner)
+}
+
 // Enrolled returns learners with an enrollment in one of the paths.
 func (s *Store) Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error) {
 	args := append([]any{after, limit}, anys(pathIDs)...)
