@@ -70,9 +70,13 @@ func (r *response) begin(w http.ResponseWriter, req *http.Request) error {
 	if endless {
 		h.Set("Connection", "close")
 	}
-	w.WriteHeader(http.StatusOK)
 	control := http.NewResponseController(w)
 	r.to, r.push, r.control = w, control.Flush, control
+	r.open = true
+	r.server.open.Add(1) // before anybody can see it
+	r.beats = time.AfterFunc(r.server.config.Heartbeat, func() { _ = r.send(r.beat) })
+	r.leave = context.AfterFunc(r.server.closing, r.closing)
+	w.WriteHeader(http.StatusOK)
 	// The server's limit for a whole response does not fit one without an end.
 	if err := control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -82,10 +86,6 @@ func (r *response) begin(w http.ResponseWriter, req *http.Request) error {
 			return err
 		}
 	}
-	r.open = true
-	r.server.open.Add(1)
-	r.beats = time.AfterFunc(r.server.config.Heartbeat, func() { _ = r.send(r.beat) })
-	r.leave = context.AfterFunc(r.server.closing, r.closing)
 	if !r.form.Lines {
 		r.buf = fmt.Appendf(nil, "retry: %d\n: open\n\n", reconnect.Milliseconds())
 	}
