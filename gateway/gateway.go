@@ -32,7 +32,6 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -55,8 +54,11 @@ type Config struct {
 	AllowedOrigins []string
 	// Version is the program's version, for the OpenAPI document.
 	Version string
-	// Ready returns whether requests can be served; nil means always.
-	Ready func(context.Context) health.State
+	// Ready reports whether requests can be served, unless Draining does; nil means always. It is called
+	// once a second at most.
+	Ready func(context.Context) bool
+	// Draining reports whether the process is about to stop; nil means never.
+	Draining func() bool
 	// Now returns the current time, for the log and the rate limit.
 	Now func() time.Time
 	// Tracer makes a span of each request; nil for none.
@@ -107,6 +109,7 @@ type Gateway struct {
 	// slowReaders counts the responses that were not read in time.
 	slowReaders atomic.Int64
 	refusals    *bounds.Lines
+	readiness   readiness
 }
 
 var _ http.Handler = (*Gateway)(nil)

@@ -191,9 +191,9 @@ func TestMetrics(t *testing.T) {
 		"catalog": own, "gateway": own,
 		"progress": slices.Concat(own, []string{"--redis-url", "redis://" + freeAddrs(t, 1)[0]}), // nothing listens there, which is measured too
 	})
-	anyone := &client{t: t, base: w.base}
+	operator := w.operator(t)
 	eventually(t, "only Redis is missed", func() bool {
-		a := anyone.get("/readyz")
+		a := operator.get("/readyz")
 		return a.get("degraded.0") == "progress is degraded: its own /readyz says why" && a.get("degraded.1") == nil
 	})
 	course := publishCourse(t, w.as(t, "author", "author"), "measured")

@@ -78,6 +78,11 @@ func (c *serveFlags) processFlags() []cli.Flag {
 		text(groupAlways, "log-format", "text for people, json for machines", "text", &c.LogFormat),
 		text(groupAlways, "metrics-addr", "where GET /metrics is served for Prometheus; nowhere when not given", "", &c.MetricsAddr),
 		text(groupAlways, "otlp-endpoint", "the collector that receives traces by OTLP/gRPC, as host:port or a URL; none when not given", "", &c.OTLPEndpoint),
+		&cli.StringFlag{
+			Name: "health-addr", Category: groupAlways, Destination: &c.HealthAddr, Sources: variable("health-addr"),
+			Usage:       "where GET /readyz lists what is degraded, for operators, beside GET /healthz; nowhere when empty",
+			DefaultText: server.DefaultHealth + " for everything in one process, else nowhere",
+		},
 		&cli.DurationFlag{
 			Name: "drain-delay", Category: groupAlways, Destination: &c.DrainDelay, Sources: variable("drain-delay"),
 			Usage:       "how long to report that this process is not ready before the listener closes, so that load balancers notice",
@@ -135,7 +140,6 @@ func (c *serveFlags) networkFlags() []cli.Flag {
 			Name: "listen", Category: groupService, Destination: &c.Listen, Sources: variable("listen"),
 			Usage: "where the service listens", DefaultText: strings.Join(addrs, ", "),
 		},
-		text(groupService, "health-addr", "where GET /healthz and /readyz are served over HTTP; nowhere when not given", "", &c.HealthAddr),
 		text(groupService, "database-url",
 			"the Postgres that holds the service's records, as postgres://user:password@host:5432/database; SQLite in the data folder when not given",
 			"", &c.DatabaseURL),
@@ -195,6 +199,9 @@ func (c *serveFlags) complete(cmd *cli.Command, args []string) error {
 	}
 	if c.Only != "" && !cmd.IsSet("drain-delay") {
 		c.DrainDelay = server.SplitDrainDelay
+	}
+	if c.Only == "" && !cmd.IsSet("health-addr") {
+		c.HealthAddr, c.HealthByDefault = server.DefaultHealth, true
 	}
 	if !cmd.IsSet("local-issuer") {
 		c.LocalIssuer = c.OIDCIssuer == ""

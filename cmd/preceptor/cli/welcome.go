@@ -25,6 +25,9 @@ func (p Process) welcome(cfg *server.Config, log *slog.Logger, at server.Endpoin
 		if at.GRPC != nil {
 			attrs = append(attrs, "grpc", at.GRPC.String())
 		}
+		if at.Health != nil {
+			attrs = append(attrs, "health", at.Health.String())
+		}
 		if at.Metrics != nil {
 			attrs = append(attrs, "metrics", at.Metrics.String())
 		}
@@ -70,6 +73,9 @@ func (p Process) firstScreen(cfg *server.Config, at server.Endpoints) string {
 	fmt.Fprintf(&b, "  API    %s\n  Docs   %s/docs\n", base, base)
 	if at.GRPC != nil {
 		fmt.Fprintf(&b, "  gRPC   %s\n", at.GRPC)
+	}
+	if at.Health != nil {
+		fmt.Fprintf(&b, "  Health %s/readyz\n", baseURL(at.Health))
 	}
 	fmt.Fprintf(&b, "  Data   %s\n", absolute(cfg.Data))
 	if !cfg.LocalIssuer {

@@ -35,7 +35,8 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		Now:            p.now,
 		Tracer:         p.tracer,
 		Observe:        p.metrics.Requests(),
-		Ready:          p.state,
+		Ready:          p.ready,
+		Draining:       p.draining.Load,
 	})
 	if err != nil {
 		return nil, err

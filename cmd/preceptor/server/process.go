@@ -53,6 +53,8 @@ type process struct {
 	// until then.
 	reported atomic.Pointer[func(context.Context) health.State]
 	waiting  atomic.Pointer[health.Missing]
+	// ready is what the gateway reports to anybody of what is open here; nil for nothing but its end.
+	ready func(context.Context) bool
 	// serving is set when the start is done.
 	serving bool
 	// draining is set before anything closes.
