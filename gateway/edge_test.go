@@ -336,15 +336,15 @@ func TestAccessLog(t *testing.T) {
 	h.get(t, "/nowhere?access_token=secret-query")
 	h.get(t, "/nowhere/"+strings.Repeat("x", 1000))
 	type line struct {
-		Level     string `json:"level"`
-		Msg       string `json:"msg"`
-		Method    string `json:"method"`
-		Path      string `json:"path"`
-		Route     string `json:"route"`
-		Status    int    `json:"status"`
-		Bytes     int    `json:"bytes"`
-		Duration  *int64 `json:"duration"`
-		RequestID string `json:"request_id"` //nolint:tagliatelle // as the log spells it
+		Level     string   `json:"level"`
+		Msg       string   `json:"msg"`
+		Method    string   `json:"method"`
+		Path      string   `json:"path"`
+		Route     string   `json:"route"`
+		Status    int      `json:"status"`
+		Bytes     int      `json:"bytes"`
+		Duration  *float64 `json:"duration_ms"` //nolint:tagliatelle // as the log spells it
+		RequestID string   `json:"request_id"`  //nolint:tagliatelle // as the log spells it
 	}
 	var lines []line
 	for text := range strings.Lines(h.log.String()) {

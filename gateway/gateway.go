@@ -32,6 +32,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -49,6 +50,10 @@ type Config struct {
 	Verifier Verifier
 	// Logger logs each request; nil logs nothing.
 	Logger *slog.Logger
+	// Callers names callers in the log; nil names nobody.
+	Callers *logs.Callers
+	// Sample keeps a share of the lines about successful requests; nil keeps all.
+	Sample *logs.Sampler
 	// AllowedOrigins are the web origins that browsers may call from, besides the
 	// gateway's own: "https://app.example.org". "*" allows any.
 	AllowedOrigins []string

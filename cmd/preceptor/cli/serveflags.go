@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // serveFlags are the settings of `preceptor serve`, with their flags.
@@ -76,6 +77,14 @@ func (c *serveFlags) processFlags() []cli.Flag {
 		text(groupAlways, "data", "the folder that holds the data, the keys and the certificates", "./data", &c.Data),
 		text(groupAlways, "log-level", "debug, info, warn or error", "info", &c.LogLevel),
 		text(groupAlways, "log-format", "text for people, json for machines", "text", &c.LogFormat),
+		text(groupAlways, "log-callers", "how the log names callers: id is the learner's id where it is known, and else a keyed hash of issuer and subject; "+
+			"hash is that always; subject is issuer|subject, which is personal data", logs.ByID, &c.LogCallers),
+		text(groupAlways, "log-key", "the key of these hashes, the same for all processes, best given by the variable; made in the data folder when not given, "+
+			"or in memory by a process without one", "", &c.LogKey),
+		&cli.FloatFlag{
+			Name: "log-sample", Category: groupAlways, Value: 1, Destination: &c.LogSample, Sources: variable("log-sample"),
+			Usage: "which share of the lines about successful requests is written, as 0.01; those about errors, refusals and what took a second are always",
+		},
 		text(groupAlways, "metrics-addr", "where GET /metrics is served for Prometheus; nowhere when not given", "", &c.MetricsAddr),
 		text(groupAlways, "otlp-endpoint", "the collector that receives traces by OTLP/gRPC, as host:port or a URL; none when not given", "", &c.OTLPEndpoint),
 		&cli.StringFlag{
@@ -199,6 +208,9 @@ func (c *serveFlags) complete(cmd *cli.Command, args []string) error {
 	}
 	if c.Only != "" && !cmd.IsSet("drain-delay") {
 		c.DrainDelay = server.SplitDrainDelay
+	}
+	if c.LogSample == 0 { // which a Config that says nothing has
+		c.LogSample = -1
 	}
 	if c.Only == "" && !cmd.IsSet("health-addr") {
 		c.HealthAddr, c.HealthByDefault = server.DefaultHealth, true

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // welcome prints, once everything is served, where it is and what to try first. It is
@@ -18,7 +19,7 @@ import (
 func (p Process) welcome(cfg *server.Config, log *slog.Logger, at server.Endpoints) {
 	took := p.Now().Sub(p.Started)
 	if cfg.LogFormat != "text" {
-		attrs := []any{"version", p.Version, "data", cfg.Data, "took", took}
+		attrs := []any{"version", p.Version, "data", cfg.Data, logs.Duration(took)}
 		if at.HTTP != nil {
 			attrs = append(attrs, "http", at.HTTP.String())
 		}

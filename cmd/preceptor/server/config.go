@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/gateway"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // DefaultHTTP is where the REST API is, unless a flag says otherwise: on this machine only.
@@ -28,6 +30,11 @@ type Config struct {
 	Data      string
 	LogLevel  string
 	LogFormat string
+	// LogCallers is how callers are named in the log ("" for logs.ByID), LogKey what hashes them ("" for the key of the data
+	// folder), and LogSample which share of the lines about successful requests is written, 0 (not set) and 1 for all.
+	LogCallers string
+	LogKey     string
+	LogSample  float64
 
 	MetricsAddr  string
 	OTLPEndpoint string
@@ -83,8 +90,13 @@ func (c *Config) Check(services Table) error {
 		return Usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
 	case c.MaxStreams < 0:
 		return Usagef("--max-streams must not be negative")
+	case c.LogSample < 0 || c.LogSample > 1:
+		return Usagef("--log-sample must be above 0, and at most 1, which writes all lines")
 	case c.DrainDelay < 0:
 		return Usagef("--drain-delay must not be negative")
+	}
+	if _, err := logs.NewCallers(cmp.Or(c.LogCallers, logs.ByID), cmp.Or(c.LogKey, logs.NewKey())); err != nil {
+		return Usagef("--log-callers and --log-key: %s", err)
 	}
 	for _, origin := range c.CORSOrigins {
 		if err := gateway.CheckOrigin(origin); err != nil {

@@ -88,6 +88,9 @@ func (p *process) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.openCallers(ctx); err != nil {
+		return err
+	}
 	switch p.cfg.Only {
 	case "":
 		return p.startAll(ctx)
