@@ -68,6 +68,9 @@ type Config struct {
 	Now func() time.Time
 	// Tracer makes a span of each request; nil for none.
 	Tracer *tracing.Tracer
+	// ContinueTraces has the requests that TrustedProxies send continue the trace that their traceparent
+	// names. Such a proxy must not forward the header of its own clients.
+	ContinueTraces bool
 	// Observe is called after each request, unless it is nil. route is the route's template,
 	// or "" if no route matched; took is negative for a stream. status is 0 where there was none, or only
 	// that of a server that is stopping.

@@ -97,7 +97,7 @@ func newHarnessAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address s
 	guard := must(auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: everyone{}, Logger: logger, Now: testenv.Now, Files: h.Files()}))
 	o := rpc.Options{
 		Callers: must(logs.NewCallers(logs.ByID, logs.NewKey())),
-		Logger: logger, Guard: guard, MaxRecv: maxRecv, Now: testenv.Now,
+		Logger:  logger, Guard: guard, MaxRecv: maxRecv, Now: testenv.Now,
 		TLS: must(rpc.LocalPKI(dir, "catalog", testenv.Now)).ServerTLS(),
 	}
 	change(h, &o)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -28,9 +29,11 @@ import (
 // Options are where traces go.
 type Options struct {
 	// Endpoint is the collector: host:port or http://host:port in the clear, or
-	// https://host:port. The variables OTEL_EXPORTER_OTLP_* set the rest, and
-	// OTEL_TRACES_SAMPLER which traces are sampled: by default all, unless the caller decided.
+	// https://host:port. The variables OTEL_EXPORTER_OTLP_* set the rest.
 	Endpoint string
+	// Sample is which share of the traces that begin here is recorded, up to 1. A trace that goes on here is
+	// recorded where it is by its caller. The variable OTEL_TRACES_SAMPLER replaces both rules.
+	Sample float64
 	// Service and Version name this process.
 	Service, Version string
 	// Logger gets a line when the collector is lost and one when it is found.
@@ -84,8 +87,18 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tracing: OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	return New(sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(&loggingExporter{SpanExporter: exporter, log: o.Logger}), sdktrace.WithResource(about))), nil
+	options := []sdktrace.TracerProviderOption{
+		sdktrace.WithBatcher(&loggingExporter{SpanExporter: exporter, log: o.Logger}), sdktrace.WithResource(about),
+	}
+	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
+		options = append(options, sampled(o.Sample))
+	}
+	return New(sdktrace.NewTracerProvider(options...)), nil
+}
+
+// sampled records a share of the traces that begin here, and of others what their callers record.
+func sampled(share float64) sdktrace.TracerProviderOption {
+	return sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share)))
 }
 
 // New makes a tracer of a provider, which Close shuts down.

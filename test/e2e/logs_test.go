@@ -15,7 +15,7 @@ import (
 func TestLogsNameNobody(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]func(*testing.T, []string) *world{
-		"one":  func(t *testing.T, args []string) *world { return oneProcess(t, args...) },
+		"one": func(t *testing.T, args []string) *world { return oneProcess(t, args...) },
 		"four": func(t *testing.T, args []string) *world {
 			return fourProcessesOn(t, t.TempDir(), map[string][]string{"profile": args, "catalog": args, "progress": args, "gateway": args})
 		},
@@ -25,9 +25,11 @@ func TestLogsNameNobody(t *testing.T) {
 			provider, c := newProvider(t), newCollector(t)
 			w := run(t, []string{
 				"--oidc-issuer", provider.url, "--oidc-audience", "preceptor-test", "--oidc-roles-claim", "realm.roles", "--local-issuer",
-				"--log-level", "debug", "--otlp-endpoint", c.addr,
+				"--log-level", "debug", "--otlp-endpoint", c.addr, "--trace-sample", "1",
 			})
-			as := func(subject, role string) *client { return &client{t: t, base: w.base, token: provider.token(subject, role)} }
+			as := func(subject, role string) *client {
+				return &client{t: t, base: w.base, token: provider.token(subject, role)}
+			}
 			course := publishCourse(t, as("grace@example.org", "author"), "nameless")
 			ada, ben := as("ada@example.org", "learner"), as("ben@example.org", "learner")
 			id := ada.id()

@@ -105,7 +105,7 @@ func (c *collector) keepsQuiet(t *testing.T, private ...string) {
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
-	w := fourProcessesWith(t, []string{"--otlp-endpoint", c.addr}, "--otlp-endpoint", c.addr)
+	w := fourProcessesWith(t, []string{"--otlp-endpoint", c.addr, "--trace-sample", "1"})
 	course := publishCourse(t, w.as(t, "author", "author"), "traced")
 	me := w.as(t, "traced-learner")
 	id := me.id()

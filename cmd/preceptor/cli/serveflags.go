@@ -87,6 +87,10 @@ func (c *serveFlags) processFlags() []cli.Flag {
 		},
 		text(groupAlways, "metrics-addr", "where GET /metrics is served for Prometheus; nowhere when not given", "", &c.MetricsAddr),
 		text(groupAlways, "otlp-endpoint", "the collector that receives traces by OTLP/gRPC, as host:port or a URL; none when not given", "", &c.OTLPEndpoint),
+		&cli.FloatFlag{
+			Name: "trace-sample", Category: groupAlways, Value: 0.01, Destination: &c.TraceSample, Sources: variable("trace-sample"),
+			Usage: "which share of the traces that begin in this process is recorded, from 0 to 1",
+		},
 		&cli.StringFlag{
 			Name: "health-addr", Category: groupAlways, Destination: &c.HealthAddr, Sources: variable("health-addr"),
 			Usage:       "where GET /readyz lists what is degraded, for operators, beside GET /healthz; nowhere when empty",
@@ -118,6 +122,10 @@ func (c *serveFlags) processFlags() []cli.Flag {
 		&cli.StringSliceFlag{
 			Name: "trusted-proxies", Category: groupEdge, Destination: &c.TrustedProxies, Sources: variable("trusted-proxies"),
 			Usage: "the networks of the proxies whose X-Forwarded-For says where a request comes from, as 10.0.0.0/8, or addresses; nobody's when not given",
+		},
+		&cli.BoolFlag{
+			Name: "continue-traces", Category: groupEdge, Destination: &c.ContinueTraces, Sources: variable("continue-traces"),
+			Usage: "continue the traces of --trusted-proxies, which must not forward the traceparent of their own clients; else every request begins a trace",
 		},
 		text(groupOne, "grpc", "where the gRPC API listens, without TLS; nowhere when not given", "", &c.GRPC),
 		&cli.BoolFlag{

@@ -38,6 +38,8 @@ type Config struct {
 
 	MetricsAddr  string
 	OTLPEndpoint string
+	// TraceSample is which share of the traces that begin here is recorded, up to 1.
+	TraceSample float64
 
 	HTTP        string
 	CORSOrigins []string
@@ -50,6 +52,8 @@ type Config struct {
 	MaxStreams int
 	// TrustedProxies are networks and addresses, as gateway.ParseProxy reads them.
 	TrustedProxies []string
+	// ContinueTraces has their requests continue the traces that they name.
+	ContinueTraces bool
 
 	// DatabaseURL may hold a password: it is neither logged nor shown.
 	DatabaseURL      string
@@ -90,6 +94,10 @@ func (c *Config) Check(services Table) error {
 		return Usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
 	case c.MaxStreams < 0:
 		return Usagef("--max-streams must not be negative")
+	case c.TraceSample < 0 || c.TraceSample > 1:
+		return Usagef("--trace-sample must be from 0 to 1")
+	case c.ContinueTraces && len(c.TrustedProxies) == 0:
+		return Usagef("--continue-traces needs --trusted-proxies, whose traces are continued")
 	case c.LogSample < 0 || c.LogSample > 1:
 		return Usagef("--log-sample must be above 0, and at most 1, which writes all lines")
 	case c.DrainDelay < 0:

@@ -37,6 +37,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
+		ContinueTraces: p.cfg.ContinueTraces,
 		Observe:        p.metrics.Requests(),
 		Ready:          p.ready,
 		Draining:       p.draining.Load,

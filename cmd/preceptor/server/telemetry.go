@@ -24,7 +24,7 @@ func (p *process) openTelemetry(ctx context.Context) error {
 		if p.cfg.Only != "" {
 			name += "-" + p.cfg.Only
 		}
-		tracer, err := tracing.Open(ctx, tracing.Options{Endpoint: p.cfg.OTLPEndpoint, Service: name, Version: p.version, Logger: p.log})
+		tracer, err := tracing.Open(ctx, tracing.Options{Endpoint: p.cfg.OTLPEndpoint, Service: name, Version: p.version, Logger: p.log, Sample: p.cfg.TraceSample})
 		if err != nil {
 			return Usagef("--otlp-endpoint: %s", err)
 		}
