@@ -12,7 +12,7 @@ import (
 )
 
 // trace starts a request's span: in a new trace, or in that of a proxy which may begin them. Health checks
-// have none. A stranger's traceparent counts for nothing, also with a valid token: it would have the stranger's
+// have none. Anybody else's traceparent counts for nothing, also with a valid token: it would have all of their
 // requests recorded, however few are, under an id that others may have seen.
 func (g *Gateway) trace(ctx context.Context, r *http.Request) (context.Context, tracing.Span) {
 	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {

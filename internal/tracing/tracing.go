@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 
@@ -32,8 +31,10 @@ type Options struct {
 	// https://host:port. The variables OTEL_EXPORTER_OTLP_* set the rest.
 	Endpoint string
 	// Sample is which share of the traces that begin here is recorded, up to 1. A trace that goes on here is
-	// recorded where it is by its caller. The variable OTEL_TRACES_SAMPLER replaces both rules.
+	// recorded where it is by its caller.
 	Sample float64
+	// ForeignSampler has OTEL_TRACES_SAMPLER, which is set, replace both rules.
+	ForeignSampler bool
 	// Service and Version name this process.
 	Service, Version string
 	// Logger gets a line when the collector is lost and one when it is found.
@@ -90,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 	options := []sdktrace.TracerProviderOption{
 		sdktrace.WithBatcher(&loggingExporter{SpanExporter: exporter, log: o.Logger}), sdktrace.WithResource(about),
 	}
-	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
+	if !o.ForeignSampler {
 		options = append(options, sampled(o.Sample))
 	}
 	return New(sdktrace.NewTracerProvider(options...)), nil
