@@ -37,7 +37,9 @@ func TestHealthPages(t *testing.T) {
 		p := newProcess(Options{
 			Config: &Config{HealthAddr: c.addr, HealthByDefault: c.byDefault}, Logger: slog.New(slog.NewTextHandler(log, nil)), Now: testenv.Now,
 		})
-		p.report(func(context.Context) health.State { return health.State{Ready: true, Degraded: []health.Missing{{Text: "redis"}}} })
+		p.report(func(context.Context) health.State {
+			return health.State{Ready: true, Degraded: []health.Missing{{Text: "redis"}}}
+		})
 		err := p.offerHealthPages(t.Context())
 		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) || (p.at.Health != nil) != c.served {
 			t.Errorf("%s: served %v, %v", name, p.at.Health, err)
