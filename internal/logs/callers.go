@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -65,7 +64,7 @@ func (c *Callers) Name(p auth.Principal) string {
 // Hash returns the name of whom a service does not know as a learner: "h:" and 16 hexadecimal digits.
 func (c *Callers) Hash(issuer, subject string) string {
 	mac := hmac.New(sha256.New, c.key)
-	mac.Write([]byte(issuer + "\x00" + subject)) //nolint:errcheck // never fails
+	mac.Write([]byte(issuer + "\x00" + subject))
 	return "h:" + hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
@@ -83,7 +82,7 @@ func OpenKey(dir string) (string, error) {
 		return "", fmt.Errorf("the key of the log: %w", err)
 	}
 	if len(strings.TrimSpace(string(text))) < minKey {
-		return "", fmt.Errorf("the key of the log: %w", errors.New(path+" is damaged: put a copy of it back, or remove it to have a new one made, by which callers get other names"))
+		return "", fmt.Errorf("the key of the log: %s is damaged: put a copy of it back, or remove it to have a new one made, by which callers get other names", path)
 	}
 	return string(text), nil
 }

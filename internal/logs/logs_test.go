@@ -43,8 +43,13 @@ func TestSampler(t *testing.T) {
 		took time.Duration
 		want string
 	}{
-		{0, time.Millisecond, "[sample_rate=0.25] true"}, {0.2499, time.Millisecond, "[sample_rate=0.25] true"}, {0.25, time.Millisecond, "[] false"},
-		{0.99, Slow, "[] true"}, {0, Slow, "[] true"}, {0.99, -1, "[] false"}, {0, -1, "[sample_rate=0.25] true"},
+		{0, time.Millisecond, "[sample_rate=0.25] true"},
+		{0.2499, time.Millisecond, "[sample_rate=0.25] true"},
+		{0.25, time.Millisecond, "[] false"},
+		{0.99, Slow, "[] true"},
+		{0, Slow, "[] true"},
+		{0.99, -1, "[] false"},
+		{0, -1, "[sample_rate=0.25] true"},
 	} {
 		next = c.draw
 		attrs, keep := s.Keep(c.took)

@@ -129,6 +129,8 @@ func TestCallerNeedsTheKey(t *testing.T) {
 	refused(t, 2, []string{"serve", "--data", dir, "--log-callers", "name"}, "--log-callers", "id, hash or subject")
 	refused(t, 2, []string{"serve", "--data", dir, "--log-sample", "0"}, "--log-sample")
 	refused(t, 2, []string{"serve", "--data", dir, "--log-sample", "1.5"}, "--log-sample")
+	refused(t, 2, []string{"serve", "--data", dir, "--trace-sample", "2"}, "--trace-sample")
+	refused(t, 2, []string{"serve", "--data", dir, "--continue-traces"}, "--trusted-proxies")
 	key := strings.Repeat("k", 40)
 	w := oneProcess(t, "--log-key", key, "--log-callers", "hash", "--log-level", "debug")
 	id := w.as(t, "ada").id()

@@ -94,17 +94,11 @@ func (c *Config) Check(services Table) error {
 		return Usagef("--rate-limit must not be negative, and --rate-burst must be at least 1")
 	case c.MaxStreams < 0:
 		return Usagef("--max-streams must not be negative")
-	case c.TraceSample < 0 || c.TraceSample > 1:
-		return Usagef("--trace-sample must be from 0 to 1")
-	case c.ContinueTraces && len(c.TrustedProxies) == 0:
-		return Usagef("--continue-traces needs --trusted-proxies, whose traces are continued")
-	case c.LogSample < 0 || c.LogSample > 1:
-		return Usagef("--log-sample must be above 0, and at most 1, which writes all lines")
 	case c.DrainDelay < 0:
 		return Usagef("--drain-delay must not be negative")
 	}
-	if _, err := logs.NewCallers(cmp.Or(c.LogCallers, logs.ByID), cmp.Or(c.LogKey, logs.NewKey())); err != nil {
-		return Usagef("--log-callers and --log-key: %s", err)
+	if err := c.checkLogs(); err != nil {
+		return err
 	}
 	for _, origin := range c.CORSOrigins {
 		if err := gateway.CheckOrigin(origin); err != nil {
@@ -126,6 +120,22 @@ func (c *Config) Check(services Table) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// checkLogs is Check of what an operator sees by.
+func (c *Config) checkLogs() error {
+	switch {
+	case c.TraceSample < 0 || c.TraceSample > 1:
+		return Usagef("--trace-sample must be from 0 to 1")
+	case c.ContinueTraces && len(c.TrustedProxies) == 0:
+		return Usagef("--continue-traces needs --trusted-proxies, whose traces are continued")
+	case c.LogSample < 0 || c.LogSample > 1:
+		return Usagef("--log-sample must be above 0, and at most 1, which writes all lines")
+	}
+	if _, err := logs.NewCallers(cmp.Or(c.LogCallers, logs.ByID), cmp.Or(c.LogKey, logs.NewKey())); err != nil {
+		return Usagef("--log-callers and --log-key: %s", err)
 	}
 	return nil
 }
