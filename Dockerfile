@@ -2,8 +2,8 @@
 #
 # One image for every process of Preceptor; the arguments say which it is:
 #
-#   docker build --build-arg VERSION=$(git describe --tags --always) --tag preceptor .
-#   docker run --rm --publish 127.0.0.1:8080:8080 --volume preceptor:/data preceptor
+#   make image VERSION=dev
+#   docker run --rm --publish 127.0.0.1:8080:8080 --volume preceptor:/data preceptor:dev
 #
 # The program is static and knows the world's time zones, so the image holds nothing else: no
 # shell, no package manager, no C library. It runs as a user without a name or rights, and with a
@@ -25,9 +25,16 @@ RUN mkdir -p /root-fs/etc /root-fs/data \
 
 FROM scratch
 ARG VERSION=dev
+# The commit and its time, which make image gives: the time of the build would be another one each time.
+ARG REVISION=
+ARG CREATED=
 LABEL org.opencontainers.image.title="Preceptor" \
       org.opencontainers.image.description="The server behind a learning product: it records what each learner does, and says how far they have come" \
       org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED" \
+      org.opencontainers.image.source="https://github.com/preceptor-dev/preceptor" \
+      org.opencontainers.image.documentation="https://github.com/preceptor-dev/preceptor/blob/main/docs/kubernetes.md" \
       org.opencontainers.image.licenses="Apache-2.0"
 # For the issuers of tokens, databases and collectors that are reached by public certificates.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

@@ -22,6 +22,8 @@ leap_day := CLOCK=2028-02-29T12:00:00Z ZONE=America/St_Johns
 ten_years := CLOCK=87660h ZONE=America/St_Johns
 # Twelve digits, since git would take as many as the clone needs.
 VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null || echo dev)
+# What builds images.
+CONTAINER ?= docker
 # Where build writes the program.
 BINARY ?= bin/preceptor
 
@@ -50,6 +52,20 @@ release: ## Build bin/release: an archive and an SBOM for each platform, and SHA
 release-check: export VERSION := $(VERSION)
 release-check: ## Build the release here and in a clone with empty caches, and compare the bytes (ten minutes).
 	tools/release-check.sh
+
+.PHONY: release-sign
+release-sign: ## Sign bin/release/SHA256SUMS with an SSH key (KEY=file), and verify that; docs/release.md.
+	tools/release-sign.sh bin/release '$(KEY)'
+
+.PHONY: previous
+previous: ## Put the last release's program at bin/previous/preceptor for tests (PRECEPTOR_PREVIOUS=folder of its files, else from its tag).
+	SIGNERS="$(SIGNERS)" tools/previous.sh $(PRECEPTOR_PREVIOUS)
+
+.PHONY: image
+image: export VERSION := $(VERSION)
+image: ## Build the image preceptor:VERSION, whose labels name the commit and its time (CONTAINER=podman for another engine).
+	$(CONTAINER) build --build-arg "VERSION=$$VERSION" --build-arg "REVISION=$$(git rev-parse HEAD)" \
+		--build-arg "CREATED=$$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" --tag "preceptor:$${VERSION//+/_}" .
 
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities in every module (DB=folder of a copy of vuln.go.dev, which is asked otherwise).

@@ -148,7 +148,7 @@ func source(imports ...string) string {
 func one(path, text string) map[string]string { return map[string]string{path: text} }
 
 func rules() []rule {
-	return slices.Concat(importRules(), packageRules(), textRules(), clockRules())
+	return slices.Concat(importRules(), packageRules(), textRules(), clockRules(), logRules())
 }
 
 // importRules forbid imports.

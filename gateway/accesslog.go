@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // outcome is what became of a request.
@@ -93,6 +95,14 @@ func (g *Gateway) ended(ctx context.Context, x *exchange) {
 	}
 }
 
+// unlessStream returns how long the request took, or -1 for a stream, of which that says nothing.
+func (x *exchange) unlessStream(took time.Duration) time.Duration {
+	if x.route != nil && streamed(x.route.rpc) {
+		return -1
+	}
+	return took
+}
+
 // logAccess logs one request.
 func (g *Gateway) logAccess(ctx context.Context, x *exchange) {
 	level := slog.LevelInfo
@@ -109,7 +119,15 @@ func (g *Gateway) logAccess(ctx context.Context, x *exchange) {
 	if !g.logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	took := g.config.Now().Sub(x.begun)
+	attrs := make([]slog.Attr, 0, 14)
+	if level == slog.LevelInfo && x.outcome.status < http.StatusBadRequest && !x.outcome.late {
+		drawn, keep := g.config.Sample.Keep(x.unlessStream(took))
+		if !keep {
+			return
+		}
+		attrs = append(attrs, drawn...)
+	}
 	if level > slog.LevelDebug && x.refused != nil {
 		skipped, ok := g.refusals.Next()
 		if !ok {
@@ -126,7 +144,10 @@ func (g *Gateway) logAccess(ctx context.Context, x *exchange) {
 	}
 	attrs = append(attrs,
 		slog.Int("status", x.outcome.status), slog.Int64("bytes", x.outcome.bytes),
-		slog.Duration("duration", g.config.Now().Sub(x.begun)), slog.String("request_id", x.id))
+		logs.Duration(took), slog.String("request_id", x.id))
+	if caller := g.config.Callers.Name(x.principal); caller != "" {
+		attrs = append(attrs, slog.String("caller", caller))
+	}
 	if x.outcome.late {
 		attrs = append(attrs, slog.Bool("slow_reader", true))
 	}

@@ -11,7 +11,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -21,7 +24,7 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
-	"github.com/preceptor-dev/preceptor/internal/health"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 func TestConditionalGet(t *testing.T) {
@@ -333,15 +336,15 @@ func TestAccessLog(t *testing.T) {
 	h.get(t, "/nowhere?access_token=secret-query")
 	h.get(t, "/nowhere/"+strings.Repeat("x", 1000))
 	type line struct {
-		Level     string `json:"level"`
-		Msg       string `json:"msg"`
-		Method    string `json:"method"`
-		Path      string `json:"path"`
-		Route     string `json:"route"`
-		Status    int    `json:"status"`
-		Bytes     int    `json:"bytes"`
-		Duration  *int64 `json:"duration"`
-		RequestID string `json:"request_id"` //nolint:tagliatelle // as the log spells it
+		Level     string   `json:"level"`
+		Msg       string   `json:"msg"`
+		Method    string   `json:"method"`
+		Path      string   `json:"path"`
+		Route     string   `json:"route"`
+		Status    int      `json:"status"`
+		Bytes     int      `json:"bytes"`
+		Duration  *float64 `json:"duration_ms"` //nolint:tagliatelle // as the log spells it
+		RequestID string   `json:"request_id"`  //nolint:tagliatelle // as the log spells it
 	}
 	var lines []line
 	for text := range strings.Lines(h.log.String()) {
@@ -401,23 +404,48 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// TestHealth reads what anybody may: one word, which is found out once a second at most, and at once when
+// the process is about to stop.
 func TestHealth(t *testing.T) {
-	ready := health.State{Ready: true}
-	h := open(t, func(c *gateway.Config) { c.Ready = func(context.Context) health.State { return ready } })
+	var at atomic.Int64
+	var asked atomic.Int32
+	var ready, draining atomic.Bool
+	ready.Store(true)
+	begun := testenv.Now()
+	h := open(t, func(c *gateway.Config) {
+		c.Now = func() time.Time { return begun.Add(time.Duration(at.Load())) }
+		c.Ready = func(context.Context) bool { asked.Add(1); return ready.Load() }
+		c.Draining = draining.Load
+	})
 	h.get(t, "/healthz").wantJSON(t, 200, `{"status":"alive","version":"1.2.3"}`)
-	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"ready","degraded":[]}`)
-	ready.Degraded = []health.Missing{{Text: "redis"}, {Text: "profile"}}
-	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"degraded","degraded":["redis","profile"]}`)
-	ready = health.State{Reason: "no catalog yet"}
+	var flood sync.WaitGroup
+	for range 50 {
+		flood.Go(func() { h.get(t, "/readyz").wantJSON(t, 200, `{"status":"ready"}`) })
+	}
+	flood.Wait()
+	if n := asked.Load(); n != 1 {
+		t.Errorf("it was found out %d times in a moment", n)
+	}
+	ready.Store(false)
+	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"ready"}`)
+	at.Store(int64(time.Second))
 	a := h.get(t, "/readyz")
-	a.wantJSON(t, 503, `{"status":"unready","reason":"no catalog yet","degraded":[]}`)
+	a.wantJSON(t, 503, `{"status":"unready"}`)
 	if a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v", a.header)
 	}
-	open(t).get(t, "/readyz").wantJSON(t, 200, `{"status":"ready","degraded":[]}`)
 	if a := h.do(t, "HEAD", "/readyz", ""); a.status != 503 || a.body != "" {
 		t.Errorf("%+v", a)
 	}
+	ready.Store(true)
+	at.Store(0) // the clock is set back
+	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"ready"}`)
+	draining.Store(true)
+	h.get(t, "/readyz").wantJSON(t, 503, `{"status":"unready"}`)
+	if n := asked.Load(); n != 3 {
+		t.Errorf("it was found out %d times", n)
+	}
+	open(t).get(t, "/readyz").wantJSON(t, 200, `{"status":"ready"}`)
 }
 
 func TestNewNeedsItsServices(t *testing.T) {

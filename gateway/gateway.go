@@ -32,7 +32,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/health"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -50,17 +50,27 @@ type Config struct {
 	Verifier Verifier
 	// Logger logs each request; nil logs nothing.
 	Logger *slog.Logger
+	// Callers names callers in the log; nil names nobody.
+	Callers *logs.Callers
+	// Sample keeps a share of the lines about successful requests; nil keeps all.
+	Sample *logs.Sampler
 	// AllowedOrigins are the web origins that browsers may call from, besides the
 	// gateway's own: "https://app.example.org". "*" allows any.
 	AllowedOrigins []string
 	// Version is the program's version, for the OpenAPI document.
 	Version string
-	// Ready returns whether requests can be served; nil means always.
-	Ready func(context.Context) health.State
+	// Ready reports whether requests can be served, unless Draining does; nil means always. It is called
+	// once a second at most.
+	Ready func(context.Context) bool
+	// Draining reports whether the process is about to stop; nil means never.
+	Draining func() bool
 	// Now returns the current time, for the log and the rate limit.
 	Now func() time.Time
 	// Tracer makes a span of each request; nil for none.
 	Tracer *tracing.Tracer
+	// ContinueTraces has the requests that TrustedProxies send continue the trace that their traceparent
+	// names. Such a proxy must not forward the header of its own clients.
+	ContinueTraces bool
 	// Observe is called after each request, unless it is nil. route is the route's template,
 	// or "" if no route matched; took is negative for a stream. status is 0 where there was none, or only
 	// that of a server that is stopping.
@@ -107,6 +117,7 @@ type Gateway struct {
 	// slowReaders counts the responses that were not read in time.
 	slowReaders atomic.Int64
 	refusals    *bounds.Lines
+	readiness   readiness
 }
 
 var _ http.Handler = (*Gateway)(nil)

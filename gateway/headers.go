@@ -34,10 +34,10 @@ const (
 const maxRequestID = 128
 
 // incomingHeader returns under which name a header is forwarded to the services, if it is.
-// grpc-gateway itself forwards Authorization.
+// grpc-gateway itself forwards Authorization. The trace goes on by the client of the services, where it is one.
 func incomingHeader(name string) (string, bool) {
 	switch name {
-	case "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-Id", "Traceparent", "Tracestate":
+	case "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-Id":
 		return strings.ToLower(name), true
 	}
 	return "", false

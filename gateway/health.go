@@ -1,10 +1,34 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/health"
 )
+
+// readyFor is how long what Config.Ready returned is given out: anybody may ask, as often as they like.
+const readyFor = time.Second
+
+// readiness is what Config.Ready returned last.
+type readiness struct {
+	asking sync.Mutex
+	last   atomic.Pointer[lastReady]
+}
+
+type lastReady struct {
+	at    time.Time
+	ready bool
+}
+
+// holds reports whether it may be given out at a time. The clock may have been set back since.
+func (l *lastReady) holds(now time.Time) bool {
+	age := now.Sub(l.at)
+	return age >= 0 && age < readyFor
+}
 
 // healthz reports that the process is alive, and nothing of what it needs.
 func (g *Gateway) healthz(w http.ResponseWriter, r *http.Request) {
@@ -13,19 +37,39 @@ func (g *Gateway) healthz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readyz reports whether to send requests here.
+// readyz reports whether to send requests here, and nothing else: what is missing would be news for
+// anybody. The health pages of the process have it.
 func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
-	if !g.onlyGet(w, r) {
-		return
+	if g.onlyGet(w, r) {
+		health.WriteReady(w, g.ready(r.Context()))
 	}
-	state := health.State{Ready: true}
-	if g.config.Ready != nil {
-		state = g.config.Ready(r.Context())
+}
+
+// ready reports whether requests can be served. A drain is known at once, all else within readyFor.
+func (g *Gateway) ready(ctx context.Context) bool {
+	if g.streams.Closed() || g.config.Draining != nil && g.config.Draining() {
+		return false
 	}
-	if g.streams.Closed() {
-		state.Ready, state.Reason = false, "draining"
+	if g.config.Ready == nil {
+		return true
 	}
-	state.Write(w)
+	last := g.readiness.last.Load()
+	if last != nil && last.holds(g.config.Now()) {
+		return last.ready
+	}
+	if last == nil {
+		g.readiness.asking.Lock()
+	} else if !g.readiness.asking.TryLock() { // another request finds out
+		return last.ready
+	}
+	defer g.readiness.asking.Unlock()
+	now := g.config.Now()
+	if last = g.readiness.last.Load(); last == nil || !last.holds(now) {
+		// It is not this request's alone, so it does not end with it.
+		last = &lastReady{at: now, ready: g.config.Ready(context.WithoutCancel(ctx))}
+		g.readiness.last.Store(last)
+	}
+	return last.ready
 }
 
 // onlyGet reports whether the request is a GET, and refuses any other.

@@ -7,15 +7,21 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
-// trace starts a request's span, as a child of the caller's if there is one. Health checks have none.
+// trace starts a request's span: in a new trace, or in that of a proxy which may begin them. Health checks
+// have none. Anybody else's traceparent counts for nothing, also with a valid token: it would have all of their
+// requests recorded, however few are, under an id that others may have seen.
 func (g *Gateway) trace(ctx context.Context, r *http.Request) (context.Context, tracing.Span) {
 	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 		return ctx, tracing.Span{}
 	}
-	return g.config.Tracer.Start(g.config.Tracer.Extract(ctx, propagation.HeaderCarrier(r.Header)), "HTTP", tracing.Server)
+	if addr, ok := bounds.ReadAddr(r.RemoteAddr); ok && g.config.ContinueTraces && g.proxies.has(addr) {
+		ctx = g.config.Tracer.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	}
+	return g.config.Tracer.Start(ctx, "HTTP", tracing.Server)
 }
 
 // endTrace ends the span. It holds the route instead of the path, which has ids in it.

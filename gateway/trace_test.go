@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -56,8 +57,8 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 	var names []string
 	for _, span := range seen.GetSpans() {
 		names = append(names, span.Name)
-		if span.SpanContext.TraceID().String() != parent[3:35] {
-			t.Errorf("%s is no part of its caller's trace", span.Name)
+		if span.SpanContext.TraceID().String() == parent[3:35] || span.Parent.IsValid() {
+			t.Errorf("%s is part of a stranger's trace", span.Name)
 		}
 		if text := fmt.Sprint(span.Name, span.Attributes, span.Status); strings.Contains(text, "zoe") || strings.Contains(text, "BREW") {
 			t.Errorf("a span holds what the caller sent: %s", text)
@@ -65,5 +66,48 @@ func TestRequestsAreTracedAndObserved(t *testing.T) {
 	}
 	if got := strings.Join(names, ", "); got != "GET /v1/learners/{learner_id}/paths/{path_id}/progress, GET /v1/learners/{learner_id}/progress:watch, HTTP" {
 		t.Error(got)
+	}
+}
+
+// TestWhoseTracesGoOn has nothing recorded but what a trusted proxy records, and only where that is asked for.
+func TestWhoseTracesGoOn(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	proxy := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	for name, c := range map[string]struct {
+		from      string
+		proxies   []netip.Prefix
+		goOn      bool
+		forwarded string
+		want      int
+	}{
+		"a stranger":                         {from: "192.0.2.1:1"},
+		"a stranger, and no proxies":         {from: "192.0.2.1:1", goOn: true},
+		"a stranger beside proxies":          {from: "192.0.2.1:1", proxies: proxy, goOn: true, forwarded: "10.0.0.1"},
+		"a proxy of which that is not asked": {from: "10.0.0.1:1", proxies: proxy},
+		"a proxy":                            {from: "10.0.0.1:1", proxies: proxy, goOn: true, forwarded: "192.0.2.1", want: 1},
+	} {
+		seen := tracetest.NewInMemoryExporter()
+		provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
+		conn := stillConn{path: samplePathProgress(t)}
+		verifier, _ := localToken(t)
+		g, err := New(Config{
+			Verifier: verifier, Now: testenv.Now, Tracer: tracing.New(provider), TrustedProxies: c.proxies, ContinueTraces: c.goOn,
+			Conns: map[string]grpc.ClientConnInterface{"profile": conn, "catalog": conn, "progress": conn},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/topics", nil)
+		r.RemoteAddr = c.from
+		r.Header.Set("Traceparent", parent)
+		if c.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", c.forwarded)
+		}
+		g.ServeHTTP(httptest.NewRecorder(), r)
+		spans := seen.GetSpans()
+		if len(spans) != c.want || c.want == 1 && spans[0].SpanContext.TraceID().String() != parent[3:35] {
+			t.Errorf("%s: %d spans", name, len(spans))
+		}
+		_ = g.Close()
 	}
 }

@@ -305,7 +305,7 @@ func TestCloseEndsStreams(t *testing.T) {
 	}
 	h.get(t, watchPath).wantProblem(t, 503, "SHUTTING_DOWN")
 	a := h.get(t, "/readyz")
-	if a.status != 503 || !strings.Contains(a.body, `"draining"`) {
+	if a.status != 503 || a.body != `{"status":"unready"}` {
 		t.Errorf("%+v", a)
 	}
 	_ = h.gateway.Close()

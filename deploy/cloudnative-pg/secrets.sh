@@ -23,3 +23,4 @@ for role in profile catalog progress; do
 	url="postgres://$role:$secret@main-rw.preceptor-data:5432/preceptor?sslmode=verify-full&sslrootcert=/database/ca.crt"
 	secret preceptor "preceptor-$role-database" Opaque "url=$url" "migrate-url=$url"
 done
+secret preceptor preceptor-log Opaque "PRECEPTOR_LOG_KEY=$(password)$(password)"

@@ -1,5 +1,6 @@
 // Package health is what a process reports of itself over HTTP to an orchestrator or a load
-// balancer: GET /healthz, whether it is alive, and GET /readyz, whether to send it requests.
+// balancer: GET /healthz, whether it is alive, and GET /readyz, whether to send it requests. The
+// second has two forms: the whole for operators, and one word for anybody.
 package health
 
 import (
@@ -65,7 +66,7 @@ func (s State) And(other State) State {
 type body struct {
 	Status string `json:"status"`
 	Reason string `json:"reason,omitempty"`
-	// Degraded is on every page of /readyz, and on none of /healthz.
+	// Degraded is on every whole page of /readyz, and on no other.
 	Degraded []string `json:"degraded,omitzero"`
 	Version  string   `json:"version,omitempty"`
 }
@@ -75,7 +76,7 @@ func WriteAlive(w http.ResponseWriter, version string) {
 	write(w, http.StatusOK, body{Status: "alive", Version: version})
 }
 
-// Write writes the page /readyz: 200 with the status "ready" or "degraded", or 503 with "unready".
+// Write writes the page /readyz for operators: 200 with the status "ready" or "degraded", or 503 with "unready".
 func (s State) Write(w http.ResponseWriter) {
 	b := body{Status: "ready", Degraded: s.Texts()}
 	status := http.StatusOK
@@ -86,6 +87,16 @@ func (s State) Write(w http.ResponseWriter) {
 		b.Status = "degraded"
 	}
 	write(w, status, b)
+}
+
+// WriteReady writes the page /readyz for anybody: 200 with the status "ready", or 503 with "unready",
+// and no word on why.
+func WriteReady(w http.ResponseWriter, ready bool) {
+	if ready {
+		write(w, http.StatusOK, body{Status: "ready"})
+		return
+	}
+	write(w, http.StatusServiceUnavailable, body{Status: "unready"})
 }
 
 func write(w http.ResponseWriter, status int, b body) {

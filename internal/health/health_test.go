@@ -1,6 +1,7 @@
 package health_test
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"testing"
 
@@ -26,6 +27,13 @@ func TestPages(t *testing.T) {
 		c.state.Write(w)
 		if w.Code != c.status || w.Body.String() != c.body || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d %s %v", name, w.Code, w.Body, w.Header())
+		}
+	}
+	for ready, want := range map[bool]string{true: `200 {"status":"ready"}`, false: `503 {"status":"unready"}`} {
+		w := httptest.NewRecorder()
+		health.WriteReady(w, ready)
+		if got := fmt.Sprintf("%d %s", w.Code, w.Body); got != want || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 	w := httptest.NewRecorder()

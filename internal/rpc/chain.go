@@ -18,6 +18,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -158,17 +159,21 @@ func (c *call) end(ctx context.Context, err error) error {
 	c.log(ctx, st, err)
 	c.endTrace(st)
 	if c.server.observe != nil {
-		took := time.Duration(-1)
-		if !c.stream {
-			took = c.server.now().Sub(c.start)
-		}
-		c.server.observe(c.method, CodeName(st.Code()), took)
+		c.server.observe(c.method, CodeName(st.Code()), c.unlessStream(c.server.now().Sub(c.start)))
 	}
 	if st.Code() == codes.Unavailable && foreignStatus(err) != nil {
 		// It was repeated from here; every call above doing so again would multiply them.
 		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackKey, "-1")) // fails where nothing can be said any more
 	}
 	return st.Err()
+}
+
+// unlessStream returns how long the call took, or -1 for a stream, of which that says nothing.
+func (c *call) unlessStream(took time.Duration) time.Duration {
+	if c.stream {
+		return -1
+	}
+	return took
 }
 
 func (c *call) log(ctx context.Context, st *status.Status, err error) {
@@ -182,7 +187,15 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	if !c.server.logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 10)
+	took := c.server.now().Sub(c.start)
+	attrs := make([]slog.Attr, 0, 12)
+	if level == slog.LevelInfo && st.Code() == codes.OK {
+		drawn, keep := c.server.sample.Keep(c.unlessStream(took))
+		if !keep {
+			return
+		}
+		attrs = append(attrs, drawn...)
+	}
 	if level == slog.LevelInfo && byStranger(ctx, c, st) {
 		skipped, ok := c.server.refusals.Next()
 		if !ok {
@@ -194,9 +207,11 @@ func (c *call) log(ctx context.Context, st *status.Status, err error) {
 	}
 	attrs = append(attrs,
 		slog.String("method", c.method), slog.String("code", CodeName(st.Code())),
-		slog.Duration("duration", c.server.now().Sub(c.start)), slog.String("request_id", c.id))
-	if p, ok := auth.FromContext(ctx); ok && p.Subject != "" {
-		attrs = append(attrs, slog.String("caller", p.ActorID()))
+		logs.Duration(took), slog.String("request_id", c.id))
+	if p, ok := auth.FromContext(ctx); ok {
+		if caller := c.server.callers.Name(p); caller != "" {
+			attrs = append(attrs, slog.String("caller", caller))
+		}
 	}
 	if c.service != "" {
 		attrs = append(attrs, slog.String("peer", c.service))

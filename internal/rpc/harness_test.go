@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/rpc/rpctest"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
@@ -95,7 +96,8 @@ func newHarnessAt(tb testing.TB, dir string, issuer *auth.LocalIssuer, address s
 	verifier := must(auth.NewVerifier(auth.VerifierOptions{Local: issuer, Logger: logger, Now: testenv.Now}))
 	guard := must(auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: everyone{}, Logger: logger, Now: testenv.Now, Files: h.Files()}))
 	o := rpc.Options{
-		Logger: logger, Guard: guard, MaxRecv: maxRecv, Now: testenv.Now,
+		Callers: must(logs.NewCallers(logs.ByID, logs.NewKey())),
+		Logger:  logger, Guard: guard, MaxRecv: maxRecv, Now: testenv.Now,
 		TLS: must(rpc.LocalPKI(dir, "catalog", testenv.Now)).ServerTLS(),
 	}
 	change(h, &o)

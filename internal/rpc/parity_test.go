@@ -108,7 +108,7 @@ func parityCaller(t *visit) {
 	}
 	log := h.log.String()
 	for _, part := range []string{
-		`"method":"` + rpctest.Own, `"code":"OK"`, `"caller":"https://preceptor.local|ada"`, `"peer":"gateway"`, `"request_id":"`, `"duration":`,
+		`"method":"` + rpctest.Own, `"code":"OK"`, `"caller":"` + adaID + `"`, `"peer":"gateway"`, `"request_id":"`, `"duration_ms":`,
 	} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the log lacks %s: %s", part, log)

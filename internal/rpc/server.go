@@ -24,6 +24,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
 
@@ -51,6 +52,10 @@ const (
 // Options say how a Server is made.
 type Options struct {
 	Logger *slog.Logger
+	// Callers names callers in the log; nil names nobody.
+	Callers *logs.Callers
+	// Sample keeps a share of the lines about successful calls; nil keeps all.
+	Sample *logs.Sampler
 	// Guard admits calls; there is no server without one.
 	Guard *auth.Guard
 	// Validator checks requests; nil for a new one.
@@ -80,6 +85,8 @@ type Options struct {
 // validation.
 type Server struct {
 	logger    *slog.Logger
+	callers   *logs.Callers
+	sample    *logs.Sampler
 	guard     *auth.Guard
 	validator *Validator
 	maxRecv   int
@@ -120,7 +127,7 @@ func NewServer(o Options) (*Server, error) {
 		return nil, errors.New("rpc: a server needs a guard, a logger and a clock")
 	}
 	s := &Server{
-		logger: o.Logger, guard: o.Guard, validator: o.Validator, tracer: o.Tracer, observe: o.Observe, now: o.Now,
+		logger: o.Logger, callers: o.Callers, sample: o.Sample, guard: o.Guard, validator: o.Validator, tracer: o.Tracer, observe: o.Observe, now: o.Now,
 		maxRecv: cmp.Or(o.MaxRecv, DefaultMaxRecv), health: health.NewServer(),
 		streams: map[string]streamHandler{}, gate: gate{idle: make(chan struct{})}, limiter: o.Limiter,
 		open:      bounds.NewQuota[string](openStreams, openStreamsEach),

@@ -45,15 +45,16 @@ func injected(ctx context.Context, tracer *tracing.Tracer) context.Context {
 	return metadata.NewOutgoingContext(ctx, out)
 }
 
-// trace begins the call's span. What one of our services calls outside of any trace, such as
-// whether there is something new, is none either; nor are health checks.
+// trace begins the call's span: in the trace of the service of ours that calls, and in a new one for
+// anybody else, who could have all that they do recorded otherwise. What one of our services calls outside
+// of any trace, such as whether there is something new, is none either; nor are health checks.
 func (c *call) trace(ctx context.Context) context.Context {
 	if strings.HasPrefix(c.method, "/grpc.") {
 		return ctx
 	}
-	in, _ := metadata.FromIncomingContext(ctx)
-	ctx = c.server.tracer.Extract(ctx, headers(in))
 	if c.service != "" {
+		in, _ := metadata.FromIncomingContext(ctx)
+		ctx = c.server.tracer.Extract(ctx, headers(in))
 		ctx, c.span = c.server.tracer.Continue(ctx, c.method[1:], tracing.Server)
 	} else {
 		ctx, c.span = c.server.tracer.Start(ctx, c.method[1:], tracing.Server)

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -67,6 +68,28 @@ func TestOneTraceThroughAllServices(t *testing.T) {
 		}
 		if n := len(seen.GetSpans()); n != 0 {
 			t.Errorf("%s: %d spans of what services call by themselves", name, n)
+		}
+	}
+}
+
+// TestAStrangersTraceIsNone has a call from outside begin a trace, whatever its metadata says, while one of a
+// service of ours goes on in the one that it names.
+func TestAStrangersTraceIsNone(t *testing.T) {
+	const named = "0af7651916cd43dd8448eb211c80319c"
+	seen := tracetest.NewInMemoryExporter()
+	h := newHarnessAt(t, t.TempDir(), must(auth.NewLocalIssuer(testenv.Now)), "127.0.0.1:0", func(_ *harness, o *rpc.Options) {
+		o.Tracer = tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
+	})
+	h.Unary = func(_ context.Context, req *rpctest.Echo) (*rpctest.Echo, error) { return req, nil }
+	for caller, want := range map[string]bool{"": false, "gateway": true} {
+		seen.Reset()
+		ctx := metadata.AppendToOutgoingContext(h.as(t), "traceparent", "00-"+named+"-b7ad6b7169203331-01")
+		if _, err := h.Call(ctx, h.server.InProcess(caller), rpctest.Everyone, h.New()); err != nil {
+			t.Fatal(err)
+		}
+		spans := seen.GetSpans()
+		if len(spans) != 1 || (spans[0].SpanContext.TraceID().String() == named) != want {
+			t.Errorf("the caller %q: %+v", caller, spans)
 		}
 	}
 }

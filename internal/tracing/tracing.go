@@ -28,9 +28,13 @@ import (
 // Options are where traces go.
 type Options struct {
 	// Endpoint is the collector: host:port or http://host:port in the clear, or
-	// https://host:port. The variables OTEL_EXPORTER_OTLP_* set the rest, and
-	// OTEL_TRACES_SAMPLER which traces are sampled: by default all, unless the caller decided.
+	// https://host:port. The variables OTEL_EXPORTER_OTLP_* set the rest.
 	Endpoint string
+	// Sample is which share of the traces that begin here is recorded, up to 1. A trace that goes on here is
+	// recorded where it is by its caller.
+	Sample float64
+	// ForeignSampler has OTEL_TRACES_SAMPLER, which is set, replace both rules.
+	ForeignSampler bool
 	// Service and Version name this process.
 	Service, Version string
 	// Logger gets a line when the collector is lost and one when it is found.
@@ -84,8 +88,18 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tracing: OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	return New(sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(&loggingExporter{SpanExporter: exporter, log: o.Logger}), sdktrace.WithResource(about))), nil
+	options := []sdktrace.TracerProviderOption{
+		sdktrace.WithBatcher(&loggingExporter{SpanExporter: exporter, log: o.Logger}), sdktrace.WithResource(about),
+	}
+	if !o.ForeignSampler {
+		options = append(options, sampled(o.Sample))
+	}
+	return New(sdktrace.NewTracerProvider(options...)), nil
+}
+
+// sampled records a share of the traces that begin here, and of others what their callers record.
+func sampled(share float64) sdktrace.TracerProviderOption {
+	return sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share)))
 }
 
 // New makes a tracer of a provider, which Close shuts down.

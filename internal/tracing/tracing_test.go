@@ -68,6 +68,9 @@ func TestLogLinesNameTheirTrace(t *testing.T) {
 	defer span.End()
 	log.InfoContext(ctx, "within")
 	log.InfoContext(t.Context(), "without")
+	unseen, none := New(sdktrace.NewTracerProvider(sampled(0))).Start(t.Context(), "x", Server)
+	defer none.End()
+	log.InfoContext(unseen, "of a trace that nobody can look up")
 	within, without, _ := strings.Cut(text.String(), "\n")
 	if !strings.Contains(within, "trace_id=") || !strings.Contains(within, "span_id=") || strings.Contains(without, "trace_id") {
 		t.Error(text.String())
@@ -94,5 +97,25 @@ func TestALostCollectorIsToldOnce(t *testing.T) {
 	}
 	if strings.Count(text.String(), "dropped") != 1 || strings.Count(text.String(), "again") != 1 {
 		t.Error(text.String())
+	}
+}
+
+// TestSampled begins a share of the traces, and continues those that their callers record.
+func TestSampled(t *testing.T) {
+	const caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0"
+	for share, flags := range map[float64]map[string]bool{0: {"": false, "0": false, "1": true}, 1: {"": true, "0": false, "1": true}} {
+		for flag, want := range flags {
+			seen := tracetest.NewInMemoryExporter()
+			tracer := New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen), sampled(share)))
+			ctx := t.Context()
+			if flag != "" {
+				ctx = tracer.Extract(ctx, propagation.MapCarrier{"traceparent": caller + flag})
+			}
+			_, span := tracer.Start(ctx, "x", Server)
+			span.End()
+			if got := len(seen.GetSpans()) == 1; got != want {
+				t.Errorf("of %v, with the caller's flag %q: recorded %v", share, flag, got)
+			}
+		}
 	}
 }

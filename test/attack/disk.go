@@ -118,7 +118,7 @@ func (w *world) whileFull(ctx context.Context, token string) {
 	}
 	err := eventually(ctx, "readyz names the full disk", func() bool {
 		w.sendAndCount(ctx, w.bigBatch(token))
-		a, err := send(ctx, w.client, w.httpAddr(), request{method: http.MethodGet, path: "/readyz"})
+		a, err := send(ctx, w.client, w.healthAddr(), request{method: http.MethodGet, path: "/readyz"})
 		return err == nil && strings.Contains(strings.ToLower(string(a.body)), "full")
 	})
 	if err != nil {

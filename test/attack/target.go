@@ -44,6 +44,7 @@ type target struct {
 type life struct {
 	cmd        *exec.Cmd
 	http, grpc string
+	health     string // where its health pages are
 	exited     chan struct{}
 }
 
@@ -53,13 +54,16 @@ type logLine struct {
 	Msg   string `json:"msg"`
 	HTTP  string `json:"http"`
 	GRPC  string `json:"grpc"`
+
+	Health string `json:"health"`
+
 	Error string `json:"error"`
 }
 
 // start runs the program until it is ready.
 func (t *target) start(ctx context.Context) error {
 	argv := slices.Concat(t.group.wrap(), t.wrap, []string{
-		t.program, "serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data", t.data, "--log-format", "json",
+		t.program, "serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--health-addr", "127.0.0.1:0", "--data", t.data, "--log-format", "json",
 	}, t.args)
 	l := &life{cmd: exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...), exited: make(chan struct{})}
 	dieWithUs(l.cmd)
@@ -84,7 +88,7 @@ func (t *target) start(ctx context.Context) error {
 	}()
 	select {
 	case line := <-ready:
-		l.http, l.grpc = line.HTTP, line.GRPC
+		l.http, l.grpc, l.health = line.HTTP, line.GRPC, line.Health
 		t.life.Store(l)
 		go t.sample(l)
 		return nil
@@ -202,8 +206,9 @@ func (t *target) kill() {
 	<-l.exited
 }
 
-func (t *target) httpAddr() string { return t.life.Load().http }
-func (t *target) grpcAddr() string { return t.life.Load().grpc }
+func (t *target) httpAddr() string   { return t.life.Load().http }
+func (t *target) healthAddr() string { return t.life.Load().health }
+func (t *target) grpcAddr() string   { return t.life.Load().grpc }
 
 // tool runs another command of the program to its end, and returns what it printed.
 func (t *target) tool(ctx context.Context, args ...string) (string, error) {

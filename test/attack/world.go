@@ -231,7 +231,7 @@ func eventually(ctx context.Context, what string, so func() bool) error {
 // awaitReady waits until nothing is degraded.
 func (w *world) awaitReady(ctx context.Context) error {
 	return eventually(ctx, "the program is ready", func() bool {
-		a, err := send(ctx, w.client, w.httpAddr(), request{method: http.MethodGet, path: "/readyz"})
+		a, err := send(ctx, w.client, w.healthAddr(), request{method: http.MethodGet, path: "/readyz"})
 		return err == nil && a.status == http.StatusOK && strings.Contains(string(a.body), `"degraded":[]`)
 	})
 }

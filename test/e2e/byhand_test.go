@@ -26,15 +26,15 @@ func TestServicesByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	replace := []string{"runuser -u postgres -- psql", "psql " + postgres.String(), "127.0.0.1:5432", postgres.Host, "127.0.0.1:6379", testenv.Redis(t)}
-	own := freeAddrs(t, 6)
+	own := freeAddrs(t, 8)
 	for i, name := range []string{"profile", "catalog", "progress"} {
 		replace = append(replace, fmt.Sprintf("127.0.0.1:%d", 7001+i), own[i])
 		// What a reader leaves to the defaults, other ports than which a machine may need.
 		replace = append(replace, "preceptor serve "+name+" ", "preceptor serve "+name+" --listen "+own[i]+" ")
 	}
 	// A listed address names both replicas; the second one's own flag comes last, and counts.
-	replace = append(replace, "127.0.0.1:7013", own[3], "127.0.0.1:8080", own[4], "127.0.0.1:8081", own[5],
-		"preceptor serve gateway $", "preceptor serve gateway --http "+own[4]+" $")
+	replace = append(replace, "preceptor serve gateway --health-addr 127.0.0.1:8090 ", "preceptor serve gateway --http "+own[4]+" --health-addr "+own[6]+" ",
+		"127.0.0.1:7013", own[3], "127.0.0.1:8080", own[4], "127.0.0.1:8081", own[5], "127.0.0.1:8090", own[6], "127.0.0.1:8091", own[7])
 	var script strings.Builder
 	script.WriteString("export PRECEPTOR_PROFILE_ADDR=" + own[0] + " PRECEPTOR_CATALOG_ADDR=" + own[1] + " PRECEPTOR_PROGRESS_ADDR=" + own[2] +
 		" PGCONNECT_TIMEOUT=10\ntrap 'kill -9 $(jobs -p) 2>/dev/null' EXIT\n")

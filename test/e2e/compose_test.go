@@ -131,17 +131,19 @@ func TestCompose(t *testing.T) {
 			t.Fatalf("migrate %s: exit code %d\n%s", service, code, migration.output())
 		}
 	}
+	w := &world{base: "http://" + addrs[3], data: data, tokens: map[string]string{}}
 	for _, service := range append(storeServices(), "gateway") {
 		p, ready := launchWith(t, c.env(service), c.here(c.Services[service].Command)...)
+		w.front = p
 		select {
-		case <-ready:
+		case line := <-ready:
+			p.health = line.Health
 		case <-p.exited:
 			t.Fatalf("%s ended: %v\n%s", service, p.err, p.output())
 		case <-time.After(patience):
 			t.Fatalf("%s is not ready\n%s", service, p.output())
 		}
 	}
-	w := &world{base: "http://" + addrs[3], data: data, tokens: map[string]string{}}
 	w.awaitReady(t) // which it is with a Redis alone that it can use
 	me := w.as(t, "ada")
 	me.id()

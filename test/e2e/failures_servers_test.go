@@ -77,12 +77,12 @@ func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	r := migrated(t)
 	w := r.world(t, t.TempDir())
-	me, anyone := w.as(t, "away"), &client{t: t, base: w.base}
+	me, operator := w.as(t, "away"), w.operator(t)
 	me.id()
 	r.Crash(t)
 	for _, service := range storeServices() {
 		eventually(t, service+" is degraded", func() bool {
-			return strings.Contains(string(anyone.get("/readyz").want(http.StatusOK).body), service+" is degraded: its own /readyz says why")
+			return strings.Contains(string(operator.get("/readyz").want(http.StatusOK).body), service+" is degraded: its own /readyz says why")
 		})
 	}
 	me.get("/v1/learners/me/enrollments").problem(http.StatusServiceUnavailable, "DATABASE_UNREACHABLE")

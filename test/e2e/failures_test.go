@@ -115,7 +115,7 @@ func TestIssuerFailures(t *testing.T) {
 		return (&client{t: t, base: m.base, token: m.provider.token("oidc-learner", "learner")}).get("/v1/learners/me")
 	}
 	state := func(m met, field string) any {
-		return (&client{t: t, base: m.base}).get("/readyz").want(http.StatusOK).get(field)
+		return m.operator(t).get("/readyz").want(http.StatusOK).get(field)
 	}
 	for range 2 {
 		for _, m := range all {
@@ -148,7 +148,7 @@ func TestIssuerEmptiesItsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := oneProcess(t, "--oidc-issuer", p.url, "--oidc-audience", "preceptor-test", "--oidc-roles-claim", "realm.roles")
-	anyone := &client{t: t, base: w.base}
+	operator := w.operator(t)
 	before := &client{t: t, base: w.base, token: p.token("empty-learner", "learner")}
 	before.get("/v1/learners/me").want(http.StatusOK)
 
@@ -161,7 +161,7 @@ func TestIssuerEmptiesItsKeys(t *testing.T) {
 	want := "the token issuer " + p.url + " gives no keys; those known of it are accepted until 20"
 	eventually(t, want, func() bool {
 		stranger.get("/v1/learners/me") // names a key that nobody knows, so the issuer is asked
-		text, _ := anyone.get("/readyz").want(http.StatusOK).get("degraded.0").(string)
+		text, _ := operator.get("/readyz").want(http.StatusOK).get("degraded.0").(string)
 		return strings.HasPrefix(text, want)
 	})
 	(&client{t: t, base: w.base, token: p.token("empty-other", "learner")}).get("/v1/learners/me").want(http.StatusOK)

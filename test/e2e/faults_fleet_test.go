@@ -46,7 +46,7 @@ func newFleet(t *testing.T, store *records, through func(string) string, redisUR
 	addrs := freeAddrs(t, 6)
 	data := t.TempDir()
 	flags := func(service string, more ...string) []string {
-		return slices.Concat([]string{"serve", service, "--data", data, "--log-format", "json", "--metrics-addr", "127.0.0.1:0"}, f.ca.flags(service), more)
+		return slices.Concat([]string{"serve", service, "--data", data, "--log-format", "json", "--metrics-addr", "127.0.0.1:0", "--health-addr", "127.0.0.1:0"}, f.ca.flags(service), more)
 	}
 	serve := func(service, addr string, more ...string) []string {
 		return flags(service, append([]string{"--listen", addr, "--database-url", through(store.urls[service])}, more...)...)
@@ -87,7 +87,7 @@ func (m *member) start(t *testing.T) {
 	m.process = p
 	select {
 	case line := <-ready:
-		p.metrics = line.Metrics
+		p.metrics, p.health = line.Metrics, line.Health
 	case <-p.exited:
 		t.Fatalf("%s ended before it was ready: %v\n%s", m.name, p.err, p.output())
 	case <-time.After(slowStart):
@@ -98,7 +98,7 @@ func (m *member) start(t *testing.T) {
 // ready reports whether both gateways find nothing amiss.
 func (f *fleet) ready() bool {
 	for _, g := range f.gateways {
-		a, err := (&client{base: "http://" + g.addr}).try(http.MethodGet, "/readyz", nil)
+		a, err := (&client{base: "http://" + g.process.health}).try(http.MethodGet, "/readyz", nil)
 		if err != nil || a.status != http.StatusOK || a.get("status") != "ready" {
 			return false
 		}

@@ -121,13 +121,14 @@ func TestTheGatewayVerifiesByItself(t *testing.T) {
 	base := "http://" + gateway.addr
 	anyone, me := &client{t: t, base: base}, &client{t: t, base: base, token: provider.token("ada", "learner")}
 	names := "the token issuer " + provider.url + " gives no keys"
-	eventually(t, names, func() bool { return strings.Contains(string(anyone.get("/readyz").want(http.StatusOK).body), names) })
+	operator := &client{t: t, base: "http://" + gateway.health}
+	eventually(t, names, func() bool { return strings.Contains(string(operator.get("/readyz").want(http.StatusOK).body), names) })
 	me.get("/v1/topics").problem(http.StatusServiceUnavailable, "ISSUER_UNREACHABLE")
 	anyone.get("/v1/topics").problem(http.StatusUnauthorized, "TOKEN_MISSING")
 	(&client{t: t, base: base, token: "junk"}).get("/v1/topics").problem(http.StatusUnauthorized, "TOKEN_INVALID")
 	provider.instead.Store(nil)
 	eventually(t, "the token is valid", func() bool { return me.get("/v1/topics").get("reason") == "UPSTREAM_UNAVAILABLE" })
-	eventually(t, "the issuer is back", func() bool { return !strings.Contains(string(anyone.get("/readyz").body), names) })
+	eventually(t, "the issuer is back", func() bool { return !strings.Contains(string(operator.get("/readyz").body), names) })
 }
 
 // TestCertificatesFromFiles runs four processes that share no folder.

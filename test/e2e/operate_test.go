@@ -225,7 +225,7 @@ func TestStop(t *testing.T) {
 			anyone := &client{t: t, base: w.base}
 			eventually(t, "readyz reports draining", func() bool {
 				a, err := anyone.try(http.MethodGet, "/readyz", nil)
-				return err != nil || a.status == http.StatusServiceUnavailable && a.get("reason") == "draining"
+				return err != nil || a.status == http.StatusServiceUnavailable && a.get("status") == "unready" && a.get("reason") == nil
 			})
 			var last serverSent
 			for e := range stream {
@@ -250,7 +250,7 @@ func TestStop(t *testing.T) {
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", "gateway", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--drain-delay", "1h")
-	anyone := &client{t: t, base: "http://" + p.addr}
+	anyone, operator := &client{t: t, base: "http://" + p.addr}, &client{t: t, base: "http://" + p.health}
 	term := func() {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -259,7 +259,7 @@ func TestSecondSignal(t *testing.T) {
 	term()
 	eventually(t, "readyz reports draining", func() bool {
 		a := anyone.get("/readyz")
-		return a.status == http.StatusServiceUnavailable && a.get("reason") == "draining"
+		return a.status == http.StatusServiceUnavailable && a.get("reason") == nil && operator.get("/readyz").get("reason") == "draining"
 	})
 	term()
 	p.wait(t)
@@ -294,7 +294,9 @@ func TestAnyOrder(t *testing.T) {
 	gateway := start(t, args("gateway", "--http", "127.0.0.1:0")...)
 	w := &world{base: "http://" + gateway.addr, data: data, front: gateway, tokens: map[string]string{}}
 	anyone := &client{t: t, base: w.base}
-	anyone.get("/readyz").want(http.StatusOK).has("status", "degraded", "degraded.0", "profile cannot be reached")
+	operator := w.operator(t)
+	operator.get("/readyz").want(http.StatusOK).has("status", "degraded", "degraded.0", "profile cannot be reached")
+	anyone.get("/readyz").want(http.StatusOK).has("status", "ready")
 	anyone.get("/healthz").want(http.StatusOK)
 	w.as(t, "order").get("/v1/modules").want(http.StatusServiceUnavailable)
 
@@ -309,7 +311,7 @@ func TestAnyOrder(t *testing.T) {
 	catalog.kill()
 	me.get("/v1/learners/me/paths/clinical-ai-engineer/progress").want(http.StatusOK)
 	me.get("/v1/modules").want(http.StatusServiceUnavailable)
-	eventually(t, "the catalog is missed", func() bool { return anyone.get("/readyz").get("status") == "degraded" })
+	eventually(t, "the catalog is missed", func() bool { return operator.get("/readyz").get("status") == "degraded" })
 	me.record(event("no-such-module", "x", "COMPLETED")).has("results.0.status", "RETRY", "results.0.reason", "CATALOG_BEHIND")
 
 	start(t, args("catalog", "--listen", addrs[1])...)
@@ -423,7 +425,7 @@ func TestCatalogCommands(t *testing.T) {
 func TestHealthcheck(t *testing.T) {
 	t.Parallel()
 	w := oneProcess(t)
-	if _, stderr, code := command(t, "healthcheck", "--url", w.base+"/readyz"); code != 0 {
+	if stdout, stderr, code := command(t, "healthcheck", "--url", w.base+"/readyz"); code != 0 || stdout != `{"status":"ready"}`+"\n" {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if _, stderr, code := command(t, "healthcheck", "--url", "http://127.0.0.1:1/readyz"); code != 1 || !strings.Contains(stderr, "not ready") {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,6 +62,8 @@ type process struct {
 	addr string
 	// metrics is where it shows its metrics, if a flag asked for it.
 	metrics string
+	// health is where its health pages are.
+	health string
 
 	mu     sync.Mutex
 	stderr []string
@@ -76,6 +79,7 @@ type readyLine struct {
 	Took time.Duration `json:"took"`
 
 	Metrics string `json:"metrics"`
+	Health  string `json:"health"`
 }
 
 // launch starts the program without waiting until it is ready. It is killed when
@@ -130,9 +134,12 @@ func launchCommand(t *testing.T, cmd *exec.Cmd) (*process, <-chan readyLine) {
 	return p, ready
 }
 
-// start runs the program until it is ready.
+// start runs the program until it is ready, with health pages.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	if args[0] == "serve" && !slices.Contains(args, "--health-addr") {
+		args = append(slices.Clone(args), "--health-addr", "127.0.0.1:0")
+	}
 	cmd := exec.Command(binary, append(args, "--log-format", "json")...)
 	cmd.Env = environment()
 	return startCommand(t, cmd)
@@ -144,7 +151,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	p, ready := launchCommand(t, cmd)
 	select {
 	case line := <-ready:
-		p.addr, p.metrics = line.HTTP, line.Metrics
+		p.addr, p.metrics, p.health = line.HTTP, line.Metrics, line.Health
 		if p.addr == "" {
 			p.addr = line.GRPC
 		}

@@ -23,7 +23,8 @@ func TestTracesOnServers(t *testing.T) {
 		own[service] = append([]string{"--database-url", r.urls[service]}, tracing...)
 	}
 	own["progress"] = append(own["progress"], "--redis-url", "redis://"+testenv.Redis(t))
-	w := fourProcessesOn(t, t.TempDir(), own)
+	// By default a trace in a hundred is recorded, and all that such a proxy records.
+	w := fourProcessesOn(t, t.TempDir(), own, "--trusted-proxies", "127.0.0.1", "--continue-traces")
 	course := publishCourse(t, w.as(t, "author", "author"), "traced")
 	me := w.as(t, "traced-learner")
 	id := me.id()

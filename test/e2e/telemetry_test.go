@@ -105,7 +105,7 @@ func (c *collector) keepsQuiet(t *testing.T, private ...string) {
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
-	w := fourProcessesWith(t, []string{"--otlp-endpoint", c.addr}, "--otlp-endpoint", c.addr)
+	w := fourProcessesWith(t, []string{"--otlp-endpoint", c.addr, "--trace-sample", "1"})
 	course := publishCourse(t, w.as(t, "author", "author"), "traced")
 	me := w.as(t, "traced-learner")
 	id := me.id()
@@ -191,9 +191,9 @@ func TestMetrics(t *testing.T) {
 		"catalog": own, "gateway": own,
 		"progress": slices.Concat(own, []string{"--redis-url", "redis://" + freeAddrs(t, 1)[0]}), // nothing listens there, which is measured too
 	})
-	anyone := &client{t: t, base: w.base}
+	operator := w.operator(t)
 	eventually(t, "only Redis is missed", func() bool {
-		a := anyone.get("/readyz")
+		a := operator.get("/readyz")
 		return a.get("degraded.0") == "progress is degraded: its own /readyz says why" && a.get("degraded.1") == nil
 	})
 	course := publishCourse(t, w.as(t, "author", "author"), "measured")

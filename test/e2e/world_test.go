@@ -79,11 +79,20 @@ func startFour(t *testing.T, data string, own map[string][]string, args ...strin
 // awaitReady waits until nothing is degraded.
 func (w *world) awaitReady(t *testing.T) {
 	t.Helper()
-	anyone := &client{t: t, base: w.base}
+	operator := w.operator(t)
 	eventually(t, "everything is ready", func() bool {
-		a := anyone.get("/readyz")
+		a := operator.get("/readyz")
 		return a.status == 200 && a.get("status") == "ready"
 	})
+}
+
+// operator reads the health pages of the process in front, which are not for everybody.
+func (w *world) operator(t *testing.T) *client {
+	t.Helper()
+	if w.front.health == "" {
+		t.Fatal("the process in front has no health pages")
+	}
+	return &client{t: t, base: "http://" + w.front.health}
 }
 
 // as is a client for a subject with roles; none stands for learner.

@@ -50,6 +50,25 @@ func dockerfileFaults(path string) ([]string, error) {
 	return append(f, imageFaults(last.Commands, stages[0].SourceCode, stages[0].Commands)...), nil
 }
 
+// labelFaults asks for the labels by which somebody finds the sources of an image.
+func labelFaults(c *instructions.LabelCommand) []string {
+	var f faults
+	given := map[string]string{}
+	for _, label := range c.Labels {
+		given[label.Key] = label.Value
+	}
+	for name, want := range map[string]string{
+		"title": ".", "source": "^https://", "licenses": "^Apache-2.0$",
+		// Of the build, by its arguments: what is written down is wrong tomorrow.
+		"version": `^\$VERSION$`, "revision": `^\$REVISION$`, "created": `^\$CREATED$`,
+	} {
+		if value := strings.Trim(given["org.opencontainers.image."+name], `"`); !regexp.MustCompile(want).MatchString(value) {
+			f.addf("the label org.opencontainers.image.%s is %q, want %s", name, value, want)
+		}
+	}
+	return f
+}
+
 // imageFaults checks the settings of the image, and how the program in it was built.
 func imageFaults(image []instructions.Command, from string, build []instructions.Command) []string {
 	var f faults
@@ -57,6 +76,8 @@ func imageFaults(image []instructions.Command, from string, build []instructions
 	for _, c := range image {
 		found[strings.ToUpper(c.Name())] = true
 		switch c := c.(type) {
+		case *instructions.LabelCommand:
+			f = append(f, labelFaults(c)...)
 		case *instructions.UserCommand:
 			if !regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*$`).MatchString(c.User) {
 				f.addf("USER %s is not a number, or is root", c.User)

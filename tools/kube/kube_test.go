@@ -238,6 +238,8 @@ func TestDockerfile(t *testing.T) {
 		{"user", "USER 65532:65532", "USER root", "USER root"},
 		{"shell", `ENTRYPOINT ["/preceptor"]`, "ENTRYPOINT /preceptor", "ENTRYPOINT needs a shell"},
 		{"health", "HEALTHCHECK", "# HEALTHCHECK", "there is no HEALTHCHECK"},
+		{"no sources", "org.opencontainers.image.source=", "source=", "image.source is"},
+		{"a time that is written down", `"$CREATED"`, `"2026-01-01T00:00:00Z"`, "image.created is"},
 		{"another build", "make build", "go build", "not built by make build"},
 		{"no instruction", "WORKDIR /src", "WORKDIRS /src", "unknown instruction"},
 	} {

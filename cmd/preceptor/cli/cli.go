@@ -73,7 +73,7 @@ func (p Process) commands() *cli.Command {
 		Commands: []*cli.Command{
 			p.serveCommand(), p.tokenCommand(), p.catalogCommand(), p.progressCommand(), p.auditCommand(), p.migrateCommand(),
 			p.backupCommand(), p.restoreCommand(),
-			p.healthcheckCommand(), p.versionCommand(),
+			p.callerCommand(), p.healthcheckCommand(), p.versionCommand(),
 		},
 	}
 	prepare(root)

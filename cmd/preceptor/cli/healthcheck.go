@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -11,11 +12,14 @@ import (
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
 )
 
+// maxHealthPage bounds what is printed of the page.
+const maxHealthPage = 64 << 10
+
 func (p Process) healthcheckCommand() *cli.Command {
 	var url string
 	return &cli.Command{
 		Name:  "healthcheck",
-		Usage: "check whether a running server is ready; exit code 0 when it is, else 1",
+		Usage: "print whether a running server is ready; exit code 0 when it is, else 1",
 		Flags: []cli.Flag{text("", "url", "the URL to request", "http://"+server.DefaultHTTP+"/readyz", &url)},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
@@ -32,6 +36,11 @@ func (p Process) healthcheckCommand() *cli.Command {
 				return fmt.Errorf("not ready: %w", err)
 			}
 			defer resp.Body.Close()
+			page, err := io.ReadAll(io.LimitReader(resp.Body, maxHealthPage))
+			if err != nil {
+				return fmt.Errorf("not ready: %w", err)
+			}
+			fmt.Fprintf(p.Stdout, "%s\n", page)
 			if resp.StatusCode != http.StatusOK {
 				return fmt.Errorf("not ready: %s responded %s", url, resp.Status)
 			}

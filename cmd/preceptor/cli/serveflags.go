@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // serveFlags are the settings of `preceptor serve`, with their flags.
@@ -68,16 +69,12 @@ func text(group, name, usage, value string, to *string) cli.Flag {
 }
 
 func (c *serveFlags) flags() []cli.Flag {
-	return slices.Concat(c.processFlags(), c.identityFlags(), c.networkFlags(), c.serviceFlags())
+	return slices.Concat(c.processFlags(), c.operatorFlags(), c.identityFlags(), c.networkFlags(), c.serviceFlags())
 }
 
 func (c *serveFlags) processFlags() []cli.Flag {
 	return []cli.Flag{
 		text(groupAlways, "data", "the folder that holds the data, the keys and the certificates", "./data", &c.Data),
-		text(groupAlways, "log-level", "debug, info, warn or error", "info", &c.LogLevel),
-		text(groupAlways, "log-format", "text for people, json for machines", "text", &c.LogFormat),
-		text(groupAlways, "metrics-addr", "where GET /metrics is served for Prometheus; nowhere when not given", "", &c.MetricsAddr),
-		text(groupAlways, "otlp-endpoint", "the collector that receives traces by OTLP/gRPC, as host:port or a URL; none when not given", "", &c.OTLPEndpoint),
 		&cli.DurationFlag{
 			Name: "drain-delay", Category: groupAlways, Destination: &c.DrainDelay, Sources: variable("drain-delay"),
 			Usage:       "how long to report that this process is not ready before the listener closes, so that load balancers notice",
@@ -105,10 +102,41 @@ func (c *serveFlags) processFlags() []cli.Flag {
 			Name: "trusted-proxies", Category: groupEdge, Destination: &c.TrustedProxies, Sources: variable("trusted-proxies"),
 			Usage: "the networks of the proxies whose X-Forwarded-For says where a request comes from, as 10.0.0.0/8, or addresses; nobody's when not given",
 		},
+		&cli.BoolFlag{
+			Name: "continue-traces", Category: groupEdge, Destination: &c.ContinueTraces, Sources: variable("continue-traces"),
+			Usage: "continue the traces of --trusted-proxies, which must not forward the traceparent of their own clients; else every request begins a trace",
+		},
 		text(groupOne, "grpc", "where the gRPC API listens, without TLS; nowhere when not given", "", &c.GRPC),
 		&cli.BoolFlag{
 			Name: "reflection", Category: groupRecords, Destination: &c.Reflection, Sources: variable("reflection"),
 			Usage: "list the RPCs to gRPC clients such as grpcurl",
+		},
+	}
+}
+
+// operatorFlags are what an operator sees by: logs, metrics, traces and health.
+func (c *serveFlags) operatorFlags() []cli.Flag {
+	return []cli.Flag{
+		text(groupAlways, "log-level", "debug, info, warn or error", "info", &c.LogLevel),
+		text(groupAlways, "log-format", "text for people, json for machines", "text", &c.LogFormat),
+		text(groupAlways, "log-callers", "how the log names callers: id is the learner's id where it is known, and else a keyed hash of issuer and subject; "+
+			"hash is that always; subject is issuer|subject, which is personal data", logs.ByID, &c.LogCallers),
+		text(groupAlways, "log-key", "the key of these hashes, the same for all processes, best given by the variable; made in the data folder when not given, "+
+			"or in memory by a process without one", "", &c.LogKey),
+		&cli.FloatFlag{
+			Name: "log-sample", Category: groupAlways, Value: 1, Destination: &c.LogSample, Sources: variable("log-sample"),
+			Usage: "which share of the lines about successful requests is written, as 0.01; those about errors, refusals and what took a second are always",
+		},
+		text(groupAlways, "metrics-addr", "where GET /metrics is served for Prometheus; nowhere when not given", "", &c.MetricsAddr),
+		text(groupAlways, "otlp-endpoint", "the collector that receives traces by OTLP/gRPC, as host:port or a URL; none when not given", "", &c.OTLPEndpoint),
+		&cli.FloatFlag{
+			Name: "trace-sample", Category: groupAlways, Value: 0.01, Destination: &c.TraceSample, Sources: variable("trace-sample"),
+			Usage: "which share of the traces that begin in this process is recorded, from 0 to 1",
+		},
+		&cli.StringFlag{
+			Name: "health-addr", Category: groupAlways, Destination: &c.HealthAddr, Sources: variable("health-addr"),
+			Usage:       "where GET /readyz lists what is degraded, for operators, beside GET /healthz; nowhere when empty",
+			DefaultText: server.DefaultHealth + " for everything in one process, else nowhere",
 		},
 	}
 }
@@ -135,7 +163,6 @@ func (c *serveFlags) networkFlags() []cli.Flag {
 			Name: "listen", Category: groupService, Destination: &c.Listen, Sources: variable("listen"),
 			Usage: "where the service listens", DefaultText: strings.Join(addrs, ", "),
 		},
-		text(groupService, "health-addr", "where GET /healthz and /readyz are served over HTTP; nowhere when not given", "", &c.HealthAddr),
 		text(groupService, "database-url",
 			"the Postgres that holds the service's records, as postgres://user:password@host:5432/database; SQLite in the data folder when not given",
 			"", &c.DatabaseURL),
@@ -195,6 +222,12 @@ func (c *serveFlags) complete(cmd *cli.Command, args []string) error {
 	}
 	if c.Only != "" && !cmd.IsSet("drain-delay") {
 		c.DrainDelay = server.SplitDrainDelay
+	}
+	if c.LogSample == 0 { // which a Config that says nothing has
+		c.LogSample = -1
+	}
+	if c.Only == "" && !cmd.IsSet("health-addr") {
+		c.HealthAddr, c.HealthByDefault = server.DefaultHealth, true
 	}
 	if !cmd.IsSet("local-issuer") {
 		c.LocalIssuer = c.OIDCIssuer == ""

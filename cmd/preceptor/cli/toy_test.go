@@ -189,7 +189,7 @@ func TestAddingAService(t *testing.T) {
 	}
 
 	t.Run("everything in one process", func(t *testing.T) {
-		at, _ := p.start(t, "--data", data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--toy-greeting", "welcome")
+		at, _ := p.start(t, "--data", data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--health-addr", "127.0.0.1:0", "--toy-greeting", "welcome")
 		conn, err := grpc.NewClient(at["grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
@@ -201,19 +201,19 @@ func TestAddingAService(t *testing.T) {
 		if err != nil || got.Text("text") != "welcome bear from Ada" {
 			t.Errorf("%v, %v", got, err)
 		}
-		contains(t, "readyz", get(t, "http://"+at["http"]+"/readyz"), "the toy has no batteries")
+		contains(t, "readyz", get(t, "http://"+at["health"]+"/readyz"), "the toy has no batteries")
 	})
 	t.Run("by itself", func(t *testing.T) {
 		health := "127.0.0.1:" + strconv.Itoa(testenv.Ports(t, 1)[0])
-		gateway, _ := p.start(t, "gateway", "--data", data, "--http", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0")
-		contains(t, "the gateway without it", get(t, "http://"+gateway["http"]+"/readyz"), "toy cannot be reached")
+		gateway, _ := p.start(t, "gateway", "--data", data, "--http", "127.0.0.1:0", "--health-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0")
+		contains(t, "the gateway without it", get(t, "http://"+gateway["health"]+"/readyz"), "toy cannot be reached")
 		at, stop := p.start(t, "toy", "--data", data, "--health-addr", health)
 		if want := net.JoinHostPort("127.0.0.1", strconv.Itoa(port)); at["grpc"] != want {
 			t.Errorf("it listens on %s, want %s", at["grpc"], want)
 		}
 		contains(t, "its health", get(t, "http://"+health+"/readyz"), `"status":"degraded"`, "the toy has no batteries")
 		eventually(t, func() bool {
-			return strings.Contains(get(t, "http://"+gateway["http"]+"/readyz"), "toy is degraded: its own /readyz says why")
+			return strings.Contains(get(t, "http://"+gateway["health"]+"/readyz"), "toy is degraded: its own /readyz says why")
 		})
 		_, refused, code := p.run(t, "serve", "toy", "--data", data, "--listen", "127.0.0.1:0")
 		if contains(t, "a second one", refused, "in use by process"); code != 1 {

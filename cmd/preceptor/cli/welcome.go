@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/cmd/preceptor/server"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // welcome prints, once everything is served, where it is and what to try first. It is
@@ -18,12 +19,15 @@ import (
 func (p Process) welcome(cfg *server.Config, log *slog.Logger, at server.Endpoints) {
 	took := p.Now().Sub(p.Started)
 	if cfg.LogFormat != "text" {
-		attrs := []any{"version", p.Version, "data", cfg.Data, "took", took}
+		attrs := []any{"version", p.Version, "data", cfg.Data, logs.Duration(took)}
 		if at.HTTP != nil {
 			attrs = append(attrs, "http", at.HTTP.String())
 		}
 		if at.GRPC != nil {
 			attrs = append(attrs, "grpc", at.GRPC.String())
+		}
+		if at.Health != nil {
+			attrs = append(attrs, "health", at.Health.String())
 		}
 		if at.Metrics != nil {
 			attrs = append(attrs, "metrics", at.Metrics.String())
@@ -70,6 +74,9 @@ func (p Process) firstScreen(cfg *server.Config, at server.Endpoints) string {
 	fmt.Fprintf(&b, "  API    %s\n  Docs   %s/docs\n", base, base)
 	if at.GRPC != nil {
 		fmt.Fprintf(&b, "  gRPC   %s\n", at.GRPC)
+	}
+	if at.Health != nil {
+		fmt.Fprintf(&b, "  Health %s/readyz\n", baseURL(at.Health))
 	}
 	fmt.Fprintf(&b, "  Data   %s\n", absolute(cfg.Data))
 	if !cfg.LocalIssuer {

@@ -1,16 +1,22 @@
 package server
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/gateway"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // DefaultHTTP is where the REST API is, unless a flag says otherwise: on this machine only.
 const DefaultHTTP = "127.0.0.1:8080"
+
+// DefaultHealth is where everything in one process has its health pages, unless a flag says otherwise. It is
+// a port of its own: a proxy on this machine, which makes the whole of --http public, comes from here as well.
+const DefaultHealth = "127.0.0.1:8079"
 
 // SplitDrainDelay is the drain delay of one service by itself, unless a flag says otherwise: about
 // what an orchestrator takes to stop sending it requests.
@@ -24,9 +30,16 @@ type Config struct {
 	Data      string
 	LogLevel  string
 	LogFormat string
+	// LogCallers is how callers are named in the log ("" for logs.ByID), LogKey what hashes them ("" for the key of the data
+	// folder), and LogSample which share of the lines about successful requests is written, 0 (not set) and 1 for all.
+	LogCallers string
+	LogKey     string
+	LogSample  float64
 
 	MetricsAddr  string
 	OTLPEndpoint string
+	// TraceSample is which share of the traces that begin here is recorded, up to 1.
+	TraceSample float64
 
 	HTTP        string
 	CORSOrigins []string
@@ -39,6 +52,8 @@ type Config struct {
 	MaxStreams int
 	// TrustedProxies are networks and addresses, as gateway.ParseProxy reads them.
 	TrustedProxies []string
+	// ContinueTraces has their requests continue the traces that they name.
+	ContinueTraces bool
 
 	// DatabaseURL may hold a password: it is neither logged nor shown.
 	DatabaseURL      string
@@ -46,6 +61,8 @@ type Config struct {
 
 	Listen     string
 	HealthAddr string
+	// HealthByDefault is whether nobody asked for the pages at HealthAddr, so that they may be missing.
+	HealthByDefault bool
 	// Addrs are where the services are, by name.
 	Addrs    map[string]string
 	TLSCert  string
@@ -80,6 +97,9 @@ func (c *Config) Check(services Table) error {
 	case c.DrainDelay < 0:
 		return Usagef("--drain-delay must not be negative")
 	}
+	if err := c.checkLogs(); err != nil {
+		return err
+	}
 	for _, origin := range c.CORSOrigins {
 		if err := gateway.CheckOrigin(origin); err != nil {
 			return Usagef("--cors-origin: %s", err)
@@ -100,6 +120,22 @@ func (c *Config) Check(services Table) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// checkLogs is Check of what an operator sees by.
+func (c *Config) checkLogs() error {
+	switch {
+	case c.TraceSample < 0 || c.TraceSample > 1:
+		return Usagef("--trace-sample must be from 0 to 1")
+	case c.ContinueTraces && len(c.TrustedProxies) == 0:
+		return Usagef("--continue-traces needs --trusted-proxies, whose traces are continued")
+	case c.LogSample < 0 || c.LogSample > 1:
+		return Usagef("--log-sample must be above 0, and at most 1, which writes all lines")
+	}
+	if _, err := logs.NewCallers(cmp.Or(c.LogCallers, logs.ByID), cmp.Or(c.LogKey, logs.NewKey())); err != nil {
+		return Usagef("--log-callers and --log-key: %s", err)
 	}
 	return nil
 }

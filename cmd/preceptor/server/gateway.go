@@ -11,6 +11,7 @@ import (
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // openGateway makes the REST API.
@@ -27,6 +28,8 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		Conns:          conns,
 		Verifier:       p.verifier,
 		Logger:         p.log,
+		Callers:        p.callers,
+		Sample:         logs.NewSampler(p.cfg.LogSample),
 		AllowedOrigins: p.cfg.CORSOrigins,
 		Version:        p.version,
 		Limiter:        p.openLimiter(),
@@ -34,8 +37,10 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
+		ContinueTraces: p.cfg.ContinueTraces,
 		Observe:        p.metrics.Requests(),
-		Ready:          p.state,
+		Ready:          p.ready,
+		Draining:       p.draining.Load,
 	})
 	if err != nil {
 		return nil, err

@@ -52,11 +52,16 @@ func (p *process) offerHealth(ctx context.Context, server *rpc.Server) {
 }
 
 // offerHealthPages reports the state by HTTP where that is asked for, from before the service is open.
+// An address that nobody asked for may be in use: a second program on a machine is no mistake.
 func (p *process) offerHealthPages(ctx context.Context) error {
 	if p.cfg.HealthAddr == "" {
 		return nil
 	}
 	lis, err := p.listen(ctx, p.cfg.HealthAddr, "--health-addr")
+	if err != nil && p.cfg.HealthByDefault {
+		p.log.InfoContext(ctx, "the health pages are not served, as their address is taken: another one is given by --health-addr", "address", p.cfg.HealthAddr)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

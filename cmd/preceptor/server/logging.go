@@ -1,8 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+
+	"github.com/preceptor-dev/preceptor/internal/logs"
 )
 
 // quieter is a logger whose ordinary records are for debugging only. In one process
@@ -31,4 +34,25 @@ func lower(level slog.Level) slog.Level {
 		return slog.LevelDebug
 	}
 	return level
+}
+
+// openCallers configures by which names the log has callers. The processes of one installation give one
+// caller the same name when they have one key: that of a setting, or of the folder that they share.
+func (p *process) openCallers(ctx context.Context) error {
+	key := p.cfg.LogKey
+	var err error
+	switch {
+	case key != "":
+	case p.cfg.needsFolder():
+		if key, err = logs.OpenKey(p.cfg.Data); err != nil {
+			return FolderError(p.cfg.Data, err)
+		}
+	default:
+		key = logs.NewKey()
+		if p.cfg.LogCallers != logs.BySubject {
+			p.log.InfoContext(ctx, "the hashes of callers in this log are this process's own, until all processes have one --log-key")
+		}
+	}
+	p.callers, err = logs.NewCallers(cmp.Or(p.cfg.LogCallers, logs.ByID), key)
+	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/health"
+	"github.com/preceptor-dev/preceptor/internal/logs"
 	"github.com/preceptor-dev/preceptor/internal/metrics"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -31,6 +32,8 @@ type process struct {
 	now      func() time.Time
 	version  string
 	verifier *auth.Verifier
+	// callers is nil in a process whose log nobody reads.
+	callers *logs.Callers
 	// limiter is nil where nobody is limited: in a process without the gateway.
 	limiter *bounds.Limiter
 	// idle is set where services do only what a command calls them for.
@@ -53,6 +56,8 @@ type process struct {
 	// until then.
 	reported atomic.Pointer[func(context.Context) health.State]
 	waiting  atomic.Pointer[health.Missing]
+	// ready is what the gateway reports to anybody of what is open here; nil for nothing but its end.
+	ready func(context.Context) bool
 	// serving is set when the start is done.
 	serving bool
 	// draining is set before anything closes.
@@ -274,12 +279,12 @@ func (p *process) newServer(_ context.Context, who Opened, maxRecv int) (*rpc.Se
 	}
 	o := rpc.Options{
 		Logger: p.log, Guard: guard, MaxRecv: maxRecv, Reflection: p.cfg.Reflection, Tracer: p.tracer, Observe: p.calls, Now: p.now,
-		Limiter: p.limiter,
+		Limiter: p.limiter, Callers: p.callers,
 	}
 	if p.identity == nil {
 		o.Logger = quieter(p.log)
 	} else {
-		o.TLS = p.identity.ServerTLS()
+		o.TLS, o.Sample = p.identity.ServerTLS(), logs.NewSampler(p.cfg.LogSample)
 	}
 	server, err := rpc.NewServer(o) //nolint:contextcheck // it lives until the stop, not as long as the start
 	if err != nil {

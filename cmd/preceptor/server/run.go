@@ -88,6 +88,9 @@ func (p *process) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.openCallers(ctx); err != nil {
+		return err
+	}
 	switch p.cfg.Only {
 	case "":
 		return p.startAll(ctx)
@@ -112,6 +115,9 @@ func (p *process) startAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.offerHealthPages(ctx); err != nil {
+		return err
+	}
 	if err := p.openVerifier(ctx); err != nil {
 		return err
 	}
@@ -119,6 +125,7 @@ func (p *process) startAll(ctx context.Context) error {
 		return err
 	}
 	p.report(p.ownState)
+	p.ready = func(ctx context.Context) bool { return p.ownState(ctx).Ready }
 	gateway, err := p.openGateway(ctx, p.inProcess(Gateway, p.table.Names()))
 	if err != nil {
 		return err
@@ -205,6 +212,9 @@ func (p *process) startGateway(ctx context.Context) error {
 	}
 	front, err := p.listen(ctx, p.cfg.HTTP, "--http")
 	if err != nil {
+		return err
+	}
+	if err := p.offerHealthPages(ctx); err != nil {
 		return err
 	}
 	if err := p.openVerifier(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -24,7 +25,10 @@ func (p *process) openTelemetry(ctx context.Context) error {
 		if p.cfg.Only != "" {
 			name += "-" + p.cfg.Only
 		}
-		tracer, err := tracing.Open(ctx, tracing.Options{Endpoint: p.cfg.OTLPEndpoint, Service: name, Version: p.version, Logger: p.log})
+		tracer, err := tracing.Open(ctx, tracing.Options{
+			Endpoint: p.cfg.OTLPEndpoint, Service: name, Version: p.version, Logger: p.log,
+			Sample: p.cfg.TraceSample, ForeignSampler: os.Getenv("OTEL_TRACES_SAMPLER") != "",
+		})
 		if err != nil {
 			return Usagef("--otlp-endpoint: %s", err)
 		}
