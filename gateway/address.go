@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -32,6 +33,23 @@ func ParseProxy(text string) (netip.Prefix, error) {
 
 func (p proxies) has(addr netip.Addr) bool {
 	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(addr) })
+}
+
+// fromHere reports whether a program on this machine makes a request by the machine's own name, and no proxy
+// here passes it on for another: those add a header, or keep the name that was asked for.
+func fromHere(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	asked, err := netip.ParseAddr(host)
+	from, ok := bounds.ReadAddr(r.RemoteAddr)
+	return ok && from.IsLoopback() && (host == "localhost" || err == nil && asked.IsLoopback())
 }
 
 // addressOf returns the address that a request comes from, of IPv6 its network. Behind a trusted proxy that

@@ -24,6 +24,7 @@ import (
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
+	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -446,6 +447,36 @@ func TestHealth(t *testing.T) {
 		t.Errorf("it was found out %d times", n)
 	}
 	open(t).get(t, "/readyz").wantJSON(t, 200, `{"status":"ready"}`)
+}
+
+// TestHealthFromHere reads what is missing, as a program on the same machine may, and nobody through a proxy.
+func TestHealthFromHere(t *testing.T) {
+	h := open(t, func(c *gateway.Config) {
+		c.State = func(context.Context) health.State {
+			return health.State{Ready: true, Degraded: []health.Missing{{Text: "redis cannot be reached"}}}
+		}
+	})
+	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"degraded","degraded":["redis cannot be reached"]}`)
+	for _, headers := range [][2]string{
+		{"X-Forwarded-For", "192.0.2.1"}, {"Forwarded", "for=192.0.2.1"}, {"X-Real-IP", "192.0.2.1"}, {"Via", "1.1 proxy"},
+		{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "learn.example"},
+	} {
+		h.get(t, "/readyz", headers[0], headers[1]).wantJSON(t, 200, `{"status":"ready"}`)
+	}
+	for host, here := range map[string]bool{"localhost:8080": true, "[::1]:8080": true, "127.0.0.1": true, "learn.example": false, "192.0.2.1:8080": false} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		res, err := h.server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := readAll(res); err != nil || strings.Contains(body, "redis") != here {
+			t.Errorf("%s: %s %v", host, body, err)
+		}
+	}
 }
 
 func TestNewNeedsItsServices(t *testing.T) {

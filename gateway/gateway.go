@@ -32,6 +32,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/logs"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
@@ -62,6 +63,9 @@ type Config struct {
 	// Ready reports whether requests can be served, unless Draining does; nil means always. It is called
 	// once a second at most.
 	Ready func(context.Context) bool
+	// State is what a program on the same machine reads of /readyz, with all that is missing; nil for the word
+	// that anybody reads.
+	State func(context.Context) health.State
 	// Draining reports whether the process is about to stop; nil means never.
 	Draining func() bool
 	// Now returns the current time, for the log and the rate limit.

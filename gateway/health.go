@@ -37,10 +37,14 @@ func (g *Gateway) healthz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readyz reports whether to send requests here, and nothing else: what is missing would be news for
-// anybody. The health pages of the process have it.
+// readyz reports whether to send requests here, and to a program on the same machine what is missing, as the
+// health pages of the process do. To others that would be news of our insides.
 func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
-	if g.onlyGet(w, r) {
+	switch {
+	case !g.onlyGet(w, r):
+	case g.config.State != nil && fromHere(r):
+		g.config.State(r.Context()).Write(w)
+	default:
 		health.WriteReady(w, g.ready(r.Context()))
 	}
 }

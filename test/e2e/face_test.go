@@ -176,7 +176,7 @@ func testSite(t *testing.T, w *world) {
 	}
 	anyone.get("/").want(http.StatusFound)
 	anyone.get("/healthz").want(http.StatusOK).has("status", "alive")
-	if page := anyone.get("/readyz").want(http.StatusOK); string(page.body) != `{"status":"ready"}` {
+	if page := anyone.get("/readyz", "X-Forwarded-For", "192.0.2.1").want(http.StatusOK); string(page.body) != `{"status":"ready"}` {
 		t.Errorf("anybody may read %s", page.body)
 	}
 }

@@ -224,7 +224,7 @@ func TestStop(t *testing.T) {
 			go func() { stopped <- w.front.stop(t) }()
 			anyone := &client{t: t, base: w.base}
 			eventually(t, "readyz reports draining", func() bool {
-				a, err := anyone.try(http.MethodGet, "/readyz", nil)
+				a, err := anyone.try(http.MethodGet, "/readyz", nil, "X-Forwarded-For", "192.0.2.1")
 				return err != nil || a.status == http.StatusServiceUnavailable && a.get("status") == "unready" && a.get("reason") == nil
 			})
 			var last serverSent
@@ -258,7 +258,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 	term()
 	eventually(t, "readyz reports draining", func() bool {
-		a := anyone.get("/readyz")
+		a := anyone.get("/readyz", "X-Forwarded-For", "192.0.2.1")
 		return a.status == http.StatusServiceUnavailable && a.get("reason") == nil && operator.get("/readyz").get("reason") == "draining"
 	})
 	term()
@@ -296,7 +296,8 @@ func TestAnyOrder(t *testing.T) {
 	anyone := &client{t: t, base: w.base}
 	operator := w.operator(t)
 	operator.get("/readyz").want(http.StatusOK).has("status", "degraded", "degraded.0", "profile cannot be reached")
-	anyone.get("/readyz").want(http.StatusOK).has("status", "ready")
+	anyone.get("/readyz").want(http.StatusOK).has("status", "degraded", "degraded.0", "profile cannot be reached") // on this machine
+	anyone.get("/readyz", "X-Forwarded-For", "192.0.2.1").want(http.StatusOK).has("status", "ready")
 	anyone.get("/healthz").want(http.StatusOK)
 	w.as(t, "order").get("/v1/modules").want(http.StatusServiceUnavailable)
 
@@ -425,7 +426,7 @@ func TestCatalogCommands(t *testing.T) {
 func TestHealthcheck(t *testing.T) {
 	t.Parallel()
 	w := oneProcess(t)
-	if stdout, stderr, code := command(t, "healthcheck", "--url", w.base+"/readyz"); code != 0 || stdout != `{"status":"ready"}`+"\n" {
+	if stdout, stderr, code := command(t, "healthcheck", "--url", w.base+"/readyz"); code != 0 || stdout != `{"status":"ready","degraded":[]}`+"\n" {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if _, stderr, code := command(t, "healthcheck", "--url", "http://127.0.0.1:1/readyz"); code != 1 || !strings.Contains(stderr, "not ready") {

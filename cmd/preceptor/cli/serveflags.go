@@ -133,11 +133,7 @@ func (c *serveFlags) operatorFlags() []cli.Flag {
 			Name: "trace-sample", Category: groupAlways, Value: 0.01, Destination: &c.TraceSample, Sources: variable("trace-sample"),
 			Usage: "which share of the traces that begin in this process is recorded, from 0 to 1",
 		},
-		&cli.StringFlag{
-			Name: "health-addr", Category: groupAlways, Destination: &c.HealthAddr, Sources: variable("health-addr"),
-			Usage:       "where GET /readyz lists what is degraded, for operators, beside GET /healthz; nowhere when empty",
-			DefaultText: server.DefaultHealth + " for everything in one process, else nowhere",
-		},
+		text(groupAlways, "health-addr", "where GET /readyz lists what is degraded, for operators, beside GET /healthz; nowhere when not given", "", &c.HealthAddr),
 	}
 }
 
@@ -225,9 +221,6 @@ func (c *serveFlags) complete(cmd *cli.Command, args []string) error {
 	}
 	if c.LogSample == 0 { // which a Config that says nothing has
 		c.LogSample = -1
-	}
-	if c.Only == "" && !cmd.IsSet("health-addr") {
-		c.HealthAddr, c.HealthByDefault = server.DefaultHealth, true
 	}
 	if !cmd.IsSet("local-issuer") {
 		c.LocalIssuer = c.OIDCIssuer == ""

@@ -14,10 +14,6 @@ import (
 // DefaultHTTP is where the REST API is, unless a flag says otherwise: on this machine only.
 const DefaultHTTP = "127.0.0.1:8080"
 
-// DefaultHealth is where everything in one process has its health pages, unless a flag says otherwise. It is
-// a port of its own: a proxy on this machine, which makes the whole of --http public, comes from here as well.
-const DefaultHealth = "127.0.0.1:8079"
-
 // SplitDrainDelay is the drain delay of one service by itself, unless a flag says otherwise: about
 // what an orchestrator takes to stop sending it requests.
 const SplitDrainDelay = 5 * time.Second
@@ -61,8 +57,6 @@ type Config struct {
 
 	Listen     string
 	HealthAddr string
-	// HealthByDefault is whether nobody asked for the pages at HealthAddr, so that they may be missing.
-	HealthByDefault bool
 	// Addrs are where the services are, by name.
 	Addrs    map[string]string
 	TLSCert  string

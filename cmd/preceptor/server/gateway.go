@@ -40,6 +40,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		ContinueTraces: p.cfg.ContinueTraces,
 		Observe:        p.metrics.Requests(),
 		Ready:          p.ready,
+		State:          p.state,
 		Draining:       p.draining.Load,
 	})
 	if err != nil {

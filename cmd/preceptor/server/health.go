@@ -58,10 +58,6 @@ func (p *process) offerHealthPages(ctx context.Context) error {
 		return nil
 	}
 	lis, err := p.listen(ctx, p.cfg.HealthAddr, "--health-addr")
-	if err != nil && p.cfg.HealthByDefault {
-		p.log.InfoContext(ctx, "the health pages are not served, as their address is taken: another one is given by --health-addr", "address", p.cfg.HealthAddr)
-		return nil
-	}
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// TestHealthPages has them where a flag says so, where nobody asked for them if that is free, and else not.
+// TestHealthPages has them where a flag says so, and else nowhere.
 func TestHealthPages(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -22,30 +22,21 @@ func TestHealthPages(t *testing.T) {
 	}
 	defer taken.Close()
 	for name, c := range map[string]struct {
-		addr      string
-		byDefault bool
-		served    bool
-		err, log  string
+		addr   string
+		served bool
+		err    string
 	}{
-		"asked for":         {addr: "127.0.0.1:0", served: true},
-		"by default":        {addr: "127.0.0.1:0", byDefault: true, served: true},
-		"nowhere":           {},
-		"asked for, taken":  {addr: taken.Addr().String(), err: "--health-addr"},
-		"by default, taken": {addr: taken.Addr().String(), byDefault: true, log: "level=INFO"},
+		"asked for": {addr: "127.0.0.1:0", served: true},
+		"nowhere":   {},
+		"taken":     {addr: taken.Addr().String(), err: "--health-addr"},
 	} {
-		log := &logBook{}
-		p := newProcess(Options{
-			Config: &Config{HealthAddr: c.addr, HealthByDefault: c.byDefault}, Logger: slog.New(slog.NewTextHandler(log, nil)), Now: testenv.Now,
-		})
+		p := newProcess(Options{Config: &Config{HealthAddr: c.addr}, Logger: slog.New(slog.DiscardHandler), Now: testenv.Now})
 		p.report(func(context.Context) health.State {
 			return health.State{Ready: true, Degraded: []health.Missing{{Text: "redis"}}}
 		})
 		err := p.offerHealthPages(t.Context())
 		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) || (p.at.Health != nil) != c.served {
 			t.Errorf("%s: served %v, %v", name, p.at.Health, err)
-		}
-		if lines := log.lines("--health-addr"); len(lines) > 1 || (len(lines) == 1) != (c.log != "") || !strings.Contains(strings.Join(lines, ""), c.log) {
-			t.Errorf("%s: the log has %q", name, lines)
 		}
 		if c.served {
 			resp, err := http.Get("http://" + p.at.Health.String() + "/readyz")
