@@ -118,6 +118,10 @@ func TestOtherClientsUseTheServiceConfig(t *testing.T) {
 		remaining, _ := testenv.TimeLeft(stream.Context())
 		left.Store(int64(remaining))
 		calls.Add(1)
+		// A client whose message was not taken yet reports that instead of the status.
+		if err := stream.RecvMsg(&progressv1.GetProgressRequest{}); err != nil {
+			return err
+		}
 		return status.Error(codes.Unavailable, "down")
 	}))
 	lis := must(net.Listen("tcp", "127.0.0.1:0"))
