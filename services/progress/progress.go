@@ -275,7 +275,7 @@ type Head struct {
 	// Rules is the RulesVersion that all that is stored of the learner was last brought to.
 	Rules int
 	// Timeline is the line of the database's history that this was read from. Another one may give
-	// the same Version to something else. "" where the database knows one line only.
+	// the same Version to something else. "" where nobody asked for it.
 	Timeline string
 	// Catalog is the stored catalog's revision, where Head or Load answered this: some replica has
 	// acted on that one, perhaps for this learner.

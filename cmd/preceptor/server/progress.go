@@ -67,6 +67,9 @@ func checkRedis(c *Config) error {
 
 func openProgress(ctx context.Context, o Opening) (Opened, error) {
 	store := progressstore.New(o.DB)
+	store.OnRenewal(func(why, was, is string) {
+		o.Logger.Warn("the database is not where it was: devices read their logs again", "because", why, "was", was, "is", is)
+	})
 	if o.Idle {
 		return openIdleProgress(ctx, o, store)
 	}

@@ -144,8 +144,8 @@ func (s *Service) moduleLog(ctx context.Context, head progress.Head, moduleID st
 	return log, nil
 }
 
-// answerKey names an answer by all that it depends on but the clock. Incarnation and timeline
-// stand for what a restore or a failover of the database may take back: versions that were given
+// answerKey names an answer by all that it depends on but the clock. The timeline
+// stands for what a restore or a failover of the database may take back: versions that were given
 // already are given again after those, for something else.
 func (s *Service) answerKey(route string, head progress.Head, revision int64) string {
 	b := make([]byte, 0, 192)
@@ -154,8 +154,7 @@ func (s *Service) answerKey(route string, head progress.Head, revision int64) st
 	b = append(b, "}:"...)
 	b = append(b, route...)
 	b = append(b, ':')
-	b = append(b, s.incarnation...)
-	b = append(append(b, ':'), head.Timeline...)
+	b = append(b, head.Timeline...)
 	b = strconv.AppendInt(append(b, ':'), head.Version, 10)
 	b = strconv.AppendInt(append(b, ':'), revision, 10)
 	return string(b)
@@ -180,7 +179,7 @@ func (s *Service) cached(ctx context.Context, key string) (Answer, bool) {
 	return Answer{Body: value[timesSize:], ETag: etagOf(key, until)}, true
 }
 
-// etagOf changes with everything that the answer depends on: the key names incarnation, learner
+// etagOf changes with everything that the answer depends on: the key names timeline, learner
 // version, catalog revision and route, until is the next boundary of the clock.
 func etagOf(key string, until uint64) string {
 	h := sha256.New()

@@ -50,7 +50,6 @@ type Service struct {
 	flights      flights
 	creating     idem.Guard
 	known        knownLearners
-	incarnation  string
 	lastLog      atomic.Pointer[logLine]
 	now          func() time.Time
 	log          *slog.Logger
@@ -60,8 +59,7 @@ type Service struct {
 
 // New starts the service: it follows the catalog and profile, commits and sweeps until Close.
 func New(ctx context.Context, store Store, opts Options) (*Service, error) {
-	incarnation, err := store.Incarnation(ctx)
-	if err != nil {
+	if _, err := store.Incarnation(ctx); err != nil { // so that a start logs that the database is another one
 		return nil, err
 	}
 	catalog, err := NewCatalogFollower(ctx, opts.Catalog, store, opts.Logger, opts.Now)
@@ -81,7 +79,6 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		zoneFollower: zones,
 		cache:        opts.Cache,
 		feed:         newFeed(store, opts.PubSub, opts.Logger),
-		incarnation:  incarnation,
 		now:          opts.Now,
 		log:          opts.Logger,
 		stopped:      make(chan struct{}),

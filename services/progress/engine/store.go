@@ -20,7 +20,8 @@ type Store interface {
 
 // LearnerStore has the learners' logs and what is folded from them.
 type LearnerStore interface {
-	// Incarnation names the database, and changes when a dump of it is restored. It begins with a UUID.
+	// Incarnation names the database's line of history, as Timeline in a Head: it changes when the database
+	// is a copy of what it was before, or goes on from an earlier state. It begins with a UUID.
 	Incarnation(ctx context.Context) (string, error)
 	// Head returns a learner's head; the zero Head with the learner's id where there is no log yet.
 	Head(ctx context.Context, learnerID string) (progress.Head, error)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,10 +21,12 @@ import (
 // commitTx is a progress.Tx.
 type commitTx struct {
 	tx sqldb.Tx
-	// timeline is the expression for the line of history; "" where nobody asks for it.
-	timeline string
-	heads    map[string]*progress.Head
-	was      map[string]progress.Head
+	// lines are the lines of history that are known, and mark the expression for the mark of one; nil and ""
+	// where nobody asks for it.
+	lines *lines
+	mark  string
+	heads map[string]*progress.Head
+	was   map[string]progress.Head
 	// summaries are how the facts that were read or written stand in their index.
 	summaries map[progress.FactsKey]summaryKey
 }
@@ -31,20 +34,28 @@ type commitTx struct {
 // Commit runs fn with the learners' heads locked, in one transaction.
 func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error {
 	ids := slices.Sorted(slices.Values(learnerIDs))
-	timeline, err := s.timelineOf(ctx)
-	if err != nil {
-		return err
+	for attempt := 1; ; attempt++ {
+		mark, err := s.markOf(ctx)
+		if err != nil {
+			return err
+		}
+		err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+			c := &commitTx{tx: tx, lines: &s.lines, mark: mark, summaries: map[progress.FactsKey]summaryKey{}}
+			if err := c.lock(ctx, ids); err != nil {
+				return err
+			}
+			if err := fn(ctx, c); err != nil {
+				return err
+			}
+			return c.saveHeads(ctx, ids)
+		})
+		if !errors.Is(err, errUnknownLine) || attempt == settleAttempts {
+			return err
+		}
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
 	}
-	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		c := &commitTx{tx: tx, timeline: timeline, summaries: map[progress.FactsKey]summaryKey{}}
-		if err := c.lock(ctx, ids); err != nil {
-			return err
-		}
-		if err := fn(ctx, c); err != nil {
-			return err
-		}
-		return c.saveHeads(ctx, ids)
-	})
 }
 
 // lock reads the heads in id order, so that two transactions never wait for each other in a
@@ -78,12 +89,21 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	heads, err := queryHeadsOn(ctx, c.tx, c.timeline, `learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	heads, err := queryHeadsOn(ctx, c.tx, c.mark, `learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	if err != nil {
+		return err
+	}
 	for i := range heads {
 		h := &heads[i]
+		if c.lines != nil {
+			known := false
+			if h.Timeline, known = c.lines.of(h.Timeline); !known {
+				return errUnknownLine
+			}
+		}
 		c.heads[h.LearnerID], c.was[h.LearnerID] = h, *h
 	}
-	return err
+	return nil
 }
 
 // insertHeads begins a statement that writes what a commit may change of heads.

@@ -61,26 +61,16 @@ func (s *Store) ModulesAfter(ctx context.Context, learnerID string, after int64)
 
 // Log returns at most limit entries after a sequence, with the head of the same snapshot.
 func (s *Store) Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
-	timeline, err := s.timelineOf(ctx)
-	if err != nil {
-		return nil, progress.Head{}, err
-	}
 	var records []progress.Record
 	var head progress.Head
-	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		var err error
-		if head, err = currentHead(ctx, tx, timeline, learnerID); err != nil {
+	err := s.onLine(ctx, &head.Timeline, func(mark string) error {
+		return s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) (err error) {
+			if head, err = currentHead(ctx, tx, mark, learnerID); err != nil {
+				return err
+			}
+			records, err = queryLog(ctx, tx, selectLog+` AND sequence > $2 ORDER BY sequence LIMIT $3`, learnerID, after, limit)
 			return err
-		}
-		records, err = queryLog(
-			ctx,
-			tx,
-			selectLog+` AND sequence > $2 ORDER BY sequence LIMIT $3`,
-			learnerID,
-			after,
-			limit,
-		)
-		return err
+		})
 	})
 	return records, head, err
 }

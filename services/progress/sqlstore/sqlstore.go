@@ -9,9 +9,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"slices"
-	"sync"
-
-	"github.com/google/uuid"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -25,9 +22,7 @@ var migrations embed.FS
 type Store struct {
 	db *sqldb.DB
 
-	mu sync.Mutex
-	// timeline is an expression for sqldb.DB.Timeline's; "" until it was asked for.
-	timeline string
+	lines lines
 }
 
 // New is a store on a database whose schema Migrations has made.
@@ -42,79 +37,24 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// Incarnation returns the database's UUID, made at first sight, and where it came from.
-func (s *Store) Incarnation(ctx context.Context) (string, error) {
-	fresh, err := uuid.NewRandom()
-	if err != nil {
-		return "", errs.Wrap(err, errs.Internal, errs.ReasonInternal, "no random numbers")
-	}
-	var out string
-	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO instance (id, incarnation) VALUES (1, $1) ON CONFLICT (id) DO NOTHING`, fresh.String()); err != nil {
-			return err
-		}
-		return tx.QueryRowContext(ctx, `SELECT incarnation FROM instance WHERE id = 1`).Scan(&out)
-	})
-	if err != nil {
-		return "", err
-	}
-	origin, err := s.db.Origin(ctx, "instance")
-	if origin != "" {
-		out += "-" + origin
-	}
-	return out, err
-}
-
-// timelineOf is the expression for the line of history, asked for once.
-func (s *Store) timelineOf(ctx context.Context) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.timeline == "" {
-		var err error
-		if s.timeline, err = s.db.Timeline(ctx); err != nil {
-			s.timeline = ""
-			return "", err
-		}
-	}
-	return s.timeline, nil
-}
-
-// Renew gives the database a new incarnation, since it was restored and may have lost what was
-// read from it: no answer from before, and no ETag, is taken for one of now. No process may serve
-// from it meanwhile.
-func (s *Store) Renew(ctx context.Context) error {
-	fresh, err := uuid.NewRandom()
-	if err != nil {
-		return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "no random numbers")
-	}
-	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO instance (id, incarnation) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation`,
-			fresh.String())
-		return err
-	})
-}
-
 // Head returns a learner's head; a zero one where there is no log yet.
 func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, error) {
-	timeline, err := s.timelineOf(ctx)
-	if err != nil {
-		return progress.Head{}, err
-	}
-	head, err := currentHead(ctx, s.db.Reader(), timeline, learnerID)
-	if err != nil {
-		return head, sqldb.Classify(err)
-	}
-	return head, nil
+	var head progress.Head
+	err := s.onLine(ctx, &head.Timeline, func(mark string) (err error) {
+		head, err = currentHead(ctx, s.db.Reader(), mark, learnerID)
+		return sqldb.Classify(err)
+	})
+	return head, err
 }
 
-// currentHead reads a head with the line of history, which timeline is the expression for, and the
-// stored catalog's revision.
-func currentHead(ctx context.Context, tx sqldb.Tx, timeline, learnerID string) (progress.Head, error) {
+// currentHead reads a head with the stored catalog's revision, and with the mark of the line of history,
+// which mark is the expression for.
+func currentHead(ctx context.Context, tx sqldb.Tx, mark, learnerID string) (progress.Head, error) {
 	head := progress.Head{LearnerID: learnerID}
 	var since int64
 	// One row in any case: a learner without a log is on a line of history, too.
 	err := tx.QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.known, FALSE), coalesce(h.time_zone, ''),
-		coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, `+timeline+`
+		coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, `+mark+`
 		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = $1 WHERE c.id = 1`, learnerID).
 		Scan(&head.Sequence, &head.Version, &head.Known, &head.TimeZone, &since, &head.Rules, &head.Catalog, &head.Timeline)
 	head.ZoneSince = timeOf(since)
@@ -124,17 +64,17 @@ func currentHead(ctx context.Context, tx sqldb.Tx, timeline, learnerID string) (
 // headColumns are the columns of a head.
 const headColumns = `learner_id, sequence, version, known, time_zone, zone_since, rules`
 
-// noTimeline is the expression where nobody asks for the line of history.
-const noTimeline = `''`
+// noMark is the expression where nobody asks for the line of history.
+const noMark = `''`
 
 func queryHeads(ctx context.Context, tx sqldb.Tx, which string, args ...any) ([]progress.Head, error) {
-	return queryHeadsOn(ctx, tx, noTimeline, which, args...)
+	return queryHeadsOn(ctx, tx, noMark, which, args...)
 }
 
-// queryHeadsOn is queryHeads with the line of history, which timeline is the expression for; "" for none.
-func queryHeadsOn(ctx context.Context, tx sqldb.Tx, timeline, which string, args ...any) ([]progress.Head, error) {
+// queryHeadsOn is queryHeads with the mark of the line of history, which mark is the expression for; "" for none.
+func queryHeadsOn(ctx context.Context, tx sqldb.Tx, mark, which string, args ...any) ([]progress.Head, error) {
 	var out []progress.Head
-	rows, err := tx.QueryContext(ctx, `SELECT `+headColumns+`, `+cmp.Or(timeline, noTimeline)+` FROM learner_head WHERE `+which, args...)
+	rows, err := tx.QueryContext(ctx, `SELECT `+headColumns+`, `+cmp.Or(mark, noMark)+` FROM learner_head WHERE `+which, args...)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var h progress.Head
 		var since int64
@@ -176,22 +116,25 @@ func (s *Store) Sequences(ctx context.Context, learnerIDs []string) (map[string]
 
 // Load returns all that is stored of a learner, from one snapshot.
 func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, error) {
-	timeline, err := s.timelineOf(ctx)
+	var l *progress.Learner
+	var line string
+	err := s.onLine(ctx, &line, func(mark string) error {
+		return s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
+			head, err := readHead(ctx, tx, learnerID)
+			if err != nil {
+				return err
+			}
+			if l, err = load(ctx, tx, head); err != nil {
+				return err
+			}
+			return tx.QueryRowContext(ctx, `SELECT revision, `+mark+` FROM catalog_head WHERE id = 1`).Scan(&l.Head.Catalog, &line)
+		})
+	})
 	if err != nil {
 		return nil, err
 	}
-	var l *progress.Learner
-	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		head, err := readHead(ctx, tx, learnerID)
-		if err != nil {
-			return err
-		}
-		if l, err = load(ctx, tx, head); err != nil {
-			return err
-		}
-		return tx.QueryRowContext(ctx, `SELECT revision, `+timeline+` FROM catalog_head WHERE id = 1`).Scan(&l.Head.Catalog, &l.Head.Timeline)
-	})
-	return l, err
+	l.Head.Timeline = line
+	return l, nil
 }
 
 // load reads what is stored of the learner of a head.

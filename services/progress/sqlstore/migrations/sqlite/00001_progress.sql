@@ -1,10 +1,12 @@
 -- +goose Up
--- format: 8
+-- format: 9
 -- min_binary: 1
 -- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
 CREATE TABLE instance (
   id          INTEGER PRIMARY KEY CHECK (id = 1),
-  incarnation TEXT NOT NULL
+  incarnation TEXT NOT NULL,
+  -- The server, the database and the line of history that the incarnation is of; '' until it was used.
+  origin      TEXT NOT NULL DEFAULT ''
 );
 
 CREATE TABLE learner_head (
