@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -78,14 +79,13 @@ func TestDumpAndRestore(t *testing.T) {
 			t.Fatalf("migrate %s: exit code %d: %s", service, code, stderr)
 		}
 	}
-	postgresTool(t, "psql", "--set=ON_ERROR_STOP=1", "--command="+operations(t, `^UPDATE progress\.instance .*;$`), "--dbname="+r.in(t, "restored"))
+	w = r.world(t, data)
 	incarnation := func(database string) string {
 		return postgresTool(t, "psql", "--tuples-only", "--command=SELECT incarnation FROM progress.instance", "--dbname="+r.in(t, database))
 	}
 	if one, two := incarnation("preceptor"), incarnation("restored"); one == two {
 		t.Errorf("both databases are of incarnation %s", one)
 	}
-	w = r.world(t, data)
 	for i, one := range s.all {
 		one.me = w.as(t, fmt.Sprintf("scribe-%d", i))
 		checkLog(t, one.me, one.promised(before[i]))
@@ -96,4 +96,16 @@ func TestDumpAndRestore(t *testing.T) {
 		one.catchesUp(t)
 	}
 	wantSound(t, w)
+
+	was := logIDOf(t, s.all[0].me) // by hand, under processes that serve
+	postgresTool(t, "psql", "--set=ON_ERROR_STOP=1", "--command="+operations(t, `^UPDATE progress\.instance .*;$`), "--dbname="+r.in(t, "restored"))
+	if logIDOf(t, s.all[0].me) == was {
+		t.Error("the logs have the logId that they had before the incarnation was set by hand")
+	}
+}
+
+// logIDOf is the logId of a learner's history.
+func logIDOf(t *testing.T, me *client) string {
+	t.Helper()
+	return me.get("/v1/learners/" + me.id() + "/events?pageSize=1").want(http.StatusOK).text("logId")
 }

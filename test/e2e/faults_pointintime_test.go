@@ -71,7 +71,6 @@ func (a *archived) restore(tr *trial, r *row) {
 	a.Shell(tr.t, a.lines[2], "BASE="+strings.TrimSpace(a.Shell(tr.t, `ls -d "$BACKUPS"/base-*`)), "WHEN="+moment)
 	a.Start(tr.t)
 	a.Shell(tr.t, a.lines[3])
-	a.Shell(tr.t, "psql --set=ON_ERROR_STOP=1 --dbname=preceptor <<'SQL'\n"+operations(tr.t, `^UPDATE progress\.instance .*;$`)+"\nSQL")
 	for _, m := range tr.fleet.all() {
 		m.start(tr.t)
 	}
