@@ -34,7 +34,8 @@ const (
 //
 // A migration that programs older than it cannot run on has a line of its own,
 // "-- min_binary: 4": a program must know migration 4 to run on what it leaves. Migrate
-// records the highest of them, and accepts a database with newer migrations as long as
+// records that when the migration was applied, not before: one that fails, or is killed, leaves a
+// database that older programs start on. It accepts a database with newer migrations as long as
 // what is recorded there allows. Else it returns FailedPrecondition SCHEMA_NEWER.
 //
 // A line "-- format: 2" is the number of the whole schema: until the first release, a change edits
@@ -62,8 +63,7 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS) (err error) {
 		return err
 	}
 	if found.newest() <= known.newest() {
-		// Before, not after: an older program that comes between is refused in time.
-		if err := record(ctx, pool, known); err != nil {
+		if err := record(ctx, pool, known.format); err != nil {
 			return Classify(err)
 		}
 		if found, err = db.readFormat(ctx, pool, known); err != nil { // a program of another format may have been first
@@ -148,7 +148,7 @@ func (db *DB) provider(pool *sql.DB, folder fs.FS) (*goose.Provider, error) {
 		}
 		opts = append(opts, goose.WithSessionLocker(locker))
 	}
-	return goose.NewProvider(dialect, pool, folder, opts...)
+	return goose.NewProvider(dialect, pool, recording{folder}, opts...)
 }
 
 // lockID differs between services that share a database.

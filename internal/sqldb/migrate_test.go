@@ -22,6 +22,7 @@ func migrationSuite(t *testing.T, fresh func(t *testing.T) opener) {
 		{"another format is refused", otherFormat},
 		{"a first migration that was killed goes on", killedFirst},
 		{"one that fails leaves nothing", migrationFails},
+		{"one that fails keeps no older program away", failsForOlder},
 		{"replicas wait for one another", migratesTogether},
 		{"no migrations", migratesNothing},
 	} {
@@ -178,6 +179,32 @@ func migrationFails(t *testing.T, open opener) {
 		t.Errorf("the file is not named: %v", err)
 	}
 	migrate(t, db, stepOne, "CREATE TABLE other (a BIGINT)")
+}
+
+// failsForOlder has a migration fail that older programs could not run on, after one that they can. The old
+// program starts afterwards, because only that one is there.
+func failsForOlder(t *testing.T, open opener) {
+	for name, three := range map[string]string{
+		"at its end":            "CREATE TABLE other (a BIGINT);\nINSERT INTO nowhere VALUES (1)",
+		"without a transaction": "-- +goose NO TRANSACTION\nCREATE TABLE IF NOT EXISTS kept (a BIGINT);\nINSERT INTO nowhere VALUES (1)",
+	} {
+		db := open(t, sqldb.Options{})
+		migrate(t, db, stepOne)
+		next := notForOlder(migrations(stepOne, stepTwo, three), 3)
+		wantKind(t, db.Migrate(t.Context(), next), errs.Internal, "MIGRATION_FAILED")
+		if err := db.Check(t.Context(), migrations(stepOne)); err != nil {
+			t.Errorf("failed %s: an older program does not start: %v", name, err)
+		}
+		migrate(t, db, stepOne)
+		if err := db.Migrate(t.Context(), notForOlder(migrations(stepOne, stepTwo, stepThree), 3)); err != nil {
+			t.Fatal(err)
+		}
+		wantKind(t, db.Check(t.Context(), migrations(stepOne)), errs.FailedPrecondition, errs.ReasonSchemaNewer)
+		exec(t, db, "DROP TABLE t")
+		exec(t, db, "DROP TABLE IF EXISTS kept")
+		exec(t, db, "DROP TABLE schema_info")
+		exec(t, db, "DROP TABLE schema_migrations")
+	}
 }
 
 func migratesTogether(t *testing.T, open opener) {

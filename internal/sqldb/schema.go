@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 
@@ -298,19 +300,52 @@ func (db *DB) qualified(table string) string {
 	return quoteIdentifier(table)
 }
 
-// record writes the format into a database that has none yet, and raises min_binary, which it never
-// lowers.
-func record(ctx context.Context, pool *sql.DB, known steps) error {
+// record writes the format into a database that has none yet. What its min_binary is each migration
+// records for itself.
+func record(ctx context.Context, pool *sql.DB, format int64) error {
 	_, err := pool.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+infoTable+
 		" (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), min_binary BIGINT NOT NULL, format BIGINT NOT NULL)")
 	if err != nil && !alreadyMade(err) {
 		return err
 	}
-	_, err = pool.ExecContext(ctx, "INSERT INTO "+infoTable+" (id, min_binary, format) VALUES (1, $1, $2) ON CONFLICT (id) "+
-		"DO UPDATE SET min_binary = excluded.min_binary WHERE "+infoTable+".min_binary < excluded.min_binary AND "+infoTable+".format = excluded.format",
-		known.minBinary, known.format)
+	_, err = pool.ExecContext(ctx, "INSERT INTO "+infoTable+" (id, min_binary, format) VALUES (1, 0, $1) ON CONFLICT (id) DO NOTHING", format)
 	return err
 }
+
+// recording are migrations that each record their min_binary as their last statement: in the transaction
+// of the migration, so that it counts exactly when the migration does.
+type recording struct{ fs.FS }
+
+// Open opens a migration.
+func (r recording) Open(name string) (fs.File, error) {
+	file, err := r.FS.Open(name)
+	if err != nil || path.Ext(name) != ".sql" {
+		return file, err
+	}
+	text, err := fs.ReadFile(r.FS, name)
+	if err == nil {
+		var needs int64
+		if needs, err = numberIn(text, "min_binary"); err == nil && needs > 0 {
+			last := fmt.Sprintf("\n-- +goose StatementBegin\nUPDATE %s SET min_binary = %d WHERE id = 1 AND min_binary < %d;\n-- +goose StatementEnd\n",
+				infoTable, needs, needs)
+			return longer{file, io.MultiReader(file, strings.NewReader(last))}, nil
+		}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// longer is a file with more at its end.
+type longer struct {
+	fs.File
+
+	all io.Reader
+}
+
+func (l longer) Read(p []byte) (int, error) { return l.all.Read(p) }
 
 // alreadyMade reports whether another replica made a table or a schema at the same moment: IF NOT
 // EXISTS looks, and Postgres finds out later, at its row or at its type.
