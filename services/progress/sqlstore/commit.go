@@ -96,7 +96,7 @@ func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
 	for i := range heads {
 		h := &heads[i]
 		if c.lines != nil {
-			known := false
+			var known bool
 			if h.Timeline, known = c.lines.of(h.Timeline); !known {
 				return errUnknownLine
 			}

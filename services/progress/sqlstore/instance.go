@@ -39,8 +39,6 @@ const maxLines = 16
 const settleAttempts = 3
 
 // errUnknownLine ends what was read or written on a line of history that settle has not seen.
-//
-//nolint:gochecknoglobals // an error
 var errUnknownLine = errs.New(errs.Unavailable, errs.ReasonDatabaseBusy, "the server of the database changes; send it again")
 
 // of returns the line of a mark, if that is known.
@@ -107,7 +105,7 @@ func (s *Store) onLine(ctx context.Context, line *string, read func(mark string)
 		if err := read(mark); err != nil {
 			return err
 		}
-		known := false
+		var known bool
 		if *line, known = s.lines.of(*line); known {
 			return nil
 		}
@@ -200,7 +198,7 @@ func (s *Store) renew(ctx context.Context, found instance, missing bool) error {
 	return err
 }
 
-// whatDiffers says in words what two origins differ in.
+// whatDiffers returns words for what two origins differ in.
 func whatDiffers(was, is string) string {
 	one, two := strings.Split(was, "/"), strings.Split(is, "/")
 	words := []string{

@@ -56,8 +56,7 @@ func (p *place) line(t *testing.T) string {
 // wantRenewed fails unless the store was renewed for these reasons, each a part of one, since the last look.
 func (p *place) wantRenewed(t *testing.T, reasons ...string) {
 	t.Helper()
-	same := func(is, part string) bool { return strings.Contains(is, part) }
-	if !slices.EqualFunc(p.renewed, reasons, same) {
+	if !slices.EqualFunc(p.renewed, reasons, strings.Contains) {
 		t.Errorf("renewed because %q, want %q", p.renewed, reasons)
 	}
 	p.renewed = nil
