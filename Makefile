@@ -95,7 +95,7 @@ test-other-days: ## Run test-moved with real servers at the end of a year, on a 
 	$(MAKE) test-moved SERVERS=1 $(ten_years)
 
 .PHONY: nightly
-nightly: test-other-days phones faults faults-cluster faults-failover attack properties mutants fuzz release-check ## Run what takes long: other days, phones, faults, attacks, properties, mutants, fuzz, the release twice.
+nightly: test-other-days phones faults faults-cluster faults-failover skew drill attack properties mutants fuzz release-check ## Run what takes long: other days, phones, faults, skew, a drill, attacks, properties, mutants, fuzz, the release twice.
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages under the race detector (RACE=…; needs a C compiler); properties get a fifth of their tries.
@@ -120,6 +120,14 @@ faults-cluster: ## Break a Redis Cluster of six nodes under the same load; print
 .PHONY: faults-failover
 faults-failover: ## Have standbys take over under the same load, and restore to a point in time (Debian's postgresql, patroni, etcd-server, redis-server); prints the tables.
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers,failover -v -run 'TestFailover$$|TestPointInTime$$' -faults.load=6s
+
+.PHONY: skew
+skew: ## Run each service by the program of the release before, under load, and back (PROGRAM=its file; Debian's postgresql, redis-server).
+	go test -count=1 -timeout 20m -tags realservers -v -run 'TestSkew$$' ./test/e2e -faults.load=6s $(if $(PROGRAM),-skew.program=$(abspath $(PROGRAM)))
+
+.PHONY: drill
+drill: ## Restore a night's backup of Postgres by the lines of docs/drill.md, verify it, and print how long each step took (LEARNERS=20000).
+	go test -count=1 -timeout 60m -tags realservers -v -run 'TestDrill$$' ./test/e2e $(if $(LEARNERS),-drill.learners=$(LEARNERS))
 
 .PHONY: attack
 attack: ## Attack the program in its production limits, with honest clients beside; prints docs/security.md's table (ARGS="-attacks tokens -seed 7").

@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"math/big"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -36,6 +38,8 @@ type member struct {
 	name, service, addr string
 	args                []string
 	process             *process
+	// program is what it runs; "" for the one under test.
+	program string
 }
 
 // newFleet runs a fleet on a store, each service by the url that through makes of its own. The
@@ -83,7 +87,9 @@ func (f *fleet) all() []*member {
 // start runs the member until it is ready.
 func (m *member) start(t *testing.T) {
 	t.Helper()
-	p, ready := launch(t, m.args...)
+	cmd := exec.Command(cmp.Or(m.program, binary), m.args...)
+	cmd.Env = environment()
+	p, ready := launchCommand(t, cmd)
 	m.process = p
 	select {
 	case line := <-ready:
