@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -189,6 +190,8 @@ type provider struct {
 	signer jose.Signer
 	// instead serves in its place while it is not nil.
 	instead atomic.Pointer[http.HandlerFunc]
+	// grant is what it responds where clients ask for tokens; nil: it has no clients.
+	grant func(http.ResponseWriter, *http.Request) string
 }
 
 func newProvider(t *testing.T) *provider {
@@ -221,6 +224,10 @@ func newProvider(t *testing.T) *provider {
 		"id_token_signing_alg_values_supported": []string{"ES256"},
 	})
 	answer("/keys", jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
+	pages.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, p.grant(w, r))
+	})
 	p.signer = signerOf(t, key, "1")
 	return p
 }

@@ -43,20 +43,21 @@ type remote struct {
 
 	// The flags.
 	server, data, token, tokenFile string
+	credentials                    clientCredentials
 }
 
 // withoutServer is the part of the commands' help about a stopped server.
-const withoutServer = "Makes its requests of a running server, with the token of --token, --token-file or PRECEPTOR_TOKEN, else with\n" +
-	"one made with the key in --data. Where no server runs, it locks the folder of --data and works on that.\n"
+const withoutServer = "Makes its requests of a running server, with the token of --token, --token-file or PRECEPTOR_TOKEN, with one that\n" +
+	"the issuer of --oidc-issuer gives to the client of --oidc-client-id, or else with one made with the key in --data. Where no server runs, it locks the folder of --data and works on that.\n"
 
 // flags are those for the server's address and the caller's token.
 func (r *remote) flags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		text("", "server", "where the server is", "http://"+server.DefaultHTTP, &r.server),
 		text("", "data", "the server's data folder, to make a token or to work on while no server runs", "./data", &r.data),
 		&cli.StringFlag{Name: "token", Usage: "a token with the role " + r.admits, Destination: &r.token, Sources: variable("token")},
 		text("", "token-file", "a file that holds such a token", "", &r.tokenFile),
-	}
+	}, r.credentials.flags()...)
 }
 
 // action returns an action that makes requests, and closes what they opened.
@@ -111,7 +112,7 @@ func (r *remote) sendOnce(ctx context.Context, method, path string, body []byte,
 	} else if parsed, err := url.Parse(r.server); err != nil || parsed.Host == "" {
 		return nil, server.Usagef("--server %s is not a URL, as http://%s", r.server, server.DefaultHTTP)
 	}
-	token, err := r.bearer()
+	token, err := r.bearer(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +210,7 @@ func plural(n int, noun string) string {
 }
 
 // bearer is the token that was given, or one made for the command.
-func (r *remote) bearer() (string, error) {
+func (r *remote) bearer(ctx context.Context) (string, error) {
 	switch {
 	case r.folder != nil:
 		return r.folder.Token(r.subject, r.role)
@@ -225,6 +226,8 @@ func (r *remote) bearer() (string, error) {
 			return "", fmt.Errorf("the token file %s is empty", r.tokenFile)
 		}
 		return token, nil
+	case r.credentials.given():
+		return r.credentials.bearer(ctx, r.process.Now)
 	}
 	if _, err := os.Stat(filepath.Join(r.data, auth.LocalKeyFile)); err != nil {
 		return "", unreachableError{fmt.Errorf("there is no token, and %s has no %s to make one with: give --token, --token-file, or the server's folder with --data",
