@@ -15,8 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"sigs.k8s.io/yaml"
 )
 
 // apiServer is a client of the few requests that `kubectl apply --server-side` is made of.
@@ -65,10 +63,11 @@ func newAPIServer(address, token string, certificate []byte) *apiServer {
 func documents(text []byte) ([]document, error) {
 	var found []document
 	for part := range bytes.SplitSeq(append([]byte("\n"), text...), []byte("\n---\n")) {
-		d := document{text: part}
-		if err := yaml.Unmarshal(part, &d.manifest); err != nil {
+		m, err := manifestOf(part)
+		if err != nil {
 			return nil, err
 		}
+		d := document{text: part, manifest: m}
 		if d.Kind != "" {
 			found = append(found, d)
 		}

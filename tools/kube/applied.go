@@ -263,12 +263,18 @@ func admitPod(ctx context.Context, api *apiServer, d document) (reply, error) {
 
 // podOf is the pod that a controller would make of a workload's template.
 func podOf(d document) (object, error) {
+	type template struct {
+		Metadata object `json:"metadata"`
+		Spec     object `json:"spec"`
+	}
 	var workload struct {
 		Spec struct {
-			Template struct {
-				Metadata object `json:"metadata"`
-				Spec     object `json:"spec"`
-			} `json:"template"`
+			Template    template `json:"template"`
+			JobTemplate struct {
+				Spec struct {
+					Template template `json:"template"`
+				} `json:"spec"`
+			} `json:"jobTemplate"` // of CronJobs
 			VolumeClaimTemplates []struct {
 				Metadata named `json:"metadata"`
 			} `json:"volumeClaimTemplates"`
@@ -277,7 +283,11 @@ func podOf(d document) (object, error) {
 	if err := yaml.Unmarshal(d.text, &workload); err != nil {
 		return nil, err
 	}
-	metadata, spec := workload.Spec.Template.Metadata, workload.Spec.Template.Spec
+	from := workload.Spec.Template
+	if from.Spec == nil {
+		from = workload.Spec.JobTemplate.Spec.Template
+	}
+	metadata, spec := from.Metadata, from.Spec
 	if metadata == nil || spec == nil {
 		return nil, errors.New(d.String() + " has no template of a pod")
 	}

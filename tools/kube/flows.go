@@ -106,6 +106,7 @@ const (
 	migrate  = "migrate"
 	postgres = "postgres"
 	redis    = "redis"
+	verify   = "verify"
 )
 
 // flow is a connection that one component opens to another.
@@ -131,6 +132,7 @@ func wanted() []flow {
 		{progress, postgres, 5432},
 		{migrate, postgres, 5432},
 		{progress, redis, 6379},
+		{verify, gateway, 8080},
 	}
 }
 

@@ -37,13 +37,13 @@ type manifest struct {
 	Data       map[string]string `json:"data"`
 	StringData map[string]string `json:"stringData"`
 	Spec       struct {
-		// Of Deployments, StatefulSets and Jobs.
-		Template *struct {
-			Metadata struct {
-				Labels map[string]string `json:"labels"`
-			} `json:"metadata"`
-			Spec pod `json:"spec"`
-		} `json:"template"`
+		// Of Deployments, StatefulSets and Jobs; those of CronJobs are put here.
+		Template    *podTemplate `json:"template"`
+		JobTemplate struct {
+			Spec struct {
+				Template *podTemplate `json:"template"`
+			} `json:"spec"`
+		} `json:"jobTemplate"`
 		Strategy struct {
 			RollingUpdate struct {
 				MaxUnavailable any `json:"maxUnavailable"`
@@ -100,6 +100,23 @@ type manifest struct {
 		SecretName string   `json:"secretName"`
 		DNSNames   []string `json:"dnsNames"`
 	} `json:"spec"`
+}
+
+type podTemplate struct {
+	Metadata struct {
+		Labels map[string]string `json:"labels"`
+	} `json:"metadata"`
+	Spec pod `json:"spec"`
+}
+
+// manifestOf reads a manifest.
+func manifestOf(text []byte) (manifest, error) {
+	var m manifest
+	err := yaml.Unmarshal(text, &m)
+	if each := m.Spec.JobTemplate.Spec.Template; each != nil {
+		m.Spec.Template = each
+	}
+	return m, err
 }
 
 type servicePort struct {
@@ -209,8 +226,8 @@ type volume struct {
 func read(text []byte) (*cluster, error) {
 	c := &cluster{}
 	for part := range bytes.SplitSeq(text, []byte("\n---\n")) {
-		var m manifest
-		if err := yaml.Unmarshal(part, &m); err != nil {
+		m, err := manifestOf(part)
+		if err != nil {
 			return nil, err
 		}
 		if m.Kind != "" {

@@ -166,11 +166,13 @@ func (p *program) learn(ctx context.Context) error {
 			p.commands[strings.Trim(word[0], ",")] = true
 		}
 	}
-	for _, command := range []string{"serve", migrate, "healthcheck"} {
-		if !p.commands[command] {
+	for _, command := range []string{"serve", migrate, "healthcheck", "progress verify", "audit verify"} {
+		words := strings.Fields(command)
+		if !p.commands[words[0]] {
 			continue
 		}
-		help, err := p.run(ctx, nil, command, "--help")
+		p.commands[command] = true
+		help, err := p.run(ctx, nil, append(words, "--help")...)
 		if err != nil {
 			return fmt.Errorf("preceptor %s --help: %w", command, err)
 		}
@@ -204,9 +206,12 @@ func (p *program) check(ctx context.Context, of process) []string {
 		f.addf("%s: preceptor has no command for %v", of.name, of.args)
 		return f
 	}
-	command := of.args[0]
-	given := []string{command}
-	for _, arg := range of.args[1:] {
+	command, rest := of.args[0], of.args[1:]
+	if len(rest) > 0 && p.knows(command+" "+rest[0]) {
+		command, rest = command+" "+rest[0], rest[1:]
+	}
+	given := strings.Fields(command)
+	for _, arg := range rest {
 		name, _, _ := strings.Cut(arg, "=")
 		switch flag := command + " " + name; {
 		case !strings.HasPrefix(name, "--") || p.flags[flag]:
@@ -217,8 +222,8 @@ func (p *program) check(ctx context.Context, of process) []string {
 	}
 	var env []string
 	for name, value := range of.env {
-		rest, ours := strings.CutPrefix(name, "PRECEPTOR_")
-		flag := command + " --" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
+		setting, ours := strings.CutPrefix(name, "PRECEPTOR_")
+		flag := command + " --" + strings.ToLower(strings.ReplaceAll(setting, "_", "-"))
 		if ours && !p.knows(flag) {
 			f.addf("%s: preceptor %s has no flag for the variable %s", of.name, command, name)
 		}

@@ -133,7 +133,7 @@ func exactTag(name string) *regexp.Regexp {
 // probed asks for the three probes of what is to run for ever, on ports that have a name.
 func probed(c *cluster) []string {
 	return eachContainer(c, func(f *faults, where string, m manifest, each container) {
-		if m.Kind == "Job" {
+		if m.Kind == "Job" || m.Kind == "CronJob" {
 			return
 		}
 		probes := map[string]*probe{"startup": each.StartupProbe, "readiness": each.ReadinessProbe, "liveness": each.LivenessProbe}
