@@ -170,10 +170,10 @@ func buildVersion(t *testing.T, sources string) string {
 	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+previousVersion, "-o", program, of)
 	build.Dir = sources
 	build.Env = append(os.Environ(), "GOWORK=off")
-	began := time.Now()
+	began := testenv.Now()
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the program of before: %v\n%s", err, out)
 	}
-	t.Logf("built within %s", time.Since(began).Round(time.Second))
+	t.Logf("built within %s", testenv.Since(began).Round(time.Second))
 	return program
 }

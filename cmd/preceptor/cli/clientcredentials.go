@@ -84,7 +84,7 @@ func (c *clientCredentials) endpoint(ctx context.Context, client *http.Client) (
 	}
 	var found struct {
 		Issuer        string `json:"issuer"`
-		TokenEndpoint string `json:"token_endpoint"`
+		TokenEndpoint string `json:"token_endpoint"` //nolint:tagliatelle // as the issuer spells it
 	}
 	if err := c.fetch(client, req, &found); err != nil {
 		return "", err
@@ -119,7 +119,7 @@ func (c *clientCredentials) ask(ctx context.Context, client *http.Client, endpoi
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(secret)) // as RFC 6749, 2.3.1 wants it
 	var given struct {
-		AccessToken string `json:"access_token"`
+		AccessToken string `json:"access_token"` //nolint:tagliatelle // as the issuer spells it
 	}
 	if err := c.fetch(client, req, &given); err != nil {
 		return "", err
@@ -145,7 +145,7 @@ func (c *clientCredentials) fetch(client *http.Client, req *http.Request, into a
 	if resp.StatusCode != http.StatusOK {
 		var fault struct {
 			Error       string `json:"error"`
-			Description string `json:"error_description"`
+			Description string `json:"error_description"` //nolint:tagliatelle // as the issuer spells it
 		}
 		_ = json.Unmarshal(page, &fault)
 		return fmt.Errorf("the issuer %s responded %s to %s: %s %s", c.issuer, resp.Status, req.URL.Path, fault.Error, fault.Description)

@@ -48,7 +48,8 @@ type remote struct {
 
 // withoutServer is the part of the commands' help about a stopped server.
 const withoutServer = "Makes its requests of a running server, with the token of --token, --token-file or PRECEPTOR_TOKEN, with one that\n" +
-	"the issuer of --oidc-issuer gives to the client of --oidc-client-id, or else with one made with the key in --data. Where no server runs, it locks the folder of --data and works on that.\n"
+	"the issuer of --oidc-issuer gives to the client of --oidc-client-id, or else with one made with the key in --data.\n" +
+	"Where no server runs, it locks the folder of --data and works on that.\n"
 
 // flags are those for the server's address and the caller's token.
 func (r *remote) flags() []cli.Flag {
