@@ -97,9 +97,13 @@ func TestDumpAndRestore(t *testing.T) {
 	}
 	wantSound(t, w)
 
-	was := logIDOf(t, s.all[0].me) // by hand, under processes that serve
+	was := logIDOf(t, s.all[0].me)
 	postgresTool(t, "psql", "--set=ON_ERROR_STOP=1", "--command="+operations(t, `^UPDATE progress\.instance .*;$`), "--dbname="+r.in(t, "restored"))
-	if logIDOf(t, s.all[0].me) == was {
+	for _, p := range w.all {
+		p.kill()
+	}
+	w = r.world(t, data)
+	if logIDOf(t, w.as(t, "scribe-0")) == was {
 		t.Error("the logs have the logId that they had before the incarnation was set by hand")
 	}
 }

@@ -15,16 +15,17 @@ import (
 
 // The row of the table instance names the line of history: a UUID, the incarnation, and beside it the
 // origin that it was used on. What was read is filed under the incarnation, so it must be another one
-// when the database is a copy, or goes on from an earlier state. Each query that reads a head reads the
-// mark of the line with it. A mark that was seen before costs nothing more. For another one, settle
-// compares the origin that is stored with the present one, and where they differ renews the
-// incarnation, before anything of that line is returned.
+// when the database is a copy, or goes on from an earlier state. Each query that reads a head reads a
+// mark with it: the timeline, when the server was started, and the table's number. It names no table, which
+// would double the time of planning a query that is asked with each request. A mark that was seen before
+// costs nothing more. For another one, settle compares the origin that is stored with the present one, and
+// where they differ renews the incarnation, before anything of that line is returned.
 
 // lines are the lines of history that this process has seen.
 type lines struct {
 	mu sync.Mutex
-	// by has the line of each mark.
-	by map[string]string
+	// by has the line of each mark, and unsettled those of a database that takes no writes.
+	by, unsettled map[string]string
 	// mark is the expression for a mark, here for the origin that the row is on, and stamp for the one that
 	// it is on after an update; "" until the database was asked for them.
 	mark, here, stamp string
@@ -49,13 +50,26 @@ func (l *lines) of(mark string) (line string, known bool) {
 	return line, known
 }
 
-func (l *lines) add(mark, line string) {
+// add notes the line of a mark.
+func (l *lines) add(mark, line string, settled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.by == nil || len(l.by) >= maxLines {
-		l.by = map[string]string{}
+	to := &l.by
+	if !settled {
+		to = &l.unsettled
 	}
-	l.by[mark] = line
+	if *to == nil || len(*to) >= maxLines {
+		*to = map[string]string{}
+	}
+	(*to)[mark] = line
+}
+
+// ofUnsettled returns the line of a mark that settle could only look at.
+func (l *lines) ofUnsettled(mark string) (line string, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line, known = l.unsettled[mark]
+	return line, known
 }
 
 // OnRenewal has f called when the incarnation was renewed because the database is not where it was: with
@@ -74,9 +88,9 @@ func (s *Store) expressions(ctx context.Context) (*lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.mark, l.here, l.stamp = `coalesce((SELECT i.incarnation FROM instance i WHERE i.id = 1), '')`, `''`, `''`
+	l.mark, l.here, l.stamp = `''`, `''`, `''`
 	if s.db.Dialect() == sqldb.Postgres {
-		l.mark = `coalesce((SELECT i.tableoid::text || ':' || i.incarnation || ':' || ` + h.Server + ` FROM instance i WHERE i.id = 1), '')`
+		l.mark = h.Server + ` || '/' || coalesce(to_regclass('instance')::oid::text, '')`
 		// The row's own transaction, beside the number of the one that wrote it there: rows that a dump
 		// brought have another.
 		l.here = h.Origin + ` || '/' || tableoid::text || '/' || xmin::text`
@@ -105,8 +119,12 @@ func (s *Store) onLine(ctx context.Context, line *string, read func(mark string)
 		if err := read(mark); err != nil {
 			return err
 		}
-		var known bool
-		if *line, known = s.lines.of(*line); known {
+		found, known := s.lines.of(*line)
+		if !known && attempt > 1 {
+			found, known = s.lines.ofUnsettled(*line)
+		}
+		if known {
+			*line = found
 			return nil
 		}
 		if attempt == settleAttempts {
@@ -143,7 +161,7 @@ func (s *Store) Incarnation(ctx context.Context) (string, error) {
 			return "", sqldb.Classify(err)
 		}
 		if err == nil && found.origin == found.here {
-			l.add(found.mark, found.incarnation)
+			l.add(found.mark, found.incarnation, true)
 			return found.incarnation, nil
 		}
 		fault := s.renew(ctx, found, err != nil)
@@ -151,7 +169,7 @@ func (s *Store) Incarnation(ctx context.Context) (string, error) {
 		case fault == nil:
 		case err == nil && (reason == errs.ReasonDatabaseFull || reason == errs.ReasonDatabaseReadOnly):
 			line := found.incarnation + "-" + found.here
-			l.add(found.mark, line)
+			l.add(found.mark, line, false)
 			return line, nil
 		default:
 			return "", fault

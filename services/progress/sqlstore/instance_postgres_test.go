@@ -126,9 +126,10 @@ func TestLineOfHistory(t *testing.T) {
 		replica.wantRenewed(t)
 	}
 
-	statement(t, p.url, `UPDATE instance SET incarnation = gen_random_uuid()::text`) // under a process that serves
-	another(p.line(t))
-	p.wantRenewed(t, "set by hand")
+	statement(t, p.url, `UPDATE instance SET incarnation = gen_random_uuid()::text`)
+	again := openPlace(t, p.url, false)
+	another(again.line(t))
+	again.wantRenewed(t, "set by hand")
 }
 
 // TestLineOfDump restores a dump: into another database of the server, into the same one, and into
@@ -209,5 +210,15 @@ func TestLineWithoutWrites(t *testing.T) {
 	}
 	if line := openPlace(t, p.url, false).line(t); line != readOnly {
 		t.Errorf("another process is on the line %s, not %s", line, readOnly)
+	}
+	tool(t, "psql", "--quiet", "--set=ON_ERROR_STOP=1", "--command=SET default_transaction_read_only = off",
+		"--command=ALTER DATABASE postgres RESET default_transaction_read_only", "--dbname="+p.url)
+	other := openPlace(t, p.url, false) // its connections are new
+	settled := other.line(t)
+	if settled == readOnly || settled == was {
+		t.Error("it is on the line of before, though it takes writes")
+	}
+	if line := p.line(t); line != settled { // by connections that take none still
+		t.Errorf("a process from before is on the line %s, not %s", line, settled)
 	}
 }
