@@ -122,8 +122,9 @@ faults-failover: ## Have standbys take over under the same load, and restore to 
 	go -C test/e2e test -count=1 -timeout 15m -tags realservers,failover -v -run 'TestFailover$$|TestPointInTime$$' -faults.load=6s
 
 .PHONY: skew
-skew: ## Run each service by the program of the release before, under load, and back (PROGRAM=its file; Debian's postgresql, redis-server).
-	go test -count=1 -timeout 20m -tags realservers -v -run 'TestSkew$$' ./test/e2e -faults.load=6s $(if $(PROGRAM),-skew.program=$(abspath $(PROGRAM)))
+skew: previous ## Run each service by the program of the release before, under load, and back (Debian's postgresql, redis-server; as previous).
+	go test -count=1 -timeout 20m -tags realservers -v -run 'TestSkew$$' ./test/e2e -faults.load=6s \
+		$$(test ! -x bin/previous/preceptor || echo -skew.program=$(CURDIR)/bin/previous/preceptor)
 
 .PHONY: drill
 drill: ## Restore a night's backup of Postgres by the lines of docs/drill.md, verify it, and print how long each step took (LEARNERS=20000).

@@ -11,7 +11,8 @@
 #   OPTIONS    what comes after the ? of a database URL (sslmode=prefer)
 #   HEADS      heads that `preceptor audit verify` printed before the backup was made, to be found again
 #   DATABASE   the name of the database, which must not exist (preceptor_drill); it is dropped in the end
-#   PORTS      four free ports, for profile, catalog, progress and the gateway (17001 17002 17003 17080)
+#   PORTS      five free ports, for profile, catalog, progress, the gateway and its health page
+#              (17001 17002 17003 17080 17081)
 #
 # It needs psql and pg_restore. Exit codes: 0 the backup is good, 2 usage, else it is not, or a step failed.
 set -euo pipefail
@@ -25,7 +26,7 @@ shift
 program=${PRECEPTOR:-preceptor}
 options=${OPTIONS:-sslmode=prefer}
 database=${DATABASE:-preceptor_drill}
-read -r profile catalog progress gateway <<<"${PORTS:-17001 17002 17003 17080}"
+read -r profile catalog progress gateway health <<<"${PORTS:-17001 17002 17003 17080 17081}"
 for name in "${!PRECEPTOR_@}"; do
 	unset "$name" # of another installation
 done
@@ -90,14 +91,14 @@ serve() {
 	"$program" serve "$service" --data "$work/data" --drain-delay 0s "$@" >"$work/$service.log" 2>&1 &
 }
 
-# ready starts the four services, and waits until all of them serve.
+# ready starts the four services, and waits until the gateway finds nothing missing.
 ready() {
 	local at=127.0.0.1 end=$((SECONDS + 300))
 	PRECEPTOR_DATABASE_URL=$(url catalog) serve catalog --listen $at:"$catalog" --progress-addr $at:"$progress" --starter=false
 	PRECEPTOR_DATABASE_URL=$(url profile) serve profile --listen $at:"$profile" --catalog-addr $at:"$catalog"
 	PRECEPTOR_DATABASE_URL=$(url progress) serve progress --listen $at:"$progress" --catalog-addr $at:"$catalog" --profile-addr $at:"$profile"
-	serve gateway --http $at:"$gateway" --profile-addr $at:"$profile" --catalog-addr $at:"$catalog" --progress-addr $at:"$progress"
-	until "$program" healthcheck --url "http://$at:$gateway/readyz" >/dev/null 2>&1; do
+	serve gateway --http $at:"$gateway" --health-addr $at:"$health" --profile-addr $at:"$profile" --catalog-addr $at:"$catalog" --progress-addr $at:"$progress"
+	until "$program" healthcheck --url "http://$at:$health/readyz" 2>/dev/null | grep -q '"status": *"ready"'; do
 		if [ "$(jobs -pr | wc -l)" != 4 ] || [ $SECONDS -gt $end ]; then
 			echo "a service does not start" >&2
 			return 1

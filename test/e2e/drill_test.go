@@ -150,7 +150,7 @@ func (d *drill) run(t *testing.T, dump string) (out string, code int) {
 	u.Path, u.RawQuery = "", ""
 	cmd := exec.Command("bash", "../../deploy/drill.sh", u.String(), dump)
 	cmd.Env = append(environment(), "PRECEPTOR="+binary, "OPTIONS=sslmode=disable", "HEADS="+d.heads,
-		"PORTS="+strings.Trim(fmt.Sprint(testenv.Ports(t, 4)), "[]"))
+		"PORTS="+strings.Trim(fmt.Sprint(testenv.Ports(t, 5)), "[]"))
 	content, err := cmd.CombinedOutput()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		t.Fatal(err)
