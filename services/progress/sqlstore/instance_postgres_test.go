@@ -3,6 +3,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
+	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
 
@@ -221,4 +223,22 @@ func TestLineWithoutWrites(t *testing.T) {
 	if line := p.line(t); line != settled { // by connections that take none still
 		t.Errorf("a process from before is on the line %s, not %s", line, settled)
 	}
+}
+
+// TestLineOfCommit has a write be the first that meets a database which has gone on from an earlier state.
+func TestLineOfCommit(t *testing.T) {
+	server := testenv.NewMortalPostgres(t)
+	p := openPlace(t, server.URL, true)
+	was := p.line(t)
+	server.Save(t)
+	server.FailOver(t)
+	learner, line := uuid.NewString(), ""
+	err := p.store.Commit(t.Context(), []string{learner}, func(_ context.Context, tx progress.Tx) error {
+		line = tx.Head(learner).Timeline
+		return nil
+	})
+	if err != nil || line == was || line != p.line(t) {
+		t.Errorf("the write is on the line %s after %s, a read on %s: %v", line, was, p.line(t), err)
+	}
+	p.wantRenewed(t, "an archive was replayed")
 }
