@@ -458,8 +458,12 @@ func TestHealthFromHere(t *testing.T) {
 	})
 	h.get(t, "/readyz").wantJSON(t, 200, `{"status":"degraded","degraded":["redis cannot be reached"]}`)
 	for _, headers := range [][2]string{
-		{"X-Forwarded-For", "192.0.2.1"}, {"Forwarded", "for=192.0.2.1"}, {"X-Real-IP", "192.0.2.1"}, {"Via", "1.1 proxy"},
-		{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "learn.example"},
+		{"X-Forwarded-For", "192.0.2.1"},
+		{"Forwarded", "for=192.0.2.1"},
+		{"X-Real-IP", "192.0.2.1"},
+		{"Via", "1.1 proxy"},
+		{"X-Forwarded-Proto", "https"},
+		{"X-Forwarded-Host", "learn.example"},
 	} {
 		h.get(t, "/readyz", headers[0], headers[1]).wantJSON(t, 200, `{"status":"ready"}`)
 	}

@@ -27,12 +27,12 @@ type server struct {
 
 func startOurs(ctx context.Context, address, bin, data string) (*server, error) {
 	// The first start makes the data folder; the one that is timed is an ordinary one.
-	first, err := start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--health-addr", "", "--log-level", "warn"), "/readyz")
+	first, err := start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn"), "/readyz")
 	if err != nil {
 		return nil, err
 	}
 	first.stop()
-	return start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--health-addr", "", "--log-level", "warn"), "/readyz")
+	return start(ctx, address, exec.CommandContext(ctx, bin, "serve", "--http", address, "--data", data, "--log-level", "warn"), "/readyz")
 }
 
 func startBare(ctx context.Context, address, self, file, pathFile string) (*server, error) {
