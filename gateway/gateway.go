@@ -39,8 +39,7 @@ import (
 
 // The defaults of Config.
 const (
-	DefaultHeartbeat  = 15 * time.Second
-	DefaultSlowReader = 10 * time.Second
+	DefaultHeartbeat = 15 * time.Second
 )
 
 // Config configures a gateway.
@@ -82,7 +81,7 @@ type Config struct {
 	// Heartbeat is the interval of heartbeats on silent streams; 0 means DefaultHeartbeat.
 	Heartbeat time.Duration
 	// SlowReader is how long a client may take over one message of a stream, or over 64 KiB of another
-	// response, before its connection is closed; 0 means DefaultSlowReader.
+	// response, before its connection is closed; 0 means bounds.SlowReader.
 	SlowReader time.Duration
 	// Limiter limits the requests of one caller; nil sets no limit.
 	Limiter *bounds.Limiter
@@ -136,7 +135,7 @@ func New(config Config) (*Gateway, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	config.Heartbeat = cmp.Or(config.Heartbeat, DefaultHeartbeat)
-	config.SlowReader = cmp.Or(config.SlowReader, DefaultSlowReader)
+	config.SlowReader = cmp.Or(config.SlowReader, bounds.SlowReader)
 	routes, err := newRoutes()
 	if err != nil {
 		return nil, err

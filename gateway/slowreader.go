@@ -6,13 +6,8 @@ import (
 	"net/http"
 	"os"
 	"time"
-)
 
-const (
-	// readerPiece is written within Config.SlowReader, or the connection is closed; and a whole write at no
-	// less than readerRate, in bytes a second, beyond that.
-	readerPiece = 64 << 10
-	readerRate  = 8 << 10
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 )
 
 // deadlines bound how long a client may take to read a response. Each write has one of its own, so that
@@ -44,15 +39,15 @@ func machineTime(after time.Duration) time.Time {
 
 // write writes b piece by piece.
 func (d *deadlines) write(to http.ResponseWriter, b []byte) (int, error) {
-	if len(b) <= readerPiece {
+	if len(b) <= bounds.ReaderPiece {
 		d.until(machineTime(d.base))
 		n, err := to.Write(b)
 		return n, d.ended(err)
 	}
 	done, began := 0, machineTime(0)
 	for done < len(b) {
-		piece := b[done:min(done+readerPiece, len(b))]
-		at, slowest := machineTime(d.base), began.Add(d.base+time.Duration(done+len(piece))*time.Second/readerRate)
+		piece := b[done:min(done+bounds.ReaderPiece, len(b))]
+		at, slowest := machineTime(d.base), began.Add(d.base+time.Duration(done+len(piece))*time.Second/bounds.ReaderRate)
 		if slowest.Before(at) {
 			at = slowest
 		}

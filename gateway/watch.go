@@ -35,15 +35,9 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
 	serveStream[progressv1.WatchProgressResponse](g, w, r, form, req)
 }
 
-// received is a message by its struct.
-type received[T any] interface {
-	*T
-	proto.Message
-}
-
 // serveStream calls the route's RPC of progress on behalf of a request, and writes what it sends. What fails
 // before the stream is open is an ordinary error response.
-func serveStream[T any, M received[T]](g *Gateway, w http.ResponseWriter, r *http.Request, form stream.Form, req proto.Message) {
+func serveStream[T any, M rpc.Received[T]](g *Gateway, w http.ResponseWriter, r *http.Request, form stream.Form, req proto.Message) {
 	x := exchangeOf(r)
 	ctx, err := g.outgoing(r.Context(), r)
 	if err != nil {

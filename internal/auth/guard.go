@@ -47,11 +47,6 @@ func (e *UnregisteredError) Error() string { return e.Err.Error() }
 // Unwrap returns what the database returned.
 func (e *UnregisteredError) Unwrap() error { return e.Err }
 
-// RefusesWrites reports whether a reason is of a database that refuses all writes, and can be read.
-func RefusesWrites(reason string) bool {
-	return reason == errs.ReasonDatabaseFull || reason == errs.ReasonDatabaseReadOnly
-}
-
 // GuardOptions are what a Guard is made of.
 type GuardOptions struct {
 	Verifier *Verifier

@@ -127,6 +127,11 @@ func ReasonOf(err error) string {
 	return ""
 }
 
+// RefusesWrites reports whether a reason is of a database that refuses all writes, and can be read.
+func RefusesWrites(reason string) bool {
+	return reason == ReasonDatabaseFull || reason == ReasonDatabaseReadOnly
+}
+
 // OneLine is an error's text on one line, for a terminal or a log.
 func OneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")

@@ -16,12 +16,6 @@ import (
 )
 
 const (
-	// DefaultSlowReader is how long a client may take to read an answer, where Options say nothing.
-	DefaultSlowReader = 10 * time.Second
-	// readerPiece is what a client may take that long for, again and again; and for what is more than that,
-	// as long as it takes at readerRate, in bytes a second.
-	readerPiece = 64 << 10
-	readerRate  = 8 << 10
 	// answerBytes bounds what is unread of answers, beyond smallMessage on each connection, of all callers
 	// and of each.
 	answerBytes, callerAnswers = 64 << 20, 24 << 20
@@ -63,8 +57,8 @@ func newReaders(patience time.Duration, late func()) *readers {
 
 // patience is how many sweeps a client has for so many bytes.
 func (r *readers) patience(bytes int64) int64 {
-	beyond := max(min(bytes, callerAnswers)-readerPiece, 0)
-	return readerSweeps + beyond*int64(time.Second)/(readerRate*int64(r.sweep))
+	beyond := max(min(bytes, callerAnswers)-bounds.ReaderPiece, 0)
+	return readerSweeps + beyond*int64(time.Second)/(bounds.ReaderRate*int64(r.sweep))
 }
 
 func (r *readers) add(conn net.Conn) *readConn {

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// received is a message by its struct.
-type received[T any] interface {
+// Received is a message by its struct.
+type Received[T any] interface {
 	*T
 	proto.Message
 }
@@ -23,7 +23,7 @@ type received[T any] interface {
 // an error of each's ends the stream, and is returned.
 //
 // In process the service runs on the caller's goroutine, so that a stream which lasts costs one and no more.
-func Receive[T any, M received[T]](
+func Receive[T any, M Received[T]](
 	ctx context.Context, conn grpc.ClientConnInterface, method string, req proto.Message, open func(), each func(M) error,
 ) error {
 	receive := func(sent any) error {

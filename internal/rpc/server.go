@@ -75,7 +75,7 @@ type Options struct {
 	// Limiter limits the calls over the network of others than our own services; nil for no limit.
 	Limiter *bounds.Limiter
 	// SlowReader is how long such a caller may take to read an answer of 64 KiB, before its connection is
-	// closed; 0 for DefaultSlowReader.
+	// closed; 0 for bounds.SlowReader.
 	SlowReader time.Duration
 	Now        func() time.Time
 }
@@ -141,7 +141,7 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s.stop, s.stopNow = context.WithCancel(context.Background())
 	s.draining, s.drainNow = context.WithCancel(context.Background())
-	s.readers = newReaders(cmp.Or(o.SlowReader, DefaultSlowReader), s.logSlowReader)
+	s.readers = newReaders(cmp.Or(o.SlowReader, bounds.SlowReader), s.logSlowReader)
 	unary := chainUnary(s.outerUnary, s.guard.Unary(peerOf), s.validator.unary)
 	s.guarded = s.guard.Stream(peerOf)
 	s.network = newNetwork(o.TLS, s.maxRecv, s.stream, s.readers)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 )
 
@@ -157,7 +158,7 @@ func (c *readConn) end(stream uint32) {
 
 // progress notes that the client reads.
 func (c *readConn) progress(n int64) {
-	if c.read += n; c.read >= readerPiece {
+	if c.read += n; c.read >= bounds.ReaderPiece {
 		c.since, c.read = c.all.now.Load(), 0
 	}
 }

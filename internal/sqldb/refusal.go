@@ -70,10 +70,10 @@ func (db *DB) noteWrite(err error) {
 
 // refusalOf is the reason of an error that the next write would meet as well, or "".
 func (db *DB) refusalOf(err error) string {
-	switch reason := errs.ReasonOf(err); reason {
-	case errs.ReasonDatabaseFull, errs.ReasonDatabaseReadOnly:
+	switch reason := errs.ReasonOf(err); {
+	case errs.RefusesWrites(reason):
 		return reason
-	case errs.ReasonDatabaseUnreachable:
+	case reason == errs.ReasonDatabaseUnreachable:
 		if code, ok := sqliteCode(err); ok && code&0xff == codeIOErr {
 			return reason
 		}

@@ -39,7 +39,14 @@ type both struct {
 func openBoth(t *testing.T) *both {
 	t.Helper()
 	p := openAll(t)
-	p.cfg.GRPC, p.cfg.Reflection = "127.0.0.1:0", true
+	p.cfg.Reflection = true
+	return p.both(t)
+}
+
+// both serves both APIs.
+func (p *process) both(t *testing.T) *both {
+	t.Helper()
+	p.cfg.GRPC = "127.0.0.1:0"
 	if err := p.offerGRPC(t.Context()); err != nil {
 		t.Fatal(err)
 	}

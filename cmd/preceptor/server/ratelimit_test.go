@@ -5,9 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -19,32 +17,18 @@ import (
 // TestRESTAndGRPCShareTheRateLimit counts the failures of an address by either API.
 func TestRESTAndGRPCShareTheRateLimit(t *testing.T) {
 	t.Parallel()
-	p := openAllWith(t, testenv.Now, func(p *process) {
-		p.cfg.GRPC, p.cfg.RateLimit, p.cfg.RateBurst = "127.0.0.1:0", 0.001, 30
-	})
-	if err := p.offerGRPC(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	rest, err := p.openGateway(t.Context(), p.inProcess(Gateway, p.table.Names()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = rest.Close() })
-	conn, err := grpc.NewClient(p.at.GRPC.String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
+	p := openAllWith(t, testenv.Now, func(p *process) { p.cfg.RateLimit, p.cfg.RateBurst = 0.001, 30 })
+	b := p.both(t)
 	byGRPC := func() error {
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer junk")
-		_, err := catalogv1.NewCatalogServiceClient(conn).ListTopics(ctx, &catalogv1.ListTopicsRequest{})
+		_, err := catalogv1.NewCatalogServiceClient(b.conn).ListTopics(ctx, &catalogv1.ListTopicsRequest{})
 		return err
 	}
 	byREST := func() (status int, body string) {
 		w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", "/v1/topics", nil)
 		r.RemoteAddr = "127.0.0.1:4711"
 		r.Header.Set("Authorization", "Bearer junk")
-		rest.ServeHTTP(w, r)
+		b.rest.ServeHTTP(w, r)
 		return w.Code, w.Body.String()
 	}
 	if code, body := byREST(); code != 401 {

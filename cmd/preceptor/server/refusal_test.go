@@ -38,6 +38,12 @@ func (l *logBook) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // lines are those that contain a text.
 func (l *logBook) lines(text string) (found []string) {
 	l.mu.Lock()

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -20,30 +19,12 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
-// keptLog is a log that is read while it is written.
-type keptLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (k *keptLog) Write(line []byte) (int, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.text.Write(line)
-}
-
-func (k *keptLog) String() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.text.String()
-}
-
 // TestOwnTimeoutsAreNoFaults calls each RPC with time limits that nothing can be done in, as nobody, as a
 // forger and as an admin. What a client sets itself is logged as nothing that anybody must mend, has no code
 // of a fault, and leaves the process ready.
 func TestOwnTimeoutsAreNoFaults(t *testing.T) {
 	t.Parallel()
-	log := &keptLog{}
+	log := &logBook{}
 	var mu sync.Mutex
 	seen := map[string]int{}
 	p := openAllWith(t, testenv.Now, func(p *process) {

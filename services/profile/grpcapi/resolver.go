@@ -25,7 +25,7 @@ func (r *Resolver) ResolveSubject(ctx context.Context, issuer, subject string, h
 		Locale:      hints.Locale,
 		TimeZone:    hints.ZoneInfo,
 	})
-	if auth.RefusesWrites(errs.ReasonOf(err)) {
+	if errs.RefusesWrites(errs.ReasonOf(err)) {
 		err = &auth.UnregisteredError{Err: err}
 	}
 	return found.LearnerID, err

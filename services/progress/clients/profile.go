@@ -5,6 +5,7 @@ import (
 
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
@@ -45,7 +46,7 @@ func (p *ProfileClient) ResolveSubject(ctx context.Context, issuer, subject stri
 		Subject:     &profilev1.Subject{Issuer: issuer, Subject: subject},
 		DisplayName: hints.Name, Email: hints.Email, Locale: hints.Locale, TimeZone: hints.ZoneInfo,
 	})
-	if err != nil && auth.RefusesWrites(rpc.ReasonOf(err)) {
+	if err != nil && errs.RefusesWrites(rpc.ReasonOf(err)) {
 		return progress.Link{}, &auth.UnregisteredError{Err: err}
 	}
 	if err != nil {

@@ -79,7 +79,7 @@ func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints
 		return progress.Link{}, err
 	}
 	err = s.store.SaveLink(ctx, issuer, sub, link)
-	if auth.RefusesWrites(errs.ReasonOf(err)) {
+	if errs.RefusesWrites(errs.ReasonOf(err)) {
 		err = &auth.UnregisteredError{LearnerID: link.LearnerID, Err: err}
 	}
 	return link, err

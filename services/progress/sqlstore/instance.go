@@ -167,7 +167,7 @@ func (s *Store) Incarnation(ctx context.Context) (string, error) {
 		fault := s.renew(ctx, found, err != nil)
 		switch reason := errs.ReasonOf(fault); {
 		case fault == nil:
-		case err == nil && (reason == errs.ReasonDatabaseFull || reason == errs.ReasonDatabaseReadOnly):
+		case err == nil && errs.RefusesWrites(reason):
 			line := found.incarnation + "-" + found.here
 			l.add(found.mark, line, false)
 			return line, nil
