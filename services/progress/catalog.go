@@ -251,6 +251,16 @@ func (m *Module) foldKey() string {
 	return b.String()
 }
 
+// changedIn reports whether something that foldKey names happened between two times, in microseconds, or at
+// one of them.
+func (m *Module) changedIn(from, to int64) bool {
+	in := func(t time.Time) bool { return !t.IsZero() && from <= t.UnixMicro() && t.UnixMicro() <= to }
+	return slices.ContainsFunc(m.Versions, func(v ModuleVersion) bool { return v.Material && in(v.EffectiveTime) }) ||
+		slices.ContainsFunc(m.Archives, func(p ArchivePeriod) bool {
+			return !p.slip() && (in(p.ArchiveTime) || in(p.SunsetTime) || in(p.RestoreTime))
+		})
+}
+
 // materialsBy counts the MATERIAL versions of a foldKey that are in effect at a time, in microseconds.
 func materialsBy(key string, at int64) int {
 	n := 0

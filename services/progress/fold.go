@@ -199,27 +199,41 @@ func (f *Facts) Add(m *Module, r *Record) bool {
 	return f.merge(m, r)
 }
 
-// merge folds an event that is not the latest without a look at the log, where one version and
-// one cycle are all there is, and the event neither completes it nor moves its completion: then
-// what counts are earliest times, highest scores and furthest progress, in any order. Where it
-// returns false, f is spoilt and the log must be folded again.
+// merge folds an event that is not the latest without a look at the log, where nothing happened since it
+// that depends on the order: then what counts are earliest times, highest scores and furthest progress, in
+// any order. Where it returns false, f is spoilt and the log must be folded again.
 func (f *Facts) merge(m *Module, r *Record) bool {
-	if f.Key != rulesKey || len(f.Cycles) != 1 || f.Aside != nil {
-		return false // archives, MATERIAL versions and renewals depend on the order
+	at := r.EffectiveAt.UnixMicro()
+	if f.Aside != nil || len(f.Cycles) == 0 || m.Version(r.Event.ModuleVersion) == nil || m.changedIn(at, f.LastAt) {
+		return false
 	}
-	c, at := &f.Cycles[0], r.EffectiveAt.UnixMicro()
-	if len(c.Versions) != 1 || c.Versions[0] != r.Event.ModuleVersion || at <= c.CompleteAt {
-		return false // from when a version was begun decides on what the cycle is completed, from which event on in which zone
+	if !f.counts(m, r.EffectiveAt) {
+		return true // nor did the events after it
 	}
-	if c.WindowAt != 0 && at > c.CompleteAt {
-		return false // it may belong to a renewal
+	c := &f.Cycles[len(f.Cycles)-1]
+	done := c.CompleteAt != 0
+	switch {
+	case len(f.Cycles) > 1 && at <= c.BeginAt:
+		return false // it belongs to a cycle before, or begins this one
+	case !done && c.Opening == OpenedRenewal:
+		return false // credit may have lapsed since
+	case done && at <= c.CompleteAt:
+		return false // it may complete the cycle earlier, or in another zone
+	case done && (c.WindowAt != 0 || opensMaterialCycle(m, c, r)):
+		return false // it may belong to a renewal, or open one
 	}
-	f.FirstAt, c.BeginAt = earliest(f.FirstAt, at), earliest(c.BeginAt, at)
+	if len(f.Cycles) == 1 {
+		f.FirstAt, c.BeginAt = earliest(f.FirstAt, at), earliest(c.BeginAt, at)
+	}
 	c.apply(m, &r.Event, at, false)
 	f.resumeAt(&r.Event, at)
 	f.noteActive(r)
-	v := m.Version(r.Event.ModuleVersion)
-	return v != nil && c.finishedAt(m, v) == c.CompleteAt
+	return done || !c.isFinished(m, r.EffectiveAt)
+}
+
+// isFinished reports whether some version that the cycle may be completed on at t has all that it requires.
+func (c *CycleFacts) isFinished(m *Module, t time.Time) bool {
+	return slices.ContainsFunc(c.candidates(m, t), func(n int) bool { return c.finishedAt(m, m.Version(n)) != 0 })
 }
 
 // finishedAt returns when the last of what the version requires was done, or 0.
