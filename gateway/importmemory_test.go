@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"google.golang.org/grpc"
 
 	"github.com/preceptor-dev/preceptor/gateway"
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
@@ -37,9 +37,8 @@ func liveHeap() uint64 {
 // not keep the body beside it.
 func TestImportKeepsOneCopy(t *testing.T) {
 	service := &importer{}
-	channel := &inprocgrpc.Channel{}
-	catalogv1.RegisterCatalogServiceServer(channel, service)
-	h := open(t, func(c *gateway.Config) { c.Conns["catalog"] = channel })
+	conn, authorization := inProcess(t, func(r grpc.ServiceRegistrar) { catalogv1.RegisterCatalogServiceServer(r, service) })
+	h := open(t, func(c *gateway.Config) { c.Conns["catalog"] = conn })
 	const size = 8 << 20
 	comment := "#" + strings.Repeat("x", size)
 	for name, c := range map[string]struct{ body, contentType string }{
@@ -48,7 +47,7 @@ func TestImportKeepsOneCopy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := liveHeap()
-			if a := h.do(t, "POST", importPath, c.body, "Content-Type", c.contentType); a.status != 200 {
+			if a := h.do(t, "POST", importPath, c.body, "Content-Type", c.contentType, "Authorization", authorization); a.status != 200 {
 				t.Fatalf("%d %s", a.status, a.body)
 			}
 			if more := int64(service.live) - int64(before); more > size*3/2 {

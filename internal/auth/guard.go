@@ -97,21 +97,6 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 	return g, nil
 }
 
-// Unary guards unary calls. peer returns which service of ours is calling, ""
-// for none.
-func (g *Guard) Unary(peer func(context.Context) string) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		ctx, check, err := g.Admit(ctx, info.FullMethod, peer(ctx))
-		if err != nil {
-			return nil, err
-		}
-		if err := check(ctx, req); err != nil {
-			return nil, err
-		}
-		return handler(ctx, req)
-	}
-}
-
 // Admit decides about a unary call what can be decided without its request, so that a call which is refused
 // costs no more than its headers. check decides the rest, and is to be called with the returned context.
 func (g *Guard) Admit(ctx context.Context, method, service string) (

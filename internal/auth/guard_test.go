@@ -87,12 +87,23 @@ func (g *guarded) as(subject string, roles ...auth.Role) context.Context {
 func (g *guarded) call(ctx context.Context, method, service, learnerID string) (auth.Principal, *rpctest.Echo, error) {
 	req := g.service.With(learnerID, "")
 	var seen auth.Principal
-	_, err := g.Unary(func(context.Context) string { return service })(ctx, req.Message, &grpc.UnaryServerInfo{FullMethod: method},
-		func(ctx context.Context, _ any) (any, error) {
-			seen, _ = auth.FromContext(ctx)
-			return req.Message, nil
-		})
+	err := g.unary(ctx, method, service, req.Message, func(ctx context.Context) error {
+		seen, _ = auth.FromContext(ctx)
+		return nil
+	})
 	return seen, req, err
+}
+
+// unary makes a call as a server does.
+func (g *guarded) unary(ctx context.Context, method, service string, req any, handler func(context.Context) error) error {
+	ctx, check, err := g.Admit(ctx, method, service)
+	if err != nil {
+		return err
+	}
+	if err := check(ctx, req); err != nil {
+		return err
+	}
+	return handler(ctx)
 }
 
 func TestGuardAdmitsByRule(t *testing.T) {
@@ -208,11 +219,10 @@ func TestGuardLetsTheUnregisteredRead(t *testing.T) {
 		})
 		req := &profilev1.ListRecommendedPathsRequest{LearnerId: test.asked}
 		var seen auth.Principal
-		_, err := g.Unary(func(context.Context) string { return "" })(g.as("ada"), req, &grpc.UnaryServerInfo{FullMethod: test.method},
-			func(ctx context.Context, _ any) (any, error) {
-				seen, _ = auth.FromContext(ctx)
-				return req, nil
-			})
+		err := g.unary(g.as("ada"), test.method, "", req, func(ctx context.Context) error {
+			seen, _ = auth.FromContext(ctx)
+			return nil
+		})
 		if test.want != "" {
 			if wantReason(t, err, errs.Unavailable, test.want); seen.Subject != "" {
 				t.Errorf("%s: called as %+v", test.name, seen)
@@ -246,15 +256,12 @@ func TestGuardResolvesOnlyWhereNeeded(t *testing.T) {
 	resolver := resolve(func(context.Context, string, string, auth.Hints) (string, error) {
 		return "", errs.New(errs.Unavailable, "PROFILE_DOWN", "try again")
 	})
-	peer := func(context.Context) string { return "" }
-	ok := func(context.Context, any) (any, error) { return "ok", nil }
+	ok := func(context.Context) error { return nil }
 	g := newGuarded(t, func(o *auth.GuardOptions) { o.Resolver, o.Files = resolver, nil })
-	topics := &grpc.UnaryServerInfo{FullMethod: catalogv1.CatalogService_ListTopics_FullMethodName}
-	if _, err := g.Unary(peer)(g.as("ada"), &catalogv1.ListTopicsRequest{}, topics, ok); err != nil {
+	if err := g.unary(g.as("ada"), catalogv1.CatalogService_ListTopics_FullMethodName, "", &catalogv1.ListTopicsRequest{}, ok); err != nil {
 		t.Errorf("a request without learner: %v", err)
 	}
-	health := &grpc.UnaryServerInfo{FullMethod: "/grpc.health.v1.Health/Check"}
-	if _, err := g.Unary(peer)(context.Background(), nil, health, ok); err != nil {
+	if err := g.unary(context.Background(), "/grpc.health.v1.Health/Check", "", nil, ok); err != nil {
 		t.Errorf("health is open to all: %v", err)
 	}
 	none := newGuarded(t, func(o *auth.GuardOptions) { o.Resolver = nil })
@@ -268,14 +275,13 @@ func TestGuardResolvesOnlyWhereNeeded(t *testing.T) {
 // TestLearnerID holds the learner of a call to being resolved when the RPC acts as one, and a command to having none.
 func TestLearnerID(t *testing.T) {
 	g := newGuarded(t, nil)
-	peer := func(context.Context) string { return "" }
 	as := func(token string) (id string, err error) {
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+token))
 		req := g.service.With(adaID, "")
-		_, err = g.Unary(peer)(ctx, req.Message, &grpc.UnaryServerInfo{FullMethod: rpctest.Own}, func(ctx context.Context, _ any) (any, error) {
+		err = g.unary(ctx, rpctest.Own, "", req.Message, func(ctx context.Context) error {
 			var err error
 			id, err = auth.LearnerID(ctx)
-			return nil, err
+			return err
 		})
 		return id, err
 	}

@@ -272,16 +272,3 @@ type panicError struct {
 }
 
 func (p panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
-
-// chainUnary nests interceptors, the first outermost.
-func chainUnary(chain ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
-	if len(chain) == 1 {
-		return chain[0]
-	}
-	rest := chainUnary(chain[1:]...)
-	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		return chain[0](ctx, req, info, func(ctx context.Context, req any) (any, error) {
-			return rest(ctx, req, info, handler)
-		})
-	}
-}

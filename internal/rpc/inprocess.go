@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"sync"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -19,81 +18,158 @@ import (
 
 // InProcess is a connection to this server without a network, for the named
 // service of ours. Calls on it pass the same interceptors and behave the same
-// as calls over the network; one test suite runs on both.
+// as calls over the network; one test suite runs on both. A unary call is served
+// on the caller's goroutine, and returns when its handler does: handlers heed
+// their context.
 func (s *Server) InProcess(callerService string) grpc.ClientConnInterface {
 	return &inprocConn{server: s, caller: callerService}
 }
 
-// inprocConn is the client side. It closes the differences that can be seen
-// from here between the channel and a network.
+// inprocConn is the client side.
 type inprocConn struct {
 	server *Server
 	caller string
 }
 
-// callerKey marks, in a client's context, which service is calling; and in the server's, where that is
-// served on the caller's goroutine. The server reads it there; no metadata could say it.
+// callerKey marks, in the server's context of a call in process, which service is calling; no metadata could say it.
 type callerKey struct{}
 
 // inprocCaller is the service that calls in process, "" over a network.
 func inprocCaller(ctx context.Context) string {
-	from := inprocgrpc.ClientContext(ctx)
-	if from == nil {
-		from = ctx
-	}
-	name, _ := from.Value(callerKey{}).(string)
+	name, _ := ctx.Value(callerKey{}).(string)
 	return name
 }
 
 func (c *inprocConn) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
+	h, ok := c.server.methods[method]
+	if !ok {
+		return unknownMethod(method)
+	}
 	ctx, cancel := withDeadline(injected(forwardUser(ctx), c.server.tracer), method)
 	defer cancel()
-	ctx, err := c.outgoing(ctx)
+	served, err := c.outgoing(ctx)
 	if err != nil {
 		return err
 	}
 	if err := checkSize(req, c.server.maxRecv); err != nil {
 		return err
 	}
-	if err := c.server.inproc.Invoke(ctx, method, req, reply, opts...); err != nil {
+	call := &inprocCall{method: method}
+	resp, err := c.server.serveInproc(served, h, call, req)
+	call.tell(opts)
+	switch {
+	case ctx.Err() != nil: // as over a network, whatever the service made of it
+		return status.FromContextError(ctx.Err()).Err()
+	case err != nil:
 		return clientError(ctx, err)
 	}
-	return checkSize(reply, MaxAnswer)
+	if err := checkSize(resp, MaxAnswer); err != nil {
+		return err
+	}
+	return clientError(ctx, cloner{}.Copy(reply, resp))
 }
 
-func (c *inprocConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, err := c.outgoing(injected(forwardUser(ctx), c.server.tracer))
-	if err != nil {
-		return nil, err
-	}
-	cs, err := c.server.inproc.NewStream(ctx, desc, method, opts...)
-	if err != nil {
-		return nil, clientError(ctx, err)
-	}
-	return inprocClientStream{cs, desc.ClientStreams}, nil
+func unknownMethod(method string) error {
+	return status.Errorf(codes.Unimplemented, "unknown method %s", method)
 }
 
-// outgoing checks the metadata and marks the caller.
+// outgoing checks the metadata, and returns the context by which the service is called: it ends with the
+// client's, and says who calls.
 func (c *inprocConn) outgoing(ctx context.Context) (context.Context, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
-	if md, ok := metadata.FromOutgoingContext(ctx); ok {
-		checked, err := sendable(md)
-		if err != nil {
-			return nil, err
-		}
-		if len(checked) < len(md) {
-			ctx = metadata.NewOutgoingContext(ctx, checked)
-		}
+	sent, _ := metadata.FromOutgoingContext(ctx)
+	sent, err := sendable(sent)
+	if err != nil {
+		return nil, err
 	}
-	return context.WithValue(ctx, callerKey{}, c.caller), nil
+	from := context.WithValue(context.Background(), callerKey{}, c.caller)
+	return servedContext{ctx, metadata.NewIncomingContext(from, sent)}, nil
 }
 
-// clientError is a failed call's error as a network client sees it: always a
-// status. When the context ends, the channel may lose the response's frames.
+// unaryHandler serves one unary RPC.
+type unaryHandler struct {
+	impl  any
+	serve grpc.MethodHandler
+}
+
+// serveInproc serves a unary call.
+func (s *Server) serveInproc(ctx context.Context, h unaryHandler, call *inprocCall, req any) (any, error) {
+	if !s.gate.enter() {
+		return nil, s.stopping()
+	}
+	defer s.gate.leave()
+	ctx, done := s.until(ctx)
+	defer done()
+	return h.serve(h.impl, grpc.NewContextWithServerTransportStream(ctx, call), func(m any) error { return cloner{}.Copy(m, req) }, nil)
+}
+
+// inprocCall is the transport of one unary call: what grpc.SetHeader and its kin, which go by the context, set.
+type inprocCall struct {
+	method          string
+	mu              sync.Mutex
+	header, trailer metadata.MD
+	sent            bool // the header
+}
+
+// Method is grpc.ServerTransportStream's.
+func (c *inprocCall) Method() string { return c.method }
+
+// SetHeader is grpc.ServerTransportStream's.
+func (c *inprocCall) SetHeader(md metadata.MD) error { return c.putHeader(md, false) }
+
+// SendHeader is grpc.ServerTransportStream's.
+func (c *inprocCall) SendHeader(md metadata.MD) error { return c.putHeader(md, true) }
+
+func (c *inprocCall) putHeader(md metadata.MD, last bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sent {
+		return errHeaderSent
+	}
+	c.header, c.sent = join(c.header, md), last
+	return nil
+}
+
+// SetTrailer is grpc.ServerTransportStream's.
+func (c *inprocCall) SetTrailer(md metadata.MD) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trailer = join(c.trailer, md)
+	return nil
+}
+
+// errHeaderSent is the error of a header that comes too late.
+var errHeaderSent = errors.New("rpc: the header was sent before")
+
+// join returns metadata with more of it; either may be empty.
+func join(md, more metadata.MD) metadata.MD {
+	if len(more) == 0 {
+		return md
+	}
+	return metadata.Join(md, more) // a copy
+}
+
+// tell gives the caller what it asked for. It takes it from the handler, which may still hold on to its context.
+func (c *inprocCall) tell(opts []grpc.CallOption) {
+	c.mu.Lock()
+	header, trailer := c.header, c.trailer
+	c.sent = true
+	c.mu.Unlock()
+	for _, opt := range opts {
+		switch o := opt.(type) {
+		case grpc.HeaderCallOption:
+			*o.HeaderAddr = header
+		case grpc.TrailerCallOption:
+			*o.TrailerAddr = trailer
+		}
+	}
+}
+
+// clientError is a failed call's error as a network client sees it: always a status.
 func clientError(ctx context.Context, err error) error {
-	if _, ok := status.FromError(err); ok {
+	if _, ok := status.FromError(err); ok { // or nil
 		return err
 	}
 	if ctx.Err() != nil {
@@ -112,56 +188,6 @@ func checkSize(m any, limit int) error {
 		return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", size, limit)
 	}
 	return nil
-}
-
-type inprocClientStream struct {
-	grpc.ClientStream
-
-	streams bool // the client sends more than one message
-}
-
-func (s inprocClientStream) Header() (metadata.MD, error) {
-	md, err := s.ClientStream.Header()
-	if err != nil {
-		return md, clientError(s.Context(), err)
-	}
-	return md, nil
-}
-
-func (s inprocClientStream) RecvMsg(m any) error {
-	err := s.ClientStream.RecvMsg(m)
-	switch {
-	case errors.Is(err, io.EOF):
-		return err
-	case err != nil:
-		return clientError(s.Context(), err)
-	}
-	return checkSize(m, MaxAnswer)
-}
-
-func (s inprocClientStream) SendMsg(m any) error {
-	err := s.ClientStream.SendMsg(m)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, io.EOF) && !s.streams:
-		return nil // the server has ended the stream already: receiving returns why, as over a network
-	case errors.Is(err, io.EOF):
-		return err
-	}
-	return clientError(s.Context(), err)
-}
-
-// inprocUnary comes before everything else on calls in process: it counts the
-// call, and ends it when the server must stop.
-func (s *Server) inprocUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if !s.gate.enter() {
-		return nil, s.stopping()
-	}
-	defer s.gate.leave()
-	ctx, done := s.until(ctx)
-	defer done()
-	return handler(ctx, req)
 }
 
 func (s *Server) inprocStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -189,8 +215,8 @@ func (s *Server) stopping() error {
 }
 
 // inprocServerStream is the server's side of a stream in process, as a network
-// client would meet it: responses begin with a header, even an empty one, and
-// requests have a size limit.
+// client would meet it: responses begin with a header, what it cannot carry is
+// refused, and requests have a size limit.
 type inprocServerStream struct {
 	grpc.ServerStream
 
@@ -209,15 +235,13 @@ func (s *inprocServerStream) SetHeader(md metadata.MD) error {
 	return s.ServerStream.SetHeader(md)
 }
 
-// SendHeader sends a header that is never empty: the channel would swallow it,
-// and a client that waits for the stream to open would wait for the first message.
 func (s *inprocServerStream) SendHeader(md metadata.MD) error {
 	md, err := sendable(md)
 	if err != nil {
 		return err
 	}
 	s.began = true
-	return s.ServerStream.SendHeader(metadata.Join(md, metadata.Pairs("content-type", "application/grpc")))
+	return s.ServerStream.SendHeader(md)
 }
 
 func (s *inprocServerStream) SetTrailer(md metadata.MD) {
@@ -289,12 +313,4 @@ func handOver(to, from protoreflect.Message) {
 		return true
 	})
 	to.SetUnknown(from.GetUnknown())
-}
-
-func (cloner) Clone(in any) (any, error) {
-	message, ok := in.(proto.Message)
-	if !ok {
-		return nil, fmt.Errorf("rpc: cannot copy %T", in)
-	}
-	return proto.Clone(message), nil
 }

@@ -12,8 +12,7 @@ import (
 )
 
 // checkedHeaders refuses headers and trailers that HTTP/2 cannot carry at the
-// place where they are set. gRPC does so on streams only, and the in-process
-// channel nowhere.
+// place where they are set. gRPC does so on streams only.
 type checkedHeaders struct{ grpc.ServerTransportStream }
 
 func (h checkedHeaders) SetHeader(md metadata.MD) error {

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -82,8 +81,11 @@ type streamHandler struct {
 	info  grpc.StreamServerInfo
 }
 
-// registerStreams keeps the handlers of a service's streams, for calls on their callers' goroutines.
-func (s *Server) registerStreams(desc *grpc.ServiceDesc, impl any) {
+// registerInproc keeps the handlers of a service, for calls on their callers' goroutines.
+func (s *Server) registerInproc(desc *grpc.ServiceDesc, impl any) {
+	for _, d := range desc.Methods {
+		s.methods["/"+desc.ServiceName+"/"+d.MethodName] = unaryHandler{impl, d.Handler}
+	}
 	for _, d := range desc.Streams {
 		method := "/" + desc.ServiceName + "/" + d.StreamName
 		info := grpc.StreamServerInfo{FullMethod: method, IsClientStream: d.ClientStreams, IsServerStream: d.ServerStreams}
@@ -93,16 +95,16 @@ func (s *Server) registerStreams(desc *grpc.ServiceDesc, impl any) {
 
 // serve serves a call on the caller's goroutine.
 func (c *inprocConn) serve(ctx context.Context, method string, ss *servedStream) error {
-	ctx, err := c.outgoing(injected(forwardUser(ctx), c.server.tracer))
+	h, ok := c.server.streams[method]
+	if !ok {
+		return unknownMethod(method)
+	}
+	ctx = injected(forwardUser(ctx), c.server.tracer)
+	served, err := c.outgoing(ctx)
 	if err != nil {
 		return err
 	}
-	h, ok := c.server.streams[method]
-	if !ok {
-		return status.Errorf(codes.Unimplemented, "unknown method %s", method)
-	}
-	sent, _ := metadata.FromOutgoingContext(ctx)
-	ss.ctx = servedContext{ctx, metadata.NewIncomingContext(context.WithValue(context.Background(), callerKey{}, c.caller), sent)}
+	ss.ctx = served
 	err = c.server.inprocStream(h.impl, ss, &h.info, h.serve) //nolint:contextcheck // the stream has it
 	switch {
 	case ss.failed != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -145,5 +146,25 @@ func TestReceiveKnowsNothingOfItsCaller(t *testing.T) {
 	err := got.receive(context.WithValue(h.as(t), secret{}, "x"), h, h.server.InProcess("gateway"), goOn)
 	if err != nil || got.opened != 1 || len(got.texts) != 1 {
 		t.Errorf("%v %+v", err, got)
+	}
+}
+
+// TestUnaryCallsAreServedByTheirCaller: in process, a unary call needs no goroutine, and its handler knows
+// nothing of its caller's context but when it ends.
+func TestUnaryCallsAreServedByTheirCaller(t *testing.T) {
+	t.Parallel()
+	type secret struct{}
+	h := newHarness(t)
+	h.Unary = func(ctx context.Context, req *rpctest.Echo) (*rpctest.Echo, error) {
+		if ctx.Value(secret{}) != nil {
+			t.Error("a value of the caller's is the service's")
+		}
+		if stack := string(debug.Stack()); !strings.Contains(stack, "TestUnaryCallsAreServedByTheirCaller(") {
+			t.Errorf("served on a goroutine of its own: %s", stack)
+		}
+		return req, nil
+	}
+	if _, err := h.Call(context.WithValue(h.as(t), secret{}, "x"), h.server.InProcess("gateway"), rpctest.Everyone, h.New()); err != nil {
+		t.Error(err)
 	}
 }

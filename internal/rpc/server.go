@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -95,8 +94,8 @@ type Server struct {
 	now       func() time.Time
 
 	network *network
-	inproc  *inprocgrpc.Channel
-	streams map[string]streamHandler // by method
+	methods map[string]unaryHandler  // by name, for calls in process
+	streams map[string]streamHandler // likewise
 	health  *health.Server
 	names   []string // of the services, for health
 	gate    gate
@@ -129,7 +128,7 @@ func NewServer(o Options) (*Server, error) {
 	s := &Server{
 		logger: o.Logger, callers: o.Callers, sample: o.Sample, guard: o.Guard, validator: o.Validator, tracer: o.Tracer, observe: o.Observe, now: o.Now,
 		maxRecv: cmp.Or(o.MaxRecv, DefaultMaxRecv), health: health.NewServer(),
-		streams: map[string]streamHandler{}, gate: gate{idle: make(chan struct{})}, limiter: o.Limiter,
+		methods: map[string]unaryHandler{}, streams: map[string]streamHandler{}, gate: gate{idle: make(chan struct{})}, limiter: o.Limiter,
 		open:      bounds.NewQuota[string](openStreams, openStreamsEach),
 		checks:    bounds.NewQuota[string](0, openStreamsEach),
 		waiting:   bounds.NewLatest(openStreams),
@@ -142,12 +141,8 @@ func NewServer(o Options) (*Server, error) {
 	s.stop, s.stopNow = context.WithCancel(context.Background())
 	s.draining, s.drainNow = context.WithCancel(context.Background())
 	s.readers = newReaders(cmp.Or(o.SlowReader, bounds.SlowReader), s.logSlowReader)
-	unary := chainUnary(s.outerUnary, s.guard.Unary(peerOf), s.validator.unary)
 	s.guarded = s.guard.Stream(peerOf)
 	s.network = newNetwork(o.TLS, s.maxRecv, s.stream, s.readers)
-	s.inproc = (&inprocgrpc.Channel{}).WithCloner(cloner{}).
-		WithServerUnaryInterceptor(chainUnary(s.inprocUnary, unary)).
-		WithServerStreamInterceptor(s.inprocStream)
 	healthv1.RegisterHealthServer(s, healthServer{s.health, s.draining})
 	s.health.SetServingStatus(HealthWhole, healthv1.HealthCheckResponse_SERVING)
 	if o.Reflection {
@@ -158,9 +153,9 @@ func NewServer(o Options) (*Server, error) {
 
 // RegisterService registers a service for the network and in process. Before Serve.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	s.network.register(s.admittingFirst(desc), impl)
-	s.inproc.RegisterService(desc, impl)
-	s.registerStreams(desc, impl)
+	desc = s.admittingFirst(desc)
+	s.network.register(desc, impl)
+	s.registerInproc(desc, impl)
 	s.names = append(s.names, desc.ServiceName)
 	s.health.SetServingStatus(desc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 }
