@@ -244,6 +244,7 @@ type exchange struct {
 	head    bool // the request was a HEAD
 	route   *route
 	params  map[string]string // parameters of the route's path
+	learner string            // the path's learner_id: an id, "me", or "" for none
 	missing notFound          // what there is instead, when there is no route
 	query   query             // as read
 	body    []byte            // as read, uncompressed; only for routes that take one
@@ -395,6 +396,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
+	x.learner = x.params["learner_id"]
 	defer func() { x.held.release() }()
 	if err := g.admit(r); err != nil {
 		g.fail(w, r, err)

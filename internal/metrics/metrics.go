@@ -94,6 +94,27 @@ func (r *Registry) Calls() func(method, code string, took time.Duration) {
 	}
 }
 
+// Routed counts the calls to the replicas of a service that go by what they are about, and reports whether their
+// replica was the one that is meant for it. It is called once for a service; nil when metrics are off.
+func (r *Registry) Routed(service string) func(own bool) {
+	if r == nil {
+		return nil
+	}
+	count := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "preceptor_rpc_routed_total", ConstLabels: Labels{"service": service},
+		Help: "Calls about a learner, by whether they went to the learner's own replica of the service, or to another in its place.",
+	}, []string{"to"})
+	r.prom.MustRegister(count)
+	mine, others := count.WithLabelValues("own"), count.WithLabelValues("other")
+	return func(own bool) {
+		if own {
+			mine.Inc()
+		} else {
+			others.Inc()
+		}
+	}
+}
+
 // Requests counts the requests that the gateway answered. It is called once; nil when
 // metrics are off.
 func (r *Registry) Requests() func(route, method string, status int, took time.Duration) {

@@ -44,12 +44,18 @@ type DialOptions struct {
 	Files *protoregistry.Files
 	// Tracer makes a span of each call made while serving one; nil for none.
 	Tracer *tracing.Tracer
+	// Key returns what a call is about, by its context; nil, and "", for nothing in particular. Calls with the same
+	// key go to the same one of several servers, as long as it is ready.
+	Key func(ctx context.Context) string
+	// Routed is called, unless it is nil, for each try of a call with a key: own is whether its server is
+	// the key's, and no other in its place.
+	Routed func(own bool)
 }
 
 // Dial makes a connection to addr: host:port, or several with commas between. It
 // connects when the first call needs it and again after a failure, so that
 // services may start in any order. Calls go round the addresses that the name
-// has, and those that may be repeated are, when a server is UNAVAILABLE. The
+// has, or by their key, and those that may be repeated are, when a server is UNAVAILABLE. The
 // user's token, the request's id and what is left of its deadline go on with
 // every call made while serving a request.
 func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
@@ -65,13 +71,13 @@ func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
 		o.Files = protoregistry.GlobalFiles
 	}
 	again := repeatableIn(o.Files)
-	config, err := again.serviceConfig()
+	config, err := again.serviceConfig(affinityPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: connecting to %s: %w", addr, err)
 	}
 	conn, err := grpc.NewClient(target, append(options,
 		grpc.WithTransportCredentials(creds),
-		grpc.WithChainUnaryInterceptor(caller{o.Tracer}.unary, again.keyedUnary), grpc.WithStreamInterceptor(caller{o.Tracer}.stream),
+		grpc.WithChainUnaryInterceptor(caller{o}.unary, again.keyedUnary), grpc.WithStreamInterceptor(caller{o}.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswer)),
 		grpc.WithDefaultServiceConfig(config), grpc.WithMaxCallAttempts(maxTries),
 		grpc.WithDisableServiceConfig(), // none from DNS
@@ -87,14 +93,14 @@ func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
 }
 
 // caller is our side of each call over a network.
-type caller struct{ tracer *tracing.Tracer }
+type caller struct{ DialOptions }
 
 func (c caller) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	ctx, cancel := withDeadline(forwardUser(ctx), method)
 	defer cancel()
-	ctx, span := c.tracer.Continue(ctx, method[1:], tracing.Client)
+	ctx, span := c.Tracer.Continue(ctx, method[1:], tracing.Client)
 	defer span.End()
-	err := invoke(injected(ctx, c.tracer), method, req, reply, cc, opts...)
+	err := invoke(injected(c.keyed(ctx), c.Tracer), method, req, reply, cc, opts...)
 	markSpan(span, status.Convert(err))
 	return err
 }
@@ -102,7 +108,15 @@ func (c caller) unary(ctx context.Context, method string, req, reply any, cc *gr
 func (c caller) stream(
 	ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	return open(injected(forwardUser(ctx), c.tracer), desc, cc, method, opts...)
+	return open(injected(c.keyed(forwardUser(ctx)), c.Tracer), desc, cc, method, opts...)
+}
+
+// keyed returns the context of a call with its key.
+func (c caller) keyed(ctx context.Context) context.Context {
+	if c.Key == nil {
+		return ctx
+	}
+	return withKey(ctx, c.Key(ctx), c.Routed)
 }
 
 // withDeadline bounds how long a unary call waits.

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/balancer/roundrobin"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -84,11 +85,11 @@ func (r *repeatable) add(method protoreflect.MethodDescriptor) {
 }
 
 // ServiceConfig returns gRPC's service config for our RPCs in the files: how calls are spread over the
-// servers of a name, how long they may take, and which are made again when a server is UNAVAILABLE. Dial
-// uses it, and proto/service_config.json is a copy for other clients.
+// servers of a name, how long they may take, and which are made again when a server is UNAVAILABLE.
+// proto/service_config.json is a copy for other clients; Dial uses it with a way to spread calls of its own.
 func ServiceConfig(files *protoregistry.Files) (string, error) {
 	r := repeatableIn(files)
-	return r.serviceConfig()
+	return r.serviceConfig(roundrobin.Name)
 }
 
 // methodConfig is what a service config says of some methods.
@@ -108,7 +109,7 @@ func pathOf(m protoreflect.MethodDescriptor) string {
 	return "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
 }
 
-func (r *repeatable) serviceConfig() (string, error) {
+func (r *repeatable) serviceConfig(policy string) (string, error) {
 	retry := map[string]any{
 		"maxAttempts": maxTries, "backoffMultiplier": 2, "retryableStatusCodes": []string{"UNAVAILABLE"},
 		"initialBackoff": inSeconds(firstBackoff), "maxBackoff": inSeconds(maxBackoff),
@@ -139,7 +140,7 @@ func (r *repeatable) serviceConfig() (string, error) {
 		}
 	}
 	config := map[string]any{
-		"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}},
+		"loadBalancingConfig": []any{map[string]any{policy: struct{}{}}},
 		"retryThrottling":     map[string]any{"maxTokens": retryTokens, "tokenRatio": 0.1},
 	}
 	if len(methods) > 0 {

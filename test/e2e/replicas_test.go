@@ -38,6 +38,12 @@ func (f *fleet) sharedTheWork(t *testing.T, server *redis.Client) {
 			t.Errorf("%s served %v calls", m.name, m.served(t))
 		}
 	}
+	for _, g := range f.gateways {
+		own, other := g.sum(t, `preceptor_rpc_routed_total\{.*to="own".*\}`), g.sum(t, `preceptor_rpc_routed_total\{.*to="other".*\}`)
+		if own == 0 || other > own/10 { // the others while its own replica was not connected yet
+			t.Errorf("%s sent %v calls to their learner's replica of progress, and %v to another", g.name, own, other)
+		}
+	}
 	if n, err := server.DBSize(context.Background()).Result(); n == 0 || err != nil {
 		t.Errorf("Redis holds %d answers: %v", n, err)
 	}
@@ -49,9 +55,15 @@ func (f *fleet) sharedTheWork(t *testing.T, server *redis.Client) {
 // served is how many requests or calls a member has answered.
 func (m *member) served(t *testing.T) float64 {
 	t.Helper()
+	return m.sum(t, `preceptor_(?:http|rpc)_requests_total\{.*\}`)
+}
+
+// sum adds up the samples of a member's metrics whose names and labels match.
+func (m *member) sum(t *testing.T, samples string) float64 {
+	t.Helper()
 	page := (&client{t: t, base: "http://" + m.process.metrics}).get("/metrics")
 	var sum float64
-	for _, sample := range regexp.MustCompile(`(?m)^preceptor_(?:http|rpc)_requests_total\{.*\} (\S+)$`).FindAllStringSubmatch(string(page.body), -1) {
+	for _, sample := range regexp.MustCompile(`(?m)^`+samples+` (\S+)$`).FindAllStringSubmatch(string(page.body), -1) {
 		n, err := strconv.ParseFloat(sample[1], 64)
 		if err != nil {
 			t.Fatal(err)

@@ -24,12 +24,16 @@ type link struct {
 }
 
 // dial makes the connections to other services; each connects when it is first used, and again
-// after a failure.
-func (p *process) dial(names []string) (map[string]grpc.ClientConnInterface, error) {
+// after a failure. keys are what calls to a service are about, for those where it matters which replica gets them.
+func (p *process) dial(names []string, keys map[string]func(context.Context) string) (map[string]grpc.ClientConnInterface, error) {
 	conns := map[string]grpc.ClientConnInterface{}
 	for _, name := range names {
 		addr := p.cfg.Addrs[name]
-		conn, err := rpc.Dial(addr, rpc.DialOptions{TLS: p.identity.ClientTLS(name), Tracer: p.tracer})
+		o := rpc.DialOptions{TLS: p.identity.ClientTLS(name), Tracer: p.tracer}
+		if o.Key = keys[name]; o.Key != nil {
+			o.Routed = p.metrics.Routed(name)
+		}
+		conn, err := rpc.Dial(addr, o)
 		if err != nil {
 			return nil, Usagef("--%s-addr %s is not an address: give host:port, or several with commas between", name, addr)
 		}

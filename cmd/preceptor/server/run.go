@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/gateway"
 	"github.com/preceptor-dev/preceptor/internal/backup"
 	"github.com/preceptor-dev/preceptor/internal/health"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -187,7 +188,7 @@ func (p *process) startOne(ctx context.Context) error {
 	if err := p.openVerifier(ctx); err != nil {
 		return err
 	}
-	conns, err := p.dial(row.peers())
+	conns, err := p.dial(row.peers(), nil)
 	if err != nil {
 		return err
 	}
@@ -220,7 +221,8 @@ func (p *process) startGateway(ctx context.Context) error {
 	if err := p.openVerifier(ctx); err != nil {
 		return err
 	}
-	conns, err := p.dial(p.table.Names())
+	// Progress keeps in memory what it knows of the learners that it serves.
+	conns, err := p.dial(p.table.Names(), map[string]func(context.Context) string{Progress: gateway.LearnerOf})
 	if err != nil {
 		return err
 	}
@@ -229,11 +231,11 @@ func (p *process) startGateway(ctx context.Context) error {
 	p.report(func(ctx context.Context) health.State {
 		return all.state(ctx).And(health.State{Ready: true, Degraded: p.unverified()})
 	})
-	gateway, err := p.openGateway(ctx, conns)
+	handler, err := p.openGateway(ctx, conns)
 	if err != nil {
 		return err
 	}
-	p.serveHTTP(front, gateway)
+	p.serveHTTP(front, handler)
 	return nil
 }
 
