@@ -128,6 +128,10 @@ func scanChange(row scanner) (c catalog.Change, err error) {
 
 // Snapshot implements catalog.Store.
 func (s *Store) Snapshot(ctx context.Context, after int64) (found catalog.Snapshot, err error) {
+	// Mostly nothing has changed, and that takes one statement.
+	if found.Revision, err = s.Revision(ctx); err != nil || found.Revision <= after {
+		return found, err
+	}
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		if found.Revision, err = revision(ctx, tx, ""); err != nil {
 			return err

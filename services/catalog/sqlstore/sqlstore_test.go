@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
@@ -23,4 +24,19 @@ func TestSQLiteAudit(t *testing.T) {
 		db := sqldbtest.SQLite(t, sqlstore.Migrations())
 		return sqlstore.New(db), audit.NewLog(db)
 	})
+}
+
+// TestNothingNewIsOneStatement: what followers ask for every two seconds, and whenever a learner enrolls.
+func TestNothingNewIsOneStatement(t *testing.T) {
+	url := sqldbtest.SQLiteURL(t)
+	_ = sqldbtest.Migrated(t, url, sqlstore.Migrations())
+	db, asked := sqldbtest.Traced(t, url)
+	store := sqlstore.New(db)
+	if got := asked(func(ctx context.Context) {
+		if found, err := store.Snapshot(ctx, 7); err != nil || found.Revision != 0 {
+			t.Errorf("%+v %v", found, err)
+		}
+	}); got != "SELECT" {
+		t.Errorf("asked %s", got)
+	}
 }

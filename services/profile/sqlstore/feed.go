@@ -21,11 +21,21 @@ func announce(ctx context.Context, tx sqldb.Tx, id string) (int64, error) {
 	return revision, err
 }
 
+// head returns the feed's newest revision.
+func head(ctx context.Context, tx sqldb.Tx) (revision int64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT revision FROM feed_head WHERE id = 1`).Scan(&revision)
+	return revision, err
+}
+
 // Changes implements profile.Store.
 func (s *Store) Changes(ctx context.Context, after int64, limit int) (changes []profile.Change, newest int64, err error) {
+	// Mostly nothing has changed, and that takes one statement.
+	if newest, err = head(ctx, s.db.Reader()); err != nil || newest <= after {
+		return nil, newest, sqldb.Classify(err)
+	}
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		changes = nil
-		if err := tx.QueryRowContext(ctx, `SELECT revision FROM feed_head WHERE id = 1`).Scan(&newest); err != nil {
+		if newest, err = head(ctx, tx); err != nil {
 			return err
 		}
 		// The index holds revisions above 0 only; that $1 is none below it is not known beforehand.

@@ -3,8 +3,14 @@
 package sqlstore_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/profile"
 	"github.com/preceptor-dev/preceptor/services/profile/profiletest"
@@ -17,4 +23,26 @@ func TestPostgres(t *testing.T) {
 		t.Helper()
 		return sqlstore.New(database(t))
 	})
+}
+
+// TestSignInIsOneStatement: a learner of one identity is stored by one statement, which also finds out that another
+// learner has the identity.
+func TestSignInIsOneStatement(t *testing.T) {
+	db, asked := sqldbtest.Traced(t, sqldbtest.PostgresURLs(t, sqlstore.Migrations())(t))
+	store := sqlstore.New(db)
+	for i, want := range []string{"", errs.ReasonSubjectTaken} {
+		now := time.UnixMicro(1_700_000_000_000_000).UTC()
+		l := profile.Learner{
+			ID: uuid.Must(uuid.NewV7()).String(), Subjects: []profile.Subject{{Issuer: "i", Subject: "ada"}},
+			Version: 1, CreateTime: now, UpdateTime: now, TimeZoneTime: now,
+		}
+		if got := asked(func(ctx context.Context) {
+			_, revision, err := store.Create(ctx, l, idem.Key{}, nil, now)
+			if errs.ReasonOf(err) != want || revision != int64(1-i) {
+				t.Errorf("revision %d, %v", revision, err)
+			}
+		}); got != "WITH, transaction" {
+			t.Errorf("asked %s", got)
+		}
+	}
 }

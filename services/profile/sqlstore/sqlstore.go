@@ -119,6 +119,10 @@ func (s *Store) Create(
 			return err
 		}
 		answer = response
+		if key.IsZero() && len(l.Subjects) == 1 && tx.Dialect() == sqldb.Postgres {
+			revision, err = signIn(ctx, tx, l)
+			return err
+		}
 		// The key goes first: a twin in another replica must meet at the key, of which it
 		// is told to try again, and not at the subjects, of which it is told to give up.
 		if err := sqldb.SaveIdempotent(ctx, tx, key, response, now); err != nil {
@@ -139,14 +143,40 @@ func (s *Store) Create(
 	return answer, revision, nil
 }
 
-func insert(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO learners (id, display_name, email, locale, time_zone, time_zone_time, background, target_role,
-goal_minutes, goal_units, search_text, version, create_time, update_time, name_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+// stored are the columns that a learner is inserted with, and fields their values.
+const stored = `id, display_name, email, locale, time_zone, time_zone_time, background, target_role,
+goal_minutes, goal_units, search_text, version, create_time, update_time, name_key`
+
+func fields(l profile.Learner) []any {
+	return []any{
 		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, sqldb.Micros(l.TimeZoneTime), string(l.Background), l.TargetRole,
 		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version,
-		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime), profile.NameKey(l.DisplayName))
+		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime), profile.NameKey(l.DisplayName),
+	}
+}
+
+func insert(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO learners (`+stored+`)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, fields(l)...)
 	return err
+}
+
+// signIn is insert, insertSubjects and announce for a learner of one subject, in one statement of Postgres, and
+// returns the revision. The feed's row is updated from what was inserted, so it is locked after the wait for another
+// transaction with the same subject, and never during it.
+func signIn(ctx context.Context, tx sqldb.Tx, l profile.Learner) (revision int64, err error) {
+	err = tx.QueryRowContext(ctx, `WITH linked AS (
+  INSERT INTO learner_subjects (issuer, subject, learner_id, position) VALUES ($16, $17, $1, 0) ON CONFLICT DO NOTHING RETURNING learner_id
+), head AS (
+  UPDATE feed_head SET revision = revision + 1 FROM linked WHERE id = 1 RETURNING revision
+)
+INSERT INTO learners (`+stored+`, revision)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, head.revision FROM head
+RETURNING revision`, append(fields(l), l.Subjects[0].Issuer, l.Subjects[0].Subject)...).Scan(&revision)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, profile.SubjectsTaken([]int{0})
+	}
+	return revision, err
 }
 
 // insertSubjects tries all of them, so that the error can name each that is taken. On

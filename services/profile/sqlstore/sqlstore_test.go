@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
@@ -14,4 +15,19 @@ func TestSQLite(t *testing.T) {
 		t.Helper()
 		return sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations()))
 	})
+}
+
+// TestNothingNewIsOneStatement: what followers ask for every two seconds, and whenever a learner enrolls.
+func TestNothingNewIsOneStatement(t *testing.T) {
+	url := sqldbtest.SQLiteURL(t)
+	_ = sqldbtest.Migrated(t, url, sqlstore.Migrations())
+	db, asked := sqldbtest.Traced(t, url)
+	store := sqlstore.New(db)
+	if got := asked(func(ctx context.Context) {
+		if found, newest, err := store.Changes(ctx, 7, 10); err != nil || found != nil || newest != 0 {
+			t.Errorf("%v %d %v", found, newest, err)
+		}
+	}); got != "SELECT" {
+		t.Errorf("asked %s", got)
+	}
 }
