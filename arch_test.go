@@ -24,7 +24,7 @@ const (
 	longestFunc   = 60
 	uuidPackage   = "github.com/google/uuid"
 	textPackages  = "golang.org/x/text/" // Unicode folding and language tags: pure, and the Go team's
-	domainImports = "standard library, " + uuidPackage + ", " + textPackages + ", internal/{canonical,errs,idem,page,period,zone}"
+	domainImports = "standard library, " + uuidPackage + ", " + textPackages + ", internal/{canonical,errs,idem,page,period,tagged,zone}"
 )
 
 // file is a parsed Go file or, with a nil tree, the lines of any other source.
@@ -275,7 +275,7 @@ func packageRules() []rule {
 				return ""
 			case i.std() && !slices.Contains([]string{"database/sql", "log/slog", "net/http", "sync", "sync/atomic"}, i.path):
 				return ""
-			case i.ours && slices.Contains([]string{"internal/canonical", "internal/errs", "internal/idem", "internal/page", "internal/period", "internal/zone"}, i.path):
+			case i.ours && slices.Contains([]string{"internal/canonical", "internal/errs", "internal/idem", "internal/page", "internal/period", "internal/tagged", "internal/zone"}, i.path):
 				return ""
 			}
 			return "the domain knows only " + domainImports

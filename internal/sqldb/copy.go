@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/internal/tagged"
 )
 
 // copyRows is how many rows one statement inserts at most.
@@ -220,6 +221,8 @@ func (t table) scan(rows *sql.Rows) ([]any, error) {
 			switch {
 			case t.types[i] == "text":
 				row[i] = string(v)
+			case t.types[i] == "uuid": // 16 bytes on SQLite, text from Postgres
+				row[i] = tagged.FormatUUID(v)
 			case v == nil: // Empty, as SQLite gives it; a NULL is no []byte at all.
 				row[i] = []byte{}
 			}

@@ -511,11 +511,11 @@ func BenchmarkPostgres(b *testing.B) {
 const (
 	copySQLite = `CREATE TABLE one (id INTEGER PRIMARY KEY CHECK (id = 1), n BIGINT NOT NULL);
 INSERT INTO one (id, n) VALUES (1, 0);
-CREATE TABLE z_parent (id TEXT NOT NULL PRIMARY KEY, f DOUBLE PRECISION, b BLOB, y BOOLEAN, n BIGINT);
+CREATE TABLE z_parent (id TEXT NOT NULL PRIMARY KEY, f DOUBLE PRECISION, b BLOB, y BOOLEAN, n BIGINT, u BLOB);
 CREATE TABLE child (parent TEXT NOT NULL REFERENCES z_parent (id), n INTEGER NOT NULL, PRIMARY KEY (parent, n))`
 	copyPostgres = `CREATE TABLE one (id INTEGER PRIMARY KEY CHECK (id = 1), n BIGINT NOT NULL);
 INSERT INTO one (id, n) VALUES (1, 0);
-CREATE TABLE z_parent (id TEXT NOT NULL PRIMARY KEY, n BIGINT, f DOUBLE PRECISION, b BYTEA, y BOOLEAN);
+CREATE TABLE z_parent (id TEXT NOT NULL PRIMARY KEY, n BIGINT, f DOUBLE PRECISION, b BYTEA, y BOOLEAN, u UUID);
 CREATE TABLE child (parent TEXT NOT NULL REFERENCES z_parent (id), n INTEGER NOT NULL, PRIMARY KEY (parent, n)) PARTITION BY HASH (parent);
 CREATE TABLE child_0 PARTITION OF child FOR VALUES WITH (MODULUS 1, REMAINDER 0)`
 )
@@ -536,8 +536,8 @@ func TestCopy(t *testing.T) {
 	freshFile, _ := openFile(t)
 	from, fresh := ready(file), ready(freshFile)
 	exec(t, from, "UPDATE one SET n = 7")
-	exec(t, from, "INSERT INTO z_parent (id, f, b, y, n) VALUES ('b', 1, $1, TRUE, 1), ('B', 0.1, NULL, FALSE, NULL), ('ä', NULL, $2, NULL, -1)",
-		[]byte{0, 1}, []byte{})
+	exec(t, from, "INSERT INTO z_parent (id, f, b, y, n, u) VALUES ('b', 1, $1, TRUE, 1, $3), ('B', 0.1, NULL, FALSE, NULL, $4), ('ä', NULL, $2, NULL, -1, NULL)",
+		[]byte{0, 1}, []byte{}, make([]byte, 16), []byte("0123456789abcdef"))
 	for i := range 1203 {
 		exec(t, from, "INSERT INTO child (parent, n) VALUES ('b', $1)", i)
 	}

@@ -687,17 +687,6 @@ func (f *Facts) FirstCompletion() FirstCompletion {
 	return FirstCompletion{c.CompleteAt, c.CompleteVersion, c.WaivedAt != 0}
 }
 
-// FactsColumns are the columns that stand beside stored facts.
-type FactsColumns struct {
-	Summary
-
-	// FirstAt is Facts.FirstAt.
-	FirstAt int64
-}
-
-// Columns returns what is stored beside the facts.
-func (f *Facts) Columns() FactsColumns { return FactsColumns{f.Summary(), f.FirstAt} }
-
 // CycleState is the state of the current cycle of facts, as far as it matters to a preview.
 type CycleState string
 
@@ -711,13 +700,10 @@ const (
 	CycleDone CycleState = "DONE"
 )
 
-// Summary is what previews and reports ask of facts; numbers are 0 where there is none.
+// Summary is what previews and reports ask of facts.
 type Summary struct {
-	// Version is the newest with a counted event in the current cycle.
-	Version, Cycle int
-	// Of the last completed cycle; times in microseconds.
-	CompleteAt, ExpireAt int64
-	CompleteVersion      int
+	// CompleteVersion is that of the last completed cycle; 0: there is none.
+	CompleteVersion int
 	// Key is the facts' foldKey, Materials how many of its MATERIAL versions the facts have seen come into effect.
 	Key        string
 	Materials  int
@@ -730,15 +716,10 @@ type Summary struct {
 func (f *Facts) Summary() Summary {
 	s := Summary{Key: f.Key, Materials: materialsBy(f.Key, f.LastAt), CycleState: f.cycleState()}
 	if len(f.Cycles) > 0 {
-		c := &f.Cycles[len(f.Cycles)-1]
-		s.Cycle = c.Number
-		if len(c.Versions) > 0 {
-			s.Version = c.Versions[len(c.Versions)-1]
-		}
 		s.Shape = f.shape()
 	}
 	if c := f.lastComplete(); c != nil {
-		s.CompleteAt, s.ExpireAt, s.CompleteVersion = c.CompleteAt, c.ExpireAt, c.CompleteVersion
+		s.CompleteVersion = c.CompleteVersion
 	}
 	return s
 }

@@ -112,10 +112,10 @@ type Record struct {
 // alone gives again all that is stored.
 type Effects struct {
 	// Enrollments and Awards are as the record left them; of an enrollment's own record, that one comes first.
-	Enrollments []Enrollment `json:"enrollments,omitempty"`
-	Awards      []Award      `json:"awards,omitempty"`
+	Enrollments []Enrollment
+	Awards      []Award
 	// PercentBefore is the module's percent before a void; nil where there was none.
-	PercentBefore *int `json:"percentBefore,omitempty"`
+	PercentBefore *int
 }
 
 // lateAfter is how much later than it happened something may be reported and still not be late.
@@ -395,8 +395,8 @@ type Rebuild struct {
 type StoredFacts struct {
 	FactsKey
 
-	// State is the facts as JSON, if nothing has harmed it.
+	// State is what AppendFacts wrote, if nothing has harmed it.
 	State string
-	// Columns is what stands beside the state for previews and reports.
-	Columns FactsColumns
+	// Summary is what stands beside the state for previews and reports.
+	Summary Summary
 }

@@ -53,8 +53,6 @@ type LearnerWriter interface {
 	PutEnrollments(ctx context.Context, enrollments []Enrollment) error
 	// PutAwards writes awards by id.
 	PutAwards(ctx context.Context, awards []Award) error
-	// SettleZones gives the records of a learner that have no time zone the one that the learner is in.
-	SettleZones(ctx context.Context, learnerID string) error
 }
 
 // EventIndex finds single events of the log.
@@ -99,7 +97,6 @@ type Snapshot interface {
 	// Enrollments and Awards answer those of all the learners. What cannot be read of an award is left out of it.
 	Enrollments(ctx context.Context) ([]Enrollment, error)
 	Awards(ctx context.Context) ([]Award, error)
-	// Entries passes the log entries to visit, by learner and sequence, with what folding needs of them: no
-	// hash, reception, device or reason. A record is only valid until visit returns.
+	// Entries passes the log entries to visit, by learner and sequence. A record is only valid until visit returns.
 	Entries(ctx context.Context, visit func(*Record) error) error
 }

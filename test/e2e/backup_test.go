@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // scribe is a device that sends batches until it is stopped, and forgets none of them.
@@ -233,16 +235,51 @@ func wantInOrder(t *testing.T, saved string) {
 	for _, other := range []string{"profile", "catalog"} {
 		harm(t, db, "ATTACH DATABASE $1 AS "+other, filepath.Join(saved, other+".db"))
 	}
-	for what, query := range map[string]string{
-		"learners": `SELECT count(*), count(*) FILTER (WHERE learner_id NOT IN (SELECT id FROM profile.learners)) FROM learner_head`,
-		"versions": `SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM catalog.versions v
-			WHERE v.kind = 'MODULE' AND v.id = l.module_id AND v.number = l.module_version)) FROM learner_log l WHERE module_id <> ''`,
-	} {
-		var all, lost int
-		if err := db.QueryRowContext(t.Context(), query).Scan(&all, &lost); err != nil || all == 0 || lost > 0 {
-			t.Errorf("of %d %s that progress names, %d are missing: %v", all, what, lost, err)
+	var all, lost int
+	err = db.QueryRowContext(t.Context(), `SELECT count(*), count(*) FILTER (WHERE learner_id NOT IN (SELECT unhex(id, '-') FROM profile.learners)) FROM learner_head`).
+		Scan(&all, &lost)
+	if err != nil || all == 0 || lost > 0 {
+		t.Errorf("of %d learners that progress names, %d are missing: %v", all, lost, err)
+	}
+	versions := versionsNamed(t, db)
+	for v := range versions {
+		var n int
+		err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM catalog.versions WHERE kind = 'MODULE' AND id = $1 AND number = $2`, v.module, v.number).Scan(&n)
+		if err != nil || n == 0 {
+			t.Errorf("progress names the version %d of %s, which is missing: %v", v.number, v.module, err)
 		}
 	}
+	if len(versions) == 0 {
+		t.Error("progress names no versions")
+	}
+}
+
+type moduleVersion struct {
+	module string
+	number int
+}
+
+// versionsNamed are the versions that the logs name.
+func versionsNamed(t *testing.T, db *sql.DB) map[moduleVersion]bool {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT module_id, entry FROM learner_log WHERE module_id IS NOT NULL`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	out := map[moduleVersion]bool{}
+	for rows.Next() {
+		var r progress.Record
+		var entry string
+		if err := errors.Join(rows.Scan(&r.Event.ModuleID, &entry), progress.DecodeEntry(entry, &r)); err != nil {
+			t.Fatal(err)
+		}
+		out[moduleVersion{r.Event.ModuleID, r.Event.ModuleVersion}] = true
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // wantSound has the program check what is stored.

@@ -10,8 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite" // what harms the database is not the program
+
+	"github.com/preceptor-dev/preceptor/internal/tagged"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // database is the file of progress, opened beside it.
@@ -25,8 +29,16 @@ func (w *world) database(t *testing.T) *sql.DB {
 	return db
 }
 
+// A UUID among the arguments is an id, which SQLite has as 16 bytes.
 func harm(t *testing.T, db *sql.DB, statement string, args ...any) {
 	t.Helper()
+	for i := range args {
+		if text, ok := args[i].(string); ok {
+			if id, ok := tagged.ParseUUID(text); ok {
+				args[i] = id[:]
+			}
+		}
+	}
 	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatal(err)
 	}
@@ -150,13 +162,17 @@ func worksOnStopped(t *testing.T, data string, nowhere []string) {
 // manyLearners writes logs into the database behind the program's back: enough that a rebuild takes a while.
 func manyLearners(t *testing.T, db *sql.DB, module string, learners, each int) {
 	t.Helper()
+	at := time.UnixMicro(2_000_000_000_000_000)
+	entry := progress.AppendEntry(nil, &progress.Record{
+		Type: progress.RecordEvent, ReceivedAt: at, EffectiveAt: at, ActorID: "somebody",
+		Event: progress.Event{ModuleVersion: 1, UnitID: "phi", Verb: progress.Completed, OccurredAt: at},
+	})
 	harm(t, db, `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1 * $2 - 1)
-		INSERT INTO learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb,
-			occurred_at, received_at, effective_at, adjusted, actor_id)
-		SELECT printf('%08x-0000-7000-8000-000000000000', i / $2), i % $2 + 1, 'EVENT', printf('%08x-0000-4000-8000-%012x', i / $2, i % $2), zeroblob(32),
-			$3, 1, 'phi', 'COMPLETED', 2000000000000000 + i, 2000000000000000 + i, 2000000000000000 + i, FALSE, 'somebody' FROM n`, learners, each, module)
+		INSERT INTO learner_log (learner_id, sequence, received_at, event_id, module_id, entry)
+		SELECT unhex(printf('%08x000070008000000000000000', i / $2)), i % $2 + 1, $4 + i, unhex(printf('%08x000040008000%012x', i / $2, i % $2)), $3, $5 FROM n`,
+		learners, each, module, at.UnixMicro(), entry)
 	harm(t, db, `INSERT INTO learner_head (learner_id, sequence, version) SELECT learner_id, count(*), 1 FROM learner_log
-		WHERE learner_id LIKE '%-0000-7000-8000-000000000000' GROUP BY learner_id`)
+		WHERE hex(learner_id) LIKE '%000070008000000000000000' GROUP BY learner_id`)
 }
 
 // killedWhileRebuilding kills the server once a rebuild has begun to write; false when that had ended before.

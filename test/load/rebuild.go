@@ -190,26 +190,28 @@ func (l *logs) insert(ctx context.Context, db *sql.DB, targets []target, first i
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	row := "(?, ?, 'EVENT', ?, ?, ?, 1, ?, ?, NULL, ?, ?, ?, ?, FALSE, '', 'phone-1', ?)"
+	row := "(?, ?, ?, ?, ?, ?)"
 	//nolint:gosec // a constant, repeated
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id,
-		verb, score, progress, occurred_at, received_at, effective_at, adjusted, zone, device_id, actor_id) VALUES `+strings.Repeat(row+", ", perInsert-1)+row)
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO learner_log (learner_id, sequence, received_at, event_id, module_id, entry) VALUES `+
+		strings.Repeat(row+", ", perInsert-1)+row)
 	if err != nil {
 		return err
 	}
 	defer insert.Close()
-	hash := make([]byte, 32)
 	for n := first; n < min(first+perInsert, l.learners()); n++ {
-		learner := uuid.Must(uuid.NewV7()).String()
-		args := make([]any, 0, perInsert*12)
+		learner := uuid.Must(uuid.NewV7())
+		args := make([]any, 0, perInsert*6)
 		for i, t := range targets {
-			_, _ = rand.Read(hash) // never fails
-			at := base + int64(i)*2*time.Minute.Microseconds()
-			verb, share := "PROGRESSED", any(0.5)
-			if i%2 == 1 {
-				verb, share = "COMPLETED", nil
+			event, at := uuid.New(), time.UnixMicro(base+int64(i)*2*time.Minute.Microseconds())
+			r := progress.Record{
+				Type: progress.RecordEvent, LearnerID: learner.String(), ActorID: learner.String(), ReceivedAt: at.Add(time.Millisecond), EffectiveAt: at,
+				Event: progress.Event{ModuleVersion: 1, UnitID: t.unit, Verb: progress.Progressed, Progress: new(0.5), OccurredAt: at, DeviceID: "phone-1"},
 			}
-			args = append(args, learner, i+1, uuid.NewString(), append([]byte(nil), hash...), t.module, t.unit, verb, share, at, at+1000, at, learner)
+			if i%2 == 1 {
+				r.Event.Verb, r.Event.Progress = progress.Completed, nil
+			}
+			_, _ = rand.Read(r.PayloadHash[:]) // never fails
+			args = append(args, learner[:], i+1, r.ReceivedAt.UnixMicro(), event[:], t.module, progress.AppendEntry(nil, &r))
 			if len(args) == cap(args) {
 				if _, err := insert.ExecContext(ctx, args...); err != nil {
 					return err
@@ -221,7 +223,7 @@ func (l *logs) insert(ctx context.Context, db *sql.DB, targets []target, first i
 			return fmt.Errorf("the events of a learner, %d, are no multiple of %d", len(targets), perInsert)
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version, known, rules) VALUES (?, ?, 1, TRUE, ?)`,
-			learner, len(targets), progress.RulesVersion); err != nil {
+			learner[:], len(targets), progress.RulesVersion); err != nil {
 			return err
 		}
 	}

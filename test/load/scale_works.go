@@ -254,7 +254,7 @@ func (s *school) neighbours(ctx context.Context, each int) error {
 		return nil
 	}
 	say(fmt.Sprintf("making %d learners more …", each*len(s.pupils)))
-	made := `substr(t.learner_id, 1, 24) || substr(md5(t.learner_id || n::text), 1, 12)`
+	made := `(substr(t.learner_id::text, 1, 24) || substr(md5(concat(t.learner_id, n)), 1, 12))::uuid`
 	for _, statement := range []string{
 		`INSERT INTO progress.learner_head (learner_id, sequence, version, time_zone, zone_since, known, rules)
 			SELECT ` + made + `, t.sequence, t.version, t.time_zone, t.zone_since, t.known, t.rules
@@ -262,16 +262,11 @@ func (s *school) neighbours(ctx context.Context, each int) error {
 		`INSERT INTO progress.enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
 			SELECT ` + made + `, t.enrollment_id, t.path_id, t.path_version, t.state, t.enroll_at, t.update_at
 			FROM generate_series(1, $1::int) n, progress.enrollment t`,
-		`INSERT INTO progress.learner_log (learner_id, sequence, record_type, event_id, payload_hash, module_id, module_version, unit_id, verb, score, progress,
-			occurred_at, received_at, effective_at, adjusted, zone, device_id, actor_id, body)
-			SELECT ` + made + `, t.sequence, t.record_type, t.event_id, t.payload_hash,
-			t.module_id, t.module_version, t.unit_id, t.verb, t.score, t.progress, t.occurred_at, t.received_at, t.effective_at, t.adjusted, t.zone, t.device_id,
-			t.actor_id, t.body
+		`INSERT INTO progress.learner_log (learner_id, sequence, received_at, event_id, module_id, voids_event_id, entry)
+			SELECT ` + made + `, t.sequence, t.received_at, t.event_id, t.module_id, t.voids_event_id, t.entry
 			FROM generate_series(1, $1::int) n, progress.learner_log t`,
-		`INSERT INTO progress.module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
-			fold_key, materials, cycle_state, shape)
-			SELECT ` + made + `, t.module_id, t.first_at, t.version, t.cycle, t.complete_at, t.complete_version, t.expire_at, t.state, t.fold_key,
-			t.materials, t.cycle_state, t.shape
+		`INSERT INTO progress.module_facts (learner_id, module_id, state, fold_key, materials, cycle_state, complete_version, shape)
+			SELECT ` + made + `, t.module_id, t.state, t.fold_key, t.materials, t.cycle_state, t.complete_version, t.shape
 			FROM generate_series(1, $1::int) n, progress.module_facts t`,
 	} {
 		if _, err := s.fleet.admin.ExecContext(ctx, statement, each); err != nil {

@@ -42,7 +42,9 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 		"a head says by which rules":                       headRules,
 		"heads of many learners are read together":         manyHeads,
 		"log entries come back as they went in":            logEntries,
-		"ids preserve their case and order by bytes":       idOrder,
+		"names keep their case":                            nameCase,
+		"learners order as the texts of their ids do":      idOrder,
+		"an id that is no UUID in lower case is refused":   oddIDs,
 		"event ids are unique for a learner":               uniqueEvents,
 		"known events are found for many learners at once": knownEvents,
 		"an event is voided once":                          voids,
@@ -318,7 +320,64 @@ func knownEvents(t *testing.T, s Store) {
 	}))
 }
 
+// idOrder has learners whose ids differ in each part, and pages through them.
 func idOrder(t *testing.T, s Store) {
+	ctx := t.Context()
+	ids := []string{
+		"00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-0000000000a0", "00000000-0000-0000-00ff-000000000000",
+		"00000000-0000-00a0-0000-000000000000", "00000000-9000-0000-0000-000000000000", "7fffffff-ffff-ffff-ffff-ffffffffffff",
+		"80000000-0000-0000-0000-000000000000", "9a000000-0000-0000-0000-000000000000", "a9000000-0000-0000-0000-000000000000",
+		"ffffffff-ffff-ffff-ffff-ffffffffffff",
+	}
+	for _, id := range slices.Backward(ids) {
+		must(t, add(ctx, s, id, entry(id, 1, id)))
+	}
+	var got []string
+	for after := ""; ; after = got[len(got)-1] {
+		page, err := s.Heads(ctx, after, 3)
+		must(t, err)
+		if len(page) == 0 {
+			break
+		}
+		for _, h := range page {
+			got = append(got, h.LearnerID)
+		}
+	}
+	if !slices.Equal(got, ids) {
+		t.Errorf("heads: %q", got)
+	}
+	must(t, s.Snapshot(ctx, ids[2], ids[7], func(ctx context.Context, snapshot progress.Snapshot) error {
+		all, err := readSnapshot(ctx, snapshot)
+		if len(all.heads) != 6 || len(all.entries) != 6 || all.entries[0].Event.ID != ids[2] || all.entries[5].LearnerID != ids[7] {
+			t.Errorf("a range: %+v", all)
+		}
+		return err
+	}))
+}
+
+// oddIDs writes and reads by texts that are no UUIDs, or not as they are written.
+func oddIDs(t *testing.T, s Store) {
+	ctx, learner := t.Context(), newID()
+	for _, odd := range []string{"", "learner", strings.ToUpper(newID()), "urn:uuid:" + newID(), strings.ReplaceAll(newID(), "-", ""), newID() + "0"} {
+		if _, err := s.Head(ctx, odd); errs.KindOf(err) != errs.Internal {
+			t.Errorf("the head of %q: %v", odd, err)
+		}
+		if err := add(ctx, s, odd, entry(odd, 1, newID())); errs.KindOf(err) != errs.Internal {
+			t.Errorf("a commit of %q: %v", odd, err)
+		}
+		if odd == "" {
+			continue
+		}
+		if err := add(ctx, s, learner, entry(learner, 1, odd)); errs.KindOf(err) != errs.Internal {
+			t.Errorf("the event %q: %v", odd, err)
+		}
+	}
+	if l, err := s.Load(ctx, learner); err != nil || l.Head.Sequence != 0 {
+		t.Errorf("something was stored: %+v, %v", l, err)
+	}
+}
+
+func nameCase(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	modules := []string{"B", "a", "b", "Z-1", "z", "é"}
 	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {

@@ -44,13 +44,6 @@ func readSnapshot(ctx context.Context, s progress.Snapshot) (out snapshotOf, err
 	return out, err
 }
 
-// foldable is the record as a snapshot has it.
-func foldable(r progress.Record) progress.Record {
-	r.Sequence, r.PayloadHash, r.ReceivedAt, r.Adjusted, r.Reason = 0, [32]byte{}, time.Time{}, false, ""
-	r.Event.DeviceID, r.Event.TimeZone, r.Event.Reason = "", "", ""
-	return r
-}
-
 // lived is what snapshots stores for each learner.
 func lived(ctx context.Context, s Store, learner string) (snapshotOf, error) {
 	facts := &progress.Facts{
@@ -85,8 +78,8 @@ func lived(ctx context.Context, s Store, learner string) (snapshotOf, error) {
 	})
 	return snapshotOf{
 		heads:       []progress.Head{{LearnerID: learner, Sequence: 2, Version: 1, Rules: progress.RulesVersion}},
-		facts:       []progress.StoredFacts{{FactsKey: progress.FactsKey{LearnerID: learner, ModuleID: "m"}, Columns: facts.Columns()}},
-		enrollments: []progress.Enrollment{old, e}, awards: []progress.Award{a}, entries: []progress.Record{foldable(log[0]), foldable(log[1])},
+		facts:       []progress.StoredFacts{{FactsKey: progress.FactsKey{LearnerID: learner, ModuleID: "m"}, Summary: facts.Summary()}},
+		enrollments: []progress.Enrollment{old, e}, awards: []progress.Award{a}, entries: log,
 	}, err
 }
 

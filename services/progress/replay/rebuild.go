@@ -638,14 +638,10 @@ func putAll(ctx context.Context, tx progress.Tx, repairs []*repair, now time.Tim
 	return tx.DropFacts(ctx, gone)
 }
 
-// renew brings a learner to these rules: records without a time zone get theirs, and the log says
-// which percents fell.
+// renew brings a learner to these rules: the log says which percents fell.
 func (m *repair) renew(ctx context.Context, tx progress.Tx, now time.Time) error {
 	head := tx.Head(m.head.LearnerID)
 	head.Rules = progress.RulesVersion
-	if err := tx.SettleZones(ctx, head.LearnerID); err != nil {
-		return err
-	}
 	records := make([]progress.Record, 0, len(m.fallen))
 	for _, e := range m.fallen {
 		head.Sequence++

@@ -15,6 +15,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
+	"github.com/preceptor-dev/preceptor/internal/tagged"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/replay"
@@ -40,9 +41,17 @@ func replayRigOf(t *testing.T, modules []progress.Module, paths []progress.Path)
 	return &replayRig{r, sqldbtest.Open(t, r.URL)}
 }
 
-// harm runs a statement behind the service's back.
+// byHand is the id of what somebody wrote by hand.
+const byHand = "00000000-0000-4000-8000-000000000001"
+
+// harm runs a statement behind the service's back; UUIDs are given as texts.
 func (r *replayRig) harm(query string, args ...any) {
 	r.T.Helper()
+	for i := range args {
+		if text, ok := args[i].(string); ok {
+			args[i] = keyOf(text)
+		}
+	}
 	err := r.db.Write(r.Ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		_, err := tx.ExecContext(ctx, query, args...)
 		return err
@@ -50,6 +59,25 @@ func (r *replayRig) harm(query string, args ...any) {
 	if err != nil {
 		r.T.Fatal(err)
 	}
+}
+
+// keyOf is a UUID as the tables have it; another text is itself.
+func keyOf(text string) any {
+	if id, ok := tagged.ParseUUID(text); ok {
+		return id[:]
+	}
+	return text
+}
+
+// harmFacts changes stored facts, but not the summary beside them.
+func (r *replayRig) harmFacts(learner, module string, change func(*progress.Facts)) {
+	r.T.Helper()
+	l, err := r.Store.Load(r.Ctx, learner)
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	change(l.Facts[module])
+	r.harm(`UPDATE module_facts SET state = $2 WHERE learner_id = $1 AND module_id = $3`, learner, progress.AppendFacts(nil, l.Facts[module]), module)
 }
 
 // replayOn runs a replay to its end, and returns what it reported.
@@ -115,18 +143,19 @@ func (r *replayRig) facts(learner string) string {
 	var out strings.Builder
 	err := r.db.Read(r.Ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		out.Reset()
-		rows, err := tx.QueryContext(ctx, `SELECT concat_ws('|', module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state)
-			FROM module_facts WHERE learner_id = $1 ORDER BY module_id`, learner)
+		rows, err := tx.QueryContext(ctx, `SELECT concat_ws('|', module_id, fold_key, materials, cycle_state, complete_version, shape), state
+			FROM module_facts WHERE learner_id = $1 ORDER BY module_id`, keyOf(learner))
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var row string
-			if err := rows.Scan(&row); err != nil {
+			var state []byte
+			if err := rows.Scan(&row, &state); err != nil {
 				return err
 			}
-			fmt.Fprintln(&out, row)
+			fmt.Fprintf(&out, "%s|%x\n", row, state)
 		}
 		return rows.Err()
 	})
@@ -144,15 +173,19 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 	harmed := func(kind replay.DriftKind, id, learner string) {
 		want = append(want, fmt.Sprint(learner, " ", kind, " ", id))
 	}
-	facts := func(query string) {
+	facts := func(query string, args ...any) {
 		learner, _, _ := r.learned()
-		r.harm(query, learner)
+		r.harm(query, append([]any{learner}, args...)...)
 		harmed(replay.DriftFacts, "a", learner)
 	}
 	facts(`DELETE FROM module_facts WHERE learner_id = $1 AND module_id = 'a'`)
-	facts(`UPDATE module_facts SET state = replace(state, '"n":1', '"n":7') WHERE learner_id = $1 AND module_id = 'a'`)
-	facts(`UPDATE module_facts SET state = 'no JSON' WHERE learner_id = $1 AND module_id = 'a'`)
-	facts(`UPDATE module_facts SET complete_at = 12 WHERE learner_id = $1 AND module_id = 'a'`)
+	for _, state := range [][]byte{{}, {1}, {1, 0xff}, {0xff}, []byte("no facts")} {
+		facts(`UPDATE module_facts SET state = $2 WHERE learner_id = $1 AND module_id = 'a'`, state)
+	}
+	facts(`UPDATE module_facts SET complete_version = 12 WHERE learner_id = $1 AND module_id = 'a'`)
+	learner, _, _ := r.learned()
+	r.harmFacts(learner, "a", func(f *progress.Facts) { f.Cycles[0].Number = 7 })
+	harmed(replay.DriftFacts, "a", learner)
 
 	learner, e, a := r.learned()
 	r.harm(`DELETE FROM enrollment WHERE learner_id = $1`, learner)
@@ -169,12 +202,12 @@ func TestReplayFindsAndMendsWhatWasHarmed(t *testing.T) {
 	// Facts of a module without events go; what else is in no log entry stays.
 	learner = newLearner()
 	r.Accept(learner, self(learner), event("a", "u", progress.Completed, day(1)))
-	r.harm(`INSERT INTO module_facts (learner_id, module_id, cycle, state) SELECT learner_id, 'b', cycle, state FROM module_facts WHERE learner_id = $1`, learner)
+	r.harm(`INSERT INTO module_facts (learner_id, module_id, state) SELECT learner_id, 'b', state FROM module_facts WHERE learner_id = $1`, learner)
 	harmed(replay.DriftFacts, "b", learner)
 	r.harm(`INSERT INTO award (learner_id, award_id, path_id, path_version, milestone_id, title, award_at, from_sequence, to_sequence, completions, rule)
-		VALUES ($1, 'by hand', 'q', 1, 'm2', 'M', 1, 1, 1, '[]', '{}')`, learner)
-	r.harm(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at) VALUES ($1, 'by hand', 'q', 1, 'ACTIVE', 1, 1)`, learner)
-	stays := []string{learner + " AWARD by hand", learner + " ENROLLMENT by hand"}
+		VALUES ($1, $2, 'q', 1, 'm2', 'M', 1, 1, 1, '[]', '{}')`, learner, byHand)
+	r.harm(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at) VALUES ($1, $2, 'q', 1, 'ACTIVE', 1, 1)`, learner, byHand)
+	stays := []string{learner + " AWARD " + byHand, learner + " ENROLLMENT " + byHand}
 	want = append(want, stays...)
 
 	version := r.head(whole).Version
@@ -209,10 +242,10 @@ func (r *replayRig) head(learner string) progress.Head {
 func TestRebuildLeavesAHeldPath(t *testing.T) {
 	r := newReplayRig(t)
 	learner, e, _ := r.learned()
-	r.harm(`UPDATE enrollment SET enrollment_id = 'by hand' WHERE learner_id = $1`, learner)
+	r.harm(`UPDATE enrollment SET enrollment_id = $2 WHERE learner_id = $1`, learner, byHand)
 	r.harm(`DELETE FROM module_facts WHERE learner_id = $1`, learner)
 	r.rebuild()
-	if found, want := r.verify(), []string{learner + " ENROLLMENT by hand", learner + " ENROLLMENT " + e.ID}; !slices.Equal(sorted(found), sorted(want)) {
+	if found, want := r.verify(), []string{learner + " ENROLLMENT " + byHand, learner + " ENROLLMENT " + e.ID}; !slices.Equal(sorted(found), sorted(want)) {
 		t.Errorf("%q, want %q", found, want)
 	}
 }

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"cmp"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -157,8 +158,8 @@ func (p *replaying) module(id string) *moduleEntries {
 func (p *replaying) name(s string) string {
 	name, ok := p.names[s]
 	if !ok {
-		name = s
-		p.names[s] = s
+		name = strings.Clone(s) // of a whole entry, which goes
+		p.names[name] = name
 	}
 	return name
 }
@@ -214,7 +215,7 @@ func (p *replaying) compare(c *progress.Catalog, s *stored, now time.Time) (*rep
 	for id, f := range s.facts {
 		if c.Modules[id] != nil && p.modules[id] == nil {
 			out.facts[id] = nil
-			out.drift(DriftFacts, id, asJSON(f.State), nothing)
+			out.drift(DriftFacts, id, stateText(f.State), nothing)
 		}
 	}
 	e := comparison[progress.Enrollment]{kind: DriftEnrollment, stored: s.enrollments, replayed: p.enrollments}
@@ -241,22 +242,25 @@ func (m *repair) drift(kind DriftKind, id, stored, replayed string) {
 
 // compareFacts compares a module's stored facts with those that its log gives.
 func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Facts, now time.Time) error {
+	var room [1024]byte
+	state := progress.AppendFacts(room[:0], f)
+	was, found := s.facts[module.ID]
+	same := found && was.State == string(state)
+	if same && was.Summary == f.Summary() {
+		return nil
+	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		return err
 	}
-	was, found := s.facts[module.ID]
-	if found && was.State == string(text) && was.Columns == f.Columns() {
-		return nil
-	}
-	old := new(progress.Facts)
+	old, harmed := progress.DecodeFacts(was.State)
 	switch {
 	case !found:
 		m.drift(DriftFacts, module.ID, nothing, string(text))
-	case was.State == string(text):
-		m.driftColumns(module.ID, was.Columns, f.Columns())
-	case json.Unmarshal([]byte(was.State), old) != nil:
-		m.drift(DriftFacts, module.ID, asJSON(was.State), string(text))
+	case same:
+		m.driftSummary(module.ID, was.Summary, f.Summary())
+	case harmed != nil:
+		m.drift(DriftFacts, module.ID, stateText(was.State), string(text))
 	case old.ByOtherRules() && !old.SameCompletions(f):
 		m.drift(DriftFacts, module.ID, old.CompletionsText(), f.CompletionsText())
 	case old.Stale(module):
@@ -269,8 +273,8 @@ func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Fa
 			return cmp.Or(err1, err2)
 		case string(before) != string(after):
 			m.drift(DriftFacts, module.ID, string(before), string(after))
-		case was.Columns != old.Columns():
-			m.driftColumns(module.ID, was.Columns, old.Columns())
+		case was.Summary != old.Summary():
+			m.driftSummary(module.ID, was.Summary, old.Summary())
 		default:
 			return nil
 		}
@@ -283,8 +287,7 @@ func (m *repair) compareFacts(module *progress.Module, s *stored, f *progress.Fa
 func (m *repair) compareRules(c *progress.Catalog, s *stored, folded map[string]*progress.Facts, now time.Time) error {
 	was := &progress.Learner{Head: s.head, Facts: map[string]*progress.Facts{}}
 	for id, f := range s.facts {
-		old := new(progress.Facts)
-		if json.Unmarshal([]byte(f.State), old) == nil && c.Modules[id] != nil {
+		if old, err := progress.DecodeFacts(f.State); err == nil && c.Modules[id] != nil {
 			was.Facts[id] = old
 		}
 	}
@@ -311,21 +314,22 @@ func (m *repair) compareRules(c *progress.Catalog, s *stored, folded map[string]
 	return nil
 }
 
-// driftColumns notes columns that are not what the facts beside them say.
-func (m *repair) driftColumns(id string, was, is progress.FactsColumns) {
-	text := func(c progress.FactsColumns) string {
-		b, _ := json.Marshal(map[string]any{"columns": c}) //nolint:errchkjson // numbers and texts always can be
+// driftSummary notes a summary that is not what the facts beside it say.
+func (m *repair) driftSummary(id string, was, is progress.Summary) {
+	text := func(s progress.Summary) string {
+		b, _ := json.Marshal(map[string]any{"summary": s}) //nolint:errchkjson // numbers and texts always can be
 		return string(b)
 	}
 	m.drift(DriftFacts, id, text(was), text(is))
 }
 
-// asJSON is text that ought to be JSON, as itself or else as a string.
-func asJSON(text string) string {
-	if json.Valid([]byte(text)) {
-		return text
+// stateText is stored facts as JSON; of what is harmed, its bytes as a hexadecimal string.
+func stateText(state string) string {
+	var out any = hex.EncodeToString([]byte(state))
+	if f, err := progress.DecodeFacts(state); err == nil {
+		out = f
 	}
-	b, _ := json.Marshal(strings.ToValidUTF8(text, "\uFFFD")) //nolint:errchkjson // a string always can be
+	b, _ := json.Marshal(out) //nolint:errchkjson // a string always can be, and so can facts without NaN
 	return string(b)
 }
 

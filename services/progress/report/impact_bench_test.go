@@ -12,6 +12,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/tagged"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/report"
@@ -121,17 +122,17 @@ func multiply(b *testing.B, url, kinds string, lived []string) {
 	run(`PRAGMA synchronous = OFF`)
 	run(`PRAGMA cache_size = -262144`)
 	run(`ATTACH ? AS kinds`, kinds)
-	run(`CREATE TEMP TABLE them (id TEXT PRIMARY KEY, like_id TEXT NOT NULL) WITHOUT ROWID`)
+	run(`CREATE TEMP TABLE them (id BLOB PRIMARY KEY, like_id BLOB NOT NULL) WITHOUT ROWID`)
 	for n, id := range lived {
+		like, _ := tagged.ParseUUID(id)
 		run(`WITH RECURSIVE ids (n) AS (VALUES (?) UNION ALL SELECT n + ? FROM ids WHERE n + ? < ?)
-			INSERT INTO them SELECT printf('01990000-0000-7000-8000-%012x', n), ? FROM ids`, n, len(lived), len(lived), crowdLearners, id)
+			INSERT INTO them SELECT unhex(printf('01990000000070008000%012x', n)), ? FROM ids`, n, len(lived), len(lived), crowdLearners, like[:])
 	}
 	run(`INSERT INTO learner_head (learner_id, sequence, version, known, rules) SELECT id, sequence, version, known, rules FROM them CROSS JOIN kinds.learner_head ON learner_id = like_id`)
 	run(`INSERT INTO enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
 		SELECT id, id AS enrollment_id, path_id, path_version, state, enroll_at, update_at FROM them CROSS JOIN kinds.enrollment ON learner_id = like_id`)
-	run(`INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
-			fold_key, materials, cycle_state, shape)
-		SELECT id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state, fold_key, materials, cycle_state, shape
+	run(`INSERT INTO module_facts (learner_id, module_id, state, fold_key, materials, cycle_state, complete_version, shape)
+		SELECT id, module_id, state, fold_key, materials, cycle_state, complete_version, shape
 		FROM them CROSS JOIN kinds.module_facts ON learner_id = like_id`)
 	run(`PRAGMA journal_mode = WAL`)
 }

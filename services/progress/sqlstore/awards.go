@@ -34,7 +34,7 @@ func readAwards(ctx context.Context, tx sqldb.Tx, whose string, harmed func(erro
 		var completions, rule string
 		var revoked sql.NullInt64
 		var why sql.NullString
-		err := rows.Scan(&a.LearnerID, &a.ID, &a.Number, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence,
+		err := rows.Scan((*id)(&a.LearnerID), (*id)(&a.ID), &a.Number, &a.PathID, &a.PathVersion, &a.MilestoneID, &a.Title, &at, &a.FromSequence, &a.ToSequence,
 			&completions, &rule, &revoked, &why, &a.Revocations, &a.RevokedAt, &a.Rules)
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ func readAwards(ctx context.Context, tx sqldb.Tx, whose string, harmed func(erro
 
 // Awards returns a learner's awards.
 func (c *commitTx) Awards(ctx context.Context, learnerID string) ([]progress.Award, error) {
-	return readAwards(ctx, c.tx, ofOne, refuse, learnerID)
+	return readAwards(ctx, c.tx, ofOne, refuse, key(learnerID))
 }
 
 // PutAwards writes awards by id.
@@ -66,8 +66,8 @@ func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error
 		if err := errors.Join(err1, err2); err != nil {
 			return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "an award cannot be stored")
 		}
-		args = append(args, a.LearnerID, a.ID, a.Number, a.PathID, a.PathVersion, a.MilestoneID, a.Title, a.AwardTime.UnixMicro(), a.FromSequence, a.ToSequence,
-			string(completions), string(rule), nullIfZero(microsOf(a.RevokeTime)), text(a.RevokeReason), a.Revocations, a.RevokedAt, a.Rules)
+		args = append(args, key(a.LearnerID), key(a.ID), a.Number, a.PathID, a.PathVersion, a.MilestoneID, a.Title, a.AwardTime.UnixMicro(), a.FromSequence,
+			a.ToSequence, string(completions), string(rule), nullIfZero(microsOf(a.RevokeTime)), text(a.RevokeReason), a.Revocations, a.RevokedAt, a.Rules)
 	}
 	return c.insert(ctx, `INSERT INTO award (`+awardColumns+`) VALUES `, awardWidth, args,
 		` ON CONFLICT (learner_id, award_id) DO UPDATE SET number = excluded.number, path_id = excluded.path_id, milestone_id = excluded.milestone_id,

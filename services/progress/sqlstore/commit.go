@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,7 +27,7 @@ type commitTx struct {
 	heads map[string]*progress.Head
 	was   map[string]progress.Head
 	// summaries are how the facts that were read or written stand in their index.
-	summaries map[progress.FactsKey]summaryKey
+	summaries map[progress.FactsKey]progress.Summary
 }
 
 // Commit runs fn with the learners' heads locked, in one transaction.
@@ -40,7 +39,7 @@ func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context
 			return err
 		}
 		err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-			c := &commitTx{tx: tx, lines: &s.lines, mark: mark, summaries: map[progress.FactsKey]summaryKey{}}
+			c := &commitTx{tx: tx, lines: &s.lines, mark: mark, summaries: map[progress.FactsKey]progress.Summary{}}
 			if err := c.lock(ctx, ids); err != nil {
 				return err
 			}
@@ -70,7 +69,7 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 	var missing []any
 	for _, id := range ids {
 		if c.heads[id] == nil {
-			missing = append(missing, id, 0, 0, progress.RulesVersion)
+			missing = append(missing, key(id), 0, 0, progress.RulesVersion)
 		}
 	}
 	if len(missing) == 0 {
@@ -89,7 +88,7 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
-	heads, err := queryHeadsOn(ctx, c.tx, c.mark, `learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), anys(ids)...)
+	heads, err := queryHeadsOn(ctx, c.tx, c.mark, `learner_id IN `+sqldb.In(len(ids), 1)+` ORDER BY learner_id`+c.tx.Dialect().ForUpdate(), keys(ids)...)
 	if err != nil {
 		return err
 	}
@@ -113,7 +112,7 @@ func (c *commitTx) saveHeads(ctx context.Context, ids []string) error {
 	var args []any
 	for _, id := range ids {
 		if h := c.heads[id]; *h != c.was[id] {
-			args = append(args, id, h.Sequence, h.Version, h.Rules)
+			args = append(args, key(id), h.Sequence, h.Version, h.Rules)
 		}
 	}
 	return c.insert(ctx, insertHeads, 4, args,
@@ -163,14 +162,11 @@ func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([
 		query, args := knownEvents(piece, wanted)
 		rows, err := c.tx.QueryContext(ctx, query, args...)
 		err = each(rows, err, func(rows *sql.Rows) error {
-			var k progress.KnownEvent
-			var hash []byte
-			var unitID sql.NullString
-			var effective int64
-			err := rows.Scan(&k.LearnerID, &k.EventID, &k.Sequence, &hash, &k.ModuleID, &k.ModuleVersion, &unitID, &effective)
-			copy(k.PayloadHash[:], hash)
-			k.UnitID, k.EffectiveAt = unitID.String, sqldb.Time(effective)
-			out = append(out, k)
+			r, err := scanRecord(rows)
+			out = append(out, progress.KnownEvent{
+				LearnerID: r.LearnerID, EventID: r.Event.ID, Sequence: r.Sequence, PayloadHash: r.PayloadHash,
+				ModuleID: r.Event.ModuleID, ModuleVersion: r.Event.ModuleVersion, UnitID: r.Event.UnitID, EffectiveAt: r.EffectiveAt,
+			})
 			return err
 		})
 		if err != nil {
@@ -193,17 +189,16 @@ func knownEvents(learners []string, wanted map[string][]string) (string, []any) 
 		if i > 0 {
 			query.WriteString(" UNION ALL ")
 		}
-		args = append(args, learner)
-		fmt.Fprintf(&query, `SELECT learner_id, event_id, sequence, payload_hash, module_id, module_version, unit_id, effective_at
-			FROM learner_log WHERE learner_id = $%d AND event_id IN %s`, len(args), sqldb.In(len(ids), len(args)+1))
-		args = append(args, anys(ids)...)
+		args = append(args, key(learner))
+		fmt.Fprintf(&query, `SELECT `+logColumns+` FROM learner_log WHERE learner_id = $%d AND event_id IN %s`, len(args), sqldb.In(len(ids), len(args)+1))
+		args = append(args, keys(ids)...)
 	}
 	return query.String(), args
 }
 
 // EventByID returns one stored event.
 func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (progress.Record, error) {
-	records, err := queryLog(ctx, c.tx, selectLog+` AND event_id = $2`, learnerID, eventID)
+	records, err := queryLog(ctx, c.tx, selectLog+` AND event_id = $2`, key(learnerID), key(eventID))
 	if err != nil {
 		return progress.Record{}, err
 	}
@@ -216,7 +211,7 @@ func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (pr
 // IsVoided reports whether the log has a void of the event.
 func (c *commitTx) IsVoided(ctx context.Context, learnerID, eventID string) (bool, error) {
 	var n int
-	err := c.tx.QueryRowContext(ctx, `SELECT count(*) FROM learner_log WHERE learner_id = $1 AND voids_event_id = $2`, learnerID, eventID).Scan(&n)
+	err := c.tx.QueryRowContext(ctx, `SELECT count(*) FROM learner_log WHERE learner_id = $1 AND voids_event_id = $2`, key(learnerID), key(eventID)).Scan(&n)
 	return n > 0, err
 }
 
@@ -226,22 +221,21 @@ func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[pro
 	for piece := range slices.Chunk(keys, maxRows) {
 		args := make([]any, 0, 2*len(piece))
 		for _, k := range piece {
-			args = append(args, k.LearnerID, k.ModuleID)
+			args = append(args, key(k.LearnerID), k.ModuleID)
 		}
-		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, m) AS (VALUES `+sqldb.Values(len(piece), 2)+`)
-			SELECT f.learner_id, f.module_id, f.state, f.fold_key, f.materials, f.cycle_state, f.complete_version, f.shape
-			FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
+		wanted := sqldb.Values(len(piece), 2)
+		if c.tx.Dialect() == sqldb.Postgres { // which takes them for texts
+			wanted = strings.Replace(wanted, "$1", "$1::uuid", 1)
+		}
+		rows, err := c.tx.QueryContext(ctx, `WITH wanted (l, m) AS (VALUES `+wanted+`)
+			SELECT `+factsColumns+` FROM wanted w JOIN module_facts f ON f.learner_id = w.l AND f.module_id = w.m`, args...)
 		err = each(rows, err, func(rows *sql.Rows) error {
-			var k progress.FactsKey
-			var state string
-			var s summaryKey
-			var completed sql.NullInt64
-			if err := rows.Scan(&k.LearnerID, &k.ModuleID, &state, &s.key, &s.materials, &s.cycleState, &completed, &s.shape); err != nil {
+			s, err := scanFacts(rows)
+			if err != nil {
 				return err
 			}
-			s.completeVersion = int(completed.Int64)
-			f, err := decodeFacts(state)
-			out[k], c.summaries[k] = f, s
+			c.summaries[s.FactsKey] = s.Summary
+			out[s.FactsKey], err = progress.DecodeFacts(s.State)
 			return err
 		})
 		if err != nil {
@@ -253,7 +247,7 @@ func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[pro
 
 // ModuleLog is Store.ModuleLog inside the transaction.
 func (c *commitTx) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
-	return queryLog(ctx, c.tx, selectModuleLog, learnerID, moduleID)
+	return queryLog(ctx, c.tx, selectModuleLog, key(learnerID), moduleID)
 }
 
 // Load is Store.Load inside the transaction, with the head as it was locked.
@@ -265,21 +259,9 @@ func (c *commitTx) Load(ctx context.Context, learnerID string) (*progress.Learne
 func (c *commitTx) Append(ctx context.Context, records []progress.Record) error {
 	args := make([]any, 0, logWidth*len(records))
 	for i := range records {
-		row, err := logRow(&records[i])
-		if err != nil {
-			return err
-		}
-		args = append(args, row...)
+		args = append(args, logRow(&records[i])...)
 	}
 	return c.insert(ctx, `INSERT INTO learner_log (`+logColumns+`) VALUES `, logWidth, args, ``)
-}
-
-// summaryKey is what the index module_facts_summary has of facts.
-type summaryKey struct {
-	key                        string
-	materials, completeVersion int
-	cycleState                 progress.CycleState
-	shape                      int64
 }
 
 // PutFacts writes facts, with the columns that previews and reports ask for. SQLite writes an index
@@ -295,15 +277,10 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 	})
 	var staying, moving []any
 	for _, k := range keys {
-		state, err := json.Marshal(facts[k])
-		if err != nil {
-			return errs.Wrap(err, errs.Internal, errs.ReasonInternal, "facts cannot be stored")
-		}
-		s := facts[k].Summary()
-		now := summaryKey{s.Key, s.Materials, s.CompleteVersion, s.CycleState, s.Shape}
+		now := facts[k].Summary()
 		row := []any{
-			k.LearnerID, k.ModuleID, nullIfZero(facts[k].FirstAt), nullIfZero(int64(s.Version)), s.Cycle, nullIfZero(s.CompleteAt),
-			nullIfZero(int64(s.CompleteVersion)), nullIfZero(s.ExpireAt), string(state), s.Key, s.Materials, s.CycleState, s.Shape,
+			key(k.LearnerID), k.ModuleID, progress.AppendFacts(make([]byte, 0, 256), facts[k]), now.Key, now.Materials, now.CycleState,
+			nullIfZero(int64(now.CompleteVersion)), now.Shape,
 		}
 		if was, known := c.summaries[k]; known && was == now {
 			staying = append(staying, row...)
@@ -312,22 +289,20 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 		}
 		c.summaries[k] = now
 	}
-	const insert = `INSERT INTO module_facts (learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at, state,
-		fold_key, materials, cycle_state, shape) VALUES `
-	const update = ` ON CONFLICT (learner_id, module_id) DO UPDATE SET first_at = excluded.first_at, version = excluded.version, cycle = excluded.cycle,
-		complete_at = excluded.complete_at, expire_at = excluded.expire_at, state = excluded.state`
-	const move = `, complete_version = excluded.complete_version, fold_key = excluded.fold_key, materials = excluded.materials, cycle_state = excluded.cycle_state,
-		shape = excluded.shape`
-	if err := c.insert(ctx, insert, 13, staying, update); err != nil {
+	const insert = `INSERT INTO module_facts (` + factsColumns + `) VALUES `
+	const update = ` ON CONFLICT (learner_id, module_id) DO UPDATE SET state = excluded.state`
+	const move = `, fold_key = excluded.fold_key, materials = excluded.materials, cycle_state = excluded.cycle_state,
+		complete_version = excluded.complete_version, shape = excluded.shape`
+	if err := c.insert(ctx, insert, factsWidth, staying, update); err != nil {
 		return err
 	}
-	return c.insert(ctx, insert, 13, moving, update+move)
+	return c.insert(ctx, insert, factsWidth, moving, update+move)
 }
 
 // DropFacts takes stored facts away.
 func (c *commitTx) DropFacts(ctx context.Context, keys []progress.FactsKey) error {
 	for _, k := range keys {
-		if _, err := c.tx.ExecContext(ctx, `DELETE FROM module_facts WHERE learner_id = $1 AND module_id = $2`, k.LearnerID, k.ModuleID); err != nil {
+		if _, err := c.tx.ExecContext(ctx, `DELETE FROM module_facts WHERE learner_id = $1 AND module_id = $2`, key(k.LearnerID), k.ModuleID); err != nil {
 			return err
 		}
 	}
@@ -336,7 +311,7 @@ func (c *commitTx) DropFacts(ctx context.Context, keys []progress.FactsKey) erro
 
 // Snapshot returns what is stored of one learner, as this transaction sees it.
 func (c *commitTx) Snapshot(learnerID string) progress.Snapshot {
-	return snapshot{tx: c.tx, from: learnerID, to: learnerID}
+	return snapshot{c.tx, key(learnerID), key(learnerID)}
 }
 
 // nullIfZero stores 0 as NULL.

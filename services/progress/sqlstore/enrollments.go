@@ -31,7 +31,7 @@ func readEnrollments(ctx context.Context, tx sqldb.Tx, which string, args ...any
 		var enrolled, updated int64
 		var previous sql.NullInt64
 		var change sql.NullString
-		if err := rows.Scan(&e.LearnerID, &e.ID, &e.PathID, &e.PathVersion, &e.State, &enrolled, &updated, &previous, &change); err != nil {
+		if err := rows.Scan((*id)(&e.LearnerID), (*id)(&e.ID), &e.PathID, &e.PathVersion, &e.State, &enrolled, &updated, &previous, &change); err != nil {
 			return err
 		}
 		e.EnrollTime, e.UpdateTime = sqldb.Time(enrolled), sqldb.Time(updated)
@@ -52,7 +52,7 @@ func readEnrollments(ctx context.Context, tx sqldb.Tx, which string, args ...any
 
 // readEnrollment returns one of a learner's enrollments.
 func readEnrollment(ctx context.Context, tx sqldb.Tx, learnerID, enrollmentID string) (progress.Enrollment, error) {
-	found, err := readEnrollments(ctx, tx, ofOne+` AND enrollment_id = $2`, learnerID, enrollmentID)
+	found, err := readEnrollments(ctx, tx, ofOne+` AND enrollment_id = $2`, key(learnerID), key(enrollmentID))
 	switch {
 	case err != nil:
 		return progress.Enrollment{}, sqldb.Classify(err)
@@ -74,7 +74,7 @@ func (c *commitTx) Enrollment(ctx context.Context, learnerID, enrollmentID strin
 
 // Enrollments returns a page of a learner's enrollments, by a walk along the index enrollment_listed.
 func (s *Store) Enrollments(ctx context.Context, learnerID string, after progress.EnrollmentPlace, limit int) ([]progress.Enrollment, error) {
-	found, err := readEnrollments(ctx, s.db.Reader(), pageOfOne, learnerID, after.EnrollTime.UnixMicro(), after.ID, limit)
+	found, err := readEnrollments(ctx, s.db.Reader(), pageOfOne, key(learnerID), after.EnrollTime.UnixMicro(), keyAfter(after.ID), limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -97,7 +97,7 @@ func (c *commitTx) PutEnrollments(ctx context.Context, enrollments []progress.En
 			}
 			change = string(b)
 		}
-		args = append(args, e.LearnerID, e.ID, e.PathID, e.PathVersion, e.State, e.EnrollTime.UnixMicro(), e.UpdateTime.UnixMicro(), previous, change)
+		args = append(args, key(e.LearnerID), key(e.ID), e.PathID, e.PathVersion, e.State, e.EnrollTime.UnixMicro(), e.UpdateTime.UnixMicro(), previous, change)
 	}
 	err := c.insert(ctx, `INSERT INTO enrollment (`+enrollmentColumns+`) VALUES `, 9, args,
 		` ON CONFLICT (learner_id, enrollment_id) DO UPDATE SET path_id = excluded.path_id, enroll_at = excluded.enroll_at,

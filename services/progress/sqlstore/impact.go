@@ -51,10 +51,14 @@ func inGroup(moduleID string, g *progress.FactsGroup) (where string, args []any)
 func (s survey) FactsShapes(ctx context.Context, moduleID string, g progress.FactsGroup) ([]progress.FactsShape, error) {
 	var out []progress.FactsShape
 	where, args := inGroup(moduleID, &g)
-	rows, err := s.tx.QueryContext(ctx, `SELECT min(learner_id), count(*) FROM module_facts`+where+` GROUP BY shape`, args...)
+	first := `min(learner_id)`
+	if s.tx.Dialect() == sqldb.Postgres {
+		first = `min(learner_id::text)` // of uuid there is none
+	}
+	rows, err := s.tx.QueryContext(ctx, `SELECT `+first+`, count(*) FROM module_facts`+where+` GROUP BY shape`, args...)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var shape progress.FactsShape
-		err := rows.Scan(&shape.LearnerID, &shape.Learners)
+		err := rows.Scan((*id)(&shape.LearnerID), &shape.Learners)
 		out = append(out, shape)
 		return err
 	})
@@ -71,11 +75,11 @@ func (s survey) FactsShapes(ctx context.Context, moduleID string, g progress.Fac
 
 func (s survey) facts(ctx context.Context, learnerID, moduleID string) (*progress.Facts, error) {
 	var state string
-	err := s.tx.QueryRowContext(ctx, `SELECT state FROM module_facts WHERE learner_id = $1 AND module_id = $2`, learnerID, moduleID).Scan(&state)
+	err := s.tx.QueryRowContext(ctx, `SELECT state FROM module_facts WHERE learner_id = $1 AND module_id = $2`, key(learnerID), moduleID).Scan(&state)
 	if err != nil {
 		return nil, err
 	}
-	return decodeFacts(state)
+	return progress.DecodeFacts(state)
 }
 
 // FactsOf returns the facts of learners of a group, by a walk along the index.
@@ -84,15 +88,15 @@ func (s survey) FactsOf(ctx context.Context, moduleID string, g progress.FactsGr
 	n := len(args)
 	out := make([]progress.LearnerFacts, 0, limit)
 	rows, err := s.tx.QueryContext(ctx, fmt.Sprintf(`SELECT learner_id, state FROM module_facts%s AND learner_id > $%d ORDER BY learner_id LIMIT $%d`,
-		where, n+1, n+2), append(args, after, limit)...)
+		where, n+1, n+2), append(args, keyAfter(after), limit)...)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var l progress.LearnerFacts
 		var state string
-		if err := rows.Scan(&l.LearnerID, &state); err != nil {
+		if err := rows.Scan((*id)(&l.LearnerID), &state); err != nil {
 			return err
 		}
 		var err error
-		l.Facts, err = decodeFacts(state)
+		l.Facts, err = progress.DecodeFacts(state)
 		out = append(out, l)
 		return err
 	})
@@ -106,7 +110,7 @@ func (s survey) Head(ctx context.Context, learnerID string) (progress.Head, erro
 
 // ModuleLog is Store.ModuleLog in the snapshot.
 func (s survey) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
-	return queryLog(ctx, s.tx, selectModuleLog, learnerID, moduleID)
+	return queryLog(ctx, s.tx, selectModuleLog, key(learnerID), moduleID)
 }
 
 // Enrollments counts the enrollments in the paths that are not withdrawn.
@@ -150,7 +154,7 @@ func (s survey) NotBegun(ctx context.Context, q progress.NotBegun) (int64, error
 	text.WriteString(")")
 	one := ""
 	if q.LearnerID != "" {
-		one = " AND learner_id = " + mark(q.LearnerID)
+		one = " AND learner_id = " + mark(key(q.LearnerID))
 		text.WriteString(one)
 	} else {
 		text.WriteString(` EXCEPT SELECT learner_id FROM module_facts WHERE cycle_state IN ('OPEN', 'DONE') AND module_id = ` + mark(q.ModuleID))
@@ -188,9 +192,9 @@ func (s survey) AwardsHeld(ctx context.Context, pathID string, milestoneIDs []st
 func (s *Store) Outdated(ctx context.Context, modules []progress.Freshness, after string, limit int) ([]string, error) {
 	var out []string
 	for _, m := range modules {
-		ids, err := s.ids(ctx, `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
+		ids, err := column[id](ctx, s.db.Reader(), `SELECT learner_id FROM module_facts WHERE module_id = $1 AND learner_id > $2
 			AND (fold_key <> $3 OR (materials <> $4 AND cycle_state <> 'NONE')) ORDER BY learner_id LIMIT $5`,
-			m.ModuleID, after, m.Key, m.Materials, limit)
+			m.ModuleID, keyAfter(after), m.Key, m.Materials, limit)
 		if err != nil {
 			return nil, err
 		}

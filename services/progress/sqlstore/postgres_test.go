@@ -25,7 +25,6 @@ func TestPostgres(t *testing.T) {
 			return database(t)
 		})
 	})
-	t.Run("zoneless", func(t *testing.T) { zoneless(t, database(t)) })
 	t.Run("audit", func(t *testing.T) {
 		progresstest.RunAudit(t, func(t *testing.T) (progresstest.Store, *audit.Log) {
 			t.Helper()

@@ -12,7 +12,7 @@ import (
 
 // Heads returns at most limit heads after a learner, by id.
 func (s *Store) Heads(ctx context.Context, after string, limit int) ([]progress.Head, error) {
-	heads, err := queryHeads(ctx, s.db.Reader(), `learner_id > $1 ORDER BY learner_id LIMIT $2`, after, limit)
+	heads, err := queryHeads(ctx, s.db.Reader(), `learner_id > $1 ORDER BY learner_id LIMIT $2`, keyAfter(after), limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -30,13 +30,13 @@ func (s *Store) CountHeads(ctx context.Context) (int64, error) {
 
 // Snapshot runs fn on what is stored of a range of learners.
 func (s *Store) Snapshot(ctx context.Context, from, to string, fn func(context.Context, progress.Snapshot) error) error {
-	return s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error { return fn(ctx, snapshot{tx, from, to}) })
+	return s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error { return fn(ctx, snapshot{tx, key(from), key(to)}) })
 }
 
 // snapshot is a progress.Snapshot.
 type snapshot struct {
 	tx       sqldb.Tx
-	from, to string
+	from, to any
 }
 
 // Revision is the stored catalog's.
@@ -47,22 +47,35 @@ func (s snapshot) Heads(ctx context.Context) ([]progress.Head, error) {
 	return queryHeads(ctx, s.tx, ofRange+` ORDER BY learner_id`, s.from, s.to)
 }
 
+// factsColumns are all columns of facts, as many as factsWidth: those after the state are their summary.
+const (
+	factsColumns = `learner_id, module_id, state, fold_key, materials, cycle_state, complete_version, shape`
+	factsWidth   = 8
+)
+
+// scanFacts reads a row of factsColumns.
+func scanFacts(rows *sql.Rows) (f progress.StoredFacts, err error) {
+	var row [factsWidth]any
+	if err := scanAny(rows, row[:]); err != nil {
+		return f, err
+	}
+	f.LearnerID, f.ModuleID, f.State = idOf(row[0]), textOf(row[1]), bytesOf(row[2])
+	f.Summary = progress.Summary{
+		Key: textOf(row[3]), Materials: int(intOf(row[4])), CycleState: progress.CycleState(textOf(row[5])), CompleteVersion: int(intOf(row[6])),
+		Shape: intOf(row[7]),
+	}
+	return f, nil
+}
+
 // Facts passes the stored facts to visit, by learner.
 func (s snapshot) Facts(ctx context.Context, visit func(progress.StoredFacts)) error {
-	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, module_id, first_at, version, cycle, complete_at, complete_version, expire_at,
-		fold_key, materials, cycle_state, shape, state FROM module_facts WHERE `+ofRange+` ORDER BY learner_id, module_id`, s.from, s.to)
+	rows, err := s.tx.QueryContext(ctx, `SELECT `+factsColumns+` FROM module_facts WHERE `+ofRange+` ORDER BY learner_id, module_id`, s.from, s.to)
 	return each(rows, err, func(rows *sql.Rows) error {
-		var row [13]any
-		if err := scanAny(rows, row[:]); err != nil {
-			return err
+		f, err := scanFacts(rows)
+		if err == nil {
+			visit(f)
 		}
-		f := progress.StoredFacts{FactsKey: progress.FactsKey{LearnerID: textOf(row[0]), ModuleID: textOf(row[1])}, State: textOf(row[12])}
-		f.Columns.FirstAt, f.Columns.CompleteAt, f.Columns.ExpireAt = intOf(row[2]), intOf(row[5]), intOf(row[7])
-		f.Columns.Version, f.Columns.Cycle, f.Columns.CompleteVersion = int(intOf(row[3])), int(intOf(row[4])), int(intOf(row[6]))
-		f.Columns.Key, f.Columns.Materials = textOf(row[8]), int(intOf(row[9]))
-		f.Columns.CycleState, f.Columns.Shape = progress.CycleState(textOf(row[10])), intOf(row[11])
-		visit(f)
-		return nil
+		return err
 	})
 }
 
@@ -76,52 +89,16 @@ func (s snapshot) Awards(ctx context.Context) ([]progress.Award, error) {
 	return readAwards(ctx, s.tx, ofRange, leaveOut, s.from, s.to)
 }
 
-// Entries passes the log entries by learner and sequence. It reads logs as a whole, so what a row
-// costs is what counts: a third of a microsecond for each column, with SQLite.
+// Entries passes the log entries by learner and sequence.
 func (s snapshot) Entries(ctx context.Context, visit func(*progress.Record) error) error {
-	zones, err := s.zones(ctx)
-	if err != nil {
-		return err
-	}
-	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, record_type, event_id, module_id, module_version, unit_id, verb, score, progress,
-		occurred_at, effective_at, actor_id, voids_event_id, body, zone FROM learner_log WHERE `+ofRange+` ORDER BY learner_id, sequence`, s.from, s.to)
-	var row [15]any
-	var r progress.Record
+	rows, err := s.tx.QueryContext(ctx, `SELECT `+logColumns+` FROM learner_log WHERE `+ofRange+` ORDER BY learner_id, sequence`, s.from, s.to)
 	return each(rows, err, func(rows *sql.Rows) error {
-		if err := scanAny(rows, row[:]); err != nil {
+		r, err := scanRecord(rows)
+		if err != nil {
 			return err
-		}
-		r = progress.Record{LearnerID: textOf(row[0]), Type: progress.RecordType(textOf(row[1])), EffectiveAt: sqldb.Time(intOf(row[10])), ActorID: textOf(row[11])}
-		if r.Zone = textOf(row[14]); row[14] == nil {
-			r.Zone = zones[r.LearnerID]
-		}
-		if r.Type == progress.RecordEvent {
-			r.Event = progress.Event{
-				ID: textOf(row[2]), ModuleID: textOf(row[3]), ModuleVersion: int(intOf(row[4])), UnitID: textOf(row[5]), Verb: progress.Verb(textOf(row[6])),
-				Score: numberOf(row[7]), Progress: numberOf(row[8]), OccurredAt: sqldb.Time(intOf(row[9])), VoidsEventID: textOf(row[12]),
-			}
-		}
-		if row[13] != nil {
-			var err error
-			if r.Effects, err = decodeEffects(r.LearnerID, textOf(row[13])); err != nil {
-				return err
-			}
 		}
 		return visit(&r)
 	})
-}
-
-// zones returns the learners' present time zones, which records from before records had one are in.
-func (s snapshot) zones(ctx context.Context) (map[string]string, error) {
-	out := map[string]string{}
-	rows, err := s.tx.QueryContext(ctx, `SELECT learner_id, time_zone FROM learner_head WHERE `+ofRange, s.from, s.to)
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var id, zone string
-		err := rows.Scan(&id, &zone)
-		out[id] = zone
-		return err
-	})
-	return out, err
 }
 
 // scanAny scans a row as the driver gives it, without the conversions that every typed target costs.
@@ -133,7 +110,7 @@ func scanAny(rows *sql.Rows, row []any) error {
 	return rows.Scan(to[:len(row)]...)
 }
 
-// textOf, intOf and numberOf read what scanAny scanned; NULL is nothing.
+// textOf, intOf and bytesOf read what scanAny scanned; NULL is nothing.
 func textOf(v any) string {
 	s, _ := v.(string)
 	return s
@@ -144,14 +121,11 @@ func intOf(v any) int64 {
 	return n
 }
 
-func numberOf(v any) *float64 {
-	switch n := v.(type) {
-	case float64:
-		return &n
-	case int64:
-		return new(float64(n))
+func bytesOf(v any) string {
+	if b, ok := v.([]byte); ok {
+		return string(b)
 	}
-	return nil
+	return textOf(v) // SQLite stores what it is given
 }
 
 // rebuildState is how far the rebuild of all learners is. StartedAt, in microseconds, is 0 where none is

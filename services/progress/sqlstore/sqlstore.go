@@ -6,11 +6,9 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"encoding/json"
 	"io/fs"
 	"slices"
 
-	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
@@ -55,7 +53,7 @@ func currentHead(ctx context.Context, tx sqldb.Tx, mark, learnerID string) (prog
 	// One row in any case: a learner without a log is on a line of history, too.
 	err := tx.QueryRowContext(ctx, `SELECT coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.known, FALSE), coalesce(h.time_zone, ''),
 		coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, `+mark+`
-		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = $1 WHERE c.id = 1`, learnerID).
+		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = $1 WHERE c.id = 1`, key(learnerID)).
 		Scan(&head.Sequence, &head.Version, &head.Known, &head.TimeZone, &since, &head.Rules, &head.Catalog, &head.Timeline)
 	head.ZoneSince = timeOf(since)
 	return head, err
@@ -78,7 +76,7 @@ func queryHeadsOn(ctx context.Context, tx sqldb.Tx, mark, which string, args ...
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var h progress.Head
 		var since int64
-		err := rows.Scan(&h.LearnerID, &h.Sequence, &h.Version, &h.Known, &h.TimeZone, &since, &h.Rules, &h.Timeline)
+		err := rows.Scan((*id)(&h.LearnerID), &h.Sequence, &h.Version, &h.Known, &h.TimeZone, &since, &h.Rules, &h.Timeline)
 		h.ZoneSince = timeOf(since)
 		out = append(out, h)
 		return err
@@ -87,7 +85,7 @@ func queryHeadsOn(ctx context.Context, tx sqldb.Tx, mark, which string, args ...
 }
 
 func readHead(ctx context.Context, tx sqldb.Tx, learnerID string) (progress.Head, error) {
-	heads, err := queryHeads(ctx, tx, ofOne, learnerID)
+	heads, err := queryHeads(ctx, tx, ofOne, key(learnerID))
 	if err != nil || len(heads) == 0 {
 		return progress.Head{LearnerID: learnerID}, err
 	}
@@ -99,12 +97,12 @@ func (s *Store) Sequences(ctx context.Context, learnerIDs []string) (map[string]
 	out := make(map[string]int64, len(learnerIDs))
 	for piece := range slices.Chunk(learnerIDs, maxRows) {
 		rows, err := s.db.Reader().QueryContext(ctx,
-			`SELECT learner_id, sequence FROM learner_head WHERE sequence > 0 AND learner_id IN `+sqldb.In(len(piece), 1), anys(piece)...)
+			`SELECT learner_id, sequence FROM learner_head WHERE sequence > 0 AND learner_id IN `+sqldb.In(len(piece), 1), keys(piece)...)
 		err = each(rows, err, func(rows *sql.Rows) error {
-			var id string
+			var learner id
 			var sequence int64
-			err := rows.Scan(&id, &sequence)
-			out[id] = sequence
+			err := rows.Scan(&learner, &sequence)
+			out[string(learner)] = sequence
 			return err
 		})
 		if err != nil {
@@ -140,32 +138,24 @@ func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, 
 // load reads what is stored of the learner of a head.
 func load(ctx context.Context, tx sqldb.Tx, head progress.Head) (*progress.Learner, error) {
 	l := &progress.Learner{Head: head, Facts: map[string]*progress.Facts{}}
-	rows, err := tx.QueryContext(ctx, `SELECT module_id, state FROM module_facts WHERE learner_id = $1`, head.LearnerID)
+	rows, err := tx.QueryContext(ctx, `SELECT module_id, state FROM module_facts WHERE learner_id = $1`, key(head.LearnerID))
 	err = each(rows, err, func(rows *sql.Rows) error {
-		var id, state string
-		if err := rows.Scan(&id, &state); err != nil {
+		var moduleID, state string
+		if err := rows.Scan(&moduleID, &state); err != nil {
 			return err
 		}
-		f, err := decodeFacts(state)
-		l.Facts[id] = f
+		f, err := progress.DecodeFacts(state)
+		l.Facts[moduleID] = f
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if l.Enrollments, err = readEnrollments(ctx, tx, openOfOne, head.LearnerID); err != nil {
+	if l.Enrollments, err = readEnrollments(ctx, tx, openOfOne, key(head.LearnerID)); err != nil {
 		return nil, err
 	}
-	l.Awards, err = readAwards(ctx, tx, ofOne, refuse, head.LearnerID)
+	l.Awards, err = readAwards(ctx, tx, ofOne, refuse, key(head.LearnerID))
 	return l, err
-}
-
-func decodeFacts(state string) (*progress.Facts, error) {
-	f := new(progress.Facts)
-	if err := json.Unmarshal([]byte(state), f); err != nil {
-		return nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "stored facts cannot be read")
-	}
-	return f, nil
 }
 
 // each runs f on every row, and closes them. err is what the query answered.

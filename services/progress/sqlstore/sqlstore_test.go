@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/google/uuid"
@@ -33,26 +32,6 @@ func TestSQLiteLeases(t *testing.T) {
 	leasetest.Run(t, func(t *testing.T) *sqldb.DB {
 		t.Helper()
 		return sqldbtest.SQLite(t, sqlstore.Migrations())
-	})
-}
-
-func TestSQLiteZoneless(t *testing.T) { zoneless(t, sqldbtest.SQLite(t, sqlstore.Migrations())) }
-
-// zoneless runs progresstest.RunZoneless on a database.
-func zoneless(t *testing.T, db *sqldb.DB) {
-	t.Helper()
-	progresstest.RunZoneless(t, func(t *testing.T) (progresstest.Store, func(string)) {
-		t.Helper()
-		return sqlstore.New(db), func(learnerID string) {
-			t.Helper()
-			err := db.Write(t.Context(), func(ctx context.Context, tx sqldb.Tx) error {
-				_, err := tx.ExecContext(ctx, `UPDATE learner_log SET zone = NULL WHERE learner_id = $1`, learnerID)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
 	})
 }
 

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/lease"
@@ -50,26 +49,10 @@ func (s *Store) FreeSweep(ctx context.Context, owner string) error {
 
 // Enrolled returns learners with an enrollment in one of the paths.
 func (s *Store) Enrolled(ctx context.Context, pathIDs []string, after string, limit int) ([]string, error) {
-	args := append([]any{after, limit}, anys(pathIDs)...)
-	return s.ids(ctx,
+	args := append([]any{keyAfter(after), limit}, anys(pathIDs)...)
+	return column[id](ctx, s.db.Reader(),
 		`SELECT DISTINCT learner_id FROM enrollment WHERE learner_id > $1 AND state <> 'WITHDRAWN' AND path_id IN `+sqldb.In(len(pathIDs), 3)+
 			` ORDER BY learner_id LIMIT $2`, args...)
-}
-
-// ids returns the ids that a query gives.
-func (s *Store) ids(ctx context.Context, query string, args ...any) ([]string, error) {
-	var out []string
-	rows, err := s.db.Reader().QueryContext(ctx, query, args...)
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		out = append(out, id)
-		return err
-	})
-	if err != nil {
-		return nil, sqldb.Classify(err)
-	}
-	return out, nil
 }
 
 // timeOf reads 0 as no time, microsOf writes it.

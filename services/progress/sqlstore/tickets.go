@@ -21,12 +21,12 @@ func (s *Store) AddTicket(ctx context.Context, t progress.WatchTicket, now time.
 	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		free = time.Time{}
 		// The learner's head, locked, has those who count after each other.
-		if _, err := queryHeads(ctx, tx, ofOne+tx.Dialect().ForUpdate(), t.LearnerID); err != nil {
+		if _, err := queryHeads(ctx, tx, ofOne+tx.Dialect().ForUpdate(), key(t.LearnerID)); err != nil {
 			return err
 		}
 		var live, first int64
 		err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(min(expire_time), 0) FROM watch_ticket WHERE learner_id = $1 AND expire_time > $2`,
-			t.LearnerID, microsOf(now)).Scan(&live, &first)
+			key(t.LearnerID), microsOf(now)).Scan(&live, &first)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (s *Store) AddTicket(ctx context.Context, t progress.WatchTicket, now time.
 			return nil
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO watch_ticket (ticket_hash, learner_id, issuer, subject, command, roles, token_expire, expire_time)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, t.Hash[:], t.LearnerID, t.Issuer, t.Subject, t.Command, strings.Join(t.Roles, " "),
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, t.Hash[:], key(t.LearnerID), t.Issuer, t.Subject, t.Command, strings.Join(t.Roles, " "),
 			microsOf(t.TokenExpires), microsOf(t.Expires))
 		if err != nil {
 			return err
@@ -73,7 +73,7 @@ func (s *Store) TakeTicket(ctx context.Context, hash [32]byte) (progress.WatchTi
 		var tokenExpires, expires int64
 		err := tx.QueryRowContext(ctx, `DELETE FROM watch_ticket WHERE ticket_hash = $1
 			RETURNING learner_id, issuer, subject, command, roles, token_expire, expire_time`, hash[:]).
-			Scan(&t.LearnerID, &t.Issuer, &t.Subject, &t.Command, &roles, &tokenExpires, &expires)
+			Scan((*id)(&t.LearnerID), &t.Issuer, &t.Subject, &t.Command, &roles, &tokenExpires, &expires)
 		if errors.Is(err, sql.ErrNoRows) {
 			return noTicket()
 		}

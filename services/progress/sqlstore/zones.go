@@ -18,7 +18,7 @@ func (s *Store) FindLink(ctx context.Context, issuer, subject string) (progress.
 	var since int64
 	err := s.db.Reader().
 		QueryRowContext(ctx, `SELECT learner_id, time_zone, zone_since FROM subject_link WHERE issuer = $1 AND subject = $2`, issuer, subject).
-		Scan(&l.LearnerID, &l.TimeZone, &since)
+		Scan((*id)(&l.LearnerID), &l.TimeZone, &since)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return l, errs.New(errs.NotFound, errs.ReasonLinkNotFound, "the identity is not known here")
@@ -34,7 +34,7 @@ func (s *Store) SaveLink(ctx context.Context, issuer, subject string, link progr
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO subject_link (issuer, subject, learner_id, time_zone, zone_since) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (issuer, subject) DO UPDATE SET learner_id = excluded.learner_id, time_zone = excluded.time_zone, zone_since = excluded.zone_since`,
-			issuer, subject, link.LearnerID, link.TimeZone, microsOf(link.Since))
+			issuer, subject, key(link.LearnerID), link.TimeZone, microsOf(link.Since))
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (s *Store) SaveZones(ctx context.Context, revision int64, zones []progress.
 // saveKnown makes a learner known of whose time zone nothing is said.
 func saveKnown(ctx context.Context, tx sqldb.Tx, learnerID string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO learner_head (learner_id, sequence, version, rules, known) VALUES ($1, 0, 0, $2, TRUE)
-		ON CONFLICT (learner_id) DO UPDATE SET known = TRUE WHERE NOT learner_head.known`, learnerID, progress.RulesVersion)
+		ON CONFLICT (learner_id) DO UPDATE SET known = TRUE WHERE NOT learner_head.known`, key(learnerID), progress.RulesVersion)
 	return err
 }
 
@@ -116,7 +116,7 @@ func saveZones(ctx context.Context, tx sqldb.Tx, zones []progress.LearnerZone) e
 			h.Version++
 		}
 		h.TimeZone, h.ZoneSince, newest[z.LearnerID] = z.TimeZone, timeOf(since), since
-		rows = append(rows, z.LearnerID, since, z.TimeZone)
+		rows = append(rows, key(z.LearnerID), since, z.TimeZone)
 	}
 	if err := c.insert(ctx, `INSERT INTO learner_zone (learner_id, since, time_zone) VALUES `, 3, rows, ``); err != nil {
 		return err
@@ -129,12 +129,12 @@ func newestZones(ctx context.Context, tx sqldb.Tx, ids []string) (map[string]int
 	out := make(map[string]int64, len(ids))
 	for piece := range slices.Chunk(ids, maxRows) {
 		rows, err := tx.QueryContext(ctx, `SELECT learner_id, max(since) FROM learner_zone WHERE learner_id IN `+sqldb.In(len(piece), 1)+` GROUP BY learner_id`,
-			anys(piece)...)
+			keys(piece)...)
 		err = each(rows, err, func(rows *sql.Rows) error {
-			var id string
+			var learner id
 			var since int64
-			err := rows.Scan(&id, &since)
-			out[id] = since
+			err := rows.Scan(&learner, &since)
+			out[string(learner)] = since
 			return err
 		})
 		if err != nil {
@@ -149,7 +149,7 @@ func (c *commitTx) saveZoned(ctx context.Context, ids []string) error {
 	var args []any
 	for _, id := range ids {
 		if h := c.heads[id]; *h != c.was[id] {
-			args = append(args, id, h.Sequence, h.Version, h.Rules, h.Known, h.TimeZone, microsOf(h.ZoneSince))
+			args = append(args, key(id), h.Sequence, h.Version, h.Rules, h.Known, h.TimeZone, microsOf(h.ZoneSince))
 		}
 	}
 	return c.insert(ctx, `INSERT INTO learner_head (learner_id, sequence, version, rules, known, time_zone, zone_since) VALUES `, 7, args,
@@ -160,7 +160,7 @@ func (c *commitTx) saveZoned(ctx context.Context, ids []string) error {
 // ZoneHistory returns the learner's time zones, oldest first.
 func (c *commitTx) ZoneHistory(ctx context.Context, learnerID string) ([]progress.LearnerZone, error) {
 	var out []progress.LearnerZone
-	rows, err := c.tx.QueryContext(ctx, `SELECT since, time_zone FROM learner_zone WHERE learner_id = $1 ORDER BY since`, learnerID)
+	rows, err := c.tx.QueryContext(ctx, `SELECT since, time_zone FROM learner_zone WHERE learner_id = $1 ORDER BY since`, key(learnerID))
 	err = each(rows, err, func(rows *sql.Rows) error {
 		z := progress.LearnerZone{LearnerID: learnerID}
 		var since int64
@@ -170,10 +170,4 @@ func (c *commitTx) ZoneHistory(ctx context.Context, learnerID string) ([]progres
 		return err
 	})
 	return out, err
-}
-
-// SettleZones gives the records of a learner that have no time zone the one that the learner is in.
-func (c *commitTx) SettleZones(ctx context.Context, learnerID string) error {
-	_, err := c.tx.ExecContext(ctx, `UPDATE learner_log SET zone = $2 WHERE learner_id = $1 AND zone IS NULL`, learnerID, c.was[learnerID].TimeZone)
-	return err
 }

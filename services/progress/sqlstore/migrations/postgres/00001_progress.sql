@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 9
+-- format: 10
 -- min_binary: 1
 -- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
 CREATE TABLE instance (
@@ -10,7 +10,7 @@ CREATE TABLE instance (
 );
 
 CREATE TABLE learner_head (
-  learner_id TEXT COLLATE "C" PRIMARY KEY,
+  learner_id UUID PRIMARY KEY,
   sequence   BIGINT NOT NULL,
   version    BIGINT NOT NULL,
   -- Whether profile, or the learner's token, told of them.
@@ -20,42 +20,26 @@ CREATE TABLE learner_head (
   zone_since BIGINT NOT NULL DEFAULT 0,
   -- The rules that all that is stored of the learner was last brought to.
   rules      INTEGER NOT NULL DEFAULT 0
-);
+) WITH (fillfactor = 80); -- room for the next version of a row on its page
 
 -- The zones that the learner was in, each until the next; the first one is since 0. The last one is the head's.
 CREATE TABLE learner_zone (
-  learner_id TEXT COLLATE "C" NOT NULL,
+  learner_id UUID NOT NULL,
   since      BIGINT NOT NULL,
   time_zone  TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (learner_id, since)
 );
 
 CREATE TABLE learner_log (
-  learner_id     TEXT COLLATE "C" NOT NULL,
+  learner_id     UUID NOT NULL,
   sequence       BIGINT NOT NULL,
-  record_type    TEXT COLLATE "C" NOT NULL,
-  event_id       TEXT COLLATE "C",
-  payload_hash   BYTEA,
-  module_id      TEXT COLLATE "C",
-  module_version INTEGER,
-  unit_id        TEXT COLLATE "C",
-  verb           TEXT COLLATE "C",
-  score          DOUBLE PRECISION,
-  progress       DOUBLE PRECISION,
-  occurred_at    BIGINT,
   received_at    BIGINT NOT NULL,
-  effective_at   BIGINT NOT NULL,
-  adjusted       BOOLEAN NOT NULL,
-  -- The zone that the learner was in, by which the record's days are; '' is UTC. NULL is of a record from
-  -- before records had one: it is the learner's present zone.
-  zone           TEXT COLLATE "C",
-  device_id      TEXT COLLATE "C",
-  -- The zone that the device sent.
-  device_zone    TEXT COLLATE "C",
-  actor_id       TEXT COLLATE "C" NOT NULL,
-  reason         TEXT COLLATE "C",
-  voids_event_id TEXT COLLATE "C",
-  body           TEXT COLLATE "C",
+  -- NULL where the record is no event.
+  event_id       UUID,
+  module_id      TEXT COLLATE "C",
+  voids_event_id UUID,
+  -- All that no statement asks for, in the form of progress.AppendEntry.
+  entry          BYTEA NOT NULL,
   PRIMARY KEY (learner_id, sequence)
 ) PARTITION BY HASH (learner_id);
 -- +goose StatementBegin
@@ -70,30 +54,26 @@ CREATE UNIQUE INDEX learner_log_event ON learner_log (learner_id, event_id);
 CREATE UNIQUE INDEX learner_log_void ON learner_log (learner_id, voids_event_id) WHERE voids_event_id IS NOT NULL;
 
 CREATE TABLE module_facts (
-  learner_id       TEXT COLLATE "C" NOT NULL,
+  learner_id       UUID NOT NULL,
   module_id        TEXT COLLATE "C" NOT NULL,
-  first_at         BIGINT,
-  version          INTEGER,
-  cycle            INTEGER NOT NULL,
-  complete_at      BIGINT,
-  complete_version INTEGER,
-  expire_at        BIGINT,
-  state            TEXT COLLATE "C" NOT NULL,
+  -- In the form of progress.AppendFacts.
+  state            BYTEA NOT NULL,
   -- Facts in short, by which previews count without reading them (progress.Summary). A fold_key of '' is
   -- of facts without one.
   fold_key         TEXT COLLATE "C" NOT NULL DEFAULT '',
   materials        INTEGER NOT NULL DEFAULT 0,
   cycle_state      TEXT COLLATE "C" NOT NULL DEFAULT '',
+  complete_version INTEGER,
   -- What is done in the current cycle, as a hash: it changes when a unit is done, and not with every event.
   shape            BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (learner_id, module_id)
-);
+) WITH (fillfactor = 80);
 -- The shape comes after the learner, so that the entry stays on its page when it changes.
 CREATE INDEX module_facts_summary ON module_facts (module_id, fold_key, materials, cycle_state, complete_version, learner_id, shape);
 
 CREATE TABLE enrollment (
-  learner_id       TEXT COLLATE "C" NOT NULL,
-  enrollment_id    TEXT COLLATE "C" NOT NULL,
+  learner_id       UUID NOT NULL,
+  enrollment_id    UUID NOT NULL,
   path_id          TEXT COLLATE "C" NOT NULL,
   path_version     INTEGER NOT NULL,
   state            TEXT COLLATE "C" NOT NULL,
@@ -110,8 +90,8 @@ CREATE INDEX enrollment_listed ON enrollment (learner_id, enroll_at, enrollment_
 CREATE INDEX enrollment_open ON enrollment (path_id, path_version, learner_id, state) WHERE state <> 'WITHDRAWN';
 
 CREATE TABLE award (
-  learner_id    TEXT COLLATE "C" NOT NULL,
-  award_id      TEXT COLLATE "C" NOT NULL,
+  learner_id    UUID NOT NULL,
+  award_id      UUID NOT NULL,
   number        INTEGER NOT NULL DEFAULT 1,
   path_id       TEXT COLLATE "C" NOT NULL,
   path_version  INTEGER NOT NULL,
@@ -165,7 +145,7 @@ CREATE TABLE lease (
 CREATE TABLE subject_link (
   issuer     TEXT COLLATE "C" NOT NULL,
   subject    TEXT COLLATE "C" NOT NULL,
-  learner_id TEXT COLLATE "C" NOT NULL,
+  learner_id UUID NOT NULL,
   time_zone  TEXT COLLATE "C" NOT NULL,
   zone_since BIGINT NOT NULL,
   PRIMARY KEY (issuer, subject)
@@ -186,7 +166,7 @@ CREATE INDEX idempotency_keys_by_time ON idempotency_keys (create_time);
 -- caller is who got one, with the roles and the end of the token that it was got with.
 CREATE TABLE watch_ticket (
   ticket_hash  BYTEA PRIMARY KEY,
-  learner_id   TEXT NOT NULL,
+  learner_id   UUID NOT NULL,
   issuer       TEXT NOT NULL,
   subject      TEXT NOT NULL,
   command      BOOLEAN NOT NULL,

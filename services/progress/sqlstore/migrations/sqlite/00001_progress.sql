@@ -1,7 +1,8 @@
 -- +goose Up
--- format: 9
+-- format: 10
 -- min_binary: 1
--- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
+-- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first. Ids of learners,
+-- events, enrollments and awards are the 16 bytes of a UUID.
 CREATE TABLE instance (
   id          INTEGER PRIMARY KEY CHECK (id = 1),
   incarnation TEXT NOT NULL,
@@ -10,7 +11,7 @@ CREATE TABLE instance (
 );
 
 CREATE TABLE learner_head (
-  learner_id TEXT PRIMARY KEY,
+  learner_id BLOB PRIMARY KEY,
   sequence   BIGINT NOT NULL,
   version    BIGINT NOT NULL,
   -- Whether profile, or the learner's token, told of them.
@@ -24,58 +25,38 @@ CREATE TABLE learner_head (
 
 -- The zones that the learner was in, each until the next; the first one is since 0. The last one is the head's.
 CREATE TABLE learner_zone (
-  learner_id TEXT NOT NULL,
+  learner_id BLOB NOT NULL,
   since      BIGINT NOT NULL,
   time_zone  TEXT NOT NULL,
   PRIMARY KEY (learner_id, since)
 ) WITHOUT ROWID;
 
 CREATE TABLE learner_log (
-  learner_id     TEXT NOT NULL,
+  learner_id     BLOB NOT NULL,
   sequence       BIGINT NOT NULL,
-  record_type    TEXT NOT NULL,
-  event_id       TEXT,
-  payload_hash   BLOB,
-  module_id      TEXT,
-  module_version INTEGER,
-  unit_id        TEXT,
-  verb           TEXT,
-  score          DOUBLE PRECISION,
-  progress       DOUBLE PRECISION,
-  occurred_at    BIGINT,
   received_at    BIGINT NOT NULL,
-  effective_at   BIGINT NOT NULL,
-  adjusted       BOOLEAN NOT NULL,
-  -- The zone that the learner was in, by which the record's days are; '' is UTC. NULL is of a record from
-  -- before records had one: it is the learner's present zone.
-  zone           TEXT,
-  device_id      TEXT,
-  -- The zone that the device sent.
-  device_zone    TEXT,
-  actor_id       TEXT NOT NULL,
-  reason         TEXT,
-  voids_event_id TEXT,
-  body           TEXT,
+  -- NULL where the record is no event.
+  event_id       BLOB,
+  module_id      TEXT,
+  voids_event_id BLOB,
+  -- All that no statement asks for, in the form of progress.AppendEntry.
+  entry          BLOB NOT NULL,
   PRIMARY KEY (learner_id, sequence)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX learner_log_event ON learner_log (learner_id, event_id);
 CREATE UNIQUE INDEX learner_log_void ON learner_log (learner_id, voids_event_id) WHERE voids_event_id IS NOT NULL;
 
 CREATE TABLE module_facts (
-  learner_id       TEXT NOT NULL,
+  learner_id       BLOB NOT NULL,
   module_id        TEXT NOT NULL,
-  first_at         BIGINT,
-  version          INTEGER,
-  cycle            INTEGER NOT NULL,
-  complete_at      BIGINT,
-  complete_version INTEGER,
-  expire_at        BIGINT,
-  state            TEXT NOT NULL,
+  -- In the form of progress.AppendFacts.
+  state            BLOB NOT NULL,
   -- Facts in short, by which previews count without reading them (progress.Summary). A fold_key of '' is
   -- of facts without one.
   fold_key         TEXT NOT NULL DEFAULT '',
   materials        INTEGER NOT NULL DEFAULT 0,
   cycle_state      TEXT NOT NULL DEFAULT '',
+  complete_version INTEGER,
   -- What is done in the current cycle, as a hash: it changes when a unit is done, and not with every event.
   shape            BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (learner_id, module_id)
@@ -84,8 +65,8 @@ CREATE TABLE module_facts (
 CREATE INDEX module_facts_summary ON module_facts (module_id, fold_key, materials, cycle_state, complete_version, learner_id, shape);
 
 CREATE TABLE enrollment (
-  learner_id       TEXT NOT NULL,
-  enrollment_id    TEXT NOT NULL,
+  learner_id       BLOB NOT NULL,
+  enrollment_id    BLOB NOT NULL,
   path_id          TEXT NOT NULL,
   path_version     INTEGER NOT NULL,
   state            TEXT NOT NULL,
@@ -102,8 +83,8 @@ CREATE INDEX enrollment_listed ON enrollment (learner_id, enroll_at, enrollment_
 CREATE INDEX enrollment_open ON enrollment (path_id, path_version, learner_id, state) WHERE state <> 'WITHDRAWN';
 
 CREATE TABLE award (
-  learner_id    TEXT NOT NULL,
-  award_id      TEXT NOT NULL,
+  learner_id    BLOB NOT NULL,
+  award_id      BLOB NOT NULL,
   number        INTEGER NOT NULL DEFAULT 1,
   path_id       TEXT NOT NULL,
   path_version  INTEGER NOT NULL,
@@ -157,7 +138,7 @@ CREATE TABLE lease (
 CREATE TABLE subject_link (
   issuer     TEXT NOT NULL,
   subject    TEXT NOT NULL,
-  learner_id TEXT NOT NULL,
+  learner_id BLOB NOT NULL,
   time_zone  TEXT NOT NULL,
   zone_since BIGINT NOT NULL,
   PRIMARY KEY (issuer, subject)
@@ -178,7 +159,7 @@ CREATE INDEX idempotency_keys_by_time ON idempotency_keys (create_time);
 -- caller is who got one, with the roles and the end of the token that it was got with.
 CREATE TABLE watch_ticket (
   ticket_hash  BLOB PRIMARY KEY,
-  learner_id   TEXT NOT NULL,
+  learner_id   BLOB NOT NULL,
   issuer       TEXT NOT NULL,
   subject      TEXT NOT NULL,
   command      BOOLEAN NOT NULL,
