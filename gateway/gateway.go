@@ -85,6 +85,9 @@ type Config struct {
 	SlowReader time.Duration
 	// Limiter limits the requests of one caller; nil sets no limit.
 	Limiter *bounds.Limiter
+	// Kept is how many bytes of answers are kept, to be written again where a service says that they hold; 0
+	// means DefaultKept.
+	Kept int64
 	// MaxStreams is how many streams may be open at once, after which a watch is refused; 0 means any number.
 	MaxStreams int
 	// TrustedProxies are the networks of the proxies whose X-Forwarded-For says where a request comes from.
@@ -105,6 +108,8 @@ type Gateway struct {
 	logger   *slog.Logger
 	routes   routeTable
 	own      map[string]http.HandlerFunc // by RPC: handlers of routes that the mux does not serve
+	reads    map[string]*reading         // by RPC: routes that read one message
+	kept     keptAnswers
 	mux      *runtime.ServeMux
 	json     *wire.Codec
 	site     map[string]page
@@ -135,6 +140,7 @@ func New(config Config) (*Gateway, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	config.Heartbeat = cmp.Or(config.Heartbeat, DefaultHeartbeat)
+	config.Kept = cmp.Or(config.Kept, DefaultKept)
 	config.SlowReader = cmp.Or(config.SlowReader, bounds.SlowReader)
 	routes, err := newRoutes()
 	if err != nil {
@@ -157,6 +163,7 @@ func New(config Config) (*Gateway, error) {
 		refusals: bounds.NewLines(bounds.RefusalsPerSecond, bounds.RefusalsBurst, config.Now),
 		proxies:  config.TrustedProxies,
 		bodies:   newBodies(),
+		kept:     newKeptAnswers(config.Kept, config.Now),
 	}
 	g.own = map[string]http.HandlerFunc{
 		progressv1.ProgressService_BatchRecordEvents_FullMethodName: g.recordEvents,
@@ -166,10 +173,14 @@ func New(config Config) (*Gateway, error) {
 		catalogv1.CatalogService_ImportCatalog_FullMethodName:       g.importCatalog,
 		catalogv1.CatalogService_ExportCatalog_FullMethodName:       g.exportCatalog,
 	}
+	if g.reads, err = g.readings(); err != nil {
+		return nil, err
+	}
 	if g.mux, err = g.newMux(); err != nil {
 		return nil, err
 	}
-	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.SuffixETag(encodedSuffix))
+	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.SuffixETag(encodedSuffix),
+		gzhttp.Implementation(g.gzipWriters()), gzhttp.ZstdImplementation(g.zstdWriters()))
 	if err != nil {
 		return nil, fmt.Errorf("gateway: compression: %w", err)
 	}
@@ -254,6 +265,9 @@ type exchange struct {
 	timeout time.Duration // the client's own limit; 0 for none
 	header  http.Header   // of the response
 	control *http.ResponseController
+	// kept is the answer that the response is made of, nil for another; keptUnder is what it is kept under.
+	kept      *kept
+	keptUnder string
 
 	// principal is whom a valid token speaks for, refused why there is none.
 	principal auth.Principal
@@ -404,6 +418,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if own, ok := g.own[x.route.rpc]; ok {
 		own(w, r)
+		return
+	}
+	if reading, ok := g.reads[x.route.rpc]; ok {
+		g.read(w, r, reading)
 		return
 	}
 	g.mux.ServeHTTP(w, r)

@@ -37,7 +37,7 @@ const maxRequestID = 128
 // grpc-gateway itself forwards Authorization. The trace goes on by the client of the services, where it is one.
 func incomingHeader(name string) (string, bool) {
 	switch name {
-	case "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-Id":
+	case "Idempotency-Key", "If-Match", "Last-Event-Id":
 		return strings.ToLower(name), true
 	}
 	return "", false

@@ -26,12 +26,15 @@ type route struct {
 	template string // /v1/modules/{module_id}:publish
 	rpc      string // /preceptor.catalog.v1.CatalogService/PublishModule
 	input    protoreflect.MessageDescriptor
+	output   protoreflect.MessageDescriptor
 	body     string // "", "*" or a field of input
-	segments []string
-	verb     string                                  // publish
-	params   map[string]protoreflect.FieldDescriptor // of the query, by their names in JSON
-	creates  bool                                    // takes an Idempotency-Key
-	tickets  bool                                    // takes a ticket instead of a token
+	// responseBody is the field of output that responses have; "" for all of it.
+	responseBody string
+	segments     []string
+	verb         string                                  // publish
+	params       map[string]protoreflect.FieldDescriptor // of the query, by their names in JSON
+	creates      bool                                    // takes an Idempotency-Key
+	tickets      bool                                    // takes a ticket instead of a token
 }
 
 // bodyType returns the body's message type, or nil if the route takes no body.
@@ -109,9 +112,10 @@ func newRoutes() (routeTable, error) {
 
 func newRoute(method protoreflect.MethodDescriptor, rule *annotations.HttpRule) (*route, error) {
 	r := &route{
-		rpc:   "/" + string(method.Parent().FullName()) + "/" + string(method.Name()),
-		input: method.Input(),
-		body:  rule.GetBody(),
+		rpc:    "/" + string(method.Parent().FullName()) + "/" + string(method.Name()),
+		input:  method.Input(),
+		output: method.Output(),
+		body:   rule.GetBody(), responseBody: rule.GetResponseBody(),
 	}
 	switch p := rule.GetPattern().(type) {
 	case *annotations.HttpRule_Get:

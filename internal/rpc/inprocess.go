@@ -295,7 +295,7 @@ func (cloner) Copy(out, in any) error {
 	proto.Reset(to)
 	if to.ProtoReflect().Type() == from.ProtoReflect().Type() {
 		handOver(to.ProtoReflect(), from.ProtoReflect())
-		return nil
+		return decodeUnknown(to, from.ProtoReflect().GetUnknown())
 	}
 	wire, err := proto.Marshal(from) // a message made from a descriptor of its own
 	if err != nil {
@@ -312,5 +312,4 @@ func handOver(to, from protoreflect.Message) {
 		to.Set(field, value)
 		return true
 	})
-	to.SetUnknown(from.GetUnknown())
 }

@@ -2,9 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"strconv"
 	"sync"
 	"time"
@@ -17,6 +14,12 @@ import (
 type Answer struct {
 	Body []byte
 	ETag string
+	// Validator is the ETag, without quotes, with the time from when the answer holds. Whether either still holds
+	// is known from the learner's head and the clock.
+	Validator string
+	// Unchanged is the one of the names in AtLeast.Answers that holds; the answer has only Sequence and LogID
+	// then. "" for none.
+	Unchanged string
 	// Sequence is the last log entry that is counted, LogID the log that it is of.
 	Sequence int64
 	LogID    string
@@ -25,7 +28,8 @@ type Answer struct {
 // answerTTL is how long the cache holds an answer.
 const answerTTL = time.Hour
 
-// Read computes an answer from one snapshot of a learner, or takes it from the cache.
+// Read computes an answer from one snapshot of a learner, or takes it from the cache, or finds that the caller
+// has it.
 //
 // The learner's version is read from the store each time, and is part of the cache's key with
 // the catalog's revision: a value is never changed and never invalidated, so no lost command
@@ -42,6 +46,9 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 		return Answer{}, err
 	}
 	key := s.answerKey(route, head, catalog.Revision)
+	if name := s.holding(key, seen.Answers); name != "" {
+		return s.of(head, Answer{Unchanged: name}), nil
+	}
 	if a, ok := s.cached(ctx, key); ok {
 		return s.of(head, a), nil
 	}
@@ -76,14 +83,12 @@ func (s *Service) compute(
 	}
 	// The snapshot may be newer than the head that was asked for: file it under its own.
 	key := s.answerKey(route, head, revision)
-	var until uint64
+	valid := validity{from: now.UnixMicro()}
 	if t := w.ValidUntil(); !t.IsZero() {
-		until = uint64(t.UnixMicro())
+		valid.until = t.UnixMicro()
 	}
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, timesSize+len(body)), uint64(now.UnixMicro()))
-	value = append(binary.BigEndian.AppendUint64(value, until), body...)
-	s.cache.Set(ctx, key, value, answerTTL)
-	return s.of(head, Answer{Body: body, ETag: etagOf(key, until)}), nil
+	s.cache.Set(ctx, key, append(valid.append(make([]byte, 0, timesSize+len(body))), body...), answerTTL)
+	return s.of(head, valid.answer(key, body)), nil
 }
 
 // of completes an answer with what it is of.
@@ -160,32 +165,17 @@ func (s *Service) answerKey(route string, head progress.Head, revision int64) st
 	return string(b)
 }
 
-// timesSize is the length of what a cached answer begins with: when it was computed, and until when
-// it holds, in microseconds, 0 for ever.
-const timesSize = 16
-
-// cached returns what the cache has, where that is valid now: neither no longer nor not yet, since a replica
-// whose clock is ahead must not show the others their future.
+// cached returns what the cache has, where that is valid now.
 func (s *Service) cached(ctx context.Context, key string) (Answer, bool) {
 	value, ok := s.cache.Get(ctx, key)
 	if !ok || len(value) < timesSize {
 		return Answer{}, false
 	}
-	//nolint:gosec // the microseconds that were stored
-	from, until := int64(binary.BigEndian.Uint64(value)), binary.BigEndian.Uint64(value[8:])
-	if now := s.now().UnixMicro(); now < from || until != 0 && now >= int64(until) { //nolint:gosec // as above
+	valid := readValidity(value)
+	if !valid.at(s.now()) {
 		return Answer{}, false
 	}
-	return Answer{Body: value[timesSize:], ETag: etagOf(key, until)}, true
-}
-
-// etagOf changes with everything that the answer depends on: the key names timeline, learner
-// version, catalog revision and route, until is the next boundary of the clock.
-func etagOf(key string, until uint64) string {
-	h := sha256.New()
-	h.Write([]byte(key))
-	h.Write(binary.BigEndian.AppendUint64(nil, until))
-	return `"` + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15]) + `"`
+	return valid.answer(key, value[timesSize:]), true
 }
 
 // flights lets callers who miss the cache for the same key share one computation.

@@ -101,9 +101,10 @@ func (s *Service) readAhead(ctx context.Context, w *progress.View, learnerID str
 	return nil
 }
 
-// Content returns what a learner learns on a path. Which versions that are is computed and cached as other
-// answers are; the versions themselves are those of the catalog in memory, so that it need not be there.
-func (s *Service) Content(ctx context.Context, learnerID, pathID string, seen AtLeast) (*progress.PathContent, error) {
+// Content returns what a learner learns on a path, with the Answer that has its Validator, unless the caller has it.
+// Which versions that are is computed and cached as other answers are; the versions themselves are those of the
+// catalog in memory, so that it need not be there.
+func (s *Service) Content(ctx context.Context, learnerID, pathID string, seen AtLeast) (*progress.PathContent, Answer, error) {
 	a, err := s.Read(ctx, learnerID, "content/"+pathID, seen, func(w *progress.View) ([]byte, error) {
 		pins, err := w.Pins(pathID)
 		if err != nil {
@@ -111,12 +112,13 @@ func (s *Service) Content(ctx context.Context, learnerID, pathID string, seen At
 		}
 		return json.Marshal(pins)
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || a.Unchanged != "" {
+		return nil, a, err
 	}
 	pins := new(progress.PathPins)
 	if err := json.Unmarshal(a.Body, pins); err != nil {
-		return nil, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a computed answer cannot be read")
+		return nil, a, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a computed answer cannot be read")
 	}
-	return s.catalog.Current().Content(pathID, pins)
+	c, err := s.catalog.Current().Content(pathID, pins)
+	return c, a, err
 }

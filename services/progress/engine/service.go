@@ -36,7 +36,11 @@ type Options struct {
 
 // AtLeast is what the caller has seen of the other services, by their revisions: an answer
 // must not be older. Zeros: nothing.
-type AtLeast struct{ Catalog, Profile int64 }
+type AtLeast struct {
+	Catalog, Profile int64
+	// Answers are the names of answers that the caller has (Answer).
+	Answers []string
+}
 
 // Service is the progress service.
 type Service struct {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/preceptor-dev/preceptor/gen/preceptor/catalog/v1"
@@ -22,19 +20,22 @@ const contentForm = "1"
 // GetPathContent returns what a learner learns on a path. The versions are translated only for a caller
 // who does not have them.
 func (g *Server) GetPathContent(ctx context.Context, r *progressv1.GetPathContentRequest) (*progressv1.GetPathContentResponse, error) {
-	c, err := g.service.Content(ctx, r.GetLearnerId(), r.GetPathId(), atLeast(ctx))
+	c, a, err := g.service.Content(ctx, r.GetLearnerId(), r.GetPathId(), atLeast(ctx))
 	if err != nil {
 		return nil, err
 	}
-	etag := contentETag(c)
-	out := &progressv1.GetPathContentResponse{Content: new(progressv1.PathContent)}
-	known := func(list string) bool { _, found := rpc.FindEtag(list, etag); return found }
-	if !slices.ContainsFunc(metadata.ValueFromIncomingContext(ctx, "if-none-match"), known) {
-		if out.Content, err = contentProto(c); err != nil {
-			return nil, err
-		}
+	out := new(progressv1.GetPathContentResponse)
+	if a.Unchanged != "" {
+		return out, setHeaders(ctx, a, "")
 	}
-	return out, grpc.SetHeader(ctx, metadata.Pairs("etag", etag))
+	etag := contentETag(c)
+	if name := rpc.BareEtag(etag); slices.Contains(rpc.Known(ctx), name) {
+		return out, rpc.Unchanged(ctx, name)
+	}
+	if out.Content, err = contentProto(c); err != nil {
+		return nil, err
+	}
+	return out, setHeaders(ctx, a, etag)
 }
 
 // contentETag names the versions, whoever learns them.

@@ -5,14 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/page"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 )
@@ -34,7 +34,12 @@ func (g *Server) GetModuleProgress(ctx context.Context, r *progressv1.GetModuleP
 	if err != nil {
 		return nil, err
 	}
-	return out, grpc.SetHeader(ctx, metadata.Pairs("etag", etagOf(a.Body), asOfSequence, strconv.FormatInt(a.Sequence, 10)))
+	more := []string{asOfSequence, strconv.FormatInt(a.Sequence, 10)}
+	etag := etagOf(a.Body)
+	if name := rpc.BareEtag(etag); a.Unchanged == "" && slices.Contains(rpc.Known(ctx), name) {
+		return new(progressv1.GetModuleProgressResponse), rpc.Unchanged(ctx, name, more...)
+	}
+	return out, setHeaders(ctx, a, etag, more...)
 }
 
 // etagOf is the ETag of what consists of some parts.
@@ -80,8 +85,10 @@ func (g *Server) ListModuleProgress(ctx context.Context, r *progressv1.ListModul
 	if err != nil {
 		return nil, err
 	}
-	out.AsOfSequence, out.LogId = a.Sequence, a.LogID
-	return out, grpc.SetHeader(ctx, metadata.Pairs("etag", a.ETag))
+	if a.Unchanged == "" {
+		out.AsOfSequence, out.LogId = a.Sequence, a.LogID
+	}
+	return out, setHeaders(ctx, a, a.ETag)
 }
 
 func moduleStatusProto(m *progress.ModuleStatus) *progressv1.ModuleStatus {

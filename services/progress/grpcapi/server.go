@@ -20,6 +20,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/feed"
+	"github.com/preceptor-dev/preceptor/internal/rpc"
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/replay"
@@ -140,16 +141,24 @@ func (g *Server) GetPathProgress(ctx context.Context, r *progressv1.GetPathProgr
 	})
 }
 
-// answer computes an answer, or takes it from the cache, and sets its ETag.
+// answer computes an answer, or takes it from the cache, and sets its headers.
 func (g *Server) answer(ctx context.Context, learnerID, route string, out proto.Message, compute func(*progress.View) (proto.Message, error)) error {
 	a, err := g.read(ctx, learnerID, route, out, compute)
 	if err != nil {
 		return err
 	}
-	return grpc.SetHeader(ctx, metadata.Pairs("etag", a.ETag))
+	return setHeaders(ctx, a, a.ETag)
 }
 
-// read computes an answer, or takes it from the cache.
+// setHeaders sets an answer's ETag and validator, and more in pairs; or that the caller has it.
+func setHeaders(ctx context.Context, a engine.Answer, etag string, more ...string) error {
+	if a.Unchanged != "" {
+		return rpc.Unchanged(ctx, a.Unchanged, more...)
+	}
+	return grpc.SetHeader(ctx, metadata.Pairs(append(more, "etag", etag, rpc.ValidatorKey, a.Validator)...))
+}
+
+// read computes an answer, or takes it from the cache. It goes into out as it is encoded; nothing if the caller has it.
 func (g *Server) read(
 	ctx context.Context, learnerID, route string, out proto.Message, compute func(*progress.View) (proto.Message, error),
 ) (engine.Answer, error) {
@@ -160,13 +169,10 @@ func (g *Server) read(
 		}
 		return proto.Marshal(m)
 	})
-	if err != nil {
-		return a, err
+	if err == nil {
+		rpc.Encoded(out, a.Body)
 	}
-	if err := proto.Unmarshal(a.Body, out); err != nil {
-		return a, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "a computed answer cannot be read")
-	}
-	return a, nil
+	return a, err
 }
 
 // WatchProgress streams log entries as they are written.
@@ -234,6 +240,7 @@ func actorOf(ctx context.Context) (progress.Actor, error) {
 // atLeast is what the caller has seen already of the catalog and of profile.
 func atLeast(ctx context.Context) engine.AtLeast {
 	return engine.AtLeast{
+		Answers: rpc.Known(ctx),
 		Catalog: feed.Revision(metadata.ValueFromIncomingContext(ctx, feed.MinCatalogRevision)),
 		Profile: feed.Revision(metadata.ValueFromIncomingContext(ctx, feed.MinProfileRevision)),
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/progress/grpcapi/apitest"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/replay"
 	"github.com/preceptor-dev/preceptor/services/progress/report"
@@ -206,9 +207,9 @@ type Replica struct {
 	Replays  *replay.Service
 }
 
-// Server returns the replica's gRPC API.
-func (s *Replica) Server() *grpcapi.Server {
-	return grpcapi.NewServer(s.Service, s.Previews, s.Replays, nil)
+// Server returns the replica's gRPC API, whose responses are as their receivers have them.
+func (s *Replica) Server() apitest.Server {
+	return apitest.Server{ProgressServiceServer: grpcapi.NewServer(s.Service, s.Previews, s.Replays, nil)}
 }
 
 // Verify returns where what is stored of a learner is not what their log gives.
