@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/preceptor-dev/preceptor/internal/gather"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/tagged"
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
@@ -21,10 +23,17 @@ type Store struct {
 	db *sqldb.DB
 
 	lines lines
+	heads *gather.Gatherer[string, progress.Head] // nil on SQLite
 }
 
 // New is a store on a database whose schema Migrations has made.
-func New(db *sqldb.DB) *Store { return &Store{db: db} }
+func New(db *sqldb.DB) *Store {
+	s := &Store{db: db}
+	if db.Dialect() == sqldb.Postgres {
+		s.heads = gather.New(s.gatherHeads)
+	}
+	return s
+}
 
 // Migrations are the schema's steps, in folders by dialect, for sqldb.DB.Migrate.
 func Migrations() fs.FS {
@@ -37,6 +46,10 @@ func Migrations() fs.FS {
 
 // Head returns a learner's head; a zero one where there is no log yet.
 func (s *Store) Head(ctx context.Context, learnerID string) (progress.Head, error) {
+	if _, valid := tagged.ParseUUID(learnerID); s.heads != nil && valid { // else it fails, by itself
+		head, _, err := s.heads.Get(ctx, learnerID)
+		return head, err
+	}
 	var head progress.Head
 	err := s.onLine(ctx, &head.Timeline, func(mark string) (err error) {
 		head, err = currentHead(ctx, s.db.Reader(), mark, learnerID)
