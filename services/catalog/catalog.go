@@ -5,6 +5,7 @@
 package catalog
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -204,6 +205,10 @@ func New(store Store, documents Documents, opts Options) *Service {
 	s.Paths = &Collection[PathContent]{service: s, kind: KindPath, items: store.Paths(), in: Tx.Paths}
 	return s
 }
+
+// State names the state that the catalog is in: what is read depends on it, on what is asked for, and on whether
+// the caller is an editor, and on nothing else.
+func (s *Service) State(ctx context.Context) (string, error) { return s.feed.State(ctx) }
 
 // micros is now as a store has it.
 func (s *Service) micros() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -37,6 +37,10 @@ type Feed interface {
 	// Revision returns the newest revision; 0 before the first.
 	Revision(ctx context.Context) (int64, error)
 
+	// State names the state of the catalog, drafts included: it is another one after each Edit, and where the
+	// database is a copy, or goes on from an earlier state, than any that was named in this process before.
+	State(ctx context.Context) (string, error)
+
 	// Changes returns at most limit changes after the revision, oldest first, and the
 	// newest revision, both as one commit left them.
 	Changes(ctx context.Context, after int64, limit int) ([]Change, int64, error)

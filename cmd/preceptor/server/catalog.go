@@ -41,6 +41,6 @@ func openCatalog(ctx context.Context, o Opening) (Opened, error) {
 		}
 	}
 	return Opened{Register: func(to grpc.ServiceRegistrar, _ <-chan struct{}) {
-		catalogv1.RegisterCatalogServiceServer(to, cataloggrpc.NewServer(svc))
+		catalogv1.RegisterCatalogServiceServer(to, cataloggrpc.NewServer(svc, o.Now))
 	}}, nil
 }

@@ -41,6 +41,7 @@ func Run(t *testing.T, newStore func(t *testing.T) catalog.Store) {
 		"lists filter newest versions, or drafts":          testFilters,
 		"lists have only the ids that are asked for":       testIDs,
 		"words are found in any case, as they are":         testWords,
+		"each edit makes another state":                    testState,
 		"topics count active modules":                      testTopics,
 		"the graph is that of newest versions":             testGraph,
 		"changes and snapshots follow a revision":          testFollow,

@@ -12,55 +12,67 @@ import (
 
 // ListModules returns one page of modules.
 func (s *Server) ListModules(ctx context.Context, req *catalogv1.ListModulesRequest) (*catalogv1.ListModulesResponse, error) {
-	page, err := s.service.Modules.List(ctx, catalog.Query{
-		State: stateOf(req.GetState()), Topic: req.GetTopic(), Level: req.GetLevel(), Role: req.GetRole(), Q: req.GetQ(),
-		IDs: req.GetIds(), OrderBy: req.GetOrderBy(),
-		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
-		Editor: isEditor(ctx),
+	out := new(catalogv1.ListModulesResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		page, err := s.service.Modules.List(ctx, catalog.Query{
+			State: stateOf(req.GetState()), Topic: req.GetTopic(), Level: req.GetLevel(), Role: req.GetRole(), Q: req.GetQ(),
+			IDs: req.GetIds(), OrderBy: req.GetOrderBy(),
+			PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
+			Editor: isEditor(ctx),
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		resp := &catalogv1.ListModulesResponse{NextPageToken: page.Next}
+		for _, m := range page.Items {
+			resp.Modules = append(resp.Modules, moduleProto(m))
+		}
+		if req.GetIncludeTotal() {
+			resp.TotalSize = new(int32(page.Total))
+		}
+		return resp, "", nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	resp := &catalogv1.ListModulesResponse{NextPageToken: page.Next}
-	for _, m := range page.Items {
-		resp.Modules = append(resp.Modules, moduleProto(m))
-	}
-	if req.GetIncludeTotal() {
-		resp.TotalSize = new(int32(page.Total))
-	}
-	return resp, setEtagOf(ctx, resp)
 }
 
 // GetModule returns a module.
 func (s *Server) GetModule(ctx context.Context, req *catalogv1.GetModuleRequest) (*catalogv1.GetModuleResponse, error) {
-	module, err := s.service.Modules.Get(ctx, req.GetModuleId(), isEditor(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return &catalogv1.GetModuleResponse{Module: moduleProto(module)}, setEtag(ctx, module.Etag())
+	out := new(catalogv1.GetModuleResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		module, err := s.service.Modules.Get(ctx, req.GetModuleId(), isEditor(ctx))
+		if err != nil {
+			return nil, "", err
+		}
+		return &catalogv1.GetModuleResponse{Module: moduleProto(module)}, etagFor(ctx, module.Etag()), nil
+	})
 }
 
 // ListModuleVersions returns one page of a module's versions.
 func (s *Server) ListModuleVersions(ctx context.Context, req *catalogv1.ListModuleVersionsRequest) (*catalogv1.ListModuleVersionsResponse, error) {
-	page, err := s.service.Modules.Versions(ctx, req.GetModuleId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
-	if err != nil {
-		return nil, err
-	}
-	resp := &catalogv1.ListModuleVersionsResponse{NextPageToken: page.Next}
-	for _, v := range page.Items {
-		resp.Versions = append(resp.Versions, ModuleVersion(v))
-	}
-	return resp, setEtagOf(ctx, resp)
+	out := new(catalogv1.ListModuleVersionsResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		page, err := s.service.Modules.Versions(ctx, req.GetModuleId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
+		if err != nil {
+			return nil, "", err
+		}
+		resp := &catalogv1.ListModuleVersionsResponse{NextPageToken: page.Next}
+		for _, v := range page.Items {
+			resp.Versions = append(resp.Versions, ModuleVersion(v))
+		}
+		return resp, "", nil
+	})
 }
 
 // GetModuleVersion returns one version.
 func (s *Server) GetModuleVersion(ctx context.Context, req *catalogv1.GetModuleVersionRequest) (*catalogv1.GetModuleVersionResponse, error) {
-	version, err := s.service.Modules.Version(ctx, req.GetModuleId(), int(req.GetNumber()))
-	if err != nil {
-		return nil, err
-	}
-	resp := &catalogv1.GetModuleVersionResponse{Version: ModuleVersion(version)}
-	return resp, setEtagOf(ctx, resp)
+	out := new(catalogv1.GetModuleVersionResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		version, err := s.service.Modules.Version(ctx, req.GetModuleId(), int(req.GetNumber()))
+		if err != nil {
+			return nil, "", err
+		}
+		resp := &catalogv1.GetModuleVersionResponse{Version: ModuleVersion(version)}
+		return resp, "", nil
+	})
 }
 
 // CreateModule creates a draft, and sets its Location.

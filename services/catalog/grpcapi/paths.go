@@ -13,55 +13,67 @@ import (
 
 // ListPaths returns one page of paths.
 func (s *Server) ListPaths(ctx context.Context, req *catalogv1.ListPathsRequest) (*catalogv1.ListPathsResponse, error) {
-	page, err := s.service.Paths.List(ctx, catalog.Query{
-		State: stateOf(req.GetState()), Role: req.GetRole(), Q: req.GetQ(),
-		IDs: req.GetIds(), OrderBy: req.GetOrderBy(),
-		PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
-		Editor: isEditor(ctx),
+	out := new(catalogv1.ListPathsResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		page, err := s.service.Paths.List(ctx, catalog.Query{
+			State: stateOf(req.GetState()), Role: req.GetRole(), Q: req.GetQ(),
+			IDs: req.GetIds(), OrderBy: req.GetOrderBy(),
+			PageSize: int(req.GetPageSize()), PageToken: req.GetPageToken(), IncludeTotal: req.GetIncludeTotal(),
+			Editor: isEditor(ctx),
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		resp := &catalogv1.ListPathsResponse{NextPageToken: page.Next}
+		for _, p := range page.Items {
+			resp.Paths = append(resp.Paths, pathProto(p))
+		}
+		if req.GetIncludeTotal() {
+			resp.TotalSize = new(int32(page.Total))
+		}
+		return resp, "", nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	resp := &catalogv1.ListPathsResponse{NextPageToken: page.Next}
-	for _, p := range page.Items {
-		resp.Paths = append(resp.Paths, pathProto(p))
-	}
-	if req.GetIncludeTotal() {
-		resp.TotalSize = new(int32(page.Total))
-	}
-	return resp, setEtagOf(ctx, resp)
 }
 
 // GetPath returns a path.
 func (s *Server) GetPath(ctx context.Context, req *catalogv1.GetPathRequest) (*catalogv1.GetPathResponse, error) {
-	path, err := s.service.Paths.Get(ctx, req.GetPathId(), isEditor(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return &catalogv1.GetPathResponse{Path: pathProto(path)}, setEtag(ctx, path.Etag())
+	out := new(catalogv1.GetPathResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		path, err := s.service.Paths.Get(ctx, req.GetPathId(), isEditor(ctx))
+		if err != nil {
+			return nil, "", err
+		}
+		return &catalogv1.GetPathResponse{Path: pathProto(path)}, etagFor(ctx, path.Etag()), nil
+	})
 }
 
 // ListPathVersions returns one page of a path's versions.
 func (s *Server) ListPathVersions(ctx context.Context, req *catalogv1.ListPathVersionsRequest) (*catalogv1.ListPathVersionsResponse, error) {
-	page, err := s.service.Paths.Versions(ctx, req.GetPathId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
-	if err != nil {
-		return nil, err
-	}
-	resp := &catalogv1.ListPathVersionsResponse{NextPageToken: page.Next}
-	for _, v := range page.Items {
-		resp.Versions = append(resp.Versions, PathVersion(v))
-	}
-	return resp, setEtagOf(ctx, resp)
+	out := new(catalogv1.ListPathVersionsResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		page, err := s.service.Paths.Versions(ctx, req.GetPathId(), int(req.GetPageSize()), req.GetPageToken(), isEditor(ctx))
+		if err != nil {
+			return nil, "", err
+		}
+		resp := &catalogv1.ListPathVersionsResponse{NextPageToken: page.Next}
+		for _, v := range page.Items {
+			resp.Versions = append(resp.Versions, PathVersion(v))
+		}
+		return resp, "", nil
+	})
 }
 
 // GetPathVersion returns one version.
 func (s *Server) GetPathVersion(ctx context.Context, req *catalogv1.GetPathVersionRequest) (*catalogv1.GetPathVersionResponse, error) {
-	version, err := s.service.Paths.Version(ctx, req.GetPathId(), int(req.GetNumber()))
-	if err != nil {
-		return nil, err
-	}
-	resp := &catalogv1.GetPathVersionResponse{Version: PathVersion(version)}
-	return resp, setEtagOf(ctx, resp)
+	out := new(catalogv1.GetPathVersionResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		version, err := s.service.Paths.Version(ctx, req.GetPathId(), int(req.GetNumber()))
+		if err != nil {
+			return nil, "", err
+		}
+		resp := &catalogv1.GetPathVersionResponse{Version: PathVersion(version)}
+		return resp, "", nil
+	})
 }
 
 // CreatePath creates a draft, and sets its Location.

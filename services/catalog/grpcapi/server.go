@@ -4,8 +4,6 @@ package grpcapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -32,61 +30,68 @@ type Server struct {
 
 	service *catalog.Service
 	imports *importQueue
+	answers answers
 }
 
 var _ catalogv1.CatalogServiceServer = (*Server)(nil)
 
-// NewServer makes a Server.
-func NewServer(service *catalog.Service) *Server {
-	return &Server{service: service, imports: newImportQueue()}
+// NewServer makes a Server. now is the time by which it forgets answers.
+func NewServer(service *catalog.Service, now func() time.Time) *Server {
+	return &Server{service: service, imports: newImportQueue(), answers: newAnswers(now)}
 }
 
 // ListTopics returns one page of topics with their numbers of active modules.
 func (s *Server) ListTopics(ctx context.Context, req *catalogv1.ListTopicsRequest) (*catalogv1.ListTopicsResponse, error) {
-	token, err := page.NewToken("topics")
-	if err != nil {
-		return nil, err
-	}
-	after, err := token.ReadKey(req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	topics, err := s.service.Topics(ctx)
-	if err != nil {
-		return nil, err
-	}
-	topics, next := page.Cut(token, topics, after, page.Size(int(req.GetPageSize())), func(t catalog.Topic) string { return t.ID })
-	resp := &catalogv1.ListTopicsResponse{NextPageToken: next}
-	for _, t := range topics {
-		resp.Topics = append(resp.Topics, &catalogv1.Topic{Id: t.ID, ModuleCount: int32(t.Modules)})
-	}
-	return resp, setEtagOf(ctx, resp)
+	out := new(catalogv1.ListTopicsResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		token, err := page.NewToken("topics")
+		if err != nil {
+			return nil, "", err
+		}
+		after, err := token.ReadKey(req.GetPageToken())
+		if err != nil {
+			return nil, "", err
+		}
+		topics, err := s.service.Topics(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		topics, next := page.Cut(token, topics, after, page.Size(int(req.GetPageSize())), func(t catalog.Topic) string { return t.ID })
+		resp := &catalogv1.ListTopicsResponse{NextPageToken: next}
+		for _, t := range topics {
+			resp.Topics = append(resp.Topics, &catalogv1.Topic{Id: t.ID, ModuleCount: int32(t.Modules)})
+		}
+		return resp, "", nil
+	})
 }
 
 // ListCatalogChanges returns the changes, by revision. Who made them is for editors only: it is a
 // person.
 func (s *Server) ListCatalogChanges(ctx context.Context, req *catalogv1.ListCatalogChangesRequest) (*catalogv1.ListCatalogChangesResponse, error) {
-	changes, revision, err := s.service.Changes(ctx, req.GetAfterRevision(), int(req.GetPageSize()))
-	if err != nil {
-		return nil, err
-	}
-	resp := &catalogv1.ListCatalogChangesResponse{Revision: revision}
-	editor := isEditor(ctx)
-	for _, c := range changes {
-		if !editor {
-			c.Actor = ""
+	out := new(catalogv1.ListCatalogChangesResponse)
+	return out, s.answer(ctx, req, out, func() (proto.Message, string, error) {
+		changes, revision, err := s.service.Changes(ctx, req.GetAfterRevision(), int(req.GetPageSize()))
+		if err != nil {
+			return nil, "", err
 		}
-		resp.Changes = append(resp.Changes, &catalogv1.CatalogChange{
-			Revision:   c.Revision,
-			Kind:       catalogv1.CatalogChange_Kind(catalogv1.CatalogChange_Kind_value[string(c.Kind)]),
-			Id:         c.ID,
-			Action:     catalogv1.CatalogChange_Action(catalogv1.CatalogChange_Action_value[string(c.Action)]),
-			Version:    int32(c.Version),
-			ChangeTime: timestamppb.New(c.Time),
-			Actor:      c.Actor,
-		})
-	}
-	return resp, setEtagOf(ctx, resp)
+		resp := &catalogv1.ListCatalogChangesResponse{Revision: revision}
+		editor := isEditor(ctx)
+		for _, c := range changes {
+			if !editor {
+				c.Actor = ""
+			}
+			resp.Changes = append(resp.Changes, &catalogv1.CatalogChange{
+				Revision:   c.Revision,
+				Kind:       catalogv1.CatalogChange_Kind(catalogv1.CatalogChange_Kind_value[string(c.Kind)]),
+				Id:         c.ID,
+				Action:     catalogv1.CatalogChange_Action(catalogv1.CatalogChange_Action_value[string(c.Action)]),
+				Version:    int32(c.Version),
+				ChangeTime: timestamppb.New(c.Time),
+				Actor:      c.Actor,
+			})
+		}
+		return resp, "", nil
+	})
 }
 
 // SyncCatalog streams what changed, whole, and last the revision reached.
@@ -195,20 +200,14 @@ func setCreated(ctx context.Context, location, etag string, replayed bool) error
 // setEtag sets the etag of an item that can be edited. Editors see more of it, so that
 // theirs is another; it is the one that edits take as their precondition.
 func setEtag(ctx context.Context, etag string) error {
-	if !isEditor(ctx) {
-		etag += "-published"
-	}
-	return grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(etag)))
+	return grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(etagFor(ctx, etag))))
 }
 
-// setEtagOf sets the etag of a response by its content.
-func setEtagOf(ctx context.Context, response proto.Message) error {
-	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(response)
-	if err != nil {
-		return err
+func etagFor(ctx context.Context, etag string) string {
+	if isEditor(ctx) {
+		return etag
 	}
-	sum := sha256.Sum256(encoded)
-	return grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(hex.EncodeToString(sum[:8]))))
+	return etag + "-published"
 }
 
 func setRevision(ctx context.Context, revision int64) error {

@@ -68,7 +68,7 @@ func newHarnessWith(t *testing.T, progress progressv1.ProgressServiceServer) *ha
 	}
 	h.service = catalog.New(sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())), document.Codec{}, opts)
 	h.server = h.newServer(t)
-	catalogv1.RegisterCatalogServiceServer(h.server, grpcapi.NewServer(h.service))
+	catalogv1.RegisterCatalogServiceServer(h.server, grpcapi.NewServer(h.service, h.clock.now))
 	h.CatalogServiceClient = catalogv1.NewCatalogServiceClient(h.server.InProcess("gateway"))
 	return h
 }

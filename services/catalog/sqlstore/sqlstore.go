@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/audit"
+	"github.com/preceptor-dev/preceptor/internal/gather"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/services/catalog"
@@ -26,7 +27,12 @@ func Migrations() fs.FS {
 }
 
 // Store is a catalog.Store on a migrated database.
-type Store struct{ db *sqldb.DB }
+type Store struct {
+	db *sqldb.DB
+
+	mark  mark
+	state *gather.Gatherer[struct{}, string] // nil on SQLite
+}
 
 var (
 	_ catalog.Store = (*Store)(nil)
@@ -34,7 +40,13 @@ var (
 )
 
 // New makes a Store on a database that has the Migrations.
-func New(db *sqldb.DB) *Store { return &Store{db: db} }
+func New(db *sqldb.DB) *Store {
+	s := &Store{db: db}
+	if db.Dialect() == sqldb.Postgres {
+		s.state = gather.New(s.gatherState)
+	}
+	return s
+}
 
 // Modules implements catalog.Store.
 func (s *Store) Modules() catalog.Items[catalog.ModuleContent] {
@@ -97,19 +109,19 @@ WHERE i.kind = 'MODULE' ORDER BY i.id, r.position`)
 
 // Revision implements catalog.Store.
 func (s *Store) Revision(ctx context.Context) (int64, error) {
-	n, err := revision(ctx, s.db.Reader(), "")
+	n, err := revision(ctx, s.db.Reader())
 	return n, sqldb.Classify(err)
 }
 
-func revision(ctx context.Context, tx sqldb.Tx, lock string) (n int64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT revision FROM catalog_head WHERE id = 1`+lock).Scan(&n)
+func revision(ctx context.Context, tx sqldb.Tx) (n int64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT revision FROM catalog_head WHERE id = 1`).Scan(&n)
 	return n, err
 }
 
 // Changes implements catalog.Store.
 func (s *Store) Changes(ctx context.Context, after int64, limit int) (found []catalog.Change, head int64, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		if head, err = revision(ctx, tx, ""); err != nil {
+		if head, err = revision(ctx, tx); err != nil {
 			return err
 		}
 		found, err = query(ctx, tx, scanChange, `SELECT revision, kind, id, action, version, change_time, actor
@@ -133,7 +145,7 @@ func (s *Store) Snapshot(ctx context.Context, after int64) (found catalog.Snapsh
 		return found, err
 	}
 	err = s.db.Read(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		if found.Revision, err = revision(ctx, tx, ""); err != nil {
+		if found.Revision, err = revision(ctx, tx); err != nil {
 			return err
 		}
 		if found.Modules, err = records[catalog.ModuleContent](ctx, tx, catalog.KindModule, after); err != nil {
@@ -145,11 +157,11 @@ func (s *Store) Snapshot(ctx context.Context, after int64) (found catalog.Snapsh
 	return found, err
 }
 
-// Edit implements catalog.Store. The head's row is locked first: then it sees all that others
+// Edit implements catalog.Store. The head's row is written first: then the transaction sees all that others
 // have committed, and no other begins before it ends.
 func (s *Store) Edit(ctx context.Context, f func(ctx context.Context, tx catalog.Tx) error) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		if _, err := revision(ctx, tx, tx.Dialect().ForUpdate()); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE catalog_head SET edits = edits + 1 WHERE id = 1`); err != nil {
 			return err
 		}
 		return f(ctx, txn{tx})
@@ -178,7 +190,7 @@ func (t txn) PathsNaming(ctx context.Context, moduleID string) ([]string, error)
 }
 
 // Revision implements catalog.Tx.
-func (t txn) Revision(ctx context.Context) (int64, error) { return revision(ctx, t.Tx, "") }
+func (t txn) Revision(ctx context.Context) (int64, error) { return revision(ctx, t.Tx) }
 
 // Announce implements catalog.Tx.
 func (t txn) Announce(ctx context.Context, c catalog.Change) (n int64, err error) {

@@ -1,14 +1,16 @@
 -- +goose Up
--- format: 4
+-- format: 5
 -- min_binary: 1
 
 -- One row; a transaction that changes the catalog holds it until its end.
 CREATE TABLE catalog_head (
     id       INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    revision BIGINT  NOT NULL
+    revision BIGINT  NOT NULL,
+    -- How many transactions have changed the catalog, drafts included.
+    edits    BIGINT  NOT NULL
 );
 
-INSERT INTO catalog_head (id, revision) VALUES (1, 0);
+INSERT INTO catalog_head (id, revision, edits) VALUES (1, 0, 0);
 
 CREATE TABLE items (
     -- MODULE or PATH.
