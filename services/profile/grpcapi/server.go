@@ -4,6 +4,7 @@ package grpcapi
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -30,14 +31,17 @@ var _ profilev1.ProfileServiceServer = (*Server)(nil)
 // NewServer makes a Server.
 func NewServer(service *profile.Service) *Server { return &Server{service: service} }
 
-// GetLearner returns a learner, and its etag as a header.
+// GetLearner returns a learner, and its etag as a header; or nothing if the caller has it.
 func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerRequest) (*profilev1.GetLearnerResponse, error) {
 	learner, err := s.service.Learner(ctx, req.GetLearnerId())
 	if err != nil {
 		return nil, err
 	}
-	return &profilev1.GetLearnerResponse{Learner: learnerProto(learner)},
-		grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(learner.Etag())))
+	etag := learner.Etag()
+	if slices.Contains(rpc.Known(ctx), etag) {
+		return &profilev1.GetLearnerResponse{}, rpc.Unchanged(ctx, etag)
+	}
+	return &profilev1.GetLearnerResponse{Learner: learnerProto(learner)}, grpc.SetHeader(ctx, metadata.Pairs("etag", strconv.Quote(etag)))
 }
 
 // UpdateLearner changes the fields that the mask names, or, without one, those that are set.

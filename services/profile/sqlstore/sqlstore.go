@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/gather"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/page"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -31,15 +32,34 @@ func Migrations() fs.FS {
 }
 
 // Store is a profile.Store on a migrated database.
-type Store struct{ db *sqldb.DB }
+type Store struct {
+	db *sqldb.DB
+
+	// subjects and learners are nil on SQLite.
+	subjects *gather.Gatherer[profile.Subject, profile.Resolved]
+	learners *gather.Gatherer[string, profile.Learner]
+}
 
 var _ profile.Store = (*Store)(nil)
 
 // New makes a Store on a database that has the Migrations.
-func New(db *sqldb.DB) *Store { return &Store{db: db} }
+func New(db *sqldb.DB) *Store {
+	s := &Store{db: db}
+	if db.Dialect() == sqldb.Postgres {
+		s.subjects, s.learners = gather.New(s.bySubjects), gather.New(s.byIDs)
+	}
+	return s
+}
 
 // BySubject implements profile.Store.
 func (s *Store) BySubject(ctx context.Context, subject profile.Subject) (profile.Resolved, error) {
+	if s.subjects != nil {
+		found, known, err := s.subjects.Get(ctx, subject)
+		if err == nil && !known {
+			err = profile.SubjectUnknown()
+		}
+		return found, err
+	}
 	var found profile.Resolved
 	var since int64
 	err := s.db.Reader().QueryRowContext(ctx, `SELECT l.id, l.time_zone, l.time_zone_time
@@ -61,18 +81,19 @@ l.goal_minutes, l.goal_units, l.version, l.create_time, l.update_time, l.revisio
 
 // Learner implements profile.Store.
 func (s *Store) Learner(ctx context.Context, id string) (profile.Learner, error) {
-	return learner(ctx, s.db.Reader(), id)
+	if s.learners == nil {
+		return learner(ctx, s.db.Reader(), id)
+	}
+	found, known, err := s.learners.Get(ctx, id)
+	if err == nil && !known {
+		err = profile.NotFound(id)
+	}
+	return found, err
 }
 
-// learner reads the row and its subjects in one statement, which sees one commit.
+// learner reads a learner.
 func learner(ctx context.Context, tx sqldb.Tx, id string) (profile.Learner, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+columns+`, s.issuer, s.subject
-FROM learners l LEFT JOIN learner_subjects s ON s.learner_id = l.id
-WHERE l.id = $1 ORDER BY s.position`, id)
-	if err != nil {
-		return profile.Learner{}, sqldb.Classify(err)
-	}
-	found, err := collect(rows)
+	found, err := learnersWhere(ctx, tx, `l.id = $1 ORDER BY s.position`, id)
 	if err == nil && len(found) == 0 {
 		err = profile.NotFound(id)
 	}
