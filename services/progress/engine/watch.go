@@ -10,8 +10,9 @@ import (
 // is ever skipped: sequences are given under the lock that their commit holds. It returns NotFound
 // when there is no such learner.
 func (s *Service) History(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
-	if err := s.exists(ctx, learnerID); err != nil {
-		return nil, progress.Head{}, err
+	head, err := s.headOf(ctx, learnerID)
+	if err != nil || after >= head.Sequence {
+		return nil, head, err // as almost always: one who asks again has all that there is
 	}
 	return s.store.Log(ctx, learnerID, after, limit)
 }
