@@ -1,7 +1,9 @@
 package naivetest_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +33,8 @@ type life struct {
 	sent  map[string]delivery
 	ids   []string
 	asked int
+	// kept are answers that a caller has kept, by route and name.
+	kept map[string]map[string][]string
 }
 
 type delivery struct {
@@ -313,7 +317,37 @@ func ask[T any](l *life, route string, compute func(*progress.View) (T, error)) 
 	if a, b := lines(cached), lines(fresh); !slices.Equal(a, b) {
 		l.t.Fatalf("%s at %s, cached - and fresh +:\n%s", route, l.now, difference(a, b))
 	}
+	keep(l, route, lines(fresh), compute)
 	return out
+}
+
+// keep asks whether an answer still holds that a caller has kept: of all that were ever given, only the one that
+// would be given now may. It keeps what is given instead.
+func keep[T any](l *life, route string, fresh []string, compute func(*progress.View) (T, error)) {
+	names := slices.Sorted(maps.Keys(l.kept[route]))
+	a, err := l.Service.Read(l.Ctx, l.learner, route, engine.AtLeast{Answers: names}, func(w *progress.View) ([]byte, error) {
+		v, err := compute(w)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if a.Unchanged != "" {
+		if was := l.kept[route][a.Unchanged]; !slices.Equal(was, fresh) {
+			l.t.Fatalf("%s at %s, kept as %s - and fresh +:\n%s", route, l.now, a.Unchanged, difference(was, fresh))
+		}
+		return
+	}
+	if l.kept == nil {
+		l.kept = map[string]map[string][]string{}
+	}
+	if l.kept[route] == nil {
+		l.kept[route] = map[string][]string{}
+	}
+	l.kept[route][a.Validator], l.kept[route][strings.Trim(a.ETag, `"`)] = fresh, fresh
 }
 
 // notes sends all events again, which are duplicates, for what they count now.

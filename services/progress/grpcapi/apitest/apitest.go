@@ -11,7 +11,9 @@ import (
 
 // Server is the API with its responses as their receivers have them: those that the service sends as they were
 // encoded (rpc.Encoded) are decoded, which a test would otherwise find empty.
-type Server struct{ progressv1.ProgressServiceServer }
+type Server struct {
+	progressv1.ProgressServiceServer
+}
 
 func received[M proto.Message](sent M, err error) (M, error) {
 	if err != nil {
