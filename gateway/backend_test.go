@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -337,4 +339,26 @@ func fault(code codes.Code, reason, message string, details ...protoadapt.Messag
 		panic(err)
 	}
 	return st.Err()
+}
+
+// text is the body, uncompressed.
+func (a response) text() (string, error) {
+	var from io.Reader = strings.NewReader(a.body)
+	switch a.header.Get("Content-Encoding") {
+	case "gzip":
+		unzip, err := gzip.NewReader(from)
+		if err != nil {
+			return "", err
+		}
+		from = unzip
+	case "zstd":
+		unzip, err := zstd.NewReader(from)
+		if err != nil {
+			return "", err
+		}
+		defer unzip.Close()
+		from = unzip
+	}
+	text, err := io.ReadAll(from)
+	return string(text), err
 }

@@ -173,3 +173,6 @@ func (p *packWriter) Close() error {
 	}
 	return err
 }
+
+// Kept returns what was kept so far: hits are requests whose service was asked by the name of an answer.
+func (g *Gateway) Kept() cache.Stats { return g.kept.by.Stats() }

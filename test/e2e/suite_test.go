@@ -28,6 +28,7 @@ func suite(t *testing.T, w *world) {
 		"watch":        testWatch,
 		"ticket":       testWatchTicket,
 		"conditional":  testConditional,
+		"kept":         testKept,
 		"problems":     testProblems,
 		"bodies":       testBodies,
 		"roles":        testRoles,

@@ -11,7 +11,9 @@ import (
 	auditv1 "github.com/preceptor-dev/preceptor/gen/preceptor/audit/v1"
 	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/bounds"
+	"github.com/preceptor-dev/preceptor/internal/cache"
 	"github.com/preceptor-dev/preceptor/internal/logs"
+	"github.com/preceptor-dev/preceptor/internal/metrics"
 )
 
 // openGateway makes the REST API.
@@ -20,9 +22,10 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 	if err != nil {
 		return nil, err
 	}
+	limit := memoryLimit(os.DirFS("/"))
 	most := p.cfg.MaxStreams
 	if most == 0 {
-		most = streamsIn(memoryLimit(os.DirFS("/")))
+		most = streamsIn(limit)
 	}
 	g, err := gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
 		Conns:          conns,
@@ -34,6 +37,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		Version:        p.version,
 		Limiter:        p.openLimiter(),
 		MaxStreams:     most,
+		Kept:           min(gateway.DefaultKept, limit/8),
 		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
@@ -53,9 +57,18 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		}
 		return float64(most)
 	})
+	measureKept(p.metrics, g.Kept)
 	p.metrics.Counter("preceptor_gateway_slow_readers_total", "Responses that were cut off, since their clients did not read.", nil,
 		func() float64 { return float64(g.SlowReaders()) })
 	return g, nil
+}
+
+// measureKept counts the answers that the gateway keeps.
+func measureKept(m *metrics.Registry, stats func() cache.Stats) {
+	const asks = "Requests for answers that may be kept, by whether the gateway had one to ask the service about."
+	m.Counter("preceptor_gateway_kept_requests_total", asks, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
+	m.Counter("preceptor_gateway_kept_requests_total", asks, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	m.Gauge("preceptor_gateway_kept_bytes", "Memory that the kept answers take.", nil, func() float64 { return float64(stats().Bytes) })
 }
 
 // openLimiter returns the limiter that REST and gRPC share.
