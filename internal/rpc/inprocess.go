@@ -293,11 +293,11 @@ func (cloner) Copy(out, in any) error {
 		return fmt.Errorf("rpc: cannot copy %T to %T", in, out)
 	}
 	proto.Reset(to)
-	if to.ProtoReflect().Type() == from.ProtoReflect().Type() {
+	if to.ProtoReflect().Type() == from.ProtoReflect().Type() && len(from.ProtoReflect().GetUnknown()) == 0 {
 		handOver(to.ProtoReflect(), from.ProtoReflect())
-		return decodeUnknown(to, from.ProtoReflect().GetUnknown())
+		return nil
 	}
-	wire, err := proto.Marshal(from) // a message made from a descriptor of its own
+	wire, err := proto.Marshal(from) // a message made from a descriptor of its own, or by Encoded
 	if err != nil {
 		return err
 	}

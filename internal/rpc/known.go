@@ -42,11 +42,3 @@ func Unchanged(ctx context.Context, name string, more ...string) error {
 func Encoded(into proto.Message, body []byte) {
 	into.ProtoReflect().SetUnknown(body)
 }
-
-// decodeUnknown decodes what Encoded has put into a message, into the receiver's.
-func decodeUnknown(into proto.Message, unknown []byte) error {
-	if len(unknown) == 0 {
-		return nil
-	}
-	return proto.UnmarshalOptions{Merge: true}.Unmarshal(unknown, into)
-}

@@ -54,6 +54,7 @@ func TestParity(t *testing.T) {
 		"large answers":        parityLargeAnswers,
 		"unknown methods":      parityUnknownMethods,
 		"no sharing":           parityNoSharing,
+		"encoded answers":      parityEncoded,
 		"normal form":          parityNormalize,
 		"normal form, stream":  parityNormalizeStream,
 		"stream":               parityStream,
