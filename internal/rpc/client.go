@@ -81,6 +81,7 @@ func Dial(addr string, o DialOptions) (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswer)),
 		grpc.WithDefaultServiceConfig(config), grpc.WithMaxCallAttempts(maxTries),
 		grpc.WithDisableServiceConfig(), // none from DNS
+		grpc.WithInitialWindowSize(ownWindow), grpc.WithInitialConnWindowSize(ownConnWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: pingTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},

@@ -24,6 +24,12 @@ const (
 	// maxHeaders bounds the headers of a call, in bytes. A token has at most 16 KiB; gRPC takes 16 MiB
 	// unless told.
 	maxHeaders = 128 << 10
+	// ownWindow and ownConnWindow are what may be on its way to one of our own services, or from it, in bytes: of a
+	// stream and of a connection. Being fixed, they spare the pings by which gRPC looks for better ones all the time.
+	ownWindow, ownConnWindow = 256 << 10, 1 << 20
+	// workers are the goroutines that serve calls of our own services one after the other, with a stack that has grown
+	// already. More calls at once have goroutines of their own.
+	workers = 64
 	// handshakeTime is how long a connection may take to be one.
 	handshakeTime = 10 * time.Second
 )
@@ -58,7 +64,8 @@ func newNetwork(config *tls.Config, maxRecv int, stream grpc.StreamServerInterce
 	}
 	creds := credentials.NewTLS(config)
 	n.others = others(sortingCreds{creds, n.handed})
-	n.services = grpc.NewServer(options(shakenCreds{creds})...)
+	n.services = grpc.NewServer(options(shakenCreds{creds}, grpc.NumStreamWorkers(workers),
+		grpc.InitialWindowSize(ownWindow), grpc.InitialConnWindowSize(ownConnWindow))...)
 	return n
 }
 
