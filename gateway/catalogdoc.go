@@ -29,11 +29,8 @@ func (g *Gateway) importCatalog(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	ctx, err := g.outgoing(r.Context(), r)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
+	ctx, cancel := g.outgoing(r.Context(), r)
+	defer cancel()
 	var md runtime.ServerMetadata
 	resp, err := g.catalog.ImportCatalog(ctx, req, grpc.Header(&md.HeaderMD))
 	if err != nil {
@@ -104,13 +101,10 @@ func (g *Gateway) exportCatalog(w http.ResponseWriter, r *http.Request) {
 			req.Format = catalogv1.ExportCatalogRequest_JSON
 		}
 	}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithCancel(r.Context()) // ends the stream
 	defer cancel()
-	ctx, err := g.outgoing(ctx, r)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
+	ctx, release := g.outgoing(ctx, r)
+	defer release()
 	stream, err := g.catalog.ExportCatalog(ctx, req)
 	if err != nil {
 		g.fail(w, r, err)

@@ -20,11 +20,8 @@ func (g *Gateway) recordEvents(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	ctx, err := g.outgoing(r.Context(), r)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
+	ctx, cancel := g.outgoing(r.Context(), r)
+	defer cancel()
 	// Called even when no event is left: the service decides who may record at all.
 	req := &progressv1.BatchRecordEventsRequest{
 		LearnerId: x.params["learner_id"], Events: batch.Events, SentAt: batch.SentAt, Include: batch.Include,

@@ -52,10 +52,15 @@ func outgoingHeader(name string) (string, bool) {
 	return "", false
 }
 
-// metadata returns the metadata that the gateway itself adds to a call.
+// metadata returns the metadata that the gateway itself adds to a call of the mux.
 func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
-	md := metadata.Pairs(mdRequestID, exchangeOf(r).id)
 	rpc, _ := runtime.RPCMethod(ctx)
+	return g.ownMetadata(rpc, r)
+}
+
+// ownMetadata returns the metadata that the gateway itself adds to a call of an RPC.
+func (g *Gateway) ownMetadata(rpc string, r *http.Request) metadata.MD {
+	md := metadata.MD{mdRequestID: {exchangeOf(r).id}}
 	if strings.HasPrefix(rpc, "/preceptor.progress.") {
 		g.seen.demand(md)
 	}
@@ -72,10 +77,25 @@ func (g *Gateway) metadata(ctx context.Context, r *http.Request) metadata.MD {
 	return md
 }
 
-// outgoing returns a context for a call of the route's RPC, with the metadata that the mux would send.
-func (g *Gateway) outgoing(ctx context.Context, r *http.Request) (context.Context, error) {
-	route := exchangeOf(r).route
-	return runtime.AnnotateContext(ctx, g.mux, r, route.rpc, runtime.WithHTTPPathPattern(route.template))
+// outgoing returns a context for a call of the route's RPC, with the metadata that the mux would send and services
+// read, and the client's own time limit.
+func (g *Gateway) outgoing(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc) {
+	x := exchangeOf(r)
+	cancel := context.CancelFunc(func() {})
+	if x.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, x.timeout)
+	}
+	md := g.ownMetadata(x.route.rpc, r)
+	for header, values := range r.Header {
+		name, ok := incomingHeader(header)
+		if header == "Authorization" {
+			name, ok = "authorization", true
+		}
+		if _, replaced := md[name]; ok && !replaced && !slices.ContainsFunc(values, func(v string) bool { return !isVisible(v) }) {
+			md[name] = values
+		}
+	}
+	return metadata.NewOutgoingContext(ctx, md), cancel
 }
 
 // muxResponse sees every response of the mux before it is written.

@@ -26,7 +26,9 @@ func (r *route) mediaTypes() []string {
 // checkMedia returns the media type of a body, "" where it does not say. It returns Invalid for a
 // Content-Type or a Content-Encoding that the route does not take.
 func (r *route) checkMedia(h http.Header) (media string, err error) {
-	if given := h.Values("Content-Type"); strings.Join(given, "") != "" {
+	if given := h.Values("Content-Type"); len(given) == 1 && given[0] == r.mediaTypes()[0] {
+		media = given[0]
+	} else if strings.Join(given, "") != "" {
 		var params map[string]string
 		media, params, err = mime.ParseMediaType(given[0])
 		if charset := params["charset"]; err != nil || len(given) > 1 || !slices.Contains(r.mediaTypes(), media) ||

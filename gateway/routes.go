@@ -54,13 +54,15 @@ func (r *route) match(path []string, verb string) map[string]string {
 	if len(path) != len(r.segments) || r.verb != verb {
 		return nil
 	}
+	for i, want := range r.segments { // of most routes, a segment differs
+		if got := path[i]; got != want && (got == "" || !strings.HasPrefix(want, "{")) {
+			return nil
+		}
+	}
 	params := map[string]string{}
 	for i, want := range r.segments {
-		got := path[i]
-		if name, ok := strings.CutPrefix(want, "{"); ok && got != "" {
-			params[strings.TrimSuffix(name, "}")] = got
-		} else if got != want {
-			return nil
+		if name, ok := strings.CutPrefix(want, "{"); ok {
+			params[strings.TrimSuffix(name, "}")] = path[i]
 		}
 	}
 	return params

@@ -39,21 +39,19 @@ func (g *Gateway) watch(w http.ResponseWriter, r *http.Request) {
 // before the stream is open is an ordinary error response.
 func serveStream[T any, M rpc.Received[T]](g *Gateway, w http.ResponseWriter, r *http.Request, form stream.Form, req proto.Message) {
 	x := exchangeOf(r)
-	ctx, err := g.outgoing(r.Context(), r)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
+	ctx, release := g.outgoing(r.Context(), r)
 	// Nothing that follows may hold the request or its response: it would keep their buffers, too.
 	conn, method := g.config.Conns[progressService], x.route.rpc
 	x.header, x.control, x.params = nil, nil, nil
 	form.Timeout = x.timeout
 	form.Problem = func(err error) []byte { return g.fault(ctx, x, err).problem(x.path, x.id).encode() }
 	form.Ended = func(written int64, slow bool) {
+		release()
 		x.outcome.bytes += written
 		x.outcome.late = x.outcome.late || slow
 		g.ended(ctx, x)
 	}
+	var err error
 	x.goesOn, err = g.streams.Serve(ctx, w, r, form, func(ctx context.Context, open func(), each func(proto.Message) error) (err error) {
 		defer func() {
 			if cause := recover(); cause != nil {
@@ -64,6 +62,7 @@ func serveStream[T any, M rpc.Received[T]](g *Gateway, w http.ResponseWriter, r 
 		return rpc.Receive(ctx, conn, method, req, open, func(m M) error { return each(m) })
 	})
 	if err != nil {
+		release()
 		g.fail(w, r, err)
 	}
 }
