@@ -68,7 +68,24 @@ type watcher struct {
 	look chan struct{}
 	// seen is the last sequence that the reader was sent; -1 before the first.
 	seen atomic.Int64
+	// told is the highest sequence that the log is said to have. Most are said twice: here, and by the message.
+	told atomic.Int64
+	// apart is set where the log was found to be elsewhere than the reader: perhaps behind.
+	apart atomic.Bool
 }
+
+// tell wakes the watcher for a sequence.
+func (w *watcher) tell(sequence int64) {
+	for had := w.told.Load(); had < sequence; had = w.told.Load() {
+		if w.told.CompareAndSwap(had, sequence) {
+			break
+		}
+	}
+	w.wake()
+}
+
+// due reports whether a reader who was sent all up to a sequence has to look at the log.
+func (w *watcher) due(at int64) bool { return w.apart.Swap(false) || w.told.Load() > at }
 
 func (w *watcher) wake() {
 	select {
@@ -102,7 +119,7 @@ func (f *feed) close() {
 func (f *feed) publish(learnerID string, sequence int64) {
 	f.mu.Lock()
 	for w := range f.watchers[learnerID] {
-		w.wake()
+		w.tell(sequence)
 	}
 	f.mu.Unlock()
 	if f.pubsub != nil {
@@ -116,7 +133,7 @@ func (f *feed) received(learnerID string, sequence int64) {
 	defer f.mu.Unlock()
 	for w := range f.watchers[learnerID] {
 		if w.seen.Load() < sequence {
-			w.wake()
+			w.tell(sequence)
 		}
 	}
 }
@@ -235,6 +252,7 @@ func (f *feed) compare(ctx context.Context) error {
 	for _, id := range ids {
 		for w := range f.watchers[id] {
 			if w.seen.Load() != heads[id] {
+				w.apart.Store(true)
 				w.wake()
 			}
 		}

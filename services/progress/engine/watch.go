@@ -55,10 +55,12 @@ func (s *Service) Watch(ctx context.Context, asked Watching, open func() error, 
 		return err
 	}
 	defer s.feed.leave(w)
-	at, err := s.begin(ctx, asked, open, send)
+	at, behind, err := s.begin(ctx, asked, open, send)
 	for err == nil {
-		if at, err = s.sendFrom(ctx, asked.LearnerID, at, send); err != nil {
-			break
+		if behind {
+			if at, err = s.sendFrom(ctx, asked.LearnerID, at, send); err != nil {
+				break
+			}
 		}
 		w.seen.Store(at)
 		select {
@@ -67,43 +69,40 @@ func (s *Service) Watch(ctx context.Context, asked Watching, open func() error, 
 		case <-asked.Ending:
 			return nil
 		case <-w.look:
+			behind = w.due(at)
 		}
 	}
 	return err
 }
 
-// begin opens a watch, and returns after which sequence it goes on.
-func (s *Service) begin(ctx context.Context, asked Watching, open func() error, send func(Notice) error) (at int64, err error) {
+// begin opens a watch, and returns after which sequence it goes on, and whether the log has more already.
+func (s *Service) begin(ctx context.Context, asked Watching, open func() error, send func(Notice) error) (at int64, behind bool, err error) {
 	head, err := s.headOf(ctx, asked.LearnerID)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if err := open(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if asked.After == nil {
-		return head.Sequence, nil
+		return head.Sequence, false, nil
 	}
 	if at = *asked.After; at < 0 || at > head.Sequence {
 		at = head.Sequence
-		return at, send(Notice{Reset: true, Sequence: at, LogID: s.LogID(head.Timeline)})
+		return at, false, send(Notice{Reset: true, Sequence: at, LogID: s.LogID(head.Timeline)})
 	}
-	return at, nil
+	return at, at < head.Sequence, nil
 }
 
 // sendFrom sends everything after at, and returns the last sequence sent.
 func (s *Service) sendFrom(ctx context.Context, learnerID string, at int64, send func(Notice) error) (int64, error) {
 	for {
-		head, err := s.store.Head(ctx, learnerID)
-		if err != nil || head.Sequence == at {
+		records, head, err := s.store.Log(ctx, learnerID, at, watchPage)
+		if err != nil {
 			return at, err
 		}
 		if head.Sequence < at { // restored from a backup, under the stream
 			return head.Sequence, send(Notice{Reset: true, Sequence: head.Sequence, LogID: s.LogID(head.Timeline)})
-		}
-		records, head, err := s.store.Log(ctx, learnerID, at, watchPage)
-		if err != nil {
-			return at, err
 		}
 		logID := s.LogID(head.Timeline)
 		for i := range records {
