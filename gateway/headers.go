@@ -81,10 +81,7 @@ func (g *Gateway) ownMetadata(rpc string, r *http.Request) metadata.MD {
 // read, and the client's own time limit.
 func (g *Gateway) outgoing(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc) {
 	x := exchangeOf(r)
-	cancel := context.CancelFunc(func() {})
-	if x.timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, x.timeout)
-	}
+	ctx, cancel := x.limited(ctx)
 	md := g.ownMetadata(x.route.rpc, r)
 	for header, values := range r.Header {
 		name, ok := incomingHeader(header)
