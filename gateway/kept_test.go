@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
 	"github.com/preceptor-dev/preceptor/internal/rpc"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // answering is a method of a service that answers a message under an ETag, and says so to one who has it. With
@@ -250,8 +252,9 @@ func TestClientsTagsReachTheService(t *testing.T) {
 // after an hour an answer is not offered any more.
 func TestKeptAnswersAreBounded(t *testing.T) {
 	const most = 64 << 10
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	h := open(t, func(c *gateway.Config) { c.Kept, c.Now = most, func() time.Time { return now } })
+	var late atomic.Int64 // hours
+	now := func() time.Time { return testenv.Now().Add(time.Duration(late.Load()) * time.Hour) }
+	h := open(t, func(c *gateway.Config) { c.Kept, c.Now = most, now })
 	list := &answering{message: filled((&catalogv1.ListModulesResponse{}).ProtoReflect().Descriptor(), 3).Interface(), etag: "list"}
 	h.on(modulesList, list.serve)
 	for i := range 100 {
@@ -267,7 +270,7 @@ func TestKeptAnswersAreBounded(t *testing.T) {
 	if got := h.last(t).md.Get(rpc.KnownKey); len(got) != 1 {
 		t.Errorf("offered %q", got)
 	}
-	now = now.Add(time.Hour)
+	late.Store(1)
 	h.get(t, "/v1/modules?q=99")
 	if got := h.last(t).md.Get(rpc.KnownKey); len(got) != 0 {
 		t.Errorf("an hour later offered %q", got)
