@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -138,63 +137,6 @@ func (c *commitTx) Head(learnerID string) *progress.Head { return c.heads[learne
 
 // Revision is the stored catalog's.
 func (c *commitTx) Revision(ctx context.Context) (int64, error) { return readRevision(ctx, c.tx) }
-
-// maxWanted bounds the learners of one question for known events: each is planned by itself.
-const maxWanted = 16
-
-// KnownEvents returns which of the events are in the log. Each learner is a part of the statement by
-// themselves: their id is a constant then, so that Postgres plans, and looks into, their one partition
-// of the log. Joined with a list of all that is wanted it plans all 32, and prefers to read the whole
-// log where many are asked about.
-func (c *commitTx) KnownEvents(ctx context.Context, keys []progress.EventKey) ([]progress.KnownEvent, error) {
-	var learners []string
-	wanted := map[string][]string{}
-	for _, k := range keys {
-		if wanted[k.LearnerID] == nil {
-			learners = append(learners, k.LearnerID)
-		}
-		wanted[k.LearnerID] = append(wanted[k.LearnerID], k.EventID)
-	}
-	// Alike in number and order, so that there are few different texts.
-	slices.SortStableFunc(learners, func(a, b string) int { return cmp.Compare(len(wanted[a]), len(wanted[b])) })
-	var out []progress.KnownEvent
-	for piece := range slices.Chunk(learners, maxWanted) {
-		query, args := knownEvents(piece, wanted)
-		rows, err := c.tx.QueryContext(ctx, query, args...)
-		err = each(rows, err, func(rows *sql.Rows) error {
-			r, err := scanRecord(rows)
-			out = append(out, progress.KnownEvent{
-				LearnerID: r.LearnerID, EventID: r.Event.ID, Sequence: r.Sequence, PayloadHash: r.PayloadHash,
-				ModuleID: r.Event.ModuleID, ModuleVersion: r.Event.ModuleVersion, UnitID: r.Event.UnitID, EffectiveAt: r.EffectiveAt,
-			})
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// knownEvents is the statement for some learners. An id is repeated until their number is a power of
-// two, for the same reason.
-func knownEvents(learners []string, wanted map[string][]string) (string, []any) {
-	var query strings.Builder
-	args := make([]any, 0, 4*len(learners))
-	for i, learner := range learners {
-		ids := wanted[learner]
-		for len(ids)&(len(ids)-1) != 0 {
-			ids = append(ids, ids[0])
-		}
-		if i > 0 {
-			query.WriteString(" UNION ALL ")
-		}
-		args = append(args, key(learner))
-		fmt.Fprintf(&query, `SELECT `+logColumns+` FROM learner_log WHERE learner_id = $%d AND event_id IN %s`, len(args), sqldb.In(len(ids), len(args)+1))
-		args = append(args, keys(ids)...)
-	}
-	return query.String(), args
-}
 
 // EventByID returns one stored event.
 func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (progress.Record, error) {
