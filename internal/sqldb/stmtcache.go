@@ -90,7 +90,12 @@ func (c *cachedConn) ExecContext(ctx context.Context, query string, args []drive
 	if err != nil {
 		return nil, err
 	}
-	result, err := stmt.exec(ctx, args)
+	var result driver.Result
+	if rows, ok := rowsIn(args); ok {
+		result, err = c.execRows(ctx, stmt, rows)
+	} else {
+		result, err = stmt.exec(ctx, args)
+	}
 	return result, errors.Join(c.named(err), c.giveBack(stmt, err))
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ func suite(t *testing.T, fresh func(t *testing.T) opener) {
 		{"values come back as they went", roundTrip},
 		{"placeholders go by number", placeholders},
 		{"arguments are counted", argumentCount},
+		{"a statement runs for each of many rows", execRows},
 		{"a write commits", writeCommits},
 		{"an error rolls back", errorRollsBack},
 		{"a panic rolls back", panicRollsBack},
@@ -147,6 +149,42 @@ func argumentCount(t *testing.T, db *sqldb.DB) {
 	exec(t, db, "INSERT INTO t (a, b) VALUES ($1, $2)", 1, "x")
 	if err := tryExec(t.Context(), db, "DELETE FROM t", 1); err == nil {
 		t.Error("one argument for none")
+	}
+}
+
+// execRows runs one statement for several rows: what it changed counts, and a row that fails ends it.
+func execRows(t *testing.T, db *sqldb.DB) {
+	type word string
+	exec(t, db, "CREATE TABLE r (a BIGINT PRIMARY KEY, b TEXT)")
+	run := func(query string, columns int, args ...any) (unchanged []int, err error) {
+		err = db.Write(t.Context(), func(ctx context.Context, tx sqldb.Tx) error {
+			unchanged, err = sqldb.ExecRows(ctx, tx, query, columns, args)
+			return err
+		})
+		return unchanged, err
+	}
+	if unchanged, err := run("INSERT INTO r (b, a) VALUES ($2, $1)", 2, 1, "x", int64(2), nil, 3, word("z")); err != nil || len(unchanged) > 0 {
+		t.Errorf("inserting: %v, %v", unchanged, err)
+	}
+	for range 2 { // by the same statement, and none of it is left over
+		if unchanged, err := run("UPDATE r SET b = $2 WHERE a = $1", 2, 9, "no", 1, "one", 8, "no", 3, "three"); err != nil || !slices.Equal(unchanged, []int{0, 2}) {
+			t.Errorf("updating: %v, %v", unchanged, err)
+		}
+	}
+	if unchanged, err := run("DELETE FROM r WHERE a = $1", 1); err != nil || len(unchanged) > 0 {
+		t.Errorf("no rows: %v, %v", unchanged, err)
+	}
+	for name, args := range map[string][]any{
+		"a row that is there": {4, "w", 1, "x", 5, "v"}, "half a row": {4, "w", 5}, "no value": {4, "w", 5, struct{}{}},
+	} {
+		if _, err := run("INSERT INTO r (a, b) VALUES ($1, $2)", 2, args...); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	var got string
+	err := db.Reader().QueryRowContext(t.Context(), "SELECT concat_ws(' ', count(*), min(b), max(b), max(a)) FROM r").Scan(&got)
+	if err != nil || got != "3 one three 3" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

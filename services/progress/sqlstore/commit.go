@@ -122,8 +122,13 @@ func (c *commitTx) saveHeads(ctx context.Context, ids []string) error {
 // different texts that their plans stay cached.
 const maxRows = 256
 
-// insert writes rows of the given number of columns, in as few statements as that takes.
+// insert writes rows of the given number of columns: on Postgres in as few statements as that takes, on SQLite,
+// where that costs less, one after the other.
 func (c *commitTx) insert(ctx context.Context, head string, columns int, args []any, tail string) error {
+	if c.tx.Dialect() == sqldb.SQLite {
+		_, err := sqldb.ExecRows(ctx, c.tx, head+sqldb.Values(1, columns)+tail, columns, args)
+		return err
+	}
 	for piece := range slices.Chunk(args, maxRows*columns) {
 		if _, err := c.tx.ExecContext(ctx, head+sqldb.Values(len(piece)/columns, columns)+tail, piece...); err != nil {
 			return err
@@ -224,10 +229,13 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 			key(k.LearnerID), k.ModuleID, progress.AppendFacts(make([]byte, 0, 256), facts[k]), now.Key, now.Materials, now.CycleState,
 			nullIfZero(int64(now.CompleteVersion)), now.Shape,
 		}
-		if was, known := c.summaries[k]; known && was == now {
-			staying = append(staying, row...)
-		} else {
+		switch was, known := c.summaries[k]; {
+		case !known || was != now:
 			moving = append(moving, row...)
+		case c.tx.Dialect() == sqldb.SQLite:
+			staying = append(staying, row[:3]...)
+		default:
+			staying = append(staying, row...)
 		}
 		c.summaries[k] = now
 	}
@@ -235,10 +243,14 @@ func (c *commitTx) PutFacts(ctx context.Context, facts map[progress.FactsKey]*pr
 	const update = ` ON CONFLICT (learner_id, module_id) DO UPDATE SET state = excluded.state`
 	const move = `, fold_key = excluded.fold_key, materials = excluded.materials, cycle_state = excluded.cycle_state,
 		complete_version = excluded.complete_version, shape = excluded.shape`
-	if err := c.insert(ctx, insert, factsWidth, staying, update); err != nil {
+	if err := c.insert(ctx, insert, factsWidth, moving, update+move); err != nil {
 		return err
 	}
-	return c.insert(ctx, insert, factsWidth, moving, update+move)
+	if c.tx.Dialect() == sqldb.SQLite {
+		_, err := sqldb.ExecRows(ctx, c.tx, `UPDATE module_facts SET state = $3 WHERE learner_id = $1 AND module_id = $2`, 3, staying)
+		return err
+	}
+	return c.insert(ctx, insert, factsWidth, staying, update)
 }
 
 // DropFacts takes stored facts away.
