@@ -139,16 +139,36 @@ attack-short: ## Attack it for a minute.
 	go run ./test/attack -dose short
 
 .PHONY: bench
-bench: ## Measure the program beside a bare handler, over HTTP; prints docs/benchmarks.md's table.
-	go run ./test/load
+bench: ## Measure one process and four beside bare handlers, with a real Postgres and Redis, into docs/performance.md (ARGS="-rounds 1").
+	go run ./test/load bench -write $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: bench-peers
+bench-peers: ## Measure that beside PocketBase too, which is built from its Go module the first time.
+	go run ./test/load bench -write -peers $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: bench-scale
+bench-scale: ## Measure what requests cost each process and store, into docs/performance.md and docs/scale.md.
+	go run ./test/load scale -write $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: bench-growth
+bench-growth: ## Measure and draw processor time as data grows to ten million entries (15 minutes, 8 GB of disk; goes on where it was).
+	go run ./test/load growth -write $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: bench-watchers
+bench-watchers: ## Measure 10,000 streams on one gateway, with a real Postgres and Redis.
+	go run ./test/load watchers -write $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: bench-soak
+bench-soak: ## Watch memory under full load for 20 minutes, and time the start with a million events.
+	go run ./test/load soak -write $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+.PHONY: bench-replicas
+bench-replicas: ## Measure one, two and four processes of progress, with a real Postgres and Redis.
+	go run ./test/load replicas -write $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 .PHONY: bench-rebuild
 bench-rebuild: ## Time replaying ten million events (ARGS="-events 1000000"); wants 5 GB of disk for minutes.
-	go run ./test/load rebuild $(if $(filter command line,$(origin ARGS)),$(ARGS))
-
-.PHONY: bench-scale
-bench-scale: ## Measure what requests cost each process and store, with a real Postgres and Redis; prints docs/scale.md's tables.
-	go run ./test/load scale $(if $(filter command line,$(origin ARGS)),$(ARGS))
+	go run ./test/load rebuild -write $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 .PHONY: bench-go
 bench-go: ## Run every Go benchmark.

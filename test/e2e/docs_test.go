@@ -134,7 +134,7 @@ func TestDecisions(t *testing.T) {
 func TestPathsInDocuments(t *testing.T) {
 	t.Parallel()
 	count := 0
-	for _, document := range []string{"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/tutorial.md", "docs/clients.md", "docs/operations.md", "docs/scale.md", "docs/benchmarks.md", "docs/faults.md"} {
+	for _, document := range []string{"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/tutorial.md", "docs/clients.md", "docs/operations.md", "docs/scale.md", "docs/performance.md", "docs/faults.md"} {
 		for _, path := range pathsIn(repoFile(t, document)) {
 			count++
 			if _, err := os.Stat(filepath.Join("../..", path)); err != nil {

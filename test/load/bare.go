@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
 	"time"
 
 	_ "modernc.org/sqlite" // the same driver as ours
@@ -19,23 +18,6 @@ type bareEvent struct {
 	UnitID     string    `json:"unitId"`
 	Verb       string    `json:"verb"`
 	OccurredAt time.Time `json:"occurredAt"`
-}
-
-// outline is the path that progress is asked about, as the bare handler is given it.
-type outline struct {
-	Milestones []outlineMilestone `json:"milestones"`
-}
-
-type outlineMilestone struct {
-	ID      string          `json:"id"`
-	Title   string          `json:"title"`
-	Modules []outlineModule `json:"modules"`
-}
-
-type outlineModule struct {
-	ID    string   `json:"id"`
-	Title string   `json:"title"`
-	Units []string `json:"units"`
 }
 
 // bareResponse is what it returns: the same document as ours, as far as adding up rows goes.
@@ -62,12 +44,8 @@ type bareModule struct {
 
 // serveBare serves the bare handler until it is killed.
 func serveBare(ctx context.Context, address, file, pathFile string) error {
-	text, err := os.ReadFile(pathFile)
+	path, err := loadOutline(pathFile)
 	if err != nil {
-		return err
-	}
-	path := new(outline)
-	if err := json.Unmarshal(text, path); err != nil {
 		return err
 	}
 	const pragmas = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate"
@@ -86,6 +64,7 @@ func serveBare(ctx context.Context, address, file, pathFile string) error {
 	if _, err := write.ExecContext(ctx, schema); err != nil {
 		return err
 	}
+	//nolint:sqlclosecheck // it lives as long as the process
 	insert, err := write.PrepareContext(ctx, `INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return err
@@ -94,46 +73,71 @@ func serveBare(ctx context.Context, address, file, pathFile string) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Addr: address, Handler: bareHandler(path, insert, query), ReadHeaderTimeout: time.Minute}
+	return serveHTTP(address, bareHandler(bareStore{
+		record: func(ctx context.Context, learner string, e bareEvent) error {
+			_, err := insert.ExecContext(ctx, learner, e.EventID, e.ModuleID, e.UnitID, e.Verb, e.OccurredAt.UnixMicro())
+			return err
+		},
+		progress: func(ctx context.Context, learner string) (*bareResponse, error) {
+			done, err := bareDone(ctx, query, learner)
+			if err != nil {
+				return nil, err
+			}
+			return path.progress(done), nil
+		},
+	}))
+}
+
+// serveHTTP serves until the process is ended.
+func serveHTTP(address string, handler http.Handler) error {
+	s := &http.Server{Addr: address, Handler: handler, ReadHeaderTimeout: time.Minute}
 	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
-func bareHandler(path *outline, insert, query *sql.Stmt) http.Handler {
+// bareStore is what a bare handler's two routes call.
+type bareStore struct {
+	record   func(ctx context.Context, learner string, e bareEvent) error
+	progress func(ctx context.Context, learner string) (*bareResponse, error)
+}
+
+func bareHandler(store bareStore) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{learner}/events", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Events []bareEvent `json:"events"`
 		}
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body.Events) != 1 {
+			http.Error(w, "want one event", http.StatusBadRequest)
 			return
 		}
-		for _, e := range body.Events {
-			if _, err := insert.ExecContext(r.Context(), r.PathValue("learner"), e.EventID, e.ModuleID, e.UnitID, e.Verb, e.OccurredAt.UnixMicro()); err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
+		e := body.Events[0]
+		if err := store.record(r.Context(), r.PathValue("learner"), e); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"results": []map[string]string{{"eventId": body.Events[0].EventID, "status": "ACCEPTED"}}})
+		writeBare(w, map[string]any{"results": []map[string]string{{"eventId": e.EventID, "status": "ACCEPTED"}}})
 	})
 	mux.HandleFunc("GET /{learner}/progress", func(w http.ResponseWriter, r *http.Request) {
-		answer, err := bareProgress(r.Context(), query, path, r.PathValue("learner"))
+		answer, err := store.progress(r.Context(), r.PathValue("learner"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(answer)
+		writeBare(w, answer)
 	})
 	return mux
 }
 
-// bareProgress adds up a learner's completed units by module and milestone.
-func bareProgress(ctx context.Context, query *sql.Stmt, path *outline, learner string) (*bareResponse, error) {
+func writeBare(w http.ResponseWriter, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) //nolint:errchkjson // strings and numbers; and a client that has gone needs no answer
+}
+
+// bareDone reads a learner's completed units.
+func bareDone(ctx context.Context, query *sql.Stmt, learner string) (map[target]bool, error) {
 	rows, err := query.QueryContext(ctx, learner)
 	if err != nil {
 		return nil, err
@@ -148,9 +152,14 @@ func bareProgress(ctx context.Context, query *sql.Stmt, path *outline, learner s
 		}
 		done[t] = true
 	}
+	return done, rows.Err()
+}
+
+// progress adds up completed units by module and milestone.
+func (o *outline) progress(done map[target]bool) *bareResponse {
 	answer := new(bareResponse)
 	modules, complete := 0, 0
-	for _, m := range path.Milestones {
+	for _, m := range o.Milestones {
 		line := bareMilestone{ID: m.ID, Title: m.Title}
 		for _, mod := range m.Modules {
 			b := bareModule{ModuleID: mod.ID, Title: mod.Title, Version: 1, State: "AVAILABLE", BlockedBy: []string{}}
@@ -171,5 +180,5 @@ func bareProgress(ctx context.Context, query *sql.Stmt, path *outline, learner s
 		answer.Milestones = append(answer.Milestones, line)
 	}
 	answer.Percent = 100 * complete / max(modules, 1)
-	return answer, rows.Err()
+	return answer
 }

@@ -1,173 +1,95 @@
-// Command load measures Preceptor over HTTP beside a bare handler that does the least possible
-// for the same job, in the same run on the same machine, and prints a table in Markdown.
+// Command load measures Preceptor over HTTP, beside what else would do the same job, in the same run on the same
+// machine, and writes what it finds as Markdown: to standard output, and into docs/performance.md when that is named.
 //
-// The bare handler is net/http and SQLite alone: no token, no validation, no log, no milestones;
-// a row inserted and committed for each event, a learner's rows read and added up into the same
-// document for each question. It shows what the machine can do, and the ratio what Preceptor costs on top.
+//	go run ./test/load bench          # one process and four, beside bare handlers and PocketBase
+//	go run ./test/load scale          # what each request costs each process and store, and what a day takes
+//	go run ./test/load growth         # processor time as the data grows
+//	go run ./test/load watchers       # many streams on one gateway
+//	go run ./test/load soak           # memory over a long time, and starting with a million events
+//	go run ./test/load replicas       # several processes of progress
+//	go run ./test/load rebuild        # how fast logs are replayed
 //
-//	go run ./test/load                 # both jobs, three rounds of five seconds
-//	go run ./test/load -rounds 1 -for 2s
-//
-// The argument rebuild measures how fast logs are replayed; see rebuild.go.
-//
-//	go run ./test/load rebuild -events 1000000
-//
-// The argument scale measures what requests cost each process and store; see scale.go.
-//
-//	go run ./test/load scale
+// Each has -h. How far a run is goes to standard error.
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"os/signal"
 	"slices"
-	"time"
+	"syscall"
 )
 
-// options are the command's flags.
-type options struct {
-	connections int
-	rounds      int
-	length      time.Duration
-	completions int
+// command is what the first argument names.
+type command struct {
+	name string
+	run  func(ctx context.Context, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"bench", bench},
+		{"scale", benchScale},
+		{"growth", benchGrowth},
+		{"watchers", benchWatchers},
+		{"soak", benchSoak},
+		{"replicas", benchReplicas},
+		{"rebuild", benchRebuild},
+		{"bare", runBare},
+	}
 }
 
 func main() {
-	if len(os.Args) > 4 && os.Args[1] == "bare" {
-		exit(serveBare(context.Background(), os.Args[2], os.Args[3], os.Args[4]))
-	}
-	if len(os.Args) > 1 && os.Args[1] == "rebuild" {
-		exit(benchRebuild(context.Background(), os.Args[2:]))
-	}
-	if len(os.Args) > 1 && os.Args[1] == "scale" {
-		exit(benchScale(context.Background(), os.Args[2:]))
-	}
-	var o options
-	flag.IntVar(&o.connections, "connections", 32, "connections, each with one request at a time")
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds; ours and the bare handler take turns, medians are printed")
-	flag.DurationVar(&o.length, "for", 5*time.Second, "length of one measurement")
-	flag.IntVar(&o.completions, "completions", 50, "completed units of the learner who is asked about")
-	flag.Parse()
-	exit(run(context.Background(), o))
-}
-
-func exit(err error) {
-	if err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		say("load: " + err.Error())
 		os.Exit(1)
 	}
-	os.Exit(0)
 }
 
-// say prints how far the run is, beside the table.
+func run(ctx context.Context, args []string) error {
+	all := commands()
+	if len(args) > 0 {
+		if i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] }); i >= 0 {
+			return all[i].run(ctx, args[1:])
+		}
+	}
+	return errors.New("want one of bench, scale, growth, watchers, soak, replicas and rebuild; each has -h")
+}
+
+// say prints how far the run is, beside the tables.
 func say(text string) { fmt.Fprintln(os.Stderr, text) }
 
-// job is one thing to measure: the requests of each connection, for ours and for the bare handler.
-type job struct {
-	name       string
-	ours, bare func(connection int) request
-}
-
-func run(ctx context.Context, o options) error {
-	dir, err := os.MkdirTemp("", "preceptor-load")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	say("building …")
-	bin := filepath.Join(dir, "preceptor")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/preceptor").CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	ports := &scope{dir: dir}
-	defer ports.end()
-	addresses, err := ports.addresses(2)
-	if err != nil {
-		return err
-	}
-	ours, err := startOurs(ctx, addresses[0], bin, filepath.Join(dir, "data"))
-	if err != nil {
-		return err
-	}
-	defer ours.stop()
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	pathFile, err := writeOutline(ctx, bin, ours, dir)
-	if err != nil {
-		return err
-	}
-	bare, err := startBare(ctx, addresses[1], self, filepath.Join(dir, "bare.db"), pathFile)
-	if err != nil {
-		return err
-	}
-	defer bare.stop()
-	ours.quiesce()
-	fmt.Printf("Start-up %d ms; idle memory %.0f MB (bare handler %.0f MB).\n\n", ours.startup.Milliseconds(), ours.memory(), bare.memory())
-
-	jobs, err := prepare(ctx, bin, ours, bare, o)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%d connections, %d rounds of %s each, in turns; medians.\n\n", o.connections, o.rounds, o.length)
-	fmt.Println("| job | | requests/s | p50 | p99 | memory |")
-	fmt.Println("| --- | --- | ---: | ---: | ---: | ---: |")
-	for _, j := range jobs {
-		if err := measureJob(ctx, j, ours, bare, o); err != nil {
-			return err
+// newFlags returns the flags of a command, whose -h prints what it measures, and examples.
+func newFlags(name, about string, examples ...string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.Usage = func() {
+		w := flags.Output()
+		fmt.Fprintf(w, "%s\n\nExamples:\n\n", about)
+		for _, e := range examples {
+			fmt.Fprintf(w, "  go run ./test/load %s\n", e)
 		}
+		fmt.Fprint(w, "\nFlags:\n\n")
+		flags.PrintDefaults()
 	}
-	return nil
+	return flags
 }
 
-// measureJob runs one job in turns on both, and prints its rows.
-func measureJob(ctx context.Context, j job, ours, bare *server, o options) error {
-	var a, b []figures
-	for round := range o.rounds {
-		say(fmt.Sprintf("%s, round %d of %d …", j.name, round+1, o.rounds))
-		for _, side := range []struct {
-			s    *server
-			next func(int) request
-			to   *[]figures
-		}{{bare, j.bare, &b}, {ours, j.ours, &a}} {
-			if _, err := measure(ctx, side.s, side.next, o.connections, time.Second); err != nil { // warm up
-				return fmt.Errorf("%s: %w", j.name, err)
-			}
-			f, err := measure(ctx, side.s, side.next, o.connections, o.length)
-			if err != nil {
-				return fmt.Errorf("%s: %w", j.name, err)
-			}
-			*side.to = append(*side.to, f)
-		}
+// runBare serves one of the bare handlers: the processes that bench starts of this very program.
+func runBare(ctx context.Context, args []string) error {
+	switch {
+	case len(args) == 4 && args[0] == "sqlite":
+		return serveBare(ctx, args[1], args[2], args[3])
+	case len(args) == 6 && args[0] == "gateway":
+		return serveBareGateway(args[1], args[2], keyFiles{args[3], args[4], args[5]})
+	case len(args) == 7 && args[0] == "service":
+		return serveBareService(ctx, args[1], args[2], args[3], keyFiles{args[4], args[5], args[6]})
+	default:
+		return errors.New("bare is started by bench alone")
 	}
-	row := func(name, who string, f []figures) {
-		fmt.Printf("| %s | %s | %.0f | %s | %s | %.0f MB |\n", name, who, median(f, func(f figures) float64 { return f.perSecond }),
-			ms(median(f, func(f figures) float64 { return f.p50.Seconds() })), ms(median(f, func(f figures) float64 { return f.p99.Seconds() })),
-			median(f, func(f figures) float64 { return f.memory }))
-	}
-	row(j.name, "Preceptor", a)
-	row("", "bare handler", b)
-	var ratios []figures
-	for i := range a {
-		ratios = append(ratios, figures{perSecond: a[i].perSecond / b[i].perSecond})
-	}
-	fmt.Printf("| | ratio | **%.2f** | | | |\n", median(ratios, func(f figures) float64 { return f.perSecond }))
-	return nil
 }
-
-func median(f []figures, of func(figures) float64) float64 {
-	values := make([]float64, 0, len(f))
-	for _, x := range f {
-		values = append(values, of(x))
-	}
-	slices.SortFunc(values, cmp.Compare)
-	return values[len(values)/2]
-}
-
-func ms(seconds float64) string { return fmt.Sprintf("%.2f ms", seconds*1000) }

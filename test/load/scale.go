@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -17,14 +13,16 @@ type scaleOptions struct {
 	learners, neighbours, streams, connections, rounds int
 	length                                             time.Duration
 	postgres, parameters                               string
-	simulate                                           bool
+	simulate, write                                    bool
 }
 
 // benchScale measures what each kind of request costs each process and store, and reckons from it
 // what a million and ten million daily learners need.
 func benchScale(ctx context.Context, args []string) error {
 	var o scaleOptions
-	flags := flag.NewFlagSet("scale", flag.ContinueOnError)
+	flags := newFlags("scale", `Measures what each kind of request costs each process and store, and what a million and ten million daily learners need.
+Needs Debian's postgresql and redis-server.`,
+		"scale", "scale -simulate", "scale -learners 1000 -neighbours 5 -rounds 1", "scale -postgres wal_compression=lz4,shared_buffers=2GB")
 	flags.IntVar(&o.learners, "learners", 1800, "learners who are measured")
 	flags.IntVar(&o.neighbours, "neighbours", 20, "learners more in the tables for each who is measured")
 	flags.IntVar(&o.streams, "streams", 1000, "streams that are open at once")
@@ -34,36 +32,42 @@ func benchScale(ctx context.Context, args []string) error {
 	flags.StringVar(&o.postgres, "postgres", "", "further settings of Postgres, as wal_compression=lz4,shared_buffers=2GB")
 	flags.StringVar(&o.parameters, "parameters", "", "further parameters of the services' database urls, as default_query_exec_mode=cache_statement")
 	flags.BoolVar(&o.simulate, "simulate", false, "only draw the day of the learners, and say what its peaks are")
+	write := writeFlag(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	o.write = *write
 	if o.simulate {
-		tellDays()
-		return nil
+		return publish(o.write, scaleFile, "days", dayTable())
 	}
-	if runtime.GOOS != "linux" {
-		return fmt.Errorf("processor times come from /proc, which %s does not have", runtime.GOOS)
+	if err := linuxOnly(); err != nil {
+		return err
 	}
 	if o.learners/o.rounds < few || o.streams > o.learners {
 		return fmt.Errorf("it takes at least %d learners for each round, and one for each stream", few)
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	dir, err := os.MkdirTemp("", "preceptor-scale")
+	return withFleet(ctx, "", shape{settings: strings.FieldsFunc(o.postgres, func(r rune) bool { return r == ',' }), parameters: o.parameters},
+		func(f *fleet) error { return f.measure(ctx, o) })
+}
+
+// withFleet starts a fleet of the program, which is built unless it is named, and ends it after f.
+func withFleet(ctx context.Context, bin string, with shape, f func(*fleet) error) error {
+	dir, err := os.MkdirTemp("", "preceptor-load")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	var settings []string
-	if o.postgres != "" {
-		settings = strings.Split(o.postgres, ",")
+	if bin == "" {
+		if bin, err = buildProgram(ctx, dir); err != nil {
+			return err
+		}
 	}
-	f, err := newFleet(ctx, dir, settings, o.parameters)
+	started, err := newFleet(ctx, dir, bin, with)
 	if err != nil {
 		return err
 	}
-	defer f.stop()
-	return f.measure(ctx, o)
+	defer started.stop()
+	return f(started)
 }
 
 // measure runs every work, and prints what it found.
@@ -72,12 +76,12 @@ func (f *fleet) measure(ctx context.Context, o scaleOptions) error {
 	if err != nil {
 		return err
 	}
-	m := &measured{figures: map[string]figure{}, load: load()}
+	m := &measured{figures: map[string]figure{}, at: begin(f.versions(ctx)...)}
 	if m.idle, err = f.idle(ctx, 5*time.Second); err != nil {
 		return err
 	}
 	for p := range parts {
-		m.quiet[p] = f.memory(p)
+		m.quiet[p] = f.memory(p, "VmRSS:")
 	}
 	if err := f.all(ctx, s.newcomers(), o, m); err != nil {
 		return err
@@ -105,13 +109,12 @@ func (f *fleet) measure(ctx context.Context, o scaleOptions) error {
 		return err
 	}
 	for p := range parts {
-		m.busy[p], m.peak[p] = f.memory(p), peakOf(f.pids[p])
+		m.busy[p], m.peak[p] = f.memory(p, "VmRSS:"), f.memory(p, "VmHWM:")
 	}
 	if err := s.watching(ctx, o, m); err != nil {
 		return err
 	}
-	m.print(o)
-	return nil
+	return m.publish(ctx, o)
 }
 
 // all measures works, one at a time.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 )
 
 // The day that capacity is computed for. docs/scale.md explains these numbers.
@@ -144,15 +145,18 @@ func simulate(learners int, r reminder) simulated {
 	return simulated{peaksOf(l.requests), peaksOf(l.posts), float64(most)}
 }
 
-// tellDays prints the days of many learners.
-func tellDays() {
-	fmt.Println("| daily learners | day | requests/s: mean | busiest hour | busiest minute | busiest second | events/s: mean | busiest minute | most streams |")
-	fmt.Println("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+// dayTable is the days of many learners.
+func dayTable() string {
+	var w strings.Builder
+	w.WriteString("| daily learners | day | requests/s: mean | busiest hour | busiest minute | busiest second | events/s: mean | busiest minute | " +
+		"most streams |\n")
+	w.WriteString("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, learners := range []int{100_000, 1_000_000, 10_000_000} {
 		for _, name := range []string{plainDay, reminderDay} {
-			fmt.Println(dayRow(learners, name))
+			w.WriteString(dayRow(learners, name) + "\n")
 		}
 	}
+	return w.String()
 }
 
 // dayRow is a day as a row of docs/scale.md.

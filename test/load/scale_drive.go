@@ -1,18 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -29,8 +19,6 @@ type work struct {
 	before func(context.Context) error
 	// next is the round's n-th request; nil for no more.
 	next func(round, n int) request
-	// received gets each response.
-	received func(round, n int, header http.Header)
 }
 
 // figure is what one request of a work costs, as a round found it.
@@ -49,31 +37,6 @@ type figure struct {
 	grown float64
 
 	redisBytes, redisCommands float64
-}
-
-// traffic is what a work's requests were.
-type traffic struct {
-	requests       int
-	sent, received int64
-}
-
-// wire counts what goes over a connection.
-type wire struct {
-	net.Conn
-
-	sent, received int64
-}
-
-func (w *wire) Read(b []byte) (int, error) {
-	n, err := w.Conn.Read(b)
-	w.received += int64(n)
-	return n, err
-}
-
-func (w *wire) Write(b []byte) (int, error) {
-	n, err := w.Conn.Write(b)
-	w.sent += int64(n)
-	return n, err
 }
 
 // round makes a work's requests for a while, or until there are no more, and returns what they cost
@@ -106,9 +69,9 @@ func (f *fleet) round(ctx context.Context, w *work, round, connections int, leng
 	if err != nil {
 		return figure{}, err
 	}
-	n := float64(t.requests)
+	n := float64(t.requests())
 	out := figure{
-		requests: t.requests, perSecond: n / elapsed.Seconds(), sent: float64(t.sent) / n, received: float64(t.received) / n,
+		requests: t.requests(), perSecond: n / elapsed.Seconds(), sent: float64(t.sent) / n, received: float64(t.received) / n,
 	}
 	used := now.since(was)
 	for p := range used {
@@ -127,89 +90,15 @@ func (f *fleet) storedBy(ctx context.Context, out *figure, at, to position) erro
 }
 
 // repeat keeps every connection busy with one request at a time.
-func (f *fleet) repeat(ctx context.Context, w *work, round, connections int, length time.Duration) (traffic, error) {
+func (f *fleet) repeat(ctx context.Context, w *work, round, connections int, length time.Duration) (tally, error) {
 	if w.connections > 0 {
 		connections = w.connections
 	}
 	if w.whole {
 		length = time.Hour
 	}
-	end := time.Now().Add(length)
-	var next, done atomic.Int64
-	var out traffic
-	var mu sync.Mutex
-	var faults []error
-	var all sync.WaitGroup
-	for range connections {
-		all.Go(func() {
-			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.address)
-			if err == nil {
-				line := &wire{Conn: conn}
-				err = line.talk(w, round, end, &next, &done)
-				mu.Lock()
-				out.sent, out.received = out.sent+line.sent, out.received+line.received
-				mu.Unlock()
-				_ = conn.Close()
-			}
-			if err != nil {
-				mu.Lock()
-				faults = append(faults, err)
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	if done.Load() == 0 && len(faults) == 0 {
-		faults = append(faults, errors.New("no answers"))
-	}
-	out.requests = int(done.Load())
-	return out, errors.Join(faults...)
-}
-
-// talk makes requests on one connection.
-func (w *wire) talk(what *work, round int, end time.Time, next, done *atomic.Int64) error {
-	in := bufio.NewReader(w)
-	for time.Now().Before(end) {
-		n := int(next.Add(1) - 1)
-		r := what.next(round, n)
-		if r == nil {
-			return nil
-		}
-		if _, err := w.Write(r); err != nil {
-			return err
-		}
-		header, err := readAnswer(in)
-		if err != nil {
-			return fmt.Errorf("%s: %w", what.name, err)
-		}
-		if what.received != nil {
-			what.received(round, n, header)
-		}
-		done.Add(1)
-	}
-	return nil
-}
-
-// readAnswer reads an answer to its end; one that is no success is an error.
-func readAnswer(in *bufio.Reader) (http.Header, error) {
-	res, err := http.ReadResponse(in, nil)
-	if err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(res.Body)
-	if err == nil && res.Header.Get("Content-Encoding") == "gzip" && len(body) > 0 {
-		var plain *gzip.Reader
-		if plain, err = gzip.NewReader(bytes.NewReader(body)); err == nil {
-			body, err = io.ReadAll(plain)
-		}
-	}
-	if err = errors.Join(err, res.Body.Close()); err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusNotModified && res.StatusCode/100 != 2 || bytes.Contains(body, []byte(`"REJECTED"`)) {
-		return nil, fmt.Errorf("%s: %s", res.Status, body)
-	}
-	return res.Header, nil
+	j := &job{name: w.name, address: f.gateway.address, connections: connections, next: func(n int) request { return w.next(round, n) }}
+	return j.closed(ctx, length)
 }
 
 // middle is the median of what the rounds found, field by field.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
-	"runtime"
+	"strings"
 )
 
 // measured is all that a run found.
@@ -15,66 +17,72 @@ type measured struct {
 	quiet, busy, peak [parts]float64
 	rows              map[string]float64
 	streams           streams
-	load              string
+	at                conditions
 }
 
-// print prints the tables of docs/scale.md.
-func (m *measured) print(o scaleOptions) {
-	fmt.Printf("%d cores, load %s before and %s after; %d learners among %d, %d rounds of %s, %d connections; medians.\n\n",
-		runtime.NumCPU(), m.load, load(), o.learners, o.learners*(1+o.neighbours), o.rounds, o.length, o.connections)
-	m.printCosts()
-	m.printStores()
-	m.printStreams()
-	m.printNeeds()
+// publish writes the measured tables of docs/performance.md, and those of docs/scale.md that follow from them.
+func (m *measured) publish(ctx context.Context, o scaleOptions) error {
+	var w strings.Builder
+	w.WriteString(m.at.text(ctx, fmt.Sprintf("%d learners among %d, %d rounds of %s, %d connections; medians",
+		o.learners, o.learners*(1+o.neighbours), o.rounds, o.length, o.connections)))
+	m.printCosts(&w)
+	m.printStores(&w)
+	m.printStreams(&w)
+	m.printDay(&w)
+	if err := publish(o.write, performanceFile, "scale", w.String()); err != nil {
+		return err
+	}
+	one, ten := m.needs(1_000_000), m.needs(10_000_000)
+	return errors.Join(publish(o.write, scaleFile, "pods", podTable(one, ten)), publish(o.write, scaleFile, "stores", storeTable(one, ten)))
 }
 
-func (m *measured) printCosts() {
-	fmt.Println("| request | gateway | progress | profile | catalog | Postgres | Redis | all | sent | received |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-	for _, w := range m.order {
-		f, sum := m.figures[w.name], 0.0
-		fmt.Printf("| %s |", w.name)
+func (m *measured) printCosts(w *strings.Builder) {
+	w.WriteString("| request | gateway | progress | profile | catalog | Postgres | Redis | all | sent | received |\n")
+	w.WriteString("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, what := range m.order {
+		f, sum := m.figures[what.name], 0.0
+		fmt.Fprintf(w, "| %s |", what.name)
 		for p := range parts {
 			sum += f.cpu[p]
-			fmt.Printf(" %.0f |", f.cpu[p]*1e6)
+			fmt.Fprintf(w, " %.0f |", f.cpu[p]*1e6)
 		}
-		fmt.Printf(" **%.0f** | %.0f | %.0f |\n", sum*1e6, f.sent, f.received)
+		fmt.Fprintf(w, " **%.0f** | %.0f | %.0f |\n", sum*1e6, f.sent, f.received)
 	}
-	fmt.Println()
+	w.WriteString("\n")
 }
 
-func (m *measured) printStores() {
-	fmt.Println("| request | requests/s | commits | WAL, records | WAL, page images | pages | tables grew by | Redis commands | Redis grew by |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-	for _, w := range m.order {
-		f := m.figures[w.name]
+func (m *measured) printStores(w *strings.Builder) {
+	w.WriteString("| request | requests/s | commits | WAL, records | WAL, page images | pages | tables grew by | Redis commands | Redis grew by |\n")
+	w.WriteString("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, what := range m.order {
+		f := m.figures[what.name]
 		if f.commits < 0.1 && f.redisCommands < 0.5 {
 			continue
 		}
-		fmt.Printf("| %s | %.0f | %.2f | %.0f | %.0f | %.1f | %.0f | %.1f | %.0f |\n", w.name, f.perSecond, f.commits, f.records, f.images, f.pages, f.grown,
+		fmt.Fprintf(w, "| %s | %.0f | %.2f | %.0f | %.0f | %.1f | %.0f | %.1f | %.0f |\n", what.name, f.perSecond, f.commits, f.records, f.images, f.pages, f.grown,
 			f.redisCommands, f.redisBytes)
 	}
-	fmt.Println()
-	fmt.Println("| table | rows | bytes a row, with its indexes |")
-	fmt.Println("| --- | ---: | ---: |")
+	w.WriteString("\n")
+	w.WriteString("| table | rows | bytes a row, with its indexes |\n")
+	w.WriteString("| --- | ---: | ---: |\n")
 	for _, t := range []string{"progress.learner_log", "progress.module_facts", "progress.learner_head", "progress.enrollment", "profile.learners"} {
-		fmt.Printf("| %s | %.0f | %.0f |\n", t, m.rows[t+" rows"], m.rows[t])
+		fmt.Fprintf(w, "| %s | %.0f | %.0f |\n", t, m.rows[t+" rows"], m.rows[t])
 	}
-	fmt.Println()
+	w.WriteString("\n")
 }
 
-func (m *measured) printStreams() {
-	fmt.Println("| part | idle: µs of processor a second | idle memory | memory after the works | at most | a stream's µs a second |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
+func (m *measured) printStreams(w *strings.Builder) {
+	w.WriteString("| part | idle: µs of processor a second | idle memory | memory after the works | at most | a stream's µs a second |\n")
+	w.WriteString("| --- | ---: | ---: | ---: | ---: | ---: |\n")
 	for p := range parts {
 		if p == atPostgres { // many processes that share most of theirs
-			fmt.Printf("| %s | %d | | | | %.1f |\n", partName(p), m.idle[p].Microseconds(), m.streams.cpu[p]*1e6)
+			fmt.Fprintf(w, "| %s | %d | | | | %.1f |\n", partName(p), m.idle[p].Microseconds(), m.streams.cpu[p]*1e6)
 			continue
 		}
-		fmt.Printf("| %s | %d | %.0f MB | %.0f MB | %.0f MB | %.1f |\n", partName(p), m.idle[p].Microseconds(),
+		fmt.Fprintf(w, "| %s | %d | %.0f MB | %.0f MB | %.0f MB | %.1f |\n", partName(p), m.idle[p].Microseconds(),
 			m.quiet[p]/(1<<20), m.busy[p]/(1<<20), m.peak[p]/(1<<20), m.streams.cpu[p]*1e6)
 	}
-	fmt.Printf("\n%d streams; %.1f bytes a second to each while nothing happens, %.0f for an event.\n\n", m.streams.count, m.streams.received, m.streams.event)
+	fmt.Fprintf(w, "\n%d streams; %.1f bytes a second to each while nothing happens, %.0f for an event.\n\n", m.streams.count, m.streams.received, m.streams.event)
 }
 
 // plus adds a figure's costs, times a factor.
@@ -159,25 +167,42 @@ func streamBytes(p part) float64 {
 // headroom is the share of a core that the busiest minute may use.
 const headroom = 0.5
 
-// printNeeds reckons from the day and the costs.
-func (m *measured) printNeeds() {
+// dayMost is how many milliseconds of processor time a learner's day may take.
+const dayMost = 17
+
+// printDay sums up what a session costs, and a day.
+func (m *measured) printDay(w *strings.Builder) {
 	session, post := m.session(), m.post()
-	fmt.Printf("A session costs %.0f ms of processor time, %.0f of them at Postgres; a post of %d events %.1f ms, %.1f at Postgres."+
+	fmt.Fprintf(w, "A session costs %.1f ms of processor time, %.1f of them at Postgres; a post of %d events %.1f ms, %.1f at Postgres."+
 		" %.0f KB go between phone and gateway.\n\n",
 		total(session)*1e3, session.cpu[atPostgres]*1e3, eventsAPost, total(post)*1e3, post.cpu[atPostgres]*1e3, (session.sent+session.received)/1000)
-	fmt.Println("| daily learners | service | cores busy | pods by processor | by memory | pods to have | the autoscaler goes to | of at most | connections |")
-	fmt.Println("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-	var all []needs
-	for _, learners := range []int{1_000_000, 10_000_000} {
-		n := m.needs(learners, session)
-		n.printPods()
-		all = append(all, n)
+	w.WriteString(barTable([]bar{
+		{"a session, with its share of first sign-ins", "ms", total(session) * 1e3, dayMost, true},
+		{workSignIn, "ms", total(m.figures[workSignIn]) * 1e3, 2, true},
+		{workEnroll, "ms", total(m.figures[workEnroll]) * 1e3, 4.5, true},
+	}))
+}
+
+// podTable is what the services need.
+func podTable(all ...needs) string {
+	var w strings.Builder
+	w.WriteString("| daily learners | service | cores busy | pods by processor | by memory | pods to have | the autoscaler goes to | of at most | connections |\n")
+	w.WriteString("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, n := range all {
+		n.printPods(&w)
 	}
-	fmt.Println("\n| in the busiest minute | 1 M | 10 M |\n| --- | ---: | ---: |")
-	one, ten := all[0].stores(), all[1].stores()
-	for i, line := range one {
-		fmt.Printf("| %s | %s | %s |\n", line.name, line.value, ten[i].value)
+	return w.String()
+}
+
+// storeTable is what the stores and the network take.
+func storeTable(one, ten needs) string {
+	var w strings.Builder
+	w.WriteString("| in the busiest minute | 1 M | 10 M |\n| --- | ---: | ---: |\n")
+	more := ten.stores()
+	for i, line := range one.stores() {
+		fmt.Fprintf(&w, "| %s | %s | %s |\n", line.name, line.value, more[i].value)
 	}
+	return w.String()
 }
 
 func total(f figure) float64 {
@@ -199,7 +224,8 @@ type needs struct {
 	m        *measured
 }
 
-func (m *measured) needs(learners int, session figure) needs {
+func (m *measured) needs(learners int) needs {
+	session := m.session()
 	n := needs{learners: learners, day: simulate(learners, reminder{}), session: session, m: m}
 	n.sessions = n.day.requests.minute / float64(count(opening())+count(between())+postsASession)
 	for p := range parts {
@@ -209,7 +235,7 @@ func (m *measured) needs(learners int, session figure) needs {
 }
 
 // printPods prints a row for each service.
-func (n *needs) printPods() {
+func (n *needs) printPods(w *strings.Builder) {
 	for _, p := range []part{atGateway, atProgress, atProfile, atCatalog} {
 		shape, byMemory, scaled := pods()[p], 0.0, 0.0
 		if p == atGateway || p == atProgress { // who holds streams
@@ -220,8 +246,8 @@ func (n *needs) printPods() {
 		byTime := math.Ceil(n.busy[p] / headroom / shape.limit)
 		have := max(shape.fewest, byTime, byMemory)
 		scaled = max(shape.fewest, scaled, math.Ceil(n.busy[p]/(0.7*shape.request)))
-		fmt.Printf("| %s | %s | %.2f | %.0f | %.0f | **%.0f** | %.0f | %.0f | %.0f |\n", millions(n.learners), partName(p), n.busy[p], byTime, byMemory, have, scaled,
-			shape.most, have*shape.connections)
+		fmt.Fprintf(w, "| %s | %s | %.2f | %.0f | %.0f | **%.0f** | %.0f | %.0f | %.0f |\n", millions(n.learners), partName(p), n.busy[p], byTime,
+			byMemory, have, scaled, shape.most, have*shape.connections)
 	}
 }
 

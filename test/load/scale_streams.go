@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +35,7 @@ func (s *school) watching(ctx context.Context, o scaleOptions, m *measured) erro
 		return err
 	}
 	say(fmt.Sprintf("opening %d streams …", o.streams))
-	crowd := &listeners{address: f.address}
+	crowd := &listeners{address: f.gateway.address}
 	defer crowd.close()
 	w := &work{name: workStream, next: func(_, n int) request {
 		return deviceRequest(http.MethodGet, homeProgress+":watch", s.pupils[n].token, "", "Accept", "text/event-stream")
@@ -111,74 +107,4 @@ func (s *school) open(ctx context.Context, crowd *listeners, w *work, o scaleOpt
 	m.figures[w.name] = one
 	m.order = append(m.order, w)
 	return nil
-}
-
-// listeners hold streams open and count what comes.
-type listeners struct {
-	address        string
-	sent, received atomic.Int64
-
-	mu     sync.Mutex
-	conns  []net.Conn
-	closed bool
-	faults []error
-}
-
-func (l *listeners) fault(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed {
-		l.faults = append(l.faults, err)
-	}
-}
-
-func (l *listeners) failure() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return errors.Join(l.faults...)
-}
-
-// open opens a stream and returns when it stands; what comes then is read aside.
-func (l *listeners) open(ctx context.Context, r request) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.address)
-	if err != nil {
-		l.fault(err)
-		return
-	}
-	l.mu.Lock()
-	l.conns = append(l.conns, conn)
-	l.mu.Unlock()
-	if _, err := conn.Write(r); err != nil {
-		l.fault(err)
-		return
-	}
-	l.sent.Add(int64(len(r)))
-	in := bufio.NewReaderSize(conn, 512)
-	line, err := in.ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 200 ") {
-		l.fault(errors.Join(fmt.Errorf("a stream was answered %q", line), err))
-		return
-	}
-	l.received.Add(int64(len(line)))
-	go func() {
-		_, err := io.Copy((*counter)(&l.received), in)
-		l.fault(fmt.Errorf("a stream ended: %w", errors.Join(err, io.EOF)))
-	}()
-}
-
-// counter counts what is written to it.
-type counter atomic.Int64
-
-func (c *counter) Write(b []byte) (int, error) {
-	(*atomic.Int64)(c).Add(int64(len(b)))
-	return len(b), nil
-}
-
-func (l *listeners) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	for _, c := range l.conns {
-		_ = c.Close()
-	}
 }

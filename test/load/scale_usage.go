@@ -27,13 +27,78 @@ func (s spent) since(before spent) spent {
 // spent asks the kernel. Postgres is its first process, with all of its own, those that ended included.
 func (f *fleet) spent() (spent, error) {
 	var out spent
-	for p, pid := range f.pids {
-		var err error
-		if out[p], err = processorTime(pid, part(p) == atPostgres); err != nil {
-			return out, err
+	for p, pids := range f.pids {
+		for _, pid := range pids {
+			used, err := processorTime(pid, part(p) == atPostgres)
+			if err != nil {
+				return out, err
+			}
+			out[p] += used
 		}
 	}
 	return out, nil
+}
+
+// processes are the parts of a fleet.
+func (f *fleet) processes() []process {
+	var out []process
+	for p, pids := range f.pids {
+		for _, pid := range pids {
+			out = append(out, process{partName(part(p)), pid, part(p) == atPostgres})
+		}
+	}
+	return out
+}
+
+// process is what processor time and memory are asked of; several of one name count as one.
+type process struct {
+	name string
+	pid  int
+	// family means that its own processes count too, those that ended included; its memory is not looked at,
+	// since they share most of it.
+	family bool
+}
+
+// usage is the processor time of processes since they began, by name.
+func usage(of []process) (map[string]time.Duration, error) {
+	out := map[string]time.Duration{}
+	for _, p := range of {
+		used, err := processorTime(p.pid, p.family)
+		if err != nil {
+			return nil, err
+		}
+		out[p.name] += used
+	}
+	return out, nil
+}
+
+// memory is the resident set of processes together, in MB.
+func memory(of []process) float64 {
+	sum := 0.0
+	for _, p := range of {
+		if !p.family {
+			sum += statusOf(p.pid, "VmRSS:")
+		}
+	}
+	return sum
+}
+
+// statusOf is a line of what the kernel says of a process's memory, in MB.
+func statusOf(pid int, name string) float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			kb, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				return 0
+			}
+			return float64(kb) / 1024
+		}
+	}
+	return 0
 }
 
 func processorTime(pid int, family bool) (time.Duration, error) {
@@ -128,8 +193,14 @@ func (f *fleet) logged(ctx context.Context, from, to string) (logged, error) {
 	return l, err
 }
 
-// memory is the resident set of a part, in bytes.
-func (f *fleet) memory(p part) float64 { return memoryOf(f.pids[p]) * (1 << 20) }
+// memory sums a line of what the kernel says of the memory of a part's processes, in bytes.
+func (f *fleet) memory(p part, name string) float64 {
+	sum := 0.0
+	for _, pid := range f.pids[p] {
+		sum += statusOf(pid, name)
+	}
+	return sum * (1 << 20)
+}
 
 // load is the machine's load average over a minute.
 func load() string {

@@ -1,18 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/preceptor-dev/preceptor/internal/auth"
 )
 
 // The names of the works that the day is reckoned from.
@@ -42,98 +36,23 @@ const (
 // are known everywhere.
 const few = 200
 
-// pupil is a learner of the run.
-type pupil struct {
-	token string
-	// sent counts their events; the next one is about the next unit.
-	sent atomic.Int64
-}
-
-// school is everything that requests are made from.
+// school is everything that requests to a fleet are made from.
 type school struct {
-	fleet   *fleet
-	issuer  *auth.LocalIssuer
-	pupils  []*pupil
-	targets []target
-	rounds  int
-	// etags are what the few were answered, by work.
-	etags map[string][]string
+	*class
+
+	fleet  *fleet
+	rounds int
+	// known are what the few were answered, by work.
+	known map[string][]string
 }
 
 func newSchool(ctx context.Context, f *fleet, learners, rounds int) (*school, error) {
-	issuer, err := auth.OpenLocalIssuer(filepath.Join(f.dir, "data"), time.Now)
+	c, err := newClass(ctx, f.gateway, dataFolder(f.dir), learners)
 	if err != nil {
 		return nil, err
 	}
-	s := &school{fleet: f, issuer: issuer, rounds: rounds, etags: map[string][]string{}}
-	for i := range learners {
-		token, err := s.token(i)
-		if err != nil {
-			return nil, err
-		}
-		s.pupils = append(s.pupils, &pupil{token: token})
-	}
-	author, err := issuer.Mint("scale-author", nil, "", time.Hour)
-	if err != nil {
-		return nil, err
-	}
-	path, err := readOutline(ctx, f.gateway, author)
-	if err != nil {
-		return nil, err
-	}
-	s.targets = path.units(1 << 20)
-	return s, nil
+	return &school{class: c, fleet: f, rounds: rounds, known: map[string][]string{}}, nil
 }
-
-// token makes another token for a learner.
-func (s *school) token(i int) (string, error) {
-	return s.issuer.Mint(fmt.Sprintf("scale-%d", i), nil, fmt.Sprintf("Learner %d", i), 2*time.Hour)
-}
-
-// deviceRequest is a request with the headers that a phone's HTTP library sends.
-func deviceRequest(method, path, token, body string, headers ...string) request {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: learn.example.org\r\nUser-Agent: Learn/4.2 (phone)\r\n", method, path)
-	b.WriteString("Accept: application/json\r\nAccept-Encoding: gzip\r\n")
-	fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
-	for i := 0; i < len(headers); i += 2 {
-		fmt.Fprintf(&b, "%s: %s\r\n", headers[i], headers[i+1])
-	}
-	if body != "" {
-		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
-	}
-	b.WriteString("\r\n")
-	b.WriteString(body)
-	return b.Bytes()
-}
-
-// post makes a request that sends a learner's next events: each unit is begun, and then completed.
-func (s *school) post(p *pupil, events int) request {
-	var b strings.Builder
-	b.WriteString(`{"events":[`)
-	for i := range events {
-		n := int(p.sent.Add(1) - 1)
-		t := s.targets[n/2%len(s.targets)]
-		what := `"PROGRESSED","progress":0.5`
-		if n%2 == 1 {
-			what = `"COMPLETED"`
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		at := time.Now().Add(time.Duration(i-events) * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
-		fmt.Fprintf(&b, `{"eventId":%q,"moduleId":%q,"unitId":%q,"verb":%s,"occurredAt":%q,"deviceId":"phone-1"}`,
-			uuid.NewString(), t.module, t.unit, what, at)
-	}
-	b.WriteString(`]}`)
-	return deviceRequest(http.MethodPost, "/v1/learners/me/events:batch", p.token, b.String())
-}
-
-const (
-	pathProgress = "/v1/learners/me/paths/" + pathID + "/progress"
-	homeProgress = "/v1/learners/me/progress"
-	someModules  = "/v1/modules?pageSize=50"
-)
 
 // share returns the n-th of the learners that a round has for itself; nil after the last.
 func (s *school) share(round, n int) *pupil {
@@ -157,7 +76,7 @@ func (s *school) newcomers() []*work {
 	return []*work{
 		once(workSignIn, func(p *pupil) request { return deviceRequest(http.MethodGet, "/v1/learners/me", p.token, "") }),
 		once(workEnroll, func(p *pupil) request {
-			return deviceRequest(http.MethodPost, "/v1/learners/me/enrollments", p.token, `{"pathId":"`+pathID+`"}`, "Idempotency-Key", uuid.NewString())
+			return deviceRequest(http.MethodPost, enrollments, p.token, `{"pathId":"`+pathID+`"}`, "Idempotency-Key", uuid.NewString())
 		}),
 	}
 }
@@ -210,7 +129,7 @@ func (s *school) reading() []*work {
 		if err != nil {
 			return nil
 		}
-		return deviceRequest(http.MethodGet, pathProgress, token, "", "If-None-Match", s.etags[workNewToken][n%few])
+		return deviceRequest(http.MethodGet, pathProgress, token, "", "If-None-Match", s.known[workNewToken][n%few])
 	}
 	catchUp := &work{name: workCatchUp, next: func(_, n int) request {
 		p := s.pupils[n%few]
@@ -226,23 +145,12 @@ func (s *school) reading() []*work {
 
 // again asks with the ETag of the answer before.
 func (s *school) again(name, path string) *work {
-	learn := func(ctx context.Context) error {
-		s.etags[name] = make([]string, few)
-		ask := &work{
-			name: name,
-			next: func(_, n int) request {
-				if n >= few {
-					return nil
-				}
-				return deviceRequest(http.MethodGet, path, s.pupils[n].token, "")
-			},
-			received: func(_, n int, h http.Header) { s.etags[name][n] = h.Get("ETag") },
-		}
-		_, err := s.fleet.repeat(ctx, ask, 0, 8, time.Minute)
+	learn := func(ctx context.Context) (err error) {
+		s.known[name], err = s.etags(ctx, s.pupils[:few], path)
 		return err
 	}
 	return &work{name: name, before: learn, next: func(_, n int) request {
-		return deviceRequest(http.MethodGet, path, s.pupils[n%few].token, "", "If-None-Match", s.etags[name][n%few])
+		return deviceRequest(http.MethodGet, path, s.pupils[n%few].token, "", "If-None-Match", s.known[name][n%few])
 	}}
 }
 
@@ -254,25 +162,26 @@ func (s *school) neighbours(ctx context.Context, each int) error {
 		return nil
 	}
 	say(fmt.Sprintf("making %d learners more …", each*len(s.pupils)))
-	made := `(substr(t.learner_id::text, 1, 24) || substr(md5(concat(t.learner_id, n)), 1, 12))::uuid`
-	for _, statement := range []string{
-		`INSERT INTO progress.learner_head (learner_id, sequence, version, time_zone, zone_since, known, rules)
-			SELECT ` + made + `, t.sequence, t.version, t.time_zone, t.zone_since, t.known, t.rules
-			FROM generate_series(1, $1::int) n, progress.learner_head t`,
-		`INSERT INTO progress.enrollment (learner_id, enrollment_id, path_id, path_version, state, enroll_at, update_at)
-			SELECT ` + made + `, t.enrollment_id, t.path_id, t.path_version, t.state, t.enroll_at, t.update_at
-			FROM generate_series(1, $1::int) n, progress.enrollment t`,
-		`INSERT INTO progress.learner_log (learner_id, sequence, received_at, event_id, module_id, voids_event_id, entry)
-			SELECT ` + made + `, t.sequence, t.received_at, t.event_id, t.module_id, t.voids_event_id, t.entry
-			FROM generate_series(1, $1::int) n, progress.learner_log t`,
-		`INSERT INTO progress.module_facts (learner_id, module_id, state, fold_key, materials, cycle_state, complete_version, shape)
-			SELECT ` + made + `, t.module_id, t.state, t.fold_key, t.materials, t.cycle_state, t.complete_version, t.shape
-			FROM generate_series(1, $1::int) n, progress.module_facts t`,
-	} {
-		if _, err := s.fleet.admin.ExecContext(ctx, statement, each); err != nil {
+	for _, table := range []string{"learner_head", "enrollment", "learner_log", "module_facts"} {
+		if err := s.fleet.twins(ctx, "progress."+table, each); err != nil {
 			return err
 		}
 	}
 	_, err := s.fleet.admin.ExecContext(ctx, "VACUUM ANALYZE progress.learner_head, progress.learner_log, progress.module_facts, progress.enrollment")
+	return err
+}
+
+// twins writes each row of a table that many times again, for other learners. The ids of these are text or uuids.
+func (f *fleet) twins(ctx context.Context, table string, each int) error {
+	var columns, kind string
+	err := f.admin.QueryRowContext(ctx, `SELECT string_agg(quote_ident(attname), ', ') FILTER (WHERE attname <> 'learner_id'),
+		max(format_type(atttypid, atttypmod)) FILTER (WHERE attname = 'learner_id')
+		FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped`, table).Scan(&columns, &kind)
+	if err != nil {
+		return err
+	}
+	made := "(substr(learner_id::text, 1, 24) || substr(md5(learner_id::text || n::text), 1, 12))::" + kind
+	_, err = f.admin.ExecContext(ctx, fmt.Sprintf("INSERT INTO %[1]s (learner_id, %[2]s) SELECT %[3]s, %[2]s FROM generate_series(1, $1::int) n, %[1]s",
+		table, columns, made), each)
 	return err
 }

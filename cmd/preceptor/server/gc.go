@@ -16,7 +16,7 @@ const (
 	// collectAt is the garbage collector's percentage: it runs when the heap has grown to five
 	// times what is live. Little is live here (some 10 MB) and requests leave much behind, so the
 	// default would collect dozens of times a second under load; this saves a sixth of all
-	// processor time. docs/benchmarks.md has the figures.
+	// processor time. docs/performance.md has the figures.
 	collectAt = 400
 	// memoryCeiling is where the collector runs more often than that, in bytes.
 	memoryCeiling = 256 << 20
