@@ -65,15 +65,24 @@ func begin(others ...string) conditions {
 
 // text is the line above a section's tables.
 func (c conditions) text(ctx context.Context, about string) string {
-	commit := "unknown"
-	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").Output(); err == nil {
-		commit = strings.TrimSpace(string(out))
-	}
 	parts := []string{
-		c.date, "commit " + commit, runtime.Version(), fmt.Sprintf("%d cores of %s, which the load generator shares", runtime.NumCPU(), processorModel()),
+		c.date, commit(ctx), runtime.Version(), fmt.Sprintf("%d cores of %s, which the load generator shares", runtime.NumCPU(), processorModel()),
 		"load " + c.load + " before and " + load() + " after",
 	}
 	return strings.Join(slices.Concat(parts[:3], c.others, parts[3:], []string{about}), "; ") + ".\n\n"
+}
+
+// commit is the one that is measured. What earlier sections changed in the documents does not count.
+func commit(ctx context.Context) string {
+	name, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=12", "HEAD").Output()
+	if err != nil {
+		return "no commit"
+	}
+	changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", ".", ":!docs").Output()
+	if err != nil || len(changed) > 0 {
+		return "commit " + strings.TrimSpace(string(name)) + " with changes"
+	}
+	return "commit " + strings.TrimSpace(string(name))
 }
 
 // processorModel is what the kernel calls the processor.
