@@ -1,13 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -18,19 +20,17 @@ type replicaOptions struct {
 	replicas []int
 	rounds   int
 	length   time.Duration
-	plain    string
 }
 
 // benchReplicas measures writes with several processes of progress.
 func benchReplicas(ctx context.Context, args []string) error {
 	o := replicaOptions{replicas: []int{1, 2, 4}}
-	flags := newFlags("replicas", `Measures writes and reads that follow them with several processes of progress behind one gateway: requests/s, processor time
-by part, and how often progress found a learner in its memory. Needs Debian's postgresql and redis-server.`,
+	flags := newFlags("replicas", `Measures writes and reads that follow them with several processes of progress behind one gateway, which routes by learner, and in
+turns with one that is built not to: requests/s, processor time by part, and how often progress found a learner in its memory. Needs Debian's postgresql and redis-server.`,
 		"replicas -write", "replicas -replicas 1,2 -rounds 1 -for 2s")
 	numbers(flags, &o.replicas, "replicas", "numbers of processes")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds, in which all take turns; medians are printed")
 	flags.DurationVar(&o.length, "for", 4*time.Second, "length of one measurement")
-	flags.StringVar(&o.plain, "plain", "", "arguments by which the gateway does not route by learner; measured beside, unless empty")
 	write := writeFlag(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -47,17 +47,21 @@ by part, and how often progress found a learner in its memory. Needs Debian's po
 	if err != nil {
 		return err
 	}
+	plain, err := buildWithoutRouting(ctx, dir)
+	if err != nil {
+		return err
+	}
 	at, all := begin(), []*replicated{}
 	for _, n := range o.replicas {
-		all = append(all, &replicated{replicas: n, how: "as it is"})
-		if o.plain != "" {
-			all = append(all, &replicated{replicas: n, how: "without routing", gateway: strings.Fields(o.plain)})
+		all = append(all, &replicated{replicas: n, how: "by learner", bin: bin})
+		if n > 1 {
+			all = append(all, &replicated{replicas: n, how: "by turns", bin: plain})
 		}
 	}
 	for round := range o.rounds {
 		for _, r := range all {
 			say(fmt.Sprintf("round %d of %d: %d processes of progress, %s …", round+1, o.rounds, r.replicas, r.how))
-			if err := withFleet(ctx, bin, shape{replicas: r.replicas}, func(f *fleet) error { return r.measure(ctx, f, o) }); err != nil {
+			if err := withFleet(ctx, r.bin, shape{replicas: r.replicas}, func(f *fleet) error { return r.measure(ctx, f, o) }); err != nil {
 				return err
 			}
 		}
@@ -66,12 +70,36 @@ by part, and how often progress found a learner in its memory. Needs Debian's po
 	return publish(*write, performanceFile, "replicas", at.text(ctx, about)+replicaTable(all))
 }
 
+// routingFile is where the gateway says which learner a call is about, and unrouted the same without an answer.
+const (
+	routingFile = "gateway/affinity.go"
+	unrouted    = "package gateway\n\nimport \"context\"\n\n// LearnerOf names nobody.\nfunc LearnerOf(context.Context) string { return \"\" }\n"
+)
+
+// buildWithoutRouting builds the program as it would be without routing by learner, and returns its path.
+func buildWithoutRouting(ctx context.Context, dir string) (string, error) {
+	say("building without routing …")
+	file, err := filepath.Abs(routingFile)
+	if err != nil {
+		return "", err
+	}
+	source, overlay, bin := filepath.Join(dir, "unrouted.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "unrouted")
+	text, err := json.Marshal(map[string]map[string]string{"Replace": {file: source}})
+	if err = errors.Join(err, os.WriteFile(source, []byte(unrouted), 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", bin, "./cmd/preceptor").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
 // replicated is what was measured with a number of processes.
 type replicated struct {
 	replicas int
-	how      string
-	// gateway are further arguments of the gateway.
-	gateway []string
+	// how calls are routed, and the program that does it.
+	how, bin string
 	// writes and reads are the figures of the rounds, hits the shares of look-ups that found a learner; none if progress does
 	// not count them.
 	writes, reads []figures
@@ -80,11 +108,6 @@ type replicated struct {
 
 // measure has each learner send events, and read after each.
 func (r *replicated) measure(ctx context.Context, f *fleet, o replicaOptions) error {
-	if len(r.gateway) > 0 {
-		if err := f.renew(ctx, r.gateway...); err != nil {
-			return err
-		}
-	}
 	c, err := newClass(ctx, f.gateway, dataFolder(f.dir), 1000)
 	if err != nil {
 		return err
@@ -128,8 +151,8 @@ func (r *replicated) measure(ctx context.Context, f *fleet, o replicaOptions) er
 // lookups are how often progress looked for a learner in its memory, over all of its processes.
 type lookups struct{ hits, misses float64 }
 
-// learnerLookups is the metric that counts them, by the label result; a program may lack it.
-const learnerLookups = "preceptor_learner_memory_requests_total"
+// learnerLookups is a line of the metric that counts them.
+var learnerLookups = regexp.MustCompile(`(?m)^preceptor_\w*learner\w*_total\{[^}]*result="(hit|miss)"[^}]*\} (\S+)$`)
 
 func (f *fleet) lookups(ctx context.Context) (lookups, error) {
 	var out lookups
@@ -138,30 +161,33 @@ func (f *fleet) lookups(ctx context.Context) (lookups, error) {
 		if err != nil {
 			return out, err
 		}
-		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-			rest, ok := strings.CutPrefix(lines.Text(), learnerLookups+"{")
-			labels, value, found := strings.Cut(rest, "} ")
-			if !ok || !found {
-				continue
-			}
-			n, err := strconv.ParseFloat(value, 64)
-			switch {
-			case err != nil:
-				return out, errors.Join(err, errors.New(lines.Text()))
-			case strings.Contains(labels, `"hit"`):
-				out.hits += n
-			default:
-				out.misses += n
-			}
+		if err := out.add(string(text)); err != nil {
+			return out, err
 		}
 	}
 	return out, nil
 }
 
+// add adds what a process's metrics have.
+func (l *lookups) add(metrics string) error {
+	for _, m := range learnerLookups.FindAllStringSubmatch(metrics, -1) {
+		n, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
+			return err
+		}
+		if m[1] == "hit" {
+			l.hits += n
+		} else {
+			l.misses += n
+		}
+	}
+	return nil
+}
+
 // replicaTable is what was measured, a row for each number of processes.
 func replicaTable(all []*replicated) string {
 	var w strings.Builder
-	w.WriteString("| processes of progress | | writes/s | µs a write | of them | reads/s | µs a read | learners found in memory |\n")
+	w.WriteString("| processes of progress | calls go | writes/s | µs a write | of them | reads/s | µs a read | learners found in memory |\n")
 	w.WriteString("| ---: | --- | ---: | ---: | --- | ---: | ---: | ---: |\n")
 	for _, r := range all {
 		hits := "not counted"
