@@ -267,7 +267,7 @@ func (f *field) peer(ctx context.Context, c *class) error {
 	}
 	p := &peer{learners: strings.Split(strings.TrimSpace(string(text)), "\n"), targets: c.targets}
 	its := &contestant{name: pocketBase, address: addresses[0], processes: []process{s.process("pocketbase")}, asks: map[string]func(int) request{
-		askWrite: p.write, askMany: p.writeMany, askRead: p.read,
+		askWrite: p.write, askRead: p.read,
 	}}
 	f.all = append(f.all, its)
 	return p.seed(ctx, addresses[0])
@@ -310,16 +310,6 @@ func (p *peer) seed(ctx context.Context, address string) error {
 func (p *peer) writer(n int) string { return p.learners[readers+n%(len(p.learners)-readers)] }
 
 func (p *peer) write(n int) request { return p.record(p.writer(n), n) }
-
-// writeMany records events by one transaction, as PocketBase's batches do.
-func (p *peer) writeMany(n int) request {
-	learner, token, _ := strings.Cut(p.writer(n), " ")
-	records := make([]string, many)
-	for i := range records {
-		records[i] = `{"method":"POST","url":"` + peerEvents + `","body":` + p.body(learner, i) + `}`
-	}
-	return httpRequest(http.MethodPost, "/api/batch", token, `{"requests":[`+strings.Join(records, ",")+`]}`)
-}
 
 // read lists a learner's 50 events, without counting them.
 func (p *peer) read(n int) request {

@@ -1,4 +1,4 @@
-// What Preceptor is compared with, in a module of its own: the program needs none of it.
+// What Preceptor is compared with, in a module of its own: the program needs none of it, and no check builds it.
 module example.org/peers
 
 go 1.26.0

@@ -68,7 +68,7 @@ func connect(path string) (*dbx.DB, error) {
 		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-32000)")
 }
 
-// prepare makes the collection of events, and allows batches.
+// prepare makes the collection of events.
 func prepare(app core.App) error {
 	users, err := app.FindCollectionByNameOrId("users")
 	if err != nil {
@@ -93,12 +93,7 @@ func prepare(app core.App) error {
 		&core.DateField{Name: "occurredAt", Required: true},
 	)
 	events.AddIndex("events_once", true, "learner, eventId", "")
-	if err := app.Save(events); err != nil {
-		return err
-	}
-	settings := app.Settings()
-	settings.Batch = core.BatchConfig{Enabled: true, MaxRequests: 100, Timeout: 10}
-	return app.Save(settings)
+	return app.Save(events)
 }
 
 // enroll makes the learners, and returns a line of each: the id, a blank and a token.
