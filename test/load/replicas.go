@@ -25,8 +25,9 @@ type replicaOptions struct {
 // benchReplicas measures writes with several processes of progress.
 func benchReplicas(ctx context.Context, args []string) error {
 	o := replicaOptions{replicas: []int{1, 2, 4}}
-	flags := newFlags("replicas", `Measures writes and reads that follow them with several processes of progress behind one gateway, which routes by learner, and in
-turns with one that is built not to: requests/s, processor time by part, and how often progress found a learner in its memory. Needs Debian's postgresql and redis-server.`,
+	flags := newFlags("replicas", `Measures writes, and reads that follow them, with several processes of progress behind one gateway, which routes by learner, and
+in turns with one that is built not to: requests/s, processor time by part, and how often progress found a learner in its
+memory. Needs Debian's postgresql and redis-server.`,
 		"replicas -write", "replicas -replicas 1,2 -rounds 1 -for 2s")
 	numbers(flags, &o.replicas, "replicas", "numbers of processes")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds, in which all take turns; medians are printed")
