@@ -82,6 +82,9 @@ func (c *class) post(p *pupil, events int) request {
 	return deviceRequest(http.MethodPost, sendEvents, p.token, c.events(p, events))
 }
 
+// eventsSpread is how far back the hundred events of one request reach, one a second.
+const eventsSpread = 100 * time.Second
+
 // events are a learner's next ones as the body of a request.
 func (c *class) events(p *pupil, events int) string {
 	var b strings.Builder

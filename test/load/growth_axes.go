@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,7 +86,8 @@ func (g *growth) alongLearners(ctx context.Context, work string) error {
 	return nil
 }
 
-// alongEvents has one learner send the events, gives them to all others, and measures.
+// alongEvents has one learner send the events, gives them to all others, and measures. All events are about the same
+// few modules, so that logs grow and not what else is known of a learner.
 func (g *growth) alongEvents(ctx context.Context, work string) error {
 	if !g.missing(axisEvents, g.events) {
 		return nil
@@ -99,6 +102,7 @@ func (g *growth) alongEvents(ctx context.Context, work string) error {
 					return err
 				}
 			}
+			c.targets = c.few()
 			c.pupils[0].sent.Store(int64(have))
 			return c.send(ctx, c.pupils[:1], n-have)
 		})
@@ -119,12 +123,26 @@ func (g *growth) alongEvents(ctx context.Context, work string) error {
 	return nil
 }
 
+// few are the first units of five modules, which ten events begin and complete.
+func (c *class) few() []target {
+	var out []target
+	for _, t := range c.outline.units() {
+		if len(out) < 5 && !slices.ContainsFunc(out, func(o target) bool { return o.module == t.module }) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
 // usual measures writes and reads on a folder.
 func (g *growth) usual(ctx context.Context, data, axis string, at int) error {
 	if g.has(axis, at) {
 		return nil
 	}
 	return g.served(ctx, data, growthMeasured, func(c *class) error {
+		if axis == axisEvents {
+			c.targets = c.few()
+		}
 		learners := c.pupils[1:] // the first is the template
 		write := func(n int) request { return c.post(learners[n%len(learners)], 1) }
 		read := func(n int) request {
@@ -182,7 +200,7 @@ func (c *class) cost(ctx context.Context, to map[string][]float64, name string, 
 func medians(of map[string][]float64) map[string]float64 {
 	out := map[string]float64{}
 	for name, values := range of {
-		out[name] = median(values)
+		out[name] = math.Round(median(values))
 	}
 	return out
 }
@@ -211,7 +229,6 @@ func (g *growth) lateIn(ctx context.Context, work string, events int, alone bool
 	say(fmt.Sprintf("late events in logs of %d, of one module alone: %t …", events, alone))
 	data, remove := folder(work, "late")
 	defer remove()
-	from := time.Now()
 	err := g.served(ctx, data, lateLearners+1, func(c *class) error {
 		if err := c.enroll(ctx, c.pupils); err != nil {
 			return err
@@ -224,10 +241,10 @@ func (g *growth) lateIn(ctx context.Context, work string, events int, alone bool
 	if err != nil {
 		return err
 	}
+	middle := time.Now().Add(-eventsSpread / 2) // of the log, since each hundred events reach that far back
 	if err := copyLearners(ctx, data, othersAsTemplate); err != nil {
 		return err
 	}
-	middle := from.Add(time.Since(from) / 2)
 	return g.served(ctx, data, lateLearners+1, func(c *class) error {
 		if err := c.revise(ctx, lateModule); err != nil {
 			return err

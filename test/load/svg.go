@@ -22,8 +22,8 @@ type plot struct {
 
 // The size of a plot, and of its margins, in pixels.
 const (
-	plotWidth, plotHeight                = 720.0, 360.0
-	leftOf, rightOf, above, below, pitch = 64.0, 170.0, 40.0, 48.0, 22.0
+	plotWidth, plotHeight                = 760.0, 380.0
+	leftOf, rightOf, above, below, pitch = 64.0, 230.0, 64.0, 48.0, 22.0
 )
 
 // colours are told apart by people who see red and green alike, and on light and on dark.
@@ -41,9 +41,9 @@ func (p *plot) svg() string {
 	fmt.Fprintf(&w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`+"\n", plotWidth, plotHeight, escape(p.title))
 	w.WriteString(plotStyle + "\n")
 	fmt.Fprintf(&w, `<rect class="paper" width="%.0f" height="%.0f"/>`+"\n", plotWidth, plotHeight)
-	p.text(&w, leftOf, 24, `class="title"`, p.title)
+	p.text(&w, 8, 22, `class="title"`, p.title)
 	p.text(&w, (leftOf+plotWidth-rightOf)/2, plotHeight-8, `text-anchor="middle"`, p.x)
-	p.text(&w, 8, above-4, "", p.y)
+	p.text(&w, 8, above-18, "", p.y)
 	for _, y := range ticks(p.top()) {
 		_, at := p.place(p.first(), y)
 		fmt.Fprintf(&w, `<line class="grid" x1="%.0f" x2="%.0f" y1="%.1f" y2="%.1f"/>`+"\n", leftOf, plotWidth-rightOf, at, at)

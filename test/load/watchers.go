@@ -18,9 +18,10 @@ import (
 
 // watchOptions are the flags of watchers.
 type watchOptions struct {
-	watchers int
-	rate     float64
-	length   time.Duration
+	// each is how many events a post has.
+	watchers, each int
+	rate           float64
+	length         time.Duration
 }
 
 // watchersMemory is the gateway's container in MiB: deploy/k8s's takes 8,800 streams.
@@ -31,9 +32,10 @@ func benchWatchers(ctx context.Context, args []string) error {
 	var o watchOptions
 	flags := newFlags("watchers", `Opens streams of server-sent events at one gateway of four processes, each a learner's, posts events at a constant rate, and
 measures memory and the time from each post to its arrival at the stream. Needs Debian's postgresql and redis-server.`,
-		"watchers -write", "watchers -watchers 500 -rate 200 -for 5s")
+		"watchers -write", "watchers -each 10", "watchers -watchers 500 -rate 200 -for 5s")
 	flags.IntVar(&o.watchers, "watchers", 10_000, "streams")
 	flags.Float64Var(&o.rate, "rate", 1000, "events a second")
+	flags.IntVar(&o.each, "each", 1, "events in each post")
 	flags.DurationVar(&o.length, "for", 20*time.Second, "how long events are posted")
 	write := writeFlag(flags)
 	if err := flags.Parse(args); err != nil {
@@ -48,7 +50,7 @@ measures memory and the time from each post to its arrival at the stream. Needs 
 		if err != nil {
 			return err
 		}
-		about := fmt.Sprintf("%d streams, %.0f events a second for %s", o.watchers, o.rate, o.length)
+		about := fmt.Sprintf("%d streams, %.0f events a second for %s, %d in each post", o.watchers, o.rate, o.length, o.each)
 		return publish(*write, performanceFile, "watchers", at.text(ctx, about)+w.text(o))
 	})
 }
@@ -105,14 +107,14 @@ func (f *fleet) watch(ctx context.Context, o watchOptions) (*watched, error) {
 	}
 	out.open[0] = f.megabytes(atGateway)
 	say("posting …")
-	t, err := calls.job(c).open(ctx, o.rate, o.length)
+	t, err := calls.job(c, o.each).open(ctx, o.rate/float64(o.each), o.length)
 	if err != nil {
 		return nil, err
 	}
 	time.Sleep(2 * time.Second)
 	out.open[1], out.progress[1] = f.megabytes(atGateway), f.megabytes(atProgress)
 	out.before[1] = f.memory(atGateway, "VmHWM:") / (1 << 20)
-	out.perSecond, out.posted = t.perSecond(), t.requests()
+	out.perSecond, out.posted = float64(o.each)*t.perSecond(), o.each*t.requests()
 	out.took = calls.sorted()
 	out.arrived = len(out.took)
 	return out, crowd.failure()
@@ -146,20 +148,24 @@ type callbook struct {
 	starts sync.Map
 }
 
-// job posts one event of each learner in turn.
-func (b *callbook) job(c *class) *job {
+// job posts events of each learner in turn.
+func (b *callbook) job(c *class, each int) *job {
 	return &job{
 		name: "post", address: c.server.address, connections: 64,
 		begun: func(n int, at time.Time) { b.starts.Store(n, at) },
 		next: func(n int) request {
-			id, p := uuid.NewString(), c.pupils[n%len(c.pupils)]
+			p := c.pupils[n%len(c.pupils)]
 			at, _ := b.starts.LoadAndDelete(n)
 			start, _ := at.(time.Time)
-			b.mu.Lock()
-			b.at[id] = start
-			b.mu.Unlock()
-			t := c.targets[int(p.sent.Add(1))%len(c.targets)]
-			return deviceRequest(http.MethodPost, sendEvents, p.token, `{"events":[`+event(id, t, `"COMPLETED"`, time.Now())+`]}`)
+			events := make([]string, each)
+			for i := range events {
+				id := uuid.NewString()
+				b.mu.Lock()
+				b.at[id] = start
+				b.mu.Unlock()
+				events[i] = event(id, c.targets[int(p.sent.Add(1))%len(c.targets)], `"COMPLETED"`, time.Now())
+			}
+			return deviceRequest(http.MethodPost, sendEvents, p.token, `{"events":[`+strings.Join(events, ",")+`]}`)
 		},
 	}
 }
