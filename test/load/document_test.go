@@ -106,4 +106,11 @@ func TestPlotIsSVG(t *testing.T) {
 	if left, low := p.place(10, 0); left != leftOf || low != plotHeight-below {
 		t.Errorf("the first point is at %g, %g", left, low)
 	}
+	p.logarithmic, p.lines = false, []series{{"one", []float64{2, 5}, []float64{1, 2}}}
+	if left, _ := p.place(0, 0); left != leftOf {
+		t.Errorf("0 is at %g", left)
+	}
+	if marks := p.marks(); !slices.Equal(marks, []float64{0, 1, 2, 3, 4, 5}) {
+		t.Errorf("the marks are %v", marks)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -81,9 +82,11 @@ func (p *plot) draw(w *strings.Builder, i int, line series) {
 	p.text(w, plotWidth-rightOf+32, at, "", line.name)
 }
 
-// extent is the least and the greatest of the first axis.
+// extent is where the first axis begins and ends: it begins at 0 unless it is logarithmic.
 func (p *plot) extent() (least, most float64) {
-	least, most = math.Inf(1), math.Inf(-1)
+	if p.logarithmic {
+		least = math.Inf(1)
+	}
 	for _, line := range p.lines {
 		for _, x := range line.x {
 			least, most = min(least, x), max(most, x)
@@ -126,7 +129,7 @@ func (p *plot) marks() []float64 {
 		return p.lines[0].x
 	}
 	_, most := p.extent()
-	return ticks(most)
+	return slices.DeleteFunc(ticks(most), func(x float64) bool { return x > most*(1+1e-9) })
 }
 
 // ticks are round numbers from 0 to at least most, four to eight of them.
