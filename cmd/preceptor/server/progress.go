@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -171,12 +170,13 @@ func (c cached) degraded(ctx context.Context) []health.Missing {
 }
 
 // commitLanes is how many transactions progress writes at once: one on SQLite, which has
-// one writer, and on Postgres as many as leave half of the connections to readers.
+// one writer, and on Postgres a second one for when much waits for a slow one. More of them would
+// only make the groups smaller.
 func commitLanes(db *sqldb.DB, conns int) int {
-	if db.Dialect() == sqldb.SQLite {
+	if db.Dialect() == sqldb.SQLite || conns < 4 {
 		return 1
 	}
-	return max(1, min(8, conns/2))
+	return 2
 }
 
 func progressState(state func() (ready bool, age time.Duration, confirmed bool), stats func() engine.Stats) (s health.State) {
@@ -225,10 +225,7 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 		m.Gauge("preceptor_snapshot_revision", "The revision of another service that progress knows.", labels,
 			func() float64 { return float64(followed().Revision) })
 	}
-	for lane := range stats().Queues {
-		m.Gauge("preceptor_commit_queue_jobs", "Writes that wait for a transaction, by lane.", metrics.Labels{"lane": strconv.Itoa(lane)},
-			func() float64 { return float64(stats().Queues[lane]) })
-	}
+	m.Gauge("preceptor_commit_queue_jobs", "Writes that wait for a transaction.", nil, func() float64 { return float64(stats().Queued) })
 	m.Gauge("preceptor_watchers", "Watches of a learner's log that are open.", nil, func() float64 { return float64(stats().Watchers) })
 	sweep := func(value func(*engine.SweepStats) float64) func() (float64, bool) {
 		return func() (float64, bool) {

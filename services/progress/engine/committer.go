@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"hash/maphash"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -12,20 +11,9 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// The committer's bounds.
-const (
-	// maxBatchEvents is how many events one transaction takes at most.
-	maxBatchEvents = 256
-	// maxJobEvents is how many of them one caller may bring: a long offline batch goes in
-	// pieces, so that no other caller waits for it as a whole.
-	maxJobEvents = 64
-	// queueLength is how many jobs may wait in a lane, maxLearnerJobs how many of one learner's.
-	queueLength    = 1024
-	maxLearnerJobs = 32
-	// commitTimeout bounds a transaction. It is the committer's own: a caller that hangs
-	// up does not fail the others in the batch.
-	commitTimeout = 5 * time.Second
-)
+// commitTimeout bounds a transaction. It is the committer's own: a caller that hangs
+// up does not fail the others in the batch.
+const commitTimeout = 5 * time.Second
 
 // work is what a caller wants done to one learner's log.
 type work interface {
@@ -101,17 +89,12 @@ type Commit struct {
 
 // committer groups what callers write into few transactions, since what a durable write costs
 // is mostly the commit. There is no timer: a batch is what queued while the last one was
-// written. A learner always goes through the same lane.
+// written.
 type committer struct {
 	committerConfig
 
-	seed  maphash.Seed
-	lanes []chan *job
-
-	mu      sync.Mutex
-	closed  bool
-	pending map[string]int // jobs by learner
-	wg      sync.WaitGroup
+	queue *queue
+	wg    sync.WaitGroup
 }
 
 // committerConfig is what a committer needs.
@@ -126,53 +109,26 @@ type committerConfig struct {
 	observe func(Commit)
 }
 
-// newCommitter starts a committer with the given number of lanes: 1 for SQLite, which has one writer.
+// newCommitter starts a committer that writes so many transactions at a time: 1 for SQLite, which has one
+// writer.
 func newCommitter(lanes int, config committerConfig) *committer {
-	c := &committer{committerConfig: config, pending: map[string]int{}, seed: maphash.MakeSeed()}
+	c := &committer{committerConfig: config, queue: newQueue()}
 	for range max(lanes, 1) {
-		lane := make(chan *job, queueLength)
-		c.lanes = append(c.lanes, lane)
-		c.wg.Go(func() { c.run(lane) })
+		c.wg.Go(c.run)
 	}
 	return c
 }
 
 // Close takes no more work, and returns when all that was taken is written.
 func (c *committer) Close() {
-	c.mu.Lock()
-	if !c.closed {
-		c.closed = true
-		for _, lane := range c.lanes {
-			close(lane)
-		}
-	}
-	c.mu.Unlock()
+	c.queue.close()
 	c.wg.Wait()
 }
 
-// submit queues a job. ResourceExhausted when the lane is full, or has enough of this learner's;
-// Unavailable when closing.
+// submit queues a job; errors are those of queue.put.
 func (c *committer) submit(ctx context.Context, j *job) error {
 	j.done, j.caller, j.queued = make(chan struct{}), ctx, c.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return errs.New(errs.Unavailable, errs.ReasonShuttingDown, "the service is shutting down; send it again")
-	}
-	if c.pending[j.learnerID] >= maxLearnerJobs {
-		e := errs.New(errs.ResourceExhausted, errs.ReasonLearnerBusy, "too many writes of this learner's are waiting; send it again a little later")
-		e.RetryAfter = time.Second
-		return e
-	}
-	select {
-	case c.lanes[maphash.String(c.seed, j.learnerID)%uint64(len(c.lanes))] <- j:
-		c.pending[j.learnerID]++
-		return nil
-	default:
-		e := errs.New(errs.ResourceExhausted, errs.ReasonQueueFull, "too many writes are waiting; send it again a little later")
-		e.RetryAfter = time.Second
-		return e
-	}
+	return c.queue.put(j)
 }
 
 func (j *job) wait(ctx context.Context) error {
@@ -184,59 +140,11 @@ func (j *job) wait(ctx context.Context) error {
 	}
 }
 
-func (c *committer) run(lane chan *job) {
-	var carry *job
-	for {
-		first := carry
-		if first == nil {
-			var open bool
-			if first, open = <-lane; !open {
-				return
-			}
-		}
-		var jobs []*job
-		jobs, carry = drain(lane, []*job{first}, len(first.work.judged()))
+func (c *committer) run() {
+	for jobs := c.queue.take(); jobs != nil; jobs = c.queue.take() {
 		c.commit(jobs)
-		c.finish(jobs)
+		c.queue.finish(jobs)
 	}
-}
-
-// finish lets the callers read what came of their jobs.
-func (c *committer) finish(jobs []*job) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, j := range jobs {
-		if c.pending[j.learnerID]--; c.pending[j.learnerID] == 0 {
-			delete(c.pending, j.learnerID)
-		}
-		close(j.done)
-	}
-}
-
-// drain adds what is queued already, up to a full batch of which no learner has more than one
-// full job; the job that would overfill it is carried over.
-func drain(lane chan *job, jobs []*job, events int) ([]*job, *job) {
-	for len(jobs) < maxBatchEvents {
-		select {
-		case j, open := <-lane:
-			if !open {
-				return jobs, nil
-			}
-			own := len(j.work.judged())
-			for _, other := range jobs {
-				if other.learnerID == j.learnerID {
-					own += len(other.work.judged())
-				}
-			}
-			if events += len(j.work.judged()); events > maxBatchEvents || own > maxJobEvents {
-				return jobs, j
-			}
-			jobs = append(jobs, j)
-		default:
-			return jobs, nil
-		}
-	}
-	return jobs, nil
 }
 
 // commit writes the jobs in one transaction; when that fails for a reason of the batch itself,
@@ -276,15 +184,6 @@ func (c *committer) report(jobs []*job, begun time.Time, err error) {
 		commit.Events += len(j.work.judged())
 	}
 	c.observe(commit)
-}
-
-// queues are how many jobs wait in each lane.
-func (c *committer) queues() []int {
-	lengths := make([]int, 0, len(c.lanes))
-	for _, lane := range c.lanes {
-		lengths = append(lengths, len(lane))
-	}
-	return lengths
 }
 
 // try runs the jobs in one transaction, on a catalog that is no older than what other replicas

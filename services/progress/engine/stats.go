@@ -10,8 +10,8 @@ import (
 type Stats struct {
 	// Catalog and Zones are followed from the catalog and from profile.
 	Catalog, Zones follow.State
-	// Queues are how many jobs wait in each of the committer's lanes.
-	Queues []int
+	// Queued is how many jobs wait for a transaction.
+	Queued int
 	// Watchers are the open watches.
 	Watchers int
 	// Sweep is nil in a replica that does not hold the sweep.
@@ -32,7 +32,7 @@ func (s *Service) Stats() Stats {
 	return Stats{
 		Catalog:  s.catalog.State(),
 		Zones:    s.zoneFollower.State(),
-		Queues:   s.committer.queues(),
+		Queued:   s.committer.queue.length(),
 		Watchers: s.feed.count(),
 		Sweep:    s.sweeper.stats(),
 	}
