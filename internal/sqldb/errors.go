@@ -98,6 +98,15 @@ func IsUnique(err error) bool {
 	return isPostgres(err, "23505")
 }
 
+// Raised returns the code and the detail of an error that Postgres answered with, as a function of ours
+// raises it; "" for any other error.
+func Raised(err error) (code, detail string) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code, pg.Detail
+	}
+	return "", ""
+}
+
 func classifySQLite(err error, code int) error {
 	if IsUnique(err) {
 		return exists(err)

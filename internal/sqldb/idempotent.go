@@ -14,10 +14,10 @@ import (
 // the table shrinks, and few enough not to be felt.
 const purgeBatch = 16
 
-// FindIdempotent looks, within the create's own transaction and before its work, whether
+// FindIdempotent looks, before the work of a create, whether
 // the request was served already, and returns its response. It returns
 // FailedPrecondition IDEMPOTENCY_KEY_REUSED when the key came with another request. A key
-// older than idem.TTL is deleted and not found; the zero Key is never found.
+// older than idem.TTL is not found, and neither is the zero Key.
 //
 // The table, for the migrations of a service that creates things:
 //
@@ -59,9 +59,7 @@ WHERE caller = $1 AND method = $2 AND idem_key = $3`, key.Caller, key.Method, ke
 		return nil, false, err
 	}
 	if created <= Micros(now.Add(-idem.TTL)) {
-		_, err := tx.ExecContext(ctx, `DELETE FROM idempotency_keys
-WHERE caller = $1 AND method = $2 AND idem_key = $3 AND create_time = $4`, key.Caller, key.Method, key.Key, created)
-		return nil, false, err
+		return nil, false, nil
 	}
 	if !bytes.Equal(hash, key.Hash[:]) {
 		return nil, false, idem.ErrReused()
@@ -70,7 +68,7 @@ WHERE caller = $1 AND method = $2 AND idem_key = $3 AND create_time = $4`, key.C
 }
 
 // SaveIdempotent stores the response of a create, in its own transaction, so that either both
-// last or neither; and removes a few expired keys. When a twin in another process was
+// last or neither, in place of one that has expired; and removes a few expired keys. When a twin in another process was
 // first it returns Aborted IDEMPOTENCY_KEY_IN_FLIGHT, and the transaction must be rolled
 // back: the caller's next try finds the twin's response. The zero Key is not stored.
 func SaveIdempotent(ctx context.Context, tx Tx, key idem.Key, response []byte, now time.Time) error {
@@ -80,13 +78,17 @@ func SaveIdempotent(ctx context.Context, tx Tx, key idem.Key, response []byte, n
 	if response == nil {
 		response = []byte{} // An empty message is a response too, not NULL.
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO idempotency_keys (caller, method, idem_key, request_hash, response, create_time)
-VALUES ($1, $2, $3, $4, $5, $6)`, key.Caller, key.Method, key.Key, key.Hash[:], response, Micros(now))
-	if IsUnique(err) {
-		return idem.ErrInFlight()
-	}
+	result, err := tx.ExecContext(ctx, `INSERT INTO idempotency_keys (caller, method, idem_key, request_hash, response, create_time)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (caller, method, idem_key) DO UPDATE SET request_hash = excluded.request_hash,
+response = excluded.response, create_time = excluded.create_time WHERE idempotency_keys.create_time <= $7`,
+		key.Caller, key.Method, key.Key, key.Hash[:], response, Micros(now), Micros(now.Add(-idem.TTL)))
 	if err != nil {
 		return err
+	}
+	if n, err := result.RowsAffected(); err != nil {
+		return err
+	} else if n == 0 {
+		return idem.ErrInFlight()
 	}
 	return purgeIdempotent(ctx, tx, now)
 }

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/tracing"
 )
@@ -102,6 +104,37 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx Tx) erro
 	return err
 }
 
+// WriteStatement runs one statement in a transaction of its own, without the round trips that Write takes to
+// begin and to commit one; Postgres alone needs it. It sends the statement again where the connection turns out
+// to be dead, or the database asks for it: so it must be one that does nothing when it was done before. Errors
+// are those of Write, or the driver's, for Classify, where the database refused the statement itself.
+func (db *DB) WriteStatement(ctx context.Context, query string, args ...any) error {
+	lost := false
+	for attempt, dead := 1, 0; ; {
+		_, err := db.traced(db.write).ExecContext(ctx, query, args...)
+		db.noteWrite(Classify(err)) //nolint:contextcheck // the probes outlive this write
+		switch {
+		case err != nil && stale(ctx, err) && dead < db.opts.MaxConns:
+			dead++
+			lost = lost || !pgconn.SafeToRetry(err)
+			continue
+		case retryable(err) && attempt < attempts && db.pause(ctx, backoff(attempt)) == nil:
+			attempt++
+			continue
+		case err != nil && ctx.Err() == nil && (lost || sentUnknown(err)): // what it finds may be by what was sent before
+			return unknownOutcome(err)
+		}
+		return err
+	}
+}
+
+// sentUnknown reports whether a statement that failed may have counted: it was sent, and the server did not
+// answer that it rolled back.
+func sentUnknown(err error) bool {
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return !connecting && !pgconn.SafeToRetry(err) && commitUnknown(err)
+}
+
 func (db *DB) retry(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(context.Context, Tx) error) error {
 	lost := 0
 	for attempt := 1; ; attempt++ {
@@ -149,14 +182,18 @@ func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f fun
 	}
 	err = tx.Commit()
 	if err != nil && !opts.ReadOnly && db.dialect == Postgres && commitUnknown(err) {
-		return errs.Wrap(
-			err,
-			errs.Unavailable,
-			errs.ReasonCommitOutcomeUnknown,
-			"the connection to the database was lost; the change may or may not have been made",
-		)
+		return unknownOutcome(err)
 	}
 	return err
+}
+
+func unknownOutcome(err error) error {
+	return errs.Wrap(
+		err,
+		errs.Unavailable,
+		errs.ReasonCommitOutcomeUnknown,
+		"the connection to the database was lost; the change may or may not have been made",
+	)
 }
 
 // classifyIn is Classify where the context may be the true cause: a transaction that

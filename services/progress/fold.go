@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/preceptor-dev/preceptor/internal/zone"
 )
@@ -590,7 +591,7 @@ func (f *Facts) AsOf(m *Module, now time.Time) *Facts {
 	if f == nil || m == nil || f.nextMaterial(m, now) == nil {
 		return f
 	}
-	out := f.withRoom()
+	out := f.Clone()
 	out.advance(m, now)
 	return out
 }
@@ -604,23 +605,9 @@ func (f *Facts) Lapsed(m *Module, now time.Time) *Facts {
 	if next := f.nextLapse(m, f.openRenewal()); next.IsZero() || next.After(now) {
 		return f
 	}
-	out := f.withRoom()
+	out := f.Clone()
 	out.lapse(m, out.openRenewal(), now)
 	return out
-}
-
-// withRoom is a copy whose cycles, last units and what is aside may be changed.
-func (f *Facts) withRoom() *Facts {
-	out := *f
-	out.Cycles = slices.Clone(f.Cycles)
-	last := &out.Cycles[len(out.Cycles)-1]
-	last.Units = cloneUnits(last.Units)
-	if f.Aside != nil {
-		aside := *f.Aside
-		aside.Units = cloneUnits(aside.Units)
-		out.Aside = &aside
-	}
-	return &out
 }
 
 // openRenewal is the renewal that is begun and not complete, or what was gathered aside for one; nil: neither.
@@ -779,4 +766,59 @@ func appendShape(b []byte, waived bool, versions []int, done ...bool) []byte {
 		b = strconv.AppendInt(append(b, ','), int64(n), 10)
 	}
 	return append(b, ';')
+}
+
+// Clone returns a copy that may be folded on. What folding replaces as a whole, and what it no longer
+// touches, both share.
+func (f *Facts) Clone() *Facts {
+	out := *f
+	out.Days = slices.Clip(f.Days)
+	out.Cycles = slices.Clone(f.Cycles)
+	if n := len(out.Cycles); n > 0 {
+		out.Cycles[n-1].own()
+	}
+	if f.Aside != nil {
+		aside := *f.Aside
+		aside.own()
+		out.Aside = &aside
+	}
+	return &out
+}
+
+// own makes the cycle's units its own. Lists that grow do so elsewhere, for want of room.
+func (c *CycleFacts) own() {
+	c.Versions = slices.Clip(c.Versions)
+	c.Units = slices.Clone(c.Units)
+	for i := range c.Units {
+		c.Units[i].Versions = slices.Clip(c.Units[i].Versions)
+	}
+}
+
+// Size returns how many bytes of memory the facts take, about; 0 for none.
+func (f *Facts) Size() int {
+	if f == nil {
+		return 0
+	}
+	n := int(unsafe.Sizeof(*f)) + len(f.Key) + len(f.LastID) + 8*cap(f.Days)
+	if f.Resume != nil {
+		n += int(unsafe.Sizeof(*f.Resume)) + len(f.Resume.UnitID) + len(f.Resume.EventID)
+	}
+	for i := range f.Cycles {
+		n += f.Cycles[i].size()
+	}
+	if f.Aside != nil {
+		n += f.Aside.size()
+	}
+	return n
+}
+
+func (c *CycleFacts) size() int {
+	n := int(unsafe.Sizeof(*c)) + 8*cap(c.Versions) + int(unsafe.Sizeof(UnitFacts{}))*cap(c.Units)
+	if c.Chain != nil {
+		n += int(unsafe.Sizeof(*c.Chain))
+	}
+	for i := range c.Units {
+		n += len(c.Units[i].UnitID) + 8*cap(c.Units[i].Versions) + 16 // a score and a progress
+	}
+	return n
 }

@@ -7,30 +7,46 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
-// Tx is the write transaction in which a store runs what it is to commit. Only learners whose heads
-// it has locked may be touched.
-type Tx interface {
-	LockedHeads
+// Reader reads what is stored of learners before something is written of them: from the newest commit, or
+// within a transaction.
+type Reader interface {
 	LearnerReader
-	LearnerWriter
 	EventIndex
+	// Facts returns the stored facts of the keys; those without any are absent.
+	Facts(ctx context.Context, keys []FactsKey) (map[FactsKey]*Facts, error)
+	// FindIdempotent returns the stored answer of a create. It returns FailedPrecondition
+	// IDEMPOTENCY_KEY_REUSED when the key came with another request.
+	FindIdempotent(ctx context.Context, key idem.Key, now time.Time) (answer []byte, found bool, err error)
+}
+
+// Tx is a write transaction that holds the heads of learners locked. Only they may be touched.
+type Tx interface {
+	Reader
+	LockedHeads
+	LearnerWriter
 	FactsTable
 	CommandLog
+	// Write applies a set, as a part of the transaction.
+	Write(ctx context.Context, set *WriteSet) error
 }
 
 // LockedHeads are what a transaction holds still.
 type LockedHeads interface {
-	// Head returns a locked head; changes to it are stored when the transaction commits.
+	// Head returns a locked head; changes to it are stored when the transaction commits. Nil where the
+	// learner has none.
 	Head(learnerID string) *Head
-	// Revision returns the stored catalog's: nothing that is stored of the locked learners was folded
-	// under a newer one.
-	Revision(ctx context.Context) (int64, error)
+	// Snapshot returns what is stored of one learner, as this transaction sees it.
+	Snapshot(learnerID string) Snapshot
 }
 
-// LearnerReader reads what is stored of a learner, with what the transaction has written of it.
+// LearnerReader reads what is stored of learners. Heads come first: what is read of a learner after
+// their head is no older than that.
 type LearnerReader interface {
-	// Load returns what is stored of a learner and may change; empty where there is nothing.
-	Load(ctx context.Context, learnerID string) (*Learner, error)
+	// HeadsOf returns the heads of learners by id; those without one are absent.
+	HeadsOf(ctx context.Context, learnerIDs []string) (map[string]Head, error)
+	// Complete returns what else is stored of the learners of the heads and may change, by id, in few
+	// statements for all of them.
+	Complete(ctx context.Context, heads []Head) (map[string]*Learner, error)
 	// Enrollment returns one of a learner's enrollments, a withdrawn one too. It returns NotFound
 	// ENROLLMENT_NOT_FOUND where there is none.
 	Enrollment(ctx context.Context, learnerID, enrollmentID string) (Enrollment, error)
@@ -38,10 +54,6 @@ type LearnerReader interface {
 	ZoneHistory(ctx context.Context, learnerID string) ([]LearnerZone, error)
 	// ModuleLog returns a learner's events of one module, with the voids that name them, by sequence.
 	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]Record, error)
-	// Awards returns a learner's awards, oldest first.
-	Awards(ctx context.Context, learnerID string) ([]Award, error)
-	// Snapshot returns what is stored of one learner, as this transaction sees it.
-	Snapshot(learnerID string) Snapshot
 }
 
 // LearnerWriter writes what is stored of learners.
@@ -67,8 +79,6 @@ type EventIndex interface {
 
 // FactsTable is the stored facts by learner and module.
 type FactsTable interface {
-	// Facts returns the stored facts of the keys; those without any are absent.
-	Facts(ctx context.Context, keys []FactsKey) (map[FactsKey]*Facts, error)
 	// PutFacts writes facts; at most one for each key.
 	PutFacts(ctx context.Context, facts map[FactsKey]*Facts) error
 	// DropFacts deletes stored facts.
@@ -79,9 +89,6 @@ type FactsTable interface {
 type CommandLog interface {
 	// Audit appends entries to the chain of admin commands.
 	Audit(ctx context.Context, entries []AuditEntry) error
-	// FindIdempotent returns the stored answer of a create. It returns FailedPrecondition
-	// IDEMPOTENCY_KEY_REUSED when the key came with another request.
-	FindIdempotent(ctx context.Context, key idem.Key, now time.Time) (answer []byte, found bool, err error)
 	// SaveIdempotent stores the answer of a create.
 	SaveIdempotent(ctx context.Context, key idem.Key, answer []byte, now time.Time) error
 }

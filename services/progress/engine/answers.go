@@ -56,7 +56,7 @@ func (s *Service) Read(ctx context.Context, learnerID, route string, seen AtLeas
 		// The flight is shared: it must not end because the caller who began it went away.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 		defer cancel()
-		return s.compute(ctx, learnerID, route, catalog, compute)
+		return s.compute(ctx, head, route, catalog, compute)
 	})
 }
 
@@ -70,10 +70,19 @@ func (s *Service) noOlder(ctx context.Context, catalog *progress.Catalog, head p
 }
 
 func (s *Service) compute(
-	ctx context.Context, learnerID, route string, catalog *progress.Catalog, compute func(*progress.View) ([]byte, error),
+	ctx context.Context, head progress.Head, route string, catalog *progress.Catalog, compute func(*progress.View) ([]byte, error),
 ) (Answer, error) {
+	l := s.memory.learner(head)
+	if l != nil {
+		l.Head = head
+	} else {
+		var err error
+		if l, err = s.load(ctx, head.LearnerID); err != nil {
+			return Answer{}, err
+		}
+	}
 	now := s.now()
-	w, head, revision, err := s.view(ctx, learnerID, catalog, now)
+	w, revision, err := s.view(ctx, l, catalog, now)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -81,14 +90,14 @@ func (s *Service) compute(
 	if err != nil {
 		return Answer{}, err
 	}
-	// The snapshot may be newer than the head that was asked for: file it under its own.
-	key := s.answerKey(route, head, revision)
+	// What was loaded may be newer than the head that was asked for: file it under its own.
+	key := s.answerKey(route, l.Head, revision)
 	valid := validity{from: now.UnixMicro()}
 	if t := w.ValidUntil(); !t.IsZero() {
 		valid.until = t.UnixMicro()
 	}
 	s.cache.Set(ctx, key, append(valid.append(make([]byte, 0, timesSize+len(body))), body...), answerTTL)
-	return s.of(head, valid.answer(key, body)), nil
+	return s.of(l.Head, valid.answer(key, body)), nil
 }
 
 // of completes an answer with what it is of.
@@ -97,27 +106,31 @@ func (s *Service) of(head progress.Head, a Answer) Answer {
 	return a
 }
 
-// view returns a learner as a reader sees them at a time, with their head and the revision of the catalog
-// that they are looked at by.
-func (s *Service) view(
-	ctx context.Context, learnerID string, catalog *progress.Catalog, now time.Time,
-) (*progress.View, progress.Head, int64, error) {
+// load reads a learner from one snapshot, and remembers them: they may be asked for again, or do something.
+func (s *Service) load(ctx context.Context, learnerID string) (*progress.Learner, error) {
 	l, err := s.store.Load(ctx, learnerID)
-	if err != nil {
-		return nil, progress.Head{}, 0, err
+	if err == nil {
+		s.memory.put(recalledOf(l))
 	}
-	if catalog, err = s.noOlder(ctx, catalog, l.Head); err != nil {
-		return nil, progress.Head{}, 0, err
+	return l, err
+}
+
+// view returns a learner as a reader sees them at a time, with the revision of the catalog that they are looked
+// at by. The learner is the view's.
+func (s *Service) view(ctx context.Context, l *progress.Learner, catalog *progress.Catalog, now time.Time) (*progress.View, int64, error) {
+	catalog, err := s.noOlder(ctx, catalog, l.Head)
+	if err != nil {
+		return nil, 0, err
 	}
 	if err := s.freshen(ctx, l, catalog); err != nil {
-		return nil, progress.Head{}, 0, err
+		return nil, 0, err
 	}
 	w := progress.NewView(catalog, l, now, func(moduleID string) ([]progress.Record, error) {
 		return s.moduleLog(ctx, l.Head, moduleID)
 	})
 	w.Advance()
 	w.Lapse()
-	return w, l.Head, catalog.Revision, nil
+	return w, catalog.Revision, nil
 }
 
 // freshen folds again what was folded under another catalog. Reads never write, so this is
@@ -140,13 +153,7 @@ func (s *Service) freshen(ctx context.Context, l *progress.Learner, catalog *pro
 // moduleLog reads a module's log as of a head: entries written since are not part of it.
 func (s *Service) moduleLog(ctx context.Context, head progress.Head, moduleID string) ([]progress.Record, error) {
 	log, err := s.store.ModuleLog(ctx, head.LearnerID, moduleID)
-	if err != nil {
-		return nil, err
-	}
-	for len(log) > 0 && log[len(log)-1].Sequence > head.Sequence {
-		log = log[:len(log)-1]
-	}
-	return log, nil
+	return upTo(log, head.Sequence), err
 }
 
 // answerKey names an answer by all that it depends on but the clock. The timeline

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"time"
@@ -10,11 +12,20 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// batch is one transaction's work in memory: what was read, what changes, what is to be written.
+// batch is one transaction's work in memory: what is believed of the learners, what changes, what is to
+// be written.
 type batch struct {
-	tx      progress.Tx
+	from    progress.Reader
 	catalog *progress.Catalog
 	now     time.Time
+	// unsure is set where an earlier run may have been written, for all that is known.
+	unsure bool
+
+	// base is what is believed of each learner, nil of one without a head; heads are as this batch leaves them.
+	base  map[string]*recalled
+	heads map[string]*progress.Head
+	// missing are the learners who must be read whole before the batch can be done.
+	missing map[string]bool
 
 	known   map[progress.EventKey]progress.KnownEvent
 	facts   map[progress.FactsKey]*progress.Facts
@@ -32,53 +43,102 @@ type batch struct {
 	// unlogged are the enrollments and awards that the current job changed and no record of its says yet.
 	unlogged progress.Effects
 	audit    []progress.AuditEntry
+	answers  []progress.KeyedAnswer
 	touched  map[string]bool
 }
 
-func newBatch(tx progress.Tx, catalog *progress.Catalog, now time.Time) *batch {
-	return &batch{
-		tx: tx, catalog: catalog, now: now,
+func newBatch(from progress.Reader, catalog *progress.Catalog, now time.Time, base map[string]*recalled) *batch {
+	b := &batch{
+		from: from, catalog: catalog, now: now, base: base, heads: make(map[string]*progress.Head, len(base)), missing: map[string]bool{},
 		known: map[progress.EventKey]progress.KnownEvent{}, facts: map[progress.FactsKey]*progress.Facts{}, changed: map[progress.FactsKey]bool{},
 		was: map[progress.FactsKey]progress.FirstCompletion{}, stale: map[progress.FactsKey]bool{}, voided: map[progress.FactsKey]bool{},
 		learners:    map[string]*progress.Learner{},
 		enrollments: map[string]progress.Enrollment{}, awards: map[string]progress.Award{}, touched: map[string]bool{},
 	}
+	for id, r := range base {
+		if r == nil {
+			continue
+		}
+		b.heads[id] = new(r.head)
+		for _, k := range r.events {
+			b.known[progress.EventKey{LearnerID: id, EventID: k.EventID}] = k
+		}
+	}
+	return b
 }
 
-// prefetch reads in two queries what almost every event needs.
-func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
-	var events []progress.EventKey
-	var keys []progress.FactsKey
-	asked := map[progress.FactsKey]bool{}
+// errNotWhole ends a job for which a learner must be read whole. The batch is run again then.
+var errNotWhole = errs.New(errs.Internal, errs.ReasonInternal, "a learner is to be read whole")
+
+// whole returns what is believed of a learner, all of it.
+func (b *batch) whole(learnerID string) (*recalled, error) {
+	r := b.base[learnerID]
+	if !r.whole {
+		b.missing[learnerID] = true
+		return nil, errNotWhole
+	}
+	return r, nil
+}
+
+// factsOf returns the facts of a module as this batch has them so far; nil where there are none.
+func (b *batch) factsOf(ctx context.Context, key progress.FactsKey) (*progress.Facts, error) {
+	if f, ok := b.facts[key]; ok {
+		return f, nil
+	}
+	r := b.base[key.LearnerID]
+	if f, ok := r.facts[key.ModuleID]; ok || r.whole {
+		return f, nil
+	}
+	read, err := b.from.Facts(ctx, []progress.FactsKey{key})
+	if err != nil {
+		return nil, err
+	}
+	b.facts[key] = read[key]
+	return read[key], nil
+}
+
+// find returns an event of the log. Of one that is not remembered only the log itself knows.
+func (b *batch) find(ctx context.Context, key progress.EventKey) (progress.KnownEvent, bool, error) {
+	if k, ok := b.known[key]; ok {
+		return k, true, nil
+	}
+	if err := b.findAll(ctx, []progress.EventKey{key}); err != nil {
+		return progress.KnownEvent{}, false, err
+	}
+	k, ok := b.known[key]
+	return k, ok, nil
+}
+
+// findAll looks events up in the log.
+func (b *batch) findAll(ctx context.Context, keys []progress.EventKey) error {
+	found, err := b.from.KnownEvents(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, k := range found {
+		b.known[progress.EventKey{LearnerID: k.LearnerID, EventID: k.EventID}] = k
+	}
+	return nil
+}
+
+// expect takes up the facts that the jobs' events will be folded into.
+func (b *batch) expect(jobs []*job) {
 	for _, j := range jobs {
+		r := b.base[j.learnerID]
 		for _, e := range j.work.judged() {
-			r := &e.Record
-			events = append(events, progress.EventKey{LearnerID: j.learnerID, EventID: r.Event.ID})
-			if key := (progress.FactsKey{LearnerID: j.learnerID, ModuleID: r.Event.ModuleID}); r.Event.Verb != progress.Voided && e.Refusal == nil && !asked[key] {
-				asked[key] = true
-				keys = append(keys, key)
+			if key, folds := foldedInto(e); folds && r != nil {
+				b.facts[key] = r.facts[key.ModuleID]
 			}
 		}
 	}
-	if len(events) == 0 {
-		return nil
-	}
-	known, err := b.tx.KnownEvents(ctx, events)
-	if err != nil {
-		return err
-	}
-	for _, k := range known {
-		b.known[progress.EventKey{LearnerID: k.LearnerID, EventID: k.EventID}] = k
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	facts, err := b.tx.Facts(ctx, keys)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		b.facts[key] = facts[key]
+}
+
+// runAll does the jobs, as far as that can be done with what is known.
+func (b *batch) runAll(ctx context.Context, jobs []*job) error {
+	for _, j := range jobs {
+		if err := b.run(ctx, j); err != nil && !errors.Is(err, errNotWhole) {
+			return err
+		}
 	}
 	return nil
 }
@@ -86,14 +146,14 @@ func (b *batch) prefetch(ctx context.Context, jobs []*job) error {
 // locate gives a record the time zone that the learner was in: the one that the event names, else by
 // their history as it is known now.
 func (b *batch) locate(ctx context.Context, r *progress.Record) error {
-	head := b.tx.Head(r.LearnerID)
+	head := b.heads[r.LearnerID]
 	switch {
 	case r.Event.TimeZone != "":
 		r.Zone = r.Event.TimeZone
 	case !r.EffectiveAt.Before(head.ZoneSince):
 		r.Zone = head.TimeZone
 	default:
-		history, err := b.tx.ZoneHistory(ctx, r.LearnerID)
+		history, err := b.from.ZoneHistory(ctx, r.LearnerID)
 		if err != nil {
 			return err
 		}
@@ -114,17 +174,21 @@ func (b *batch) locate(ctx context.Context, r *progress.Record) error {
 func (b *batch) run(ctx context.Context, j *job) error {
 	clear(b.was)
 	clear(b.voided)
+	head := b.heads[j.learnerID]
+	if head == nil {
+		j.err = errs.New(errs.NotFound, errs.ReasonLearnerNotFound, "there is no learner %s", j.learnerID)
+		return nil
+	}
 	var fault error
 	j.err, fault = j.work.run(ctx, b, j.learnerID)
 	b.logEffects(j.learnerID)
-	head := b.tx.Head(j.learnerID)
 	j.sequence, j.timeline = head.Sequence, head.Timeline
 	return fault
 }
 
 // append gives the record the learner's next sequence.
 func (b *batch) append(r *progress.Record) {
-	head := b.tx.Head(r.LearnerID)
+	head := b.heads[r.LearnerID]
 	if r.Type != progress.RecordEvent && head.TimeZone != "UTC" {
 		r.Zone = head.TimeZone
 	}
@@ -134,12 +198,13 @@ func (b *batch) append(r *progress.Record) {
 	b.appended = append(b.appended, *r)
 }
 
-// moduleLog is the stored log of a module with what this batch adds to it.
+// moduleLog is the log of a module as it is believed to be stored, with what this batch adds to it.
 func (b *batch) moduleLog(ctx context.Context, key progress.FactsKey) ([]progress.Record, error) {
-	log, err := b.tx.ModuleLog(ctx, key.LearnerID, key.ModuleID)
+	log, err := b.from.ModuleLog(ctx, key.LearnerID, key.ModuleID)
 	if err != nil {
 		return nil, err
 	}
+	log = upTo(log, b.base[key.LearnerID].head.Sequence)
 	for i := range b.appended {
 		if r := &b.appended[i]; r.LearnerID == key.LearnerID && r.Type == progress.RecordEvent && r.Event.ModuleID == key.ModuleID {
 			log = append(log, *r)
@@ -156,19 +221,18 @@ func (b *batch) fold(ctx context.Context, r *progress.Record) error {
 	if m == nil {
 		return errs.New(errs.Internal, errs.ReasonInternal, "folding an event of unknown module %s", key.ModuleID)
 	}
-	f, read := b.facts[key]
-	if !read {
-		facts, err := b.tx.Facts(ctx, []progress.FactsKey{key})
-		if err != nil {
-			return err
-		}
-		f = facts[key]
+	f, err := b.factsOf(ctx, key)
+	if err != nil {
+		return err
 	}
 	if _, noted := b.was[key]; !noted {
 		b.was[key] = f.AsOf(m, b.now).FirstCompletion()
 	}
-	if f == nil && r.Event.Verb != progress.Voided {
+	switch {
+	case f == nil && r.Event.Verb != progress.Voided:
 		f = progress.NewFacts(m)
+	case f != nil && !b.changed[key]:
+		f = f.Clone() // what is remembered stays as it is
 	}
 	if f == nil || b.stale[key] || r.Event.Verb == progress.Voided || !f.Add(m, r) {
 		b.stale[key] = true
@@ -203,19 +267,20 @@ func (b *batch) foldStale(ctx context.Context) (bool, error) {
 // learner returns all of a learner as this batch leaves it.
 func (b *batch) learner(ctx context.Context, id string) (*progress.Learner, error) {
 	if l := b.learners[id]; l != nil {
-		l.Head = *b.tx.Head(id)
+		l.Head = *b.heads[id]
 		return l, nil
 	}
-	l, err := b.tx.Load(ctx, id)
+	r, err := b.whole(id)
 	if err != nil {
 		return nil, err
 	}
+	l := r.learner()
 	for key, f := range b.facts {
 		if key.LearnerID == id && f != nil {
 			l.Facts[key.ModuleID] = f
 		}
 	}
-	l.Head = *b.tx.Head(id)
+	l.Head = *b.heads[id]
 	for moduleID, f := range l.Facts {
 		if m := b.catalog.Modules[moduleID]; m != nil && f.Stale(m) {
 			log, err := b.moduleLog(ctx, progress.FactsKey{LearnerID: id, ModuleID: moduleID})
@@ -230,7 +295,7 @@ func (b *batch) learner(ctx context.Context, id string) (*progress.Learner, erro
 		why := progress.PercentChange{Code: progress.ChangeMandated, PathVersion: e.PathVersion}
 		b.logEnrollment(progress.RecordUpgraded, progress.SystemActor, why.Text(), e)
 	}
-	l.Head = *b.tx.Head(id)
+	l.Head = *b.heads[id]
 	return l, nil
 }
 
@@ -371,39 +436,61 @@ func (b *batch) logEffects(learnerID string) {
 	}
 }
 
-// flush writes everything, and raises the version of every learner touched.
-func (b *batch) flush(ctx context.Context) error {
-	for id := range b.touched {
-		b.tx.Head(id).Version++
+// set is all that the batch is to write, with the version of every learner touched raised. It has all the
+// learners, also those of whom nothing is written: what their callers are told rests on what is believed, too.
+func (b *batch) set() *progress.WriteSet {
+	s := &progress.WriteSet{
+		Catalog: b.catalog.Revision, Records: b.appended, Audit: b.audit, Answers: b.answers,
+		Enrollments: sortedValues(b.enrollments), Awards: sortedValues(b.awards), Heads: make([]progress.HeadChange, 0, len(b.heads)),
 	}
-	if len(b.appended) > 0 {
-		if err := b.tx.Append(ctx, b.appended); err != nil {
-			return err
+	for id, head := range b.heads {
+		if b.touched[id] {
+			head.Version++
+		}
+		s.Heads = append(s.Heads, progress.HeadChange{Was: b.base[id].head, Is: *head})
+	}
+	slices.SortFunc(s.Heads, func(a, b progress.HeadChange) int { return cmp.Compare(a.Was.LearnerID, b.Was.LearnerID) })
+	for key := range b.changed {
+		s.Facts = append(s.Facts, progress.FactsChange{FactsKey: key, Was: b.base[key.LearnerID].facts[key.ModuleID], Is: b.facts[key]})
+	}
+	slices.SortFunc(s.Facts, func(a, b progress.FactsChange) int {
+		return cmp.Or(cmp.Compare(a.LearnerID, b.LearnerID), cmp.Compare(a.ModuleID, b.ModuleID))
+	})
+	return s
+}
+
+// lessons are what is to be remembered of each learner once the set is written.
+func (b *batch) lessons(s *progress.WriteSet) map[string]*lesson {
+	out := make(map[string]*lesson, len(s.Heads))
+	for i := range s.Heads {
+		h := &s.Heads[i]
+		l := &lesson{head: h.Is}
+		if w := b.learners[h.Is.LearnerID]; w != nil {
+			l.loaded, l.enrollments, l.awards = true, w.Enrollments, w.Awards
+		}
+		out[h.Is.LearnerID] = l
+	}
+	for key, f := range b.facts {
+		l := out[key.LearnerID]
+		if l.facts == nil {
+			l.facts = map[string]*progress.Facts{}
+		}
+		l.facts[key.ModuleID] = f
+	}
+	for i := range s.Records {
+		if r := &s.Records[i]; r.Type == progress.RecordEvent {
+			out[r.LearnerID].events = append(out[r.LearnerID].events, b.known[progress.EventKey{LearnerID: r.LearnerID, EventID: r.Event.ID}])
 		}
 	}
-	if len(b.changed) > 0 {
-		facts := make(map[progress.FactsKey]*progress.Facts, len(b.changed))
-		for key := range b.changed {
-			facts[key] = b.facts[key]
-		}
-		if err := b.tx.PutFacts(ctx, facts); err != nil {
-			return err
-		}
+	return out
+}
+
+// upTo returns the entries of a log up to a sequence: those written since are no part of it.
+func upTo(log []progress.Record, sequence int64) []progress.Record {
+	for len(log) > 0 && log[len(log)-1].Sequence > sequence {
+		log = log[:len(log)-1]
 	}
-	if len(b.enrollments) > 0 {
-		if err := b.tx.PutEnrollments(ctx, sortedValues(b.enrollments)); err != nil {
-			return err
-		}
-	}
-	if len(b.awards) > 0 {
-		if err := b.tx.PutAwards(ctx, sortedValues(b.awards)); err != nil {
-			return err
-		}
-	}
-	if len(b.audit) > 0 {
-		return b.tx.Audit(ctx, b.audit)
-	}
-	return nil
+	return log
 }
 
 // sortedValues returns the values in order of their keys, so that two transactions write rows in one order.

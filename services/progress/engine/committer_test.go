@@ -23,13 +23,21 @@ type faulty struct {
 	after  func(learners []string) error
 }
 
+func (f *faulty) Write(ctx context.Context, set *progress.WriteSet) error {
+	return f.around(set.Learners(), func() error { return f.Store.Write(ctx, set) })
+}
+
 func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.Context, progress.Tx) error) error {
+	return f.around(learners, func() error { return f.Store.Commit(ctx, learners, fn) })
+}
+
+func (f *faulty) around(learners []string, commit func() error) error {
 	if f.before != nil {
 		if err := f.before(learners); err != nil {
 			return err
 		}
 	}
-	if err := f.Store.Commit(ctx, learners, fn); err != nil {
+	if err := commit(); err != nil {
 		return err
 	}
 	if f.after != nil {
@@ -39,15 +47,34 @@ func (f *faulty) Commit(ctx context.Context, learners []string, fn func(context.
 }
 
 // overFaulty puts a faulty store under a second service on the rig's database.
-func overFaulty(r *rig, f *faulty) *replica {
+func overFaulty(r *rig, f *faulty, lockedTry int) *replica {
 	r.T.Helper()
 	f.Store = r.Store
-	return r.ReplicaOver(f, engine.Options{CommitLanes: 1})
+	return r.ReplicaOver(f, engine.Options{CommitLanes: 1, LockedTry: lockedTry})
+}
+
+// bothWays runs a test with a committer that finds out whether somebody else wrote, and with one that
+// locks heads at once.
+func bothWays(t *testing.T, test func(t *testing.T, lockedTry int)) {
+	t.Helper()
+	for name, lockedTry := range map[string]int{"behind the fence": 0, "with heads locked": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, lockedTry)
+		})
+	}
 }
 
 func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 	t.Parallel()
+	bothWays(t, concurrentWritersNumberWithoutGaps)
+}
+
+// concurrentWritersNumberWithoutGaps has two replicas contend for the same learners.
+func concurrentWritersNumberWithoutGaps(t *testing.T, lockedTry int) {
+	t.Helper()
 	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, nil)
+	replicas := []*replica{r.ReplicaWith(engine.Options{LockedTry: lockedTry}), r.ReplicaWith(engine.Options{LockedTry: lockedTry})}
 	learners := []string{r.Learner(), r.Learner(), r.Learner()}
 	var sent atomic.Int64
 	var wg sync.WaitGroup
@@ -56,8 +83,8 @@ func TestConcurrentWritersNumberWithoutGaps(t *testing.T) {
 			for i := range 20 {
 				learner := learners[(w+i)%3]
 				e := event("a", "u", progress.Progressed, day0.Add(time.Duration(i)*time.Minute))
-				for range 2 { // each one twice
-					if _, err := r.Service.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{e}}); err != nil {
+				for n := range 2 { // each one to both
+					if _, err := replicas[(w+n)%2].Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{e}}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -113,6 +140,11 @@ func TestALongBatchGoesInPiecesAndIsAnsweredInOrder(t *testing.T) {
 
 func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 	t.Parallel()
+	bothWays(t, aBadJobCostsNobodyElseInItsBatch)
+}
+
+func aBadJobCostsNobodyElseInItsBatch(t *testing.T, lockedTry int) {
+	t.Helper()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	bad, good := r.Learner(), r.Learner()
 	gate, entered := make(chan struct{}), make(chan struct{}, 100)
@@ -124,7 +156,7 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 		}
 		return nil
 	}}
-	s := overFaulty(r, f)
+	s := overFaulty(r, f, lockedTry)
 	send := func(learner string) error {
 		_, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("a", "u", progress.Completed, day0)}})
 		return err
@@ -150,6 +182,11 @@ func TestABadJobCostsNobodyElseInItsBatch(t *testing.T) {
 
 func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 	t.Parallel()
+	bothWays(t, aPanicCostsOnlyItsOwnJob)
+}
+
+func aPanicCostsOnlyItsOwnJob(t *testing.T, lockedTry int) {
+	t.Helper()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	bad, good := r.Learner(), r.Learner()
 	s := overFaulty(r, &faulty{before: func(learners []string) error {
@@ -157,7 +194,7 @@ func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 			panic("a bug")
 		}
 		return nil
-	}})
+	}}, lockedTry)
 	for learner, want := range map[string]errs.Kind{bad: errs.Internal, good: 0} {
 		_, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("a", "u", progress.Completed, day0)}})
 		if (err != nil) != (learner == bad) || errs.KindOf(err) != want {
@@ -168,13 +205,18 @@ func TestAPanicCostsOnlyItsOwnJob(t *testing.T) {
 
 func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 	t.Parallel()
+	bothWays(t, aFullQueueSaysSoAndACallerWhoLeavesHarmsNobody)
+}
+
+func aFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T, lockedTry int) {
+	t.Helper()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	gate, entered := make(chan struct{}), make(chan struct{}, 100)
 	s := overFaulty(r, &faulty{before: func([]string) error {
 		entered <- struct{}{}
 		<-gate
 		return nil
-	}})
+	}}, lockedTry)
 	learner, others := r.Learner(), make([]string, 48) // each of them may have 32 writes waiting
 	for i := range others {
 		others[i] = r.Learner()
@@ -219,6 +261,11 @@ func TestAFullQueueSaysSoAndACallerWhoLeavesHarmsNobody(t *testing.T) {
 
 func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 	t.Parallel()
+	bothWays(t, anUnknownCommitOutcomeIsFoundOut)
+}
+
+func anUnknownCommitOutcomeIsFoundOut(t *testing.T, lockedTry int) {
+	t.Helper()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a")))})
 	once := true
 	s := overFaulty(r, &faulty{after: func([]string) error {
@@ -226,7 +273,7 @@ func TestAnUnknownCommitOutcomeIsFoundOut(t *testing.T) {
 			return nil
 		}
 		return errs.New(errs.Unavailable, errs.ReasonCommitOutcomeUnknown, "the connection broke")
-	}})
+	}}, lockedTry)
 	learner := r.Learner()
 	e, err := s.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: "p", Actor: self(learner)})
 	if err != nil || e.ID == "" {
@@ -262,9 +309,14 @@ func TestReadsAreNeverOlderThanAnAcknowledgedWrite(t *testing.T) {
 
 func TestTheStoreDownIsUnavailable(t *testing.T) {
 	t.Parallel()
+	bothWays(t, theStoreDownIsUnavailable)
+}
+
+func theStoreDownIsUnavailable(t *testing.T, lockedTry int) {
+	t.Helper()
 	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
 	down := errs.New(errs.Unavailable, "DATABASE_UNREACHABLE", "down")
-	s := overFaulty(r, &faulty{before: func([]string) error { return down }})
+	s := overFaulty(r, &faulty{before: func([]string) error { return down }}, lockedTry)
 	learner := r.Learner()
 	if _, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{event("a", "u", progress.Completed, day0)}}); !errors.Is(err, down) {
 		t.Errorf("%v", err)

@@ -28,7 +28,7 @@ func (d *delivery) run(ctx context.Context, b *batch, learnerID string) (refused
 }
 
 func (d *delivery) store(ctx context.Context, b *batch, learnerID string) error {
-	head := b.tx.Head(learnerID)
+	head := b.heads[learnerID]
 	from := head.Sequence + 1
 	for _, e := range d.events {
 		change := b.mayLower(e)
@@ -134,7 +134,10 @@ func (d *delivery) notes(ctx context.Context, b *batch, learnerID string) error 
 
 // fresh returns the facts of a module as they are now; nothing of them is to be written.
 func (b *batch) fresh(ctx context.Context, key progress.FactsKey, m *progress.Module) (*progress.Facts, error) {
-	f := b.facts[key]
+	f, err := b.factsOf(ctx, key)
+	if err != nil {
+		return nil, err
+	}
 	if f == nil || f.Stale(m) {
 		log, err := b.moduleLog(ctx, key)
 		if err != nil {
@@ -147,41 +150,28 @@ func (b *batch) fresh(ctx context.Context, key progress.FactsKey, m *progress.Mo
 
 // record stores one event, unless it is known or cannot be, and folds it.
 func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *progress.Judged) error {
-	r := &e.Record
-	key := progress.EventKey{LearnerID: learnerID, EventID: r.Event.ID}
+	key := progress.EventKey{LearnerID: learnerID, EventID: e.Record.Event.ID}
 	if k, ok := b.known[key]; ok {
-		if k.PayloadHash != r.PayloadHash {
-			d.results = append(
-				d.results,
-				*progress.Reject(&r.Event, errs.ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
-			)
-			return nil
+		return d.again(b, e, k)
+	}
+	rec, bad, err := b.settle(ctx, e)
+	if err != nil {
+		return err
+	}
+	if bad != nil {
+		// An event that is to be stored, and is in the log, meets the log's index. One that is not goes by
+		// what the log says of it.
+		k, ok, err := b.find(ctx, key)
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			return d.again(b, e, k)
 		}
-		d.results = append(d.results, progress.Result{EventID: r.Event.ID, Status: progress.StatusDuplicate, Sequence: k.Sequence, ModuleID: k.ModuleID})
-		return d.earnedBy(ctx, b, learnerID, k.Sequence)
-	}
-	if e.Refusal != nil {
-		d.results = append(d.results, *e.Refusal)
-		return nil
-	}
-	again := *e // a batch may be run again, at another time
-	if bad := again.Settle(b.catalog, b.now); bad != nil {
 		d.results = append(d.results, *bad)
 		return nil
 	}
-	rec := again.Record
-	if err := b.locate(ctx, &rec); err != nil {
-		return err
-	}
 	if rec.Event.Verb == progress.Voided {
-		bad, err := b.aimVoid(ctx, learnerID, &rec)
-		if err != nil {
-			return err
-		}
-		if bad != nil {
-			d.results = append(d.results, *bad)
-			return nil
-		}
 		if rec.Effects, err = b.beforeVoid(ctx, &rec); err != nil {
 			return err
 		}
@@ -196,6 +186,37 @@ func (d *delivery) record(ctx context.Context, b *batch, learnerID string, e *pr
 		EventID: rec.Event.ID, Status: progress.StatusAccepted, Sequence: rec.Sequence, ModuleID: rec.Event.ModuleID,
 	})
 	return b.fold(ctx, &rec)
+}
+
+// settle returns the record of an event that is not known, or why it is not to be stored.
+func (b *batch) settle(ctx context.Context, e *progress.Judged) (rec progress.Record, bad *progress.Result, err error) {
+	if e.Refusal != nil {
+		return rec, e.Refusal, nil
+	}
+	again := *e // a batch may be run again, at another time
+	if bad := again.Settle(b.catalog, b.now); bad != nil {
+		return rec, bad, nil
+	}
+	rec = again.Record
+	if err := b.locate(ctx, &rec); err != nil || rec.Event.Verb != progress.Voided {
+		return rec, nil, err
+	}
+	bad, err = b.aimVoid(ctx, rec.LearnerID, &rec)
+	return rec, bad, err
+}
+
+// again adds the result of an event that is in the log, or was sent under the id of one that is.
+func (d *delivery) again(b *batch, e *progress.Judged, k progress.KnownEvent) error {
+	r := &e.Record
+	if k.PayloadHash != r.PayloadHash {
+		d.results = append(
+			d.results,
+			*progress.Reject(&r.Event, errs.ReasonEventIDReused, "this eventId was sent before with other content; give each event an id of its own"),
+		)
+		return nil
+	}
+	d.results = append(d.results, progress.Result{EventID: r.Event.ID, Status: progress.StatusDuplicate, Sequence: k.Sequence, ModuleID: k.ModuleID})
+	return d.earnedBy(b, r.LearnerID, k.Sequence)
 }
 
 // auditEvent notes what an admin did to a learner's log.
@@ -245,7 +266,7 @@ func (b *batch) aimVoid(ctx context.Context, learnerID string, r *progress.Recor
 		target = b.appended[i]
 	} else {
 		var err error
-		if target, err = b.tx.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
+		if target, err = b.from.EventByID(ctx, learnerID, r.Event.VoidsEventID); errs.KindOf(err) == errs.NotFound {
 			return progress.Reject(&r.Event, errs.ReasonVoidTargetUnknown, "the log has no event %s to void", r.Event.VoidsEventID), nil
 		} else if err != nil {
 			return nil, err
@@ -272,19 +293,18 @@ func (b *batch) isVoided(ctx context.Context, learnerID, eventID string) (bool, 
 	if slices.ContainsFunc(b.appended, voids) {
 		return true, nil
 	}
-	return b.tx.IsVoided(ctx, learnerID, eventID)
+	return b.from.IsVoided(ctx, learnerID, eventID)
 }
 
 // earnedBy adds the awards that the delivery of a known event earned.
-func (d *delivery) earnedBy(ctx context.Context, b *batch, learnerID string, sequence int64) error {
-	var awards []progress.Award
+func (d *delivery) earnedBy(b *batch, learnerID string, sequence int64) error {
+	r, err := b.whole(learnerID)
+	if err != nil {
+		return err
+	}
+	awards := r.awards
 	if l := b.learners[learnerID]; l != nil {
 		awards = l.Awards
-	} else {
-		var err error
-		if awards, err = b.tx.Awards(ctx, learnerID); err != nil {
-			return err
-		}
 	}
 	for _, a := range awards {
 		had := slices.ContainsFunc(d.awards, func(o progress.Award) bool { return o.ID == a.ID })

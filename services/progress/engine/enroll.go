@@ -70,7 +70,7 @@ func (s *Service) Enroll(ctx context.Context, r Enrolling) (Enrolled, error) {
 
 // enrolledBefore returns the enrollment that the key was stored with.
 func (b *batch) enrolledBefore(ctx context.Context, r Enrolling) (e progress.Enrollment, found bool, err error) {
-	stored, found, err := b.tx.FindIdempotent(ctx, r.Key, b.now)
+	stored, found, err := b.from.FindIdempotent(ctx, r.Key, b.now)
 	if err != nil || !found {
 		return e, false, err
 	}
@@ -91,8 +91,8 @@ func (b *batch) enroll(ctx context.Context, r Enrolling, id string, p *progress.
 	if err != nil {
 		return e, errs.Wrap(err, errs.Internal, errs.ReasonInternal, "an enrollment cannot be encoded")
 	}
-	if err := b.tx.SaveIdempotent(ctx, r.Key, body, b.now); err != nil {
-		return e, err
+	if !r.Key.IsZero() {
+		b.answers = append(b.answers, progress.KeyedAnswer{Key: r.Key, Body: body, Time: b.now})
 	}
 	return e, b.changeEnrollment(ctx, progress.RecordEnrolled, r.Actor, e)
 }
@@ -153,7 +153,7 @@ func (b *batch) changeEnrollment(ctx context.Context, kind progress.RecordType, 
 		return err
 	}
 	b.logEnrollment(kind, actor.ID, "", e)
-	sequence := b.tx.Head(e.LearnerID).Sequence
+	sequence := b.heads[e.LearnerID].Sequence
 	_, err := b.judgeAwards(ctx, e.LearnerID, sequence, sequence)
 	return err
 }
@@ -213,7 +213,7 @@ func (b *batch) enrollment(ctx context.Context, l *progress.Learner, id string) 
 			return e, nil
 		}
 	}
-	return b.tx.Enrollment(ctx, l.Head.LearnerID, id)
+	return b.from.Enrollment(ctx, l.Head.LearnerID, id)
 }
 
 // EnrollmentRows returns at most limit of a learner's enrollments after a place, oldest first, as they

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
@@ -24,11 +25,11 @@ func queued(t *testing.T, q *queue, jobs ...*job) {
 
 // names writes a group as its learners and their events.
 func names(group []*job) string {
-	out := ""
+	var out strings.Builder
 	for _, j := range group {
-		out += fmt.Sprint(j.learnerID, len(j.work.judged()), " ")
+		fmt.Fprint(&out, j.learnerID, len(j.work.judged()), " ")
 	}
-	return out
+	return out.String()
 }
 
 func wantGroup(t *testing.T, group []*job, want string) {

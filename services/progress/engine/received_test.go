@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,12 +18,30 @@ func TestReceivedAtIsOfTheTransaction(t *testing.T) {
 	learner := r.Learner()
 	r.Clock.Set(day(2))
 	committed, happened := day(2).Add(10*time.Minute), day(2).Add(7*time.Minute)
+	entered, gate := make(chan struct{}), make(chan struct{})
+	var once sync.Once
 	s := overFaulty(r, &faulty{before: func([]string) error {
-		r.Clock.Set(committed)
+		once.Do(func() {
+			close(entered)
+			<-gate
+		})
 		return nil
-	}})
-	e := event("a", "u", progress.Completed, happened)
-	if _, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{e}}); err != nil {
+	}}, 0)
+	send := func(learner string, e progress.Event) <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: self(learner), Events: []progress.Event{e}})
+			done <- err
+		}()
+		return done
+	}
+	first := send(r.Learner(), event("a", "u", progress.Completed, day(1)))
+	<-entered
+	second := send(learner, event("a", "u", progress.Completed, happened)) // waits for the transaction that is written
+	eventually(t, "it waits", func() bool { return s.Stats().Queued == 1 })
+	r.Clock.Set(committed)
+	close(gate)
+	if err := errors.Join(<-first, <-second); err != nil {
 		t.Fatal(err)
 	}
 	records, _, err := r.Service.History(r.Ctx, learner, 0, 10)

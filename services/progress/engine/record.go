@@ -20,6 +20,9 @@ type Recorded struct {
 	LogID        string
 	// Touched is how far the learner is in what the events touched, as of AsOfSequence; nil unless asked for.
 	Touched *progress.Touched
+
+	// written is the last job that was done; nil for none.
+	written *job
 }
 
 // Recording is a batch of events of one learner, as it was sent.
@@ -97,7 +100,7 @@ func (s *Service) collect(ctx context.Context, pieces []piece, events []progress
 			out.Results[place] = p.delivery.results[k]
 		}
 		out.addAwards(p.delivery.awards)
-		out.AsOfSequence, out.LogID = p.job.sequence, s.LogID(p.job.timeline)
+		out.AsOfSequence, out.LogID, out.written = p.job.sequence, s.LogID(p.job.timeline), p.job
 	}
 	return nil
 }
@@ -113,11 +116,21 @@ func (s *Service) lookAt(ctx context.Context, r Recording, out *Recorded) error 
 			voided = voided || r.Events[i].Verb == progress.Voided
 		}
 	}
-	w, head, _, err := s.view(ctx, r.LearnerID, s.catalog.Current(), s.now())
+	var l *progress.Learner
+	if w := out.written; w != nil {
+		l = s.memory.since(r.LearnerID, w.timeline, w.sequence)
+	}
+	if l == nil {
+		var err error
+		if l, err = s.load(ctx, r.LearnerID); err != nil {
+			return err
+		}
+	}
+	w, _, err := s.view(ctx, l, s.catalog.Current(), s.now())
 	if err != nil {
 		return err
 	}
-	out.AsOfSequence, out.LogID = head.Sequence, s.LogID(head.Timeline)
+	out.AsOfSequence, out.LogID = l.Head.Sequence, s.LogID(l.Head.Timeline)
 	out.Touched, err = w.Touched(modules, voided)
 	return err
 }

@@ -5,6 +5,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -28,6 +29,11 @@ type Options struct {
 	PubSub PubSub
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
 	CommitLanes int
+	// Memory is how many bytes are used, about, to remember learners; 0 for 32 MiB.
+	Memory int
+	// LockedTry is the attempt at which a transaction locks the heads of its learners, instead of finding
+	// out whether they moved: 1 for always; 0 for the fourth.
+	LockedTry int
 	// Committed is called with each transaction, from the committer's own goroutines; it may be nil.
 	Committed func(Commit)
 	Now       func() time.Time
@@ -47,6 +53,7 @@ type Service struct {
 	store        Store
 	catalog      *CatalogFollower
 	zoneFollower *ZoneFollower
+	memory       *memory
 	committer    *committer
 	sweeper      *sweeper
 	cache        cache.Cache
@@ -79,6 +86,7 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 	}
 	s := &Service{
 		store:        store,
+		memory:       newMemory(cmp.Or(opts.Memory, memoryBytes)),
 		catalog:      catalog,
 		zoneFollower: zones,
 		cache:        opts.Cache,
@@ -87,9 +95,9 @@ func New(ctx context.Context, store Store, opts Options) (*Service, error) {
 		log:          opts.Logger,
 		stopped:      make(chan struct{}),
 	}
-	//nolint:contextcheck // commits run on a context of their own, see commitTimeout
 	s.committer = newCommitter(opts.CommitLanes, committerConfig{
-		store: store, catalog: catalog, now: opts.Now, log: opts.Logger, committed: s.feed.publish, observe: opts.Committed,
+		store: store, memory: s.memory, catalog: catalog, now: opts.Now, log: opts.Logger, committed: s.feed.publish, observe: opts.Committed,
+		lockedTry: cmp.Or(opts.LockedTry, lockedTry),
 	})
 	s.sweeper = newSweeper(s)
 	s.feed.start(ctx)

@@ -20,6 +20,7 @@ type Store interface {
 
 // LearnerStore has the learners' logs and what is folded from them.
 type LearnerStore interface {
+	progress.Reader
 	// Incarnation names the database's line of history, as Timeline in a Head: it changes when the database
 	// is a copy of what it was before, or goes on from an earlier state. It begins with a UUID.
 	Incarnation(ctx context.Context) (string, error)
@@ -32,11 +33,6 @@ type LearnerStore interface {
 	// Enrollments returns at most limit of a learner's enrollments after a place, oldest first, withdrawn
 	// ones too.
 	Enrollments(ctx context.Context, learnerID string, after progress.EnrollmentPlace, limit int) ([]progress.Enrollment, error)
-	// Enrollment returns one of a learner's enrollments, a withdrawn one too. It returns NotFound
-	// ENROLLMENT_NOT_FOUND where there is none.
-	Enrollment(ctx context.Context, learnerID, enrollmentID string) (progress.Enrollment, error)
-	// ModuleLog returns a learner's events of one module, with the voids that name them, by sequence.
-	ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error)
 	// ModuleLogs returns a learner's events of modules, with the voids that name them, by module and sequence;
 	// modules without any are absent.
 	ModuleLogs(ctx context.Context, learnerID string, moduleIDs []string) (map[string][]progress.Record, error)
@@ -44,9 +40,13 @@ type LearnerStore interface {
 	ModulesAfter(ctx context.Context, learnerID string, after int64) ([]string, error)
 	// Log returns at most limit entries after a sequence, by sequence, with the head of the same snapshot.
 	Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error)
-	// Commit runs fn in one write transaction with the heads of the learners locked, made where
-	// missing, in id order. It may run fn again after a conflict; nothing of a failed run stays. It
-	// returns Unavailable with ReasonCommitUnknown when the transaction may or may not have been written.
+	// Write applies a set, in one transaction of its own. It returns a *progress.StaleError where
+	// something is not as the set believes, and Unavailable with ReasonCommitOutcomeUnknown when it may or
+	// may not have been written.
+	Write(ctx context.Context, set *progress.WriteSet) error
+	// Commit runs fn in one write transaction with the heads of the learners locked, in id order. It may
+	// run fn again after a conflict; nothing of a failed run stays. It
+	// returns Unavailable with ReasonCommitOutcomeUnknown when the transaction may or may not have been written.
 	Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error
 }
 

@@ -301,10 +301,10 @@ func (b *batch) lookBySystem(ctx context.Context, learnerID string, renew []stri
 	for _, id := range renew {
 		if f := l.Facts[id]; f != nil && b.catalog.Modules[id] != nil {
 			key := progress.FactsKey{LearnerID: learnerID, ModuleID: id}
-			b.facts[key], b.changed[key] = f, true
+			b.facts[key], b.changed[key] = f.Clone(), true
 		}
 	}
-	next := b.tx.Head(learnerID).Sequence + 1
+	next := b.heads[learnerID].Sequence + 1
 	if _, err := b.judgeAwards(ctx, learnerID, next, next); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func RunAudit(t *testing.T, open func(*testing.T) (Store, *audit.Log)) {
 		store, log := open(t)
 		return audittest.Chain{Log: log, Commit: func(ctx context.Context, entries []audit.Entry, failure error) error {
 			// Another learner each time: what racing commits meet in is the chain alone.
-			return store.Commit(ctx, []string{newID()}, func(ctx context.Context, tx progress.Tx) error {
+			return commit(ctx, store, []string{newID()}, func(ctx context.Context, tx progress.Tx) error {
 				commands := make([]progress.AuditEntry, len(entries))
 				for i, e := range entries {
 					commands[i] = progress.AuditEntry{Time: e.Time, Actor: e.Actor, Action: e.Action, Resource: e.Resource, Reason: e.Reason}

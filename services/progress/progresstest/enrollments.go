@@ -112,9 +112,9 @@ func withdrawn(t *testing.T, s Store) {
 		if err := tx.PutEnrollments(ctx, []progress.Enrollment{left}); err != nil {
 			return err
 		}
-		l, err := tx.Load(ctx, learner)
-		if err == nil && !reflect.DeepEqual(l.Enrollments, open[:1]) {
-			t.Errorf("loaded in a commit %+v, want %+v", l.Enrollments, open[:1])
+		all, err := tx.Complete(ctx, []progress.Head{*tx.Head(learner)})
+		if l := all[learner]; err == nil && !reflect.DeepEqual(l.Enrollments, open[:1]) {
+			t.Errorf("read in a commit %+v, want %+v", l.Enrollments, open[:1])
 		}
 		return err
 	})

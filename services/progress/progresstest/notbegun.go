@@ -33,7 +33,7 @@ func surveyNotBegun(t *testing.T, s Store) {
 	} {
 		id := newID()
 		ids[name] = id
-		must(t, s.Commit(t.Context(), []string{id}, func(ctx context.Context, tx progress.Tx) error {
+		must(t, commit(t.Context(), s, []string{id}, func(ctx context.Context, tx progress.Tx) error {
 			facts := map[progress.FactsKey]*progress.Facts{}
 			for module, f := range l.facts {
 				facts[progress.FactsKey{LearnerID: id, ModuleID: module}] = f

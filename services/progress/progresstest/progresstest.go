@@ -37,6 +37,7 @@ type Store interface {
 // Run runs the contract; newStore returns an empty store each time.
 func Run(t *testing.T, newStore func(*testing.T) Store) {
 	t.Helper()
+	RunFence(t, newStore)
 	for name, test := range map[string]func(*testing.T, Store){
 		"heads begin at zero and only a commit moves them": heads,
 		"a head says by which rules":                       headRules,
@@ -119,9 +120,19 @@ func entry(learner string, sequence int64, eventID string) progress.Record {
 	}
 }
 
+// commit is Store.Commit of learners who are made known where they are not.
+func commit(ctx context.Context, s Store, learners []string, fn func(context.Context, progress.Tx) error) error {
+	for _, id := range learners {
+		if err := s.SaveLink(ctx, "test", id, progress.Link{LearnerID: id}); err != nil {
+			return err
+		}
+	}
+	return s.Commit(ctx, learners, fn)
+}
+
 // add commits entries for one learner, with the head set to the last of them.
 func add(ctx context.Context, s Store, learner string, records ...progress.Record) error {
-	return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	return commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		h := tx.Head(learner)
 		h.Sequence = records[len(records)-1].Sequence
 		h.Version++
@@ -140,7 +151,7 @@ func heads(t *testing.T, s Store) {
 	must(t, add(ctx, s, one, entry(one, 1, newID())))
 	h, err = s.Head(ctx, one)
 	must(t, err)
-	if h != (progress.Head{LearnerID: one, Sequence: 1, Version: 1, Rules: progress.RulesVersion, Timeline: line}) {
+	if h != (progress.Head{LearnerID: one, Sequence: 1, Version: 1, Known: true, Rules: progress.RulesVersion, Timeline: line}) {
 		t.Errorf("after a commit: %+v", h)
 	}
 	if l, err := s.Load(ctx, one); err != nil || l.Head != h {
@@ -150,7 +161,7 @@ func heads(t *testing.T, s Store) {
 		t.Errorf("with the log: %+v, %v; want %+v", logged, err, h)
 	}
 	for _, id := range []string{one, newID()} {
-		must(t, s.Commit(ctx, []string{id}, func(_ context.Context, tx progress.Tx) error {
+		must(t, commit(ctx, s, []string{id}, func(_ context.Context, tx progress.Tx) error {
 			if got := tx.Head(id).Timeline; got != line {
 				t.Errorf("a transaction is on line %q of history, and not on %q", got, line)
 			}
@@ -255,7 +266,7 @@ func logEntries(t *testing.T, s Store) {
 func findInCommit(t *testing.T, s Store, full, bare progress.Record) {
 	t.Helper()
 	learner := full.LearnerID
-	must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(t.Context(), s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		one, err := tx.EventByID(ctx, learner, full.Event.ID)
 		if err != nil || !reflect.DeepEqual(one, full) {
 			return fmt.Errorf("event by id: %+v, %w", one, err)
@@ -290,7 +301,7 @@ func knownEvents(t *testing.T, s Store) {
 	}
 	shared := newID()
 	want := map[progress.EventKey]int64{}
-	must(t, s.Commit(ctx, learners, func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(ctx, s, learners, func(ctx context.Context, tx progress.Tx) error {
 		var keys []progress.EventKey
 		var records []progress.Record
 		for i, learner := range learners {
@@ -380,7 +391,7 @@ func oddIDs(t *testing.T, s Store) {
 func nameCase(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	modules := []string{"B", "a", "b", "Z-1", "z", "é"}
-	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		facts := map[progress.FactsKey]*progress.Facts{}
 		for i, id := range modules {
 			facts[progress.FactsKey{LearnerID: learner, ModuleID: id}] = &progress.Facts{LastAt: int64(i + 1)}
@@ -420,7 +431,7 @@ func uniqueEvents(t *testing.T, s Store) {
 func voids(t *testing.T, s Store) {
 	ctx, learner, target := t.Context(), newID(), newID()
 	is := func() (voided bool) {
-		must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		must(t, commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 			var err error
 			voided, err = tx.IsVoided(ctx, learner, target)
 			return err
@@ -446,7 +457,7 @@ func voids(t *testing.T, s Store) {
 func rollback(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	boom := errors.New("boom")
-	err := s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	err := commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		tx.Head(learner).Sequence = 1
 		if err := tx.Append(ctx, []progress.Record{entry(learner, 1, newID())}); err != nil {
 			return err
@@ -478,7 +489,7 @@ func racing(t *testing.T, s Store) {
 			for range each {
 				// Learners in another order for each writer: locking must not deadlock.
 				ids := slices.Concat(learners[w%3:], learners[:w%3])
-				err := s.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
+				err := commit(ctx, s, ids, func(ctx context.Context, tx progress.Tx) error {
 					var records []progress.Record
 					for _, id := range ids {
 						h := tx.Head(id)
@@ -590,7 +601,7 @@ func sampleAward(learner string) progress.Award {
 // putLearner stores the facts of module "m", the enrollments and the awards of w.
 func putLearner(t *testing.T, s Store, learner string, w *progress.Learner) {
 	t.Helper()
-	must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(t.Context(), s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		tx.Head(learner).Version++
 		return errors.Join(
 			tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{{LearnerID: learner, ModuleID: "m"}: w.Facts["m"]}),
@@ -616,14 +627,14 @@ func checkLearner(t *testing.T, s Store, learner string, w *progress.Learner) {
 func factsInside(t *testing.T, s Store, key progress.FactsKey, facts *progress.Facts) {
 	t.Helper()
 	learner := key.LearnerID
-	must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(t.Context(), s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		got, err := tx.Facts(ctx, []progress.FactsKey{key, {LearnerID: learner, ModuleID: "none"}})
 		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[key], facts) {
 			return fmt.Errorf("facts inside: %+v, %w", got, err)
 		}
-		awards, err := tx.Awards(ctx, learner)
-		if err != nil || len(awards) != 1 {
-			return fmt.Errorf("awards inside: %+v, %w", awards, err)
+		l, err := tx.Complete(ctx, []progress.Head{*tx.Head(learner)})
+		if err != nil || len(l[learner].Awards) != 1 {
+			return fmt.Errorf("awards inside: %+v, %w", l[learner], err)
 		}
 		return nil
 	}))
@@ -632,7 +643,7 @@ func factsInside(t *testing.T, s Store, key progress.FactsKey, facts *progress.F
 func onePerPath(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	put := func(e progress.Enrollment) error {
-		return s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		return commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 			return tx.PutEnrollments(ctx, []progress.Enrollment{e})
 		})
 	}
@@ -662,7 +673,7 @@ func manyRows(t *testing.T, s Store) {
 	for range 300 {
 		ids = append(ids, newID())
 	}
-	must(t, s.Commit(ctx, ids, func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(ctx, s, ids, func(ctx context.Context, tx progress.Tx) error {
 		var records []progress.Record
 		facts := map[progress.FactsKey]*progress.Facts{}
 		for _, id := range ids {
@@ -775,7 +786,7 @@ func zones(t *testing.T, s Store) {
 		t.Errorf("an older revision counted: %+v", h)
 	}
 	// A commit sees the zone, and leaves it; a link says it too.
-	must(t, s.Commit(ctx, []string{one}, func(_ context.Context, tx progress.Tx) error {
+	must(t, commit(ctx, s, []string{one}, func(_ context.Context, tx progress.Tx) error {
 		if h := tx.Head(one); h.TimeZone != "Europe/Berlin" {
 			return fmt.Errorf("inside: %+v", h)
 		}
@@ -792,7 +803,7 @@ func idempotency(t *testing.T, s Store) {
 	ctx, learner := t.Context(), newID()
 	key := idem.Key{Caller: learner, Method: "/m", Key: "k", Hash: [32]byte{1}}
 	find := func(k idem.Key) (answer []byte, found bool, err error) {
-		err = s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		err = commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 			var err error
 			answer, found, err = tx.FindIdempotent(ctx, k, at)
 			return err
@@ -802,7 +813,7 @@ func idempotency(t *testing.T, s Store) {
 	if _, found, err := find(key); found || err != nil {
 		t.Errorf("before: %v %v", found, err)
 	}
-	must(t, s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		return tx.SaveIdempotent(ctx, key, []byte("answer"), at)
 	}))
 	if answer, found, err := find(key); string(answer) != "answer" || !found || err != nil {
@@ -872,7 +883,7 @@ func enrolled(t *testing.T, s Store) {
 		default:
 			ids = append(ids, id)
 		}
-		must(t, s.Commit(ctx, []string{id}, func(ctx context.Context, tx progress.Tx) error {
+		must(t, commit(ctx, s, []string{id}, func(ctx context.Context, tx progress.Tx) error {
 			return tx.PutEnrollments(ctx, []progress.Enrollment{e})
 		}))
 	}
@@ -898,7 +909,7 @@ func putFacts(t *testing.T, s Store, facts ...*progress.Facts) []string {
 	for _, f := range facts {
 		id := newID()
 		ids = append(ids, id)
-		must(t, s.Commit(t.Context(), []string{id}, func(ctx context.Context, tx progress.Tx) error {
+		must(t, commit(t.Context(), s, []string{id}, func(ctx context.Context, tx progress.Tx) error {
 			return tx.PutFacts(ctx, map[progress.FactsKey]*progress.Facts{{LearnerID: id, ModuleID: "m"}: f, {LearnerID: id, ModuleID: "other"}: f})
 		}))
 	}
@@ -982,7 +993,7 @@ func factsMove(t *testing.T, s Store, learner string) {
 		factsOf("k", 40, progress.CycleFacts{CompleteAt: 40, CompleteVersion: 2}),
 		factsOf("l", 40, progress.CycleFacts{CompleteAt: 40, CompleteVersion: 3}),
 	} {
-		must(t, s.Commit(t.Context(), []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+		must(t, commit(t.Context(), s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 			if _, err := tx.Facts(ctx, []progress.FactsKey{key}); err != nil {
 				return err
 			}
@@ -1017,7 +1028,7 @@ func surveyPaths(t *testing.T, s Store) {
 		if i == 4 {
 			a.PathID, a.MilestoneID, a.RevokeTime, a.RevokeReason = "p", "m0", at, "why"
 		}
-		must(t, s.Commit(t.Context(), []string{e.LearnerID}, func(ctx context.Context, tx progress.Tx) error {
+		must(t, commit(t.Context(), s, []string{e.LearnerID}, func(ctx context.Context, tx progress.Tx) error {
 			return errors.Join(tx.PutEnrollments(ctx, []progress.Enrollment{e}), tx.PutAwards(ctx, []progress.Award{a}))
 		}))
 	}

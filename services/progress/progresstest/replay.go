@@ -62,7 +62,7 @@ func lived(ctx context.Context, s Store, learner string) (snapshotOf, error) {
 		Effects: &progress.Effects{Enrollments: []progress.Enrollment{e}, Awards: []progress.Award{a}},
 	}
 	log := []progress.Record{entry(learner, 1, newID()), enrolled}
-	err := s.Commit(ctx, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
+	err := commit(ctx, s, []string{learner}, func(ctx context.Context, tx progress.Tx) error {
 		h := tx.Head(learner)
 		h.Sequence, h.Version = 2, 1
 		if err := tx.Append(ctx, log); err != nil {
@@ -77,7 +77,7 @@ func lived(ctx context.Context, s Store, learner string) (snapshotOf, error) {
 		return tx.PutAwards(ctx, []progress.Award{a})
 	})
 	return snapshotOf{
-		heads:       []progress.Head{{LearnerID: learner, Sequence: 2, Version: 1, Rules: progress.RulesVersion}},
+		heads:       []progress.Head{{LearnerID: learner, Sequence: 2, Version: 1, Known: true, Rules: progress.RulesVersion}},
 		facts:       []progress.StoredFacts{{FactsKey: progress.FactsKey{LearnerID: learner, ModuleID: "m"}, Summary: facts.Summary()}},
 		enrollments: []progress.Enrollment{old, e}, awards: []progress.Award{a}, entries: log,
 	}, err
@@ -118,7 +118,7 @@ func snapshots(t *testing.T, s Store) {
 		check("two of four", got, want)
 		return err
 	}))
-	must(t, s.Commit(ctx, ids[2:3], func(ctx context.Context, tx progress.Tx) error {
+	must(t, commit(ctx, s, ids[2:3], func(ctx context.Context, tx progress.Tx) error {
 		must(t, tx.DropFacts(ctx, []progress.FactsKey{{LearnerID: ids[2], ModuleID: "m"}, {LearnerID: ids[2], ModuleID: "none"}}))
 		got, err := readSnapshot(ctx, tx.Snapshot(ids[2]))
 		one := snapshotOf{revision: 7, heads: want.heads[1:], enrollments: want.enrollments[2:], awards: want.awards[1:]}
@@ -144,8 +144,8 @@ func headPages(t *testing.T, s Store) {
 	two, err := s.Heads(ctx, one[len(one)-1].LearnerID, 2)
 	must(t, err)
 	want := []progress.Head{
-		{LearnerID: ids[0], Sequence: 1, Version: 1, Rules: progress.RulesVersion},
-		{LearnerID: ids[1], Sequence: 1, Version: 1, Rules: progress.RulesVersion},
+		{LearnerID: ids[0], Sequence: 1, Version: 1, Known: true, Rules: progress.RulesVersion},
+		{LearnerID: ids[1], Sequence: 1, Version: 1, Known: true, Rules: progress.RulesVersion},
 		{LearnerID: ids[2], Sequence: 1, Version: 2, Known: true, TimeZone: "Asia/Kathmandu", Rules: progress.RulesVersion},
 	}
 	if got := slices.Concat(one, two); !reflect.DeepEqual(got, want) || len(one) != 2 {

@@ -51,11 +51,6 @@ func readAwards(ctx context.Context, tx sqldb.Tx, whose string, harmed func(erro
 	return out, err
 }
 
-// Awards returns a learner's awards.
-func (c *commitTx) Awards(ctx context.Context, learnerID string) ([]progress.Award, error) {
-	return readAwards(ctx, c.tx, ofOne, refuse, key(learnerID))
-}
-
 // PutAwards writes awards by id.
 func (c *commitTx) PutAwards(ctx context.Context, awards []progress.Award) error {
 	args := make([]any, 0, awardWidth*len(awards))

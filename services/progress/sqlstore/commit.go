@@ -57,13 +57,22 @@ func (s *Store) Commit(ctx context.Context, learnerIDs []string, fn func(context
 }
 
 // lock reads the heads in id order, so that two transactions never wait for each other in a
-// circle; missing ones are made first.
+// circle. Those that are missing stay so: a learner's head is made where profile or a token tells of them,
+// and nowhere else, or one that is gone for good might come again.
 func (c *commitTx) lock(ctx context.Context, ids []string) error {
 	c.heads, c.was = make(map[string]*progress.Head, len(ids)), make(map[string]progress.Head, len(ids))
 	for piece := range slices.Chunk(ids, maxRows) {
 		if err := c.readHeads(ctx, piece); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lockOrMake is lock, with the heads that are missing made first.
+func (c *commitTx) lockOrMake(ctx context.Context, ids []string) error {
+	if err := c.lock(ctx, ids); err != nil {
+		return err
 	}
 	var missing []any
 	for _, id := range ids {
@@ -77,13 +86,7 @@ func (c *commitTx) lock(ctx context.Context, ids []string) error {
 	if err := c.insert(ctx, insertHeads, 4, missing, ` ON CONFLICT (learner_id) DO NOTHING`); err != nil {
 		return err
 	}
-	// Read again: another transaction may have made and used one meanwhile.
-	for piece := range slices.Chunk(ids, maxRows) {
-		if err := c.readHeads(ctx, piece); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.lock(ctx, ids) // read again: another transaction may have made and used one meanwhile
 }
 
 func (c *commitTx) readHeads(ctx context.Context, ids []string) error {
@@ -110,7 +113,7 @@ const insertHeads = `INSERT INTO learner_head (learner_id, sequence, version, ru
 func (c *commitTx) saveHeads(ctx context.Context, ids []string) error {
 	var args []any
 	for _, id := range ids {
-		if h := c.heads[id]; *h != c.was[id] {
+		if h := c.heads[id]; h != nil && *h != c.was[id] {
 			args = append(args, key(id), h.Sequence, h.Version, h.Rules)
 		}
 	}
@@ -137,11 +140,8 @@ func (c *commitTx) insert(ctx context.Context, head string, columns int, args []
 	return nil
 }
 
-// Head returns a locked head.
+// Head returns a locked head; nil where the learner has none.
 func (c *commitTx) Head(learnerID string) *progress.Head { return c.heads[learnerID] }
-
-// Revision is the stored catalog's.
-func (c *commitTx) Revision(ctx context.Context) (int64, error) { return readRevision(ctx, c.tx) }
 
 // EventByID returns one stored event.
 func (c *commitTx) EventByID(ctx context.Context, learnerID, eventID string) (progress.Record, error) {
@@ -195,11 +195,6 @@ func (c *commitTx) Facts(ctx context.Context, keys []progress.FactsKey) (map[pro
 // ModuleLog is Store.ModuleLog inside the transaction.
 func (c *commitTx) ModuleLog(ctx context.Context, learnerID, moduleID string) ([]progress.Record, error) {
 	return queryLog(ctx, c.tx, selectModuleLog, key(learnerID), moduleID)
-}
-
-// Load is Store.Load inside the transaction, with the head as it was locked.
-func (c *commitTx) Load(ctx context.Context, learnerID string) (*progress.Learner, error) {
-	return load(ctx, c.tx, c.was[learnerID])
 }
 
 // Append writes log entries.

@@ -15,10 +15,10 @@ const enrollmentColumns = `learner_id, enrollment_id, path_id, path_version, sta
 // inOrder lists enrollments by learner, oldest first.
 const inOrder = ` ORDER BY learner_id, enroll_at, enrollment_id`
 
-// openOfOne chooses the enrollments of the learner $1 that are not withdrawn. No path has an empty id:
+// notWithdrawn chooses the enrollments of learners that are not withdrawn. No path has an empty id:
 // saying so makes SQLite prefer the index enrollment_one_per_path, which has none that are withdrawn,
 // to enrollment_listed, which has all in order.
-const openOfOne = ofOne + ` AND state <> 'WITHDRAWN' AND path_id > ''` + inOrder
+const notWithdrawn = ` AND state <> 'WITHDRAWN' AND path_id > ''` + inOrder
 
 // pageOfOne chooses at most $4 enrollments of the learner $1 after the place $2, $3.
 const pageOfOne = ofOne + ` AND (enroll_at, enrollment_id) > ($2, $3)` + inOrder + ` LIMIT $4`
@@ -65,11 +65,6 @@ func readEnrollment(ctx context.Context, tx sqldb.Tx, learnerID, enrollmentID st
 // Enrollment returns one of a learner's enrollments, a withdrawn one too.
 func (s *Store) Enrollment(ctx context.Context, learnerID, enrollmentID string) (progress.Enrollment, error) {
 	return readEnrollment(ctx, s.db.Reader(), learnerID, enrollmentID)
-}
-
-// Enrollment is Store.Enrollment inside the transaction.
-func (c *commitTx) Enrollment(ctx context.Context, learnerID, enrollmentID string) (progress.Enrollment, error) {
-	return readEnrollment(ctx, c.tx, learnerID, enrollmentID)
 }
 
 // Enrollments returns a page of a learner's enrollments, by a walk along the index enrollment_listed.

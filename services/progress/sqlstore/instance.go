@@ -50,6 +50,19 @@ func (l *lines) of(mark string) (line string, known bool) {
 	return line, known
 }
 
+// marksOf returns the marks of a line.
+func (l *lines) marksOf(line string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var marks []string
+	for mark, of := range l.by {
+		if of == line {
+			marks = append(marks, mark)
+		}
+	}
+	return marks
+}
+
 // add notes the line of a mark.
 func (l *lines) add(mark, line string, settled bool) {
 	l.mu.Lock()

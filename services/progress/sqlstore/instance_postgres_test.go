@@ -4,6 +4,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -230,10 +231,29 @@ func TestLineOfCommit(t *testing.T) {
 	server := testenv.NewMortalPostgres(t)
 	p := openPlace(t, server.URL, true)
 	was := p.line(t)
+	learner, line := uuid.NewString(), ""
+	if err := p.store.SaveLink(t.Context(), "issuer", learner, progress.Link{LearnerID: learner}); err != nil {
+		t.Fatal(err)
+	}
+	heads, err := p.store.HeadsOf(t.Context(), []string{learner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := &progress.WriteSet{Heads: []progress.HeadChange{{Was: heads[learner], Is: heads[learner]}}}
 	server.Save(t)
 	server.FailOver(t)
-	learner, line := uuid.NewString(), ""
-	err := p.store.Commit(t.Context(), []string{learner}, func(_ context.Context, tx progress.Tx) error {
+	// The head is the same, and on another line.
+	wantStale := func(what string) {
+		t.Helper()
+		err := p.store.Write(t.Context(), set)
+		if stale, ok := errors.AsType[*progress.StaleError](err); !ok || len(stale.Learners) != 1 || stale.Learners[0] != learner {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	wantStale("in one statement")
+	set.Awards = []progress.Award{{ID: uuid.NewString(), LearnerID: learner}}
+	wantStale("in a transaction")
+	err = p.store.Commit(t.Context(), []string{learner}, func(_ context.Context, tx progress.Tx) error {
 		line = tx.Head(learner).Timeline
 		return nil
 	})

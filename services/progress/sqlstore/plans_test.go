@@ -15,9 +15,10 @@ import (
 func TestEnrollmentsAreFoundByTheirIndexes(t *testing.T) {
 	db := sqldbtest.SQLite(t, Migrations())
 	for which, want := range map[string]string{
-		openOfOne:                         "enrollment_one_per_path (learner_id=? AND path_id>?)",
-		pageOfOne:                         "enrollment_listed (learner_id=? AND (enroll_at,enrollment_id)>(?,?))",
-		ofOne + ` AND enrollment_id = $2`: "PRIMARY KEY (learner_id=? AND enrollment_id=?)",
+		`learner_id IN ($1, $2)` + notWithdrawn: "enrollment_one_per_path (learner_id=? AND path_id>?)",
+		ofOne + notWithdrawn:                    "enrollment_one_per_path (learner_id=? AND path_id>?)",
+		pageOfOne:                               "enrollment_listed (learner_id=? AND (enroll_at,enrollment_id)>(?,?))",
+		ofOne + ` AND enrollment_id = $2`:       "PRIMARY KEY (learner_id=? AND enrollment_id=?)",
 	} {
 		args := []any{"learner", 1, "enrollment", 2}[:strings.Count(which, "$")]
 		if plan := planOf(t, db, `SELECT `+enrollmentColumns+` FROM enrollment WHERE `+which, args...); !strings.Contains(plan[0], want) {

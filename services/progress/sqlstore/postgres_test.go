@@ -9,6 +9,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/lease/leasetest"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
 	"github.com/preceptor-dev/preceptor/services/progress/sqlstore"
 )
@@ -31,5 +32,15 @@ func TestPostgres(t *testing.T) {
 			db := database(t)
 			return sqlstore.New(db), audit.NewLog(db)
 		})
+	})
+}
+
+// TestPgBouncer runs the contract through a pooler that hands out another connection for each transaction.
+func TestPgBouncer(t *testing.T) {
+	urls := sqldbtest.PostgresURLs(t, sqlstore.Migrations())
+	through := testenv.PgBouncer(t, urls(t))
+	progresstest.RunFence(t, func(t *testing.T) progresstest.Store {
+		t.Helper()
+		return sqlstore.New(sqldbtest.Open(t, through(urls(t))))
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"embed"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"github.com/preceptor-dev/preceptor/internal/gather"
@@ -135,9 +136,11 @@ func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, 
 			if err != nil {
 				return err
 			}
-			if l, err = load(ctx, tx, head); err != nil {
+			loaded := map[string]*progress.Learner{learnerID: {Head: head, Facts: map[string]*progress.Facts{}}}
+			if err := load(ctx, tx, loaded); err != nil {
 				return err
 			}
+			l = loaded[learnerID]
 			return tx.QueryRowContext(ctx, `SELECT revision, `+mark+` FROM catalog_head WHERE id = 1`).Scan(&l.Head.Catalog, &line)
 		})
 	})
@@ -148,27 +151,40 @@ func (s *Store) Load(ctx context.Context, learnerID string) (*progress.Learner, 
 	return l, nil
 }
 
-// load reads what is stored of the learner of a head.
-func load(ctx context.Context, tx sqldb.Tx, head progress.Head) (*progress.Learner, error) {
-	l := &progress.Learner{Head: head, Facts: map[string]*progress.Facts{}}
-	rows, err := tx.QueryContext(ctx, `SELECT module_id, state FROM module_facts WHERE learner_id = $1`, key(head.LearnerID))
-	err = each(rows, err, func(rows *sql.Rows) error {
-		var moduleID, state string
-		if err := rows.Scan(&moduleID, &state); err != nil {
+// load completes learners, of whom the heads are there, in three statements for each maxRows of them.
+func load(ctx context.Context, tx sqldb.Tx, of map[string]*progress.Learner) error {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(of)), maxRows) {
+		among := `learner_id IN ` + sqldb.In(len(ids), 1)
+		rows, err := tx.QueryContext(ctx, `SELECT learner_id, module_id, state FROM module_facts WHERE `+among, keys(ids)...)
+		err = each(rows, err, func(rows *sql.Rows) error {
+			var learner id
+			var moduleID, state string
+			if err := rows.Scan(&learner, &moduleID, &state); err != nil {
+				return err
+			}
+			f, err := progress.DecodeFacts(state)
+			of[string(learner)].Facts[moduleID] = f
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		f, err := progress.DecodeFacts(state)
-		l.Facts[moduleID] = f
-		return err
-	})
-	if err != nil {
-		return nil, err
+		enrollments, err := readEnrollments(ctx, tx, among+notWithdrawn, keys(ids)...)
+		if err != nil {
+			return err
+		}
+		for _, e := range enrollments {
+			of[e.LearnerID].Enrollments = append(of[e.LearnerID].Enrollments, e)
+		}
+		awards, err := readAwards(ctx, tx, among, refuse, keys(ids)...)
+		if err != nil {
+			return err
+		}
+		for _, a := range awards {
+			of[a.LearnerID].Awards = append(of[a.LearnerID].Awards, a)
+		}
 	}
-	if l.Enrollments, err = readEnrollments(ctx, tx, openOfOne, key(head.LearnerID)); err != nil {
-		return nil, err
-	}
-	l.Awards, err = readAwards(ctx, tx, ofOne, refuse, key(head.LearnerID))
-	return l, err
+	return nil
 }
 
 // each runs f on every row, and closes them. err is what the query answered.

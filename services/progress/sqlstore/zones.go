@@ -90,7 +90,7 @@ func saveZones(ctx context.Context, tx sqldb.Tx, zones []progress.LearnerZone) e
 	}
 	ids = slices.Compact(ids)
 	c := &commitTx{tx: tx}
-	if err := c.lock(ctx, ids); err != nil {
+	if err := c.lockOrMake(ctx, ids); err != nil {
 		return err
 	}
 	newest, err := newestZones(ctx, tx, ids)

@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 10
+-- format: 11
 -- min_binary: 1
 -- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first.
 CREATE TABLE instance (
@@ -118,6 +118,61 @@ CREATE TABLE catalog_head (
   revision BIGINT NOT NULL
 );
 INSERT INTO catalog_head (id, revision) VALUES (1, 0);
+
+-- What a group of writers is to change, in one statement and one round trip (progress.WriteSet). It rests on what
+-- they believe: the line of history, the catalog and, of every learner, the head. It does all, or raises:
+-- PC001 for a newer catalog, with its revision; PC002 for heads that moved, with their learners; PC003 for
+-- another line. The arrays of heads are in the order of their learners, in which a loop locks them: two groups
+-- never wait for each other in a circle. A plan for any arguments is made once in a session.
+-- +goose StatementBegin
+CREATE FUNCTION commit_batch(
+  same_line boolean, known_revision bigint,
+  h_learner uuid[], h_was_sequence bigint[], h_was_version bigint[], h_sequence bigint[], h_version bigint[],
+  l_learner uuid[], l_sequence bigint[], l_received bigint[], l_event uuid[], l_module text[], l_voids uuid[], l_entry bytea[],
+  f_learner uuid[], f_module text[], f_state bytea[], f_key text[], f_materials integer[], f_cycle_state text[], f_complete integer[], f_shape bigint[]
+) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+  stored bigint;
+  stale  uuid[] := '{}';
+  n      integer;
+BEGIN
+  IF NOT same_line THEN
+    RAISE EXCEPTION 'the line of history is another one' USING ERRCODE = 'PC003';
+  END IF;
+  SELECT revision INTO stored FROM catalog_head WHERE id = 1;
+  IF stored > known_revision THEN
+    RAISE EXCEPTION 'the catalog is newer' USING ERRCODE = 'PC001', DETAIL = stored;
+  END IF;
+  FOR i IN 1..cardinality(h_learner) LOOP
+    IF h_was_sequence[i] = h_sequence[i] AND h_was_version[i] = h_version[i] THEN
+      PERFORM FROM learner_head WHERE learner_id = h_learner[i] AND sequence = h_was_sequence[i] AND version = h_was_version[i] FOR UPDATE;
+    ELSE
+      UPDATE learner_head SET sequence = h_sequence[i], version = h_version[i]
+        WHERE learner_id = h_learner[i] AND sequence = h_was_sequence[i] AND version = h_was_version[i];
+    END IF;
+    IF NOT FOUND THEN
+      stale := stale || h_learner[i];
+    END IF;
+  END LOOP;
+  IF cardinality(stale) > 0 THEN
+    RAISE EXCEPTION 'heads have moved' USING ERRCODE = 'PC002', DETAIL = array_to_string(stale, ' ');
+  END IF;
+  INSERT INTO learner_log (learner_id, sequence, received_at, event_id, module_id, voids_event_id, entry)
+    SELECT unnest(l_learner), unnest(l_sequence), unnest(l_received), unnest(l_event), unnest(l_module), unnest(l_voids), unnest(l_entry);
+  UPDATE module_facts f SET state = w.state, fold_key = w.fold_key, materials = w.materials, cycle_state = w.cycle_state,
+      complete_version = w.complete_version, shape = w.shape
+    FROM (SELECT unnest(f_learner) AS learner_id, unnest(f_module) AS module_id, unnest(f_state) AS state, unnest(f_key) AS fold_key,
+      unnest(f_materials) AS materials, unnest(f_cycle_state) AS cycle_state, unnest(f_complete) AS complete_version, unnest(f_shape) AS shape) w
+    WHERE f.learner_id = w.learner_id AND f.module_id = w.module_id;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF n < cardinality(f_learner) THEN -- some are new
+    INSERT INTO module_facts (learner_id, module_id, state, fold_key, materials, cycle_state, complete_version, shape)
+      SELECT unnest(f_learner), unnest(f_module), unnest(f_state), unnest(f_key), unnest(f_materials), unnest(f_cycle_state), unnest(f_complete), unnest(f_shape)
+      ON CONFLICT (learner_id, module_id) DO NOTHING;
+  END IF;
+END $$;
+-- +goose StatementEnd
 
 CREATE TABLE catalog_entity (
   kind TEXT COLLATE "C" NOT NULL,
