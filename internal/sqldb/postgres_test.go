@@ -425,6 +425,7 @@ func postgresDeadPool(t *testing.T, url string) {
 			defer rows.Close()
 			return rows.Err()
 		},
+		5: func() error { return db.WriteStatement(t.Context(), "UPDATE t SET b = $1", "sent again") },
 	} {
 		var busy sync.WaitGroup
 		for range conns { // All of them are in use at once, and so just made or just used.
