@@ -19,7 +19,7 @@ const (
 	// processor time. docs/performance.md has the figures.
 	collectAt = 400
 	// memoryCeiling is where the collector runs more often than that, in bytes.
-	memoryCeiling = 256 << 20
+	memoryCeiling = 96 << 20
 )
 
 // ceiling is a memory limit that may rise to most with what is live; zero where it is the operator's.

@@ -10,11 +10,11 @@ import (
 
 func TestCeiling(t *testing.T) {
 	t.Parallel()
-	if got := ceilingIn(fstest.MapFS{}); got != (ceiling{256 << 20, math.MaxInt64}) {
+	if got := ceilingIn(fstest.MapFS{}); got != (ceiling{96 << 20, math.MaxInt64}) {
 		t.Errorf("without a control group: %v", got)
 	}
 	for text, want := range map[string]ceiling{
-		"402653184\n": {192 << 20, 402653184 / 10 * 9}, "8589934592\n": {256 << 20, 8589934592 / 10 * 9}, "max\n": {256 << 20, math.MaxInt64},
+		"134217728\n": {64 << 20, 134217728 / 10 * 9}, "402653184\n": {96 << 20, 402653184 / 10 * 9}, "8589934592\n": {96 << 20, 8589934592 / 10 * 9}, "max\n": {96 << 20, math.MaxInt64},
 	} {
 		got := ceilingIn(fstest.MapFS{
 			"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte(text)},
