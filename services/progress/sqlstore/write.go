@@ -116,35 +116,23 @@ func (c *commitTx) fence(ctx context.Context, set *progress.WriteSet) error {
 		return &progress.StaleError{Catalog: revision}
 	}
 	var stale []string
+	args := make([]any, 0, 5*len(set.Heads))
 	for i := range set.Heads {
-		same, err := c.move(ctx, &set.Heads[i])
-		if err != nil {
-			return err
+		h := &set.Heads[i]
+		args = append(args, key(h.Was.LearnerID), h.Was.Sequence, h.Was.Version, h.Is.Sequence, h.Is.Version)
+		if h.Was.Timeline != line {
+			stale = append(stale, h.Was.LearnerID)
 		}
-		if !same || set.Heads[i].Was.Timeline != line {
-			stale = append(stale, set.Heads[i].Was.LearnerID)
-		}
+	}
+	moved, err := sqldb.ExecRows(ctx, c.tx, `UPDATE learner_head SET sequence = $4, version = $5 WHERE learner_id = $1 AND sequence = $2 AND version = $3`, 5, args)
+	if err != nil {
+		return err
+	}
+	for _, i := range moved {
+		stale = append(stale, set.Heads[i].Was.LearnerID)
 	}
 	if len(stale) > 0 {
 		return &progress.StaleError{Learners: stale}
 	}
 	return nil
-}
-
-// move moves one head, and reports whether it was where it was believed to be. One that stays is held all
-// the same: what is written beside it must be the newest.
-func (c *commitTx) move(ctx context.Context, h *progress.HeadChange) (bool, error) {
-	if h.Was == h.Is {
-		var n int
-		err := c.tx.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM learner_head WHERE learner_id = $1 AND sequence = $2 AND version = $3`+
-			c.tx.Dialect().ForUpdate()+`) held`, key(h.Was.LearnerID), h.Was.Sequence, h.Was.Version).Scan(&n)
-		return n == 1, err
-	}
-	result, err := c.tx.ExecContext(ctx, `UPDATE learner_head SET sequence = $4, version = $5 WHERE learner_id = $1 AND sequence = $2 AND version = $3`,
-		key(h.Was.LearnerID), h.Was.Sequence, h.Was.Version, h.Is.Sequence, h.Is.Version)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n == 1, err
 }
