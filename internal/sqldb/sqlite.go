@@ -95,7 +95,7 @@ func sqliteDSN(path string, writer bool) string {
 	pragmas := []string{
 		"busy_timeout(5000)",
 		"journal_mode(WAL)",
-		"synchronous(FULL)", // A commit that was answered survives a power cut.
+		"synchronous(FULL)",            // A commit that was answered survives a power cut.
 		"journal_size_limit(67108864)", // A log that one large transaction blew up shrinks again.
 		"foreign_keys(1)",              // As on Postgres.
 		"temp_store(MEMORY)",           // Large sorts must not need a writable /tmp.

@@ -124,11 +124,12 @@ func (c *commitTx) fence(ctx context.Context, set *progress.WriteSet) error {
 			stale = append(stale, h.Was.LearnerID)
 		}
 	}
-	moved, err := sqldb.ExecRows(ctx, c.tx, `UPDATE learner_head SET sequence = $4, version = $5 WHERE learner_id = $1 AND sequence = $2 AND version = $3`, 5, args)
+	unmoved, err := sqldb.ExecRows(ctx, c.tx,
+		`UPDATE learner_head SET sequence = $4, version = $5 WHERE learner_id = $1 AND sequence = $2 AND version = $3`, 5, args)
 	if err != nil {
 		return err
 	}
-	for _, i := range moved {
+	for _, i := range unmoved {
 		stale = append(stale, set.Heads[i].Was.LearnerID)
 	}
 	if len(stale) > 0 {
