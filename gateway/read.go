@@ -143,13 +143,10 @@ func (k *kept) write(w http.ResponseWriter) {
 
 // asking returns the metadata of a call that reads, with the names of answers that are there.
 func (g *Gateway) asking(r *http.Request, names []string) metadata.MD {
-	x := exchangeOf(r)
-	md := metadata.MD{mdRequestID: {x.id}, "authorization": r.Header.Values("Authorization")}
+	md := g.ownMetadata(exchangeOf(r).route.rpc, r)
+	md["authorization"] = r.Header.Values("Authorization")
 	if len(names) > 0 {
 		md[rpc.KnownKey] = names
-	}
-	if strings.HasPrefix(x.route.rpc, "/preceptor.progress.") {
-		g.seen.demand(md)
 	}
 	return md
 }
