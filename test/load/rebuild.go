@@ -36,15 +36,11 @@ func benchRebuild(ctx context.Context, args []string) error {
 		return err
 	}
 	l.write = *write
-	dir, err := os.MkdirTemp("", "preceptor-rebuild")
+	dir, bin, remove, err := workFolder(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	bin, err := buildProgram(ctx, dir)
-	if err != nil {
-		return err
-	}
+	defer remove()
 	data, at := cmp.Or(l.dir, dataFolder(dir)), begin()
 	if _, err := os.Stat(filepath.Join(data, "made")); err != nil {
 		if err := l.make(ctx, bin, data); err != nil {

@@ -39,15 +39,11 @@ memory. Needs Debian's postgresql and redis-server.`,
 	if err := linuxOnly(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "preceptor-load")
+	dir, bin, remove, err := workFolder(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	bin, err := buildProgram(ctx, dir)
-	if err != nil {
-		return err
-	}
+	defer remove()
 	plain, err := buildWithoutRouting(ctx, dir)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,6 +29,17 @@ func buildProgram(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return bin, nil
+}
+
+// workFolder makes a folder for a measurement, and builds the program into it. remove deletes the folder.
+func workFolder(ctx context.Context) (dir, bin string, remove func(), err error) {
+	if dir, err = os.MkdirTemp("", "preceptor-load"); err != nil {
+		return "", "", nil, err
+	}
+	if bin, err = buildProgram(ctx, dir); err != nil {
+		return "", "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, bin, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // startOne starts everything in one process on a data folder.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,15 +34,11 @@ rested. Then it is started several times on its data, which is filled up to a nu
 	if err := linuxOnly(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "preceptor-load")
+	dir, bin, remove, err := workFolder(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	bin, err := buildProgram(ctx, dir)
-	if err != nil {
-		return err
-	}
+	defer remove()
 	ports := &scope{dir: dir}
 	defer ports.end()
 	addresses, err := ports.addresses(1)
