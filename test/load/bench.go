@@ -58,7 +58,7 @@ if asked for, PocketBase. Needs Debian's postgresql and redis-server.`,
 	if err := f.start(ctx, o); err != nil {
 		return err
 	}
-	r := &results{closed: map[string]map[string][]figures{}, open: map[string]map[string][]figures{}, field: f}
+	r := &results{closed: map[string]map[string][]figures{}, open: map[string]map[string][]figures{}, field: f, warmUp: time.Second / 2}
 	if err := r.measure(ctx, o); err != nil {
 		return err
 	}
@@ -112,6 +112,8 @@ func (f *figures) total() float64 {
 type results struct {
 	closed, open map[string]map[string][]figures
 	field        *field
+	// warmUp is how long a contestant is asked before each measurement.
+	warmUp time.Duration
 }
 
 // order is the order of the tables.
@@ -159,7 +161,7 @@ func (r *results) turn(ctx context.Context, ask string, connections int, to map[
 				other.Add(1)
 			}
 		}}
-		one, err := c.measure(ctx, j, run)
+		one, err := c.measure(ctx, j, r.warmUp, run)
 		if err == nil && other.Load() > 0 && slices.Contains(c.same, ask) {
 			err = fmt.Errorf("%s: %d answers were no 304", c.name, other.Load())
 		}
@@ -177,9 +179,9 @@ func (r *results) turn(ctx context.Context, ask string, connections int, to map[
 	return nil
 }
 
-// measure runs a job on a contestant that is warm.
-func (c *contestant) measure(ctx context.Context, j *job, run func(*job) (tally, error)) (figures, error) {
-	if _, err := j.closed(ctx, time.Second/2); err != nil {
+// measure runs a job on a contestant after a time that does not count.
+func (c *contestant) measure(ctx context.Context, j *job, warmUp time.Duration, run func(*job) (tally, error)) (figures, error) {
+	if _, err := j.closed(ctx, warmUp); err != nil {
 		return figures{}, err
 	}
 	was, err := usage(c.processes)

@@ -85,3 +85,20 @@ func TestGrowthIsHeldToItsFirstPoint(t *testing.T) {
 		t.Errorf("the tables are\n%s", text)
 	}
 }
+
+// TestPairedRows has the median of each turn's ratio, of all processes or one.
+func TestPairedRows(t *testing.T) {
+	turns := func(gateway ...float64) (out []figures) {
+		for _, us := range gateway {
+			out = append(out, figures{cpu: map[string]float64{"gateway": us, "progress": 100}})
+		}
+		return out
+	}
+	old, other := turns(100, 200, 300), turns(50, 200, 150)
+	if got, want := pairedRow(old, other, "gateway"), "200.0 | 150.0 | **0.500** | 0.500, 1.000"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := pairedRow(old, other, ""), "300.0 | 250.0 | **0.750** | 0.625, 1.000"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -8,6 +8,7 @@
 //	go run ./test/load soak           # memory over a long time, and starting with a million events
 //	go run ./test/load replicas       # several processes of progress
 //	go run ./test/load rebuild        # how fast logs are replayed
+//	go run ./test/load paired         # what a change gains: two builds in turns
 //
 // Each has -h. How far a run is goes to standard error.
 package main
@@ -38,6 +39,7 @@ func commands() []command {
 		{"soak", benchSoak},
 		{"replicas", benchReplicas},
 		{"rebuild", benchRebuild},
+		{"paired", benchPaired},
 		{"bare", runBare},
 	}
 }
@@ -59,7 +61,7 @@ func run(ctx context.Context, args []string) error {
 			return all[i].run(ctx, args[1:])
 		}
 	}
-	return errors.New("want one of bench, scale, growth, watchers, soak, replicas and rebuild; each has -h")
+	return errors.New("want one of bench, scale, growth, watchers, soak, replicas, rebuild and paired; each has -h")
 }
 
 // say prints how far the run is, beside the tables.

@@ -129,7 +129,7 @@ func (r *replicated) measure(ctx context.Context, f *fleet, o replicaOptions) er
 		}, &r.reads},
 	} {
 		j := &job{name: one.name, address: f.gateway.address, connections: 32, next: one.ask}
-		got, err := mine.measure(ctx, j, func(j *job) (tally, error) { return j.closed(ctx, o.length) })
+		got, err := mine.measure(ctx, j, time.Second/2, func(j *job) (tally, error) { return j.closed(ctx, o.length) })
 		if err != nil {
 			return err
 		}
