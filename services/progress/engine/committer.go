@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -154,6 +155,9 @@ func (c *committer) run() {
 	for jobs := c.queue.take(); jobs != nil; jobs = c.queue.take() {
 		c.commit(jobs)
 		c.queue.finish(jobs)
+		// Callers who could run, had they a processor, queue first: what comes together costs less, and who
+		// finds a processor free waits for nobody.
+		runtime.Gosched()
 	}
 }
 
