@@ -119,14 +119,14 @@ func TestSQLiteProbeIsCutOff(t *testing.T) {
 // TestSQLiteDiskFull fills a disk of a few megabytes, where this user may make one.
 func TestSQLiteDiskFull(t *testing.T) {
 	t.Parallel()
-	dir := smallDisk(t, 3<<20)
+	dir := smallDisk(t, 8<<20)
 	if dir == "" {
 		return // TestSQLiteRefusal meets the same code where no disk can be made
 	}
 	db, reports := watched(t, "sqlite:"+filepath.Join(dir, "test.db"))
 	write := writer(t, db)
-	other := filepath.Join(dir, "other") // somebody else's
-	if err := os.WriteFile(other, make([]byte, 1<<20), 0o600); err != nil {
+	other := filepath.Join(dir, "other") // somebody else's, larger than the log will be, which is copied into what it leaves
+	if err := os.WriteFile(other, make([]byte, 5<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	refuses(t, db, reports, errs.ReasonDatabaseFull, write, func() {

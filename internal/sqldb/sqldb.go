@@ -113,6 +113,8 @@ type DB struct {
 	pause func(ctx context.Context, d time.Duration) error
 
 	refusal refusal
+	// checkpoints are nil on Postgres.
+	checkpoints *checkpoints
 }
 
 // Open opens the database of url, "sqlite:/path/file.db" or "postgres://…", and proves
@@ -140,7 +142,13 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // Close ends all connections, after the statements that are running.
 func (db *DB) Close() error {
 	db.endProbes()
-	err := db.read.Close()
+	var err error
+	if db.checkpoints != nil {
+		err = db.checkpoints.close()
+	}
+	if rerr := db.read.Close(); err == nil {
+		err = rerr
+	}
 	if db.write != db.read {
 		// The writer last: the last connection to close empties the write-ahead log.
 		if werr := db.write.Close(); err == nil {

@@ -41,7 +41,13 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 		_ = write.Close()
 		return nil, err
 	}
+	beside, err := sqlitePool(path, 1, true)
+	if err != nil {
+		_, _ = read.Close(), write.Close()
+		return nil, err
+	}
 	db := &DB{dialect: SQLite, path: path, opts: opts, read: read, write: write, pause: sleep}
+	db.checkpoints = startCheckpoints(beside, sleep) //nolint:contextcheck // they outlive the opening
 	db.migrateDB = func() (*sql.DB, func() error, error) {
 		return write, func() error { return nil }, nil
 	}
@@ -101,9 +107,7 @@ func sqliteDSN(path string, writer bool) string {
 		"temp_store(MEMORY)",           // Large sorts must not need a writable /tmp.
 	}
 	if writer {
-		// Checkpoints copy each page once however often it was written: a longer log, some
-		// 16 MiB, means fewer copies, and a little more to replay after a crash.
-		pragmas = append(pragmas, fmt.Sprintf("cache_size(-%d)", sqliteWriterCacheKB), "wal_autocheckpoint(4000)")
+		pragmas = append(pragmas, fmt.Sprintf("cache_size(-%d)", sqliteWriterCacheKB), fmt.Sprintf("wal_autocheckpoint(%d)", writerCheckpointAt))
 	} else {
 		pragmas = append(pragmas, fmt.Sprintf("cache_size(-%d)", sqliteReaderCacheKB), "query_only(1)")
 	}

@@ -101,6 +101,9 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx Tx) erro
 	}
 	err := db.retry(ctx, db.write, opts, f)
 	db.noteWrite(err) //nolint:contextcheck // the probes outlive this write
+	if db.checkpoints != nil {
+		db.checkpoints.written()
+	}
 	return err
 }
 
