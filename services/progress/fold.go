@@ -13,7 +13,7 @@ import (
 
 // Facts is what folding a learner's counted events of one module gives. It is a left fold in
 // the order of (effective_at, occurred_at, event_id), so an event that comes last in that order is
-// folded in one step, and any other one by folding the log again.
+// folded in one step. Most others are merged in their place (merge.go), and the rest by folding the log again.
 type Facts struct {
 	// Key is the module's foldKey that these facts were folded under; when that differs, the facts are
 	// stale and the log is folded again.
@@ -66,9 +66,11 @@ type CycleFacts struct {
 	Chain *Chain `json:"ch,omitempty"`
 	// WaivedAt is when an admin waived the whole cycle.
 	WaivedAt int64 `json:"x,omitempty"`
-	// Versions are those with a counted event, ascending.
-	Versions []int       `json:"vs,omitempty"`
-	Units    []UnitFacts `json:"u,omitempty"`
+	// Versions are those with a counted event, ascending; FirstVersion is that of the first such event, and 0
+	// where that is the lowest.
+	Versions     []int       `json:"vs,omitempty"`
+	FirstVersion int         `json:"fv,omitempty"`
+	Units        []UnitFacts `json:"u,omitempty"`
 	// FellFrom is the highest percent that a MATERIAL version, FellTo, took away when it came
 	// into effect; 0: none did.
 	FellFrom int `json:"ff,omitempty"`
@@ -108,11 +110,16 @@ func (f *Facts) resumeAt(e *Event, at int64) {
 	if e.UnitID == "" || e.Verb == Waived {
 		return
 	}
-	if r := f.Resume; r != nil &&
-		cmp.Or(cmp.Compare(at, r.At), cmp.Compare(e.OccurredAt.UnixMicro(), r.OccurredAt), cmp.Compare(e.ID, r.EventID)) < 0 {
+	if f.resumesAfter(e, at) {
 		return
 	}
 	f.Resume = &Resume{UnitID: e.UnitID, Progress: e.Progress, OccurredAt: e.OccurredAt.UnixMicro(), At: at, EventID: e.ID}
+}
+
+// resumesAfter reports whether the learner left off at a later event.
+func (f *Facts) resumesAfter(e *Event, at int64) bool {
+	r := f.Resume
+	return r != nil && cmp.Or(cmp.Compare(at, r.At), cmp.Compare(e.OccurredAt.UnixMicro(), r.OccurredAt), cmp.Compare(e.ID, r.EventID)) < 0
 }
 
 // foldOrder compares two events by the order in which they are folded.
@@ -200,38 +207,6 @@ func (f *Facts) Add(m *Module, r *Record) bool {
 	return f.merge(m, r)
 }
 
-// merge folds an event that is not the latest without a look at the log, where nothing happened since it
-// that depends on the order: then what counts are earliest times, highest scores and furthest progress, in
-// any order. Where it returns false, f is spoilt and the log must be folded again.
-func (f *Facts) merge(m *Module, r *Record) bool {
-	at := r.EffectiveAt.UnixMicro()
-	if f.Aside != nil || len(f.Cycles) == 0 || m.Version(r.Event.ModuleVersion) == nil || m.changedIn(at, f.LastAt) {
-		return false
-	}
-	if !f.counts(m, r.EffectiveAt) {
-		return true // nor did the events after it
-	}
-	c := &f.Cycles[len(f.Cycles)-1]
-	done := c.CompleteAt != 0
-	switch {
-	case len(f.Cycles) > 1 && at <= c.BeginAt:
-		return false // it belongs to a cycle before, or begins this one
-	case !done && c.Opening == OpenedRenewal:
-		return false // credit may have lapsed since
-	case done && at <= c.CompleteAt:
-		return false // it may complete the cycle earlier, or in another zone
-	case done && (c.WindowAt != 0 || opensMaterialCycle(m, c, r)):
-		return false // it may belong to a renewal, or open one
-	}
-	if len(f.Cycles) == 1 {
-		f.FirstAt, c.BeginAt = earliest(f.FirstAt, at), earliest(c.BeginAt, at)
-	}
-	c.apply(m, &r.Event, at, false)
-	f.resumeAt(&r.Event, at)
-	f.noteActive(r)
-	return done || !c.isFinished(m, r.EffectiveAt)
-}
-
 // isFinished reports whether some version that the cycle may be completed on at t has all that it requires.
 func (c *CycleFacts) isFinished(m *Module, t time.Time) bool {
 	return slices.ContainsFunc(c.candidates(m, t), func(n int) bool { return c.finishedAt(m, m.Version(n)) != 0 })
@@ -315,13 +290,19 @@ func (f *Facts) cycleFor(m *Module, r *Record) *CycleFacts {
 		return f.open(f.renewal(c, at), at)
 	case opensMaterialCycle(m, c, r):
 		return f.open(f.retraining(c), at)
-	case c.WindowAt != 0 && dayOf(r.EffectiveAt, zone.Of(c.Zone)) > dayOf(time.UnixMicro(c.CompleteAt), zone.Of(c.Zone)):
+	case c.WindowAt != 0 && !c.isOfItsDay(r.EffectiveAt):
 		// Two devices may report one sitting: so what is done again begins on another day.
 		f.Aside = f.renewal(c, at)
 		return f.Aside
 	default:
 		return c
 	}
+}
+
+// isOfItsDay reports whether t, after the completion of the cycle, is on the same day.
+func (c *CycleFacts) isOfItsDay(t time.Time) bool {
+	in := zone.Of(c.Zone)
+	return dayOf(t, in) <= dayOf(time.UnixMicro(c.CompleteAt), in)
 }
 
 // open makes the cycle the current one.
@@ -346,7 +327,7 @@ func (f *Facts) retraining(c *CycleFacts) *CycleFacts {
 	if f.Aside == nil {
 		return next
 	}
-	next.Versions = slices.Clone(f.Aside.Versions)
+	next.Versions, next.FirstVersion = slices.Clone(f.Aside.Versions), f.Aside.FirstVersion
 	for i := range f.Aside.Units {
 		u := &f.Aside.Units[i]
 		next.unit(u.UnitID, u.Era).join(u)
@@ -405,14 +386,40 @@ func cloneUnits(units []UnitFacts) []UnitFacts {
 	return out
 }
 
+// begin notes that the cycle has an event of the version, after those that it has.
+func (c *CycleFacts) begin(version int) {
+	first := cmp.Or(c.first(), version)
+	c.Versions = insertVersion(c.Versions, version)
+	c.setFirst(first)
+}
+
+// first returns the version of the cycle's first event; 0: it has none.
+func (c *CycleFacts) first() int {
+	if c.FirstVersion == 0 && len(c.Versions) > 0 {
+		return c.Versions[0]
+	}
+	return c.FirstVersion
+}
+
+func (c *CycleFacts) setFirst(version int) {
+	if c.FirstVersion = version; version == c.Versions[0] {
+		c.FirstVersion = 0
+	}
+}
+
 // apply merges one event into the cycle: earliest times, or newest ones where those before may
 // lapse; highest score, furthest progress.
 func (c *CycleFacts) apply(m *Module, e *Event, at int64, newest bool) {
+	c.begin(e.ModuleVersion)
+	c.applyUnit(m, e, at, newest)
+}
+
+// applyUnit is apply for what the event says of its unit, or for a waiver of all units.
+func (c *CycleFacts) applyUnit(m *Module, e *Event, at int64, newest bool) {
 	when := earliest
 	if newest {
 		when = func(_, at int64) int64 { return at }
 	}
-	c.Versions = insertVersion(c.Versions, e.ModuleVersion)
 	if e.UnitID == "" {
 		if e.Verb == Waived {
 			c.WaivedAt = when(c.WaivedAt, at)
@@ -549,7 +556,8 @@ func (f *Facts) advance(m *Module, t time.Time) {
 			continue
 		}
 		if next := f.retraining(c); v.Number > c.CompleteVersion && next.finishedAt(m, v) != 0 {
-			next.Versions, next.Zone = insertVersion(next.Versions, v.Number), f.Zone
+			next.begin(v.Number)
+			next.Zone = f.Zone
 			next.CompleteAt, next.CompleteVersion = f.LastAt, v.Number
 			f.expire(m, f.open(next, f.LastAt))
 		}

@@ -73,6 +73,7 @@ func appendCycle(b []byte, field int, c *CycleFacts, base int64) []byte {
 	}
 	b = tagged.Int(b, 13, c.FellFrom)
 	b = tagged.Int(b, 14, c.FellTo)
+	b = tagged.Int(b, 15, c.FirstVersion)
 	return tagged.End(b, at)
 }
 
@@ -167,6 +168,8 @@ func decodeCycle(form string, base int64) (c CycleFacts, err error) {
 			c.FellFrom = int(r.Int())
 		case 14:
 			c.FellTo = int(r.Int())
+		case 15:
+			c.FirstVersion = int(r.Int())
 		}
 	}
 	return c, r.Err()

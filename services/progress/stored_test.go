@@ -41,7 +41,7 @@ func fullFacts() *progress.Facts {
 	f := midwayFacts()
 	c := &f.Cycles[0]
 	c.CompleteAt, c.CompleteVersion, c.Zone, c.ExpireAt, c.WindowAt = f.LastAt, 2, "Asia/Tokyo", f.LastAt+9, f.LastAt+8
-	c.Chain, c.WaivedAt, c.FellFrom, c.FellTo = &progress.Chain{At: 7, Zone: "UTC"}, 5, 80, 2
+	c.Chain, c.WaivedAt, c.FellFrom, c.FellTo, c.FirstVersion = &progress.Chain{At: 7, Zone: "UTC"}, 5, 80, 2, 2
 	c.Units[0] = progress.UnitFacts{
 		UnitID: "u", Era: 3, CompletedAt: 1, PassedAt: 2, WaivedAt: 3, Score: new(0.0), Progress: new(1.0), Attempts: 1, Versions: []int{1, 2, 9},
 	}

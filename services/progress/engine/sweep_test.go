@@ -66,6 +66,85 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 	}
 }
 
+// A sweep writes behind the same fence as everybody. A learner who goes on elsewhere between its look and its write
+// keeps what they did, and what it does not know to be written it writes again.
+func TestSweepBesideAnotherReplica(t *testing.T) {
+	t.Parallel()
+	bothWays(t, sweepBesideAnotherReplica)
+}
+
+func sweepBesideAnotherReplica(t *testing.T, lockedTry int) {
+	t.Helper()
+	a := module1("a", unit("u"), unit("v"))
+	r := newRig(t, []progress.Module{a, module1("b", unit("u"))}, []progress.Path{path1("p", milestone("m", all("a", "b")))})
+	var learners []string
+	for range 5 {
+		learner := r.Learner()
+		r.Enroll(learner, "p")
+		r.Accept(learner, self(learner), event("a", "u", progress.Completed, day0))
+		learners = append(learners, learner)
+	}
+	r.Service.Close()
+	elsewhere := *r
+	var begun atomic.Bool
+	var lost atomic.Int64
+	went := map[string]bool{} // the lane's
+	store := &faulty{
+		before: func(of []string) error {
+			for _, learner := range of {
+				if begun.Load() && !went[learner] {
+					went[learner] = true
+					elsewhere.Accept(learner, self(learner), event("b", "u", progress.Completed, day0))
+				}
+			}
+			return nil
+		},
+		after: func([]string) error {
+			if begun.Load() && lost.Add(1) == 1 {
+				return errs.New(errs.Unavailable, errs.ReasonCommitOutcomeUnknown, "the connection broke")
+			}
+			return nil
+		},
+	}
+	sweeping := overFaulty(r, store, lockedTry)
+	holds := func() bool { return sweeping.Stats().Sweep != nil }
+	wait := func(what string, f func() bool) {
+		t.Helper()
+		for deadline := testenv.Now().Add(time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
+			if testenv.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	wait("it holds the sweep", holds)
+	elsewhere.Service = r.Replica()
+	begun.Store(true)
+	same := unit("u")
+	same.Changed = false
+	next := version(2, day(1), same)
+	next.Material = true
+	a.Versions, a.Revision = append(a.Versions, next), 2
+	r.Catalog.Publish([]progress.Module{a}, nil)
+	r.Refreshed(elsewhere.Service)
+	r.Refreshed(sweeping)
+	for _, learner := range learners {
+		wait("the facts of each are swept", func() bool {
+			l, err := r.Store.Load(r.Ctx, learner)
+			return err == nil && l.Facts["a"].Cycles[0].CompleteAt != 0
+		})
+		log, head, err := elsewhere.Service.History(r.Ctx, learner, 0, 10)
+		if err != nil || len(log) != 3 || head.Sequence != 3 {
+			t.Errorf("%d entries, head %+v, %v; want 3", len(log), head, err)
+		}
+		if drift, err := elsewhere.Service.Verify(r.Ctx, learner); err != nil || len(drift) > 0 {
+			t.Errorf("folding again differs: %+v %v", drift, err)
+		}
+	}
+	if lost.Load() < 2 {
+		t.Errorf("of %d commits that were done one was lost", lost.Load())
+	}
+}
+
 // brokenSweep is a store that finds no learners for a sweep while it is broken.
 type brokenSweep struct {
 	progresstest.Store

@@ -423,11 +423,13 @@ func TestOneRebuildAtATime(t *testing.T) {
 	r.rebuild()
 }
 
-// Rebuilds beside learners who go on, and beside harm: no event and no fact of theirs is lost, and
-// in the end all is as the logs say.
+// Rebuilds beside learners who go on at two replicas, and beside harm: no event and no fact of theirs is lost,
+// and in the end all is as the logs say.
 func TestRebuildBesideLiveTraffic(t *testing.T) {
 	r := newReplayRig(t)
 	const writers, each = 8, 40
+	elsewhere := *r.rig
+	elsewhere.Service = r.Replica()
 	learners := make([]string, writers)
 	for i := range learners {
 		learners[i], _, _ = r.learned()
@@ -435,11 +437,13 @@ func TestRebuildBesideLiveTraffic(t *testing.T) {
 	ctx, cancel := context.WithCancel(r.Ctx)
 	var writing, rebuilding sync.WaitGroup
 	for _, learner := range learners {
-		writing.Go(func() {
-			for i := range each {
-				r.Accept(learner, self(learner), event([]string{"a", "b"}[i%2], "u", progress.Completed, day(2+i)))
-			}
-		})
+		for at, here := range []*rig{r.rig, &elsewhere} {
+			writing.Go(func() {
+				for i := at; i < each; i += 2 {
+					here.Accept(learner, self(learner), event([]string{"a", "b"}[i/2%2], "u", progress.Completed, day(2+i)))
+				}
+			})
+		}
 	}
 	rebuilds := 0
 	rebuilding.Go(func() {
@@ -499,6 +503,40 @@ func TestRebuildOfWhoGoesOn(t *testing.T) {
 		if found := r.verify(); len(found) > 0 || acted != min(times+1, 3) {
 			t.Errorf("%d times: %q after %d looks", times, found, acted)
 		}
+	}
+}
+
+// forgotten is a store of whose commits the outcome is not known, whether they were written or not.
+type forgotten struct {
+	progresstest.Store
+
+	commits int
+}
+
+func (s *forgotten) Commit(ctx context.Context, learnerIDs []string, fn func(context.Context, progress.Tx) error) error {
+	if s.commits++; s.commits%2 == 0 {
+		if err := s.Store.Commit(ctx, learnerIDs, fn); err != nil {
+			return err
+		}
+	}
+	return errs.New(errs.Unavailable, errs.ReasonCommitOutcomeUnknown, "the connection broke")
+}
+
+// A rebuild ends when it does not know whether it wrote. The next one goes by what is stored.
+func TestRebuildOfUnknownOutcome(t *testing.T) {
+	r := newReplayRig(t)
+	learner, _, _ := r.learned()
+	r.harm(`DELETE FROM module_facts`)
+	store, before := &forgotten{Store: r.Store}, r.head(learner)
+	s := r.ReplaysOf(r.Service.Service, store, false)
+	for try, version := range []int64{before.Version, before.Version + 1} {
+		err := s.Run(r.Ctx, replay.Request{Write: true}, func(replay.Report) error { return nil })
+		if head := r.head(learner); errs.ReasonOf(err) != errs.ReasonCommitOutcomeUnknown || head.Version != version || head.Sequence != before.Sequence {
+			t.Errorf("try %d: head %+v, was %+v: %v", try, head, before, err)
+		}
+	}
+	if drifts, _, _ := r.replayOn(&replica{Replays: s}, replay.Request{Write: true}); len(drifts) > 0 || store.commits != 2 {
+		t.Errorf("it is written, and the third try reports %+v after %d commits", drifts, store.commits)
 	}
 }
 
