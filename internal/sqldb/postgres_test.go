@@ -426,6 +426,14 @@ func postgresDeadPool(t *testing.T, url string) {
 			return rows.Err()
 		},
 		5: func() error { return db.WriteStatement(t.Context(), "UPDATE t SET b = $1", "sent again") },
+		6: func() error {
+			var n int
+			err := db.WriteReturning(t.Context(), &n, "WITH changed AS (UPDATE t SET b = $1 RETURNING a) SELECT 7 + 0 * count(*) FROM changed", "sent again")
+			if err == nil && n != 7 {
+				err = fmt.Errorf("it returned %d", n)
+			}
+			return err
+		},
 	} {
 		var busy sync.WaitGroup
 		for range conns { // All of them are in use at once, and so just made or just used.

@@ -112,9 +112,21 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx Tx) erro
 // to be dead, or the database asks for it: so it must be one that does nothing when it was done before. Errors
 // are those of Write, or the driver's, for Classify, where the database refused the statement itself.
 func (db *DB) WriteStatement(ctx context.Context, query string, args ...any) error {
+	return db.writeStatement(ctx, func(to querier) error {
+		_, err := to.ExecContext(ctx, query, args...)
+		return err
+	})
+}
+
+// WriteReturning is WriteStatement for a statement that returns one value, which goes into the given place.
+func (db *DB) WriteReturning(ctx context.Context, into any, query string, args ...any) error {
+	return db.writeStatement(ctx, func(to querier) error { return to.QueryRowContext(ctx, query, args...).Scan(into) })
+}
+
+func (db *DB) writeStatement(ctx context.Context, send func(to querier) error) error {
 	lost := false
 	for attempt, dead := 1, 0; ; {
-		_, err := db.traced(db.write).ExecContext(ctx, query, args...)
+		err := send(db.traced(db.write))
 		db.noteWrite(Classify(err)) //nolint:contextcheck // the probes outlive this write
 		switch {
 		case err != nil && stale(ctx, err) && dead < db.opts.MaxConns:

@@ -30,8 +30,8 @@ func Migrations() fs.FS {
 type Store struct {
 	db *sqldb.DB
 
-	mark  mark
-	state *gather.Gatherer[struct{}, string] // nil on SQLite
+	history history
+	state   *gather.Gatherer[struct{}, string] // nil on SQLite
 }
 
 var (

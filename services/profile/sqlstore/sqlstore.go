@@ -132,6 +132,10 @@ func collect(rows *sql.Rows) ([]profile.Learner, error) {
 func (s *Store) Create(
 	ctx context.Context, l profile.Learner, key idem.Key, response []byte, now time.Time,
 ) (answer []byte, revision int64, err error) {
+	if key.IsZero() && len(l.Subjects) == 1 && s.db.Dialect() == sqldb.Postgres {
+		revision, err = s.signIn(ctx, l)
+		return response, revision, err
+	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		revision = 0
 		earlier, found, err := sqldb.FindIdempotent(ctx, tx, key, now)
@@ -140,10 +144,6 @@ func (s *Store) Create(
 			return err
 		}
 		answer = response
-		if key.IsZero() && len(l.Subjects) == 1 && tx.Dialect() == sqldb.Postgres {
-			revision, err = signIn(ctx, tx, l)
-			return err
-		}
 		// The key goes first: a twin in another replica must meet at the key, of which it
 		// is told to try again, and not at the subjects, of which it is told to give up.
 		if err := sqldb.SaveIdempotent(ctx, tx, key, response, now); err != nil {
@@ -182,22 +182,19 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, fiel
 	return err
 }
 
-// signIn is insert, insertSubjects and announce for a learner of one subject, in one statement of Postgres, and
-// returns the revision. The feed's row is updated from what was inserted, so it is locked after the wait for another
-// transaction with the same subject, and never during it.
-func signIn(ctx context.Context, tx sqldb.Tx, l profile.Learner) (revision int64, err error) {
-	err = tx.QueryRowContext(ctx, `WITH linked AS (
-  INSERT INTO learner_subjects (issuer, subject, learner_id, position) VALUES ($16, $17, $1, 0) ON CONFLICT DO NOTHING RETURNING learner_id
-), head AS (
-  UPDATE feed_head SET revision = revision + 1 FROM linked WHERE id = 1 RETURNING revision
-)
-INSERT INTO learners (`+stored+`, revision)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, head.revision FROM head
-RETURNING revision`, append(fields(l), l.Subjects[0].Issuer, l.Subjects[0].Subject)...).Scan(&revision)
-	if errors.Is(err, sql.ErrNoRows) {
+// signIn is insert, insertSubjects and announce for a learner of one subject, in one statement of Postgres and one
+// round trip, and returns the revision.
+func (s *Store) signIn(ctx context.Context, l profile.Learner) (int64, error) {
+	var revision sql.NullInt64
+	err := s.db.WriteReturning(ctx, &revision, `SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		append(fields(l), l.Subjects[0].Issuer, l.Subjects[0].Subject)...)
+	switch {
+	case err != nil:
+		return 0, sqldb.Classify(err)
+	case !revision.Valid:
 		return 0, profile.SubjectsTaken([]int{0})
 	}
-	return revision, err
+	return revision.Int64, nil
 }
 
 // insertSubjects tries all of them, so that the error can name each that is taken. On

@@ -16,9 +16,7 @@ func (s *Store) bySubjects(ctx context.Context, subjects []profile.Subject) (map
 	for i, subject := range subjects {
 		issuers[i], names[i] = subject.Issuer, subject.Subject
 	}
-	rows, err := s.db.Reader().QueryContext(ctx, `SELECT s.issuer, s.subject, l.id, l.time_zone, l.time_zone_time
-FROM unnest($1::text[], $2::text[]) AS asked (issuer, subject)
-JOIN learner_subjects s ON s.issuer = asked.issuer AND s.subject = asked.subject JOIN learners l ON l.id = s.learner_id`, issuers, names)
+	rows, err := s.db.Reader().QueryContext(ctx, `SELECT issuer, subject, id, time_zone, time_zone_time FROM subjects_of($1, $2)`, issuers, names)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -39,7 +37,11 @@ JOIN learner_subjects s ON s.issuer = asked.issuer AND s.subject = asked.subject
 
 // byIDs returns learners, from one statement; those that do not exist are absent.
 func (s *Store) byIDs(ctx context.Context, ids []string) (map[string]profile.Learner, error) {
-	learners, err := learnersWhere(ctx, s.db.Reader(), `l.id = ANY($1) ORDER BY l.id, s.position`, ids)
+	rows, err := s.db.Reader().QueryContext(ctx, `SELECT `+columns+`, l.issuer, l.subject FROM learners_of($1) l`, ids)
+	if err != nil {
+		return nil, sqldb.Classify(err)
+	}
+	learners, err := collect(rows)
 	found := make(map[string]profile.Learner, len(learners))
 	for _, l := range learners {
 		found[l.ID] = l

@@ -33,9 +33,7 @@ func (s *Store) gatherHeads(ctx context.Context, learnerIDs []string) (map[strin
 // currentHeads is currentHead for many learners. Those without a log are absent; rest gets what they have, too.
 func currentHeads(ctx context.Context, tx sqldb.Tx, mark string, learnerIDs []string, rest *progress.Head) (map[string]progress.Head, error) {
 	out := make(map[string]progress.Head, len(learnerIDs))
-	rows, err := tx.QueryContext(ctx, `SELECT h.learner_id, coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.known, FALSE),
-		coalesce(h.time_zone, ''), coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, `+mark+`
-		FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = ANY($1) WHERE c.id = 1`, learnerIDs)
+	rows, err := tx.QueryContext(ctx, `SELECT `+headColumns+`, revision, read_mark FROM heads_of($1, `+mark+`)`, learnerIDs)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var h progress.Head
 		var since int64

@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 5
+-- format: 6
 -- min_binary: 1
 
 -- One row; a transaction that changes the catalog holds it until its end.
@@ -11,6 +11,15 @@ CREATE TABLE catalog_head (
 );
 
 INSERT INTO catalog_head (id, revision, edits) VALUES (1, 0, 0);
+
+-- What tells one state of the catalog from every other, on the line of history that server names. Each read asks for
+-- it, and here it is planned once in a session, and not each time.
+-- +goose StatementBegin
+CREATE FUNCTION catalog_state(server text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT concat(edits, '/', server, '/', tableoid, '/', xmin) FROM catalog_head WHERE id = 1);
+END $$;
+-- +goose StatementEnd
 
 CREATE TABLE items (
     -- MODULE or PATH.

@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 5
+-- format: 6
 -- min_binary: 1
 
 -- One row; a transaction that changes the catalog holds it until its end.

@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 4
+-- format: 5
 -- min_binary: 1
 
 CREATE TABLE learners (

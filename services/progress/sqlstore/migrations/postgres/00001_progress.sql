@@ -119,6 +119,20 @@ CREATE TABLE catalog_head (
 );
 INSERT INTO catalog_head (id, revision) VALUES (1, 0);
 
+-- The heads of learners, and beside each the revision of the catalog and the mark: one row without a learner where
+-- there is no head. Each read asks for it, and here it is planned once in a session, and not each time.
+-- +goose StatementBegin
+CREATE FUNCTION heads_of(learners uuid[], mark text) RETURNS TABLE (
+  learner_id uuid, sequence bigint, version bigint, known boolean, time_zone text, zone_since bigint, rules integer, revision bigint, read_mark text
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT h.learner_id, coalesce(h.sequence, 0), coalesce(h.version, 0), coalesce(h.known, FALSE), coalesce(h.time_zone, ''),
+      coalesce(h.zone_since, 0), coalesce(h.rules, 0), c.revision, mark
+    FROM catalog_head c LEFT JOIN learner_head h ON h.learner_id = ANY (learners) WHERE c.id = 1;
+END $$;
+-- +goose StatementEnd
+
 -- What a group of writers is to change, in one statement and one round trip (progress.WriteSet). It rests on what
 -- they believe: the line of history, the catalog and, of every learner, the head. It does all, or raises:
 -- PC001 for a newer catalog, with its revision; PC002 for heads that moved, with their learners; PC003 for
