@@ -227,6 +227,8 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 	}
 	m.Gauge("preceptor_commit_queue_jobs", "Writes that wait for a transaction.", nil, func() float64 { return float64(stats().Queued) })
 	m.Gauge("preceptor_watchers", "Watches of a learner's log that are open.", nil, func() float64 { return float64(stats().Watchers) })
+	measureLearners(m, func() engine.MemoryStats { return stats().Memory })
+	measureRetries(m, func() engine.RetryStats { return stats().Retries })
 	sweep := func(value func(*engine.SweepStats) float64) func() (float64, bool) {
 		return func() (float64, bool) {
 			s := stats().Sweep
@@ -240,6 +242,27 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 		sweep(func(s *engine.SweepStats) float64 { return float64(s.Unswept) }))
 	m.GaugeWhile("preceptor_sweep_age_seconds", "How long ago the sweep began that was finished last; only in the replica that sweeps.", nil,
 		sweep(func(s *engine.SweepStats) float64 { return s.Age.Seconds() }))
+}
+
+// measureLearners shows what progress remembers of learners.
+func measureLearners(m *metrics.Registry, stats func() engine.MemoryStats) {
+	const lookups = "Lookups of a learner in what is remembered, by result."
+	m.Counter("preceptor_learner_lookups_total", lookups, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
+	m.Counter("preceptor_learner_lookups_total", lookups, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	m.Gauge("preceptor_learners_remembered", "Learners who are remembered.", nil, func() float64 { return float64(stats().Learners) })
+	m.Gauge("preceptor_learners_remembered_bytes", "Memory that they take.", nil, func() float64 { return float64(stats().Bytes) })
+}
+
+// measureRetries shows how often what progress believed was not so.
+func measureRetries(m *metrics.Registry, stats func() engine.RetryStats) {
+	for because, count := range map[string]func() uint64{
+		"learner": func() uint64 { return stats().Learners },
+		"event":   func() uint64 { return stats().Events },
+		"catalog": func() uint64 { return stats().Catalog },
+	} {
+		m.Counter("preceptor_commit_retries_total", "Transactions that were written again, because something was not as was believed.",
+			metrics.Labels{"because": because}, func() float64 { return float64(count()) })
+	}
 }
 
 // measureCache shows the cache of computed answers.

@@ -99,8 +99,9 @@ type Commit struct {
 type committer struct {
 	committerConfig
 
-	queue *queue
-	wg    sync.WaitGroup
+	queue   *queue
+	wg      sync.WaitGroup
+	retries retries
 }
 
 // committerConfig is what a committer needs.
@@ -218,6 +219,7 @@ func (c *committer) overtaken(ctx context.Context, jobs []*job, a attempt, stale
 	again.number++
 	switch {
 	case stale.Catalog > 0:
+		c.retries.catalog.Add(1)
 		// Fetched between transactions, for it would hold up all that waits for these learners.
 		if _, err := c.catalog.Stored(ctx, stale.Catalog); err != nil {
 			c.report(jobs, c.now(), err)
@@ -226,9 +228,11 @@ func (c *committer) overtaken(ctx context.Context, jobs []*job, a attempt, stale
 		}
 		c.write(ctx, jobs, a)
 	case stale.Events:
+		c.retries.events.Add(1)
 		again.look = true
 		c.write(ctx, jobs, again)
 	default:
+		c.retries.learners.Add(1)
 		c.memory.forget(stale.Learners)
 		again.look = true // what came between may be the same events, sent to another process
 		moved, rest := partition(jobs, func(j *job) bool { return slices.Contains(stale.Learners, j.learnerID) })
