@@ -37,7 +37,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		Version:        p.version,
 		Limiter:        p.openLimiter(),
 		MaxStreams:     most,
-		Kept:           min(gateway.DefaultKept, limit/8),
+		Kept:           p.keeps.written,
 		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
@@ -58,6 +58,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		return float64(most)
 	})
 	measureKept(p.metrics, g.Kept)
+	p.spare.add(func(context.Context) { g.Forget() })
 	p.metrics.Counter("preceptor_gateway_slow_readers_total", "Responses that were cut off, since their clients did not read.", nil,
 		func() float64 { return float64(g.SlowReaders()) })
 	return g, nil

@@ -28,8 +28,6 @@ import (
 )
 
 const (
-	// cacheBytes is how much of computed answers is held in memory.
-	cacheBytes = 32 << 20
 	// staleAfter is how old what progress knows of another service may be before that is reported:
 	// it is refreshed every two seconds.
 	staleAfter = 15 * time.Second
@@ -83,6 +81,7 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 		Cache:       cached.cache,
 		PubSub:      cached.notices,
 		CommitLanes: commitLanes(o.DB, o.Config.DatabaseMaxConns),
+		Memory:      o.Keeps.learners,
 		Committed:   measureCommits(o.Metrics),
 		Now:         o.Now,
 		Logger:      o.Logger,
@@ -94,6 +93,11 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 		svc.Close()
 		return nil
 	})
+	subjects := engine.NewSubjects(store, learners, o.Now)
+	o.OnQuiet(func(context.Context) {
+		svc.Forget()
+		subjects.Forget()
+	})
 	measureProgress(o.Metrics, svc.Stats)
 	measureCache(o.Metrics, cached.stats)
 	previews := report.New(store, svc.Catalog(), o.Now)
@@ -103,7 +107,7 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 		Now:     o.Now, Logger: o.Logger,
 	})
 	return Opened{
-		Resolver: engine.NewSubjects(store, learners, o.Now),
+		Resolver: subjects,
 		Tickets:  svc,
 		Register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
 			progressv1.RegisterProgressServiceServer(to, progressgrpc.NewServer(svc, previews, replays, draining))
@@ -148,7 +152,8 @@ type cached struct {
 // openCache opens the Redis that the operator named, or a cache in memory.
 func openCache(ctx context.Context, o Opening) (cached, error) {
 	if o.Config.RedisURL == "" {
-		memory := cache.NewMemory(cacheBytes, o.Now)
+		memory := cache.NewMemory(o.Keeps.computed, o.Now)
+		o.OnQuiet(func(context.Context) { memory.Clear() })
 		return cached{cache: memory, stats: memory.Stats}, nil
 	}
 	client, err := redis.Open(ctx, o.Config.RedisURL, redis.Options{Logger: o.Logger, Tracer: o.Tracer, Now: o.Now})
