@@ -251,9 +251,8 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 
 // measureLearners shows what progress remembers of learners.
 func measureLearners(m *metrics.Registry, stats func() engine.MemoryStats) {
-	const lookups = "Lookups of a learner in what is remembered, by result."
-	m.Counter("preceptor_learner_lookups_total", lookups, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
-	m.Counter("preceptor_learner_lookups_total", lookups, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	measureLookups(m, "preceptor_learner_lookups_total", "Lookups of a learner in what is remembered, by result.",
+		func() (hits, misses uint64) { s := stats(); return s.Hits, s.Misses })
 	m.Gauge("preceptor_learners_remembered", "Learners who are remembered.", nil, func() float64 { return float64(stats().Learners) })
 	m.Gauge("preceptor_learners_remembered_bytes", "Memory that they take.", nil, func() float64 { return float64(stats().Bytes) })
 }
@@ -272,12 +271,17 @@ func measureRetries(m *metrics.Registry, stats func() engine.RetryStats) {
 
 // measureCache shows the cache of computed answers.
 func measureCache(m *metrics.Registry, stats func() cache.Stats) {
-	const lookups = "Lookups in the cache, by result."
-	m.Counter("preceptor_cache_requests_total", lookups, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
-	m.Counter("preceptor_cache_requests_total", lookups, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	measureLookups(m, "preceptor_cache_requests_total", "Lookups in the cache, by result.",
+		func() (hits, misses uint64) { s := stats(); return s.Hits, s.Misses })
 	m.Counter("preceptor_cache_evictions_total", "Answers removed to make room.", nil, func() float64 { return float64(stats().Evictions) })
 	m.Gauge("preceptor_cache_entries", "Answers in the cache.", nil, func() float64 { return float64(stats().Entries) })
 	m.Gauge("preceptor_cache_bytes", "Memory that the answers in the cache take.", nil, func() float64 { return float64(stats().Bytes) })
+}
+
+// measureLookups counts lookups by whether they found something.
+func measureLookups(m *metrics.Registry, name, help string, counts func() (hits, misses uint64)) {
+	m.Counter(name, help, metrics.Labels{"result": "hit"}, func() float64 { hits, _ := counts(); return float64(hits) })
+	m.Counter(name, help, metrics.Labels{"result": "miss"}, func() float64 { _, misses := counts(); return float64(misses) })
 }
 
 // measureRedis shows whether Redis is used at present, and how often it failed.
