@@ -176,3 +176,6 @@ func (p *packWriter) Close() error {
 
 // Kept returns what was kept so far: hits are requests whose service was asked by the name of an answer.
 func (g *Gateway) Kept() cache.Stats { return g.kept.by.Stats() }
+
+// Forget gives up the answers that were kept.
+func (g *Gateway) Forget() { g.kept.by.Clear() }

@@ -74,7 +74,7 @@ func (c *tokenCache) purge() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.era++
-	clear(c.entries)
+	c.entries = map[tokenHash]*list.Element{} // a new one, since a map stays as large as it was
 	c.order.Init()
 }
 

@@ -149,6 +149,9 @@ func (v *Verifier) Issuers() []IssuerState {
 	return states
 }
 
+// Forget gives up what is remembered of tokens. They are verified again when they come again.
+func (v *Verifier) Forget() { v.cache.purge() }
+
 // Verify returns the principal of the token. Unauthenticated with TOKEN_EXPIRED
 // or TOKEN_INVALID when it is not to be believed, Unavailable when its issuer's
 // keys cannot be had. Service and LearnerID are not filled.

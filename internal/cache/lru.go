@@ -49,6 +49,13 @@ func (l *LRU[V]) Set(key string, value V, size int64, ttl time.Duration) {
 	l.shard(key).set(&entry[V]{key: key, value: value, bytes: int64(len(key)) + size + entryOverhead, expires: l.now().Add(ttl)})
 }
 
+// Clear removes everything.
+func (l *LRU[V]) Clear() {
+	for _, s := range l.shards {
+		s.clear()
+	}
+}
+
 // Stats is what was done so far and is held now.
 type Stats struct {
 	Hits, Misses, Evictions uint64
@@ -102,9 +109,17 @@ type shard[V any] struct {
 }
 
 func newShard[V any](maxBytes int64) *shard[V] {
-	s := &shard[V]{max: maxBytes, byKey: map[string]*entry[V]{}}
-	s.ring.prev, s.ring.next = &s.ring, &s.ring
+	s := &shard[V]{max: maxBytes}
+	s.clear()
 	return s
+}
+
+func (s *shard[V]) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byKey = map[string]*entry[V]{} // a new one, since a map stays as large as it was
+	s.ring.prev, s.ring.next = &s.ring, &s.ring
+	s.stats.Bytes = 0
 }
 
 func (s *shard[V]) get(key string, now time.Time) (value V, ok bool) {

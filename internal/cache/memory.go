@@ -26,5 +26,8 @@ func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Durat
 	m.values.Set(key, slices.Clip(bytes.Clone(value)), int64(len(value)), ttl)
 }
 
+// Clear removes everything.
+func (m *Memory) Clear() { m.values.Clear() }
+
 // Stats sums up all parts, each as of its own moment.
 func (m *Memory) Stats() Stats { return m.values.Stats() }

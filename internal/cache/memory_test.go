@@ -75,6 +75,27 @@ func TestMemoryRefusesWhatCannotFit(t *testing.T) {
 	}
 }
 
+func TestMemoryIsCleared(t *testing.T) {
+	c := cache.NewMemory(64<<20, testenv.Now)
+	set := func() {
+		for i := range 100 {
+			c.Set(t.Context(), fmt.Sprint(i), []byte("v"), time.Hour)
+		}
+	}
+	set()
+	c.Clear()
+	if _, ok := c.Get(t.Context(), "7"); ok {
+		t.Error("an entry is still there")
+	}
+	if s := c.Stats(); s.Entries != 0 || s.Bytes != 0 {
+		t.Errorf("%+v", s)
+	}
+	set()
+	if s := c.Stats(); s.Entries != 100 {
+		t.Errorf("afterwards: %+v", s)
+	}
+}
+
 // TestMemoryAgainstModel holds Memory to a plain map with a queue.
 func TestMemoryAgainstModel(t *testing.T) {
 	const room = 20 << 10

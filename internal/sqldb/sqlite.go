@@ -19,8 +19,8 @@ import (
 // Page caches are per connection, in KiB.
 const (
 	sqliteReaders       = 4
-	sqliteWriterCacheKB = 16 << 10
-	sqliteReaderCacheKB = 4 << 10
+	sqliteWriterCacheKB = 8 << 10
+	sqliteReaderCacheKB = 2 << 10
 )
 
 func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
@@ -56,6 +56,16 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// Shrink gives the memory of pages that nobody is using back to the system; on Postgres it does nothing. SQLite is
+// built so that the page caches of all connections of a process are one pool, so one statement is enough.
+func (db *DB) Shrink(ctx context.Context) error {
+	if db.dialect != SQLite {
+		return nil
+	}
+	_, err := db.read.ExecContext(ctx, "PRAGMA shrink_memory")
+	return Classify(err)
 }
 
 // keepPrivate takes the files of a database away from others than their owner. SQLite gives those beside

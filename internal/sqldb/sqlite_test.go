@@ -135,7 +135,7 @@ func TestSQLiteSettings(t *testing.T) {
 		{"journal_mode", "wal", "wal"},
 		{"synchronous", "2", "2"},
 		{"foreign_keys", "1", "1"},
-		{"cache_size", "-4096", "-16384"},
+		{"cache_size", "-2048", "-8192"},
 		{"query_only", "1", "0"},
 		{"busy_timeout", "5000", "5000"},
 	} {

@@ -31,7 +31,7 @@ func (r *results) barsOfOne() []bar {
 	bars := []bar{
 		{"one process / bare handler: writes", "×", r.ratio(askWrite, oneProcess, askWrite, bareHandlers, perSecond), 2.5, false},
 		{"one process / bare handler: reads", "×", r.ratio(askRead, oneProcess, askRead, bareHandlers, perSecond), 1, false},
-		{"one process: a 304 / its own read", "×", r.ratio(askReadSame, oneProcess, askRead, oneProcess, perSecond), 2, false},
+		{"one process: " + askReadSame, "µs", r.median(askReadSame, oneProcess, processor), 150, true},
 		{"one process: events/s in batches of 50", "", r.median(askMany, oneProcess, perSecond), 20_000, false},
 		{"one process: memory before the first request", "MB", r.field.idle, 50, true},
 		{"one process: memory under load", "MB", most, 160, true},

@@ -54,6 +54,11 @@ func (p *process) openDB(ctx context.Context, s Service) (*sqldb.DB, error) {
 		return nil, err
 	}
 	p.onStop(func(context.Context) error { return db.Close() })
+	p.spare.add(func(ctx context.Context) {
+		if err := db.Shrink(ctx); err != nil {
+			p.log.DebugContext(ctx, "a database keeps its pages in memory", "database", s.Name, "error", err)
+		}
+	})
 	p.measureDB(s.Name, db)
 	p.measureRefusal(s.Name, db)
 	return db, nil

@@ -37,7 +37,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		Version:        p.version,
 		Limiter:        p.openLimiter(),
 		MaxStreams:     most,
-		Kept:           min(gateway.DefaultKept, limit/8),
+		Kept:           p.keeps.written,
 		TrustedProxies: trusted,
 		Now:            p.now,
 		Tracer:         p.tracer,
@@ -58,6 +58,7 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 		return float64(most)
 	})
 	measureKept(p.metrics, g.Kept)
+	p.spare.add(func(context.Context) { g.Forget() })
 	p.metrics.Counter("preceptor_gateway_slow_readers_total", "Responses that were cut off, since their clients did not read.", nil,
 		func() float64 { return float64(g.SlowReaders()) })
 	return g, nil
@@ -65,9 +66,9 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 
 // measureKept counts the answers that the gateway keeps.
 func measureKept(m *metrics.Registry, stats func() cache.Stats) {
-	const asks = "Requests for answers that may be kept, by whether the gateway had one to ask the service about."
-	m.Counter("preceptor_gateway_kept_requests_total", asks, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
-	m.Counter("preceptor_gateway_kept_requests_total", asks, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	measureLookups(m, "preceptor_gateway_kept_requests_total",
+		"Requests for answers that may be kept, by whether the gateway had one to ask the service about.",
+		func() (hits, misses uint64) { s := stats(); return s.Hits, s.Misses })
 	m.Gauge("preceptor_gateway_kept_bytes", "Memory that the kept answers take.", nil, func() float64 { return float64(stats().Bytes) })
 }
 

@@ -5,8 +5,11 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/memlimit"
@@ -79,8 +82,9 @@ const (
 )
 
 // returnMemory gives memory back to the system when load is over, until ctx ends: the collector itself comes
-// when the heap has grown, and so not while nothing happens. It keeps the ceiling above what is live.
-func returnMemory(ctx context.Context, c ceiling) {
+// when the heap has grown, and so not while nothing happens. What is spare is given up first. It keeps the
+// ceiling above what is live.
+func returnMemory(ctx context.Context, c ceiling, s *spare) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var idle idleHeap
@@ -93,6 +97,10 @@ func returnMemory(ctx context.Context, c ceiling) {
 		}
 		look := lookAtHeap()
 		if idle.next(look) {
+			if idle.quiet == quietLooks { // and not again and again in slow and steady use
+				s.giveUp(ctx)
+			}
+			runtime.GC() // what a sync.Pool holds survives one collection
 			debug.FreeOSMemory()
 		}
 		if c.usual > 0 {
@@ -133,8 +141,8 @@ type idleHeap struct {
 	quiet int    // looks in a row
 }
 
-// next takes a look, and reports whether memory should be given back: once when it has been quiet for
-// long enough, and holds much.
+// next takes a look, and reports whether memory should be given back: when it has been quiet for long enough,
+// and again as often as it is quiet for so long and holds much all the same.
 func (h *idleHeap) next(look heapLook) bool {
 	quiet := look.allocated-h.last <= quietBytes
 	h.last = look.allocated
@@ -142,9 +150,42 @@ func (h *idleHeap) next(look heapLook) bool {
 		h.quiet = 0
 		return false
 	}
-	if h.quiet++; h.quiet < quietLooks || look.held < look.live+worthReturning {
-		return false
+	h.quiet++
+	return h.quiet == quietLooks || h.quiet%quietLooks == 0 && look.held >= look.live+worthReturning
+}
+
+// spare is what a process keeps to be fast, and can do without while nothing happens.
+type spare struct {
+	mu    sync.Mutex
+	parts []func(context.Context)
+}
+
+// add adds what gives up a part of it.
+func (s *spare) add(part func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts = append(s.parts, part)
+}
+
+func (s *spare) giveUp(ctx context.Context) {
+	s.mu.Lock()
+	parts := slices.Clone(s.parts)
+	s.mu.Unlock()
+	for _, part := range parts {
+		part(ctx)
 	}
-	h.quiet = 0
-	return true
+}
+
+// keeps is how many bytes a process keeps at most: of learners as it last read or wrote them, of answers as
+// they were computed, and of answers as the gateway wrote them.
+type keeps struct{ learners, computed, written int64 }
+
+// keepsIn is what is kept with a memory limit. Where everything is in one process, the three share what each has
+// alone elsewhere; the gateway beside it asks for few of the answers that were computed again.
+func keepsIn(limit int64, everything bool) keeps {
+	most := min(32<<20, limit/8)
+	if everything {
+		return keeps{learners: most / 8 * 5, computed: most / 8, written: most / 4}
+	}
+	return keeps{most, most, most}
 }

@@ -94,10 +94,34 @@ func TestIdleHeap(t *testing.T) {
 			t.Errorf("quiet look %d: %v", i, got)
 		}
 	}
+	for i := range 2 * quietLooks { // as much is held again and again
+		if got, want := idle.next(look), (i+1)%quietLooks == 0; got != want {
+			t.Errorf("quiet look %d after that: %v", i, got)
+		}
+	}
 	look.held = 30 << 20
 	for range 2 * quietLooks {
 		if idle.next(look) {
 			t.Error("a heap that holds little")
+		}
+	}
+}
+
+// TestKeepsIn bounds what is kept by the memory that there is, and by what else is in the process.
+func TestKeepsIn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		limit      int64
+		everything bool
+		want       keeps
+	}{
+		{math.MaxInt64, false, keeps{32 << 20, 32 << 20, 32 << 20}},
+		{64 << 20, false, keeps{8 << 20, 8 << 20, 8 << 20}},
+		{math.MaxInt64, true, keeps{20 << 20, 4 << 20, 8 << 20}},
+		{128 << 20, true, keeps{10 << 20, 2 << 20, 4 << 20}},
+	} {
+		if got := keepsIn(c.limit, c.everything); got != c.want {
+			t.Errorf("with %d, everything in one: %t: %v, want %v", c.limit, c.everything, got, c.want)
 		}
 	}
 }
@@ -113,7 +137,7 @@ func TestMemoryIsReturned(t *testing.T) {
 	}
 	kept = nil
 	before := lookAtHeap()
-	idle := idleHeap{last: before.allocated, quiet: quietLooks}
+	idle := idleHeap{last: before.allocated, quiet: quietLooks - 1}
 	runtime.GC() // so that live is known
 	if !idle.next(lookAtHeap()) {
 		t.Fatalf("%+v is not worth returning", lookAtHeap())

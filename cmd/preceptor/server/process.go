@@ -45,6 +45,10 @@ type process struct {
 	// identity is nil while everything runs in this process.
 	identity rpc.Identity
 
+	// keeps is what is kept in memory, and spare gives it up.
+	keeps keeps
+	spare spare
+
 	// closers undo the start, the last one first.
 	closers []func(context.Context) error
 	// failed receives the first error of what runs by itself.
@@ -70,7 +74,10 @@ type process struct {
 }
 
 func newProcess(o Options) *process {
-	return &process{cfg: o.Config, table: o.Services, log: o.Logger, now: o.Now, version: o.Version, failed: make(chan error, 1)}
+	return &process{
+		cfg: o.Config, table: o.Services, log: o.Logger, now: o.Now, version: o.Version, failed: make(chan error, 1),
+		keeps: keepsIn(memoryLimit(os.DirFS("/")), o.Config.Only == ""),
+	}
 }
 
 // MakeFolder makes the data folder, for its owner alone.
@@ -173,6 +180,7 @@ func (p *process) openVerifier(ctx context.Context) error {
 	if p.verifier, err = auth.NewVerifier(o); err != nil {
 		return err
 	}
+	p.spare.add(func(context.Context) { p.verifier.Forget() })
 	p.measureIssuers()
 	go p.verifier.Follow(p.untilStop(ctx))
 	return nil

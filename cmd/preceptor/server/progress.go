@@ -28,8 +28,6 @@ import (
 )
 
 const (
-	// cacheBytes is how much of computed answers is held in memory.
-	cacheBytes = 32 << 20
 	// staleAfter is how old what progress knows of another service may be before that is reported:
 	// it is refreshed every two seconds.
 	staleAfter = 15 * time.Second
@@ -83,6 +81,7 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 		Cache:       cached.cache,
 		PubSub:      cached.notices,
 		CommitLanes: commitLanes(o.DB, o.Config.DatabaseMaxConns),
+		Memory:      o.Keeps.learners,
 		Committed:   measureCommits(o.Metrics),
 		Now:         o.Now,
 		Logger:      o.Logger,
@@ -94,6 +93,11 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 		svc.Close()
 		return nil
 	})
+	subjects := engine.NewSubjects(store, learners, o.Now)
+	o.OnQuiet(func(context.Context) {
+		svc.Forget()
+		subjects.Forget()
+	})
 	measureProgress(o.Metrics, svc.Stats)
 	measureCache(o.Metrics, cached.stats)
 	previews := report.New(store, svc.Catalog(), o.Now)
@@ -103,7 +107,7 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 		Now:     o.Now, Logger: o.Logger,
 	})
 	return Opened{
-		Resolver: engine.NewSubjects(store, learners, o.Now),
+		Resolver: subjects,
 		Tickets:  svc,
 		Register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
 			progressv1.RegisterProgressServiceServer(to, progressgrpc.NewServer(svc, previews, replays, draining))
@@ -148,7 +152,8 @@ type cached struct {
 // openCache opens the Redis that the operator named, or a cache in memory.
 func openCache(ctx context.Context, o Opening) (cached, error) {
 	if o.Config.RedisURL == "" {
-		memory := cache.NewMemory(cacheBytes, o.Now)
+		memory := cache.NewMemory(o.Keeps.computed, o.Now)
+		o.OnQuiet(func(context.Context) { memory.Clear() })
 		return cached{cache: memory, stats: memory.Stats}, nil
 	}
 	client, err := redis.Open(ctx, o.Config.RedisURL, redis.Options{Logger: o.Logger, Tracer: o.Tracer, Now: o.Now})
@@ -227,6 +232,8 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 	}
 	m.Gauge("preceptor_commit_queue_jobs", "Writes that wait for a transaction.", nil, func() float64 { return float64(stats().Queued) })
 	m.Gauge("preceptor_watchers", "Watches of a learner's log that are open.", nil, func() float64 { return float64(stats().Watchers) })
+	measureLearners(m, func() engine.MemoryStats { return stats().Memory })
+	measureRetries(m, func() engine.RetryStats { return stats().Retries })
 	sweep := func(value func(*engine.SweepStats) float64) func() (float64, bool) {
 		return func() (float64, bool) {
 			s := stats().Sweep
@@ -242,14 +249,39 @@ func measureProgress(m *metrics.Registry, stats func() engine.Stats) {
 		sweep(func(s *engine.SweepStats) float64 { return s.Age.Seconds() }))
 }
 
+// measureLearners shows what progress remembers of learners.
+func measureLearners(m *metrics.Registry, stats func() engine.MemoryStats) {
+	measureLookups(m, "preceptor_learner_lookups_total", "Lookups of a learner in what is remembered, by result.",
+		func() (hits, misses uint64) { s := stats(); return s.Hits, s.Misses })
+	m.Gauge("preceptor_learners_remembered", "Learners who are remembered.", nil, func() float64 { return float64(stats().Learners) })
+	m.Gauge("preceptor_learners_remembered_bytes", "Memory that they take.", nil, func() float64 { return float64(stats().Bytes) })
+}
+
+// measureRetries shows how often what progress believed was not so.
+func measureRetries(m *metrics.Registry, stats func() engine.RetryStats) {
+	for because, count := range map[string]func() uint64{
+		"learner": func() uint64 { return stats().Learners },
+		"event":   func() uint64 { return stats().Events },
+		"catalog": func() uint64 { return stats().Catalog },
+	} {
+		m.Counter("preceptor_commit_retries_total", "Transactions that were written again, because something was not as was believed.",
+			metrics.Labels{"because": because}, func() float64 { return float64(count()) })
+	}
+}
+
 // measureCache shows the cache of computed answers.
 func measureCache(m *metrics.Registry, stats func() cache.Stats) {
-	const lookups = "Lookups in the cache, by result."
-	m.Counter("preceptor_cache_requests_total", lookups, metrics.Labels{"result": "hit"}, func() float64 { return float64(stats().Hits) })
-	m.Counter("preceptor_cache_requests_total", lookups, metrics.Labels{"result": "miss"}, func() float64 { return float64(stats().Misses) })
+	measureLookups(m, "preceptor_cache_requests_total", "Lookups in the cache, by result.",
+		func() (hits, misses uint64) { s := stats(); return s.Hits, s.Misses })
 	m.Counter("preceptor_cache_evictions_total", "Answers removed to make room.", nil, func() float64 { return float64(stats().Evictions) })
 	m.Gauge("preceptor_cache_entries", "Answers in the cache.", nil, func() float64 { return float64(stats().Entries) })
 	m.Gauge("preceptor_cache_bytes", "Memory that the answers in the cache take.", nil, func() float64 { return float64(stats().Bytes) })
+}
+
+// measureLookups counts lookups by whether they found something.
+func measureLookups(m *metrics.Registry, name, help string, counts func() (hits, misses uint64)) {
+	m.Counter(name, help, metrics.Labels{"result": "hit"}, func() float64 { hits, _ := counts(); return float64(hits) })
+	m.Counter(name, help, metrics.Labels{"result": "miss"}, func() float64 { _, misses := counts(); return float64(misses) })
 }
 
 // measureRedis shows whether Redis is used at present, and how often it failed.

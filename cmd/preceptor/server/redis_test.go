@@ -17,6 +17,7 @@ func openingWithRedis(t *testing.T, url string) Opening {
 	t.Helper()
 	return Opening{
 		Config: &Config{RedisURL: url}, Logger: slog.New(slog.DiscardHandler), Now: testenv.Now,
+		OnQuiet: func(func(context.Context)) {},
 		OnStop: func(stop func(context.Context) error) {
 			t.Cleanup(func() {
 				if err := stop(context.WithoutCancel(t.Context())); err != nil {

@@ -39,8 +39,8 @@ type Endpoints struct{ HTTP, GRPC, Health, Metrics net.Addr }
 func Run(ctx context.Context, o Options) (err error) {
 	serving, served := context.WithCancel(context.WithoutCancel(ctx))
 	defer served()
-	go returnMemory(serving, tuneGC())
 	p := newProcess(o)
+	go returnMemory(serving, tuneGC(), &p.spare)
 	defer func() {
 		stopped := p.stop(ctx)
 		if err == nil {

@@ -31,7 +31,7 @@ type service struct {
 func (p *process) openService(ctx context.Context, row Service, db *sqldb.DB, conns map[string]grpc.ClientConnInterface) error {
 	opened, err := row.Open(ctx, Opening{
 		Config: p.cfg, Logger: p.log, Now: p.now, Metrics: p.metrics, Tracer: p.tracer,
-		DB: db, Conns: conns, Idle: p.idle, OnStop: p.onStop,
+		DB: db, Conns: conns, Idle: p.idle, OnStop: p.onStop, Keeps: p.keeps, OnQuiet: p.spare.add,
 	})
 	if err != nil {
 		return err

@@ -70,6 +70,10 @@ type Opening struct {
 	Idle bool
 	// OnStop adds to what the stop does, the last first. The service's server has stopped by then.
 	OnStop func(func(context.Context) error)
+	// Keeps is what may be kept in memory.
+	Keeps keeps
+	// OnQuiet adds to what is done when load is over: giving that up.
+	OnQuiet func(func(context.Context))
 }
 
 // Opened is a service that is open.

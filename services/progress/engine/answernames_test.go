@@ -104,3 +104,29 @@ func TestNamesHoldUntilSomethingChanges(t *testing.T) {
 		t.Error("the validator holds before its time")
 	}
 }
+
+// An answer that the caller has costs the store one look at the head.
+func TestAnUnchangedAnswerIsOneHead(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("m", unit("u0"))}, nil)
+	tally := &tallied{Store: r.Store}
+	store := &counted{Store: tally}
+	r.Service = r.ReplicaOver(store, engine.Options{CommitLanes: 1})
+	r.Refresh()
+	a := &asker{rig: r, learner: r.Learner()}
+	recordAt(r, r.Service, a.learner, event("m", "u0", progress.Progressed, day0))
+	answer := a.ask()
+	tally.loads.Store(0)
+	tally.want(t, "the event, and an answer", 0, 1, 0, 1)
+	store.heads.Store(0)
+	r.Service.Forget() // nor does it need what is remembered
+	for _, name := range names(answer) {
+		if got := a.ask(name); got.Unchanged != name {
+			t.Errorf("%s gives %+v", name, got)
+		}
+	}
+	if n := store.heads.Load(); n != 2 {
+		t.Errorf("two that hold: %d heads", n)
+	}
+	tally.want(t, "two that hold", 0, 0, 0, 0)
+}

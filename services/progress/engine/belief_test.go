@@ -166,6 +166,35 @@ func TestAStaleLearnerCostsNobodyElse(t *testing.T) {
 	if n := store.locked.Load(); n != 0 {
 		t.Errorf("heads were locked %d times", n)
 	}
+	if retries := s.Stats().Retries; retries != (engine.RetryStats{Learners: 1}) {
+		t.Errorf("%+v", retries)
+	}
+}
+
+// What is forgotten is read again, and every lookup is counted.
+func TestForgottenLearnersAreReadAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"))}, nil)
+	store, s := overTallied(r)
+	learner := r.Learner()
+	want := func(hits, misses uint64, learners int) {
+		t.Helper()
+		if m := s.Stats().Memory; m.Hits != hits || m.Misses != misses || m.Learners != learners || m.Bytes > 0 != (learners > 0) {
+			t.Errorf("%+v, want %d hits, %d misses and %d learners", m, hits, misses, learners)
+		}
+	}
+	recordAt(r, s, learner, event("a", "u", progress.Progressed, day0))
+	want(0, 1, 1)
+	recordAt(r, s, learner, event("a", "u", progress.Progressed, day0))
+	want(1, 1, 1)
+	store.facts.Store(0)
+	s.Forget()
+	want(1, 1, 0)
+	recordAt(r, s, learner, event("a", "u", progress.Progressed, day0))
+	want(1, 2, 1)
+	if n := store.facts.Load(); n != 1 {
+		t.Errorf("facts were read %d times", n)
+	}
 }
 
 // Many learners who complete something at the same time are read together.

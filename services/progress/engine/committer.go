@@ -100,8 +100,9 @@ type Commit struct {
 type committer struct {
 	committerConfig
 
-	queue *queue
-	wg    sync.WaitGroup
+	queue   *queue
+	wg      sync.WaitGroup
+	retries retries
 }
 
 // committerConfig is what a committer needs.
@@ -111,8 +112,8 @@ type committerConfig struct {
 	catalog *CatalogFollower
 	now     func() time.Time
 	log     *slog.Logger
-	// committed is called for each learner whose log grew, after the commit.
-	committed func(learnerID string, sequence int64)
+	// committed is called after each commit, with the ends of its learners' logs and the entries that it wrote.
+	committed func(ends map[string]logEnd, entries []progress.Record)
 	// observe is called with each transaction; it may be nil.
 	observe func(Commit)
 	// lockedTry is the attempt at which the heads are locked, so that nobody else's writes come between:
@@ -183,12 +184,12 @@ type attempt struct {
 // each is written alone, so that one failing job does not fail the others.
 func (c *committer) write(ctx context.Context, jobs []*job, a attempt) {
 	begun := c.now()
-	err := c.try(ctx, jobs, a)
+	set, err := c.try(ctx, jobs, a)
 	stale, isStale := errors.AsType[*progress.StaleError](err)
 	switch {
 	case err == nil:
 		c.report(jobs, begun, nil)
-		c.announce(jobs)
+		c.announce(jobs, set.Records)
 	case isStale && ctx.Err() == nil:
 		c.overtaken(ctx, jobs, a, stale)
 	case isStale:
@@ -222,6 +223,7 @@ func (c *committer) overtaken(ctx context.Context, jobs []*job, a attempt, stale
 	again.number++
 	switch {
 	case stale.Catalog > 0:
+		c.retries.catalog.Add(1)
 		// Fetched between transactions, for it would hold up all that waits for these learners.
 		if _, err := c.catalog.Stored(ctx, stale.Catalog); err != nil {
 			c.report(jobs, c.now(), err)
@@ -230,9 +232,11 @@ func (c *committer) overtaken(ctx context.Context, jobs []*job, a attempt, stale
 		}
 		c.write(ctx, jobs, a)
 	case stale.Events:
+		c.retries.events.Add(1)
 		again.look = true
 		c.write(ctx, jobs, again)
 	default:
+		c.retries.learners.Add(1)
 		c.memory.forget(stale.Learners)
 		again.look = true // what came between may be the same events, sent to another process
 		moved, rest := partition(jobs, func(j *job) bool { return slices.Contains(stale.Learners, j.learnerID) })
@@ -279,7 +283,7 @@ func (c *committer) report(jobs []*job, begun time.Time, err error) {
 
 // try runs the jobs, and writes what they give, behind the fence or with their heads locked. A panic is an
 // error of the jobs: the lane must live on, or one learner's log could stop those of all.
-func (c *committer) try(ctx context.Context, jobs []*job, a attempt) (err error) {
+func (c *committer) try(ctx context.Context, jobs []*job, a attempt) (set *progress.WriteSet, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.ErrorContext(ctx, "panic in a commit", "panic", p, "stack", string(debug.Stack()))
@@ -287,10 +291,9 @@ func (c *committer) try(ctx context.Context, jobs []*job, a attempt) (err error)
 		}
 	}()
 	var b *batch
-	var set *progress.WriteSet
 	if a.number < c.lockedTry {
 		if b, err = c.prepare(ctx, c.store, jobs, a); err != nil {
-			return err
+			return nil, err
 		}
 		set = b.set()
 		err = c.store.Write(ctx, set)
@@ -304,12 +307,12 @@ func (c *committer) try(ctx context.Context, jobs []*job, a attempt) (err error)
 		})
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for id, l := range b.lessons(set) {
 		c.memory.learn(b.base[id], l)
 	}
-	return nil
+	return set, nil
 }
 
 // prepare runs the jobs on what is believed of their learners. Where that turns out to be too little, the
@@ -446,14 +449,12 @@ func complete(ctx context.Context, from progress.Reader, base map[string]*recall
 	return nil
 }
 
-func (c *committer) announce(jobs []*job) {
-	last := make(map[string]int64, len(jobs))
+func (c *committer) announce(jobs []*job, entries []progress.Record) {
+	ends := make(map[string]logEnd, len(jobs))
 	for _, j := range jobs {
-		if j.err == nil {
-			last[j.learnerID] = max(last[j.learnerID], j.sequence)
+		if j.err == nil && j.sequence >= ends[j.learnerID].sequence {
+			ends[j.learnerID] = logEnd{j.sequence, j.timeline}
 		}
 	}
-	for id, sequence := range last {
-		c.committed(id, sequence)
-	}
+	c.committed(ends, entries)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/bounds"
 	"github.com/preceptor-dev/preceptor/internal/errs"
+	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
 // PubSub notifies replicas that a learner's log grew. Messages may be lost, late or doubled: they only
@@ -43,8 +44,9 @@ const (
 )
 
 // feed notifies watchers that a learner's log grew: of writes here, by messages of other replicas,
-// and by a look at the heads from time to time. It only says "look": what happened is read from
-// the log.
+// and by a look at the heads from time to time. These only say "look": what happened is read from
+// the log. Entries that were written here it gives to the watchers: one whose reader has all up to an entry
+// sends it without reading.
 type feed struct {
 	store  LearnerStore
 	pubsub PubSub // nil where no other process writes, or none sends messages
@@ -70,6 +72,9 @@ type watcher struct {
 	seen atomic.Int64
 	// told is the highest sequence that the log is said to have. Most are said twice: here, and by the message.
 	told atomic.Int64
+	// fresh are entries that this process has just written, in their order; at most watchPage.
+	mu    sync.Mutex
+	fresh []freshEntry
 	// apart is set where the log was found to be elsewhere than the reader: perhaps behind.
 	apart atomic.Bool
 }
@@ -82,6 +87,29 @@ func (w *watcher) tell(sequence int64) {
 		}
 	}
 	w.wake()
+}
+
+// freshEntry is an entry that need not be read, on its line of history.
+type freshEntry struct {
+	timeline string
+	record   *progress.Record
+}
+
+// give passes an entry to the watcher; where there are too many, those that do not fit are read from the log.
+func (w *watcher) give(e freshEntry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.fresh) < watchPage {
+		w.fresh = append(w.fresh, e)
+	}
+}
+
+func (w *watcher) take() []freshEntry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fresh := w.fresh
+	w.fresh = nil
+	return fresh
 }
 
 // due reports whether a reader who was sent all up to a sequence has to look at the log.
@@ -115,15 +143,33 @@ func (f *feed) close() {
 	f.background.Wait()
 }
 
-// publish notifies watchers and other replicas of a write of this replica's.
-func (f *feed) publish(learnerID string, sequence int64) {
+// logEnd is the last sequence of a learner's log, and the line of history that it is on.
+type logEnd struct {
+	sequence int64
+	timeline string
+}
+
+// publish gives the entries that this replica wrote to their watchers, and notifies other replicas.
+func (f *feed) publish(ends map[string]logEnd, entries []progress.Record) {
 	f.mu.Lock()
-	for w := range f.watchers[learnerID] {
-		w.tell(sequence)
+	if len(f.watchers) > 0 {
+		for i := range entries {
+			r := &entries[i]
+			for w := range f.watchers[r.LearnerID] {
+				w.give(freshEntry{ends[r.LearnerID].timeline, r})
+			}
+		}
+		for id, end := range ends {
+			for w := range f.watchers[id] {
+				w.tell(end.sequence)
+			}
+		}
 	}
 	f.mu.Unlock()
 	if f.pubsub != nil {
-		f.pubsub.Send(learnerID, sequence)
+		for id, end := range ends {
+			f.pubsub.Send(id, end.sequence)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 	"github.com/preceptor-dev/preceptor/services/progress/engine"
 	"github.com/preceptor-dev/preceptor/services/progress/progresstest"
+	"github.com/preceptor-dev/preceptor/services/progress/rigtest"
 )
 
 // watched is a reader of one learner's log at one replica.
@@ -195,5 +197,79 @@ func eventually(t testing.TB, what string, f func() bool) {
 		if testenv.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
+	}
+}
+
+// logless is a store that counts how often the log is read for a watcher.
+type logless struct {
+	progresstest.Store
+
+	logs atomic.Int64
+}
+
+func (l *logless) Log(ctx context.Context, learnerID string, after int64, limit int) ([]progress.Record, progress.Head, error) {
+	l.logs.Add(1)
+	return l.Store.Log(ctx, learnerID, after, limit)
+}
+
+// What this replica writes its watchers are given, and it is what the log has: of all kinds of entries, and with
+// what they have earned. What another has written meanwhile is read, and what is written then is given again.
+func TestWatchersAreGivenWhatIsWrittenHere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, []progress.Module{module1("a", unit("u"), unit("v"))}, []progress.Path{path1("p", milestone("m", all("a")))})
+	store := &logless{Store: r.Store}
+	r.Store = store
+	s, other := r.Replica(), r.Replica()
+	r.Refreshed(s)
+	r.Refreshed(other)
+	learner := r.Learner()
+	reader, another := watch(t, s, learner), watch(t, s, learner)
+	if _, err := s.Enroll(r.Ctx, engine.Enrolling{LearnerID: learner, PathID: "p", Actor: self(learner)}); err != nil {
+		t.Fatal(err)
+	}
+	void := event("a", "u", progress.Completed, day0.Add(time.Hour+time.Nanosecond))
+	void.Score = new(0.5)
+	recordAt(r, s, learner, event("a", "u", progress.Progressed, day0), void)
+	recordAt(r, s, learner, event("a", "v", progress.Completed, day0))
+	if _, err := s.Record(r.Ctx, engine.Recording{LearnerID: learner, Actor: rigtest.Admin(), Events: []progress.Event{{
+		ID: rigtest.NewLearner(), Verb: progress.Voided, VoidsEventID: void.ID, Reason: "r", OccurredAt: day0,
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	seen := make([]engine.Notice, 5)
+	for i := range seen {
+		seen[i] = <-reader.seen
+		<-another.seen
+	}
+	if n := store.logs.Load(); n != 0 {
+		t.Errorf("the log was read %d times", n)
+	}
+	log, head, err := store.Store.Log(r.Ctx, learner, 0, 100)
+	if err != nil || len(log) != len(seen) {
+		t.Fatal(len(log), err)
+	}
+	awards := 0
+	for i := range seen {
+		want := engine.Notice{Sequence: log[i].Sequence, LogID: s.LogID(head.Timeline), Record: &log[i], Awards: log[i].Earned()}
+		awards += len(want.Awards)
+		if !reflect.DeepEqual(seen[i], want) {
+			t.Errorf("given\n%+v of %+v, and the log has\n%+v of %+v", seen[i], seen[i].Record, want, want.Record)
+		}
+	}
+	if awards != 1 {
+		t.Errorf("%d awards", awards)
+	}
+
+	recordAt(r, other, learner, event("a", "u", progress.Progressed, day0))
+	recordAt(r, s, learner, event("a", "u", progress.Progressed, day0))
+	reader.sees(t, 6)
+	reader.sees(t, 7)
+	another.sees(t, 6)
+	another.sees(t, 7)
+	before := store.logs.Load()
+	recordAt(r, s, learner, event("a", "u", progress.Progressed, day0))
+	reader.sees(t, 8)
+	if n := store.logs.Load(); before == 0 || n != before {
+		t.Errorf("the log was read %d times, and then %d", before, n)
 	}
 }

@@ -34,6 +34,12 @@ func (k *knownLearners) add(id string) {
 	k.ids[id] = struct{}{}
 }
 
+func (k *knownLearners) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ids = nil
+}
+
 // exists returns NotFound when there is no such learner, so that nothing is filed under an id with one
 // wrong digit. Those who are known here need no profile; of others it says only what profile has
 // confirmed since the call, and returns Unavailable while it cannot be reached.

@@ -59,8 +59,8 @@ func TestWhoExists(t *testing.T) {
 	}
 }
 
-// TestWatchesReadOnce: a reader who has the whole log costs its head, and an entry that is written one look at the
-// log, though a message of it arrives, too.
+// TestWatchesReadOnce: a reader who has the whole log costs its head, and an entry that is written here no look at
+// the log, though a message of it arrives, too.
 func TestWatchesReadOnce(t *testing.T) {
 	r := newRig(t, []progress.Module{hundred()}, nil)
 	store, wire := &counted{Store: r.Store}, newWire()
@@ -81,7 +81,7 @@ func TestWatchesReadOnce(t *testing.T) {
 		w.sees(t, sent.sequence)
 		received(sent.learner, sent.sequence)
 	}
-	if logs := store.logs.Load(); logs != 5 {
+	if logs := store.logs.Load(); logs != 0 {
 		t.Errorf("heard of 5 entries by %d reads of the log", logs)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // memoryBytes is how much a process remembers of learners, about.
-const memoryBytes = 32 << 20
+const memoryBytes int64 = 32 << 20
 
 // recalled is what this process last read or wrote of a learner. It is a belief: that it is the newest
 // shows only where the head that the store has is the same. What it holds is never changed in place
@@ -26,7 +26,7 @@ type recalled struct {
 	awards      []progress.Award
 	// events are the last ones of the log, as far as this process wrote or met them.
 	events []progress.KnownEvent
-	bytes  int
+	bytes  int64
 }
 
 // recalledEvents is how many events are remembered of a learner: about what is sent again by a device
@@ -68,12 +68,14 @@ type memory struct {
 	line  string
 	by    map[string]*list.Element
 	order *list.List // of *recalled, the last used in front
-	bytes int
+	bytes int64
 	// most is how many bytes it may take.
-	most int
+	most int64
+	// hits and misses are the lookups that found what they were for, and the others.
+	hits, misses uint64
 }
 
-func newMemory(most int) *memory {
+func newMemory(most int64) *memory {
 	return &memory{by: map[string]*list.Element{}, order: list.New(), most: most}
 }
 
@@ -81,7 +83,24 @@ func newMemory(most int) *memory {
 func (m *memory) get(learnerID string) *recalled {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.use(learnerID)
+	r := m.use(learnerID)
+	m.count(r != nil)
+	return r
+}
+
+func (m *memory) count(hit bool) {
+	if hit {
+		m.hits++
+	} else {
+		m.misses++
+	}
+}
+
+// stats returns what is remembered, and how often it was of use.
+func (m *memory) stats() MemoryStats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return MemoryStats{Hits: m.hits, Misses: m.misses, Learners: len(m.by), Bytes: m.bytes}
 }
 
 func (m *memory) use(learnerID string) *recalled {
@@ -97,10 +116,13 @@ func (m *memory) use(learnerID string) *recalled {
 func (m *memory) learner(head progress.Head) *progress.Learner {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r := m.use(head.LearnerID); r != nil && r.whole && sameVersion(r.head, head) {
-		return r.learner()
+	r := m.use(head.LearnerID)
+	hit := r != nil && r.whole && sameVersion(r.head, head)
+	m.count(hit)
+	if !hit {
+		return nil
 	}
-	return nil
+	return r.learner()
 }
 
 // since returns a copy of a learner who is remembered whole, and no older than a sequence of a line of
@@ -108,10 +130,13 @@ func (m *memory) learner(head progress.Head) *progress.Learner {
 func (m *memory) since(learnerID, line string, sequence int64) *progress.Learner {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r := m.use(learnerID); r != nil && r.whole && r.head.Timeline == line && r.head.Sequence >= sequence {
-		return r.learner()
+	r := m.use(learnerID)
+	hit := r != nil && r.whole && r.head.Timeline == line && r.head.Sequence >= sequence
+	m.count(hit)
+	if !hit {
+		return nil
 	}
-	return nil
+	return r.learner()
 }
 
 // sameVersion reports whether two heads are of the same moment of a learner's.
@@ -174,6 +199,13 @@ func (m *memory) store(r *recalled) {
 	}
 }
 
+// forgetAll forgets everybody.
+func (m *memory) forgetAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear()
+}
+
 // forget forgets learners.
 func (m *memory) forget(learnerIDs []string) {
 	m.mu.Lock()
@@ -191,7 +223,7 @@ func (m *memory) remove(learnerID string) {
 }
 
 func (m *memory) clear() {
-	clear(m.by)
+	m.by = map[string]*list.Element{} // a new one, since a map stays as large as it was
 	m.order.Init()
 	m.bytes = 0
 }
@@ -206,10 +238,10 @@ const (
 )
 
 // size is how many bytes it takes, about.
-func (r *recalled) size() int {
+func (r *recalled) size() int64 {
 	n := entryBytes + enrollBytes*len(r.enrollments) + awardBytes*len(r.awards) + eventBytes*len(r.events)
 	for _, f := range r.facts {
 		n += factBytes + f.Size()
 	}
-	return n
+	return int64(n)
 }

@@ -30,7 +30,7 @@ type Options struct {
 	// CommitLanes is how many transactions may be written at a time; 1 for SQLite.
 	CommitLanes int
 	// Memory is how many bytes are used, about, to remember learners; 0 for 32 MiB.
-	Memory int
+	Memory int64
 	// LockedTry is the attempt at which a transaction locks the heads of its learners, instead of finding
 	// out whether they moved: 1 for always; 0 for the fourth.
 	LockedTry int
@@ -125,6 +125,12 @@ func (s *Service) Close() {
 	<-s.stopped
 	s.committer.Close()
 	s.feed.close() // last, so that other replicas are notified of the last commits
+}
+
+// Forget gives up what is remembered of learners. They are read again when they come again.
+func (s *Service) Forget() {
+	s.memory.forgetAll()
+	s.known.forget()
 }
 
 // catchUp returns a catalog, and has the store hold time zones, that are no older than what

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/follow"
@@ -14,6 +15,10 @@ type Stats struct {
 	Queued int
 	// Watchers are the open watches.
 	Watchers int
+	// Memory is what is remembered of learners.
+	Memory MemoryStats
+	// Retries are the transactions that were written again.
+	Retries RetryStats
 	// Sweep is nil in a replica that does not hold the sweep.
 	Sweep *SweepStats
 }
@@ -27,6 +32,17 @@ type SweepStats struct {
 	Age time.Duration
 }
 
+// MemoryStats is what is remembered of learners now, and how many lookups found what they were for and how many did not.
+type MemoryStats struct {
+	Hits, Misses uint64
+	Learners     int
+	Bytes        int64
+}
+
+// RetryStats is how many transactions were written again because something was not as was believed: the heads of
+// learners, whether an event is known, or the catalog's revision.
+type RetryStats struct{ Learners, Events, Catalog uint64 }
+
 // Stats returns what the service is about at the moment.
 func (s *Service) Stats() Stats {
 	return Stats{
@@ -34,6 +50,15 @@ func (s *Service) Stats() Stats {
 		Zones:    s.zoneFollower.State(),
 		Queued:   s.committer.queue.length(),
 		Watchers: s.feed.count(),
+		Memory:   s.memory.stats(),
+		Retries:  s.committer.retries.stats(),
 		Sweep:    s.sweeper.stats(),
 	}
+}
+
+// retries counts what RetryStats has.
+type retries struct{ learners, events, catalog atomic.Uint64 }
+
+func (r *retries) stats() RetryStats {
+	return RetryStats{Learners: r.learners.Load(), Events: r.events.Load(), Catalog: r.catalog.Load()}
 }

@@ -73,6 +73,13 @@ func (s *Subjects) ResolveSubject(ctx context.Context, issuer, sub string, hints
 	return link.LearnerID, nil
 }
 
+// Forget gives up what is held in memory.
+func (s *Subjects) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = map[subject]knownSubject{}
+}
+
 func (s *Subjects) ask(ctx context.Context, issuer, sub string, hints auth.Hints) (progress.Link, error) {
 	link, err := s.profile.ResolveSubject(ctx, issuer, sub, hints)
 	if err != nil {

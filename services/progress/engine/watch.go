@@ -69,6 +69,7 @@ func (s *Service) Watch(ctx context.Context, asked Watching, open func() error, 
 		case <-asked.Ending:
 			return nil
 		case <-w.look:
+			at, err = s.sendFresh(w.take(), at, send)
 			behind = w.due(at)
 		}
 	}
@@ -104,16 +105,45 @@ func (s *Service) sendFrom(ctx context.Context, learnerID string, at int64, send
 		if head.Sequence < at { // restored from a backup, under the stream
 			return head.Sequence, send(Notice{Reset: true, Sequence: head.Sequence, LogID: s.LogID(head.Timeline)})
 		}
-		logID := s.LogID(head.Timeline)
 		for i := range records {
-			n := Notice{Sequence: records[i].Sequence, LogID: logID, Record: &records[i], Awards: records[i].Earned()}
-			if err := send(n); err != nil {
+			if err := send(s.notice(head.Timeline, &records[i])); err != nil {
 				return at, err
 			}
-			at = n.Sequence
+			at = records[i].Sequence
 		}
 		if len(records) < watchPage {
 			return at, nil
 		}
 	}
+}
+
+// sendFresh sends those of some entries that follow at without a gap, and returns the last sequence sent.
+func (s *Service) sendFresh(fresh []freshEntry, at int64, send func(Notice) error) (int64, error) {
+	for _, e := range fresh {
+		if e.record.Sequence != at+1 {
+			continue
+		}
+		r, err := asRead(e.record)
+		if err == nil {
+			err = send(s.notice(e.timeline, r))
+		}
+		if err != nil {
+			return at, err
+		}
+		at++
+	}
+	return at, nil
+}
+
+// asRead returns an entry as the log has it, where times are in microseconds.
+func asRead(r *progress.Record) (*progress.Record, error) {
+	out := &progress.Record{
+		LearnerID: r.LearnerID, Sequence: r.Sequence, ReceivedAt: r.ReceivedAt,
+		Event: progress.Event{ID: r.Event.ID, ModuleID: r.Event.ModuleID, VoidsEventID: r.Event.VoidsEventID},
+	}
+	return out, progress.DecodeEntry(string(progress.AppendEntry(nil, r)), out)
+}
+
+func (s *Service) notice(timeline string, r *progress.Record) Notice {
+	return Notice{Sequence: r.Sequence, LogID: s.LogID(timeline), Record: r, Awards: r.Earned()}
 }
