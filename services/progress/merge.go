@@ -51,23 +51,21 @@ func (f *Facts) home(m *Module, r *Record) *CycleFacts {
 	at := r.EffectiveAt.UnixMicro()
 	i := -1
 	for k := range f.Cycles {
-		if b := f.Cycles[k].BeginAt; b < at {
+		if b := f.Cycles[k].BeginAt; b < at || (k == 0 && b == at) {
 			i = k
 		} else if b == at {
 			return nil
 		}
 	}
-	if i < 0 || f.Cycles[i].CompleteAt == at {
+	if i < 0 {
 		return nil
 	}
 	c := &f.Cycles[i]
-	if c.CompleteAt == 0 || at < c.CompleteAt {
-		if i > 0 && c.wasAside(&f.Cycles[i-1]) && opensMaterialCycle(m, &f.Cycles[i-1], r) {
-			return nil
-		}
+	switch open := c.CompleteAt == 0 || at <= c.CompleteAt; { // at the same time it may come before or after
+	case open && i > 0 && c.wasAside(&f.Cycles[i-1]) && opensMaterialCycle(m, &f.Cycles[i-1], r):
+		return nil
+	case open && at != c.CompleteAt:
 		return c
-	}
-	switch {
 	case opensMaterialCycle(m, c, r) || (c.WindowAt != 0 && at >= c.WindowAt):
 		return nil
 	case c.WindowAt == 0 || c.isOfItsDay(r.EffectiveAt):
@@ -75,7 +73,7 @@ func (f *Facts) home(m *Module, r *Record) *CycleFacts {
 	case i == len(f.Cycles)-1:
 		return f.renewal(c, at)
 	case f.Cycles[i+1].wasAside(c):
-		return nil // it would be the first of that
+		return nil // it would be the first of it
 	default:
 		return &f.Cycles[i+1] // which took along what was aside
 	}
@@ -96,10 +94,10 @@ func (c *CycleFacts) lapses() bool {
 // not done by it. Of versions it is known which was begun first.
 func (c *CycleFacts) isInert(m *Module, r *Record) bool {
 	e, at := &r.Event, r.EffectiveAt.UnixMicro()
-	gathered := at <= c.BeginAt // aside, before the cycle took it along
+	gathered := at < c.BeginAt || (c.Number > 1 && at == c.BeginAt) // aside, before the cycle took it along
 	after := c.CompleteAt != 0 && at > c.CompleteAt
 	begun := len(c.Versions) == 0 || e.ModuleVersion == c.first()
-	if !gathered && !begun {
+	if at > c.BeginAt && !begun {
 		floor := m.floorAt(r.EffectiveAt)
 		begun = after || (floor > 1 && e.ModuleVersion <= floor)
 	}
@@ -111,13 +109,13 @@ func (c *CycleFacts) isInert(m *Module, r *Record) bool {
 		return true
 	case Completed, Passed, Waived:
 		// Where credit may lapse, the newest counts.
-		return !gathered && (after || c.Opening != OpenedRenewal) && c.hadBefore(m, e, at)
+		return !gathered && at != c.CompleteAt && (after || c.Opening != OpenedRenewal) && c.hadBefore(m, e, at)
 	case Voided:
 	}
 	return false
 }
 
-// hadBefore reports whether the same was done in the cycle at an earlier time.
+// hadBefore reports whether the same was done in the cycle by then.
 func (c *CycleFacts) hadBefore(m *Module, e *Event, at int64) bool {
 	was := c.WaivedAt
 	if e.UnitID != "" {
