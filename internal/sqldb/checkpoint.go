@@ -47,7 +47,7 @@ func startCheckpoints(conn *sql.DB, pause func(ctx context.Context, d time.Durat
 	return c
 }
 
-// written tells of a commit.
+// written notes a commit.
 func (c *checkpoints) written() {
 	select {
 	case c.wrote <- struct{}{}:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
+	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
 // pages makes a value that takes this many pages of the write-ahead log.
@@ -22,7 +23,7 @@ func pages(n int) string { return strings.Repeat("x", n*4096) }
 func awaitCheckpoint(t *testing.T, db *sqldb.DB) {
 	t.Helper()
 	left := -1
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := testenv.Now().Add(20 * time.Second); testenv.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		var err error
 		if left, err = sqldb.NotCopied(t.Context(), db); err != nil {
 			t.Fatal(err)

@@ -85,6 +85,7 @@ func sweepBesideAnotherReplica(t *testing.T, lockedTry int) {
 		learners = append(learners, learner)
 	}
 	r.Service.Close()
+	r.Clock.Set(day(1).Add(time.Minute)) // its lease of the sweep, if it had one, is over
 	elsewhere := *r
 	var begun atomic.Bool
 	var lost atomic.Int64
