@@ -10,7 +10,7 @@ import (
 
 // auditors are the services that have an audit log. They share one route, and the request names
 // the service.
-type auditors struct{ catalog, progress auditv1.AuditServiceClient }
+type auditors struct{ profile, catalog, progress auditv1.AuditServiceClient }
 
 var _ auditv1.AuditServiceClient = auditors{}
 
@@ -19,7 +19,10 @@ var _ auditv1.AuditServiceClient = auditors{}
 func (a auditors) ListAuditEntries(
 	ctx context.Context, req *auditv1.ListAuditEntriesRequest, opts ...grpc.CallOption,
 ) (*auditv1.ListAuditEntriesResponse, error) {
-	if req.GetService() == "catalog" {
+	switch req.GetService() {
+	case profileService:
+		return a.profile.ListAuditEntries(ctx, req, opts...)
+	case catalogService:
 		return a.catalog.ListAuditEntries(ctx, req, opts...)
 	}
 	return a.progress.ListAuditEntries(ctx, req, opts...)

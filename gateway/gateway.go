@@ -221,6 +221,10 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 	if err := profilev1.RegisterProfileServiceHandlerClient(ctx, mux, profile); err != nil {
 		return nil, fmt.Errorf("gateway: profile: %w", err)
 	}
+	cohorts := profilev1.NewCohortServiceClient(preconditions{g.config.Conns[profileService]})
+	if err := profilev1.RegisterCohortServiceHandlerClient(ctx, mux, cohorts); err != nil {
+		return nil, fmt.Errorf("gateway: cohorts: %w", err)
+	}
 	if err := catalogv1.RegisterCatalogServiceHandlerClient(ctx, mux, g.catalog); err != nil {
 		return nil, fmt.Errorf("gateway: catalog: %w", err)
 	}
@@ -228,6 +232,7 @@ func (g *Gateway) newMux() (*runtime.ServeMux, error) {
 		return nil, fmt.Errorf("gateway: progress: %w", err)
 	}
 	audit := auditors{
+		profile:  auditv1.NewAuditServiceClient(g.config.Conns[profileService]),
 		catalog:  auditv1.NewAuditServiceClient(g.config.Conns[catalogService]),
 		progress: auditv1.NewAuditServiceClient(g.config.Conns[progressService]),
 	}

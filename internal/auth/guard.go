@@ -32,6 +32,14 @@ type Resolver interface {
 	ResolveSubject(ctx context.Context, issuer, subject string, hints Hints) (learnerID string, err error)
 }
 
+// Managers knows who manages whom.
+type Managers interface {
+	// ManagesLearner reports whether a person manages a cohort of which a learner is a member, and ManagesCohort
+	// whether they manage the cohort. Who was suspended manages nothing. Unavailable when that is not known now.
+	ManagesLearner(ctx context.Context, managerID, learnerID string) (bool, error)
+	ManagesCohort(ctx context.Context, managerID, cohortID string) (bool, error)
+}
+
 // UnregisteredError is Resolver's for a person who is new where a database refuses writes. Nothing is
 // stored; the next request finds out whether it can be.
 type UnregisteredError struct {
@@ -52,6 +60,8 @@ type GuardOptions struct {
 	Verifier *Verifier
 	// Resolver is nil in a service that stores nothing per learner.
 	Resolver Resolver
+	// Managers is nil in a service that has nothing for managers.
+	Managers Managers
 	// Tickets is nil in a service that gives none.
 	Tickets Tickets
 	Logger  *slog.Logger
@@ -64,7 +74,9 @@ type GuardOptions struct {
 //
 // A call is admitted when its bearer token holds one of the rule's roles, or
 // when the calling service is one of the rule's services, or, where the rule
-// has self, when the request's learner_id is the caller's own. No role implies
+// has self, when the request's learner_id is the caller's own, or, where the rule
+// has manager, when the caller's token holds that role and they manage the
+// learner and the cohort that the request names. No role implies
 // another: an admin is admitted where the roles list ADMIN. A token that is
 // there must be valid, also where a service calls.
 type Guard struct {
@@ -151,6 +163,8 @@ type call struct {
 	// admitted reports that a role or a service let the call in; otherwise only its
 	// learner_id can.
 	admitted bool
+	// manages reports that the caller may be admitted as a manager.
+	manages bool
 	// about is the learner whom the caller's ticket is about; "" without a ticket.
 	about string
 }
@@ -174,10 +188,13 @@ func (g *Guard) open(ctx context.Context, method, service string) (context.Conte
 	}
 	p := pass.Principal
 	slot.principal.Store(&p)
-	c := &call{guard: g, rule: rule, slot: slot, admitted: rule.admitsService(service) || rule.admitsRole(p), about: pass.LearnerID}
+	c := &call{
+		guard: g, rule: rule, slot: slot, admitted: rule.admitsService(service) || rule.admitsRole(p), about: pass.LearnerID,
+		manages: rule.Access.GetManager() && g.o.Managers != nil && p.Subject != "" && p.HasRole(RoleManager),
+	}
 	resolve := c.resolve
 	slot.resolve.Store(&resolve)
-	if !c.admitted && !(rule.Access.GetSelf() && p.Subject != "") {
+	if !c.admitted && !c.manages && !(rule.Access.GetSelf() && p.Subject != "") {
 		return ctx, nil, errs.New(errs.PermissionDenied, errs.ReasonRoleRequired, "this call %s", rule.needs())
 	}
 	return ctx, c, nil
@@ -217,7 +234,7 @@ func (g *Guard) identify(ctx context.Context, rule Rule, service string) (Pass, 
 
 // check decides about a request, and puts the learner's id where it has "me".
 func (c *call) check(ctx context.Context, req any) error {
-	if !c.rule.NamesLearner {
+	if !c.rule.NamesLearner && c.admitted {
 		return nil
 	}
 	message, ok := req.(proto.Message)
@@ -225,6 +242,16 @@ func (c *call) check(ctx context.Context, req any) error {
 		return fmt.Errorf("%s: request %T is no message", c.rule.Method, req)
 	}
 	m := message.ProtoReflect()
+	if c.rule.NamesLearner {
+		if err := c.checkLearner(ctx, m); err != nil {
+			return err
+		}
+	}
+	return c.checkCohort(ctx, m)
+}
+
+// checkLearner is check for the learner that a request names.
+func (c *call) checkLearner(ctx context.Context, m protoreflect.Message) error {
 	field := m.Descriptor().Fields().ByName(learnerField)
 	id := m.Get(field).String()
 	if id != Me && (id != "" || !c.admitted) { // an empty filter is for callers that may see all
@@ -250,8 +277,10 @@ func (c *call) check(ctx context.Context, req any) error {
 		}
 		id = own
 	}
-	if !c.admitted && id != own {
-		return errs.New(errs.PermissionDenied, errs.ReasonNotYourData, "this is another learner's data")
+	if !c.admitted && !(c.rule.Access.GetSelf() && id == own) {
+		if err := c.manager(ctx, own, id, Managers.ManagesLearner); err != nil {
+			return err
+		}
 	}
 	if c.about != "" && id != c.about {
 		return errs.New(errs.Unauthenticated, errs.ReasonTicketInvalid, "the ticket is for another learner's data")
@@ -260,6 +289,31 @@ func (c *call) check(ctx context.Context, req any) error {
 		m.Set(field, protoreflect.ValueOfString(id))
 	}
 	return nil
+}
+
+// checkCohort is check for the cohort that the request of a manager names. One that names none is for the service.
+func (c *call) checkCohort(ctx context.Context, m protoreflect.Message) error {
+	field := m.Descriptor().Fields().ByName(cohortField)
+	if c.admitted || !c.manages || field == nil || m.Get(field).String() == "" {
+		return nil
+	}
+	if err := c.resolve(ctx); err != nil {
+		return err
+	}
+	return c.manager(ctx, c.slot.principal.Load().LearnerID, m.Get(field).String(), Managers.ManagesCohort)
+}
+
+// manager returns PermissionDenied unless the caller, whose learner id is own, manages a learner or cohort.
+func (c *call) manager(ctx context.Context, own, id string, manages func(Managers, context.Context, string, string) (bool, error)) error {
+	if c.manages && own != "" {
+		if theirs, err := manages(c.guard.o.Managers, ctx, own, id); err != nil || theirs {
+			return err
+		}
+	}
+	if c.manages {
+		return errs.New(errs.PermissionDenied, errs.ReasonNotYourData, "this is not of a cohort that you manage")
+	}
+	return errs.New(errs.PermissionDenied, errs.ReasonNotYourData, "this is another learner's data")
 }
 
 // canonicalID spells a UUID in the one way that ids are stored.

@@ -14,6 +14,9 @@ import (
 // learnerField is the request field with the learner whose data a call is about.
 const learnerField protoreflect.Name = "learner_id"
 
+// cohortField is the request field with the cohort that a call is about.
+const cohortField protoreflect.Name = "cohort_id"
+
 // Rule is the access rule in one RPC's proto.
 type Rule struct {
 	// Method is the full name as gRPC spells it: "/preceptor.progress.v1.ProgressService/ListEvents".
@@ -78,6 +81,9 @@ func (r Rule) needs() string {
 		if role != accessv1.Access_ROLE_UNSPECIFIED {
 			roles = append(roles, string(roleName(role)))
 		}
+	}
+	if r.Access.GetManager() {
+		roles = append(roles, string(RoleManager))
 	}
 	if len(roles) == 0 {
 		return "is not open to people"

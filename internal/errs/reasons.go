@@ -16,6 +16,9 @@ const (
 	ReasonNotActive              = "NOT_ACTIVE"
 	ReasonRebuildRunning         = "REBUILD_RUNNING"
 	ReasonNotArchived            = "NOT_ARCHIVED"
+	ReasonLearnerSuspended       = "LEARNER_SUSPENDED"
+	ReasonLearnerActive          = "LEARNER_ACTIVE"
+	ReasonNotStatic              = "NOT_STATIC"
 	ReasonArchived               = "ARCHIVED"
 	ReasonPublished              = "PUBLISHED"
 	ReasonPathArchived           = "PATH_ARCHIVED"
@@ -41,6 +44,7 @@ const (
 	ReasonLearnerNotFound        = "LEARNER_NOT_FOUND"
 	ReasonEnrollmentNotFound     = "ENROLLMENT_NOT_FOUND"
 	ReasonAwardNotFound          = "AWARD_NOT_FOUND"
+	ReasonCohortNotFound         = "COHORT_NOT_FOUND"
 	ReasonAwardNotRevoked        = "AWARD_NOT_REVOKED"
 	ReasonLaterAward             = "LATER_AWARD"
 	ReasonAboutOneself           = "ABOUT_ONESELF"
@@ -48,6 +52,7 @@ const (
 	ReasonMethodNotAllowed       = "METHOD_NOT_ALLOWED"
 	ReasonModuleExists           = "MODULE_EXISTS"
 	ReasonPathExists             = "PATH_EXISTS"
+	ReasonCohortExists           = "COHORT_EXISTS"
 	ReasonSubjectTaken           = "SUBJECT_TAKEN"
 	ReasonAlreadyEnrolled        = "ALREADY_ENROLLED"
 	ReasonIdempotencyKeyInFlight = "IDEMPOTENCY_KEY_IN_FLIGHT"
@@ -113,6 +118,8 @@ const (
 	ReasonNotSettable      = "NOT_SETTABLE"
 	ReasonStateNotSettable = "STATE_NOT_SETTABLE"
 	ReasonPeriodInvalid    = "PERIOD_INVALID"
+	ReasonRuleInvalid      = "RULE_INVALID"
+	ReasonRuleTooCostly    = "RULE_TOO_COSTLY"
 
 	// Reasons of violations of publishing.
 
@@ -257,6 +264,9 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 400, "a rebuild of all learners is running; the detail names its holder and its start", ReasonRebuildRunning),
 		meaning(UseError, 400, "only an ARCHIVED module or path can be restored", ReasonNotArchived),
 		meaning(UseError, 400, "the module or path must be restored before it is published", ReasonArchived),
+		meaning(UseError, 400, "the learner is suspended already", ReasonLearnerSuspended),
+		meaning(UseError, 400, "the learner is active already", ReasonLearnerActive),
+		meaning(UseError, 400, "only a STATIC cohort has members who are added and removed; those of a RULE cohort follow from its rule", ReasonNotStatic),
 		meaning(UseError, 400, "only a draft that was never published can be deleted: archive the module or path instead", ReasonPublished),
 		meaning(UseError, 400, "the path accepts no new enrollments", ReasonPathArchived),
 		meaning(UseError, 400, "a learner can have at most 1000 that are not withdrawn", ReasonTooManyEnrollments),
@@ -277,11 +287,12 @@ func errorMeanings() []Meaning {
 		meaning(UseError, 403, "the RPC names nobody who may call it", ReasonNoAccessRule),
 		meaning(UseError, 404, "nothing is served at this path; the detail names the custom methods there are", ReasonRouteNotFound),
 		meaning(UseError, 404, "the catalog does not have it, or you may not see it", ReasonModuleNotFound, ReasonPathNotFound, ReasonVersionNotFound),
-		meaning(UseError, 404, "it does not exist", ReasonLearnerNotFound, ReasonEnrollmentNotFound, ReasonAwardNotFound),
+		meaning(UseError, 404, "it does not exist", ReasonLearnerNotFound, ReasonEnrollmentNotFound, ReasonAwardNotFound,
+			ReasonCohortNotFound),
 		meaning(UseError, 404, "the learner is not enrolled in the path", ReasonNotEnrolled),
 		meaning(UseError, 405, "`Allow` lists the methods of this path", ReasonMethodNotAllowed),
 		meaning(UseError, 408, "the body arrived too slowly: send less at once, or over a better line", ReasonBodyTooSlow),
-		meaning(UseError, 409, "the id is taken", ReasonModuleExists, ReasonPathExists),
+		meaning(UseError, 409, "the id is taken", ReasonModuleExists, ReasonPathExists, ReasonCohortExists),
 		meaning(UseError, 409, "the identity belongs to another learner", ReasonSubjectTaken),
 		meaning(UseError, 409, "the learner is enrolled in the path", ReasonAlreadyEnrolled),
 		meaning(UseError, 409, "the award is not revoked", ReasonAwardNotRevoked),
@@ -361,6 +372,9 @@ func requestMeanings() []Meaning {
 		meaning(UseRequest, 0, "there is such a field, and this request cannot change it", ReasonNotSettable),
 		meaning(UseRequest, 0, "the state cannot be set, or not from the current one", ReasonStateNotSettable),
 		meaning(UseRequest, 0, "the value is not an ISO 8601 period, or out of range", ReasonPeriodInvalid),
+		meaning(UseRequest, 0, "the rule of a cohort is no valid CEL, or no question of yes or no; the description begins with the place", ReasonRuleInvalid),
+		meaning(UseRequest, 0, "the rule of a cohort takes too long, is too large or too deeply nested", ReasonRuleTooCostly),
+		meaning(UseRequest, 0, "there is no such learner", ReasonLearnerNotFound),
 	)
 }
 

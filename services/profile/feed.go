@@ -2,12 +2,11 @@ package profile
 
 import "context"
 
-// feedPage is how many learners Feed reads at a time.
+// feedPage is how many changes Feed reads at a time.
 const feedPage = 500
 
-// Feed returns a page of the learners who were made or have changed after a revision, by revision, the revision
-// that its reader then has, and whether others may follow. A learner may be on two pages, when they
-// change meanwhile: the later one counts. A reader that is ahead of the feed gets nothing but its
+// Feed returns a page of what happened after a revision, oldest first, the revision
+// that its reader then has, and whether others may follow. A reader that is ahead of the feed gets nothing but its
 // newest revision.
 func (s *Service) Feed(ctx context.Context, after int64) (changes []Change, revision int64, more bool, err error) {
 	changes, newest, err := s.changes.Changes(ctx, after, feedPage)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
-	"github.com/preceptor-dev/preceptor/internal/page"
 )
 
 // Background is what a learner brings; "" is not said.
@@ -59,11 +58,14 @@ type Learner struct {
 	// TargetRole is a slug: "clinical-ai-engineer".
 	TargetRole string
 	WeeklyGoal WeeklyGoal
+	// State and Attributes are set by admins alone. No attribute is "": that is as not having it.
+	State      State
+	Attributes map[string]string
 	// Version is 1 when made and rises by one with each change.
 	Version int64
 	// CreateTime and UpdateTime are UTC, in microseconds.
 	CreateTime, UpdateTime time.Time
-	// Revision is the learner's newest place in the feed of changes. The store
+	// Revision is the newest one in the feed of what changed of the learner, or of their memberships. The store
 	// gives it, whatever a caller sets.
 	Revision int64
 }
@@ -84,71 +86,45 @@ type Resolved struct {
 	TimeZoneTime time.Time
 }
 
-// Change is a learner in the feed: all that other services depend on.
+// Change is something that happened, in the feed. One of Learner, Cohort and Membership is set.
 type Change struct {
-	// Revision is the learner's newest place in the feed.
-	Revision  int64
-	LearnerID string
+	Revision   int64
+	Time       time.Time
+	Learner    *LearnerChange
+	Cohort     *CohortChange
+	Membership *MembershipChange
+}
+
+// LearnerChange is all that other services depend on of a learner, as it was after a change.
+type LearnerChange struct {
+	ID string
 	// TimeZone is an IANA name; "" is UTC.
 	TimeZone string
 	// TimeZoneTime is when the time zone was set.
 	TimeZoneTime time.Time
+	State        State
+	// HireDate is a date, "2026-03-01"; "" where it is not known.
+	HireDate string
 }
 
-// Store is all that a Service needs of its storage. Times are stored to the microsecond;
-// texts as given.
-type Store interface {
-	Learners
-	Directory
-	Changes
+// CohortChange is all that other services depend on of a cohort, as it was after a change.
+type CohortChange struct {
+	ID, Title  string
+	ManagerIDs []string
+	Deleted    bool
 }
 
-// Learners reads and writes learners one by one.
-type Learners interface {
-	// BySubject returns the learner that the identity belongs to, by one indexed read.
-	// Returns NotFound SUBJECT_UNKNOWN when it belongs to no learner.
-	BySubject(ctx context.Context, subject Subject) (Resolved, error)
-
-	// Learner returns the learner with its subjects, as one commit left them.
-	// Returns NotFound LEARNER_NOT_FOUND when no learner has the id.
-	Learner(ctx context.Context, id string) (Learner, error)
-
-	// Create stores a learner with its subjects and, when key is not zero, the response
-	// under the key: all of it or nothing. When the key was used for the same request within
-	// idem.TTL before now, it stores nothing and returns the response of then; else it
-	// returns response itself. A learner who is stored takes the feed's next revision, which is
-	// returned too; else 0. Returns AlreadyExists SUBJECT_TAKEN, with a
-	// violation for each subject that belongs to another learner; and the errors of sqldb
-	// for keys that are reused or in flight.
-	Create(ctx context.Context, learner Learner, key idem.Key, response []byte, now time.Time) (stored []byte, revision int64, err error)
-
-	// Update lets edit change the learner as it is, and stores it with its subjects when
-	// edit reports that it changed; no other update comes between. A learner whose time zone
-	// changed takes the feed's next revision. It returns the learner as edit left it, with
-	// its revision, and edit's error as it came, storing nothing. Edit may run more than
-	// once. Returns NotFound LEARNER_NOT_FOUND when no learner has the id, and AlreadyExists
-	// SUBJECT_TAKEN as Create does.
-	Update(ctx context.Context, id string, edit func(*Learner) (changed bool, err error)) (Learner, error)
+// MembershipChange is a learner's membership in a cohort, as it was after a change.
+type MembershipChange struct {
+	CohortID, LearnerID string
+	Member              bool
+	// JoinTime is since when periods after joining count.
+	JoinTime time.Time
 }
 
-// Directory searches learners.
-type Directory interface {
-	// List returns at most limit learners whose display name or email hold each of the words,
-	// which are folded, in the order of the ListOrders, that come after the place in it. Texts
-	// are in byte order, names by their NameKey. Equals are by id, in the same direction.
-	List(ctx context.Context, words []string, order page.Order, after Place, limit int) ([]Learner, error)
-
-	// Count returns how many learners List would find without limit.
-	Count(ctx context.Context, words []string) (int, error)
-}
-
-// Changes reads the feed of changes.
-type Changes interface {
-	// Changes returns at most limit learners whose revisions come after the given one, by
-	// revision, as they are now, and the newest revision of all, 0 when there is none; both
-	// as one commit left them. Revisions are 1, 2, 3, … in the order of commits, so that a
-	// reader of all up to the newest one has missed nothing.
-	Changes(ctx context.Context, after int64, limit int) (changes []Change, newest int64, err error)
+// change is what other services depend on.
+func (l Learner) change() *LearnerChange {
+	return &LearnerChange{ID: l.ID, TimeZone: l.TimeZone, TimeZoneTime: l.TimeZoneTime, State: l.State, HireDate: l.Attributes[HireDate]}
 }
 
 // Path is what profile needs to know of a learning path.
@@ -167,23 +143,46 @@ type Catalog interface {
 	ActivePaths(ctx context.Context) ([]Path, error)
 }
 
+// Rules compiles the rules of cohorts. It is safe for concurrent use.
+type Rules interface {
+	// Compile returns a rule. Returns Invalid with a violation on the field rule for each fault, with its place.
+	Compile(text string) (Rule, error)
+
+	// Set returns the rules of the source, compiled: those that it returned before, unless they are to be fresh.
+	Set(ctx context.Context, source RuleSource, fresh bool) (RuleSet, error)
+}
+
+// RuleSource has the texts of rules.
+type RuleSource interface {
+	// Rules returns the rules of all cohorts, as one commit left them.
+	Rules(ctx context.Context) (RuleSet, error)
+}
+
 // Options are what a Service needs beside its store and catalog.
 type Options struct {
 	// Now is the clock.
 	Now func() time.Time
+	// Rules compiles the rules of cohorts.
+	Rules Rules
 	// Created, unless nil, is called with the id of each learner made at a first sign-in.
 	Created func(ctx context.Context, learnerID string)
+	// RuleChanged, unless nil, is called when a cohort is to be evaluated.
+	RuleChanged func()
 }
 
 // Service does what the profile service offers. It is safe for concurrent use.
 type Service struct {
-	learners  Learners
-	directory Directory
-	changes   Changes
-	catalog   Catalog
-	now       func() time.Time
-	created   func(ctx context.Context, learnerID string)
-	creates   idem.Guard
+	learners    Learners
+	directory   Directory
+	changes     Changes
+	cohorts     Cohorts
+	editor      Editor
+	catalog     Catalog
+	rules       Rules
+	now         func() time.Time
+	created     func(ctx context.Context, learnerID string)
+	ruleChanged func()
+	creates     idem.Guard
 }
 
 // New makes a Service on a store and a catalog.
@@ -191,7 +190,13 @@ func New(store Store, catalog Catalog, opts Options) *Service {
 	if opts.Created == nil {
 		opts.Created = func(context.Context, string) {}
 	}
-	return &Service{learners: store, directory: store, changes: store, catalog: catalog, now: opts.Now, created: opts.Created}
+	if opts.RuleChanged == nil {
+		opts.RuleChanged = func() {}
+	}
+	return &Service{
+		learners: store, directory: store, changes: store, cohorts: store, editor: store, catalog: catalog,
+		rules: opts.Rules, now: opts.Now, created: opts.Created, ruleChanged: opts.RuleChanged,
+	}
 }
 
 // Learner returns a learner.
@@ -239,7 +244,7 @@ func (s *Service) made(l Learner) (Learner, error) {
 	if err != nil {
 		return Learner{}, errs.Wrap(err, errs.Internal, errs.ReasonRandom, "no id could be made")
 	}
-	l.ID, l.Version = id.String(), 1
+	l.ID, l.Version, l.State = id.String(), 1, StateActive
 	l.CreateTime = s.micros()
 	l.UpdateTime, l.TimeZoneTime = l.CreateTime, l.CreateTime
 	return l, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/idem"
 )
 
 // resolveAttempts is more than one race can use up: a subject that is taken when a learner
@@ -49,7 +48,14 @@ func (s *Service) create(ctx context.Context, subject Subject, hints Hints) (Res
 	if err != nil {
 		return Resolved{}, err
 	}
-	if _, _, err := s.learners.Create(ctx, learner, idem.Key{}, nil, learner.CreateTime); err != nil {
+	err = s.withRules(ctx, func(rules RuleSet) (current bool, err error) {
+		a := Arrival{Learner: learner, Rules: rules.Version}
+		a.Joined = rules.judge(learner.ID, learner.Facts(), nil, learner.CreateTime)
+		a.Changes = append([]Change{{Time: learner.CreateTime, Learner: learner.change()}}, changesOf(nil, a.Joined, byCohort)...)
+		_, current, err = s.learners.SignIn(ctx, a)
+		return current, err
+	})
+	if err != nil {
 		return Resolved{}, err
 	}
 	s.created(ctx, learner.ID)

@@ -19,6 +19,7 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/profile"
+	"github.com/preceptor-dev/preceptor/services/profile/rule"
 	"github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 )
 
@@ -58,7 +59,16 @@ func newService(t *testing.T, catalog profile.Catalog) (*profile.Service, *clock
 	t.Helper()
 	c := newClock()
 	store := openDB(t, filepath.Join(t.TempDir(), "profile.db"))
-	return profile.New(store, catalog, profile.Options{Now: c.Now}), c
+	return profile.New(store, catalog, profile.Options{Now: c.Now, Rules: newRules(t)}), c
+}
+
+func newRules(t testing.TB) *rule.Compiler {
+	t.Helper()
+	rules, err := rule.NewCompiler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules
 }
 
 func subject(name string) profile.Subject {
@@ -111,7 +121,8 @@ func TestResolveMakesALearnerOnce(t *testing.T) {
 	at := time.Date(2026, time.March, 1, 11, 0, 0, 123456000, time.UTC)
 	want := profile.Learner{
 		ID: made.ID, Subjects: []profile.Subject{subject("ana")}, DisplayName: "Ana Müller", Email: "ana@example.org",
-		Locale: "pt-BR", TimeZone: "America/Sao_Paulo", TimeZoneTime: at, Version: 1, CreateTime: at, UpdateTime: at, Revision: 1,
+		Locale: "pt-BR", TimeZone: "America/Sao_Paulo", TimeZoneTime: at, State: profile.StateActive,
+		Version: 1, CreateTime: at, UpdateTime: at, Revision: 1,
 	}
 	if !reflect.DeepEqual(made, want) {
 		t.Errorf("made %+v, want %+v", made, want)
@@ -172,7 +183,7 @@ func TestTimeZonesAreThoseOfTheProgram(t *testing.T) {
 		}
 		_, err := s.Update(t.Context(), profile.Update{LearnerID: l.ID, Edit: sets(func(l *profile.Learner) { l.TimeZone = name })})
 		wantViolation(t, err, "timeZone", "UNKNOWN_VALUE")
-		_, _, err = s.Create(t.Context(), profile.Learner{TimeZone: name}, idem.Key{}, names)
+		_, _, err = s.Create(t.Context(), profile.Creation{Learner: profile.Learner{TimeZone: name}, Encode: names})
 		wantViolation(t, err, "timeZone", "UNKNOWN_VALUE")
 	}
 }
@@ -210,7 +221,7 @@ func TestResolveAtOnceMakesOneLearner(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "profile.db")
 	var created atomic.Int64
-	opts := profile.Options{Now: newClock().Now, Created: func(context.Context, string) { created.Add(1) }}
+	opts := profile.Options{Now: newClock().Now, Rules: newRules(t), Created: func(context.Context, string) { created.Add(1) }}
 	replicas := []*profile.Service{profile.New(openDB(t, path), nil, opts), profile.New(openDB(t, path), nil, opts)}
 	for round := range 5 {
 		const callers = 16
@@ -325,7 +336,7 @@ func TestATimeZoneHasTheTimeAtWhichItWasSet(t *testing.T) {
 			t.Errorf("resolved %+v, %v, want the zone %q since %v", found, err, got.TimeZone, got.TimeZoneTime)
 		}
 		changes, _, _, err := s.Feed(t.Context(), 0)
-		if err != nil || got.Revision > 0 && (len(changes) != 1 || !changes[0].TimeZoneTime.Equal(got.TimeZoneTime)) {
+		if newest := changes[len(changes)-1]; err != nil || newest.Revision != got.Revision || !newest.Learner.TimeZoneTime.Equal(got.TimeZoneTime) {
 			t.Errorf("the feed has %+v, %v, want the time %v", changes, err, got.TimeZoneTime)
 		}
 	}
@@ -546,7 +557,7 @@ func TestCreate(t *testing.T) {
 	s, c := newService(t, nil)
 	names := func(l profile.Learner) ([]byte, error) { return []byte(l.ID), nil }
 	in := profile.Learner{ID: "ignored", DisplayName: "Ana", Subjects: []profile.Subject{subject("ana")}, Version: 9, CreateTime: time.Unix(1, 0)}
-	id, _, err := s.Create(t.Context(), in, idem.Key{}, names)
+	id, _, err := s.Create(t.Context(), profile.Creation{Learner: in, Encode: names})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -554,10 +565,10 @@ func TestCreate(t *testing.T) {
 	if l.ID != string(id) || l.DisplayName != "Ana" || l.Version != 1 || !l.CreateTime.Equal(c.Now().Truncate(time.Microsecond)) {
 		t.Errorf("made %+v", l)
 	}
-	_, _, err = s.Create(t.Context(), in, idem.Key{}, names)
+	_, _, err = s.Create(t.Context(), profile.Creation{Learner: in, Encode: names})
 	wantFault(t, err, errs.AlreadyExists, errs.ReasonSubjectTaken)
 	wantFields(t, err, "subjects[0]")
-	_, _, err = s.Create(t.Context(), profile.Learner{Email: "x", TimeZone: "x", Subjects: []profile.Subject{{}}}, idem.Key{}, names)
+	_, _, err = s.Create(t.Context(), profile.Creation{Learner: profile.Learner{Email: "x", TimeZone: "x", Subjects: []profile.Subject{{}}}, Encode: names})
 	wantFields(t, err, "subjects[0].issuer", "subjects[0].subject", "email", "timeZone")
 }
 
@@ -570,12 +581,12 @@ func TestCreateTwinInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	twin := func(profile.Learner) ([]byte, error) {
-		_, _, err := s.Create(t.Context(), profile.Learner{}, key, nil)
+		_, _, err := s.Create(t.Context(), profile.Creation{Key: key})
 		wantFault(t, err, errs.Aborted, errs.ReasonIdempotencyKeyInFlight)
 		return []byte("answer"), nil
 	}
 	for range 2 {
-		if got, _, err := s.Create(t.Context(), profile.Learner{}, key, twin); err != nil || string(got) != "answer" {
+		if got, _, err := s.Create(t.Context(), profile.Creation{Key: key, Encode: twin}); err != nil || string(got) != "answer" {
 			t.Errorf("answered %q, %v", got, err)
 		}
 	}
@@ -583,7 +594,7 @@ func TestCreateTwinInFlight(t *testing.T) {
 
 // BenchmarkResolveKnown is what each call of a known learner pays.
 func BenchmarkResolveKnown(b *testing.B) {
-	s := profile.New(openDB(b, filepath.Join(b.TempDir(), "profile.db")), nil, profile.Options{Now: newClock().Now})
+	s := profile.New(openDB(b, filepath.Join(b.TempDir(), "profile.db")), nil, profile.Options{Now: newClock().Now, Rules: newRules(b)})
 	for b.Loop() {
 		if _, err := s.Resolve(b.Context(), subject("ana"), profile.Hints{}); err != nil {
 			b.Fatal(err)

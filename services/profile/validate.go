@@ -2,8 +2,11 @@ package profile
 
 import (
 	"fmt"
+	"maps"
 	"net/mail"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/language"
 
@@ -23,6 +26,9 @@ const (
 	maxSlug        = 63
 	maxMinutes     = 7 * 24 * 60
 	maxUnits       = 1000
+	maxAttributes  = 50
+	maxName        = 63
+	maxValue       = 200
 )
 
 // normalized returns the learner as it is stored: without blanks around texts, the locale in
@@ -37,7 +43,23 @@ func normalized(l Learner) Learner {
 	if len(l.Subjects) == 0 {
 		l.Subjects = nil // So that no subjects are always the same value.
 	}
+	l.Attributes = normalizedAttributes(l.Attributes)
 	return l
+}
+
+// normalizedAttributes returns attributes without blanks around them, and without those that are empty; nil for none.
+func normalizedAttributes(attributes map[string]string) map[string]string {
+	var kept map[string]string
+	for name, value := range attributes {
+		if value = strings.TrimSpace(value); value == "" {
+			continue
+		}
+		if kept == nil {
+			kept = make(map[string]string, len(attributes))
+		}
+		kept[name] = value
+	}
+	return kept
 }
 
 // validate checks a whole learner and returns Invalid with every violation at once.
@@ -52,6 +74,7 @@ func validate(l Learner) error {
 	checkSlug(&v, "targetRole", l.TargetRole)
 	checkRange(&v, "weeklyGoal.minutes", l.WeeklyGoal.Minutes, maxMinutes)
 	checkRange(&v, "weeklyGoal.units", l.WeeklyGoal.Units, maxUnits)
+	checkAttributes(&v, l.Attributes)
 	return v.Err()
 }
 
@@ -139,4 +162,31 @@ func checkRange(v *errs.Violations, field string, n, limit int32) {
 	if n < 0 || n > limit {
 		v.Addf(field, errs.ReasonOutOfRange, "must be between 0 and %d", limit)
 	}
+}
+
+func checkAttributes(v *errs.Violations, attributes map[string]string) {
+	v.Count("attributes", len(attributes), maxAttributes)
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		field := "attributes." + name
+		if !isAttribute(name) {
+			v.Addf(field, errs.ReasonMalformed, `must have a name of letters, digits and "_" that begins with a letter, of at most %d characters`, maxName)
+		}
+		v.Line(field, attributes[name], maxValue)
+	}
+	if date := attributes[HireDate]; date != "" {
+		if _, err := time.Parse(time.DateOnly, date); err != nil {
+			v.Addf("attributes."+HireDate, errs.ReasonMalformed, `must be a date: "2026-03-01"`)
+		}
+	}
+}
+
+// isAttribute reports whether an attribute may have a name.
+func isAttribute(name string) bool {
+	for i, r := range name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r != '_' && (r < '0' || r > '9')) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxName
 }

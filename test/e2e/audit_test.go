@@ -10,10 +10,10 @@ import (
 	"github.com/preceptor-dev/preceptor/internal/audit"
 )
 
-// testAudit reads both chains, whatever other tests leave in them meanwhile.
+// testAudit reads the chains, whatever other tests leave in them meanwhile.
 func testAudit(t *testing.T, w *world) {
 	admin := w.as(t, "audit-admin", "admin")
-	for _, service := range []string{"catalog", "progress"} {
+	for _, service := range []string{"profile", "catalog", "progress"} {
 		at := "/v1/audit?service=" + service
 		a := admin.get(at).want(http.StatusOK)
 		a.list("entries")
@@ -25,7 +25,7 @@ func testAudit(t *testing.T, w *world) {
 		}
 	}
 	admin.get("/v1/audit").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("service", "REQUIRED")
-	for _, query := range []string{"?service=profile", "?service=Progress"} {
+	for _, query := range []string{"?service=gateway", "?service=Progress"} {
 		a := admin.get("/v1/audit"+query).problem(http.StatusBadRequest, "INVALID_ARGUMENT")
 		a.violates("service", "UNKNOWN_VALUE")
 		if text := a.text("violations.0.description"); !strings.Contains(text, "catalog") || !strings.Contains(text, "progress") {
@@ -36,7 +36,7 @@ func testAudit(t *testing.T, w *world) {
 	admin.get("/v1/audit?service=catalog&afterSequence=-1").problem(http.StatusBadRequest, "INVALID_ARGUMENT").violates("afterSequence", "OUT_OF_RANGE")
 
 	stdout, stderr, code := command(t, "audit", "verify", "--server", w.base, "--data", w.data)
-	lines := regexp.MustCompile(`^catalog: (no entries|\d+ entr(y|ies), chain whole, head catalog:\d+:[0-9a-f]{64})\nprogress: (no entries|\d+ entr(y|ies), chain whole, head progress:\d+:[0-9a-f]{64})\n$`)
+	lines := regexp.MustCompile(`^profile: (no entries|\d+ entr(y|ies), chain whole, head profile:\d+:[0-9a-f]{64})\ncatalog: (no entries|\d+ entr(y|ies), chain whole, head catalog:\d+:[0-9a-f]{64})\nprogress: (no entries|\d+ entr(y|ies), chain whole, head progress:\d+:[0-9a-f]{64})\n$`)
 	if code != 0 || stderr != "" || !lines.MatchString(stdout) {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}

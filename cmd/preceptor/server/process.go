@@ -281,7 +281,9 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 // newServer makes a service's server, which knows callers as who does. It stops before what it serves does.
 func (p *process) newServer(_ context.Context, who Opened, maxRecv int) (*rpc.Server, error) {
-	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: p.verifier, Resolver: who.Resolver, Tickets: who.Tickets, Logger: p.log, Now: p.now})
+	guard, err := auth.NewGuard(auth.GuardOptions{
+		Verifier: p.verifier, Resolver: who.Resolver, Managers: who.Managers, Tickets: who.Tickets, Logger: p.log, Now: p.now,
+	})
 	if err != nil {
 		return nil, err
 	}

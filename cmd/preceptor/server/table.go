@@ -82,6 +82,8 @@ type Opened struct {
 	Register func(to grpc.ServiceRegistrar, draining <-chan struct{})
 	// Resolver maps tokens to learners; nil in a service that stores nothing by learner.
 	Resolver auth.Resolver
+	// Managers knows who manages whom; nil in a service that has nothing for managers.
+	Managers auth.Managers
 	// Tickets takes the tickets that it gives; nil in a service that gives none.
 	Tickets auth.Tickets
 	// State returns whether it can do its work; nil where it always can.

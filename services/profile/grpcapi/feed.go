@@ -13,30 +13,54 @@ import (
 	"github.com/preceptor-dev/preceptor/services/profile"
 )
 
-// SyncLearners streams the learners that changed, and last the revision reached.
-func (s *Server) SyncLearners(req *profilev1.SyncLearnersRequest, stream grpc.ServerStreamingServer[profilev1.SyncLearnersResponse]) error {
-	return feed.Send(stream, req.GetAfterRevision(), learnerFeed{s.service})
+// SyncChanges streams what happened, and last the revision reached.
+func (s *Server) SyncChanges(req *profilev1.SyncChangesRequest, stream grpc.ServerStreamingServer[profilev1.SyncChangesResponse]) error {
+	return feed.Send(stream, req.GetAfterRevision(), changeFeed{s.service})
 }
 
-// learnerFeed is the source of SyncLearners.
-type learnerFeed struct{ service *profile.Service }
+// changeFeed is the source of SyncChanges.
+type changeFeed struct{ service *profile.Service }
 
-// Page returns the learners who have changed, without personal data.
-func (f learnerFeed) Page(ctx context.Context, after int64) (changes []*profilev1.SyncLearnersResponse, revision int64, more bool, err error) {
-	learners, revision, more, err := f.service.Feed(ctx, after)
-	for _, c := range learners {
-		record := &profilev1.LearnerRecord{Id: c.LearnerID, TimeZone: c.TimeZone, TimeZoneTime: timestamppb.New(c.TimeZoneTime)}
-		changes = append(changes, &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: record}})
+// Page returns what happened, without personal data.
+func (f changeFeed) Page(ctx context.Context, after int64) (changes []*profilev1.SyncChangesResponse, revision int64, more bool, err error) {
+	happened, revision, more, err := f.service.Feed(ctx, after)
+	for _, c := range happened {
+		changes = append(changes, &profilev1.SyncChangesResponse{Item: &profilev1.SyncChangesResponse_Change{Change: changeProto(c)}})
 	}
 	return changes, revision, more, err
 }
 
 // Marker returns the last message.
-func (f learnerFeed) Marker(revision int64) *profilev1.SyncLearnersResponse {
-	return &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Revision{Revision: revision}}
+func (f changeFeed) Marker(revision int64) *profilev1.SyncChangesResponse {
+	return &profilev1.SyncChangesResponse{Item: &profilev1.SyncChangesResponse_Revision{Revision: revision}}
 }
 
-// withRevision adds a learner's place in the feed to the metadata of a response, so that
+func changeProto(c profile.Change) *profilev1.Change {
+	change := &profilev1.Change{Revision: c.Revision, Time: timestamppb.New(c.Time)}
+	switch {
+	case c.Learner != nil:
+		change.Subject = &profilev1.Change_Learner{Learner: &profilev1.LearnerRecord{
+			Id: c.Learner.ID, TimeZone: c.Learner.TimeZone, TimeZoneTime: timestamppb.New(c.Learner.TimeZoneTime),
+			State: stateProto(c.Learner.State), HireDate: c.Learner.HireDate,
+		}}
+	case c.Cohort != nil:
+		change.Subject = &profilev1.Change_Cohort{Cohort: &profilev1.CohortRecord{
+			Id: c.Cohort.ID, Title: c.Cohort.Title, ManagerIds: c.Cohort.ManagerIDs, Deleted: c.Cohort.Deleted,
+		}}
+	case c.Membership != nil:
+		change.Subject = &profilev1.Change_Membership{Membership: &profilev1.MembershipRecord{
+			CohortId: c.Membership.CohortID, LearnerId: c.Membership.LearnerID, Member: c.Membership.Member,
+			JoinTime: timestamppb.New(c.Membership.JoinTime),
+		}}
+	}
+	return change
+}
+
+func stateProto(s profile.State) profilev1.Learner_State {
+	return profilev1.Learner_State(profilev1.Learner_State_value[string(s)])
+}
+
+// withRevision adds a place in the feed to the metadata of a response, so that
 // progress can wait until it has what was written here.
 func withRevision(md metadata.MD, revision int64) metadata.MD {
 	if revision > 0 {

@@ -21,7 +21,7 @@ import (
 // sync reads the feed to its end, as progress does.
 func (h *harness) sync(ctx context.Context, after int64) (zones map[string]string, revision int64, err error) {
 	client := profilev1.NewProfileServiceClient(h.server.InProcess("progress"))
-	stream, err := client.SyncLearners(ctx, &profilev1.SyncLearnersRequest{AfterRevision: after})
+	stream, err := client.SyncChanges(ctx, &profilev1.SyncChangesRequest{AfterRevision: after})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -35,8 +35,9 @@ func (h *harness) sync(ctx context.Context, after int64) (zones map[string]strin
 			return nil, 0, err
 		case revision != 0:
 			return nil, 0, fmt.Errorf("after the revision came %v", m)
-		case m.GetLearner() != nil:
-			zones[m.GetLearner().GetId()] = m.GetLearner().GetTimeZone()
+		case m.GetChange() != nil:
+			learner := m.GetChange().GetLearner()
+			zones[learner.GetId()] = learner.GetTimeZone()
 		default:
 			revision = m.GetRevision()
 		}
@@ -62,8 +63,8 @@ func wantRevision(t *testing.T, header metadata.MD, want string) {
 	}
 }
 
-// TestSyncLearners follows two learners, from before there is anything to tell.
-func TestSyncLearners(t *testing.T) {
+// TestSyncChanges follows two learners, from before there is anything to tell.
+func TestSyncChanges(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.wantFeed(t, 0, 0, map[string]string{})
@@ -107,8 +108,8 @@ func TestSyncLearners(t *testing.T) {
 	h.wantFeed(t, 99, 5, map[string]string{})
 }
 
-// TestSyncLearnersPages is about more learners than are read at a time.
-func TestSyncLearnersPages(t *testing.T) {
+// TestSyncChangesPages is about more learners than are read at a time.
+func TestSyncChangesPages(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	progress := profilev1.NewProfileServiceClient(h.server.InProcess("progress"))
@@ -126,8 +127,8 @@ func TestSyncLearnersPages(t *testing.T) {
 	h.wantFeed(t, 0, learners, want)
 }
 
-// TestSyncLearnersSaysNoMore: who hears of learners by the feed hears no personal data.
-func TestSyncLearnersSaysNoMore(t *testing.T) {
+// TestSyncChangesSaysNoMore: who hears of learners by the feed hears no personal data.
+func TestSyncChangesSaysNoMore(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	made, err := h.client().CreateLearner(h.as(t, "root", auth.RoleAdmin), &profilev1.CreateLearnerRequest{Learner: &profilev1.Learner{
@@ -136,23 +137,23 @@ func TestSyncLearnersSaysNoMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := profilev1.NewProfileServiceClient(h.server.InProcess("progress")).SyncLearners(t.Context(), &profilev1.SyncLearnersRequest{})
+	stream, err := profilev1.NewProfileServiceClient(h.server.InProcess("progress")).SyncChanges(t.Context(), &profilev1.SyncChangesRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m, err := stream.Recv()
-	want := &profilev1.LearnerRecord{Id: made.GetLearner().GetId(), TimeZone: "Europe/Berlin", TimeZoneTime: made.GetLearner().GetCreateTime()}
-	if err != nil || !proto.Equal(m.GetLearner(), want) || len(m.GetLearner().ProtoReflect().GetUnknown()) != 0 {
+	want := &profilev1.LearnerRecord{Id: made.GetLearner().GetId(), TimeZone: "Europe/Berlin", TimeZoneTime: made.GetLearner().GetCreateTime(), State: profilev1.Learner_ACTIVE}
+	if got := m.GetChange().GetLearner(); err != nil || !proto.Equal(got, want) || len(got.ProtoReflect().GetUnknown()) != 0 {
 		t.Errorf("the feed tells %v, %v, want %v", m, err, want)
 	}
 }
 
-// TestSyncLearnersIsForProgress: nobody else is told, whatever their role.
-func TestSyncLearnersIsForProgress(t *testing.T) {
+// TestSyncChangesIsForProgress: nobody else is told, whatever their role.
+func TestSyncChangesIsForProgress(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	ask := func(ctx context.Context, peer string) error {
-		stream, err := profilev1.NewProfileServiceClient(h.server.InProcess(peer)).SyncLearners(ctx, &profilev1.SyncLearnersRequest{})
+		stream, err := profilev1.NewProfileServiceClient(h.server.InProcess(peer)).SyncChanges(ctx, &profilev1.SyncChangesRequest{})
 		if err == nil {
 			_, err = stream.Recv()
 		}

@@ -30,3 +30,21 @@ func (r *Resolver) ResolveSubject(ctx context.Context, issuer, subject string, h
 	}
 	return found.LearnerID, err
 }
+
+// Managers lets the guard in front of this service ask who manages whom.
+type Managers struct{ service *profile.Service }
+
+var _ auth.Managers = (*Managers)(nil)
+
+// NewManagers makes Managers.
+func NewManagers(service *profile.Service) *Managers { return &Managers{service: service} }
+
+// ManagesLearner implements auth.Managers.
+func (m *Managers) ManagesLearner(ctx context.Context, managerID, learnerID string) (bool, error) {
+	return m.service.ManagesLearner(ctx, managerID, learnerID)
+}
+
+// ManagesCohort implements auth.Managers.
+func (m *Managers) ManagesCohort(ctx context.Context, managerID, cohortID string) (bool, error) {
+	return m.service.ManagesCohort(ctx, managerID, cohortID)
+}

@@ -14,7 +14,7 @@ import (
 func TestResolverServesTheGuard(t *testing.T) {
 	t.Parallel()
 	now := func() time.Time { return time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC) }
-	s := profile.New(sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())), nil, profile.Options{Now: now})
+	s := profile.New(sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())), nil, profile.Options{Now: now, Rules: newRules(t)})
 	id, err := grpcapi.NewResolver(s).ResolveSubject(t.Context(), "https://id.example.org", "ana",
 		auth.Hints{Name: "Ana", Email: "ana@example.org", Locale: "de", ZoneInfo: "Europe/Berlin"})
 	if err != nil {

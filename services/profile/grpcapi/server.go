@@ -3,6 +3,7 @@
 package grpcapi
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -22,13 +23,17 @@ import (
 // Server is the service as gRPC offers it.
 type Server struct {
 	profilev1.UnsafeProfileServiceServer
+	profilev1.UnsafeCohortServiceServer
 
 	service *profile.Service
 }
 
-var _ profilev1.ProfileServiceServer = (*Server)(nil)
+var (
+	_ profilev1.ProfileServiceServer = (*Server)(nil)
+	_ profilev1.CohortServiceServer  = (*Server)(nil)
+)
 
-// NewServer makes a Server.
+// NewServer makes a Server, of learners and of cohorts.
 func NewServer(service *profile.Service) *Server { return &Server{service: service} }
 
 // GetLearner returns a learner, and its etag as a header; or nothing if the caller has it.
@@ -47,9 +52,16 @@ func (s *Server) GetLearner(ctx context.Context, req *profilev1.GetLearnerReques
 // UpdateLearner changes the fields that the mask names, or, without one, those that are set.
 func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearnerRequest) (*profilev1.UpdateLearnerResponse, error) {
 	caller, _ := auth.FromContext(ctx)
-	mask, err := rpc.ReadMask(req.GetUpdateMask(), req.GetLearner(), "subjects") // who would lose them could not sign in
+	// Who would lose their subjects could not sign in; the attributes are an admin's.
+	mask, err := rpc.ReadMask(req.GetUpdateMask(), req.GetLearner(), "subjects", "attributes")
 	if err != nil {
 		return nil, err
+	}
+	actor := ""
+	if mask.Names("attributes") { // only they are audited
+		if actor, err = actorOf(ctx); err != nil {
+			return nil, err
+		}
 	}
 	learner, err := s.service.Update(ctx, profile.Update{
 		LearnerID: req.GetLearnerId(),
@@ -60,6 +72,7 @@ func (s *Server) UpdateLearner(ctx context.Context, req *profilev1.UpdateLearner
 		},
 		Match: rpc.PreconditionsOf(ctx, req.GetEtag(), req.GetLearner().GetEtag()).Match,
 		Admin: caller.HasRole(auth.RoleAdmin),
+		Actor: actor,
 	})
 	if err != nil {
 		return nil, err
@@ -98,8 +111,17 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	if err != nil {
 		return nil, err
 	}
-	encoded, revision, err := s.service.Create(ctx, learnerOf(req.GetLearner()), key, func(l profile.Learner) ([]byte, error) {
-		return proto.Marshal(&profilev1.CreateLearnerResponse{Learner: learnerProto(l)})
+	actor := ""
+	if len(req.GetLearner().GetAttributes()) > 0 { // only they are audited
+		if actor, err = actorOf(ctx); err != nil {
+			return nil, err
+		}
+	}
+	encoded, revision, err := s.service.Create(ctx, profile.Creation{
+		Learner: learnerOf(req.GetLearner()), Key: key, Actor: actor,
+		Encode: func(l profile.Learner) ([]byte, error) {
+			return proto.Marshal(&profilev1.CreateLearnerResponse{Learner: learnerProto(l)})
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -115,6 +137,49 @@ func (s *Server) CreateLearner(ctx context.Context, req *profilev1.CreateLearner
 	)
 	replayed := revision == 0 // nothing was made
 	return resp, grpc.SetHeader(ctx, rpc.MarkReplayed(withRevision(md, revision), replayed))
+}
+
+// SuspendLearner notes that a learner left.
+func (s *Server) SuspendLearner(ctx context.Context, req *profilev1.SuspendLearnerRequest) (*profilev1.SuspendLearnerResponse, error) {
+	learner, err := moved(ctx, s.service.Suspend, req.GetLearnerId(), req.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return &profilev1.SuspendLearnerResponse{Learner: learner}, nil
+}
+
+// ReactivateLearner notes that a learner came back.
+func (s *Server) ReactivateLearner(ctx context.Context, req *profilev1.ReactivateLearnerRequest) (*profilev1.ReactivateLearnerResponse, error) {
+	learner, err := moved(ctx, s.service.Reactivate, req.GetLearnerId(), req.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return &profilev1.ReactivateLearnerResponse{Learner: learner}, nil
+}
+
+// moved moves a learner to another state, and sets the headers of that.
+func moved(
+	ctx context.Context, move func(ctx context.Context, learnerID, actor, reason string) (profile.Learner, error), learnerID, reason string,
+) (*profilev1.Learner, error) {
+	actor, err := actorOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	learner, err := move(ctx, learnerID, actor, reason)
+	if err != nil {
+		return nil, err
+	}
+	return learnerProto(learner), grpc.SetHeader(ctx, withRevision(metadata.Pairs("etag", strconv.Quote(learner.Etag())), learner.Revision))
+}
+
+// actorOf names the caller for the audit: by the learner id, or, of a command, by its subject.
+func actorOf(ctx context.Context) (string, error) {
+	id, err := auth.LearnerID(ctx)
+	if err != nil {
+		return "", err
+	}
+	caller, _ := auth.FromContext(ctx)
+	return cmp.Or(id, caller.ActorID()), nil
 }
 
 // ListRecommendedPaths returns one page of the paths that fit the learner, the best first.
@@ -180,6 +245,9 @@ func learnerOf(l *profilev1.Learner) profile.Learner {
 		TargetRole:  l.GetTargetRole(),
 		WeeklyGoal:  profile.WeeklyGoal{Minutes: l.GetWeeklyGoal().GetMinutes(), Units: l.GetWeeklyGoal().GetUnits()},
 	}
+	if len(l.GetAttributes()) > 0 {
+		learner.Attributes = l.GetAttributes()
+	}
 	for _, s := range l.GetSubjects() {
 		learner.Subjects = append(learner.Subjects, subjectOf(s))
 	}
@@ -195,6 +263,8 @@ func learnerProto(l profile.Learner) *profilev1.Learner {
 		TimeZone:    l.TimeZone,
 		Background:  profilev1.Learner_Background(profilev1.Learner_Background_value[string(l.Background)]),
 		TargetRole:  l.TargetRole,
+		State:       stateProto(l.State),
+		Attributes:  l.Attributes,
 		Etag:        l.Etag(),
 		CreateTime:  timestamppb.New(l.CreateTime),
 		UpdateTime:  timestamppb.New(l.UpdateTime),

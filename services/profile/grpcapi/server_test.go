@@ -28,6 +28,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/profile"
 	"github.com/preceptor-dev/preceptor/services/profile/clients"
 	"github.com/preceptor-dev/preceptor/services/profile/grpcapi"
+	"github.com/preceptor-dev/preceptor/services/profile/rule"
 	"github.com/preceptor-dev/preceptor/services/profile/sqlstore"
 )
 
@@ -61,11 +62,20 @@ func newHarness(t *testing.T) *harness {
 	service := profile.New(
 		sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())),
 		clients.NewCatalog(catalogv1.NewCatalogServiceClient(shelf.InProcess("profile"))),
-		profile.Options{Now: testenv.Now},
+		profile.Options{Now: testenv.Now, Rules: newRules(t)},
 	)
 	h.server = h.newServer(t, grpcapi.NewResolver(service))
 	profilev1.RegisterProfileServiceServer(h.server, grpcapi.NewServer(service))
 	return h
+}
+
+func newRules(t *testing.T) *rule.Compiler {
+	t.Helper()
+	rules, err := rule.NewCompiler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules
 }
 
 func (h *harness) newServer(t *testing.T, resolver auth.Resolver) *rpc.Server {

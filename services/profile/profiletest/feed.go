@@ -25,7 +25,7 @@ func inZone(t *testing.T, zone string) profile.Learner {
 // setZone sets a zone an hour after the one before, and returns the learner's new revision.
 func setZone(t *testing.T, store profile.Store, id, zone string) (int64, error) {
 	t.Helper()
-	l, err := store.Update(t.Context(), id, func(l *profile.Learner) (bool, error) {
+	l, err := edit(t, store, id, func(l *profile.Learner) (bool, error) {
 		l.TimeZone, l.Revision = zone, 1000 // Only the store gives revisions.
 		l.TimeZoneTime = l.TimeZoneTime.Add(time.Hour)
 		l.Version++
@@ -44,28 +44,34 @@ func wantChanges(t *testing.T, store profile.Store, after int64, limit int, newe
 
 func testFeed(t *testing.T, store profile.Store) {
 	wantChanges(t, store, 0, 10, 0)
-	ana := create(t, store, inZone(t, "Europe/Berlin"))
-	bob := create(t, store, inZone(t, "Asia/Tokyo"))
-	eve := create(t, store, newLearner(t))
-	wantChanges(t, store, 1, 10, 3, profile.Change{Revision: 2, LearnerID: bob.ID, TimeZone: "Asia/Tokyo", TimeZoneTime: start},
-		profile.Change{Revision: 3, LearnerID: eve.ID, TimeZoneTime: eve.TimeZoneTime})
-	if ana.Revision != 1 || bob.Revision != 2 || eve.Revision != 3 {
-		t.Errorf("revisions %d, %d and %d, want 1, 2 and 3", ana.Revision, bob.Revision, eve.Revision)
-	}
-	for want, step := range []struct{ id, zone string }{{eve.ID, "America/Lima"}, {ana.ID, "UTC"}, {bob.ID, ""}} {
-		if got, err := setZone(t, store, step.id, step.zone); err != nil || got != int64(want+4) {
-			t.Errorf("the zone %q took revision %d, %v, want %d", step.zone, got, err, want+4)
+	var changes []profile.Change
+	said := func(l profile.Learner, at time.Time, revision int64) {
+		t.Helper()
+		c := zoned(l, at)
+		c.Revision = int64(len(changes) + 1)
+		if changes = append(changes, c); revision != c.Revision {
+			t.Errorf("revision %d, want %d", revision, c.Revision)
 		}
 	}
-	changes := []profile.Change{
-		{Revision: 4, LearnerID: eve.ID, TimeZone: "America/Lima", TimeZoneTime: eve.TimeZoneTime.Add(time.Hour)},
-		{Revision: 5, LearnerID: ana.ID, TimeZone: "UTC", TimeZoneTime: start.Add(time.Hour)},
-		{Revision: 6, LearnerID: bob.ID, TimeZone: "", TimeZoneTime: start.Add(time.Hour)},
+	ana, bob, eve := create(t, store, inZone(t, "Europe/Berlin")), create(t, store, inZone(t, "Asia/Tokyo")), create(t, store, newLearner(t))
+	for _, l := range []profile.Learner{ana, bob, eve} {
+		said(l, start, l.Revision)
+	}
+	for _, step := range []struct {
+		l    *profile.Learner
+		zone string
+	}{{&eve, "America/Lima"}, {&ana, "UTC"}, {&bob, ""}} {
+		revision, err := setZone(t, store, step.l.ID, step.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step.l.TimeZone, step.l.TimeZoneTime = step.zone, step.l.TimeZoneTime.Add(time.Hour)
+		said(*step.l, start, revision)
 	}
 	wantChanges(t, store, 0, 10, 6, changes...)
 	wantChanges(t, store, 0, 2, 6, changes[:2]...)
-	wantChanges(t, store, 4, 10, 6, changes[1:]...)
-	wantChanges(t, store, 5, 1, 6, changes[2])
+	wantChanges(t, store, 4, 10, 6, changes[4:]...)
+	wantChanges(t, store, 5, 1, 6, changes[5])
 	wantChanges(t, store, 6, 10, 6)
 	wantChanges(t, store, 1000, 10, 6)
 	if l, err := store.Learner(t.Context(), ana.ID); err != nil || l.Revision != 5 {
@@ -80,7 +86,7 @@ func testFeedSilent(t *testing.T, store profile.Store) {
 		t.Errorf("the same zone took revision %d, %v, want 1", got, err)
 	}
 	fault := errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch, "changed")
-	_, err := store.Update(t.Context(), ana.ID, func(l *profile.Learner) (bool, error) {
+	_, err := edit(t, store, ana.ID, func(l *profile.Learner) (bool, error) {
 		l.TimeZone = "Asia/Tokyo"
 		return true, fault
 	})
@@ -89,18 +95,18 @@ func testFeedSilent(t *testing.T, store profile.Store) {
 	}
 	late := inZone(t, "Asia/Tokyo")
 	late.Subjects = newLearner(t, "bob").Subjects
-	_, _, err = store.Create(t.Context(), late, idem.Key{}, nil, start)
+	_, _, err = put(t, store, late, idem.Key{}, nil, start)
 	wantTaken(t, err, "subjects[0]")
 
 	k := key(t, "admin", "k", "body")
 	for _, want := range []int64{3, 0} { // The second time nothing is made.
-		_, revision, err := store.Create(t.Context(), inZone(t, "Asia/Tokyo"), k, []byte("answer"), start)
+		_, revision, err := put(t, store, inZone(t, "Asia/Tokyo"), k, []byte("answer"), start)
 		if err != nil || revision != want {
 			t.Errorf("a create took revision %d, %v, want %d", revision, err, want)
 		}
 	}
 	changes, newest, err := store.Changes(t.Context(), 0, 10)
-	if err != nil || len(changes) != 3 || newest != 3 || changes[0].TimeZone != "Europe/Berlin" {
+	if err != nil || len(changes) != 3 || newest != 3 || changes[0].Learner.TimeZone != "Europe/Berlin" {
 		t.Errorf("the feed has %+v, %d, %v", changes, newest, err)
 	}
 }
@@ -124,7 +130,7 @@ func testFeedRace(t *testing.T, store profile.Store) {
 	read := map[string]string{}
 	reader.Go(func() { follow(t, store, read, racers*rounds) })
 	for _, err := range atOnce(racers, func(i int) error {
-		_, revision, err := store.Create(t.Context(), learners[i], idem.Key{}, nil, start)
+		_, revision, err := put(t, store, learners[i], idem.Key{}, nil, start)
 		if err := took(revision, err); err != nil {
 			return err
 		}
@@ -169,7 +175,7 @@ func follow(t *testing.T, store profile.Store, into map[string]string, until int
 			if c.Revision <= after || c.Revision > newest {
 				t.Errorf("revision %d comes after %d in a feed that ends at %d", c.Revision, after, newest)
 			}
-			into[c.LearnerID], after = c.TimeZone, c.Revision
+			into[c.Learner.ID], after = c.Learner.TimeZone, c.Revision
 		}
 		if len(changes) < page && after != newest {
 			t.Errorf("the feed's last change is %d and its newest revision %d", after, newest)

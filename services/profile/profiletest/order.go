@@ -28,7 +28,7 @@ func people(t *testing.T, store profile.Store) []profile.Learner {
 		all = append(all, create(t, store, l))
 	}
 	var err error
-	all[0], err = store.Update(t.Context(), all[0].ID, func(l *profile.Learner) (bool, error) {
+	all[0], err = edit(t, store, all[0].ID, func(l *profile.Learner) (bool, error) {
 		l.DisplayName = "Zoe"
 		return true, nil
 	})

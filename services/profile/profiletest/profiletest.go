@@ -3,6 +3,7 @@
 package profiletest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -42,7 +43,7 @@ func Run(t *testing.T, newStore func(t *testing.T) profile.Store) {
 		"a list pages in the order of ids":                 testList,
 		"a list pages by names and times, and then by id":  testOrders,
 		"a list finds words in name and email in any case": testSearch,
-		"the feed has each learner's newest time zone":     testFeed,
+		"the feed has each change, as it was":              testFeed,
 		"what changes no time zone is not in the feed":     testFeedSilent,
 		"a feed under racing writers misses no learner":    testFeedRace,
 	}
@@ -56,7 +57,7 @@ func Run(t *testing.T, newStore func(t *testing.T) profile.Store) {
 
 func newLearner(t *testing.T, subjects ...string) profile.Learner {
 	t.Helper()
-	l := profile.Learner{ID: uuid.Must(uuid.NewV7()).String(), Version: 1, CreateTime: start, UpdateTime: start, TimeZoneTime: start}
+	l := profile.Learner{ID: uuid.Must(uuid.NewV7()).String(), Version: 1, CreateTime: start, UpdateTime: start, TimeZoneTime: start, State: profile.StateActive}
 	for _, s := range subjects {
 		l.Subjects = append(l.Subjects, subject(s))
 	}
@@ -69,12 +70,73 @@ func subject(name string) profile.Subject {
 
 func create(t *testing.T, store profile.Store, l profile.Learner) profile.Learner {
 	t.Helper()
-	_, revision, err := store.Create(t.Context(), l, idem.Key{}, nil, start)
+	_, revision, err := put(t, store, l, idem.Key{}, nil, start)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Revision = revision
 	return l
+}
+
+// put stores a learner as Service.Create does, announces them, and returns the revision; 0 for a key that was used.
+func put(
+	t *testing.T, store profile.Store, l profile.Learner, key idem.Key, response []byte, now time.Time,
+) (stored []byte, revision int64, err error) {
+	t.Helper()
+	err = store.Edit(t.Context(), func(ctx context.Context, tx profile.Tx) error {
+		revision = 0
+		earlier, found, err := tx.FindResponse(ctx, key, now)
+		if err != nil || found {
+			stored = earlier
+			return err
+		}
+		stored = response
+		if err := tx.SaveResponse(ctx, key, response, now); err != nil {
+			return err
+		}
+		if err := tx.InsertLearner(ctx, l); err != nil {
+			return err
+		}
+		revision, err = tx.Announce(ctx, l.ID, []profile.Change{zoned(l, now)})
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return stored, revision, nil
+}
+
+// zoned is a learner as the feed has them.
+func zoned(l profile.Learner, at time.Time) profile.Change {
+	return profile.Change{Time: at, Learner: &profile.LearnerChange{
+		ID: l.ID, TimeZone: l.TimeZone, TimeZoneTime: l.TimeZoneTime, State: l.State, HireDate: l.Attributes[profile.HireDate],
+	}}
+}
+
+// edit stores a learner as change leaves it, and announces a new time zone.
+func edit(t *testing.T, store profile.Store, id string, change func(*profile.Learner) (bool, error)) (after profile.Learner, err error) {
+	t.Helper()
+	err = store.Edit(t.Context(), func(ctx context.Context, tx profile.Tx) error {
+		before, err := tx.LockLearner(ctx, id)
+		if err != nil {
+			return err
+		}
+		after = before
+		changed, err := change(&after)
+		after.Revision = before.Revision
+		if err != nil || !changed {
+			return err
+		}
+		if err := tx.PutLearner(ctx, before, after); err != nil || after.TimeZone == before.TimeZone {
+			return err
+		}
+		after.Revision, err = tx.Announce(ctx, id, []profile.Change{zoned(after, after.UpdateTime)})
+		return err
+	})
+	if err != nil {
+		return profile.Learner{}, err
+	}
+	return after, nil
 }
 
 func wantLearner(t *testing.T, store profile.Store, want profile.Learner) {
@@ -101,6 +163,7 @@ func testRoundTrip(t *testing.T, store profile.Store) {
 	full.Locale, full.TimeZone = "pt-BR", "America/Sao_Paulo"
 	full.Background, full.TargetRole = profile.BackgroundClinical, "clinical-ai-engineer"
 	full.WeeklyGoal = profile.WeeklyGoal{Minutes: 180, Units: 4}
+	full.State, full.Attributes = profile.StateSuspended, map[string]string{"department": "Röntgen \"2\"", "hireDate": "2026-03-01"}
 	full.Version, full.UpdateTime, full.TimeZoneTime = 7, start.Add(2*time.Microsecond), start.Add(time.Microsecond)
 	wantLearner(t, store, create(t, store, full))
 	wantLearner(t, store, create(t, store, newLearner(t)))
@@ -120,7 +183,7 @@ func testUnknown(t *testing.T, store profile.Store) {
 	wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
 	_, err = store.BySubject(t.Context(), subject("bob"))
 	wantFault(t, err, errs.NotFound, errs.ReasonSubjectUnknown)
-	_, err = store.Update(t.Context(), unknown, func(*profile.Learner) (bool, error) {
+	_, err = edit(t, store, unknown, func(*profile.Learner) (bool, error) {
 		t.Error("edit ran without a learner")
 		return false, nil
 	})
@@ -148,7 +211,7 @@ func testSubjectBytes(t *testing.T, store profile.Store) {
 func testSubjectTaken(t *testing.T, store profile.Store) {
 	create(t, store, newLearner(t, "ana", "bob"))
 	late := newLearner(t, "ana", "free", "bob")
-	_, _, err := store.Create(t.Context(), late, idem.Key{}, nil, start)
+	_, _, err := put(t, store, late, idem.Key{}, nil, start)
 	wantTaken(t, err, "subjects[0]", "subjects[2]")
 	_, err = store.Learner(t.Context(), late.ID)
 	wantFault(t, err, errs.NotFound, errs.ReasonLearnerNotFound)
@@ -193,7 +256,7 @@ func testSubjectRace(t *testing.T, store profile.Store) {
 		learners[i] = newLearner(t, fmt.Sprint("own-", i), "shared")
 	}
 	results := atOnce(racers, func(i int) error {
-		_, _, err := store.Create(t.Context(), learners[i], idem.Key{}, nil, start)
+		_, _, err := put(t, store, learners[i], idem.Key{}, nil, start)
 		return err
 	})
 	won := 0
@@ -224,7 +287,7 @@ func key(t *testing.T, caller, text, request string) idem.Key {
 
 func testKeyReplay(t *testing.T, store profile.Store) {
 	put := func(k idem.Key, response string, now time.Time) (string, error) {
-		got, _, err := store.Create(t.Context(), newLearner(t), k, []byte(response), now)
+		got, _, err := put(t, store, newLearner(t), k, []byte(response), now)
 		return string(got), err
 	}
 	for _, step := range []struct {
@@ -254,9 +317,9 @@ func testKeyReplay(t *testing.T, store profile.Store) {
 func testKeyFailed(t *testing.T, store profile.Store) {
 	create(t, store, newLearner(t, "ana"))
 	k := key(t, "admin", "k", "body")
-	_, _, err := store.Create(t.Context(), newLearner(t, "ana"), k, []byte("lost"), start)
+	_, _, err := put(t, store, newLearner(t, "ana"), k, []byte("lost"), start)
 	wantTaken(t, err, "subjects[0]")
-	got, _, err := store.Create(t.Context(), newLearner(t, "bob"), k, []byte("stored"), start)
+	got, _, err := put(t, store, newLearner(t, "bob"), k, []byte("stored"), start)
 	if err != nil || string(got) != "stored" {
 		t.Errorf("the second try answered %q, %v", got, err)
 	}
@@ -268,7 +331,7 @@ func testKeyRace(t *testing.T, store profile.Store) {
 	results := atOnce(8, func(int) error {
 		mine := l
 		mine.ID = uuid.Must(uuid.NewV7()).String()
-		_, _, err := store.Create(t.Context(), mine, k, []byte("answer"), start)
+		_, _, err := put(t, store, mine, k, []byte("answer"), start)
 		return err
 	})
 	for _, err := range results {
@@ -289,7 +352,7 @@ func testUpdate(t *testing.T, store profile.Store) {
 	want.Background, want.TargetRole = profile.BackgroundAI, "healthcare-nlp-engineer"
 	want.WeeklyGoal = profile.WeeklyGoal{Minutes: 60, Units: 2}
 	want.Version, want.UpdateTime, want.TimeZoneTime = 2, start.Add(time.Hour), start.Add(time.Minute)
-	got, err := store.Update(t.Context(), before.ID, func(l *profile.Learner) (bool, error) {
+	got, err := edit(t, store, before.ID, func(l *profile.Learner) (bool, error) {
 		if !reflect.DeepEqual(*l, before) {
 			t.Errorf("edit got %+v, want %+v", *l, before)
 		}
@@ -306,12 +369,12 @@ func testUpdate(t *testing.T, store profile.Store) {
 
 func testUpdateNothing(t *testing.T, store profile.Store) {
 	before := create(t, store, newLearner(t, "ana"))
-	got, err := store.Update(t.Context(), before.ID, func(*profile.Learner) (bool, error) { return false, nil })
+	got, err := edit(t, store, before.ID, func(*profile.Learner) (bool, error) { return false, nil })
 	if err != nil || !reflect.DeepEqual(got, before) {
 		t.Errorf("Update answered %+v, %v, want %+v", got, err, before)
 	}
 	fault := errs.New(errs.FailedPrecondition, errs.ReasonEtagMismatch, "changed")
-	_, err = store.Update(t.Context(), before.ID, func(l *profile.Learner) (bool, error) {
+	_, err = edit(t, store, before.ID, func(l *profile.Learner) (bool, error) {
 		l.DisplayName, l.Subjects = "never", nil
 		return true, fault
 	})
@@ -325,7 +388,7 @@ func testUpdateSubjects(t *testing.T, store profile.Store) {
 	ana := create(t, store, newLearner(t, "ana-1", "ana-2"))
 	bob := create(t, store, newLearner(t, "bob"))
 	set := func(id string, names ...string) (profile.Learner, error) {
-		return store.Update(t.Context(), id, func(l *profile.Learner) (bool, error) {
+		return edit(t, store, id, func(l *profile.Learner) (bool, error) {
 			l.Subjects, l.Version = newLearner(t, names...).Subjects, l.Version+1
 			return true, nil
 		})
@@ -358,7 +421,7 @@ func testUpdateRace(t *testing.T, store profile.Store) {
 	const racers = 16
 	l := create(t, store, newLearner(t, "ana"))
 	for _, err := range atOnce(racers, func(int) error {
-		_, err := store.Update(t.Context(), l.ID, func(l *profile.Learner) (bool, error) {
+		_, err := edit(t, store, l.ID, func(l *profile.Learner) (bool, error) {
 			l.WeeklyGoal.Minutes++
 			l.Version++
 			return true, nil
@@ -446,7 +509,7 @@ func testSearchAfterUpdate(t *testing.T, store profile.Store) {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("found %v, %v", found, err)
 	}
-	if _, err := store.Update(t.Context(), found[0].ID, func(l *profile.Learner) (bool, error) {
+	if _, err := edit(t, store, found[0].ID, func(l *profile.Learner) (bool, error) {
 		l.DisplayName = "Ana Schmidt"
 		return true, nil
 	}); err != nil {

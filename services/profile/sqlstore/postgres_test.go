@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
-	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/sqldb/sqldbtest"
 	"github.com/preceptor-dev/preceptor/services/profile"
 	"github.com/preceptor-dev/preceptor/services/profile/profiletest"
@@ -38,12 +37,14 @@ func TestSignInIsOneStatement(t *testing.T) {
 		now := time.UnixMicro(1_700_000_000_000_000).UTC()
 		l := profile.Learner{
 			ID: c.id, Subjects: []profile.Subject{{Issuer: "i", Subject: "ada"}},
-			Version: 1, CreateTime: now, UpdateTime: now, TimeZoneTime: now,
+			State: profile.StateActive, Version: 1, CreateTime: now, UpdateTime: now, TimeZoneTime: now,
 		}
 		if got := asked(func(ctx context.Context) {
-			_, revision, err := store.Create(ctx, l, idem.Key{}, nil, now)
-			if errs.ReasonOf(err) != c.want || revision != c.revision {
-				t.Errorf("revision %d, %v", revision, err)
+			revision, current, err := store.SignIn(ctx, profile.Arrival{
+				Learner: l, Changes: []profile.Change{{Time: now, Learner: &profile.LearnerChange{ID: l.ID, State: l.State}}},
+			})
+			if errs.ReasonOf(err) != c.want || revision != c.revision || !current {
+				t.Errorf("revision %d, %t, %v", revision, current, err)
 			}
 		}); got != "SELECT" {
 			t.Errorf("asked %s", got)

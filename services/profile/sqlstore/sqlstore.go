@@ -5,13 +5,16 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/preceptor-dev/preceptor/internal/audit"
 	"github.com/preceptor-dev/preceptor/internal/gather"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/internal/page"
@@ -40,7 +43,10 @@ type Store struct {
 	learners *gather.Gatherer[string, profile.Learner]
 }
 
-var _ profile.Store = (*Store)(nil)
+var (
+	_ profile.Store = (*Store)(nil)
+	_ profile.Tx    = txn{}
+)
 
 // New makes a Store on a database that has the Migrations.
 func New(db *sqldb.DB) *Store {
@@ -77,7 +83,7 @@ WHERE s.issuer = $1 AND s.subject = $2`, subject.Issuer, subject.Subject).Scan(&
 
 // columns are a learner's, with the name that queries give the table; subjects follow.
 const columns = `l.id, l.display_name, l.email, l.locale, l.time_zone, l.time_zone_time, l.background, l.target_role,
-l.goal_minutes, l.goal_units, l.version, l.create_time, l.update_time, l.revision`
+l.goal_minutes, l.goal_units, l.state, l.attributes, l.version, l.create_time, l.update_time, l.revision`
 
 // Learner implements profile.Store.
 func (s *Store) Learner(ctx context.Context, id string) (profile.Learner, error) {
@@ -111,13 +117,17 @@ func collect(rows *sql.Rows) ([]profile.Learner, error) {
 		var l profile.Learner
 		var since, created, updated int64
 		var issuer, subject sql.NullString
+		var attributes string
 		err := rows.Scan(&l.ID, &l.DisplayName, &l.Email, &l.Locale, &l.TimeZone, &since, &l.Background, &l.TargetRole,
-			&l.WeeklyGoal.Minutes, &l.WeeklyGoal.Units, &l.Version, &created, &updated, &l.Revision, &issuer, &subject)
+			&l.WeeklyGoal.Minutes, &l.WeeklyGoal.Units, &l.State, &attributes, &l.Version, &created, &updated, &l.Revision, &issuer, &subject)
 		if err != nil {
 			return nil, sqldb.Classify(err)
 		}
 		if n := len(learners); n == 0 || learners[n-1].ID != l.ID {
 			l.TimeZoneTime, l.CreateTime, l.UpdateTime = sqldb.Time(since), sqldb.Time(created), sqldb.Time(updated)
+			if err := decodeAttributes(attributes, &l.Attributes); err != nil {
+				return nil, err
+			}
 			learners = append(learners, l)
 		}
 		if subject.Valid {
@@ -128,73 +138,74 @@ func collect(rows *sql.Rows) ([]profile.Learner, error) {
 	return learners, sqldb.Classify(rows.Err())
 }
 
-// Create implements profile.Store.
-func (s *Store) Create(
-	ctx context.Context, l profile.Learner, key idem.Key, response []byte, now time.Time,
-) (answer []byte, revision int64, err error) {
-	if key.IsZero() && len(l.Subjects) == 1 && s.db.Dialect() == sqldb.Postgres {
-		revision, err = s.signIn(ctx, l)
-		return response, revision, err
+// Edit implements profile.Store.
+func (s *Store) Edit(ctx context.Context, f func(ctx context.Context, tx profile.Tx) error) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error { return f(ctx, txn{tx}) })
+}
+
+// txn is what is stored inside of Edit.
+type txn struct{ sqldb.Tx }
+
+// Audit implements profile.Tx.
+func (t txn) Audit(ctx context.Context, entries []profile.AuditEntry) error {
+	chained := make([]audit.Entry, len(entries))
+	for i, e := range entries {
+		chained[i] = audit.Entry{Time: e.Time, Actor: e.Actor, Action: e.Action, Resource: e.Resource, Reason: e.Reason}
 	}
-	err = s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		revision = 0
-		earlier, found, err := sqldb.FindIdempotent(ctx, tx, key, now)
-		if err != nil || found {
-			answer = earlier
-			return err
-		}
-		answer = response
-		// The key goes first: a twin in another replica must meet at the key, of which it
-		// is told to try again, and not at the subjects, of which it is told to give up.
-		if err := sqldb.SaveIdempotent(ctx, tx, key, response, now); err != nil {
-			return err
-		}
-		if err := insert(ctx, tx, l); err != nil {
-			return err
-		}
-		if err := insertSubjects(ctx, tx, l); err != nil {
-			return err
-		}
-		revision, err = announce(ctx, tx, l.ID)
-		return err
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return answer, revision, nil
+	return audit.Append(ctx, t.Tx, chained)
+}
+
+// FindResponse implements profile.Tx.
+func (t txn) FindResponse(ctx context.Context, key idem.Key, now time.Time) (response []byte, found bool, err error) {
+	return sqldb.FindIdempotent(ctx, t.Tx, key, now)
+}
+
+// SaveResponse implements profile.Tx.
+func (t txn) SaveResponse(ctx context.Context, key idem.Key, response []byte, now time.Time) error {
+	return sqldb.SaveIdempotent(ctx, t.Tx, key, response, now)
 }
 
 // stored are the columns that a learner is inserted with, and fields their values.
 const stored = `id, display_name, email, locale, time_zone, time_zone_time, background, target_role,
-goal_minutes, goal_units, search_text, version, create_time, update_time, name_key`
+goal_minutes, goal_units, search_text, version, create_time, update_time, name_key, state, attributes`
+
+// storedCount is how many columns are stored.
+const storedCount = 17
 
 func fields(l profile.Learner) []any {
 	return []any{
 		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, sqldb.Micros(l.TimeZoneTime), string(l.Background), l.TargetRole,
 		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version,
-		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime), profile.NameKey(l.DisplayName),
+		sqldb.Micros(l.CreateTime), sqldb.Micros(l.UpdateTime), profile.NameKey(l.DisplayName), string(l.State), encodeAttributes(l.Attributes),
 	}
 }
 
-func insert(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO learners (`+stored+`)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, fields(l)...)
-	return err
+// encodeAttributes returns attributes as they are stored: names in order, so that equal ones are equal texts.
+func encodeAttributes(attributes map[string]string) string {
+	if len(attributes) == 0 {
+		return "{}"
+	}
+	text, err := json.Marshal(attributes)
+	if err != nil {
+		panic(err) // Texts can always be written.
+	}
+	return string(text)
 }
 
-// signIn is insert, insertSubjects and announce for a learner of one subject, in one statement of Postgres and one
-// round trip, and returns the revision.
-func (s *Store) signIn(ctx context.Context, l profile.Learner) (int64, error) {
-	var revision sql.NullInt64
-	err := s.db.WriteReturning(ctx, &revision, `SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
-		append(fields(l), l.Subjects[0].Issuer, l.Subjects[0].Subject)...)
-	switch {
-	case err != nil:
-		return 0, sqldb.Classify(err)
-	case !revision.Valid:
-		return 0, profile.SubjectsTaken([]int{0})
+// decodeAttributes is the reverse; none are nil.
+func decodeAttributes(text string, into *map[string]string) error {
+	if text == "{}" {
+		return nil
 	}
-	return revision.Int64, nil
+	return json.Unmarshal([]byte(text), into)
+}
+
+// InsertLearner implements profile.Tx.
+func (t txn) InsertLearner(ctx context.Context, l profile.Learner) error {
+	if _, err := t.ExecContext(ctx, `INSERT INTO learners (`+stored+`) VALUES `+sqldb.Values(1, storedCount), fields(l)...); err != nil {
+		return err
+	}
+	return insertSubjects(ctx, t.Tx, l)
 }
 
 // insertSubjects tries all of them, so that the error can name each that is taken. On
@@ -221,66 +232,32 @@ VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, subject.Issuer, subject.Subject
 	return nil
 }
 
-// Update implements profile.Store.
-func (s *Store) Update(ctx context.Context, id string, edit func(*profile.Learner) (bool, error)) (profile.Learner, error) {
-	var after profile.Learner
-	err := s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
-		if err := lock(ctx, tx, id); err != nil {
-			return err
-		}
-		before, err := learner(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		after = before
-		changed, err := edit(&after)
-		after.Revision = before.Revision
-		if err != nil || !changed {
-			return err
-		}
-		if err := update(ctx, tx, after); err != nil {
-			return err
-		}
-		if err := updateSubjects(ctx, tx, before, after); err != nil || after.TimeZone == before.TimeZone {
-			return err
-		}
-		after.Revision, err = announce(ctx, tx, id)
-		return err
-	})
+// LockLearner implements profile.Tx. The lock is a statement of its own because Postgres locks no rows on the far side
+// of an outer join.
+func (t txn) LockLearner(ctx context.Context, id string) (profile.Learner, error) {
+	var locked string
+	err := t.QueryRowContext(ctx, `SELECT id FROM learners WHERE id = $1`+t.Dialect().ForUpdate(), id).Scan(&locked)
+	if errors.Is(err, sql.ErrNoRows) {
+		return profile.Learner{}, profile.NotFound(id)
+	}
 	if err != nil {
 		return profile.Learner{}, err
 	}
-	return after, nil
+	return learner(ctx, t.Tx, id)
 }
 
-// lock excludes other updates until the transaction ends. It is a statement of its own
-// because Postgres locks no rows on the far side of an outer join.
-func lock(ctx context.Context, tx sqldb.Tx, id string) error {
-	var locked string
-	err := tx.QueryRowContext(ctx, `SELECT id FROM learners WHERE id = $1`+tx.Dialect().ForUpdate(), id).Scan(&locked)
-	if errors.Is(err, sql.ErrNoRows) {
-		return profile.NotFound(id)
-	}
-	return err
-}
-
-func update(ctx context.Context, tx sqldb.Tx, l profile.Learner) error {
-	_, err := tx.ExecContext(ctx, `UPDATE learners SET display_name = $2, email = $3, locale = $4, time_zone = $5, time_zone_time = $6,
-background = $7, target_role = $8, goal_minutes = $9, goal_units = $10, search_text = $11, version = $12, update_time = $13,
-name_key = $14 WHERE id = $1`,
-		l.ID, l.DisplayName, l.Email, l.Locale, l.TimeZone, sqldb.Micros(l.TimeZoneTime), string(l.Background), l.TargetRole,
-		l.WeeklyGoal.Minutes, l.WeeklyGoal.Units, searchText(l), l.Version, sqldb.Micros(l.UpdateTime), profile.NameKey(l.DisplayName))
-	return err
-}
-
-func updateSubjects(ctx context.Context, tx sqldb.Tx, before, after profile.Learner) error {
-	if slices.Equal(before.Subjects, after.Subjects) {
-		return nil
-	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM learner_subjects WHERE learner_id = $1`, after.ID); err != nil {
+// PutLearner implements profile.Tx.
+func (t txn) PutLearner(ctx context.Context, before, after profile.Learner) error {
+	_, err := t.ExecContext(ctx, `UPDATE learners SET display_name = $2, email = $3, locale = $4, time_zone = $5, time_zone_time = $6,
+background = $7, target_role = $8, goal_minutes = $9, goal_units = $10, search_text = $11, version = $12, create_time = $13, update_time = $14,
+name_key = $15, state = $16, attributes = $17 WHERE id = $1`, fields(after)...)
+	if err != nil || slices.Equal(before.Subjects, after.Subjects) {
 		return err
 	}
-	return insertSubjects(ctx, tx, after)
+	if _, err := t.ExecContext(ctx, `DELETE FROM learner_subjects WHERE learner_id = $1`, after.ID); err != nil {
+		return err
+	}
+	return insertSubjects(ctx, t.Tx, after)
 }
 
 // List implements profile.Store.
@@ -327,16 +304,19 @@ func (s *Store) Count(ctx context.Context, words []string) (int, error) {
 
 // matching continues a WHERE so that each of the folded words is in the search text.
 func matching(words []string, args []any) (string, []any) {
-	escape := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 	var where strings.Builder
 	for _, word := range words {
-		args = append(args, "%"+escape.Replace(word)+"%")
+		args = append(args, escaped(word))
 		where.WriteString(` AND search_text LIKE $` + strconv.Itoa(len(args)) + ` ESCAPE '\'`)
 	}
 	return where.String(), args
 }
 
-// searchText holds no word that spans the two, since words hold no line feed.
+// searchText holds no word that spans two of its lines, since words hold no line feed.
 func searchText(l profile.Learner) string {
-	return profile.Fold(l.DisplayName) + "\n" + profile.Fold(l.Email)
+	text := profile.Fold(l.DisplayName) + "\n" + profile.Fold(l.Email)
+	for _, name := range slices.Sorted(maps.Keys(l.Attributes)) {
+		text += "\n" + profile.Fold(l.Attributes[name])
+	}
+	return text
 }

@@ -24,14 +24,14 @@ func NewProfileClient(client profilev1.ProfileServiceClient) *ProfileClient {
 // Sync returns the time zones that changed after a revision.
 func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []progress.LearnerZone, revision int64, err error) {
 	from := feed.Origin("profile")
-	req := &profilev1.SyncLearnersRequest{AfterRevision: afterRevision}
-	err = feed.Receive(ctx, from, p.client.SyncLearners, req, func(m *profilev1.SyncLearnersResponse) (marker bool, err error) {
+	req := &profilev1.SyncChangesRequest{AfterRevision: afterRevision}
+	err = feed.Receive(ctx, from, p.client.SyncChanges, req, func(m *profilev1.SyncChangesResponse) (marker bool, err error) {
 		switch item := m.GetItem().(type) {
-		case *profilev1.SyncLearnersResponse_Learner:
-			zones = append(zones, progress.LearnerZone{
-				LearnerID: item.Learner.GetId(), TimeZone: item.Learner.GetTimeZone(), Since: timeOfStamp(item.Learner.GetTimeZoneTime()),
-			})
-		case *profilev1.SyncLearnersResponse_Revision:
+		case *profilev1.SyncChangesResponse_Change:
+			if l := item.Change.GetLearner(); l != nil {
+				zones = append(zones, progress.LearnerZone{LearnerID: l.GetId(), TimeZone: l.GetTimeZone(), Since: timeOfStamp(l.GetTimeZoneTime())})
+			}
+		case *profilev1.SyncChangesResponse_Revision:
 			revision, marker = item.Revision, true
 		}
 		return marker, nil

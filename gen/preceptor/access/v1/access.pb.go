@@ -86,7 +86,7 @@ func (Access_Role) EnumDescriptor() ([]byte, []int) {
 }
 
 // Access is the rule of one RPC. An RPC without one refuses everybody; a caller
-// is let in when any of the three parts admits it.
+// is let in when any of the parts admits it.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Callers holding any of these roles may call, whatever the request names.
@@ -102,7 +102,10 @@ type Access struct {
 	Ticket bool `protobuf:"varint,5,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	// Set on a read that has an answer about a person of whom no learner can be made, because a database
 	// refuses writes: that of a learner without records. Others are refused until the learner is made.
-	Unregistered  bool `protobuf:"varint,6,opt,name=unregistered,proto3" json:"unregistered,omitempty"`
+	Unregistered bool `protobuf:"varint,6,opt,name=unregistered,proto3" json:"unregistered,omitempty"`
+	// Callers with the role MANAGER may call when the request's learner_id is a member of a cohort that they
+	// manage, or its cohort_id is such a cohort. A request that names neither is for the service to decide.
+	Manager       bool `protobuf:"varint,7,opt,name=manager,proto3" json:"manager,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -179,6 +182,13 @@ func (x *Access) GetUnregistered() bool {
 	return false
 }
 
+func (x *Access) GetManager() bool {
+	if x != nil {
+		return x.Manager
+	}
+	return false
+}
+
 var file_preceptor_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -202,14 +212,15 @@ var File_preceptor_access_v1_access_proto protoreflect.FileDescriptor
 
 const file_preceptor_access_v1_access_proto_rawDesc = "" +
 	"\n" +
-	" preceptor/access/v1/access.proto\x12\x13preceptor.access.v1\x1a google/protobuf/descriptor.proto\"\xa8\x02\n" +
+	" preceptor/access/v1/access.proto\x12\x13preceptor.access.v1\x1a google/protobuf/descriptor.proto\"\xc2\x02\n" +
 	"\x06Access\x126\n" +
 	"\x05roles\x18\x01 \x03(\x0e2 .preceptor.access.v1.Access.RoleR\x05roles\x12\x12\n" +
 	"\x04self\x18\x02 \x01(\bR\x04self\x12\x1a\n" +
 	"\bservices\x18\x03 \x03(\tR\bservices\x12+\n" +
 	"\x11idempotent_create\x18\x04 \x01(\bR\x10idempotentCreate\x12\x16\n" +
 	"\x06ticket\x18\x05 \x01(\bR\x06ticket\x12\"\n" +
-	"\funregistered\x18\x06 \x01(\bR\funregistered\"M\n" +
+	"\funregistered\x18\x06 \x01(\bR\funregistered\x12\x18\n" +
+	"\amanager\x18\a \x01(\bR\amanager\"M\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aLEARNER\x10\x01\x12\v\n" +

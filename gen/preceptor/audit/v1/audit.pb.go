@@ -141,7 +141,7 @@ func (x *AuditEntry) GetHash() string {
 // ListAuditEntriesRequest is the request of ListAuditEntries.
 type ListAuditEntriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose chain: catalog or progress.
+	// Whose chain: profile, catalog or progress.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// Entries after this one; 0: from the first.
 	AfterSequence int64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
@@ -290,9 +290,9 @@ const file_preceptor_audit_v1_audit_proto_rawDesc = "" +
 	"\bresource\x18\x05 \x01(\tR\bresource\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12#\n" +
 	"\rprevious_hash\x18\a \x01(\tR\fpreviousHash\x12\x12\n" +
-	"\x04hash\x18\b \x01(\tR\x04hash\"\xa3\x01\n" +
-	"\x17ListAuditEntriesRequest\x122\n" +
-	"\aservice\x18\x01 \x01(\tB\x18\xbaH\x15r\x13R\acatalogR\bprogressR\aservice\x12.\n" +
+	"\x04hash\x18\b \x01(\tR\x04hash\"\xac\x01\n" +
+	"\x17ListAuditEntriesRequest\x12;\n" +
+	"\aservice\x18\x01 \x01(\tB!\xbaH\x1er\x1cR\aprofileR\acatalogR\bprogressR\aservice\x12.\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterSequence\x12$\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\"\xc6\x01\n" +
 	"\x18ListAuditEntriesResponse\x128\n" +

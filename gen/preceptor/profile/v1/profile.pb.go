@@ -29,6 +29,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State is whether a learner belongs to the organization.
+type Learner_State int32
+
+const (
+	// Unset.
+	Learner_STATE_UNSPECIFIED Learner_State = 0
+	// They do.
+	Learner_ACTIVE Learner_State = 1
+	// They left: they may still sign in and record, and have no duties and no reminders.
+	Learner_SUSPENDED Learner_State = 2
+)
+
+// Enum value maps for Learner_State.
+var (
+	Learner_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "ACTIVE",
+		2: "SUSPENDED",
+	}
+	Learner_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"ACTIVE":            1,
+		"SUSPENDED":         2,
+	}
+)
+
+func (x Learner_State) Enum() *Learner_State {
+	p := new(Learner_State)
+	*p = x
+	return p
+}
+
+func (x Learner_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Learner_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_preceptor_profile_v1_profile_proto_enumTypes[0].Descriptor()
+}
+
+func (Learner_State) Type() protoreflect.EnumType {
+	return &file_preceptor_profile_v1_profile_proto_enumTypes[0]
+}
+
+func (x Learner_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Learner_State.Descriptor instead.
+func (Learner_State) EnumDescriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // Background is what a learner brings.
 type Learner_Background int32
 
@@ -78,11 +131,11 @@ func (x Learner_Background) String() string {
 }
 
 func (Learner_Background) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_profile_v1_profile_proto_enumTypes[0].Descriptor()
+	return file_preceptor_profile_v1_profile_proto_enumTypes[1].Descriptor()
 }
 
 func (Learner_Background) Type() protoreflect.EnumType {
-	return &file_preceptor_profile_v1_profile_proto_enumTypes[0]
+	return &file_preceptor_profile_v1_profile_proto_enumTypes[1]
 }
 
 func (x Learner_Background) Number() protoreflect.EnumNumber {
@@ -91,7 +144,7 @@ func (x Learner_Background) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Learner_Background.Descriptor instead.
 func (Learner_Background) EnumDescriptor() ([]byte, []int) {
-	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{0, 0}
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{0, 1}
 }
 
 // Reason is why, for programs.
@@ -135,11 +188,11 @@ func (x RecommendedPath_Reason) String() string {
 }
 
 func (RecommendedPath_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_preceptor_profile_v1_profile_proto_enumTypes[1].Descriptor()
+	return file_preceptor_profile_v1_profile_proto_enumTypes[2].Descriptor()
 }
 
 func (RecommendedPath_Reason) Type() protoreflect.EnumType {
-	return &file_preceptor_profile_v1_profile_proto_enumTypes[1]
+	return &file_preceptor_profile_v1_profile_proto_enumTypes[2]
 }
 
 func (x RecommendedPath_Reason) Number() protoreflect.EnumNumber {
@@ -177,7 +230,12 @@ type Learner struct {
 	// When the learner was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When they were last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Whether they belong to the organization; changed by :suspend and :reactivate.
+	State Learner_State `protobuf:"varint,13,opt,name=state,proto3,enum=preceptor.profile.v1.Learner_State" json:"state,omitempty"`
+	// What the organization knows of them, by name: department, location, employeeId, …; only admins may set them.
+	// Names are letters, digits and "_", and begin with a letter. hireDate is a date: "2026-03-01".
+	Attributes    map[string]string `protobuf:"bytes,14,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -292,6 +350,20 @@ func (x *Learner) GetCreateTime() *timestamppb.Timestamp {
 func (x *Learner) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Learner) GetState() Learner_State {
+	if x != nil {
+		return x.State
+	}
+	return Learner_STATE_UNSPECIFIED
+}
+
+func (x *Learner) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
 	}
 	return nil
 }
@@ -1196,8 +1268,210 @@ func (x *ResolveSubjectResponse) GetTimeZoneTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// SyncLearnersRequest is the request of SyncLearners.
-type SyncLearnersRequest struct {
+// SuspendLearnerRequest is the request of SuspendLearner.
+type SuspendLearnerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id.
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Why; it goes into the audit.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendLearnerRequest) Reset() {
+	*x = SuspendLearnerRequest{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendLearnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendLearnerRequest) ProtoMessage() {}
+
+func (x *SuspendLearnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendLearnerRequest.ProtoReflect.Descriptor instead.
+func (*SuspendLearnerRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SuspendLearnerRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *SuspendLearnerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// SuspendLearnerResponse is the response of SuspendLearner.
+type SuspendLearnerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The learner after it.
+	Learner       *Learner `protobuf:"bytes,1,opt,name=learner,proto3" json:"learner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendLearnerResponse) Reset() {
+	*x = SuspendLearnerResponse{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendLearnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendLearnerResponse) ProtoMessage() {}
+
+func (x *SuspendLearnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendLearnerResponse.ProtoReflect.Descriptor instead.
+func (*SuspendLearnerResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SuspendLearnerResponse) GetLearner() *Learner {
+	if x != nil {
+		return x.Learner
+	}
+	return nil
+}
+
+// ReactivateLearnerRequest is the request of ReactivateLearner.
+type ReactivateLearnerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A learner's id.
+	LearnerId string `protobuf:"bytes,1,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Why; it goes into the audit.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateLearnerRequest) Reset() {
+	*x = ReactivateLearnerRequest{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateLearnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateLearnerRequest) ProtoMessage() {}
+
+func (x *ReactivateLearnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateLearnerRequest.ProtoReflect.Descriptor instead.
+func (*ReactivateLearnerRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReactivateLearnerRequest) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *ReactivateLearnerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ReactivateLearnerResponse is the response of ReactivateLearner.
+type ReactivateLearnerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The learner after it.
+	Learner       *Learner `protobuf:"bytes,1,opt,name=learner,proto3" json:"learner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateLearnerResponse) Reset() {
+	*x = ReactivateLearnerResponse{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateLearnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateLearnerResponse) ProtoMessage() {}
+
+func (x *ReactivateLearnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateLearnerResponse.ProtoReflect.Descriptor instead.
+func (*ReactivateLearnerResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReactivateLearnerResponse) GetLearner() *Learner {
+	if x != nil {
+		return x.Learner
+	}
+	return nil
+}
+
+// SyncChangesRequest is the request of SyncChanges.
+type SyncChangesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reader's revision; 0: none.
 	AfterRevision int64 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
@@ -1205,21 +1479,21 @@ type SyncLearnersRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SyncLearnersRequest) Reset() {
-	*x = SyncLearnersRequest{}
-	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[16]
+func (x *SyncChangesRequest) Reset() {
+	*x = SyncChangesRequest{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SyncLearnersRequest) String() string {
+func (x *SyncChangesRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SyncLearnersRequest) ProtoMessage() {}
+func (*SyncChangesRequest) ProtoMessage() {}
 
-func (x *SyncLearnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[16]
+func (x *SyncChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,47 +1504,47 @@ func (x *SyncLearnersRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SyncLearnersRequest.ProtoReflect.Descriptor instead.
-func (*SyncLearnersRequest) Descriptor() ([]byte, []int) {
-	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{16}
+// Deprecated: Use SyncChangesRequest.ProtoReflect.Descriptor instead.
+func (*SyncChangesRequest) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *SyncLearnersRequest) GetAfterRevision() int64 {
+func (x *SyncChangesRequest) GetAfterRevision() int64 {
 	if x != nil {
 		return x.AfterRevision
 	}
 	return 0
 }
 
-// SyncLearnersResponse is a learner, or last of all the revision reached.
-type SyncLearnersResponse struct {
+// SyncChangesResponse is a change, or last of all the revision reached.
+type SyncChangesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it carries.
 	//
 	// Types that are valid to be assigned to Item:
 	//
-	//	*SyncLearnersResponse_Learner
-	//	*SyncLearnersResponse_Revision
-	Item          isSyncLearnersResponse_Item `protobuf_oneof:"item"`
+	//	*SyncChangesResponse_Change
+	//	*SyncChangesResponse_Revision
+	Item          isSyncChangesResponse_Item `protobuf_oneof:"item"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SyncLearnersResponse) Reset() {
-	*x = SyncLearnersResponse{}
-	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[17]
+func (x *SyncChangesResponse) Reset() {
+	*x = SyncChangesResponse{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SyncLearnersResponse) String() string {
+func (x *SyncChangesResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SyncLearnersResponse) ProtoMessage() {}
+func (*SyncChangesResponse) ProtoMessage() {}
 
-func (x *SyncLearnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[17]
+func (x *SyncChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,55 +1555,177 @@ func (x *SyncLearnersResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SyncLearnersResponse.ProtoReflect.Descriptor instead.
-func (*SyncLearnersResponse) Descriptor() ([]byte, []int) {
-	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{17}
+// Deprecated: Use SyncChangesResponse.ProtoReflect.Descriptor instead.
+func (*SyncChangesResponse) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *SyncLearnersResponse) GetItem() isSyncLearnersResponse_Item {
+func (x *SyncChangesResponse) GetItem() isSyncChangesResponse_Item {
 	if x != nil {
 		return x.Item
 	}
 	return nil
 }
 
-func (x *SyncLearnersResponse) GetLearner() *LearnerRecord {
+func (x *SyncChangesResponse) GetChange() *Change {
 	if x != nil {
-		if x, ok := x.Item.(*SyncLearnersResponse_Learner); ok {
-			return x.Learner
+		if x, ok := x.Item.(*SyncChangesResponse_Change); ok {
+			return x.Change
 		}
 	}
 	return nil
 }
 
-func (x *SyncLearnersResponse) GetRevision() int64 {
+func (x *SyncChangesResponse) GetRevision() int64 {
 	if x != nil {
-		if x, ok := x.Item.(*SyncLearnersResponse_Revision); ok {
+		if x, ok := x.Item.(*SyncChangesResponse_Revision); ok {
 			return x.Revision
 		}
 	}
 	return 0
 }
 
-type isSyncLearnersResponse_Item interface {
-	isSyncLearnersResponse_Item()
+type isSyncChangesResponse_Item interface {
+	isSyncChangesResponse_Item()
 }
 
-type SyncLearnersResponse_Learner struct {
-	// A learner.
-	Learner *LearnerRecord `protobuf:"bytes,1,opt,name=learner,proto3,oneof"`
+type SyncChangesResponse_Change struct {
+	// A change.
+	Change *Change `protobuf:"bytes,1,opt,name=change,proto3,oneof"`
 }
 
-type SyncLearnersResponse_Revision struct {
+type SyncChangesResponse_Revision struct {
 	// The last message: the revision that the reader now has.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3,oneof"`
 }
 
-func (*SyncLearnersResponse_Learner) isSyncLearnersResponse_Item() {}
+func (*SyncChangesResponse_Change) isSyncChangesResponse_Item() {}
 
-func (*SyncLearnersResponse_Revision) isSyncLearnersResponse_Item() {}
+func (*SyncChangesResponse_Revision) isSyncChangesResponse_Item() {}
 
-// LearnerRecord is all that other services depend on of one learner.
+// Change is something that happened to what other services depend on.
+type Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number.
+	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// When it happened.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// What it happened to.
+	//
+	// Types that are valid to be assigned to Subject:
+	//
+	//	*Change_Learner
+	//	*Change_Cohort
+	//	*Change_Membership
+	Subject       isChange_Subject `protobuf_oneof:"subject"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Change) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Change) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Change) GetSubject() isChange_Subject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *Change) GetLearner() *LearnerRecord {
+	if x != nil {
+		if x, ok := x.Subject.(*Change_Learner); ok {
+			return x.Learner
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetCohort() *CohortRecord {
+	if x != nil {
+		if x, ok := x.Subject.(*Change_Cohort); ok {
+			return x.Cohort
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetMembership() *MembershipRecord {
+	if x != nil {
+		if x, ok := x.Subject.(*Change_Membership); ok {
+			return x.Membership
+		}
+	}
+	return nil
+}
+
+type isChange_Subject interface {
+	isChange_Subject()
+}
+
+type Change_Learner struct {
+	// A learner was made or changed.
+	Learner *LearnerRecord `protobuf:"bytes,3,opt,name=learner,proto3,oneof"`
+}
+
+type Change_Cohort struct {
+	// A cohort was made, changed or deleted.
+	Cohort *CohortRecord `protobuf:"bytes,4,opt,name=cohort,proto3,oneof"`
+}
+
+type Change_Membership struct {
+	// A learner joined or left a cohort.
+	Membership *MembershipRecord `protobuf:"bytes,5,opt,name=membership,proto3,oneof"`
+}
+
+func (*Change_Learner) isChange_Subject() {}
+
+func (*Change_Cohort) isChange_Subject() {}
+
+func (*Change_Membership) isChange_Subject() {}
+
+// LearnerRecord is all that other services depend on of one learner, as it was after the change.
 type LearnerRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The learner's id.
@@ -1337,14 +1733,18 @@ type LearnerRecord struct {
 	// Their IANA time zone; empty: UTC.
 	TimeZone string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// When the time zone was set; the learner's days before it are of the zone before.
-	TimeZoneTime  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time_zone_time,json=timeZoneTime,proto3" json:"time_zone_time,omitempty"`
+	TimeZoneTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time_zone_time,json=timeZoneTime,proto3" json:"time_zone_time,omitempty"`
+	// Whether they belong to the organization.
+	State Learner_State `protobuf:"varint,4,opt,name=state,proto3,enum=preceptor.profile.v1.Learner_State" json:"state,omitempty"`
+	// When they were hired, a date: "2026-03-01"; empty: unknown.
+	HireDate      string `protobuf:"bytes,5,opt,name=hire_date,json=hireDate,proto3" json:"hire_date,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LearnerRecord) Reset() {
 	*x = LearnerRecord{}
-	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[18]
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1756,7 @@ func (x *LearnerRecord) String() string {
 func (*LearnerRecord) ProtoMessage() {}
 
 func (x *LearnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[18]
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1769,7 @@ func (x *LearnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LearnerRecord.ProtoReflect.Descriptor instead.
 func (*LearnerRecord) Descriptor() ([]byte, []int) {
-	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{18}
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LearnerRecord) GetId() string {
@@ -1393,11 +1793,171 @@ func (x *LearnerRecord) GetTimeZoneTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *LearnerRecord) GetState() Learner_State {
+	if x != nil {
+		return x.State
+	}
+	return Learner_STATE_UNSPECIFIED
+}
+
+func (x *LearnerRecord) GetHireDate() string {
+	if x != nil {
+		return x.HireDate
+	}
+	return ""
+}
+
+// CohortRecord is all that other services depend on of one cohort, as it was after the change.
+type CohortRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cohort's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Its title.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// The learners who manage it.
+	ManagerIds []string `protobuf:"bytes,3,rep,name=manager_ids,json=managerIds,proto3" json:"manager_ids,omitempty"`
+	// Whether it was deleted: nobody is a member of it from then on, and no change says so of each.
+	Deleted       bool `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CohortRecord) Reset() {
+	*x = CohortRecord{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CohortRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CohortRecord) ProtoMessage() {}
+
+func (x *CohortRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CohortRecord.ProtoReflect.Descriptor instead.
+func (*CohortRecord) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CohortRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CohortRecord) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *CohortRecord) GetManagerIds() []string {
+	if x != nil {
+		return x.ManagerIds
+	}
+	return nil
+}
+
+func (x *CohortRecord) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
+// MembershipRecord is a learner's membership in a cohort, as it was after the change.
+type MembershipRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cohort's id.
+	CohortId string `protobuf:"bytes,1,opt,name=cohort_id,json=cohortId,proto3" json:"cohort_id,omitempty"`
+	// The learner's id.
+	LearnerId string `protobuf:"bytes,2,opt,name=learner_id,json=learnerId,proto3" json:"learner_id,omitempty"`
+	// Whether the learner is a member.
+	Member bool `protobuf:"varint,3,opt,name=member,proto3" json:"member,omitempty"`
+	// When this membership began: that of the last one where the gap between them is under 30 days.
+	JoinTime      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=join_time,json=joinTime,proto3" json:"join_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembershipRecord) Reset() {
+	*x = MembershipRecord{}
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembershipRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembershipRecord) ProtoMessage() {}
+
+func (x *MembershipRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_preceptor_profile_v1_profile_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembershipRecord.ProtoReflect.Descriptor instead.
+func (*MembershipRecord) Descriptor() ([]byte, []int) {
+	return file_preceptor_profile_v1_profile_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *MembershipRecord) GetCohortId() string {
+	if x != nil {
+		return x.CohortId
+	}
+	return ""
+}
+
+func (x *MembershipRecord) GetLearnerId() string {
+	if x != nil {
+		return x.LearnerId
+	}
+	return ""
+}
+
+func (x *MembershipRecord) GetMember() bool {
+	if x != nil {
+		return x.Member
+	}
+	return false
+}
+
+func (x *MembershipRecord) GetJoinTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.JoinTime
+	}
+	return nil
+}
+
 var File_preceptor_profile_v1_profile_proto protoreflect.FileDescriptor
 
 const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\n" +
-	"\"preceptor/profile/v1/profile.proto\x12\x14preceptor.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xea\x05\n" +
+	"\"preceptor/profile/v1/profile.proto\x12\x14preceptor.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xa3\b\n" +
 	"\aLearner\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12C\n" +
 	"\bsubjects\x18\x02 \x03(\v2\x1d.preceptor.profile.v1.SubjectB\b\xbaH\x05\x92\x01\x02\x10\x14R\bsubjects\x12+\n" +
@@ -1417,7 +1977,19 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe0A\x03\xe0A\x02R\n" +
 	"createTime\x12C\n" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe0A\x03\xe0A\x02R\n" +
-	"updateTime\"d\n" +
+	"updateTime\x12>\n" +
+	"\x05state\x18\r \x01(\x0e2#.preceptor.profile.v1.Learner.StateB\x03\xe0A\x03R\x05state\x12}\n" +
+	"\n" +
+	"attributes\x18\x0e \x03(\v2-.preceptor.profile.v1.Learner.AttributesEntryB.\xbaH+\x9a\x01(\x102\"\x1dr\x1b\x18?2\x17^[A-Za-z][A-Za-z0-9_]*$*\x05r\x03\x18\xc8\x01R\n" +
+	"attributes\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06ACTIVE\x10\x01\x12\r\n" +
+	"\tSUSPENDED\x10\x02\"d\n" +
 	"\n" +
 	"Background\x12\x1a\n" +
 	"\x16BACKGROUND_UNSPECIFIED\x10\x00\x12\x06\n" +
@@ -1498,17 +2070,52 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\n" +
 	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12\x1b\n" +
 	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\x12@\n" +
-	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime\"E\n" +
-	"\x13SyncLearnersRequest\x12.\n" +
-	"\x0eafter_revision\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterRevision\"}\n" +
-	"\x14SyncLearnersResponse\x12?\n" +
-	"\alearner\x18\x01 \x01(\v2#.preceptor.profile.v1.LearnerRecordH\x00R\alearner\x12\x1c\n" +
+	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime\"]\n" +
+	"\x15SuspendLearnerRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12%\n" +
+	"\x06reason\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xe8\aR\x06reason\"Q\n" +
+	"\x16SuspendLearnerResponse\x127\n" +
+	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerR\alearner\"`\n" +
+	"\x18ReactivateLearnerRequest\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x01 \x01(\tR\tlearnerId\x12%\n" +
+	"\x06reason\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xe8\aR\x06reason\"T\n" +
+	"\x19ReactivateLearnerResponse\x127\n" +
+	"\alearner\x18\x01 \x01(\v2\x1d.preceptor.profile.v1.LearnerR\alearner\"D\n" +
+	"\x12SyncChangesRequest\x12.\n" +
+	"\x0eafter_revision\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterRevision\"s\n" +
+	"\x13SyncChangesResponse\x126\n" +
+	"\x06change\x18\x01 \x01(\v2\x1c.preceptor.profile.v1.ChangeH\x00R\x06change\x12\x1c\n" +
 	"\brevision\x18\x02 \x01(\x03H\x00R\brevisionB\x06\n" +
-	"\x04item\"~\n" +
+	"\x04item\"\xa8\x02\n" +
+	"\x06Change\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12?\n" +
+	"\alearner\x18\x03 \x01(\v2#.preceptor.profile.v1.LearnerRecordH\x00R\alearner\x12<\n" +
+	"\x06cohort\x18\x04 \x01(\v2\".preceptor.profile.v1.CohortRecordH\x00R\x06cohort\x12H\n" +
+	"\n" +
+	"membership\x18\x05 \x01(\v2&.preceptor.profile.v1.MembershipRecordH\x00R\n" +
+	"membershipB\t\n" +
+	"\asubject\"\xd6\x01\n" +
 	"\rLearnerRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\x12@\n" +
-	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime2\xac\b\n" +
+	"\x0etime_zone_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\ftimeZoneTime\x129\n" +
+	"\x05state\x18\x04 \x01(\x0e2#.preceptor.profile.v1.Learner.StateR\x05state\x12\x1b\n" +
+	"\thire_date\x18\x05 \x01(\tR\bhireDate\"o\n" +
+	"\fCohortRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1f\n" +
+	"\vmanager_ids\x18\x03 \x03(\tR\n" +
+	"managerIds\x12\x18\n" +
+	"\adeleted\x18\x04 \x01(\bR\adeleted\"\x9f\x01\n" +
+	"\x10MembershipRecord\x12\x1b\n" +
+	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\x12\x1d\n" +
+	"\n" +
+	"learner_id\x18\x02 \x01(\tR\tlearnerId\x12\x16\n" +
+	"\x06member\x18\x03 \x01(\bR\x06member\x127\n" +
+	"\tjoin_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bjoinTime2\x8d\v\n" +
 	"\x0eProfileService\x12\x94\x01\n" +
 	"\n" +
 	"GetLearner\x12'.preceptor.profile.v1.GetLearnerRequest\x1a(.preceptor.profile.v1.GetLearnerResponse\"3\xaa\xd4\x18\x05\n" +
@@ -1518,10 +2125,14 @@ const file_preceptor_profile_v1_profile_proto_rawDesc = "" +
 	"\fListLearners\x12).preceptor.profile.v1.ListLearnersRequest\x1a*.preceptor.profile.v1.ListLearnersResponse\"\x1b\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/learners\x12\x99\x01\n" +
 	"\rCreateLearner\x12*.preceptor.profile.v1.CreateLearnerRequest\x1a+.preceptor.profile.v1.CreateLearnerResponse\"/\xaa\xd4\x18\x05\n" +
-	"\x01\x04 \x01\x82\xd3\xe4\x93\x02 :\alearnerb\alearner\"\f/v1/learners\x12\xbc\x01\n" +
+	"\x01\x04 \x01\x82\xd3\xe4\x93\x02 :\alearnerb\alearner\"\f/v1/learners\x12\xa9\x01\n" +
+	"\x0eSuspendLearner\x12+.preceptor.profile.v1.SuspendLearnerRequest\x1a,.preceptor.profile.v1.SuspendLearnerResponse\"<\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02/:\x01*b\alearner\"!/v1/learners/{learner_id}:suspend\x12\xb5\x01\n" +
+	"\x11ReactivateLearner\x12..preceptor.profile.v1.ReactivateLearnerRequest\x1a/.preceptor.profile.v1.ReactivateLearnerResponse\"?\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x022:\x01*b\alearner\"$/v1/learners/{learner_id}:reactivate\x12\xbc\x01\n" +
 	"\x14ListRecommendedPaths\x121.preceptor.profile.v1.ListRecommendedPathsRequest\x1a2.preceptor.profile.v1.ListRecommendedPathsResponse\"=\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/recommendedPaths\x12z\n" +
-	"\fSyncLearners\x12).preceptor.profile.v1.SyncLearnersRequest\x1a*.preceptor.profile.v1.SyncLearnersResponse\"\x11\xaa\xd4\x18\n" +
+	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/recommendedPaths\x12w\n" +
+	"\vSyncChanges\x12(.preceptor.profile.v1.SyncChangesRequest\x1a).preceptor.profile.v1.SyncChangesResponse\"\x11\xaa\xd4\x18\n" +
 	"\x1a\bprogress\x90\x02\x010\x01\x12~\n" +
 	"\x0eResolveSubject\x12+.preceptor.profile.v1.ResolveSubjectRequest\x1a,.preceptor.profile.v1.ResolveSubjectResponse\"\x11\xaa\xd4\x18\n" +
 	"\x1a\bprogress\x90\x02\x02BGZEgithub.com/preceptor-dev/preceptor/gen/preceptor/profile/v1;profilev1b\x06proto3"
@@ -1538,71 +2149,94 @@ func file_preceptor_profile_v1_profile_proto_rawDescGZIP() []byte {
 	return file_preceptor_profile_v1_profile_proto_rawDescData
 }
 
-var file_preceptor_profile_v1_profile_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_preceptor_profile_v1_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_preceptor_profile_v1_profile_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_preceptor_profile_v1_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_preceptor_profile_v1_profile_proto_goTypes = []any{
-	(Learner_Background)(0),              // 0: preceptor.profile.v1.Learner.Background
-	(RecommendedPath_Reason)(0),          // 1: preceptor.profile.v1.RecommendedPath.Reason
-	(*Learner)(nil),                      // 2: preceptor.profile.v1.Learner
-	(*Subject)(nil),                      // 3: preceptor.profile.v1.Subject
-	(*WeeklyGoal)(nil),                   // 4: preceptor.profile.v1.WeeklyGoal
-	(*GetLearnerRequest)(nil),            // 5: preceptor.profile.v1.GetLearnerRequest
-	(*GetLearnerResponse)(nil),           // 6: preceptor.profile.v1.GetLearnerResponse
-	(*UpdateLearnerRequest)(nil),         // 7: preceptor.profile.v1.UpdateLearnerRequest
-	(*UpdateLearnerResponse)(nil),        // 8: preceptor.profile.v1.UpdateLearnerResponse
-	(*ListLearnersRequest)(nil),          // 9: preceptor.profile.v1.ListLearnersRequest
-	(*ListLearnersResponse)(nil),         // 10: preceptor.profile.v1.ListLearnersResponse
-	(*CreateLearnerRequest)(nil),         // 11: preceptor.profile.v1.CreateLearnerRequest
-	(*CreateLearnerResponse)(nil),        // 12: preceptor.profile.v1.CreateLearnerResponse
-	(*ListRecommendedPathsRequest)(nil),  // 13: preceptor.profile.v1.ListRecommendedPathsRequest
-	(*ListRecommendedPathsResponse)(nil), // 14: preceptor.profile.v1.ListRecommendedPathsResponse
-	(*RecommendedPath)(nil),              // 15: preceptor.profile.v1.RecommendedPath
-	(*ResolveSubjectRequest)(nil),        // 16: preceptor.profile.v1.ResolveSubjectRequest
-	(*ResolveSubjectResponse)(nil),       // 17: preceptor.profile.v1.ResolveSubjectResponse
-	(*SyncLearnersRequest)(nil),          // 18: preceptor.profile.v1.SyncLearnersRequest
-	(*SyncLearnersResponse)(nil),         // 19: preceptor.profile.v1.SyncLearnersResponse
-	(*LearnerRecord)(nil),                // 20: preceptor.profile.v1.LearnerRecord
-	(*timestamppb.Timestamp)(nil),        // 21: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),        // 22: google.protobuf.FieldMask
+	(Learner_State)(0),                   // 0: preceptor.profile.v1.Learner.State
+	(Learner_Background)(0),              // 1: preceptor.profile.v1.Learner.Background
+	(RecommendedPath_Reason)(0),          // 2: preceptor.profile.v1.RecommendedPath.Reason
+	(*Learner)(nil),                      // 3: preceptor.profile.v1.Learner
+	(*Subject)(nil),                      // 4: preceptor.profile.v1.Subject
+	(*WeeklyGoal)(nil),                   // 5: preceptor.profile.v1.WeeklyGoal
+	(*GetLearnerRequest)(nil),            // 6: preceptor.profile.v1.GetLearnerRequest
+	(*GetLearnerResponse)(nil),           // 7: preceptor.profile.v1.GetLearnerResponse
+	(*UpdateLearnerRequest)(nil),         // 8: preceptor.profile.v1.UpdateLearnerRequest
+	(*UpdateLearnerResponse)(nil),        // 9: preceptor.profile.v1.UpdateLearnerResponse
+	(*ListLearnersRequest)(nil),          // 10: preceptor.profile.v1.ListLearnersRequest
+	(*ListLearnersResponse)(nil),         // 11: preceptor.profile.v1.ListLearnersResponse
+	(*CreateLearnerRequest)(nil),         // 12: preceptor.profile.v1.CreateLearnerRequest
+	(*CreateLearnerResponse)(nil),        // 13: preceptor.profile.v1.CreateLearnerResponse
+	(*ListRecommendedPathsRequest)(nil),  // 14: preceptor.profile.v1.ListRecommendedPathsRequest
+	(*ListRecommendedPathsResponse)(nil), // 15: preceptor.profile.v1.ListRecommendedPathsResponse
+	(*RecommendedPath)(nil),              // 16: preceptor.profile.v1.RecommendedPath
+	(*ResolveSubjectRequest)(nil),        // 17: preceptor.profile.v1.ResolveSubjectRequest
+	(*ResolveSubjectResponse)(nil),       // 18: preceptor.profile.v1.ResolveSubjectResponse
+	(*SuspendLearnerRequest)(nil),        // 19: preceptor.profile.v1.SuspendLearnerRequest
+	(*SuspendLearnerResponse)(nil),       // 20: preceptor.profile.v1.SuspendLearnerResponse
+	(*ReactivateLearnerRequest)(nil),     // 21: preceptor.profile.v1.ReactivateLearnerRequest
+	(*ReactivateLearnerResponse)(nil),    // 22: preceptor.profile.v1.ReactivateLearnerResponse
+	(*SyncChangesRequest)(nil),           // 23: preceptor.profile.v1.SyncChangesRequest
+	(*SyncChangesResponse)(nil),          // 24: preceptor.profile.v1.SyncChangesResponse
+	(*Change)(nil),                       // 25: preceptor.profile.v1.Change
+	(*LearnerRecord)(nil),                // 26: preceptor.profile.v1.LearnerRecord
+	(*CohortRecord)(nil),                 // 27: preceptor.profile.v1.CohortRecord
+	(*MembershipRecord)(nil),             // 28: preceptor.profile.v1.MembershipRecord
+	nil,                                  // 29: preceptor.profile.v1.Learner.AttributesEntry
+	(*timestamppb.Timestamp)(nil),        // 30: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),        // 31: google.protobuf.FieldMask
 }
 var file_preceptor_profile_v1_profile_proto_depIdxs = []int32{
-	3,  // 0: preceptor.profile.v1.Learner.subjects:type_name -> preceptor.profile.v1.Subject
-	0,  // 1: preceptor.profile.v1.Learner.background:type_name -> preceptor.profile.v1.Learner.Background
-	4,  // 2: preceptor.profile.v1.Learner.weekly_goal:type_name -> preceptor.profile.v1.WeeklyGoal
-	21, // 3: preceptor.profile.v1.Learner.create_time:type_name -> google.protobuf.Timestamp
-	21, // 4: preceptor.profile.v1.Learner.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 5: preceptor.profile.v1.GetLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
-	2,  // 6: preceptor.profile.v1.UpdateLearnerRequest.learner:type_name -> preceptor.profile.v1.Learner
-	22, // 7: preceptor.profile.v1.UpdateLearnerRequest.update_mask:type_name -> google.protobuf.FieldMask
-	2,  // 8: preceptor.profile.v1.UpdateLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
-	2,  // 9: preceptor.profile.v1.ListLearnersResponse.learners:type_name -> preceptor.profile.v1.Learner
-	2,  // 10: preceptor.profile.v1.CreateLearnerRequest.learner:type_name -> preceptor.profile.v1.Learner
-	2,  // 11: preceptor.profile.v1.CreateLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
-	15, // 12: preceptor.profile.v1.ListRecommendedPathsResponse.recommended_paths:type_name -> preceptor.profile.v1.RecommendedPath
-	1,  // 13: preceptor.profile.v1.RecommendedPath.reason:type_name -> preceptor.profile.v1.RecommendedPath.Reason
-	3,  // 14: preceptor.profile.v1.ResolveSubjectRequest.subject:type_name -> preceptor.profile.v1.Subject
-	21, // 15: preceptor.profile.v1.ResolveSubjectResponse.time_zone_time:type_name -> google.protobuf.Timestamp
-	20, // 16: preceptor.profile.v1.SyncLearnersResponse.learner:type_name -> preceptor.profile.v1.LearnerRecord
-	21, // 17: preceptor.profile.v1.LearnerRecord.time_zone_time:type_name -> google.protobuf.Timestamp
-	5,  // 18: preceptor.profile.v1.ProfileService.GetLearner:input_type -> preceptor.profile.v1.GetLearnerRequest
-	7,  // 19: preceptor.profile.v1.ProfileService.UpdateLearner:input_type -> preceptor.profile.v1.UpdateLearnerRequest
-	9,  // 20: preceptor.profile.v1.ProfileService.ListLearners:input_type -> preceptor.profile.v1.ListLearnersRequest
-	11, // 21: preceptor.profile.v1.ProfileService.CreateLearner:input_type -> preceptor.profile.v1.CreateLearnerRequest
-	13, // 22: preceptor.profile.v1.ProfileService.ListRecommendedPaths:input_type -> preceptor.profile.v1.ListRecommendedPathsRequest
-	18, // 23: preceptor.profile.v1.ProfileService.SyncLearners:input_type -> preceptor.profile.v1.SyncLearnersRequest
-	16, // 24: preceptor.profile.v1.ProfileService.ResolveSubject:input_type -> preceptor.profile.v1.ResolveSubjectRequest
-	6,  // 25: preceptor.profile.v1.ProfileService.GetLearner:output_type -> preceptor.profile.v1.GetLearnerResponse
-	8,  // 26: preceptor.profile.v1.ProfileService.UpdateLearner:output_type -> preceptor.profile.v1.UpdateLearnerResponse
-	10, // 27: preceptor.profile.v1.ProfileService.ListLearners:output_type -> preceptor.profile.v1.ListLearnersResponse
-	12, // 28: preceptor.profile.v1.ProfileService.CreateLearner:output_type -> preceptor.profile.v1.CreateLearnerResponse
-	14, // 29: preceptor.profile.v1.ProfileService.ListRecommendedPaths:output_type -> preceptor.profile.v1.ListRecommendedPathsResponse
-	19, // 30: preceptor.profile.v1.ProfileService.SyncLearners:output_type -> preceptor.profile.v1.SyncLearnersResponse
-	17, // 31: preceptor.profile.v1.ProfileService.ResolveSubject:output_type -> preceptor.profile.v1.ResolveSubjectResponse
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	4,  // 0: preceptor.profile.v1.Learner.subjects:type_name -> preceptor.profile.v1.Subject
+	1,  // 1: preceptor.profile.v1.Learner.background:type_name -> preceptor.profile.v1.Learner.Background
+	5,  // 2: preceptor.profile.v1.Learner.weekly_goal:type_name -> preceptor.profile.v1.WeeklyGoal
+	30, // 3: preceptor.profile.v1.Learner.create_time:type_name -> google.protobuf.Timestamp
+	30, // 4: preceptor.profile.v1.Learner.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: preceptor.profile.v1.Learner.state:type_name -> preceptor.profile.v1.Learner.State
+	29, // 6: preceptor.profile.v1.Learner.attributes:type_name -> preceptor.profile.v1.Learner.AttributesEntry
+	3,  // 7: preceptor.profile.v1.GetLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
+	3,  // 8: preceptor.profile.v1.UpdateLearnerRequest.learner:type_name -> preceptor.profile.v1.Learner
+	31, // 9: preceptor.profile.v1.UpdateLearnerRequest.update_mask:type_name -> google.protobuf.FieldMask
+	3,  // 10: preceptor.profile.v1.UpdateLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
+	3,  // 11: preceptor.profile.v1.ListLearnersResponse.learners:type_name -> preceptor.profile.v1.Learner
+	3,  // 12: preceptor.profile.v1.CreateLearnerRequest.learner:type_name -> preceptor.profile.v1.Learner
+	3,  // 13: preceptor.profile.v1.CreateLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
+	16, // 14: preceptor.profile.v1.ListRecommendedPathsResponse.recommended_paths:type_name -> preceptor.profile.v1.RecommendedPath
+	2,  // 15: preceptor.profile.v1.RecommendedPath.reason:type_name -> preceptor.profile.v1.RecommendedPath.Reason
+	4,  // 16: preceptor.profile.v1.ResolveSubjectRequest.subject:type_name -> preceptor.profile.v1.Subject
+	30, // 17: preceptor.profile.v1.ResolveSubjectResponse.time_zone_time:type_name -> google.protobuf.Timestamp
+	3,  // 18: preceptor.profile.v1.SuspendLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
+	3,  // 19: preceptor.profile.v1.ReactivateLearnerResponse.learner:type_name -> preceptor.profile.v1.Learner
+	25, // 20: preceptor.profile.v1.SyncChangesResponse.change:type_name -> preceptor.profile.v1.Change
+	30, // 21: preceptor.profile.v1.Change.time:type_name -> google.protobuf.Timestamp
+	26, // 22: preceptor.profile.v1.Change.learner:type_name -> preceptor.profile.v1.LearnerRecord
+	27, // 23: preceptor.profile.v1.Change.cohort:type_name -> preceptor.profile.v1.CohortRecord
+	28, // 24: preceptor.profile.v1.Change.membership:type_name -> preceptor.profile.v1.MembershipRecord
+	30, // 25: preceptor.profile.v1.LearnerRecord.time_zone_time:type_name -> google.protobuf.Timestamp
+	0,  // 26: preceptor.profile.v1.LearnerRecord.state:type_name -> preceptor.profile.v1.Learner.State
+	30, // 27: preceptor.profile.v1.MembershipRecord.join_time:type_name -> google.protobuf.Timestamp
+	6,  // 28: preceptor.profile.v1.ProfileService.GetLearner:input_type -> preceptor.profile.v1.GetLearnerRequest
+	8,  // 29: preceptor.profile.v1.ProfileService.UpdateLearner:input_type -> preceptor.profile.v1.UpdateLearnerRequest
+	10, // 30: preceptor.profile.v1.ProfileService.ListLearners:input_type -> preceptor.profile.v1.ListLearnersRequest
+	12, // 31: preceptor.profile.v1.ProfileService.CreateLearner:input_type -> preceptor.profile.v1.CreateLearnerRequest
+	19, // 32: preceptor.profile.v1.ProfileService.SuspendLearner:input_type -> preceptor.profile.v1.SuspendLearnerRequest
+	21, // 33: preceptor.profile.v1.ProfileService.ReactivateLearner:input_type -> preceptor.profile.v1.ReactivateLearnerRequest
+	14, // 34: preceptor.profile.v1.ProfileService.ListRecommendedPaths:input_type -> preceptor.profile.v1.ListRecommendedPathsRequest
+	23, // 35: preceptor.profile.v1.ProfileService.SyncChanges:input_type -> preceptor.profile.v1.SyncChangesRequest
+	17, // 36: preceptor.profile.v1.ProfileService.ResolveSubject:input_type -> preceptor.profile.v1.ResolveSubjectRequest
+	7,  // 37: preceptor.profile.v1.ProfileService.GetLearner:output_type -> preceptor.profile.v1.GetLearnerResponse
+	9,  // 38: preceptor.profile.v1.ProfileService.UpdateLearner:output_type -> preceptor.profile.v1.UpdateLearnerResponse
+	11, // 39: preceptor.profile.v1.ProfileService.ListLearners:output_type -> preceptor.profile.v1.ListLearnersResponse
+	13, // 40: preceptor.profile.v1.ProfileService.CreateLearner:output_type -> preceptor.profile.v1.CreateLearnerResponse
+	20, // 41: preceptor.profile.v1.ProfileService.SuspendLearner:output_type -> preceptor.profile.v1.SuspendLearnerResponse
+	22, // 42: preceptor.profile.v1.ProfileService.ReactivateLearner:output_type -> preceptor.profile.v1.ReactivateLearnerResponse
+	15, // 43: preceptor.profile.v1.ProfileService.ListRecommendedPaths:output_type -> preceptor.profile.v1.ListRecommendedPathsResponse
+	24, // 44: preceptor.profile.v1.ProfileService.SyncChanges:output_type -> preceptor.profile.v1.SyncChangesResponse
+	18, // 45: preceptor.profile.v1.ProfileService.ResolveSubject:output_type -> preceptor.profile.v1.ResolveSubjectResponse
+	37, // [37:46] is the sub-list for method output_type
+	28, // [28:37] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_preceptor_profile_v1_profile_proto_init() }
@@ -1611,17 +2245,22 @@ func file_preceptor_profile_v1_profile_proto_init() {
 		return
 	}
 	file_preceptor_profile_v1_profile_proto_msgTypes[8].OneofWrappers = []any{}
-	file_preceptor_profile_v1_profile_proto_msgTypes[17].OneofWrappers = []any{
-		(*SyncLearnersResponse_Learner)(nil),
-		(*SyncLearnersResponse_Revision)(nil),
+	file_preceptor_profile_v1_profile_proto_msgTypes[21].OneofWrappers = []any{
+		(*SyncChangesResponse_Change)(nil),
+		(*SyncChangesResponse_Revision)(nil),
+	}
+	file_preceptor_profile_v1_profile_proto_msgTypes[22].OneofWrappers = []any{
+		(*Change_Learner)(nil),
+		(*Change_Cohort)(nil),
+		(*Change_Membership)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_preceptor_profile_v1_profile_proto_rawDesc), len(file_preceptor_profile_v1_profile_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   19,
+			NumEnums:      3,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,8 +26,10 @@ const (
 	ProfileService_UpdateLearner_FullMethodName        = "/preceptor.profile.v1.ProfileService/UpdateLearner"
 	ProfileService_ListLearners_FullMethodName         = "/preceptor.profile.v1.ProfileService/ListLearners"
 	ProfileService_CreateLearner_FullMethodName        = "/preceptor.profile.v1.ProfileService/CreateLearner"
+	ProfileService_SuspendLearner_FullMethodName       = "/preceptor.profile.v1.ProfileService/SuspendLearner"
+	ProfileService_ReactivateLearner_FullMethodName    = "/preceptor.profile.v1.ProfileService/ReactivateLearner"
 	ProfileService_ListRecommendedPaths_FullMethodName = "/preceptor.profile.v1.ProfileService/ListRecommendedPaths"
-	ProfileService_SyncLearners_FullMethodName         = "/preceptor.profile.v1.ProfileService/SyncLearners"
+	ProfileService_SyncChanges_FullMethodName          = "/preceptor.profile.v1.ProfileService/SyncChanges"
 	ProfileService_ResolveSubject_FullMethodName       = "/preceptor.profile.v1.ProfileService/ResolveSubject"
 )
 
@@ -46,12 +48,18 @@ type ProfileServiceClient interface {
 	// CreateLearner makes a learner before their first sign-in.
 	// ALREADY_EXISTS when a subject belongs to a learner already.
 	CreateLearner(ctx context.Context, in *CreateLearnerRequest, opts ...grpc.CallOption) (*CreateLearnerResponse, error)
+	// SuspendLearner notes that a learner left the organization: they may still sign in and record, and have no
+	// duties and no reminders. FAILED_PRECONDITION when they are suspended already.
+	SuspendLearner(ctx context.Context, in *SuspendLearnerRequest, opts ...grpc.CallOption) (*SuspendLearnerResponse, error)
+	// ReactivateLearner notes that a learner came back, with every record, and with duties from then on.
+	// FAILED_PRECONDITION when they are active already.
+	ReactivateLearner(ctx context.Context, in *ReactivateLearnerRequest, opts ...grpc.CallOption) (*ReactivateLearnerResponse, error)
 	// ListRecommendedPaths returns learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(ctx context.Context, in *ListRecommendedPathsRequest, opts ...grpc.CallOption) (*ListRecommendedPathsResponse, error)
-	// SyncLearners streams, for each learner who was made after a revision, or changed in something that
-	// other services depend on, its present value; the last message has the revision that the reader has then.
-	SyncLearners(ctx context.Context, in *SyncLearnersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncLearnersResponse], error)
+	// SyncChanges streams what happened after a revision, oldest first, as far as other services depend on it: to
+	// learners, cohorts, their managers and members; the last message has the revision that the reader has then.
+	SyncChanges(ctx context.Context, in *SyncChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncChangesResponse], error)
 	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(ctx context.Context, in *ResolveSubjectRequest, opts ...grpc.CallOption) (*ResolveSubjectResponse, error)
 }
@@ -104,6 +112,26 @@ func (c *profileServiceClient) CreateLearner(ctx context.Context, in *CreateLear
 	return out, nil
 }
 
+func (c *profileServiceClient) SuspendLearner(ctx context.Context, in *SuspendLearnerRequest, opts ...grpc.CallOption) (*SuspendLearnerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SuspendLearnerResponse)
+	err := c.cc.Invoke(ctx, ProfileService_SuspendLearner_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *profileServiceClient) ReactivateLearner(ctx context.Context, in *ReactivateLearnerRequest, opts ...grpc.CallOption) (*ReactivateLearnerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReactivateLearnerResponse)
+	err := c.cc.Invoke(ctx, ProfileService_ReactivateLearner_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *profileServiceClient) ListRecommendedPaths(ctx context.Context, in *ListRecommendedPathsRequest, opts ...grpc.CallOption) (*ListRecommendedPathsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListRecommendedPathsResponse)
@@ -114,13 +142,13 @@ func (c *profileServiceClient) ListRecommendedPaths(ctx context.Context, in *Lis
 	return out, nil
 }
 
-func (c *profileServiceClient) SyncLearners(ctx context.Context, in *SyncLearnersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncLearnersResponse], error) {
+func (c *profileServiceClient) SyncChanges(ctx context.Context, in *SyncChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncChangesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ProfileService_ServiceDesc.Streams[0], ProfileService_SyncLearners_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ProfileService_ServiceDesc.Streams[0], ProfileService_SyncChanges_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[SyncLearnersRequest, SyncLearnersResponse]{ClientStream: stream}
+	x := &grpc.GenericClientStream[SyncChangesRequest, SyncChangesResponse]{ClientStream: stream}
 	if err := x.ClientStream.SendMsg(in); err != nil {
 		return nil, err
 	}
@@ -131,7 +159,7 @@ func (c *profileServiceClient) SyncLearners(ctx context.Context, in *SyncLearner
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type ProfileService_SyncLearnersClient = grpc.ServerStreamingClient[SyncLearnersResponse]
+type ProfileService_SyncChangesClient = grpc.ServerStreamingClient[SyncChangesResponse]
 
 func (c *profileServiceClient) ResolveSubject(ctx context.Context, in *ResolveSubjectRequest, opts ...grpc.CallOption) (*ResolveSubjectResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -158,12 +186,18 @@ type ProfileServiceServer interface {
 	// CreateLearner makes a learner before their first sign-in.
 	// ALREADY_EXISTS when a subject belongs to a learner already.
 	CreateLearner(context.Context, *CreateLearnerRequest) (*CreateLearnerResponse, error)
+	// SuspendLearner notes that a learner left the organization: they may still sign in and record, and have no
+	// duties and no reminders. FAILED_PRECONDITION when they are suspended already.
+	SuspendLearner(context.Context, *SuspendLearnerRequest) (*SuspendLearnerResponse, error)
+	// ReactivateLearner notes that a learner came back, with every record, and with duties from then on.
+	// FAILED_PRECONDITION when they are active already.
+	ReactivateLearner(context.Context, *ReactivateLearnerRequest) (*ReactivateLearnerResponse, error)
 	// ListRecommendedPaths returns learning paths that fit the learner's background and target role,
 	// the best first, each with the reason.
 	ListRecommendedPaths(context.Context, *ListRecommendedPathsRequest) (*ListRecommendedPathsResponse, error)
-	// SyncLearners streams, for each learner who was made after a revision, or changed in something that
-	// other services depend on, its present value; the last message has the revision that the reader has then.
-	SyncLearners(*SyncLearnersRequest, grpc.ServerStreamingServer[SyncLearnersResponse]) error
+	// SyncChanges streams what happened after a revision, oldest first, as far as other services depend on it: to
+	// learners, cohorts, their managers and members; the last message has the revision that the reader has then.
+	SyncChanges(*SyncChangesRequest, grpc.ServerStreamingServer[SyncChangesResponse]) error
 	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(context.Context, *ResolveSubjectRequest) (*ResolveSubjectResponse, error)
 	mustEmbedUnimplementedProfileServiceServer()
@@ -188,11 +222,17 @@ func (UnimplementedProfileServiceServer) ListLearners(context.Context, *ListLear
 func (UnimplementedProfileServiceServer) CreateLearner(context.Context, *CreateLearnerRequest) (*CreateLearnerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateLearner not implemented")
 }
+func (UnimplementedProfileServiceServer) SuspendLearner(context.Context, *SuspendLearnerRequest) (*SuspendLearnerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SuspendLearner not implemented")
+}
+func (UnimplementedProfileServiceServer) ReactivateLearner(context.Context, *ReactivateLearnerRequest) (*ReactivateLearnerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReactivateLearner not implemented")
+}
 func (UnimplementedProfileServiceServer) ListRecommendedPaths(context.Context, *ListRecommendedPathsRequest) (*ListRecommendedPathsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRecommendedPaths not implemented")
 }
-func (UnimplementedProfileServiceServer) SyncLearners(*SyncLearnersRequest, grpc.ServerStreamingServer[SyncLearnersResponse]) error {
-	return status.Error(codes.Unimplemented, "method SyncLearners not implemented")
+func (UnimplementedProfileServiceServer) SyncChanges(*SyncChangesRequest, grpc.ServerStreamingServer[SyncChangesResponse]) error {
+	return status.Error(codes.Unimplemented, "method SyncChanges not implemented")
 }
 func (UnimplementedProfileServiceServer) ResolveSubject(context.Context, *ResolveSubjectRequest) (*ResolveSubjectResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveSubject not implemented")
@@ -290,6 +330,42 @@ func _ProfileService_CreateLearner_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProfileService_SuspendLearner_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SuspendLearnerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProfileServiceServer).SuspendLearner(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProfileService_SuspendLearner_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProfileServiceServer).SuspendLearner(ctx, req.(*SuspendLearnerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProfileService_ReactivateLearner_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReactivateLearnerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProfileServiceServer).ReactivateLearner(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProfileService_ReactivateLearner_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProfileServiceServer).ReactivateLearner(ctx, req.(*ReactivateLearnerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ProfileService_ListRecommendedPaths_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListRecommendedPathsRequest)
 	if err := dec(in); err != nil {
@@ -308,16 +384,16 @@ func _ProfileService_ListRecommendedPaths_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
-func _ProfileService_SyncLearners_Handler(srv interface{}, stream grpc.ServerStream) error {
-	m := new(SyncLearnersRequest)
+func _ProfileService_SyncChanges_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SyncChangesRequest)
 	if err := stream.RecvMsg(m); err != nil {
 		return err
 	}
-	return srv.(ProfileServiceServer).SyncLearners(m, &grpc.GenericServerStream[SyncLearnersRequest, SyncLearnersResponse]{ServerStream: stream})
+	return srv.(ProfileServiceServer).SyncChanges(m, &grpc.GenericServerStream[SyncChangesRequest, SyncChangesResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type ProfileService_SyncLearnersServer = grpc.ServerStreamingServer[SyncLearnersResponse]
+type ProfileService_SyncChangesServer = grpc.ServerStreamingServer[SyncChangesResponse]
 
 func _ProfileService_ResolveSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResolveSubjectRequest)
@@ -361,6 +437,14 @@ var ProfileService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ProfileService_CreateLearner_Handler,
 		},
 		{
+			MethodName: "SuspendLearner",
+			Handler:    _ProfileService_SuspendLearner_Handler,
+		},
+		{
+			MethodName: "ReactivateLearner",
+			Handler:    _ProfileService_ReactivateLearner_Handler,
+		},
+		{
 			MethodName: "ListRecommendedPaths",
 			Handler:    _ProfileService_ListRecommendedPaths_Handler,
 		},
@@ -371,8 +455,8 @@ var ProfileService_ServiceDesc = grpc.ServiceDesc{
 	},
 	Streams: []grpc.StreamDesc{
 		{
-			StreamName:    "SyncLearners",
-			Handler:       _ProfileService_SyncLearners_Handler,
+			StreamName:    "SyncChanges",
+			Handler:       _ProfileService_SyncChanges_Handler,
 			ServerStreams: true,
 		},
 	},
