@@ -16,7 +16,9 @@ const evaluatePage = 500
 const maxEvaluated = 100
 
 // Cohort returns a cohort. Returns NotFound COHORT_NOT_FOUND.
-func (s *Service) Cohort(ctx context.Context, id string) (Cohort, error) { return s.cohorts.Cohort(ctx, id) }
+func (s *Service) Cohort(ctx context.Context, id string) (Cohort, error) {
+	return s.cohorts.Cohort(ctx, id)
+}
 
 // CohortQuery is which cohorts, and which page of them.
 type CohortQuery struct {

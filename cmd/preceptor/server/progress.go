@@ -108,6 +108,7 @@ func openProgress(ctx context.Context, o Opening) (Opened, error) {
 	})
 	return Opened{
 		Resolver: subjects,
+		Managers: svc,
 		Tickets:  svc,
 		Register: func(to grpc.ServiceRegistrar, draining <-chan struct{}) {
 			progressv1.RegisterProgressServiceServer(to, progressgrpc.NewServer(svc, previews, replays, draining))

@@ -188,7 +188,7 @@ func (s *Store) exists(ctx context.Context, text string, args ...any) (bool, err
 
 // LockCohort implements profile.Tx.
 func (t txn) LockCohort(ctx context.Context, id string) (profile.Cohort, error) {
-	c, err := scanCohort(t.QueryRowContext(ctx, `SELECT `+cohortColumns+` FROM cohorts c WHERE c.id = $1 AND c.delete_time IS NULL`+t.Dialect().ForUpdate(), id))
+	c, err := scanCohort(t.QueryRowContext(ctx, `SELECT `+cohortColumns+` FROM cohorts c WHERE c.id = $1 AND c.delete_time IS NULL`+t.exclusively(), id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, profile.CohortNotFound(id)
 	}
@@ -335,7 +335,7 @@ func (t txn) FactsAfter(ctx context.Context, after string, limit int) ([]profile
 
 // LockFacts implements profile.Tx.
 func (t txn) LockFacts(ctx context.Context, ids []string) ([]profile.LearnerFacts, error) {
-	return query(ctx, t.Tx, scanFacts, `SELECT `+factColumns+` FROM learners WHERE id IN `+sqldb.In(len(ids), 1)+` ORDER BY id`+t.Dialect().ForUpdate(), anys(ids)...)
+	return query(ctx, t.Tx, scanFacts, `SELECT `+factColumns+` FROM learners WHERE id IN `+sqldb.In(len(ids), 1)+` ORDER BY id`+t.exclusively(), anys(ids)...)
 }
 
 // Unknown implements profile.Tx.

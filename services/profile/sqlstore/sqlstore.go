@@ -146,6 +146,15 @@ func (s *Store) Edit(ctx context.Context, f func(ctx context.Context, tx profile
 // txn is what is stored inside of Edit.
 type txn struct{ sqldb.Tx }
 
+// exclusively ends a SELECT whose rows no other transaction locks so, or changes, until this one ends. Others may
+// insert rows that refer to them: they would wait for each other.
+func (t txn) exclusively() string {
+	if t.Dialect() == sqldb.Postgres {
+		return " FOR NO KEY UPDATE"
+	}
+	return ""
+}
+
 // Audit implements profile.Tx.
 func (t txn) Audit(ctx context.Context, entries []profile.AuditEntry) error {
 	chained := make([]audit.Entry, len(entries))
@@ -236,7 +245,7 @@ VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, subject.Issuer, subject.Subject
 // of an outer join.
 func (t txn) LockLearner(ctx context.Context, id string) (profile.Learner, error) {
 	var locked string
-	err := t.QueryRowContext(ctx, `SELECT id FROM learners WHERE id = $1`+t.Dialect().ForUpdate(), id).Scan(&locked)
+	err := t.QueryRowContext(ctx, `SELECT id FROM learners WHERE id = $1`+t.exclusively(), id).Scan(&locked)
 	if errors.Is(err, sql.ErrNoRows) {
 		return profile.Learner{}, profile.NotFound(id)
 	}

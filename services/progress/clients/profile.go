@@ -11,7 +11,7 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// ProfileClient reads learners' time zones, and resolves identities, over profile's API.
+// ProfileClient reads what happens to learners and cohorts, and resolves identities, over profile's API.
 type ProfileClient struct {
 	client profilev1.ProfileServiceClient
 }
@@ -21,22 +21,41 @@ func NewProfileClient(client profilev1.ProfileServiceClient) *ProfileClient {
 	return &ProfileClient{client: client}
 }
 
-// Sync returns the time zones that changed after a revision.
-func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (zones []progress.LearnerZone, revision int64, err error) {
+// Sync returns what happened after a revision.
+func (p *ProfileClient) Sync(ctx context.Context, afterRevision int64) (changes []progress.ProfileChange, revision int64, err error) {
 	from := feed.Origin("profile")
 	req := &profilev1.SyncChangesRequest{AfterRevision: afterRevision}
 	err = feed.Receive(ctx, from, p.client.SyncChanges, req, func(m *profilev1.SyncChangesResponse) (marker bool, err error) {
 		switch item := m.GetItem().(type) {
 		case *profilev1.SyncChangesResponse_Change:
-			if l := item.Change.GetLearner(); l != nil {
-				zones = append(zones, progress.LearnerZone{LearnerID: l.GetId(), TimeZone: l.GetTimeZone(), Since: timeOfStamp(l.GetTimeZoneTime())})
-			}
+			changes = append(changes, changeOf(item.Change))
 		case *profilev1.SyncChangesResponse_Revision:
 			revision, marker = item.Revision, true
 		}
 		return marker, nil
 	})
-	return zones, revision, err
+	return changes, revision, err
+}
+
+func changeOf(c *profilev1.Change) progress.ProfileChange {
+	change := progress.ProfileChange{Revision: c.GetRevision(), Time: timeOfStamp(c.GetTime())}
+	switch subject := c.GetSubject().(type) {
+	case *profilev1.Change_Learner:
+		l := subject.Learner
+		change.Learner = &progress.PersonRecord{
+			Zone:      progress.LearnerZone{LearnerID: l.GetId(), TimeZone: l.GetTimeZone(), Since: timeOfStamp(l.GetTimeZoneTime())},
+			Suspended: l.GetState() == profilev1.Learner_SUSPENDED, HireDate: l.GetHireDate(),
+		}
+	case *profilev1.Change_Cohort:
+		o := subject.Cohort
+		change.Cohort = &progress.CohortRecord{ID: o.GetId(), Title: o.GetTitle(), ManagerIDs: o.GetManagerIds(), Deleted: o.GetDeleted()}
+	case *profilev1.Change_Membership:
+		m := subject.Membership
+		change.Membership = &progress.MembershipRecord{
+			CohortID: m.GetCohortId(), LearnerID: m.GetLearnerId(), Member: m.GetMember(), JoinTime: timeOfStamp(m.GetJoinTime()),
+		}
+	}
+	return change
 }
 
 // ResolveSubject returns the learner of an identity, which profile makes at first sight. It returns an

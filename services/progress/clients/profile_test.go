@@ -21,16 +21,16 @@ import (
 // streamed is profile's client with answers that the test writes.
 type streamed struct {
 	profilev1.ProfileServiceClient
-	grpc.ServerStreamingClient[profilev1.SyncLearnersResponse]
+	grpc.ServerStreamingClient[profilev1.SyncChangesResponse]
 
-	messages []*profilev1.SyncLearnersResponse
+	messages []*profilev1.SyncChangesResponse
 	resolved *profilev1.ResolveSubjectResponse
 	end      error
 }
 
-func (s *streamed) SyncLearners(
-	context.Context, *profilev1.SyncLearnersRequest, ...grpc.CallOption,
-) (grpc.ServerStreamingClient[profilev1.SyncLearnersResponse], error) {
+func (s *streamed) SyncChanges(
+	context.Context, *profilev1.SyncChangesRequest, ...grpc.CallOption,
+) (grpc.ServerStreamingClient[profilev1.SyncChangesResponse], error) {
 	return s, nil
 }
 
@@ -38,7 +38,7 @@ func (s *streamed) ResolveSubject(context.Context, *profilev1.ResolveSubjectRequ
 	return s.resolved, s.end
 }
 
-func (s *streamed) Recv() (*profilev1.SyncLearnersResponse, error) {
+func (s *streamed) Recv() (*profilev1.SyncChangesResponse, error) {
 	if len(s.messages) == 0 {
 		return nil, s.end
 	}
@@ -51,17 +51,34 @@ func (s *streamed) Recv() (*profilev1.SyncLearnersResponse, error) {
 func TestProfileZonesWantTheWholeAnswer(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, time.March, 1, 12, 0, 0, 123456000, time.UTC)
-	learner := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: &profilev1.LearnerRecord{
-		Id: "ana", TimeZone: "UTC", TimeZoneTime: timestamppb.New(since),
-	}}}
-	unsaid := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Learner{Learner: &profilev1.LearnerRecord{Id: "bob"}}}
-	revision := &profilev1.SyncLearnersResponse{Item: &profilev1.SyncLearnersResponse_Revision{Revision: 4}}
-	read := func(end error, messages ...*profilev1.SyncLearnersResponse) ([]progress.LearnerZone, int64, error) {
+	of := func(c *profilev1.Change) *profilev1.SyncChangesResponse {
+		return &profilev1.SyncChangesResponse{Item: &profilev1.SyncChangesResponse_Change{Change: c}}
+	}
+	learner := of(&profilev1.Change{Revision: 1, Time: timestamppb.New(since), Subject: &profilev1.Change_Learner{Learner: &profilev1.LearnerRecord{
+		Id: "ana", TimeZone: "UTC", TimeZoneTime: timestamppb.New(since), State: profilev1.Learner_SUSPENDED, HireDate: "2026-03-01",
+	}}})
+	unsaid := of(&profilev1.Change{Revision: 2, Subject: &profilev1.Change_Learner{Learner: &profilev1.LearnerRecord{Id: "bob"}}})
+	cohort := of(&profilev1.Change{Revision: 3, Subject: &profilev1.Change_Cohort{Cohort: &profilev1.CohortRecord{
+		Id: "c", Title: "C", ManagerIds: []string{"ana"}, Deleted: true,
+	}}})
+	member := of(&profilev1.Change{Revision: 4, Subject: &profilev1.Change_Membership{Membership: &profilev1.MembershipRecord{
+		CohortId: "c", LearnerId: "bob", Member: true, JoinTime: timestamppb.New(since),
+	}}})
+	revision := &profilev1.SyncChangesResponse{Item: &profilev1.SyncChangesResponse_Revision{Revision: 4}}
+	read := func(end error, messages ...*profilev1.SyncChangesResponse) ([]progress.ProfileChange, int64, error) {
 		return clients.NewProfileClient(&streamed{messages: messages, end: end}).Sync(t.Context(), 3)
 	}
-	zones, reached, err := read(io.EOF, learner, unsaid, revision)
-	if want := []progress.LearnerZone{{LearnerID: "ana", TimeZone: "UTC", Since: since}, {LearnerID: "bob"}}; err != nil || reached != 4 || !reflect.DeepEqual(zones, want) {
-		t.Errorf("the answer is %v, %d, %v, want %v, 4", zones, reached, err, want)
+	changes, reached, err := read(io.EOF, learner, unsaid, cohort, member, revision)
+	want := []progress.ProfileChange{
+		{Revision: 1, Time: since, Learner: &progress.PersonRecord{
+			Zone: progress.LearnerZone{LearnerID: "ana", TimeZone: "UTC", Since: since}, Suspended: true, HireDate: "2026-03-01",
+		}},
+		{Revision: 2, Learner: &progress.PersonRecord{Zone: progress.LearnerZone{LearnerID: "bob"}}},
+		{Revision: 3, Cohort: &progress.CohortRecord{ID: "c", Title: "C", ManagerIDs: []string{"ana"}, Deleted: true}},
+		{Revision: 4, Membership: &progress.MembershipRecord{CohortID: "c", LearnerID: "bob", Member: true, JoinTime: since}},
+	}
+	if err != nil || reached != 4 || !reflect.DeepEqual(changes, want) {
+		t.Errorf("the answer is %v, %d, %v, want %v, 4", changes, reached, err, want)
 	}
 	for _, end := range []error{io.EOF, errors.New("broken")} {
 		if _, _, err := read(end, learner); errs.KindOf(err) != errs.Unavailable {

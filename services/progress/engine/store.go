@@ -74,14 +74,20 @@ type SweepStore interface {
 	Outdated(ctx context.Context, modules []progress.Freshness, after string, limit int) ([]string, error)
 }
 
-// ZoneStore has the learners' time zones as they were last read.
+// ZoneStore has what profile says of learners and cohorts, as it was last read.
 type ZoneStore interface {
 	// ZoneRevision returns profile's revision that the learners' time zones are known up to.
 	ZoneRevision(ctx context.Context) (int64, error)
-	// SaveZones makes learners known and sets their time zones, since when they have them, raises the
-	// head's version of each whose zone changes, and stores the revision, in one transaction. A
-	// revision older than what is stored changes nothing.
-	SaveZones(ctx context.Context, revision int64, zones []progress.LearnerZone) error
+	// SaveProfile stores what happened in profile, up to a revision, and the revision, in one transaction: it makes
+	// learners known and sets their time zones, since when they have them, raises the head's version of each whose
+	// zone changes, and adds to what is known of people and cohorts, stored at a time. A revision older than what is
+	// stored changes nothing.
+	SaveProfile(ctx context.Context, revision int64, stored time.Time, changes []progress.ProfileChange) error
+	// ManagesLearner reports whether a learner who is active manages a cohort of which another is a member, as far as
+	// profile's changes are stored.
+	ManagesLearner(ctx context.Context, managerID, learnerID string) (bool, error)
+	// ManagesCohort reports the same of a cohort.
+	ManagesCohort(ctx context.Context, managerID, cohortID string) (bool, error)
 }
 
 // LinkStore has the learners of identities.

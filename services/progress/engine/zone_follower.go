@@ -9,14 +9,13 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
-// ZoneSource reads learners' time zones where they are set: what changed after a revision, a learner's
-// newest last. Unavailable when profile cannot be reached.
-type ZoneSource = follow.Source[[]progress.LearnerZone]
+// ZoneSource reads what happens to learners and cohorts: the changes after a revision, oldest first. Unavailable when profile cannot be reached.
+type ZoneSource = follow.Source[[]progress.ProfileChange]
 
-// ZoneFollower copies learners' time zones from their source into our own store, where they
-// are read with everything else of a learner. Its revision only rises.
+// ZoneFollower copies what happens in profile into our own store: learners' time zones, which are read there with
+// everything else of a learner, and who manages whom. Its revision only rises.
 type ZoneFollower struct {
-	*follow.Follower[[]progress.LearnerZone]
+	*follow.Follower[[]progress.ProfileChange]
 }
 
 // zonePatience is how long AtLeast may let a caller wait: an old time zone moves a boundary by some
@@ -29,8 +28,8 @@ func NewZoneFollower(ctx context.Context, source ZoneSource, store ZoneStore, lo
 	if err != nil {
 		return nil, err
 	}
-	return &ZoneFollower{follow.New(follow.Config[[]progress.LearnerZone]{
-		Name: "profile", Source: source, Store: zoneCopy{store}, Revision: stored, Patience: zonePatience, Now: now, Logger: log,
+	return &ZoneFollower{follow.New(follow.Config[[]progress.ProfileChange]{
+		Name: "profile", Source: source, Store: zoneCopy{store, now}, Revision: stored, Patience: zonePatience, Now: now, Logger: log,
 	})}, nil
 }
 
@@ -42,17 +41,20 @@ func (k *ZoneFollower) AtLeast(ctx context.Context, revision int64) {
 }
 
 // zoneCopy is the store as a follower writes it.
-type zoneCopy struct{ ZoneStore }
-
-// Save stores time zones.
-func (c zoneCopy) Save(ctx context.Context, revision int64, zones []progress.LearnerZone) error {
-	return c.SaveZones(ctx, revision, zones)
+type zoneCopy struct {
+	store ZoneStore
+	now   func() time.Time
 }
 
-// noZones is a source that has no time zones.
+// Save stores what happened.
+func (c zoneCopy) Save(ctx context.Context, revision int64, changes []progress.ProfileChange) error {
+	return c.store.SaveProfile(ctx, revision, c.now().UTC(), changes)
+}
+
+// noZones is a source in which nothing happens.
 type noZones struct{}
 
 // Sync returns that nothing changed.
-func (noZones) Sync(_ context.Context, after int64) ([]progress.LearnerZone, int64, error) {
+func (noZones) Sync(_ context.Context, after int64) ([]progress.ProfileChange, int64, error) {
 	return nil, after, nil
 }

@@ -23,8 +23,9 @@ import (
 // zoneFunc is a source of time zones of one function.
 type zoneFunc func(ctx context.Context, after int64) ([]progress.LearnerZone, int64, error)
 
-func (f zoneFunc) Sync(ctx context.Context, after int64) ([]progress.LearnerZone, int64, error) {
-	return f(ctx, after)
+func (f zoneFunc) Sync(ctx context.Context, after int64) ([]progress.ProfileChange, int64, error) {
+	zones, revision, err := f(ctx, after)
+	return progresstest.Zoned(revision, zones), revision, err
 }
 
 // feed is profile's, with one learner a revision: zones[0] is revision 1.
@@ -192,7 +193,7 @@ type zoneStore struct {
 
 func (s *zoneStore) ZoneRevision(context.Context) (int64, error) { return s.revision.Load(), nil }
 
-func (s *zoneStore) SaveZones(_ context.Context, revision int64, _ []progress.LearnerZone) error {
+func (s *zoneStore) SaveProfile(_ context.Context, revision int64, _ time.Time, _ []progress.ProfileChange) error {
 	s.revision.Store(revision)
 	return nil
 }

@@ -100,7 +100,7 @@ func fence(t *testing.T, s Store) {
 	wantStale(t, s, "heads that moved", oneEach(now[0], heads[1], now[2], heads[3]),
 		progress.StaleError{Learners: []string{heads[1].LearnerID, heads[3].LearnerID}})
 
-	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: now[2].LearnerID, TimeZone: "Asia/Tokyo"}}))
+	must(t, saveZones(ctx, s, 1, []progress.LearnerZone{{LearnerID: now[2].LearnerID, TimeZone: "Asia/Tokyo"}}))
 	wantStale(t, s, "a time zone that changed", oneEach(now...), progress.StaleError{Learners: []string{now[2].LearnerID}})
 
 	stays := &progress.WriteSet{Heads: []progress.HeadChange{{Was: now[0], Is: now[0]}, {Was: now[2], Is: now[2]}}}

@@ -58,6 +58,7 @@ func Run(t *testing.T, newStore func(*testing.T) Store) {
 		"links are replaced":                               links,
 		"time zones only move forward":                     zones,
 		"time zones have a history":                        zoneHistory,
+		"managers follow profile's changes":                managers,
 		"learners are known by what profile says":          knownLearners,
 		"many time zones come at once":                     manyZones,
 		"a new time zone leaves facts as they are":         zoneLeavesFacts,
@@ -180,7 +181,7 @@ func manyHeads(t *testing.T, s Store) {
 	first, last := ids[0], ids[len(ids)-1]
 	must(t, add(ctx, s, first, entry(first, 1, newID())))
 	must(t, add(ctx, s, last, entry(last, 1, newID()), entry(last, 2, newID())))
-	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: ids[1]}}))
+	must(t, saveZones(ctx, s, 1, []progress.LearnerZone{{LearnerID: ids[1]}}))
 	other := newID()
 	must(t, add(ctx, s, other, entry(other, 1, newID())))
 	got, err := s.Sequences(ctx, ids)
@@ -228,7 +229,7 @@ func logEntries(t *testing.T, s Store) {
 	full, bare, enrolled := threeKinds(learner)
 	must(t, add(ctx, s, learner, full, bare, enrolled))
 	// A record's zone stays: that of the bare one is UTC.
-	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Asia/Kathmandu"}}))
+	must(t, saveZones(ctx, s, 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Asia/Kathmandu"}}))
 	got, head, err := s.Log(ctx, learner, 0, 10)
 	must(t, err)
 	if want := []progress.Record{full, bare, enrolled}; !reflect.DeepEqual(got, want) {
@@ -768,7 +769,7 @@ func zones(t *testing.T, s Store) {
 	revision(0)
 	must(t, add(ctx, s, one, entry(one, 1, newID())))
 	berlin := []progress.LearnerZone{{LearnerID: two, TimeZone: "Europe/Berlin"}, {LearnerID: one, TimeZone: "Europe/Berlin"}}
-	must(t, s.SaveZones(ctx, 5, berlin))
+	must(t, saveZones(ctx, s, 5, berlin))
 	revision(5)
 	if h := head(one); h != (progress.Head{LearnerID: one, Sequence: 1, Version: 2, Known: true, TimeZone: "Europe/Berlin", Rules: progress.RulesVersion}) {
 		t.Errorf("a learner with a log: %+v", h)
@@ -776,11 +777,11 @@ func zones(t *testing.T, s Store) {
 	if h := head(two); h != (progress.Head{LearnerID: two, Version: 1, Known: true, TimeZone: "Europe/Berlin", Rules: progress.RulesVersion}) {
 		t.Errorf("a learner without: %+v", h)
 	}
-	must(t, s.SaveZones(ctx, 6, berlin))
+	must(t, saveZones(ctx, s, 6, berlin))
 	if h := head(one); h.Version != 2 {
 		t.Errorf("the same zone again: %+v", h)
 	}
-	must(t, s.SaveZones(ctx, 4, []progress.LearnerZone{{LearnerID: one, TimeZone: "Asia/Tokyo"}}))
+	must(t, saveZones(ctx, s, 4, []progress.LearnerZone{{LearnerID: one, TimeZone: "Asia/Tokyo"}}))
 	revision(6)
 	if h := head(one); h.TimeZone != "Europe/Berlin" {
 		t.Errorf("an older revision counted: %+v", h)

@@ -138,7 +138,7 @@ func headPages(t *testing.T, s Store) {
 	for _, id := range ids {
 		must(t, add(ctx, s, id, entry(id, 1, newID())))
 	}
-	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: ids[2], TimeZone: "Asia/Kathmandu"}}))
+	must(t, saveZones(ctx, s, 1, []progress.LearnerZone{{LearnerID: ids[2], TimeZone: "Asia/Kathmandu"}}))
 	one, err := s.Heads(ctx, "", 2)
 	must(t, err)
 	two, err := s.Heads(ctx, one[len(one)-1].LearnerID, 2)

@@ -102,7 +102,7 @@ func fullOfTickets(t *testing.T, s Store) {
 
 func racingTickets(t *testing.T, s Store) {
 	learner := newID()
-	must(t, s.SaveZones(t.Context(), 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Europe/Berlin"}})) // known, as the callers see to
+	must(t, saveZones(t.Context(), s, 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Europe/Berlin"}})) // known, as the callers see to
 	var stored atomic.Int32
 	var wg sync.WaitGroup
 	for range 2 * progress.MaxWatchTickets {

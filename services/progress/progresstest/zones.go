@@ -11,6 +11,21 @@ import (
 	"github.com/preceptor-dev/preceptor/services/progress"
 )
 
+// Zoned are learners' time zones as what happened in profile up to a revision.
+func Zoned(revision int64, zones []progress.LearnerZone) []progress.ProfileChange {
+	changes := make([]progress.ProfileChange, len(zones))
+	for i, z := range zones {
+		changes[i] = progress.ProfileChange{
+			Revision: revision - int64(len(zones)-1-i), Time: z.Since, Learner: &progress.PersonRecord{Zone: z},
+		}
+	}
+	return changes
+}
+
+func saveZones(ctx context.Context, s Store, revision int64, zones []progress.LearnerZone) error {
+	return s.SaveProfile(ctx, revision, at, Zoned(revision, zones))
+}
+
 // headOf returns a learner's head, after a check that whatever returns it returns the same.
 func headOf(t *testing.T, s Store, learner string) progress.Head {
 	t.Helper()
@@ -80,7 +95,7 @@ func headRules(t *testing.T, s Store) {
 		return nil
 	})
 	rules(progress.RulesVersion + 1)
-	must(t, s.SaveZones(t.Context(), 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Asia/Tokyo"}}))
+	must(t, saveZones(t.Context(), s, 1, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Asia/Tokyo"}}))
 	if h := headOf(t, s, learner); h.Rules != progress.RulesVersion+1 {
 		t.Errorf("after a new time zone: %+v", h)
 	}
@@ -97,7 +112,7 @@ func zoneHistory(t *testing.T, s Store) {
 	says := func(zone string, since time.Time, next bool, from time.Time) {
 		t.Helper()
 		revision++
-		must(t, s.SaveZones(t.Context(), revision, []progress.LearnerZone{{LearnerID: learner, TimeZone: zone, Since: since}}))
+		must(t, saveZones(t.Context(), s, revision, []progress.LearnerZone{{LearnerID: learner, TimeZone: zone, Since: since}}))
 		if next {
 			want = append(want, progress.LearnerZone{LearnerID: learner, TimeZone: zone, Since: from})
 			version++
@@ -122,7 +137,7 @@ func zoneHistory(t *testing.T, s Store) {
 	says("", later.Add(2*time.Hour), true, later.Add(2*time.Hour))
 
 	ctx := t.Context()
-	must(t, s.SaveZones(ctx, revision, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Europe/Rome", Since: later.Add(3 * time.Hour)}}))
+	must(t, saveZones(ctx, s, revision, []progress.LearnerZone{{LearnerID: learner, TimeZone: "Europe/Rome", Since: later.Add(3 * time.Hour)}}))
 	must(t, s.SaveLink(ctx, "i", "s", progress.Link{LearnerID: learner, Since: later.Add(3 * time.Hour)}))
 	if got := history(t, s, learner); !reflect.DeepEqual(got, want) {
 		t.Errorf("after an older revision and a link without a zone: %+v, want %+v", got, want)
@@ -154,10 +169,10 @@ func knownLearners(t *testing.T, s Store) {
 	check("a commit of a learner who is known", committed, progress.Head{Sequence: 1, Version: 1, Known: true})
 	must(t, s.SaveLink(ctx, "i", "s", progress.Link{LearnerID: linked}))
 	check("a link that says no zone", linked, progress.Head{Known: true})
-	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: committed, Since: at}, {LearnerID: said, Since: at}}))
+	must(t, saveZones(ctx, s, 1, []progress.LearnerZone{{LearnerID: committed, Since: at}, {LearnerID: said, Since: at}}))
 	check("profile says that there is one with a head", committed, progress.Head{Sequence: 1, Version: 1, Known: true})
 	check("profile says that there is one", said, progress.Head{Known: true})
-	must(t, s.SaveZones(ctx, 2, []progress.LearnerZone{
+	must(t, saveZones(ctx, s, 2, []progress.LearnerZone{
 		{LearnerID: said, TimeZone: "Asia/Tokyo", Since: at}, {LearnerID: linked, TimeZone: "Asia/Tokyo", Since: at},
 	}))
 	for _, learner := range []string{said, linked} {
@@ -184,8 +199,8 @@ func manyZones(t *testing.T, s Store) {
 	}
 	twice := ids[300]
 	zones = append(zones, progress.LearnerZone{LearnerID: twice, TimeZone: "Europe/Paris", Since: at})
-	must(t, s.SaveZones(ctx, 1, []progress.LearnerZone{{LearnerID: ids[0], TimeZone: "Europe/Berlin"}}))
-	must(t, s.SaveZones(ctx, 2, zones))
+	must(t, saveZones(ctx, s, 1, []progress.LearnerZone{{LearnerID: ids[0], TimeZone: "Europe/Berlin"}}))
+	must(t, saveZones(ctx, s, 2, zones))
 	for _, id := range []string{ids[0], twice, ids[599]} {
 		want := []progress.LearnerZone{{LearnerID: id, TimeZone: "Asia/Tokyo"}}
 		switch id {
@@ -210,7 +225,7 @@ func zoneLeavesFacts(t *testing.T, s Store) {
 	ids := putFacts(t, s, factsOf("", 1, progress.CycleFacts{}))
 	before := groupsOf(t, s)
 	for revision, zone := range []string{"Europe/Berlin", "Asia/Tokyo"} {
-		must(t, s.SaveZones(t.Context(), int64(revision+1), []progress.LearnerZone{{LearnerID: ids[0], TimeZone: zone, Since: at}}))
+		must(t, saveZones(t.Context(), s, int64(revision+1), []progress.LearnerZone{{LearnerID: ids[0], TimeZone: zone, Since: at}}))
 		if got := groupsOf(t, s); !slices.Equal(got, before) {
 			t.Errorf("in %s: %+v, before %+v", zone, got, before)
 		}

@@ -95,7 +95,7 @@ type Profile struct {
 }
 
 // Sync returns that nothing changed, or the error that Fail has set.
-func (p *Profile) Sync(_ context.Context, after int64) ([]progress.LearnerZone, int64, error) {
+func (p *Profile) Sync(_ context.Context, after int64) ([]progress.ProfileChange, int64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return nil, after, p.err
@@ -399,7 +399,7 @@ func (r *Rig) SetZone(learner, zone string) {
 		r.T.Fatal(err)
 	}
 	z := progress.LearnerZone{LearnerID: learner, TimeZone: zone, Since: r.Clock.Now()}
-	if err := r.Store.SaveZones(r.Ctx, revision+1, []progress.LearnerZone{z}); err != nil {
+	if err := r.Store.SaveProfile(r.Ctx, revision+1, r.Clock.Now(), progresstest.Zoned(revision+1, []progress.LearnerZone{z})); err != nil {
 		r.T.Fatal(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/sqldb"
@@ -55,10 +56,16 @@ func (s *Store) ZoneRevision(ctx context.Context) (int64, error) {
 	return revision, nil
 }
 
-// SaveZones makes learners known and sets their time zones.
-func (s *Store) SaveZones(ctx context.Context, revision int64, zones []progress.LearnerZone) error {
+// SaveProfile stores what happened in profile.
+func (s *Store) SaveProfile(ctx context.Context, revision int64, stored time.Time, changes []progress.ProfileChange) error {
+	var zones []progress.LearnerZone
+	for _, c := range changes {
+		if c.Learner != nil {
+			zones = append(zones, c.Learner.Zone)
+		}
+	}
 	// In id order, as Commit locks heads; what is said of one learner twice, as it was said.
-	zones = slices.SortedStableFunc(slices.Values(zones), func(a, b progress.LearnerZone) int { return cmp.Compare(a.LearnerID, b.LearnerID) })
+	slices.SortStableFunc(zones, func(a, b progress.LearnerZone) int { return cmp.Compare(a.LearnerID, b.LearnerID) })
 	return s.db.Write(ctx, func(ctx context.Context, tx sqldb.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE zone_head SET revision = $1 WHERE id = 1 AND revision < $1`, revision)
 		if err != nil {
@@ -67,7 +74,10 @@ func (s *Store) SaveZones(ctx context.Context, revision int64, zones []progress.
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return err
 		}
-		return saveZones(ctx, tx, zones)
+		if err := saveZones(ctx, tx, zones); err != nil {
+			return err
+		}
+		return savePeople(ctx, tx, stored, changes)
 	})
 }
 

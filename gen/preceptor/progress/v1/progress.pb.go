@@ -8490,7 +8490,7 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\apath_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06pathId\x12.\n" +
 	"\x0elatest_version\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\rlatestVersion\"[\n" +
 	"\x18CountPathArchiveResponse\x12?\n" +
-	"\x06impact\x18\x01 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact2\xc1\x1f\n" +
+	"\x06impact\x18\x01 \x01(\v2'.preceptor.catalog.v1.PathArchiveImpactR\x06impact2\xcd\x1f\n" +
 	"\x0fProgressService\x12\xbc\x01\n" +
 	"\x10CreateEnrollment\x12..preceptor.progress.v1.CreateEnrollmentRequest\x1a/.preceptor.progress.v1.CreateEnrollmentResponse\"G\xaa\xd4\x18\a\n" +
 	"\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x026:\x01*b\n" +
@@ -8508,22 +8508,22 @@ const file_preceptor_progress_v1_progress_proto_rawDesc = "" +
 	"\x01\x04\x10\x01\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/learners/{learner_id}/events:batch\x90\x02\x02\x12\x96\x01\n" +
 	"\n" +
 	"ListEvents\x12(.preceptor.progress.v1.ListEventsRequest\x1a).preceptor.progress.v1.ListEventsResponse\"3\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/learners/{learner_id}/events\x12\x9b\x01\n" +
-	"\vGetProgress\x12).preceptor.progress.v1.GetProgressRequest\x1a*.preceptor.progress.v1.GetProgressResponse\"5\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/learners/{learner_id}/progress\x12\xc1\x01\n" +
-	"\x0fGetPathProgress\x12-.preceptor.progress.v1.GetPathProgressRequest\x1a..preceptor.progress.v1.GetPathProgressResponse\"O\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02>b\bprogress\x122/v1/learners/{learner_id}/paths/{path_id}/progress\x12\xbc\x01\n" +
+	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/learners/{learner_id}/events\x12\x9d\x01\n" +
+	"\vGetProgress\x12).preceptor.progress.v1.GetProgressRequest\x1a*.preceptor.progress.v1.GetProgressResponse\"7\xaa\xd4\x18\t\n" +
+	"\x01\x04\x10\x010\x018\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/learners/{learner_id}/progress\x12\xc3\x01\n" +
+	"\x0fGetPathProgress\x12-.preceptor.progress.v1.GetPathProgressRequest\x1a..preceptor.progress.v1.GetPathProgressResponse\"Q\xaa\xd4\x18\t\n" +
+	"\x01\x04\x10\x010\x018\x01\x82\xd3\xe4\x93\x02>b\bprogress\x122/v1/learners/{learner_id}/paths/{path_id}/progress\x12\xbc\x01\n" +
 	"\x0eGetPathContent\x12,.preceptor.progress.v1.GetPathContentRequest\x1a-.preceptor.progress.v1.GetPathContentResponse\"M\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02<b\acontent\x121/v1/learners/{learner_id}/paths/{path_id}/content\x12\xb8\x01\n" +
-	"\x12ListModuleProgress\x120.preceptor.progress.v1.ListModuleProgressRequest\x1a1.preceptor.progress.v1.ListModuleProgressResponse\"=\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/modules/progress\x12\xcb\x01\n" +
-	"\x11GetModuleProgress\x12/.preceptor.progress.v1.GetModuleProgressRequest\x1a0.preceptor.progress.v1.GetModuleProgressResponse\"S\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02Bb\bprogress\x126/v1/learners/{learner_id}/modules/{module_id}/progress\x12\x96\x01\n" +
+	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02<b\acontent\x121/v1/learners/{learner_id}/paths/{path_id}/content\x12\xba\x01\n" +
+	"\x12ListModuleProgress\x120.preceptor.progress.v1.ListModuleProgressRequest\x1a1.preceptor.progress.v1.ListModuleProgressResponse\"?\xaa\xd4\x18\t\n" +
+	"\x01\x04\x10\x010\x018\x01\x82\xd3\xe4\x93\x02,\x12*/v1/learners/{learner_id}/modules/progress\x12\xcd\x01\n" +
+	"\x11GetModuleProgress\x12/.preceptor.progress.v1.GetModuleProgressRequest\x1a0.preceptor.progress.v1.GetModuleProgressResponse\"U\xaa\xd4\x18\t\n" +
+	"\x01\x04\x10\x010\x018\x01\x82\xd3\xe4\x93\x02Bb\bprogress\x126/v1/learners/{learner_id}/modules/{module_id}/progress\x12\x98\x01\n" +
 	"\n" +
-	"ListAwards\x12(.preceptor.progress.v1.ListAwardsRequest\x1a).preceptor.progress.v1.ListAwardsResponse\"3\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/learners/{learner_id}/awards\x12\xd8\x01\n" +
-	"\x13ExplainPathProgress\x121.preceptor.progress.v1.ExplainPathProgressRequest\x1a2.preceptor.progress.v1.ExplainPathProgressResponse\"Z\xaa\xd4\x18\a\n" +
-	"\x01\x04\x10\x010\x01\x82\xd3\xe4\x93\x02Ib\vexplanation\x12:/v1/learners/{learner_id}/paths/{path_id}/progress:explain\x12\xb1\x01\n" +
+	"ListAwards\x12(.preceptor.progress.v1.ListAwardsRequest\x1a).preceptor.progress.v1.ListAwardsResponse\"5\xaa\xd4\x18\t\n" +
+	"\x01\x04\x10\x010\x018\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/learners/{learner_id}/awards\x12\xda\x01\n" +
+	"\x13ExplainPathProgress\x121.preceptor.progress.v1.ExplainPathProgressRequest\x1a2.preceptor.progress.v1.ExplainPathProgressResponse\"\\\xaa\xd4\x18\t\n" +
+	"\x01\x04\x10\x010\x018\x01\x82\xd3\xe4\x93\x02Ib\vexplanation\x12:/v1/learners/{learner_id}/paths/{path_id}/progress:explain\x12\xb1\x01\n" +
 	"\vRevokeAward\x12).preceptor.progress.v1.RevokeAwardRequest\x1a*.preceptor.progress.v1.RevokeAwardResponse\"K\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x02>:\x01*b\x05award\"2/v1/learners/{learner_id}/awards/{award_id}:revoke\x12\xbd\x01\n" +
 	"\x0eReinstateAward\x12,.preceptor.progress.v1.ReinstateAwardRequest\x1a-.preceptor.progress.v1.ReinstateAwardResponse\"N\xaa\xd4\x18\x03\n" +

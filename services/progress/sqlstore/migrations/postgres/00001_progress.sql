@@ -202,6 +202,44 @@ CREATE TABLE zone_head (
 );
 INSERT INTO zone_head (id, revision) VALUES (1, 0);
 
+-- What profile says of learners, cohorts and memberships: each change, by its revision, with when it happened and when
+-- it was stored here. The newest one of each is how things are.
+CREATE TABLE profile_person (
+  learner_id  UUID NOT NULL,
+  revision    BIGINT NOT NULL,
+  change_time BIGINT NOT NULL,
+  stored_time BIGINT NOT NULL,
+  suspended   BOOLEAN NOT NULL,
+  -- A date; '' where it is not known.
+  hire_date   TEXT NOT NULL,
+  PRIMARY KEY (learner_id, revision)
+);
+
+CREATE TABLE profile_membership (
+  learner_id  UUID NOT NULL,
+  cohort_id   TEXT COLLATE "C" NOT NULL,
+  revision    BIGINT NOT NULL,
+  change_time BIGINT NOT NULL,
+  stored_time BIGINT NOT NULL,
+  member      BOOLEAN NOT NULL,
+  -- Since when periods after joining count.
+  join_time   BIGINT NOT NULL,
+  PRIMARY KEY (learner_id, cohort_id, revision)
+);
+
+CREATE TABLE profile_cohort (
+  cohort_id   TEXT COLLATE "C" NOT NULL,
+  revision    BIGINT NOT NULL,
+  change_time BIGINT NOT NULL,
+  stored_time BIGINT NOT NULL,
+  title       TEXT NOT NULL,
+  -- The ids of the learners who manage it, as a JSON array.
+  managers    TEXT NOT NULL,
+  -- From then on it has no members.
+  deleted     BOOLEAN NOT NULL,
+  PRIMARY KEY (cohort_id, revision)
+);
+
 -- Jobs that one process at a time works on (internal/lease): their owner, until when, and how far they
 -- are, as JSON.
 CREATE TABLE lease (
