@@ -35,7 +35,7 @@ func TestReadMask(t *testing.T) {
 		{nil, []string{"email", "weekly_goal"}},
 		{[]string{"locale"}, []string{"locale"}},
 		{[]string{"displayName", "time_zone", "weeklyGoal.minutes", "weekly_goal.units"}, []string{"display_name", "time_zone", "weekly_goal.minutes", "weekly_goal.units"}},
-		{[]string{"*"}, []string{"background", "display_name", "email", "locale", "subjects", "target_role", "time_zone", "weekly_goal"}},
+		{[]string{"*"}, []string{"attributes", "background", "display_name", "email", "locale", "subjects", "target_role", "time_zone", "weekly_goal"}},
 	} {
 		got, err := ReadMask(&fieldmaskpb.FieldMask{Paths: c.mask}, entity)
 		if err != nil || !slices.Equal(got.names(), c.want) {
@@ -65,8 +65,8 @@ func TestReadMaskNamesEveryFault(t *testing.T) {
 		`updateMask UNKNOWN_FIELD "subjects.issuer" is not a field; there are none here`,
 		`updateMask UNKNOWN_FIELD "weekly_goal.hours" is not a field; there are minutes, units`,
 		`updateMask UNKNOWN_FIELD "email.x" is not a field; there are none here`,
-		`updateMask UNKNOWN_FIELD "" is not a field; there are background, displayName, email, locale, subjects, targetRole, timeZone, weeklyGoal`,
-		`updateMask UNKNOWN_FIELD "*" is not a field; there are background, displayName, email, locale, subjects, targetRole, timeZone, weeklyGoal`,
+		`updateMask UNKNOWN_FIELD "" is not a field; there are attributes, background, displayName, email, locale, subjects, targetRole, timeZone, weeklyGoal`,
+		`updateMask UNKNOWN_FIELD "*" is not a field; there are attributes, background, displayName, email, locale, subjects, targetRole, timeZone, weeklyGoal`,
 		`updateMask NOT_SETTABLE "create_time" cannot be changed`,
 		`updateMask NOT_SETTABLE "etag" cannot be changed`,
 		`updateMask UNKNOWN_FIELD "weekly_goal." is not a field; there are minutes, units`,

@@ -242,7 +242,7 @@ func (r CohortRule) judge(facts Facts, was Standing, now time.Time) Standing {
 	return is
 }
 
-// reason says by which version of the rule, and by which values, somebody joined or left.
+// reason names by which version of the rule, and by which values, somebody joined or left.
 func (r CohortRule) reason(verb string, facts Facts) string {
 	read := make([]string, 0, len(r.Rule.Reads()))
 	for _, name := range r.Rule.Reads() {
