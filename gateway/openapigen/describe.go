@@ -245,6 +245,9 @@ func (op *operation) admits() string {
 	for _, role := range op.access.GetRoles() {
 		who = append(who, "role "+strings.ToLower(role.String()))
 	}
+	if op.access.GetManager() {
+		who = append(who, "role manager, for what they manage")
+	}
 	if len(op.access.GetRoles()) == 4 {
 		return "Open to everyone who is signed in."
 	}
@@ -350,7 +353,7 @@ func (op *operation) headers() []any {
 
 // tagOrder returns the order of the resources in the document.
 func tagOrder() []string {
-	return []string{"Enrollments", "Events", "Progress", "Awards", "Learning paths", "Modules", "Catalog", "Learners", "Audit"}
+	return []string{"Enrollments", "Events", "Progress", "Awards", "Learning paths", "Modules", "Catalog", "Learners", "Cohorts", "Audit"}
 }
 
 func tagOf(path string) string {
@@ -385,6 +388,7 @@ func tags(operations []*operation) []any {
 		"Modules":        "What there is to learn. Published versions never change.",
 		"Catalog":        "All modules and paths as one document, and what changed.",
 		"Learners":       "Who learns, what they bring, and where they are going.",
+		"Cohorts":        "Groups of learners, by lists and by rules, and who manages them.",
 		"Audit":          "Who did what in whose name, in chains that cannot be changed unseen.",
 	}
 	var all []any

@@ -16,8 +16,18 @@ import (
 // maskField is the field of violations of a mask.
 const maskField = "updateMask"
 
-// Mask is which fields of an entity an update changes, each as a path of fields.
-type Mask [][]protoreflect.FieldDescriptor
+// Mask is which fields of an entity an update changes.
+type Mask []maskPath
+
+// maskPath is a path of fields. The last one may be a map of which one entry changes; else it has no key.
+type maskPath struct {
+	fields []protoreflect.FieldDescriptor
+	key    string
+}
+
+func (p maskPath) equal(other maskPath) bool {
+	return p.key == other.key && slices.Equal(p.fields, other.fields)
+}
 
 // ReadMask returns the fields that an update's mask names, as JSON or as proto spells them: all that can
 // change for "*", without those that must be named, and, as AIP-134 has it, those set in the entity when
@@ -31,7 +41,7 @@ func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message, mustBeNamed ...
 		var out Mask
 		m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 			if !IsFixed(field) {
-				out = append(out, []protoreflect.FieldDescriptor{field})
+				out = append(out, maskPath{fields: []protoreflect.FieldDescriptor{field}})
 			}
 			return true
 		})
@@ -40,7 +50,7 @@ func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message, mustBeNamed ...
 		var out Mask
 		for _, field := range settable(m.Descriptor()) {
 			if !slices.Contains(mustBeNamed, field.Name()) {
-				out = append(out, []protoreflect.FieldDescriptor{field})
+				out = append(out, maskPath{fields: []protoreflect.FieldDescriptor{field}})
 			}
 		}
 		return out, nil
@@ -48,21 +58,20 @@ func ReadMask(mask *fieldmaskpb.FieldMask, entity proto.Message, mustBeNamed ...
 	var out Mask
 	var bad errs.Violations
 	for _, path := range mask.GetPaths() {
-		fields := readPath(&bad, m.Descriptor(), path)
-		if slices.ContainsFunc(out, func(had []protoreflect.FieldDescriptor) bool { return fields != nil && slices.Equal(had, fields) }) {
+		read, ok := readPath(&bad, m.Descriptor(), path)
+		if ok && slices.ContainsFunc(out, read.equal) {
 			bad.Addf(maskField, errs.ReasonDuplicateField, "%s is named twice", quoted(path))
 		}
-		if fields != nil {
-			out = append(out, fields)
+		if ok {
+			out = append(out, read)
 		}
 	}
 	return out, bad.Err()
 }
 
-// readPath returns the fields that a path leads over, or nil and a violation. The elements of a list
-// have no path.
-func readPath(bad *errs.Violations, md protoreflect.MessageDescriptor, path string) []protoreflect.FieldDescriptor {
-	var fields []protoreflect.FieldDescriptor
+// readPath returns where a path leads, or reports false and adds a violation. The elements of a list have no path;
+// an entry of a map with texts as keys has that of the map and its key.
+func readPath(bad *errs.Violations, md protoreflect.MessageDescriptor, path string) (read maskPath, ok bool) {
 	names := strings.Split(path, ".")
 	for i, name := range names {
 		var field protoreflect.FieldDescriptor
@@ -71,19 +80,24 @@ func readPath(bad *errs.Violations, md protoreflect.MessageDescriptor, path stri
 		}
 		if field == nil {
 			bad.Addf(maskField, errs.ReasonUnknownField, "%s is not a field%s", quoted(path), Instead(name, settableNames(md)))
-			return nil
+			return maskPath{}, false
 		}
-		fields = append(fields, field)
+		read.fields = append(read.fields, field)
 		md = nil
 		if field.Message() != nil && field.Cardinality() != protoreflect.Repeated {
 			md = field.Message()
 		}
-		if IsFixed(field) && i == len(names)-1 {
+		entry := i == len(names)-2 && field.IsMap() && field.MapKey().Kind() == protoreflect.StringKind && names[i+1] != ""
+		if IsFixed(field) && (entry || i == len(names)-1) {
 			bad.Addf(maskField, errs.ReasonNotSettable, "%s cannot be changed", quoted(path))
-			return nil
+			return maskPath{}, false
+		}
+		if entry {
+			read.key = names[i+1]
+			return read, true
 		}
 	}
-	return fields
+	return read, true
 }
 
 // quoted returns a path that a client chose, bounded.
@@ -91,27 +105,44 @@ func quoted(path string) string { return strconv.Quote(path[:min(len(path), maxC
 
 // Names reports whether the mask names the field, or a part of it.
 func (m Mask) Names(field protoreflect.Name) bool {
-	return slices.ContainsFunc(m, func(path []protoreflect.FieldDescriptor) bool { return path[0].Name() == field })
+	return slices.ContainsFunc(m, func(path maskPath) bool { return path.fields[0].Name() == field })
 }
 
 // Merge copies the fields of the mask from one message to another of the same type. A field that is not
-// set clears.
+// set clears, and so does an entry of a map.
 func (m Mask) Merge(to, from proto.Message) {
 	for _, path := range m {
-		merge(to.ProtoReflect(), from.ProtoReflect(), path)
+		merge(to.ProtoReflect(), from.ProtoReflect(), path.fields, path.key)
 	}
 }
 
-func merge(to, from protoreflect.Message, path []protoreflect.FieldDescriptor) {
+func merge(to, from protoreflect.Message, path []protoreflect.FieldDescriptor, key string) {
 	field := path[0]
 	switch {
 	case len(path) > 1:
-		merge(to.Mutable(field).Message(), from.Get(field).Message(), path[1:])
+		merge(to.Mutable(field).Message(), from.Get(field).Message(), path[1:], key)
+	case key != "":
+		mergeEntry(to, from, field, protoreflect.ValueOfString(key).MapKey())
 	case from.Has(field):
 		to.Set(field, from.Get(field))
 	default:
 		to.Clear(field)
 	}
+}
+
+// mergeEntry copies one entry of a map, whose other entries stay. The map becomes another one: it may be shared.
+func mergeEntry(to, from protoreflect.Message, field protoreflect.FieldDescriptor, key protoreflect.MapKey) {
+	merged := to.NewField(field)
+	to.Get(field).Map().Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+		merged.Map().Set(key, value)
+		return true
+	})
+	if entries := from.Get(field).Map(); entries.Has(key) {
+		merged.Map().Set(key, entries.Get(key))
+	} else {
+		merged.Map().Clear(key)
+	}
+	to.Set(field, merged)
 }
 
 func fieldByName(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {

@@ -19,8 +19,11 @@ func (m Mask) names() []string {
 	var all []string
 	for _, path := range m {
 		var parts []string
-		for _, field := range path {
+		for _, field := range path.fields {
 			parts = append(parts, string(field.Name()))
+		}
+		if path.key != "" {
+			parts = append(parts, path.key)
 		}
 		all = append(all, strings.Join(parts, "."))
 	}
@@ -34,6 +37,8 @@ func TestReadMask(t *testing.T) {
 	for _, c := range []struct{ mask, want []string }{
 		{nil, []string{"email", "weekly_goal"}},
 		{[]string{"locale"}, []string{"locale"}},
+		{[]string{"attributes.employeeId", "attributes.ward_2"}, []string{"attributes.employeeId", "attributes.ward_2"}},
+		{[]string{"attributes"}, []string{"attributes"}},
 		{[]string{"displayName", "time_zone", "weeklyGoal.minutes", "weekly_goal.units"}, []string{"display_name", "time_zone", "weekly_goal.minutes", "weekly_goal.units"}},
 		{[]string{"*"}, []string{"attributes", "background", "display_name", "email", "locale", "subjects", "target_role", "time_zone", "weekly_goal"}},
 	} {
@@ -51,6 +56,7 @@ func TestReadMaskNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	_, err := ReadMask(&fieldmaskpb.FieldMask{Paths: []string{
 		"email", "emial", "subjects.issuer", "weekly_goal.hours", "email.x", "", "*", "create_time", "etag", "weekly_goal.", "displayName", "display_name",
+		"attributes.a.b", "attributes.", "attributes.x", "attributes.x",
 	}}, &profilev1.Learner{})
 	own, _ := errors.AsType[*errs.Error](err)
 	if own == nil || own.Kind != errs.Invalid {
@@ -71,9 +77,30 @@ func TestReadMaskNamesEveryFault(t *testing.T) {
 		`updateMask NOT_SETTABLE "etag" cannot be changed`,
 		`updateMask UNKNOWN_FIELD "weekly_goal." is not a field; there are minutes, units`,
 		`updateMask DUPLICATE_FIELD "display_name" is named twice`,
+		`updateMask UNKNOWN_FIELD "attributes.a.b" is not a field; there are none here`,
+		`updateMask UNKNOWN_FIELD "attributes." is not a field; there are none here`,
+		`updateMask DUPLICATE_FIELD "attributes.x" is named twice`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestMaskMergesEntriesOfMaps(t *testing.T) {
+	t.Parallel()
+	shared := map[string]string{"department": "radiology", "ward": "3"}
+	to := &profilev1.Learner{Attributes: shared}
+	mask, err := ReadMask(&fieldmaskpb.FieldMask{Paths: []string{"attributes.department", "attributes.ward", "attributes.none"}}, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask.Merge(to, &profilev1.Learner{Attributes: map[string]string{"department": "oncology", "location": "Basel"}})
+	if got := to.GetAttributes(); len(got) != 1 || got["department"] != "oncology" || shared["ward"] != "3" {
+		t.Errorf("merged %v; what was shared is %v", got, shared)
+	}
+	mask.Merge(to, (*profilev1.Learner)(nil))
+	if got := to.GetAttributes(); len(got) != 0 {
+		t.Errorf("cleared %v", got)
 	}
 }
 

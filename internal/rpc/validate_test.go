@@ -113,7 +113,7 @@ func TestValidatorWords(t *testing.T) {
 	v := rpc.NewValidator()
 	for want, message := range map[string]proto.Message{
 		"service: must be one of profile, catalog, progress": &auditv1.ListAuditEntriesRequest{Service: "x"},
-		"awardId: must be a UUID":                   &progressv1.RevokeAwardRequest{AwardId: "x", Reason: "r"},
+		"awardId: must be a UUID":                            &progressv1.RevokeAwardRequest{AwardId: "x", Reason: "r"},
 		"moduleId: must be 1 to 63 lower-case letters, digits and inner hyphens, such as hipaa-foundations": &catalogv1.GetModuleRequest{ModuleId: "No_Slug"},
 		"pathId: must not be empty": &progressv1.GetPathProgressRequest{},
 	} {

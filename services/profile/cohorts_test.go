@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 	"github.com/preceptor-dev/preceptor/services/profile"
@@ -214,11 +216,11 @@ func TestCohortFaults(t *testing.T) {
 		want   []string
 	}{
 		{profile.Cohort{ID: "No slug"}, []string{"cohortId", "title", "kind"}},
-		{profile.Cohort{Title: "T", Kind: profile.KindStatic, Rule: "true"}, []string{"rule"}},
-		{profile.Cohort{Title: "T", Kind: profile.KindRule}, []string{"rule"}},
+		{profile.Cohort{ID: "t", Title: "T", Kind: profile.KindStatic, Rule: "true"}, []string{"rule"}},
+		{profile.Cohort{ID: "t", Title: "T", Kind: profile.KindRule}, []string{"rule"}},
 		{ruled("x", "stat == name"), []string{"rule", "rule"}},
-		{profile.Cohort{Title: "T", Kind: profile.KindStatic, ManagerIDs: []string{ana.ID, "x", ana.ID}}, []string{"managerIds[1]", "managerIds[2]"}},
-		{profile.Cohort{Title: "T", Kind: profile.KindStatic, ManagerIDs: []string{"00000000-0000-7000-8000-000000000000"}}, []string{"managerIds[0]"}},
+		{profile.Cohort{ID: "t", Title: "T", Kind: profile.KindStatic, ManagerIDs: []string{ana.ID, "x", ana.ID}}, []string{"managerIds[1]", "managerIds[2]"}},
+		{profile.Cohort{ID: "t", Title: "T", Kind: profile.KindStatic, ManagerIDs: []string{"00000000-0000-7000-8000-000000000000"}}, []string{"managerIds[0]"}},
 	} {
 		_, _, err := s.CreateCohort(t.Context(), profile.CohortCreation{Cohort: c.cohort, Encode: encodeID})
 		wantFault(t, err, errs.Invalid, errs.ReasonInvalidArgument)
@@ -428,6 +430,37 @@ func wantRulesValue(t *testing.T, s *profile.Service) {
 		}
 		if c.Counts.RuleErrors != failed || c.Evaluating {
 			t.Errorf("%s (%s) counts %d errors, want %d; evaluating %t", c.ID, c.Rule, c.Counts.RuleErrors, failed, c.Evaluating)
+		}
+	}
+}
+
+// BenchmarkEvaluateRule looks at 100,000 learners, and writes nothing.
+func BenchmarkEvaluateRule(b *testing.B) {
+	const learners = 100_000
+	store := openDB(b, filepath.Join(b.TempDir(), "profile.db"))
+	clock := newClock()
+	s := profile.New(store, nil, profile.Options{Now: clock.Now, Rules: newRules(b)})
+	for i := 0; i < learners; i += 1000 {
+		err := store.Edit(b.Context(), func(ctx context.Context, tx profile.Tx) error {
+			for j := range 1000 {
+				l := profile.Learner{
+					ID: uuid.Must(uuid.NewV7()).String(), Version: 1, State: profile.StateActive, CreateTime: clock.Now(),
+					Attributes: map[string]string{"department": fmt.Sprint("d", j%20), "location": "Basel", "employeeId": fmt.Sprint(i + j), "hireDate": "2026-03-01"},
+				}
+				if err := tx.InsertLearner(ctx, l); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		found, err := s.EvaluateRule(b.Context(), `attributes.department == "d7" && state == "ACTIVE" && hireDate >= "2026-01-01"`)
+		if err != nil || found.Learners != learners || found.Members != learners/20 {
+			b.Fatal(found.Members, found.Learners, err)
 		}
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/preceptor-dev/preceptor/internal/errs"
 	"github.com/preceptor-dev/preceptor/internal/idem"
 )
@@ -23,7 +21,7 @@ const (
 
 // CohortCreation is a cohort to be made.
 type CohortCreation struct {
-	// Cohort has an ID, or one is made; the rest is what a client may set.
+	// Cohort has an ID, and what a client may set.
 	Cohort Cohort
 	Key    idem.Key
 	// Encode returns the response, which is stored under the key.
@@ -83,13 +81,6 @@ func (s *Service) madeCohort(c Cohort) (Cohort, error) {
 	c = normalizedCohort(c)
 	if err := s.checkCohort(c); err != nil {
 		return Cohort{}, err
-	}
-	if c.ID == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return Cohort{}, errs.Wrap(err, errs.Internal, errs.ReasonRandom, "no id could be made")
-		}
-		c.ID = id.String()
 	}
 	c.Version, c.CreateTime = 1, s.micros()
 	c.UpdateTime = c.CreateTime
@@ -156,9 +147,11 @@ func (u CohortUpdate) apply(s *Service, before Cohort) (Cohort, error) {
 		return Cohort{}, err
 	}
 	if edited.Kind != before.Kind {
-		return Cohort{}, errs.InvalidFields([]errs.Violation{{
-			Field: "kind", Reason: errs.ReasonNotSettable, Description: "cannot be changed: make another cohort",
-		}})
+		var v errs.Violations
+		if errs.OneOf(&v, "kind", edited.Kind, KindStatic, KindRule); len(v) == 0 {
+			v.Addf("kind", errs.ReasonNotSettable, "cannot be changed: make another cohort")
+		}
+		return Cohort{}, v.Err()
 	}
 	after := before
 	after.Title, after.Rule, after.ManagerIDs = edited.Title, edited.Rule, edited.ManagerIDs
@@ -244,6 +237,9 @@ func normalizedCohort(c Cohort) Cohort {
 // checkCohort returns Invalid with every violation of a cohort, apart from managers who do not exist.
 func (s *Service) checkCohort(c Cohort) error {
 	var v errs.Violations
+	if c.ID == "" {
+		v.Addf("cohortId", errs.ReasonRequired, "must not be empty")
+	}
 	checkSlug(&v, "cohortId", c.ID)
 	if c.Title == "" {
 		v.Addf("title", errs.ReasonRequired, "must not be blank")
@@ -253,25 +249,34 @@ func (s *Service) checkCohort(c Cohort) error {
 	case KindRule:
 		v = append(v, s.ruleFaults(c.Rule)...)
 	case KindStatic:
-		if c.Rule != "" {
-			v.Addf("rule", errs.ReasonNotSettable, "must be empty: only a cohort of kind RULE has one")
+		if sound := len(v); c.Rule != "" {
+			if v.Text("rule", c.Rule, maxRule); len(v) == sound {
+				v.Addf("rule", errs.ReasonNotSettable, "must be empty: only a cohort of kind RULE has one")
+			}
 		}
 	case "":
 		v.Addf("kind", errs.ReasonRequired, "must be STATIC or RULE")
 	default:
 		errs.OneOf(&v, "kind", c.Kind, KindStatic, KindRule)
 	}
-	v.Count("managerIds", len(c.ManagerIDs), maxManagers)
-	for i, id := range c.ManagerIDs {
+	checkManagerIDs(&v, c.ManagerIDs)
+	return v.Err()
+}
+
+func checkManagerIDs(v *errs.Violations, ids []string) {
+	if len(ids) > maxManagers {
+		v.Count("managerIds", len(ids), maxManagers)
+		return
+	}
+	for i, id := range ids {
 		field := fmt.Sprintf("managerIds[%d]", i)
-		if !isID(id) {
+		switch {
+		case !isID(id):
 			v.Addf(field, errs.ReasonInvalidUUID, "must be a learner's id (a UUID)")
-		}
-		if slices.Contains(c.ManagerIDs[:i], id) {
+		case slices.Contains(ids[:i], id):
 			v.Addf(field, errs.ReasonDuplicate, "is in the list twice")
 		}
 	}
-	return v.Err()
 }
 
 // ruleFaults are the violations of a rule.

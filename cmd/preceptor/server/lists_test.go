@@ -62,6 +62,7 @@ func wantBadPageToken(t *testing.T, p *process, rule auth.Rule, bearer string) {
 	set("learner_id", auth.Me)
 	set("module_id", "hipaa-foundations")
 	set("path_id", "ai-to-healthcare")
+	set("cohort_id", "radiology")
 	set("page_token", "AAAA")
 	st := status.Convert(p.find(serviceOf(rule)).server.InProcess(Gateway).Invoke(ctx, rule.Method, req, resp))
 	var reason string

@@ -52,8 +52,9 @@ func restRoutes(t testing.TB) []restRoute {
 }
 
 // The routes whose bodies have readers of their own: a batch's events are judged one by one, and an
-// import's body may be a document.
+// import's body may be a document. A cohort is not made of nothing.
 const (
+	cohortRPC = "/preceptor.profile.v1.CohortService/CreateCohort"
 	batchRPC  = "/preceptor.progress.v1.ProgressService/BatchRecordEvents"
 	importRPC = "/preceptor.catalog.v1.CatalogService/ImportCatalog"
 )
@@ -111,9 +112,15 @@ func (m *mistakes) base(r restRoute) request {
 		}
 	}
 	for _, fd := range r.members() {
-		if value := sample(fd); r.body == "*" && value != "" {
+		switch value := sample(fd); {
+		case r.body == "*" && value != "":
 			members = append(members, fmt.Sprintf("%q:%q", fd.JSONName(), value))
+		case r.body == "*" && rulesOf(fd).GetRepeated().GetMinItems() > 0:
+			members = append(members, fmt.Sprintf("%q:[%q]", fd.JSONName(), item(fd)))
 		}
+	}
+	if r.rpc == cohortRPC {
+		members = append(members, `"title":"some-thing"`, `"kind":"STATIC"`)
 	}
 	out.query = strings.Join(query, "&")
 	if r.body != "" {
@@ -134,10 +141,18 @@ func sample(fd protoreflect.FieldDescriptor) string {
 		return noID
 	case rules.GetMinLen() > 0 || rules.GetPattern() != "" && !strings.HasSuffix(rules.GetPattern(), ")?$"):
 		return "some-thing"
-	case strings.HasPrefix(rules.GetPattern(), "^[a-z0-9]"), fd.Name() == "module_id" || fd.Name() == "path_id":
+	case strings.HasPrefix(rules.GetPattern(), "^[a-z0-9]"), fd.Name() == "module_id" || fd.Name() == "path_id" || fd.Name() == "cohort_id":
 		return "some-thing"
 	}
 	return ""
+}
+
+// item is an element of a list of texts.
+func item(fd protoreflect.FieldDescriptor) string {
+	if rulesOf(fd).GetRepeated().GetItems().GetString().GetUuid() {
+		return noID
+	}
+	return "a"
 }
 
 // with returns the request with another query parameter.
@@ -260,6 +275,9 @@ func (m *mistakes) ofMissing(r restRoute) []mistake {
 	base := m.base(r)
 	about := func(kind, name, value string) {
 		all = append(all, mistake{kind, "", base.at(m.filled(r.path, name, value))})
+	}
+	if strings.Contains(r.path, "{cohort_id}") {
+		about("missing cohort", "cohort_id", "no-such-cohort")
 	}
 	switch {
 	case strings.Contains(r.path, "{learner_id}"):
@@ -386,7 +404,7 @@ func ofMember(r restRoute, fd protoreflect.FieldDescriptor, base request) []mist
 	switch {
 	case fd.IsList():
 		if n := rules.GetRepeated().GetMaxItems(); n > 0 && fd.Message() == nil {
-			all = append(all, of("many items", "["+strings.TrimSuffix(strings.Repeat(`"a",`, int(n)+1), ",")+"]"))
+			all = append(all, of("many items", "["+strings.TrimSuffix(strings.Repeat(`"`+item(fd)+`",`, int(n)+1), ",")+"]"))
 		}
 	case fd.Kind() == protoreflect.StringKind:
 		all = append(all, of("NUL in a field", `"a\u0000"`))

@@ -63,6 +63,7 @@ var outcomes = map[string]outcome{
 	"path without enrolling": {http.StatusNotFound, "NOT_FOUND", errs.ReasonNotEnrolled, ""},
 	"missing enrollment":     {http.StatusNotFound, "NOT_FOUND", errs.ReasonEnrollmentNotFound, ""},
 	"missing award":          {http.StatusNotFound, "NOT_FOUND", errs.ReasonAwardNotFound, ""},
+	"missing cohort":         {http.StatusNotFound, "NOT_FOUND", errs.ReasonCohortNotFound, ""},
 	"missing version":        {http.StatusNotFound, "NOT_FOUND", errs.ReasonVersionNotFound, ""},
 	"truncated body":         violating(errs.ReasonInvalidJSON),
 	"body's type":            violating(errs.ReasonInvalidType),
@@ -247,6 +248,13 @@ func (m *mistakes) makeThings(t testing.TB) {
 		t.Fatalf("%d %s", status, body)
 	}
 	m.other = other.ID
+	const cohort = "mistaken"
+	if status, body = m.send(t, request{
+		method: http.MethodPost, path: "/v1/cohorts", query: "cohortId=" + cohort, body: `{"title": "Mistaken", "kind": "STATIC"}`,
+	}); status != http.StatusCreated {
+		t.Fatalf("%d %s", status, body)
+	}
+	m.ids["cohort_id"] = cohort
 }
 
 // noID is of nothing.

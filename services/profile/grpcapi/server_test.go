@@ -37,6 +37,7 @@ import (
 type harness struct {
 	issuer  *auth.LocalIssuer
 	server  *rpc.Server
+	service *profile.Service
 	catalog *fakeCatalog
 }
 
@@ -57,15 +58,18 @@ func newHarness(t *testing.T) *harness {
 	if h.issuer, err = auth.OpenLocalIssuer(t.TempDir(), testenv.Now); err != nil {
 		t.Fatal(err)
 	}
-	shelf := h.newServer(t, nil)
+	shelf := h.newServer(t, nil, nil)
 	catalogv1.RegisterCatalogServiceServer(shelf, h.catalog)
 	service := profile.New(
 		sqlstore.New(sqldbtest.SQLite(t, sqlstore.Migrations())),
 		clients.NewCatalog(catalogv1.NewCatalogServiceClient(shelf.InProcess("profile"))),
 		profile.Options{Now: testenv.Now, Rules: newRules(t)},
 	)
-	h.server = h.newServer(t, grpcapi.NewResolver(service))
-	profilev1.RegisterProfileServiceServer(h.server, grpcapi.NewServer(service))
+	h.service = service
+	h.server = h.newServer(t, grpcapi.NewResolver(service), grpcapi.NewManagers(service))
+	api := grpcapi.NewServer(service)
+	profilev1.RegisterProfileServiceServer(h.server, api)
+	profilev1.RegisterCohortServiceServer(h.server, api)
 	return h
 }
 
@@ -78,14 +82,14 @@ func newRules(t *testing.T) *rule.Compiler {
 	return rules
 }
 
-func (h *harness) newServer(t *testing.T, resolver auth.Resolver) *rpc.Server {
+func (h *harness) newServer(t *testing.T, resolver auth.Resolver, managers auth.Managers) *rpc.Server {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	verifier, err := auth.NewVerifier(auth.VerifierOptions{Local: h.issuer, Logger: logger, Now: testenv.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: resolver, Logger: logger, Now: testenv.Now})
+	guard, err := auth.NewGuard(auth.GuardOptions{Verifier: verifier, Resolver: resolver, Managers: managers, Logger: logger, Now: testenv.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
