@@ -178,7 +178,7 @@ func (s *Service) Evaluate(ctx context.Context, cohortID string) (more bool, err
 			return true, err
 		}
 		rule, known := rules.of(cohort)
-		if !known { // the set is older than what was locked
+		if !known { // the set is older than the cohort, whose lock keeps its rule as it is
 			return false, nil
 		}
 		looked, err := tx.FactsAfter(ctx, cohort.Evaluated, evaluatePage)
@@ -193,7 +193,7 @@ func (s *Service) Evaluate(ctx context.Context, cohortID string) (more bool, err
 		if err := tx.PutCohort(ctx, cohort); err != nil {
 			return true, err
 		}
-		return s.settle(ctx, tx, rules, rule, looked, now)
+		return true, settle(ctx, tx, rule, looked, now)
 	})
 	return more && err == nil, err
 }
@@ -210,10 +210,10 @@ func (r RuleSet) of(cohort Cohort) (CohortRule, bool) {
 
 // settle stores what a rule makes of learners. Those for whom that is something new are locked and looked at once
 // more: only then does nobody else change them.
-func (s *Service) settle(ctx context.Context, tx Tx, rules RuleSet, rule CohortRule, looked []LearnerFacts, now time.Time) (current bool, err error) {
+func settle(ctx context.Context, tx Tx, rule CohortRule, looked []LearnerFacts, now time.Time) error {
 	_, moved, err := judgeAll(ctx, tx, rule, looked, now)
 	if err != nil || len(moved) == 0 {
-		return true, err
+		return err
 	}
 	ids := make([]string, len(moved))
 	for i, standing := range moved {
@@ -221,23 +221,19 @@ func (s *Service) settle(ctx context.Context, tx Tx, rules RuleSet, rule CohortR
 	}
 	locked, err := tx.LockFacts(ctx, ids)
 	if err != nil {
-		return true, err
+		return err
 	}
 	before, after, err := judgeAll(ctx, tx, rule, locked, now)
 	if err != nil {
-		return true, err
+		return err
 	}
 	if err := tx.SaveStandings(ctx, after); err != nil {
-		return true, err
-	}
-	head, err := tx.Head(ctx)
-	if err != nil || head.Rules != rules.Version {
-		return false, err
+		return err
 	}
 	if changes := changesOf(before, after, byLearner); len(changes) > 0 {
 		_, err = tx.Announce(ctx, "", changes)
 	}
-	return true, err
+	return err
 }
 
 // judgeAll returns what learners are in a cohort, and what its rule makes of those for whom that is something new.

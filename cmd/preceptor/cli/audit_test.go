@@ -120,10 +120,11 @@ func (c chains) headOf(t *testing.T, service string, sequence int) (noted string
 func TestAuditVerify(t *testing.T) {
 	t.Parallel()
 	c := openChains(t)
-	c.verify(t, 0, []string{"catalog: no entries", "progress: no entries"})
+	const none = "profile: no entries"
+	c.verify(t, 0, []string{none, "catalog: no entries", "progress: no entries"})
 	c.record(t, "catalog", 1)
 	c.record(t, "progress", 3)
-	c.verify(t, 0, []string{"catalog: 1 entry, chain whole, head ", "progress: 3 entries, chain whole, head "})
+	c.verify(t, 0, []string{none, "catalog: 1 entry, chain whole, head ", "progress: 3 entries, chain whole, head "})
 	c.record(t, "progress", 500) // more than a page
 	c.verify(t, 0, []string{"progress: 503 entries, chain whole, head "}, "--service", "progress")
 
@@ -132,35 +133,35 @@ func TestAuditVerify(t *testing.T) {
 	// A tail that is cut off: with the head as it was, with a head that only has another sequence, and with one
 	// that an attacker made right. The last is seen by whoever noted a head.
 	newest, older := c.head(t, 503), c.head(t, 300)
-	c.verify(t, 0, []string{whole, "progress: 503 entries, chain whole, head " + newest}, "--expect", newest, "--expect", older+"\n"+c.headOf(t, "catalog", 1))
+	c.verify(t, 0, []string{none, whole, "progress: 503 entries, chain whole, head " + newest}, "--expect", newest, "--expect", older+"\n"+c.headOf(t, "catalog", 1))
 	c.spoil(t, `UPDATE audit_head SET hash = (SELECT hash FROM audit_entry WHERE sequence = 502)`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 503: its hash is not that of the head of the chain"})
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 503: its hash is not that of the head of the chain"})
 	c.spoil(t, `UPDATE audit_head SET hash = (SELECT hash FROM audit_entry WHERE sequence = 503)`,
 		`CREATE TABLE cut AS SELECT `+columns+` FROM audit_entry WHERE sequence > 500`, `DELETE FROM audit_entry WHERE sequence > 500`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 501: it is missing, and the chain goes to 503"})
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 501: it is missing, and the chain goes to 503"})
 	c.spoil(t, `UPDATE audit_head SET sequence = 500`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 500: its hash is not that of the head of the chain, so entries at the end were replaced or cut off"})
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 500: its hash is not that of the head of the chain, so entries at the end were replaced or cut off"})
 	c.spoil(t, `UPDATE audit_head SET hash = (SELECT hash FROM audit_entry WHERE sequence = 500)`)
-	c.verify(t, 0, []string{whole, "progress: 500 entries, chain whole, head progress:500:"})
+	c.verify(t, 0, []string{none, whole, "progress: 500 entries, chain whole, head progress:500:"})
 	c.verify(t, 0, []string{"progress: 500 entries, chain whole"}, "--service", "progress", "--expect", older)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 501: it is missing, and the chain went to 503 when its head was noted"}, "--expect", newest)
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 501: it is missing, and the chain went to 503 when its head was noted"}, "--expect", newest)
 	c.spoil(t, `INSERT INTO audit_entry (`+columns+`) SELECT `+columns+` FROM cut`, `DROP TABLE cut`,
 		`UPDATE audit_head SET sequence = 503, hash = (SELECT hash FROM audit_entry WHERE sequence = 503)`)
 	wrong := older[:len(older)-1] + "0"
 	if wrong == older {
 		wrong = older[:len(older)-1] + "1"
 	}
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 300: its hash is not the one that was noted"}, "--expect", newest, "--expect", wrong)
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 300: its hash is not the one that was noted"}, "--expect", newest, "--expect", wrong)
 
 	c.spoil(t, `DELETE FROM audit_entry WHERE sequence = 503`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 503: it is missing, and the chain goes to 503"})
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 503: it is missing, and the chain goes to 503"})
 	c.spoil(t, `UPDATE audit_head SET sequence = 400`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 401: the head of the chain comes before it"})
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 401: the head of the chain comes before it"})
 	c.spoil(t, `DELETE FROM audit_entry WHERE sequence = 300`)
-	c.verify(t, 1, []string{whole, `progress: the chain is broken at entry 300: an entry "301" is in its place`})
+	c.verify(t, 1, []string{none, whole, `progress: the chain is broken at entry 300: an entry "301" is in its place`})
 	c.spoil(t, `UPDATE audit_entry SET previous_hash = hash WHERE sequence = 200`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 200: it does not hold the hash of the entry before"})
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 200: it does not hold the hash of the entry before"})
 	c.spoil(t, `UPDATE audit_entry SET entry_time = entry_time + 1 WHERE sequence = 2`)
-	c.verify(t, 1, []string{whole, "progress: the chain is broken at entry 2: its hash is not that of its content"})
+	c.verify(t, 1, []string{none, whole, "progress: the chain is broken at entry 2: its hash is not that of its content"})
 	c.verify(t, 0, []string{whole}, "--service", "catalog")
 }

@@ -98,6 +98,9 @@ func (p *process) offerGRPC(ctx context.Context) error {
 		if who.Resolver == nil {
 			who.Resolver = s.Resolver
 		}
+		if who.Managers == nil {
+			who.Managers = s.Managers // profile's own, of which others have copies
+		}
 		if who.Tickets == nil {
 			who.Tickets = s.Tickets
 		}
