@@ -8,7 +8,7 @@ import (
 
 // ListQuery is which learners, and which page of them.
 type ListQuery struct {
-	// Q holds words that display name or email must hold, in any case; "" finds all.
+	// Q holds words that display name, email or attributes must hold, in any case; "" finds all.
 	Q string
 	// OrderBy is one of the ListOrders, with " desc" behind it for the other direction; "" is by
 	// id, in the order they were made.
