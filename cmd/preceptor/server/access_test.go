@@ -29,7 +29,9 @@ import (
 
 	accessv1 "github.com/preceptor-dev/preceptor/gen/preceptor/access/v1"
 	profilev1 "github.com/preceptor-dev/preceptor/gen/preceptor/profile/v1"
+	progressv1 "github.com/preceptor-dev/preceptor/gen/preceptor/progress/v1"
 	"github.com/preceptor-dev/preceptor/internal/auth"
+	"github.com/preceptor-dev/preceptor/internal/feed"
 	"github.com/preceptor-dev/preceptor/internal/testenv"
 )
 
@@ -83,19 +85,24 @@ type attempt struct {
 	token   string
 	role    auth.Role // "" for none
 	learner string    // whose data, where the request has a learner
+	cohort  string    // which, where the request has a cohort
+	// manages says of a manager which of the two are theirs; nil for other callers.
+	manages *managed
 }
+
+type managed struct{ learner, cohort bool }
 
 // TestAccess calls every RPC as everybody, and compares what happens with the RPC's rule
 // and with the list in testdata, so that no rule changes unnoticed.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	p := openAll(t)
-	attempts := attemptsOn(t, p)
+	attempts := append(attemptsOn(t, p), managersOn(t, p)...)
 	var table strings.Builder
 	for _, rule := range auth.Rules(protoregistry.GlobalFiles) {
 		var admitted []string
 		for _, a := range attempts {
-			if !rule.NamesLearner && strings.HasSuffix(a.name, aboutAnother) {
+			if !rule.NamesLearner && (strings.HasSuffix(a.name, aboutAnother) || a.manages != nil && cohortOf(rule) == nil) {
 				continue // the request is about nobody
 			}
 			code := try(t, p, rule, a)
@@ -187,9 +194,82 @@ func expected(rule auth.Rule, a attempt) bool {
 	byRole := slices.ContainsFunc(rule.Access.GetRoles(), func(r accessv1.Access_Role) bool {
 		return strings.EqualFold(r.String(), string(a.role))
 	})
-	// The managers of this test manage nobody.
-	asManager := rule.Access.GetManager() && a.role == auth.RoleManager && !rule.NamesLearner
-	return byRole || asManager || rule.Access.GetSelf() && a.learner == auth.Me
+	return byRole || rule.Access.GetManager() && a.role == auth.RoleManager && theirs(rule, a) || rule.Access.GetSelf() && a.learner == auth.Me
+}
+
+// theirs reports whether all that the request of a manager names is of a cohort that they manage.
+func theirs(rule auth.Rule, a attempt) bool {
+	if a.manages == nil {
+		return !rule.NamesLearner // it names no cohort either
+	}
+	return (!rule.NamesLearner || a.manages.learner) && (cohortOf(rule) == nil || a.manages.cohort)
+}
+
+// cohortOf is the field of the request that names a cohort, or nil.
+func cohortOf(rule auth.Rule) protoreflect.FieldDescriptor {
+	return rule.Descriptor.Input().Fields().ByName("cohort_id")
+}
+
+// managersOn are the attempts of managers: about a member of their cohort, about another's, about a member who left, and
+// while they are suspended.
+func managersOn(t *testing.T, p *process) []attempt {
+	t.Helper()
+	issuer, err := auth.OpenLocalIssuer(p.cfg.Data, p.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mint := func(subject string, role auth.Role) string {
+		token, err := issuer.Mint(subject, []auth.Role{role}, "", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	as := func(token string) context.Context {
+		return metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token)
+	}
+	conn := p.find(Profile).server.InProcess(Gateway)
+	people, cohorts, root := profilev1.NewProfileServiceClient(conn), profilev1.NewCohortServiceClient(conn), as(mint("the-organizer", auth.RoleAdmin))
+	id := func(token string) string {
+		l, err := people.GetLearner(as(token), &profilev1.GetLearnerRequest{LearnerId: auth.Me})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.GetLearner().GetId()
+	}
+	boss, suspended := mint("the-boss", auth.RoleManager), mint("the-former-boss", auth.RoleManager)
+	member, left, other := id(mint("a-member", auth.RoleLearner)), id(mint("who-left", auth.RoleLearner)), id(mint("another", auth.RoleLearner))
+	var reached metadata.MD
+	do := func(_ proto.Message, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	header := grpc.Header(&reached)
+	for cohort, of := range map[string][]string{"own": {member, left}, "other": {other}} {
+		made := &profilev1.Cohort{Title: cohort, Kind: profilev1.Cohort_STATIC}
+		if cohort == "own" {
+			made.ManagerIds = []string{id(boss), id(suspended)}
+		}
+		do(cohorts.CreateCohort(root, &profilev1.CreateCohortRequest{CohortId: cohort, Cohort: made}))
+		do(cohorts.AddCohortMembers(root, &profilev1.AddCohortMembersRequest{CohortId: cohort, LearnerIds: of}))
+	}
+	do(cohorts.RemoveCohortMembers(root, &profilev1.RemoveCohortMembersRequest{CohortId: "own", LearnerIds: []string{left}}))
+	do(people.SuspendLearner(root, &profilev1.SuspendLearnerRequest{LearnerId: id(suspended), Reason: "left"}, header))
+	// Progress follows what was done until then.
+	revision := strings.Join(reached.Get(feed.ProfileRevision), "")
+	progress := progressv1.NewProgressServiceClient(p.find(Progress).server.InProcess(Gateway))
+	do(progress.GetProgress(metadata.AppendToOutgoingContext(root, feed.MinProfileRevision, revision), &progressv1.GetProgressRequest{LearnerId: member}))
+	of := func(name, token, learner, cohort string, manages managed) attempt {
+		return attempt{name: name, service: Gateway, token: token, role: auth.RoleManager, learner: learner, cohort: cohort, manages: &manages}
+	}
+	return []attempt{
+		of("manager of the cohort", boss, member, "own", managed{true, true}),
+		of("manager of another cohort", boss, other, "other", managed{}),
+		of("manager of a member who left", boss, left, "own", managed{false, true}),
+		of("manager who is suspended", suspended, member, "own", managed{}),
+	}
 }
 
 // try calls the RPC with an empty request, but for the learner.
@@ -211,6 +291,9 @@ func try(t *testing.T, p *process, rule auth.Rule, a attempt) codes.Code {
 	}
 	conn := server.server.InProcess(a.service)
 	req, resp := message(t, rule.Descriptor.Input()), message(t, rule.Descriptor.Output())
+	if field := cohortOf(rule); field != nil && a.cohort != "" {
+		req.ProtoReflect().Set(field, protoreflect.ValueOfString(a.cohort))
+	}
 	if rule.NamesLearner {
 		req.ProtoReflect().Set(rule.Descriptor.Input().Fields().ByName("learner_id"), protoreflect.ValueOfString(a.learner))
 	}
