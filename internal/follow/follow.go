@@ -17,7 +17,7 @@ import (
 const (
 	// pollEvery is how often a follower looks for changes that no call has notified it of.
 	pollEvery = 2 * time.Second
-	// fetchTimeout bounds one fetch.
+	// fetchTimeout bounds one question to the source, with storing its answer.
 	fetchTimeout = 5 * time.Second
 )
 
@@ -42,6 +42,9 @@ type Config[T any] struct {
 	Store  Store[T]
 	// Revision is what the store has reached already.
 	Revision int64
+	// More reports whether the source may have more than these changes, so that it is asked again at once; nil: it
+	// never has. What would take too long comes in parts so.
+	More func(changes T) bool
 	// Patience bounds how long AtLeast lets a caller wait; 0: as long as the caller's context.
 	Patience time.Duration
 	Now      func() time.Time
@@ -176,9 +179,7 @@ func (f *Follower[T]) join(ctx context.Context) *fetch {
 // fetchAll runs fetches until no caller waits for one.
 func (f *Follower[T]) fetchAll(ctx context.Context) {
 	for {
-		limited, cancel := context.WithTimeout(ctx, fetchTimeout)
-		err := f.fetch(limited)
-		cancel()
+		err := f.fetchMore(ctx)
 		f.mu.Lock()
 		done := f.running
 		f.running, f.waiting = f.waiting, nil
@@ -192,11 +193,24 @@ func (f *Follower[T]) fetchAll(ctx context.Context) {
 	}
 }
 
-func (f *Follower[T]) fetch(ctx context.Context) error {
+// fetchMore fetches until the source has no more.
+func (f *Follower[T]) fetchMore(ctx context.Context) error {
+	for {
+		limited, cancel := context.WithTimeout(ctx, fetchTimeout)
+		more, err := f.fetch(limited)
+		cancel()
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// fetch asks the source once, and reports whether it is to be asked again.
+func (f *Follower[T]) fetch(ctx context.Context) (more bool, err error) {
 	have := f.revision.Load()
 	changes, revision, err := f.cfg.Source.Sync(ctx, have)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if revision < have && !f.older {
 		f.cfg.Logger.WarnContext(ctx, f.cfg.Name+" is older than what is known here; was it restored? Keeping what is known",
@@ -206,11 +220,14 @@ func (f *Follower[T]) fetch(ctx context.Context) error {
 	if revision > have {
 		// Stored first: what was acted on must be known after a restart without the source.
 		if err := f.cfg.Store.Save(ctx, revision, changes); err != nil {
-			return err
+			return false, err
 		}
 		f.Advance(revision)
+		if f.cfg.More != nil && f.cfg.More(changes) {
+			return true, nil // it has confirmed no more than this part
+		}
 	}
 	now := f.cfg.Now()
 	f.confirmed.Store(&now)
-	return nil
+	return false, nil
 }

@@ -285,3 +285,42 @@ func TestAdvanceOnlyRises(t *testing.T) {
 		t.Errorf("it is at %d", got)
 	}
 }
+
+// parts is a source that gives two texts at a time.
+type parts struct{ *source }
+
+func (p parts) Sync(ctx context.Context, after int64) ([]string, int64, error) {
+	changes, reached, err := p.source.Sync(ctx, after)
+	if len(changes) > 2 {
+		changes, reached = changes[:2], after+2
+	}
+	return changes, reached, err
+}
+
+// A source that gives what there is in parts is asked until there is no more, within one fetch, each part as long as one
+// may take; only the last part confirms the copy.
+func TestPartsAreFetchedTogether(t *testing.T) {
+	in(t, 0, func(t *testing.T, s *scene) {
+		s.source.takes = 4 * time.Second
+		for _, text := range []string{"a", "b", "c", "d", "e"} {
+			s.source.add(text)
+		}
+		s.Follower = follow.New(follow.Config[[]string]{
+			Name: "the catalog", Source: parts{&s.source}, Store: &s.store, Now: testenv.Now, Logger: slog.New(slog.DiscardHandler),
+			More: func(changes []string) bool { return len(changes) == 2 },
+		})
+		fetched := make(chan error, 1)
+		go func() { fetched <- s.Refresh(t.Context()) }()
+		pass(9 * time.Second)
+		if got := s.State(); got.Revision != 4 || got.Confirmed {
+			t.Errorf("after two parts: %+v", got)
+		}
+		pass(3 * time.Second)
+		if err := <-fetched; err != nil || !slices.Equal(s.store.texts, []string{"a", "b", "c", "d", "e"}) || !slices.Equal(s.source.asked, []int64{0, 2, 4}) {
+			t.Errorf("%v; stored %v; asked after %v", err, s.store.texts, s.source.asked)
+		}
+		if got := s.State(); got.Revision != 5 || !got.Confirmed {
+			t.Errorf("at the end: %+v", got)
+		}
+	})
+}

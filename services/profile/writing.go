@@ -27,6 +27,7 @@ func (s *Service) withRules(ctx context.Context, f func(rules RuleSet) (current 
 // edit runs f in a transaction, again and with others when it reports that the rules are not current.
 func (s *Service) edit(ctx context.Context, f func(ctx context.Context, tx Tx, rules RuleSet) (current bool, err error)) error {
 	return s.withRules(ctx, func(rules RuleSet) (current bool, err error) {
+		current = true // unless a transaction finds that they are not
 		err = s.editor.Edit(ctx, func(ctx context.Context, tx Tx) (err error) {
 			if current, err = f(ctx, tx, rules); err == nil && !current {
 				return errs.New(errs.Aborted, errs.ReasonAborted, "the rules of cohorts have changed") // what was written must go

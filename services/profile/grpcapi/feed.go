@@ -15,23 +15,31 @@ import (
 
 // SyncChanges streams what happened, and last the revision reached.
 func (s *Server) SyncChanges(req *profilev1.SyncChangesRequest, stream grpc.ServerStreamingServer[profilev1.SyncChangesResponse]) error {
-	return feed.Send(stream, req.GetAfterRevision(), changeFeed{s.service})
+	return feed.Send(stream, req.GetAfterRevision(), &changeFeed{service: s.service})
 }
 
+// maxPages is how many pages of the feed a stream has at most, so that its reader can store them in good time. The
+// reader asks again.
+const maxPages = 40
+
 // changeFeed is the source of SyncChanges.
-type changeFeed struct{ service *profile.Service }
+type changeFeed struct {
+	service *profile.Service
+	pages   int
+}
 
 // Page returns what happened, without personal data.
-func (f changeFeed) Page(ctx context.Context, after int64) (changes []*profilev1.SyncChangesResponse, revision int64, more bool, err error) {
+func (f *changeFeed) Page(ctx context.Context, after int64) (changes []*profilev1.SyncChangesResponse, revision int64, more bool, err error) {
 	happened, revision, more, err := f.service.Feed(ctx, after)
 	for _, c := range happened {
 		changes = append(changes, &profilev1.SyncChangesResponse{Item: &profilev1.SyncChangesResponse_Change{Change: changeProto(c)}})
 	}
-	return changes, revision, more, err
+	f.pages++
+	return changes, revision, more && f.pages < maxPages, err
 }
 
 // Marker returns the last message.
-func (f changeFeed) Marker(revision int64) *profilev1.SyncChangesResponse {
+func (*changeFeed) Marker(revision int64) *profilev1.SyncChangesResponse {
 	return &profilev1.SyncChangesResponse{Item: &profilev1.SyncChangesResponse_Revision{Revision: revision}}
 }
 

@@ -18,6 +18,9 @@ type ZoneFollower struct {
 	*follow.Follower[[]progress.ProfileChange]
 }
 
+// manyChanges are so many that profile may have left others for the next question: it leaves some after 20,000.
+const manyChanges = 10_000
+
 // zonePatience is how long AtLeast may let a caller wait: an old time zone moves a boundary by some
 // hours at most, and the caller may be a person with a device in hand.
 const zonePatience = time.Second
@@ -30,6 +33,7 @@ func NewZoneFollower(ctx context.Context, source ZoneSource, store ZoneStore, lo
 	}
 	return &ZoneFollower{follow.New(follow.Config[[]progress.ProfileChange]{
 		Name: "profile", Source: source, Store: zoneCopy{store, now}, Revision: stored, Patience: zonePatience, Now: now, Logger: log,
+		More: func(changes []progress.ProfileChange) bool { return len(changes) >= manyChanges },
 	})}, nil
 }
 
