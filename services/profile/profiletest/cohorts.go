@@ -48,6 +48,11 @@ func joined(cohortID, learnerID string) profile.Span {
 	return profile.Span{CohortID: cohortID, LearnerID: learnerID, Number: 1, JoinTime: start, CountTime: start.Add(-time.Hour), JoinReason: "because"}
 }
 
+// entered is a membership that begins, as the feed has it.
+func entered(cohortID, learnerID string) profile.Change {
+	return profile.Change{Time: start, Membership: &profile.MembershipChange{CohortID: cohortID, LearnerID: learnerID, Member: true, JoinTime: start}}
+}
+
 func wantMembers(t *testing.T, store profile.Store, cohortID string, ids ...string) {
 	t.Helper()
 	members, err := store.Members(t.Context(), cohortID, "", 100)
@@ -69,7 +74,7 @@ func testSignIn(t *testing.T, store profile.Store) {
 			standing := profile.Standing{Span: joined(cohort, l.ID)}
 			standing.CountTime = standing.JoinTime
 			a.Joined = append(a.Joined, standing)
-			a.Changes = append(a.Changes, profile.Change{Time: start, Membership: &profile.MembershipChange{CohortID: cohort, LearnerID: l.ID, Member: true, JoinTime: start}})
+			a.Changes = append(a.Changes, entered(cohort, l.ID))
 		}
 		if failing != "" {
 			a.Joined = append(a.Joined, profile.Standing{Span: profile.Span{CohortID: failing, LearnerID: l.ID}, RuleError: "no number"})
@@ -110,7 +115,8 @@ func testSignIn(t *testing.T, store profile.Store) {
 		t.Fatalf("the feed has %+v, %d, %v", changes, newest, err)
 	}
 	for i, cohort := range []string{"a", "b"} {
-		want := profile.Change{Revision: int64(i + 2), Time: start, Membership: &profile.MembershipChange{CohortID: cohort, LearnerID: ana.ID, Member: true, JoinTime: start}}
+		want := entered(cohort, ana.ID)
+		want.Revision = int64(i + 2)
 		if !reflect.DeepEqual(changes[i], want) {
 			t.Errorf("the feed has %+v, want %+v", changes[i], want)
 		}

@@ -35,23 +35,30 @@ func savePeople(ctx context.Context, tx sqldb.Tx, stored time.Time, changes []pr
 	}
 	const known = ` ON CONFLICT DO NOTHING`
 	c := &commitTx{tx: tx}
-	if err := c.insert(ctx, `INSERT INTO profile_person (learner_id, revision, change_time, stored_time, suspended, hire_date) VALUES `, 6, people, known); err != nil {
+	err := c.insert(ctx, `INSERT INTO profile_person (learner_id, revision, change_time, stored_time, suspended, hire_date) VALUES `,
+		6, people, known)
+	if err != nil {
 		return err
 	}
-	if err := c.insert(ctx, `INSERT INTO profile_cohort (cohort_id, revision, change_time, stored_time, title, managers, deleted) VALUES `, 7, cohorts, known); err != nil {
+	err = c.insert(ctx, `INSERT INTO profile_cohort (cohort_id, revision, change_time, stored_time, title, managers, deleted) VALUES `,
+		7, cohorts, known)
+	if err != nil {
 		return err
 	}
-	return c.insert(ctx, `INSERT INTO profile_membership (learner_id, cohort_id, revision, change_time, stored_time, member, join_time) VALUES `, 7, memberships, known)
+	return c.insert(ctx, `INSERT INTO profile_membership (learner_id, cohort_id, revision, change_time, stored_time, member, join_time) VALUES `,
+		7, memberships, known)
 }
 
 // isNow is of a cohort c that exists now, as it is now.
-const isNow = `NOT c.deleted AND NOT EXISTS (SELECT 1 FROM profile_cohort d WHERE d.cohort_id = c.cohort_id AND d.revision > c.revision)`
+const isNow = `NOT c.deleted
+AND NOT EXISTS (SELECT 1 FROM profile_cohort d WHERE d.cohort_id = c.cohort_id AND d.revision > c.revision)`
 
 // ManagesLearner reports whether a learner who is active manages a cohort of which another is a member.
 func (s *Store) ManagesLearner(ctx context.Context, managerID, learnerID string) (bool, error) {
 	return s.manages(ctx, managerID, `SELECT c.managers FROM profile_membership m JOIN profile_cohort c ON c.cohort_id = m.cohort_id
 WHERE m.learner_id = $1 AND m.member AND `+isNow+`
-AND NOT EXISTS (SELECT 1 FROM profile_membership n WHERE n.learner_id = m.learner_id AND n.cohort_id = m.cohort_id AND n.revision > m.revision)`, key(learnerID))
+AND NOT EXISTS (SELECT 1 FROM profile_membership n
+WHERE n.learner_id = m.learner_id AND n.cohort_id = m.cohort_id AND n.revision > m.revision)`, key(learnerID))
 }
 
 // ManagesCohort reports whether a learner who is active manages a cohort.
