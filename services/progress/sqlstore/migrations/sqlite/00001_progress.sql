@@ -1,5 +1,5 @@
 -- +goose Up
--- format: 12
+-- format: 13
 -- min_binary: 1
 -- Times are microseconds since 1970, UTC. Everything of a learner is keyed by the learner first. Ids of learners,
 -- events, enrollments and awards are the 16 bytes of a UUID.
