@@ -513,7 +513,7 @@ func (x *GetCohortResponse) GetCohort() *Cohort {
 // CreateCohortRequest is the request of CreateCohort.
 type CreateCohortRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id, a slug: "radiology"; one is made when unset.
+	// The new cohort's id, a slug.
 	CohortId string `protobuf:"bytes,1,opt,name=cohort_id,json=cohortId,proto3" json:"cohort_id,omitempty"`
 	// The cohort to make; the service names every fault of it at once.
 	Cohort        *Cohort `protobuf:"bytes,2,opt,name=cohort,proto3" json:"cohort,omitempty"`
@@ -1512,11 +1512,11 @@ var File_preceptor_profile_v1_cohorts_proto protoreflect.FileDescriptor
 
 const file_preceptor_profile_v1_cohorts_proto_rawDesc = "" +
 	"\n" +
-	"\"preceptor/profile/v1/cohorts.proto\x12\x14preceptor.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xca\x04\n" +
+	"\"preceptor/profile/v1/cohorts.proto\x12\x14preceptor.profile.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a preceptor/access/v1/access.proto\"\xc4\x04\n" +
 	"\x06Cohort\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12!\n" +
-	"\x05title\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\x18\xc8\x01R\x05title\x12B\n" +
-	"\x04kind\x18\x03 \x01(\x0e2!.preceptor.profile.v1.Cohort.KindB\v\xe0A\x02\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12\x1c\n" +
+	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12\x1e\n" +
+	"\x05title\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05title\x12?\n" +
+	"\x04kind\x18\x03 \x01(\x0e2!.preceptor.profile.v1.Cohort.KindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12\x1c\n" +
 	"\x04rule\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xa0\x1fR\x04rule\x12/\n" +
 	"\vmanager_ids\x18\x05 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10d\"\x04r\x02\x18$R\n" +
 	"managerIds\x12&\n" +
@@ -1551,53 +1551,53 @@ const file_preceptor_profile_v1_cohorts_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"u\n" +
 	"\x13ListCohortsResponse\x126\n" +
 	"\acohorts\x18\x01 \x03(\v2\x1c.preceptor.profile.v1.CohortR\acohorts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"/\n" +
-	"\x10GetCohortRequest\x12\x1b\n" +
-	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\"I\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\\\n" +
+	"\x10GetCohortRequest\x12H\n" +
+	"\tcohort_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bcohortId\"I\n" +
 	"\x11GetCohortResponse\x124\n" +
-	"\x06cohort\x18\x01 \x01(\v2\x1c.preceptor.profile.v1.CohortR\x06cohort\"\xa5\x01\n" +
-	"\x13CreateCohortRequest\x12M\n" +
-	"\tcohort_id\x18\x01 \x01(\tB0\xbaH-r+\x18?2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\bcohortId\x12?\n" +
+	"\x06cohort\x18\x01 \x01(\v2\x1c.preceptor.profile.v1.CohortR\x06cohort\"{\n" +
+	"\x13CreateCohortRequest\x12#\n" +
+	"\tcohort_id\x18\x01 \x01(\tB\x06\xbaH\x03\xd8\x01\x03R\bcohortId\x12?\n" +
 	"\x06cohort\x18\x02 \x01(\v2\x1c.preceptor.profile.v1.CohortB\t\xe0A\x02\xbaH\x03\xd8\x01\x03R\x06cohort\"L\n" +
 	"\x14CreateCohortResponse\x124\n" +
-	"\x06cohort\x18\x01 \x01(\v2\x1c.preceptor.profile.v1.CohortR\x06cohort\"\xcb\x01\n" +
-	"\x13UpdateCohortRequest\x12\x1b\n" +
-	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\x12<\n" +
+	"\x06cohort\x18\x01 \x01(\v2\x1c.preceptor.profile.v1.CohortR\x06cohort\"\xf8\x01\n" +
+	"\x13UpdateCohortRequest\x12H\n" +
+	"\tcohort_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bcohortId\x12<\n" +
 	"\x06cohort\x18\x02 \x01(\v2\x1c.preceptor.profile.v1.CohortB\x06\xbaH\x03\xd8\x01\x03R\x06cohort\x12;\n" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1c\n" +
 	"\x04etag\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"L\n" +
 	"\x14UpdateCohortResponse\x124\n" +
-	"\x06cohort\x18\x01 \x01(\v2\x1c.preceptor.profile.v1.CohortR\x06cohort\"P\n" +
-	"\x13DeleteCohortRequest\x12\x1b\n" +
-	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\x12\x1c\n" +
+	"\x06cohort\x18\x01 \x01(\v2\x1c.preceptor.profile.v1.CohortR\x06cohort\"}\n" +
+	"\x13DeleteCohortRequest\x12H\n" +
+	"\tcohort_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bcohortId\x12\x1c\n" +
 	"\x04etag\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04etag\"\x16\n" +
-	"\x14DeleteCohortResponse\"\x86\x01\n" +
-	"\x18ListCohortMembersRequest\x12\x1b\n" +
-	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\x12$\n" +
+	"\x14DeleteCohortResponse\"\xb3\x01\n" +
+	"\x18ListCohortMembersRequest\x12H\n" +
+	"\tcohort_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bcohortId\x12$\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x81\x01\n" +
 	"\x19ListCohortMembersResponse\x12<\n" +
 	"\amembers\x18\x01 \x03(\v2\".preceptor.profile.v1.CohortMemberR\amembers\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8d\x01\n" +
-	"\x17AddCohortMembersRequest\x12\x1b\n" +
-	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\x123\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xba\x01\n" +
+	"\x17AddCohortMembersRequest\x12H\n" +
+	"\tcohort_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bcohortId\x123\n" +
 	"\vlearner_ids\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\n" +
 	"learnerIds\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\";\n" +
 	"\x18AddCohortMembersResponse\x12\x1f\n" +
 	"\vadded_count\x18\x01 \x01(\x05R\n" +
-	"addedCount\"\x90\x01\n" +
-	"\x1aRemoveCohortMembersRequest\x12\x1b\n" +
-	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\x123\n" +
+	"addedCount\"\xbd\x01\n" +
+	"\x1aRemoveCohortMembersRequest\x12H\n" +
+	"\tcohort_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bcohortId\x123\n" +
 	"\vlearner_ids\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\n" +
 	"learnerIds\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"B\n" +
 	"\x1bRemoveCohortMembersResponse\x12#\n" +
-	"\rremoved_count\x18\x01 \x01(\x05R\fremovedCount\"X\n" +
-	"\x1aExplainCohortMemberRequest\x12\x1b\n" +
-	"\tcohort_id\x18\x01 \x01(\tR\bcohortId\x12\x1d\n" +
+	"\rremoved_count\x18\x01 \x01(\x05R\fremovedCount\"\x85\x01\n" +
+	"\x1aExplainCohortMemberRequest\x12H\n" +
+	"\tcohort_id\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bcohortId\x12\x1d\n" +
 	"\n" +
 	"learner_id\x18\x02 \x01(\tR\tlearnerId\"\xcb\x04\n" +
 	"\x1bExplainCohortMemberResponse\x12\x16\n" +
@@ -1626,7 +1626,7 @@ const file_preceptor_profile_v1_cohorts_proto_rawDesc = "" +
 	"\amembers\x18\x03 \x03(\v2\".preceptor.profile.v1.CohortMemberR\amembers\x12\x1f\n" +
 	"\verror_count\x18\x04 \x01(\x05R\n" +
 	"errorCount\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error2\xda\f\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error2\xdd\f\n" +
 	"\rCohortService\x12\x80\x01\n" +
 	"\vListCohorts\x12(.preceptor.profile.v1.ListCohortsRequest\x1a).preceptor.profile.v1.ListCohortsResponse\"\x1c\xaa\xd4\x18\x05\n" +
 	"\x01\x048\x01\x82\xd3\xe4\x93\x02\r\x12\v/v1/cohorts\x12\x8e\x01\n" +
@@ -1645,9 +1645,9 @@ const file_preceptor_profile_v1_cohorts_proto_rawDesc = "" +
 	"\x13RemoveCohortMembers\x120.preceptor.profile.v1.RemoveCohortMembersRequest\x1a1.preceptor.profile.v1.RemoveCohortMembersResponse\"8\xaa\xd4\x18\x03\n" +
 	"\x01\x04\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/cohorts/{cohort_id}/members:remove\x12\xc1\x01\n" +
 	"\x13ExplainCohortMember\x120.preceptor.profile.v1.ExplainCohortMemberRequest\x1a1.preceptor.profile.v1.ExplainCohortMemberResponse\"E\xaa\xd4\x18\x05\n" +
-	"\x01\x048\x01\x82\xd3\xe4\x93\x026\x124/v1/cohorts/{cohort_id}/members/{learner_id}:explain\x12\x9f\x01\n" +
-	"\x12EvaluateCohortRule\x12/.preceptor.profile.v1.EvaluateCohortRuleRequest\x1a0.preceptor.profile.v1.EvaluateCohortRuleResponse\"&\xaa\xd4\x18\x03\n" +
-	"\x01\x04\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/cohorts:evaluateBGZEgithub.com/preceptor-dev/preceptor/gen/preceptor/profile/v1;profilev1b\x06proto3"
+	"\x01\x048\x01\x82\xd3\xe4\x93\x026\x124/v1/cohorts/{cohort_id}/members/{learner_id}:explain\x12\xa2\x01\n" +
+	"\x12EvaluateCohortRule\x12/.preceptor.profile.v1.EvaluateCohortRuleRequest\x1a0.preceptor.profile.v1.EvaluateCohortRuleResponse\")\xaa\xd4\x18\x03\n" +
+	"\x01\x04\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/cohorts:evaluate\x90\x02\x01BGZEgithub.com/preceptor-dev/preceptor/gen/preceptor/profile/v1;profilev1b\x06proto3"
 
 var (
 	file_preceptor_profile_v1_cohorts_proto_rawDescOnce sync.Once

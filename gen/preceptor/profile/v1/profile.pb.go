@@ -692,7 +692,7 @@ func (x *UpdateLearnerResponse) GetLearner() *Learner {
 // ListLearnersRequest is the request of ListLearners.
 type ListLearnersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Words that display name or email hold, in any case.
+	// Words that display name, email or attributes hold, in any case.
 	Q string `protobuf:"bytes,1,opt,name=q,proto3" json:"q,omitempty"`
 	// At most this many, 1 to 200; 50 when unset.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`

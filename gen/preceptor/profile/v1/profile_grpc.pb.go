@@ -58,7 +58,8 @@ type ProfileServiceClient interface {
 	// the best first, each with the reason.
 	ListRecommendedPaths(ctx context.Context, in *ListRecommendedPathsRequest, opts ...grpc.CallOption) (*ListRecommendedPathsResponse, error)
 	// SyncChanges streams what happened after a revision, oldest first, as far as other services depend on it: to
-	// learners, cohorts, their managers and members; the last message has the revision that the reader has then.
+	// learners, cohorts, their managers and members; the last message has the revision that the reader has then. After
+	// 20,000 changes others may follow that: the reader asks again.
 	SyncChanges(ctx context.Context, in *SyncChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncChangesResponse], error)
 	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(ctx context.Context, in *ResolveSubjectRequest, opts ...grpc.CallOption) (*ResolveSubjectResponse, error)
@@ -196,7 +197,8 @@ type ProfileServiceServer interface {
 	// the best first, each with the reason.
 	ListRecommendedPaths(context.Context, *ListRecommendedPathsRequest) (*ListRecommendedPathsResponse, error)
 	// SyncChanges streams what happened after a revision, oldest first, as far as other services depend on it: to
-	// learners, cohorts, their managers and members; the last message has the revision that the reader has then.
+	// learners, cohorts, their managers and members; the last message has the revision that the reader has then. After
+	// 20,000 changes others may follow that: the reader asks again.
 	SyncChanges(*SyncChangesRequest, grpc.ServerStreamingServer[SyncChangesResponse]) error
 	// ResolveSubject returns the learner that an identity belongs to, and creates one for a new identity.
 	ResolveSubject(context.Context, *ResolveSubjectRequest) (*ResolveSubjectResponse, error)
