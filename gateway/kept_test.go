@@ -88,7 +88,7 @@ func filled(md protoreflect.MessageDescriptor, depth int) protoreflect.Message {
 func reads() map[string]readRoute {
 	out := map[string]readRoute{}
 	for _, file := range []protoreflect.FileDescriptor{
-		profilev1.File_preceptor_profile_v1_profile_proto, catalogv1.File_preceptor_catalog_v1_catalog_proto,
+		profilev1.File_preceptor_profile_v1_profile_proto, profilev1.File_preceptor_profile_v1_cohorts_proto, catalogv1.File_preceptor_catalog_v1_catalog_proto,
 		progressv1.File_preceptor_progress_v1_progress_proto,
 	} {
 		service := file.Services().Get(0)

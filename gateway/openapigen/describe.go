@@ -95,6 +95,7 @@ func readOperations() ([]*operation, error) {
 		progressv1.File_preceptor_progress_v1_progress_proto,
 		catalogv1.File_preceptor_catalog_v1_catalog_proto,
 		profilev1.File_preceptor_profile_v1_profile_proto,
+		profilev1.File_preceptor_profile_v1_cohorts_proto,
 		auditv1.File_preceptor_audit_v1_audit_proto,
 	} {
 		for i := range file.Services().Len() {

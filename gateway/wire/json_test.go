@@ -33,6 +33,7 @@ func shapes() []protoreflect.MessageDescriptor {
 	}
 	for _, file := range []protoreflect.FileDescriptor{
 		profilev1.File_preceptor_profile_v1_profile_proto,
+		profilev1.File_preceptor_profile_v1_cohorts_proto,
 		catalogv1.File_preceptor_catalog_v1_catalog_proto,
 		progressv1.File_preceptor_progress_v1_progress_proto,
 		auditv1.File_preceptor_audit_v1_audit_proto,
