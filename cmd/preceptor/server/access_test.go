@@ -86,7 +86,7 @@ type attempt struct {
 	role    auth.Role // "" for none
 	learner string    // whose data, where the request has a learner
 	cohort  string    // which, where the request has a cohort
-	// manages says of a manager which of the two are theirs; nil for other callers.
+	// manages is, of a manager, which of the two are theirs; nil for other callers.
 	manages *managed
 }
 

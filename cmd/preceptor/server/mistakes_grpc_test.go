@@ -68,6 +68,8 @@ func sampleOf(t *testing.T, rule auth.Rule) proto.Message {
 			req.ProtoReflect().Set(fd, protoreflect.ValueOfString(value))
 		case fd.Kind() == protoreflect.Int32Kind && rulesOf(fd).GetInt32().GetGte() > 0:
 			req.ProtoReflect().Set(fd, protoreflect.ValueOfInt32(1))
+		case fd.IsList() && fd.Kind() == protoreflect.StringKind && rulesOf(fd).GetRepeated().GetMinItems() > 0:
+			req.ProtoReflect().Mutable(fd).List().Append(protoreflect.ValueOfString(item(fd)))
 		}
 	}
 	return req

@@ -115,7 +115,7 @@ func (m *mistakes) base(r restRoute) request {
 		switch value := sample(fd); {
 		case r.body == "*" && value != "":
 			members = append(members, fmt.Sprintf("%q:%q", fd.JSONName(), value))
-		case r.body == "*" && rulesOf(fd).GetRepeated().GetMinItems() > 0:
+		case r.body == "*" && r.rpc != importRPC && rulesOf(fd).GetRepeated().GetMinItems() > 0:
 			members = append(members, fmt.Sprintf("%q:[%q]", fd.JSONName(), item(fd)))
 		}
 	}

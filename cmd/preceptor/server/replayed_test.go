@@ -34,6 +34,9 @@ func TestReplaysAreMarked(t *testing.T) {
 		profilev1.ProfileService_CreateLearner_FullMethodName: &profilev1.CreateLearnerRequest{
 			Learner: &profilev1.Learner{DisplayName: "Ada", TimeZone: "Europe/Berlin"},
 		},
+		profilev1.CohortService_CreateCohort_FullMethodName: &profilev1.CreateCohortRequest{
+			CohortId: "a", Cohort: &profilev1.Cohort{Title: "A", Kind: profilev1.Cohort_RULE, Rule: "true"},
+		},
 		progressv1.ProgressService_CreateEnrollment_FullMethodName: &progressv1.CreateEnrollmentRequest{LearnerId: auth.Me, PathId: "clinical-ai-engineer"},
 	}
 	for _, rule := range auth.Rules(protoregistry.GlobalFiles) {
