@@ -388,7 +388,7 @@ func membershipProperty(t *testing.T, replica func() *profile.Service) {
 		var at sync.WaitGroup
 		for i, s := range replicas {
 			at.Go(func() {
-				rng := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // a test's seed
+				rng := rand.New(rand.NewPCG(seed, uint64(i)))
 				for n := range 40 {
 					if err := actAtRandom(t.Context(), s, rng, learners, int(seed)*1000+i*100+n); err != nil {
 						t.Error(err)

@@ -162,6 +162,7 @@ func reads(checked *ast.AST) []string {
 					found[attributesName+"."+string(name)] = true
 				}
 			}
+		default: // it names nothing
 		}
 	}))
 	return slices.Sorted(maps.Keys(found))

@@ -240,7 +240,7 @@ evaluated = $8, version = $9, create_time = $10, update_time = $11, delete_time 
 }
 
 func (t txn) insertManagers(ctx context.Context, c profile.Cohort) error {
-	var rows []any
+	rows := make([]any, 0, 3*len(c.ManagerIDs))
 	for i, id := range c.ManagerIDs {
 		rows = append(rows, c.ID, id, i)
 	}

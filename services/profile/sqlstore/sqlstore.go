@@ -323,9 +323,9 @@ func matching(words []string, args []any) (string, []any) {
 
 // searchText holds no word that spans two of its lines, since words hold no line feed.
 func searchText(l profile.Learner) string {
-	text := profile.Fold(l.DisplayName) + "\n" + profile.Fold(l.Email)
+	lines := []string{profile.Fold(l.DisplayName), profile.Fold(l.Email)}
 	for _, name := range slices.Sorted(maps.Keys(l.Attributes)) {
-		text += "\n" + profile.Fold(l.Attributes[name])
+		lines = append(lines, profile.Fold(l.Attributes[name]))
 	}
-	return text
+	return strings.Join(lines, "\n")
 }
