@@ -22,10 +22,9 @@ func (p *process) openGateway(_ context.Context, conns map[string]grpc.ClientCon
 	if err != nil {
 		return nil, err
 	}
-	limit := memoryLimit(os.DirFS("/"))
 	most := p.cfg.MaxStreams
 	if most == 0 {
-		most = streamsIn(limit)
+		most = streamsIn(memoryLimit(os.DirFS("/")))
 	}
 	g, err := gateway.New(gateway.Config{ //nolint:contextcheck // it lives until the stop, not as long as the start
 		Conns:          conns,

@@ -31,12 +31,7 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 		}
 		heads[learner] = head
 	}
-	same := unit("u")
-	same.Changed = false
-	next := version(2, day(1), same)
-	next.Material = true
-	a.Versions, a.Revision = append(a.Versions, next), 2
-	r.Catalog.Publish([]progress.Module{a}, nil)
+	publishWithout(r, a)
 	r.Refresh()
 	for _, learner := range []string{enrolled, alone} {
 		var l *progress.Learner
@@ -64,6 +59,17 @@ func TestSweepStoresFactsAsTheyAre(t *testing.T) {
 			t.Errorf("folding again differs: %+v %v", drift, err)
 		}
 	}
+}
+
+// publishWithout publishes a MATERIAL version of a module that has its unit u alone, and unchanged: who was not
+// through with the others is done.
+func publishWithout(r *rig, a progress.Module) {
+	same := unit("u")
+	same.Changed = false
+	next := version(2, day(1), same)
+	next.Material = true
+	a.Versions, a.Revision = append(a.Versions, next), 2
+	r.Catalog.Publish([]progress.Module{a}, nil)
 }
 
 // A sweep writes behind the same fence as everybody. A learner who goes on elsewhere between its look and its write
@@ -120,12 +126,7 @@ func sweepBesideAnotherReplica(t *testing.T, lockedTry int) {
 	wait("it holds the sweep", holds)
 	elsewhere.Service = r.Replica()
 	begun.Store(true)
-	same := unit("u")
-	same.Changed = false
-	next := version(2, day(1), same)
-	next.Material = true
-	a.Versions, a.Revision = append(a.Versions, next), 2
-	r.Catalog.Publish([]progress.Module{a}, nil)
+	publishWithout(r, a)
 	r.Refreshed(elsewhere.Service)
 	r.Refreshed(sweeping)
 	for _, learner := range learners {
